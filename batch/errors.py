@@ -1,0 +1,22 @@
+"""The batch's one family of errors: what, where, and the way out."""
+
+from pathlib import Path
+
+
+class BatchError(Exception):
+    """The refresh cannot go on; nothing has been published."""
+
+    def __init__(self, thing: Path | str, what: str, way_out: str) -> None:
+        super().__init__(f"{thing}: {what} ({way_out})")
+
+
+class InputError(BatchError):
+    """An input file cannot be read, or is not what it was given as."""
+
+
+class RejectedError(BatchError):
+    """So much of the input is broken that the rest is not to be trusted."""
+
+
+class NothingToLearnError(BatchError):
+    """The input is sound, but there is nothing in it to recommend from."""

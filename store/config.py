@@ -1,0 +1,124 @@
+"""The configuration loader: one TOML file, one section a package, no silent typos.
+
+    marquee.toml                     MARQUEE_SERVE_PORT=8082
+        [serve]            <──────── overrides one key of one section
+        port = 8080
+
+Each package describes its section as a frozen dataclass whose fields have
+defaults; `load_section` fills it. A section or key that nobody knows is an
+error, for a setting that is ignored is found on the day it was needed.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import GenericAlias
+from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
+
+from store.errors import ConfigError
+
+DEFAULT_FILE: Final = Path("marquee.toml")
+_SECTIONS: Final = ("batch", "serve", "store", "cron")
+_PREFIX: Final = "MARQUEE_"
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Section = TypeVar("Section", bound=_Dataclass)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The `[store]` section.
+
+    Attributes:
+        path: The store's directory.
+        keep: Snapshots kept by the sweep after a refresh, the current one included.
+    """
+
+    path: str = "var/store"
+    keep: int = 5
+
+    def __post_init__(self) -> None:
+        if self.keep < 1:
+            raise ValueError("keep must be at least 1")
+
+
+def load_section(
+    name: str,
+    kind: type[Section],
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Section:
+    """Return section `name` as a `kind`: defaults, then the file, then the environment.
+
+    Args:
+        name: One of batch, serve, store, cron.
+        kind: A frozen dataclass; its field types may be str, int, float, bool
+            and tuple[str, ...].
+        file: The TOML file; None means `marquee.toml` if there is one.
+        environ: Where `MARQUEE_<SECTION>_<KEY>` is looked up.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or a section or key is
+            unknown, of the wrong type or out of range.
+    """
+    source = file or DEFAULT_FILE
+    given = {key: (source, value) for key, value in _read(file).get(name, {}).items()}
+    types = get_type_hints(kind)
+    prefix = f"{_PREFIX}{name.upper()}_"
+    for variable, text in environ.items():
+        if variable.startswith(prefix):
+            key = variable.removeprefix(prefix).lower()
+            given[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
+    values = {}
+    for key, (where, value) in given.items():
+        if key not in types:
+            raise ConfigError(where, f"[{name}] has no key {key!r}; it knows {', '.join(types)}")
+        values[key] = _checked(where, f"[{name}] {key}", value, types[key])
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(source, f"[{name}] {error}") from error
+
+
+def _read(file: Path | None) -> dict[str, dict[str, Any]]:
+    path = file or DEFAULT_FILE
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if file is None:
+            return {}
+        raise ConfigError(path, "no such file", "name one that exists with --config") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(path, f"cannot be read as TOML: {error}") from error
+    for name, section in document.items():
+        if name not in _SECTIONS or not isinstance(section, dict):
+            raise ConfigError(path, f"{name!r} is not a section; there are {', '.join(_SECTIONS)}")
+    return document
+
+
+def _from_environment(variable: str, text: str, kind: Any) -> Any:
+    """Read `text` as a TOML value, or as it stands where a string is wanted."""
+    if kind is str or kind is None:
+        return text
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(variable, f"{text!r} is not a TOML value") from error
+
+
+def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
+    if isinstance(kind, GenericAlias):  # tuple[str, ...] is the only one that settings use
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return tuple(value)
+        raise ConfigError(where, f"{what} must be a list of strings, not {value!r}")
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigError(where, f"{what} must be of type {kind.__name__}, not {value!r}")
+    return value

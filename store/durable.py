@@ -1,0 +1,45 @@
+"""Writing so that a power cut leaves the old state or the new one, nothing between.
+
+The order is: the file's bytes to disk, the rename, the directory's names to
+disk. After a failed fsync nothing is retried: what the kernel dropped, it
+dropped (see "fsyncgate", PostgreSQL 2018); the caller throws its build away.
+"""
+
+import os
+from pathlib import Path
+
+
+def fsync_path(path: Path) -> None:
+    """Force a file, or the names in a directory, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_durable(path: Path, text: str) -> None:
+    """Write a new file and force its bytes (not yet its name) to disk."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_durable(path: Path, text: str) -> None:
+    """Make `path` hold `text`: readers find the old text or the new one."""
+    pending = path.with_name(f"{path.name}.pending")
+    write_durable(pending, text)
+    pending.replace(path)
+    fsync_path(path.parent)  # the new name lives in the directory, not in the file
+
+
+def append_durable(path: Path, line: str) -> None:
+    """Add one line to a log and force it to disk, its name too when it is new."""
+    is_new = not path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        fsync_path(path.parent)

@@ -1,0 +1,105 @@
+"""Reading: one snapshot, opened and ready for lookups.
+
+A lookup costs what py-lmdb's `get` costs: each table is one read transaction
+that lives as long as the snapshot. That is safe only because the file never
+changes.
+"""
+
+import fcntl
+from pathlib import Path
+from typing import Protocol, Self
+
+import lmdb
+
+from store.errors import CorruptSnapshotError
+from store.layout import FACTORS, MANIFEST, RECS, snapshot_folder
+from store.manifest import Manifest, read_manifest, verify
+
+
+class Table(Protocol):
+    """A named database: `get` returns the value of a key, or None."""
+
+    def get(self, key: bytes, /) -> bytes | None:
+        """Return the value of `key`, or None."""
+
+    def cursor(self) -> lmdb.Cursor:
+        """Return a cursor, to walk the table in key order."""
+
+
+class Snapshot:
+    """An open snapshot. Open it after a fork, and only once in a process.
+
+    Attributes:
+        folder: The directory.
+        manifest: What it says about itself.
+        users, spares, similar, fallback, profiles, items, rows: The tables of
+            `recs.mdb`, as `DESIGN` lists them.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        # Shared: the sweep asks for it exclusively, and leaves what is open alone.
+        self._held = (folder / MANIFEST).open("rb")
+        fcntl.flock(self._held, fcntl.LOCK_SH)
+        self._recs = _open(folder / RECS)
+        self.users = self._table("users")
+        self.spares = self._table("spares")
+        self.similar = self._table("similar")
+        self.fallback = self._table("fallback")
+        self.profiles = self._table("profiles")
+        self.items = self._table("items")
+        self.rows = self._table("rows")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def generation(self) -> int:
+        """The snapshot's serial number."""
+        return self.manifest.generation
+
+    def close(self) -> None:
+        """Give back the files. Looking up afterwards raises `lmdb.Error`."""
+        self._recs.close()
+        self._held.close()
+
+    def _table(self, name: str) -> Table:
+        try:
+            return self._recs.begin(db=self._recs.open_db(name.encode(), create=False))
+        except lmdb.Error as error:
+            raise CorruptSnapshotError(self.folder / RECS, f"table {name}: {error}") from error
+
+
+def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Snapshot:
+    """Open one generation for reading.
+
+    Args:
+        store: The store's directory.
+        generation: Which one; `current(store)` names the one served.
+        verified: True if the caller knows that it was verified a moment ago:
+            only the manifest is read then.
+
+    Raises:
+        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+    """
+    folder = snapshot_folder(store, generation)
+    manifest = read_manifest(folder) if verified else verify(folder)
+    return Snapshot(folder, manifest)
+
+
+def open_factors(snapshot: Snapshot) -> lmdb.Environment:
+    """Open the vectors of a snapshot; its tables are `users`, `items` and `biases`."""
+    return _open(snapshot.folder / FACTORS)
+
+
+def _open(path: Path) -> lmdb.Environment:
+    try:
+        return lmdb.open(
+            str(path), subdir=False, readonly=True, lock=False, max_dbs=8, readahead=False
+        )
+    except lmdb.Error as error:
+        raise CorruptSnapshotError(path, f"cannot be opened: {error}") from error

@@ -1,0 +1,173 @@
+"""Writing: build one snapshot aside, then rename it into place.
+
+    snapshots/000042.building/     tables in key order, appended by LMDB's bulk path
+        recs.mdb factors.mdb items.ann
+        MANIFEST.json SHA256SUMS   then every file and the directory to disk
+    snapshots/000042/              after the rename; it never changes again
+
+A build that fails removes what it wrote, so the store stays as it was; a build
+that is killed is removed by the next writer.
+"""
+
+import itertools
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import lmdb
+
+from store.durable import fsync_path
+from store.errors import WriteError
+from store.layout import (
+    DATA_FILES,
+    FACTORS,
+    FORMAT_VERSION,
+    RECS,
+    building_folder,
+    generations,
+    snapshot_folder,
+)
+from store.manifest import Manifest, write_manifest
+from store.publish import current_or_none, journal
+
+_MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with what is put in
+_CHUNK: Final = 10_000  # records handed to LMDB at a time
+_MAX_TABLES: Final = 8
+
+
+class SnapshotWriter:
+    """Builds one generation; use it in a `with` inside `writing(store)`.
+
+    Attributes:
+        generation: The number that this snapshot will have.
+        parent: The generation that is current now, if any.
+        counts: Entries of each table written so far, as `recs.mdb/users`.
+    """
+
+    def __init__(self, store: Path) -> None:
+        lines = journal(store)
+        known = [*generations(store), *(line.generation for line in lines)]
+        self.generation = max(known, default=0) + 1
+        self.parent = current_or_none(store)
+        self.counts: dict[str, int] = {}
+        self._store = store
+        self._folder = building_folder(store, self.generation)
+        self._environments: dict[str, lmdb.Environment] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(parents=True)
+            for name in (RECS, FACTORS):
+                self._environments[name] = _new_environment(self._folder / name)
+        except (OSError, lmdb.Error) as error:
+            self._discard()
+            raise WriteError(self._folder, f"cannot be written: {error}") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._discard()  # after `finish` there is nothing left to discard
+
+    def path(self, name: str) -> Path:
+        """Where a data file that is not LMDB's must be written, as `items.ann`."""
+        return self._folder / name
+
+    def table(self, file: str, name: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+        """Write one named database of `recs.mdb` or `factors.mdb` and return its entries.
+
+        Args:
+            file: RECS or FACTORS.
+            name: The database's name.
+            records: Keys and values, by key in rising order of bytes, no key twice.
+
+        Raises:
+            WriteError: The disk is full, or the keys are out of order. (LMDB
+                itself would drop such a record without an error.)
+        """
+        environment = self._environments[file]
+        n_records = 0
+        try:
+            table = environment.open_db(name.encode())
+            with environment.begin(write=True, db=table) as transaction:
+                cursor = transaction.cursor()
+                for chunk in _chunks(records):
+                    _, n_added = cursor.putmulti(chunk, dupdata=False, append=True)
+                    if n_added != len(chunk):
+                        raise WriteError(
+                            self._folder / file,
+                            f"{name}: keys out of order after {n_records + n_added} records",
+                            "this is a bug: the batch must sort by key",
+                        )
+                    n_records += n_added
+                n_entries = transaction.stat(table)["entries"]
+        except (OSError, lmdb.Error) as error:
+            raise WriteError(self._folder / file, f"{name}: {error}") from error
+        if n_entries != n_records:
+            raise WriteError(self._folder / file, f"{name}: {n_entries} of {n_records} arrived")
+        self.counts[f"{file}/{name}"] = n_records
+        return n_records
+
+    def finish(self, **about: Any) -> Manifest:
+        """Force everything to disk, write the manifest, and rename into place.
+
+        Args:
+            about: The fields of `Manifest` that the writer cannot know itself.
+
+        Raises:
+            WriteError: Something could not be written; nothing is left behind.
+        """
+        try:
+            for environment in self._environments.values():
+                environment.sync(True)
+                environment.close()
+            self._environments.clear()
+            for name in DATA_FILES:
+                fsync_path(self._folder / name)
+            manifest = Manifest(
+                format_version=FORMAT_VERSION,
+                generation=self.generation,
+                parent=self.parent,
+                counts=self.counts,
+                files={name: (self._folder / name).stat().st_size for name in DATA_FILES},
+                **about,
+            )
+            write_manifest(self._folder, manifest)
+            fsync_path(self._folder)
+            self._folder.rename(snapshot_folder(self._store, self.generation))
+            fsync_path(self._folder.parent)
+            fsync_path(self._store)
+        except (OSError, lmdb.Error) as error:
+            raise WriteError(self._folder, f"cannot be written: {error}") from error
+        return manifest
+
+    def _discard(self) -> None:
+        for environment in self._environments.values():
+            environment.close()
+        self._environments.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _new_environment(path: Path) -> lmdb.Environment:
+    # Synced once by `finish`: nobody reads the file before, and a crash discards it.
+    return lmdb.open(
+        str(path),
+        subdir=False,
+        lock=False,
+        map_size=_MAP_BYTES,
+        max_dbs=_MAX_TABLES,
+        sync=False,
+        metasync=False,
+        meminit=True,  # unwritten bytes of a page are zeros: same input, same file
+    )
+
+
+def _chunks(records: Iterable[tuple[bytes, bytes]]) -> Iterable[list[tuple[bytes, bytes]]]:
+    rest = iter(records)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        yield chunk

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final, cast
@@ -32,7 +33,7 @@ def open_input(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(path, "may not be read", "give this user the right to read it") from None
     except IsADirectoryError:
         raise InputError(path, "is a directory", "name the files in it") from None
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(path, f"is not a whole gzip file: {error}", "fetch it again") from error
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror}", "check the disk") from error

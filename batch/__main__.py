@@ -1,0 +1,110 @@
+"""The batch's commands: `python -m batch refresh`."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from batch.errors import BatchError
+from batch.refresh import Summary, refresh
+from batch.settings import BatchSettings
+from store.config import StoreSettings, load_section
+from store.errors import StoreError
+
+_EXAMPLE = """example:
+  python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
+
+What is not given comes from marquee.toml, else from the defaults in README.md.
+Exit status: 0 published, 1 not (the message says why), 2 wrong usage."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    given = _parser().parse_args(arguments)
+    try:
+        settings = load_section("batch", BatchSettings, given.config)
+        store = load_section("store", StoreSettings, given.config)
+        named: dict[str, Any] = {
+            key: tuple(paths)
+            for key in ("events", "catalogue", "profiles")
+            if (paths := getattr(given, key))
+        }
+        settings = dataclasses.replace(settings, **named)
+        summary = refresh(settings, given.store or Path(store.path), store.keep)
+    except (BatchError, StoreError) as error:
+        print(f"refresh failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("refresh stopped; the store is as it was", file=sys.stderr)
+        return 1
+    print(_as_json(summary) if given.json else _as_text(summary))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m batch",
+        description="Build recommendation snapshots.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verb = verbs.add_parser(
+        "refresh",
+        help="events in, one published snapshot out",
+        description="Read events, train, precompute every user's list, publish.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name, what in (
+        ("events", "event files or directories: stream log, ratings, pairs, Parquet"),
+        ("catalogue", "which items exist: movie API, CSV with movieID, MovieLens"),
+        ("profiles", "who the users are: user API, CSV, MovieLens"),
+    ):
+        verb.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=what)
+    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
+    verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    verb.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    return parser
+
+
+def _as_json(summary: Summary) -> str:
+    return json.dumps(dataclasses.asdict(summary), default=str)
+
+
+def _as_text(summary: Summary) -> str:
+    rejected = sum(summary.rejected.values())
+    lines = [
+        f"generation {summary.generation} published in {sum(summary.seconds.values()):.1f} s",
+        f"  events        {summary.n_events:,} read, {rejected:,} rejected"
+        + (f": {_counts(summary.rejected)}" if rejected else ""),
+    ]
+    if summary.quarantine:
+        lines.append(f"  quarantine    {summary.quarantine}")
+    if summary.dropped:
+        lines.append(f"  dropped       {_counts(summary.dropped)}")
+    if summary.unusable:
+        lines.append(f"  unusable      {_counts(summary.unusable)}")
+    without = f"; {summary.n_users_without:,} others get the fallback"
+    return "\n".join(
+        [
+            *lines,
+            f"  users         {summary.n_users:,} with a list of their own"
+            + (without if summary.n_users_without else ""),
+            f"  items         {summary.n_items:,}",
+            f"  interactions  {summary.n_interactions:,}",
+            f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in summary.seconds.items())}",
+            f"  memory        {max(summary.peak_mib.values()):,.0f} MiB at most",
+            f"  snapshot      {summary.snapshot}, {summary.n_bytes / 1e6:.1f} MB",
+        ]
+    )
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

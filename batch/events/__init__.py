@@ -1,0 +1,1 @@
+"""What users did: files of events, told apart by content, parsed in bulk, noise kept aside."""

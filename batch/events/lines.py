@@ -1,0 +1,61 @@
+"""A text file as blocks of whole lines, each block one Arrow array without a copy per line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from batch.errors import InputError
+from batch.files import open_input
+
+_BLOCK_BYTES: Final = 1 << 24
+_LONGEST_LINE_BYTES: Final = 1 << 26
+
+
+class Block(NamedTuple):
+    """Some whole lines of a file.
+
+    Attributes:
+        lines: The lines as binary, each with its line end.
+        first_number: The line number of the first, counted from 1.
+    """
+
+    lines: pa.BinaryArray
+    first_number: int
+
+
+def read_blocks(path: Path) -> Iterator[Block]:
+    """Yield a file's lines in order; a last line without its end is a line too.
+
+    Raises:
+        InputError: The file cannot be read, or a line has no end for 64 MiB.
+    """
+    number = 1
+    rest = b""
+    with open_input(path) as file:
+        while data := file.read(_BLOCK_BYTES):
+            whole, newline, tail = data.rpartition(b"\n")
+            if not newline:
+                rest += tail
+                if len(rest) > _LONGEST_LINE_BYTES:
+                    what = f"line {number} is longer than {_LONGEST_LINE_BYTES} bytes"
+                    raise InputError(path, what, "give a file of text lines")
+                continue
+            lines = split_lines(rest + whole + newline)
+            yield Block(lines, number)
+            number += len(lines)
+            rest = tail
+    if rest:
+        yield Block(split_lines(rest), number)
+
+
+def split_lines(data: bytes) -> pa.BinaryArray:
+    """Return an Arrow array whose values are the lines of `data`, line ends included."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+    if data and not data.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    offsets = np.concatenate(([0], ends)).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(ends), buffers)

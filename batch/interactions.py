@@ -1,0 +1,187 @@
+"""Interactions: what each user has had to do with each item, as one sparse matrix of weights.
+
+    weight = share of the item watched (0 to 1] + rating / best rating (0 to 1]
+
+Each part counts where there is such an event; a bare pair of user and item
+counts as watched to the end. Rows are in the order of the ids' bytes, so the
+same events give the same matrix whatever order they came in.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from batch.errors import NothingToLearnError
+from batch.events.read import Events
+
+_USUAL_RUNTIME: Final = 100.0  # minutes, where no runtime at all is known
+_MIN_USERS: Final = 2  # that must have touched an item to make it real without a catalogue
+_OUTSIDE: Final = "item outside the catalogue"
+_LONE: Final = f"item of fewer than {_MIN_USERS} users, without a catalogue"
+_OFF_SCALE: Final = "rating off the scale"
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """Ratings as rows, the latest of each (user, item).
+
+    Attributes:
+        user_row, item_row: (n_ratings,) rows of the interactions' matrix.
+        rating: (n_ratings,) on the data's scale.
+        best: The best rating of that scale.
+    """
+
+    user_row: Rows
+    item_row: Rows
+    rating: npt.NDArray[np.float32]
+    best: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interactions:
+    """Who has had to do with what.
+
+    Attributes:
+        user_ids: (n_users,) sorted; each has at least one item.
+        item_ids: (n_items,) sorted; each has at least one user.
+        weights: (n_users, n_items), above 0 where they met.
+        ratings: The ratings among them.
+        dropped: Events that were sound but are not used, by reason.
+        n_users_without: Users whose every event was dropped.
+    """
+
+    user_ids: pa.StringArray
+    item_ids: pa.StringArray
+    weights: sp.csr_matrix
+    ratings: Ratings
+    dropped: Counter[str]
+    n_users_without: int
+
+
+def build_interactions(
+    events: Events, runtimes: Mapping[str, float | None] | None, max_rating: float
+) -> Interactions:
+    """Turn events into weights.
+
+    Args:
+        events: Of any sources.
+        runtimes: Minutes of each item of the catalogue, None where unknown; the
+            keys are the items that exist. Without a catalogue (None) an item
+            exists if at least 2 users touched it.
+        max_rating: Best rating of the scale, 0 to tell it from the data.
+
+    Raises:
+        NothingToLearnError: No event is left, or fewer than 2 users or items.
+    """
+    best = max_rating or _best_rating(events.ratings["rating"])
+    rating = events.ratings["rating"]
+    on_scale = pc.and_(pc.greater(rating, 0), pc.less_equal(rating, best))
+    dropped = Counter({_OFF_SCALE: events.ratings.num_rows - int(pc.sum(on_scale).as_py() or 0)})
+    views, ratings = events.views, events.ratings.filter(on_scale)
+
+    existing = pa.array(runtimes, pa.string()) if runtimes else _shared_items(views, ratings)
+    all_user_ids = _distinct(views["user_id"], ratings["user_id"])
+    is_view = pc.is_in(views["item_id"], value_set=existing)
+    is_rating = pc.is_in(ratings["item_id"], value_set=existing)
+    n_outside = _total(views.filter(pc.invert(is_view))["n_events"])
+    n_outside += ratings.num_rows - int(pc.sum(is_rating).as_py() or 0)
+    dropped[_OUTSIDE if runtimes is not None else _LONE] = n_outside
+    views, ratings = views.filter(is_view), ratings.filter(is_rating)
+
+    user_ids = _distinct(views["user_id"], ratings["user_id"])
+    item_ids = _distinct(views["item_id"], ratings["item_id"])
+    _check_enough(len(user_ids), len(item_ids), dropped)
+    rated = _latest(ratings, user_ids, item_ids, best)
+    user_row, item_row = _rows(views, user_ids, item_ids)
+    share = _share_watched(views["minute"], item_row, item_ids, runtimes or {})
+    weights = sp.csr_matrix(
+        (
+            np.concatenate((share, rated.rating / np.float32(best))),
+            (np.append(user_row, rated.user_row), np.append(item_row, rated.item_row)),
+        ),
+        shape=(len(user_ids), len(item_ids)),
+        dtype=np.float32,
+    )  # a place that is given twice, viewed and rated, holds the sum
+    weights.sort_indices()
+    n_without = len(all_user_ids) - len(user_ids)
+    return Interactions(user_ids, item_ids, weights, rated, +dropped, n_without)
+
+
+def _best_rating(rating: pa.ChunkedArray) -> float:
+    """Tell a scale to 5 from one to 10: stray ratings above 5 are noise, many are a scale."""
+    n_above_5 = int(pc.sum(pc.and_(pc.greater(rating, 5), pc.less_equal(rating, 10))).as_py() or 0)
+    return 10.0 if n_above_5 > 0.01 * len(rating) else 5.0
+
+
+def _shared_items(views: pa.Table, ratings: pa.Table) -> pa.StringArray:
+    pairs = pa.concat_tables(table.select(["user_id", "item_id"]) for table in (views, ratings))
+    n_users = pairs.group_by("item_id").aggregate([("user_id", "count_distinct")])
+    is_shared = pc.greater_equal(n_users["user_id_count_distinct"], _MIN_USERS)
+    return n_users["item_id"].filter(is_shared).combine_chunks()
+
+
+def _distinct(*columns: pa.ChunkedArray) -> pa.StringArray:
+    """Return the distinct ids in the order of their bytes, as LMDB wants its keys."""
+    ids = pc.unique(pa.chunked_array([c for column in columns for c in column.chunks], pa.string()))
+    return ids.take(pc.sort_indices(ids))
+
+
+def _check_enough(n_users: int, n_items: int, dropped: Counter[str]) -> None:
+    if n_users < 2 or n_items < 2:
+        why = ", ".join(f"{n:,} × {reason}" for reason, n in dropped.items() if n)
+        raise NothingToLearnError(
+            "interactions",
+            f"{n_users} user(s) and {n_items} item(s) are left"
+            + (f" after dropping {why}" if why else ""),
+            "recommending needs at least 2 of each: give more events, "
+            "or a catalogue that lists their items",
+        )
+
+
+def _latest(
+    ratings: pa.Table, user_ids: pa.StringArray, item_ids: pa.StringArray, best: float
+) -> Ratings:
+    user_row, item_row = _rows(ratings, user_ids, item_ids)
+    rating = ratings["rating"].to_numpy()
+    order = np.lexsort((rating, ratings["at"].to_numpy(), item_row, user_row))
+    user_row, item_row, rating = user_row[order], item_row[order], rating[order]
+    is_last = np.ones(len(rating), dtype=bool)
+    is_last[:-1] = (np.diff(user_row) != 0) | (np.diff(item_row) != 0)
+    return Ratings(user_row[is_last], item_row[is_last], rating[is_last], best)
+
+
+def _rows(table: pa.Table, user_ids: pa.StringArray, item_ids: pa.StringArray) -> tuple[Rows, Rows]:
+    user_row = pc.index_in(table["user_id"], value_set=user_ids).to_numpy()
+    item_row = pc.index_in(table["item_id"], value_set=item_ids).to_numpy()
+    return user_row.astype(np.int64), item_row.astype(np.int64)
+
+
+def _share_watched(
+    minute: pa.ChunkedArray,
+    item_row: Rows,
+    item_ids: pa.StringArray,
+    runtimes: Mapping[str, float | None],
+) -> npt.NDArray[np.float32]:
+    """Return the furthest minute over the runtime, in (0, 1]; minute 0 is one minute watched."""
+    known = [runtimes.get(item_id) or np.nan for item_id in item_ids.to_pylist()]
+    runtime = np.asarray(known, np.float32)
+    is_known = np.isfinite(runtime)
+    usual = float(np.median(runtime[is_known])) if is_known.any() else _USUAL_RUNTIME
+    watched = (minute.to_numpy() + 1).astype(np.float32) / np.nan_to_num(runtime, nan=usual)[
+        item_row
+    ]
+    share: npt.NDArray[np.float32] = np.nan_to_num(np.minimum(watched, 1), nan=1).astype(np.float32)
+    return share
+
+
+def _total(column: pa.ChunkedArray) -> int:
+    return int(pc.sum(column).as_py() or 0)

@@ -1,0 +1,38 @@
+"""Single fields of catalogues and profiles, cleaned: a sound value, or None for a missing one.
+
+The APIs answer with null, `{}`, "null", numbers as text or something else
+altogether where a field is not known. None of these is an error: the field
+is missing, and the entry stands.
+"""
+
+from typing import Final
+
+_MISSING: Final = frozenset(("", "null", "None", "nan", "NaN", "{}"))
+_FLAGS: Final = {"true": True, "false": False}
+
+
+def text(value: object) -> str | None:
+    """Return text on one line, blanks at its ends and doubled ones removed."""
+    if not isinstance(value, str):
+        return None
+    line = " ".join(value.split())
+    if not line.isascii():  # JSON can smuggle in half a character, which nothing can write
+        line = line.encode("utf-8", "ignore").decode("utf-8")
+    return None if line in _MISSING else line
+
+
+def number(value: object) -> float | None:
+    """Return a number, given as one or as text; NaN and infinity may come out too."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def flag(value: object) -> bool | None:
+    """Return true or false, given as such or as a word in any case."""
+    if isinstance(value, bool):
+        return value
+    return _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None

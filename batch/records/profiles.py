@@ -1,0 +1,179 @@
+"""Profiles: who a user is, as far as is known, and the segments that follow from it.
+
+    Profile(age=28, gender="F")  ─►  "25-34/F", "25-34", "F"
+
+A user without a list of their own is served that of the first segment that
+has one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final
+
+from batch.records.fields import number, text
+from batch.records.kinds import Kind, any_line_like, csv_kind, json_kind
+from batch.records.read import Source, read_records
+from batch.records.rows import ID, Row, separated_rows
+from store.ids import is_user_id
+
+_OLDEST: Final = 120
+_OF_AGE: Final = 18
+_BANDS: Final = (  # those of MovieLens 1M, from the oldest down
+    (56, "56+"),
+    (50, "50-55"),
+    (45, "45-49"),
+    (35, "35-44"),
+    (25, "25-34"),
+    (18, "18-24"),
+    (0, "0-17"),
+)
+_GENDERS: Final = {"MALE": "M", "FEMALE": "F"}
+_GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key in the store
+_OCCUPATIONS: Final = (  # by code: the README of MovieLens 1M
+    "other",
+    "academic/educator",
+    "artist",
+    "clerical/admin",
+    "college/grad student",
+    "customer service",
+    "doctor/health care",
+    "executive/managerial",
+    "farmer",
+    "homemaker",
+    "K-12 student",
+    "lawyer",
+    "programmer",
+    "retired",
+    "sales/marketing",
+    "scientist",
+    "self-employed",
+    "technician/engineer",
+    "tradesman/craftsman",
+    "unemployed",
+    "writer",
+)
+_OCCUPATION_OF_CODE: Final = {str(code): name for code, name in enumerate(_OCCUPATIONS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is known of one user.
+
+    Attributes:
+        age: Years, 1 to 120; of a MovieLens 1M user the lower bound of a band.
+        gender: "M", "F" or another word in upper case.
+        occupation: In the words of the source.
+    """
+
+    age: int | None
+    gender: str | None
+    occupation: str | None
+
+    def or_else(self, other: "Profile") -> "Profile":
+        """Return this profile, what it lacks taken from `other`."""
+        return _profile(
+            self.age or other.age,
+            self.gender or other.gender,
+            self.occupation or other.occupation,
+        )
+
+
+# A million users share some thousand profiles, so that each needs no memory of its own.
+_profile = lru_cache(maxsize=1 << 16)(Profile)
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """The users of whom anything is known.
+
+    Attributes:
+        users: By user_id.
+        sources: What came from where, in the order of the files.
+    """
+
+    users: dict[str, Profile]
+    sources: tuple[Source, ...]
+
+
+def read_profiles(paths: Sequence[Path]) -> Profiles:
+    """Read profile files of any known kind, plain or gzip.
+
+    Raises:
+        InputError: A file cannot be read, is of no known kind, or holds no
+            user with a usable id.
+    """
+    return Profiles(*read_records(paths, _KINDS, is_user_id))
+
+
+def age_band(age: int | None) -> str | None:
+    """Return the band that an age in years lies in, such as "25-34"."""
+    if age is None:
+        return None
+    return next((band for lowest, band in _BANDS if age >= lowest), None)
+
+
+def segments(profile: Profile) -> tuple[str, ...]:
+    """Return the segments of a user, most specific first; none if nothing is known."""
+    known = tuple(part for part in (age_band(profile.age), profile.gender) if part)
+    return ("/".join(known), *known) if len(known) > 1 else known
+
+
+def is_minor(profile: Profile) -> bool:
+    """Tell whether a user is known to be under 18."""
+    return profile.age is not None and profile.age < _OF_AGE
+
+
+def _user(row: Row) -> Profile:
+    return _profile(_age(row.get("age")), _gender(row.get("gender")), text(row.get("occupation")))
+
+
+def _coded_user(row: Row) -> Profile:
+    return _user({**row, "occupation": _OCCUPATION_OF_CODE.get(str(row.get("occupation")))})
+
+
+def _age(value: object) -> int | None:
+    years = number(value)
+    return int(years) if years is not None and 1 <= years <= _OLDEST else None
+
+
+def _gender(value: object) -> str | None:
+    word = (text(value) or "").upper()
+    word = _GENDERS.get(word, word)
+    return word if _GENDER.fullmatch(word) else None
+
+
+_U_USER_COLUMNS: Final = (ID, "age", "gender", "occupation", "zip")
+_USERS_DAT_COLUMNS: Final = (ID, "gender", "age", "occupation", "zip")
+
+_KINDS: Final[Sequence[Kind[Profile]]] = (
+    csv_kind(
+        "CSV with a user_id column",
+        "user_id,age,occupation,gender",
+        id_columns=("userid", "user_id"),
+        foreign_columns=("movieid", "movie_id", "itemid", "item_id"),
+        record=_user,
+    ),
+    json_kind(
+        "user API, JSON lines",
+        '{"user_id": 42, "age": 28, "occupation": "writer", "gender": "F"}',
+        id_field="user_id",
+        record=_user,
+    ),
+    Kind(
+        "MovieLens 100k u.user",
+        "1|24|M|technician|85711",
+        fits=any_line_like(r"[^|]+\|\d*(?:\|[^|]*){3}$"),
+        rows=partial(separated_rows, separator="|", columns=_U_USER_COLUMNS),
+        record=_user,
+    ),
+    Kind(
+        "MovieLens 1M users.dat",
+        "1::F::1::10::48067",
+        fits=any_line_like(r"[^:]+::[A-Z]?::\d*::\d*::"),
+        rows=partial(separated_rows, separator="::", columns=_USERS_DAT_COLUMNS),
+        record=_coded_user,
+    ),
+)

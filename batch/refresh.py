@@ -1,0 +1,237 @@
+"""The refresh: from events to a published snapshot, stage by stage.
+
+    events ─► interactions ─► ALS ─► exact top-k ─► index ─► fallbacks ─► snapshot ─► CURRENT
+
+Nothing touches the store before the last stage, so a refresh that fails, for
+whatever reason, leaves it as it was.
+"""
+
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from annoy import AnnoyIndex
+
+from batch.als import train_als
+from batch.biases import fit_biases
+from batch.errors import InputError
+from batch.events.quarantine import Quarantine
+from batch.events.read import Events, kinds, read_events
+from batch.events.read import Source as EventSource
+from batch.fallback import popular_items, segment_items
+from batch.interactions import Interactions, build_interactions
+from batch.neighbours import build_index, recall, save_index, similar_items
+from batch.records.catalogue import Catalogue, read_catalogues
+from batch.records.profiles import Profiles, read_profiles
+from batch.records.read import Source as RecordSource
+from batch.settings import BatchSettings
+from batch.snapshot import LIST_LENGTH, Content, write_tables
+from batch.stages import Stages
+from batch.topk import top_k
+from batch.version import code_version
+from store.layout import INDEX, snapshot_folder
+from store.manifest import Manifest, sha256
+from store.publish import check_writable, publish, sweep, writing
+from store.writer import SnapshotWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a refresh did.
+
+    Attributes:
+        snapshot: The directory published.
+        generation: Its number.
+        n_bytes: Its size.
+        n_events: Events and rows read, rejected ones included.
+        rejected: Rejected ones by reason.
+        quarantine: Where they lie, None if there are none.
+        dropped: Sound events that were not used, by reason.
+        unusable: Entries of catalogues and profiles without an id that can be used, by file.
+        n_users: Users with a list of their own.
+        n_users_without: Users that get the fallback: all of their items were
+            dropped, or they have seen everything.
+        n_items: Items that can be recommended.
+        n_interactions: Pairs of a user and an item.
+        seconds: Of each stage.
+        peak_mib: The most memory up to the end of each stage.
+    """
+
+    snapshot: Path
+    generation: int
+    n_bytes: int
+    n_events: int
+    rejected: dict[str, int]
+    quarantine: Path | None
+    dropped: dict[str, int]
+    unusable: dict[str, int]
+    n_users: int
+    n_users_without: int
+    n_items: int
+    n_interactions: int
+    seconds: dict[str, float]
+    peak_mib: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    events: Events
+    catalogue: Catalogue
+    profiles: Profiles
+    rejected: Counter[str]
+    quarantine: Path | None
+
+    @property
+    def sources(self) -> list[EventSource | RecordSource]:
+        return [*self.events.sources, *self.catalogue.sources, *self.profiles.sources]
+
+
+def refresh(settings: BatchSettings, store: Path, keep: int) -> Summary:
+    """Build a snapshot of everything in the input, and publish it.
+
+    Args:
+        settings: What to read and how to train.
+        store: The store's directory; it is made if it does not exist.
+        keep: Snapshots that the sweep leaves.
+
+    Raises:
+        BatchError: The input is missing, broken or empty.
+        StoreError: The store cannot be written.
+    """
+    began_at = datetime.now(UTC)
+    stages = Stages()
+    check_writable(store)
+    given = _read(settings, began_at, stages)
+    with stages("interactions"):
+        items = given.catalogue.items if settings.catalogue else None
+        runtimes = {name: item.runtime for name, item in items.items()} if items else None
+        interactions = build_interactions(given.events, runtimes, settings.max_rating)
+    content, index = _learn(interactions, given, settings, stages)
+    with writing(store), SnapshotWriter(store) as writer:
+        with stages("write"):
+            save_index(index, writer.path(INDEX))
+            write_tables(writer, content)
+            manifest = writer.finish(
+                began_at=began_at.isoformat(timespec="seconds"),
+                finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                code_version=code_version(),
+                inputs=_fingerprints(given),
+                parameters=asdict(settings),
+                metrics=_metrics(content, settings.seed),
+                gate={"result": "not run"},
+            )
+        with stages("publish"):
+            publish(store, manifest.generation, why="refresh")
+            sweep(store, keep)
+    return _summary(store, manifest, given, interactions, stages)
+
+
+def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input:
+    if not settings.events:
+        raise InputError("events", "none given", "name files with --events, or in [batch] events")
+    with stages("catalogue"):
+        catalogue = read_catalogues([Path(path) for path in settings.catalogue])
+        profiles = read_profiles([Path(path) for path in settings.profiles])
+    folder, name = Path(settings.quarantine), began_at.strftime("%Y-%m-%dT%H%M%S.%fZ")
+    with (
+        stages("events", unit="line") as advance,
+        Quarantine(folder, name, settings.quarantine_keep) as quarantine,
+    ):
+        events = read_events(
+            [Path(path) for path in settings.events],
+            kinds(settings.user_pattern, settings.item_pattern),
+            quarantine,
+            settings.max_rejected_share,
+            advance,
+        )
+    rejected = quarantine.counts
+    return _Input(events, catalogue, profiles, rejected, quarantine.path if rejected else None)
+
+
+def _learn(
+    interactions: Interactions, given: _Input, settings: BatchSettings, stages: Stages
+) -> tuple[Content, AnnoyIndex]:
+    n_users = len(interactions.user_ids)
+    n_threads = settings.n_threads or len(os.sched_getaffinity(0))
+    with stages("ALS", total=settings.iterations) as advance:
+        model = train_als(
+            interactions.weights,
+            n_factors=settings.n_factors,
+            regularization=settings.regularization,
+            alpha=settings.alpha,
+            iterations=settings.iterations,
+            seed=settings.seed,
+            n_threads=n_threads,
+            on_iteration=lambda: advance(1),
+        )
+    with stages("top-k", total=n_users, unit="user") as advance:
+        k = LIST_LENGTH + settings.n_spares
+        factors = model.user_factors, model.item_factors
+        lists = top_k(*factors, interactions.weights, k, n_threads=n_threads, on_users=advance)
+    with stages("index", total=len(interactions.item_ids), unit="item") as advance:
+        index = build_index(model.item_factors, n_trees=settings.n_trees, seed=settings.seed)
+        similar = similar_items(index, LIST_LENGTH, advance)
+    with stages("fallbacks"):
+        content = Content(
+            interactions=interactions,
+            model=model,
+            lists=lists,
+            similar=similar,
+            popular=popular_items(interactions, LIST_LENGTH),
+            by_segment=segment_items(interactions, given.profiles.users, LIST_LENGTH),
+            items=given.catalogue.items,
+            profiles=given.profiles.users,
+            biases=fit_biases(interactions.ratings, n_users, len(interactions.item_ids)),
+        )
+    return content, index
+
+
+def _metrics(content: Content, seed: int) -> dict[str, Any]:
+    found = recall(content.similar, content.model.item_factors, LIST_LENGTH, seed)
+    return {"index_recall_at_20": round(found, 4)}
+
+
+def _fingerprints(given: _Input) -> list[dict[str, Any]]:
+    """Say which bytes this snapshot was made of."""
+    return [
+        {
+            "name": source.path.name,
+            "kind": source.kind,
+            "rejected": source.n_rejected,
+            "bytes": source.path.stat().st_size,
+            "sha256": sha256(source.path),
+        }
+        for source in given.sources
+    ]
+
+
+def _summary(
+    store: Path, manifest: Manifest, given: _Input, interactions: Interactions, stages: Stages
+) -> Summary:
+    folder = snapshot_folder(store, manifest.generation)
+    n_users = manifest.counts["recs.mdb/users"]
+    n_seen_all = len(interactions.user_ids) - n_users
+    return Summary(
+        snapshot=folder,
+        generation=manifest.generation,
+        n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        n_events=sum(source.n_lines for source in given.events.sources),
+        rejected=dict(given.rejected.most_common()),
+        quarantine=given.quarantine,
+        dropped=dict(interactions.dropped.most_common()),
+        unusable=_unusable(given),
+        n_users=n_users,
+        n_users_without=interactions.n_users_without + n_seen_all,
+        n_items=len(interactions.item_ids),
+        n_interactions=interactions.weights.nnz,
+        seconds=stages.seconds,
+        peak_mib=stages.peak_mib,
+    )
+
+
+def _unusable(given: _Input) -> dict[str, int]:
+    sources = (*given.catalogue.sources, *given.profiles.sources)
+    return {str(source.path): source.n_rejected for source in sources if source.n_rejected}

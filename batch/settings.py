@@ -1,0 +1,70 @@
+"""The `[batch]` section of `marquee.toml`."""
+
+import math
+import re
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    r"""What a refresh does when the command line does not say otherwise.
+
+    Attributes:
+        events: Files or directories of events.
+        catalogue: Files that say which items exist; none: whatever 2 users touched.
+        profiles: Files with users' age, gender, occupation.
+        quarantine: Directory of rejected lines.
+        quarantine_keep: Quarantine files kept.
+        max_rejected_share: Of a file's lines; a refresh with more stops.
+        user_pattern: What a user id is in the stream (RE2, without groups).
+        item_pattern: What an item id is in the stream (RE2, without groups).
+        max_rating: Best rating of the scale; 0: 5, or 10 if more than 1 % are above 5.
+        n_factors: Length of a factor vector.
+        regularization: Of ALS, as `implicit` counts it.
+        alpha: Confidence is 1 + alpha · weight.
+        iterations: Sweeps of ALS.
+        n_spares: Items kept after the 20, for takedowns.
+        n_trees: Of the Annoy index; more find more and weigh more.
+        n_threads: 0 means one for each processor that this process may use.
+        seed: Of everything random.
+    """
+
+    events: tuple[str, ...] = ()
+    catalogue: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    quarantine: str = "var/quarantine"
+    quarantine_keep: int = 30
+    max_rejected_share: float = 0.05
+    user_pattern: str = r"\d+"
+    item_pattern: str = r"[a-z0-9+._*-]{1,109}"
+    max_rating: float = 0.0
+    n_factors: int = 64
+    regularization: float = 0.05
+    alpha: float = 20.0
+    iterations: int = 15
+    n_spares: int = 10
+    n_trees: int = 50
+    n_threads: int = 0
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name in ("quarantine_keep", "n_factors", "iterations", "n_trees"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and (value < 0 or not math.isfinite(value)):
+                raise ValueError(f"{field.name} must be 0 or more, and finite")
+        if self.max_rejected_share > 1:
+            raise ValueError("max_rejected_share must lie between 0 and 1")
+        for name in ("user_pattern", "item_pattern"):
+            _check_pattern(name, getattr(self, name))
+
+
+def _check_pattern(name: str, pattern: str) -> None:
+    try:
+        n_groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"{name} is no regular expression: {error}") from error
+    if n_groups:
+        raise ValueError(f"{name} must have no groups; write (?:…) for (…)")

@@ -1,0 +1,142 @@
+"""From model to snapshot: the records of every table, streamed in key order.
+
+The tables and who reads them stand in the README; here is only how each is made.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from batch.als import Model
+from batch.biases import Biases
+from batch.interactions import Interactions
+from batch.records.catalogue import Item
+from batch.records.profiles import Profile, is_minor, segments
+from batch.topk import NO_ITEM, TopK
+from store.layout import FACTORS, POPULAR, RECS
+from store.writer import SnapshotWriter
+
+LIST_LENGTH = 20  # items of an answer
+
+Records = Iterator[tuple[bytes, bytes]]
+
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Everything that goes into the tables; item rows are those of `interactions`.
+
+    Attributes:
+        interactions: Ids and their rows.
+        model: Factors.
+        lists: The best items of each user, spares included.
+        similar: For each item row its neighbours.
+        popular: The list for everybody.
+        by_segment: The list of each segment.
+        items: What the catalogue says, by item_id.
+        profiles: By user_id.
+        biases: Of the ratings, if there are any.
+    """
+
+    interactions: Interactions
+    model: Model
+    lists: TopK
+    similar: Sequence[Sequence[int]]
+    popular: Sequence[int]
+    by_segment: Mapping[str, Sequence[int]]
+    items: Mapping[str, Item]
+    profiles: Mapping[str, Profile]
+    biases: Biases | None
+
+
+def write_tables(writer: SnapshotWriter, content: Content) -> None:
+    """Write every table of `recs.mdb` and `factors.mdb`.
+
+    Raises:
+        WriteError: The disk is full, or ids are not in order.
+    """
+    user_ids = _bytes(content.interactions.user_ids.to_pylist())
+    item_ids = _bytes(content.interactions.item_ids.to_pylist())
+    first, rest = slice(0, LIST_LENGTH), slice(LIST_LENGTH, None)
+    rows = content.lists.item_rows
+    writer.table(RECS, "users", _lists(user_ids, rows[:, first], item_ids))
+    writer.table(RECS, "spares", _lists(user_ids, rows[:, rest], item_ids))
+    writer.table(
+        RECS, "similar", _named_lists(zip(item_ids, content.similar, strict=True), item_ids)
+    )
+    writer.table(RECS, "fallback", _fallback(content, item_ids))
+    writer.table(RECS, "profiles", _profiles(content.profiles))
+    writer.table(RECS, "items", _items(content))
+    writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
+    writer.table(FACTORS, "users", _vectors(user_ids, content.model.user_factors))
+    writer.table(FACTORS, "items", _vectors(item_ids, content.model.item_factors))
+    writer.table(FACTORS, "biases", _biases(content.biases, user_ids, item_ids))
+
+
+def _lists(
+    user_ids: Sequence[bytes], item_rows: npt.NDArray[np.int32], item_ids: Sequence[bytes]
+) -> Records:
+    """Yield the body of each user's list; a user whose list is empty has no record."""
+    names = np.array([*item_ids, b""], dtype=object)  # NO_ITEM, -1, finds the last
+    n_kept = (item_rows != NO_ITEM).sum(axis=1).tolist()
+    for begin in range(0, len(user_ids), _CHUNK):
+        chunk = names[item_rows[begin : begin + _CHUNK]].tolist()
+        for place, row in enumerate(chunk, begin):
+            if n_kept[place]:
+                yield user_ids[place], b",".join(row[: n_kept[place]])
+
+
+def _named_lists(
+    lists: Iterator[tuple[bytes, Sequence[int]]], item_ids: Sequence[bytes]
+) -> Records:
+    for key, item_rows in lists:
+        yield key, b",".join(item_ids[row] for row in item_rows)
+
+
+def _fallback(content: Content, item_ids: Sequence[bytes]) -> Records:
+    lists = {POPULAR: content.popular}
+    lists |= {segment.encode(): rows for segment, rows in content.by_segment.items()}
+    return _named_lists(iter(sorted(lists.items())), item_ids)
+
+
+def _profiles(profiles: Mapping[str, Profile]) -> Records:
+    """Yield the most specific segment, with ` minor` after it for a minor."""
+    for user_id in sorted(profiles):
+        profile = profiles[user_id]
+        if names := segments(profile):
+            flag = " minor" if is_minor(profile) else ""
+            yield user_id.encode(), f"{names[0]}{flag}".encode()
+
+
+def _items(content: Content) -> Records:
+    row_of = {name: row for row, name in enumerate(content.interactions.item_ids.to_pylist())}
+    for item_id in sorted(content.items.keys() | row_of.keys()):
+        known = asdict(content.items[item_id]) if item_id in content.items else {}
+        about = {key: value for key, value in known.items() if value is not None and value != ()}
+        if item_id in row_of:
+            about["item_row"] = row_of[item_id]
+        yield item_id.encode(), json.dumps(about, sort_keys=True).encode()
+
+
+def _vectors(ids: Sequence[bytes], factors: npt.NDArray[np.float32]) -> Records:
+    for name, vector in zip(ids, factors.astype("<f4"), strict=True):
+        yield name, vector.tobytes()
+
+
+def _biases(biases: Biases | None, user_ids: Sequence[bytes], item_ids: Sequence[bytes]) -> Records:
+    """Yield `i/<item_id>`, `mean`, `u/<user_id>`: decimal text; "/" is in no id."""
+    if biases is None:
+        return
+    for name, bias in zip(item_ids, biases.item_bias.tolist(), strict=True):
+        yield b"i/" + name, b"%.6g" % bias
+    yield b"mean", b"%.6g" % biases.mean
+    for name, bias in zip(user_ids, biases.user_bias.tolist(), strict=True):
+        yield b"u/" + name, b"%.6g" % bias
+
+
+def _bytes(ids: Sequence[str]) -> list[bytes]:
+    return [name.encode() for name in ids]

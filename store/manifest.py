@@ -52,7 +52,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `MANIFEST.json`, then `SHA256SUMS` over it and the data files, to disk."""
     text = json.dumps(dataclasses.asdict(manifest), indent=2, sort_keys=True) + "\n"
     write_durable(folder / MANIFEST, text)
-    lines = [f"{_sha256(folder / name)}  {name}\n" for name in sorted((*DATA_FILES, MANIFEST))]
+    lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted((*DATA_FILES, MANIFEST))]
     write_durable(folder / CHECKSUMS, "".join(lines))
 
 
@@ -101,7 +101,7 @@ def verify(folder: Path) -> Manifest:
             if name != MANIFEST and n_bytes != manifest.files.get(name):
                 what = f"{n_bytes} bytes, but the manifest says {manifest.files.get(name)}"
                 raise CorruptSnapshotError(path, what)
-            if _sha256(path) != expected[name]:
+            if sha256(path) != expected[name]:
                 raise CorruptSnapshotError(path, "its SHA-256 is not the one written down")
         except OSError as error:
             raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error
@@ -116,6 +116,7 @@ def _read_checksums(folder: Path) -> dict[str, str]:
         raise CorruptSnapshotError(folder / CHECKSUMS, f"cannot be read: {error}") from error
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ line without its flip; the next writer sees that and voids the line.
 
 import contextlib
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -57,6 +58,17 @@ def writing(store: Path) -> Iterator[None]:
             shutil.rmtree(folder)
         _void_unflipped(store)
         yield
+
+
+def check_writable(store: Path) -> None:
+    """Tell early, before hours of work, that `writing` would fail; make nothing.
+
+    Raises:
+        WriteError: This process may not write there.
+    """
+    place = next(path for path in (store, *store.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise WriteError(store, f"{place} is no directory that this user may write to")
 
 
 def current(store: Path) -> int:

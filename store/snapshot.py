@@ -6,8 +6,9 @@ changes.
 """
 
 import fcntl
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self, cast
 
 import lmdb
 
@@ -16,14 +17,21 @@ from store.layout import FACTORS, MANIFEST, RECS, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
 
 
-class Table(Protocol):
-    """A named database: `get` returns the value of a key, or None."""
+class Table:
+    """A named database of an open snapshot; iterating yields its records in key order.
 
-    def get(self, key: bytes, /) -> bytes | None:
-        """Return the value of `key`, or None."""
+    Attributes:
+        get: Key to value, or None: py-lmdb's own method, with nothing around it.
+    """
 
-    def cursor(self) -> lmdb.Cursor:
-        """Return a cursor, to walk the table in key order."""
+    __slots__ = ("_transaction", "get")
+
+    def __init__(self, transaction: lmdb.Transaction) -> None:
+        self._transaction = transaction
+        self.get = cast(Callable[[bytes], bytes | None], transaction.get)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return cast(Iterator[tuple[bytes, bytes]], iter(self._transaction.cursor()))
 
 
 class Snapshot:
@@ -69,7 +77,7 @@ class Snapshot:
 
     def _table(self, name: str) -> Table:
         try:
-            return self._recs.begin(db=self._recs.open_db(name.encode(), create=False))
+            return Table(self._recs.begin(db=self._recs.open_db(name.encode(), create=False)))
         except lmdb.Error as error:
             raise CorruptSnapshotError(self.folder / RECS, f"table {name}: {error}") from error
 

@@ -1,0 +1,69 @@
+"""The server's command: `python -m serve --bare`."""
+
+import argparse
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+from serve.errors import ServeError
+from serve.settings import ServeSettings
+from serve.supervisor import Supervisor
+from store.config import StoreSettings, load_section
+from store.errors import ConfigError, StoreError
+
+_EXAMPLE = """example:
+  python -m serve --bare --port 8080 &
+  curl http://127.0.0.1:8080/recommend/12345
+
+What is not given comes from marquee.toml, else from the defaults in README.md.
+SIGTERM stops it cleanly. Exit status: 0 stopped, 1 could not start, 2 wrong usage."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop, and return the exit status."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if not given.bare:
+        parser.error("there is no front yet: add --bare, for loopback and trusted networks only")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    try:
+        settings = load_section("serve", ServeSettings, given.config)
+        store = load_section("store", StoreSettings, given.config)
+        named = {key: getattr(given, key) for key in ("host", "port", "workers")}
+        named = {key: value for key, value in named.items() if value is not None}
+        try:
+            settings = dataclasses.replace(settings, **named)
+        except ValueError as error:
+            raise ConfigError("command line", str(error)) from error
+        Supervisor(given.store or Path(store.path), settings).run()
+    except (ServeError, StoreError) as error:
+        print(f"cannot serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serve",
+        description="Answer recommendation requests out of the current snapshot.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="default: [store] path, var/store"
+    )
+    parser.add_argument("--host", help="default: 127.0.0.1")
+    parser.add_argument("--port", type=int, help="default: 8080; 0 takes a free one")
+    parser.add_argument("--workers", type=int, metavar="N", help="default: one for each processor")
+    parser.add_argument(
+        "--bare", action="store_true", help="bjoern alone: for benchmarks and trusted networks"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

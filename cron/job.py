@@ -1,0 +1,135 @@
+"""One run of a command: a child process that is never left behind.
+
+    we ──► child, leader of its own session ──► its own children
+              time-out or stop: SIGTERM to all of them, SIGKILL 10 s later
+              we die, even by SIGKILL: the kernel sends the child SIGKILL
+
+A session of its own keeps a Ctrl-C at the terminal from reaching the child
+beside us, and gives its whole family one address.
+"""
+
+import contextlib
+import ctypes
+import enum
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cron.stop import StopRequest
+
+_POLL_SECONDS: Final = 0.1
+_STDERR: Final = 2
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_LIBC: Final = ctypes.CDLL(None)  # loaded here: little is allowed between fork and exec
+
+_log = logging.getLogger(__name__)
+
+
+class Ending(enum.StrEnum):
+    """How a run ended, as it reads after "the refresh"."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    STOPPED = "was stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that is over.
+
+    Attributes:
+        ending: How it ended.
+        status: Exit status, -N after signal N, None if it could not be started.
+        seconds: How long it took.
+    """
+
+    ending: Ending
+    status: int | None
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it did what it was asked."""
+        return self.ending is Ending.SUCCEEDED
+
+
+def run_child(
+    command: Sequence[str],
+    stop: StopRequest,
+    timeout_seconds: float,
+    grace_seconds: float = 10.0,
+) -> Run:
+    """Run `command` to its end, the time-out or the request to stop.
+
+    Its output goes to our standard error. Of its process group nothing is left.
+
+    Args:
+        command: The program and its arguments.
+        stop: Ends the run early once requested.
+        timeout_seconds: The run is ended after that time.
+        grace_seconds: From SIGTERM to SIGKILL.
+    """
+    began = time.monotonic()
+    try:
+        child = _start(command)
+    except OSError as error:
+        _log.error("cannot start %s: %s", shlex.join(command), error)
+        return Run(Ending.FAILED, None, time.monotonic() - began)
+    try:
+        ending = _watch(child, stop, began + timeout_seconds)
+    finally:
+        _end(child, grace_seconds)
+    return Run(ending, child.returncode, time.monotonic() - began)
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=_STDERR,
+        start_new_session=True,
+        preexec_fn=_die_with(os.getpid()),
+    )
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Return what a child does first so that it does not outlive `parent`."""
+
+    def ask_kernel() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return ask_kernel
+
+
+def _watch(child: subprocess.Popen[bytes], stop: StopRequest, deadline: float) -> Ending:
+    """Return how the run ends; after TIMED_OUT and STOPPED the child still lives."""
+    while child.poll() is None:
+        if time.monotonic() >= deadline:
+            return Ending.TIMED_OUT
+        if stop.wait(_POLL_SECONDS):
+            return Ending.STOPPED
+    return Ending.FAILED if child.returncode else Ending.SUCCEEDED
+
+
+def _end(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
+    """End what is left of the child's group, gently first if the child still lives."""
+    if child.poll() is None:
+        _signal_group(child, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(grace_seconds)
+    _signal_group(child, signal.SIGKILL)
+    child.wait()
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # nobody left
+        os.killpg(child.pid, number)

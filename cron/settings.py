@@ -1,0 +1,71 @@
+"""The `[cron]` section of marquee.toml: when the refresh runs, and for how long."""
+
+import re
+from dataclasses import dataclass
+from datetime import time, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+_CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
+_DAY_MINUTES: Final = 1440.0
+
+
+@dataclass(frozen=True, slots=True)
+class CronSettings:
+    """The `[cron]` section.
+
+    Attributes:
+        path: Directory of the clock's state and its lock.
+        at: When the refresh is due each day, local wall clock, HH:MM.
+        timezone: IANA name of that wall clock's zone; empty means the machine's.
+        timeout_minutes: A refresh that takes longer is ended.
+        retry_minutes: Pause after a failed refresh before the next try.
+    """
+
+    path: str = "var/cron"
+    at: str = "03:30"
+    timezone: str = ""
+    timeout_minutes: float = 240.0
+    retry_minutes: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not _CLOCK.fullmatch(self.at):
+            raise ValueError(f"at must be a time of day as HH:MM, not {self.at!r}")
+        if not _is_zone(self.timezone):
+            raise ValueError(
+                f"timezone must be an IANA name such as Europe/Berlin, or empty for the "
+                f"machine's own, not {self.timezone!r}"
+            )
+        for key in ("timeout_minutes", "retry_minutes"):
+            value = getattr(self, key)
+            if not 0 < value <= _DAY_MINUTES:  # False for nan as well
+                raise ValueError(
+                    f"{key} must be more than 0 and at most {_DAY_MINUTES:.0f}, not {value!r}"
+                )
+
+    @property
+    def at_time(self) -> time:
+        """The wall-clock time of `at`, without a zone."""
+        return time.fromisoformat(self.at)
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone of `timezone`; None stands for the machine's own."""
+        return ZoneInfo(self.timezone) if self.timezone else None
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The time-out of one refresh in seconds."""
+        return self.timeout_minutes * 60
+
+    @property
+    def retry_pause(self) -> timedelta:
+        """The pause after a failed refresh."""
+        return timedelta(minutes=self.retry_minutes)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return not name or bool(ZoneInfo(name))
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a directory
+        return False

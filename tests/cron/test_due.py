@@ -1,0 +1,95 @@
+"""Known answers, and what must hold for every zone and hour."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cron.due import is_due, last_due
+from cron.state import State
+
+BERLIN = ZoneInfo("Europe/Berlin")
+HALF_PAST_TWO = time(2, 30)
+ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia"]
+
+instants = st.integers(631_152_000, 2_114_380_800).map(  # 1990 to 2037
+    lambda seconds: datetime.fromtimestamp(seconds, UTC)
+)
+zones = st.sampled_from(ZONES).map(ZoneInfo)
+times = st.builds(time, st.integers(0, 23), st.integers(0, 59))
+
+
+def utc(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        ("2026-01-10 01:30", "2026-01-10 01:30"),  # to the minute
+        ("2026-01-10 01:29", "2026-01-09 01:30"),  # a minute early: last night's
+        ("2026-07-10 12:00", "2026-07-10 00:30"),  # in summer, an hour earlier
+        ("2026-03-29 01:29", "2026-03-28 01:30"),  # spring: 02:30 is skipped, and …
+        ("2026-03-29 01:30", "2026-03-29 01:30"),  # … comes when the clock shows 03:30
+        ("2026-03-30 00:29", "2026-03-29 01:30"),
+        ("2026-10-25 00:30", "2026-10-25 00:30"),  # autumn: the first 02:30, and …
+        ("2026-10-25 01:30", "2026-10-25 00:30"),  # … not the second
+        ("2026-10-26 01:29", "2026-10-25 00:30"),
+    ],
+)
+@pytest.mark.parametrize("is_machine_zone", [False, True])
+def test_half_past_two_in_berlin(now, due, is_machine_zone, machine_zone):
+    """02:30 in Berlin is due once a day, by name and as the machine's own zone."""
+    machine_zone("Europe/Berlin" if is_machine_zone else "Asia/Tokyo")
+    found = last_due(utc(now), HALF_PAST_TWO, None if is_machine_zone else BERLIN)
+    assert found == utc(due)
+    assert found.tzinfo is UTC
+
+
+def test_a_year_has_one_run_a_day():
+    """Seen every quarter of an hour, a year in Berlin has 365 due instants."""
+    quarters = (utc("2026-01-01 01:30") + timedelta(minutes=15 * i) for i in range(365 * 96))
+    assert len({last_due(now, HALF_PAST_TWO, BERLIN) for now in quarters}) == 365
+
+
+@given(now=instants, later=st.timedeltas(timedelta(0), timedelta(days=3)), at=times, zone=zones)
+def test_due_instants_are_ordered(now, later, at, zone):
+    """A due instant is its own last one, is never in the future, and never goes back."""
+    due = last_due(now, at, zone)
+    assert last_due(due, at, zone) == due
+    assert due <= now < due + timedelta(days=2)
+    assert due <= last_due(now + later, at, zone)
+
+
+@given(now=instants, at=times, zone=zones)
+def test_the_clock_shows_the_time(now, at, zone):
+    """At a due instant the local clock shows `at`, unless it skips it that day."""
+    due = last_due(now, at, zone)
+    offset, offset_before = (
+        instant.astimezone(zone).utcoffset() for instant in (due, due - timedelta(days=1))
+    )
+    assert due.astimezone(zone).time() == at or offset > offset_before
+
+
+NOW, DUE_AT, PAUSE = utc("2026-01-10 12:00"), utc("2026-01-10 02:30"), timedelta(minutes=30)
+
+
+@pytest.mark.parametrize(
+    ("success", "failure", "due"),
+    [
+        (None, None, True),  # it never ran
+        ("2026-01-10 02:29", None, True),  # the last one was yesterday's
+        ("2026-01-10 02:30", None, False),  # tonight's ran
+        ("2026-01-10 12:01", None, True),  # that clock was wrong
+        (None, "2026-01-10 11:31", False),  # the pause after a failure
+        (None, "2026-01-10 11:30", True),  # the pause is over
+        (None, "2026-01-10 12:01", True),  # that clock was wrong
+        ("2026-01-10 02:31", "2026-01-10 03:00", False),  # `--once` failed after tonight's ran
+    ],
+)
+def test_what_is_due(success, failure, due):
+    """A refresh is due without a success since its hour, unless one has just failed."""
+    state = State(success and utc(success), failure and utc(failure))
+    assert is_due(state, NOW, DUE_AT, PAUSE) is due

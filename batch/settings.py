@@ -39,8 +39,8 @@ class BatchSettings:
     item_pattern: str = r"[a-z0-9+._*-]{1,109}"
     max_rating: float = 0.0
     n_factors: int = 64
-    regularization: float = 0.05
-    alpha: float = 20.0
+    regularization: float = 2.0
+    alpha: float = 2.0
     iterations: int = 15
     n_spares: int = 10
     n_trees: int = 50
@@ -55,6 +55,8 @@ class BatchSettings:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and (value < 0 or not math.isfinite(value)):
                 raise ValueError(f"{field.name} must be 0 or more, and finite")
+        if self.n_spares > 20:
+            raise ValueError(f"n_spares must lie between 0 and 20, not {self.n_spares}")
         if self.max_rejected_share > 1:
             raise ValueError("max_rejected_share must lie between 0 and 1")
         for name in ("user_pattern", "item_pattern"):

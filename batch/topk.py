@@ -25,9 +25,9 @@ from threadpoolctl import threadpool_limits
 
 NO_ITEM: Final = -1
 
-_USERS: Final = 1024  # of a block: scores of 1,024 × 2,048 stay in the cache
+_USERS: Final = 2048  # of a block: enough for the matrix product to run at full speed
 _FIRST_ITEMS: Final = 512
-_MOST_ITEMS: Final = 4096
+_MOST_ITEMS: Final = 2048
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -138,7 +138,10 @@ class _Search:
 
     def _merge(self, keys: Ints, active: Ints, scores: Floats, begin: int) -> None:
         """Let `scores` of the items from place `begin` on compete for the users' k places."""
-        kth = _score_of(keys[active, -1])
+        if begin == 0 and scores.shape[1] > self._k:  # nothing to beat yet: the block itself tells
+            kth = np.partition(scores, -self._k, axis=1)[:, -self._k]
+        else:
+            kth = _score_of(keys[active, -1])
         row, column = np.nonzero(scores >= kth[:, None])
         values = scores[row, column]
         is_open = values > -np.inf

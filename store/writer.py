@@ -35,6 +35,7 @@ from store.publish import current_or_none, journal
 _MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with what is put in
 _CHUNK: Final = 10_000  # records handed to LMDB at a time
 _MAX_TABLES: Final = 8
+_FULL_BYTES: Final = 1 << 20  # LMDB asks for whole pages and stops a little before the last
 
 
 class SnapshotWriter:
@@ -107,7 +108,7 @@ class SnapshotWriter:
                     n_records += n_added
                 n_entries = transaction.stat(table)["entries"]
         except (OSError, lmdb.Error) as error:
-            raise WriteError(self._folder / file, f"{name}: {error}") from error
+            raise WriteError(self._folder / file, f"{name}: {self._why(error)}") from error
         if n_entries != n_records:
             raise WriteError(self._folder / file, f"{name}: {n_entries} of {n_records} arrived")
         self.counts[f"{file}/{name}"] = n_records
@@ -143,8 +144,13 @@ class SnapshotWriter:
             fsync_path(self._folder.parent)
             fsync_path(self._store)
         except (OSError, lmdb.Error) as error:
-            raise WriteError(self._folder, f"cannot be written: {error}") from error
+            raise WriteError(self._folder, f"cannot be written: {self._why(error)}") from error
         return manifest
+
+    def _why(self, error: Exception) -> str:
+        """Say what LMDB does not: a full disk reaches it as "Input/output error"."""
+        is_full = shutil.disk_usage(self._folder).free < _FULL_BYTES
+        return f"{error}; the disk is full" if is_full else str(error)
 
     def _discard(self) -> None:
         for environment in self._environments.values():

@@ -1,0 +1,140 @@
+"""The whole of Marquee in one run: make data, refresh, serve, ask, stop.
+
+    python -m benchmarks.demo             shows it and ends
+    python -m benchmarks.demo --serve     goes on serving
+
+Everything happens in `var/demo`, with the commands that you would use yourself.
+"""
+
+import argparse
+import http.client
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+_FOLDER = Path("var/demo")
+_SERVING = re.compile(r"serving on http://([^:]+):(\d+)")
+_START_SECONDS = 20
+_ASKED = (
+    ("12", "a user with views"),
+    ("345", "another one, with another taste"),
+    ("999999999", "a user whom nobody has seen"),
+    ("no such id", "a malformed id"),
+)
+_SHOWN_CHARACTERS = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=__doc__)
+    parser.add_argument("--serve", action="store_true", help="go on serving until Ctrl-C")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    given = parser.parse_args(arguments)
+    store = _FOLDER / "store"
+    if not (given.serve and (store / "CURRENT").exists()):
+        _build(store)
+    with _Server(store, given.port) as server:
+        for user_id, who in _ASKED:
+            server.ask(user_id, who)
+        server.ask_health()
+        if given.serve:
+            _say(f"Serving on http://{server.host}:{server.port} until Ctrl-C")
+            server.wait()
+    _say(f"The snapshot lies in {_current(store)}; look at it with:")
+    print(f"  .venv/bin/python -m store --store {store} ls")
+    return 0
+
+
+def _build(store: Path) -> None:
+    history = _FOLDER / "history"
+    _say("1. A small simulated streaming service: users, films, a week of events")
+    _run("benchmarks.simulator", "history", "--out", str(history), "--seed", "42")
+    _say("2. The refresh: from events to a published snapshot")
+    _run(
+        *("batch", "refresh", "--events", str(history / "events")),
+        *("--catalogue", str(history / "catalogue.jsonl")),
+        *("--profiles", str(history / "profiles.jsonl"), "--store", str(store)),
+    )
+    _say("3. The server, and what it answers")
+
+
+class _Server:
+    """`python -m serve` in a process of its own, stopped at the end whatever happens."""
+
+    def __init__(self, store: Path, port: int) -> None:
+        command = [sys.executable, "-m", "serve", "--bare", "--store", str(store)]
+        self._process = subprocess.Popen(
+            [*command, "--port", str(port)], stderr=subprocess.PIPE, text=True
+        )
+        self._is_serving = threading.Event()
+        self.host, self.port = "", 0
+
+    def __enter__(self) -> "_Server":
+        threading.Thread(target=self._read_log, daemon=True).start()
+        if not self._is_serving.wait(_START_SECONDS):
+            self.__exit__()
+            raise SystemExit("the server did not start; its log stands above")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    def ask(self, user_id: str, who: str) -> None:
+        """Ask for one user and print the whole exchange."""
+        status, headers, body = self._get(f"/recommend/{quote(user_id)}")
+        print(f"GET /recommend/{quote(user_id)}    ({who})")
+        source = headers.get("X-Marquee-Source", "-")
+        shown = body if len(body) <= _SHOWN_CHARACTERS else body[:_SHOWN_CHARACTERS] + "…"
+        print(f"  {status}  source {source}  {shown.strip()}\n")
+
+    def ask_health(self) -> None:
+        """Print what `/healthz` says."""
+        status, _, body = self._get("/healthz")
+        print(f"GET /healthz\n  {status}  {body}\n")
+
+    def wait(self) -> None:
+        """Return when the server ends, or at Ctrl-C."""
+        try:
+            self._process.wait()
+        except KeyboardInterrupt:
+            print()
+
+    def _get(self, path: str) -> tuple[int, http.client.HTTPMessage, str]:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read().decode()
+
+    def _read_log(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            print(f"  server: {line.rstrip()}", file=sys.stderr, flush=True)
+            if found := _SERVING.search(line):
+                self.host, self.port = found[1], int(found[2])
+            if "serves generation" in line:
+                self._is_serving.set()
+        self._is_serving.set()
+
+
+def _run(*arguments: str) -> None:
+    print(f"$ python -m {' '.join(arguments)}", flush=True)
+    if subprocess.run([sys.executable, "-m", *arguments], check=False).returncode:
+        raise SystemExit(1)
+
+
+def _current(store: Path) -> Path:
+    return store / "snapshots" / f"{int((store / 'CURRENT').read_text()):06d}"
+
+
+def _say(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,6 +8,7 @@ Everything happens in `var/demo`, with the commands that you would use yourself.
 
 import argparse
 import http.client
+import itertools
 import re
 import signal
 import subprocess
@@ -17,15 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from store.layout import snapshot_folder
+from store.publish import current
+from store.snapshot import open_snapshot
+
 _FOLDER = Path("var/demo")
 _SERVING = re.compile(r"serving on http://([^:]+):(\d+)")
 _START_SECONDS = 20
-_ASKED = (
-    ("12", "a user with views"),
-    ("345", "another one, with another taste"),
-    ("999999999", "a user whom nobody has seen"),
-    ("no such id", "a malformed id"),
-)
+_STRANGER = "no-such-user"
+_MALFORMED = "no such user"
 _SHOWN_CHARACTERS = 100
 
 
@@ -39,13 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (given.serve and (store / "CURRENT").exists()):
         _build(store)
     with _Server(store, given.port) as server:
-        for user_id, who in _ASKED:
-            server.ask(user_id, who)
+        for user_id in _some_users(store):
+            server.ask(user_id, "a user with views")
+        server.ask(_STRANGER, "a user whom nobody has seen")
+        server.ask(_MALFORMED, "a malformed id")
         server.ask_health()
         if given.serve:
             _say(f"Serving on http://{server.host}:{server.port} until Ctrl-C")
             server.wait()
-    _say(f"The snapshot lies in {_current(store)}; look at it with:")
+    if server.status:
+        print(f"the server ended with {server.status}", file=sys.stderr)
+        return 1
+    _say(f"The snapshot lies in {snapshot_folder(store, current(store))}; look at it with:")
     print(f"  .venv/bin/python -m store --store {store} ls")
     return 0
 
@@ -53,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _build(store: Path) -> None:
     history = _FOLDER / "history"
     _say("1. A small simulated streaming service: users, films, a week of events")
-    _run("benchmarks.simulator", "history", "--out", str(history), "--seed", "42")
+    _run("benchmarks.simulator", "history", "--out", str(history), "--noise", "0.0005")
     _say("2. The refresh: from events to a published snapshot")
     _run(
         *("batch", "refresh", "--events", str(history / "events")),
@@ -72,7 +78,7 @@ class _Server:
             [*command, "--port", str(port)], stderr=subprocess.PIPE, text=True
         )
         self._is_serving = threading.Event()
-        self.host, self.port = "", 0
+        self.host, self.port, self.status = "", 0, 0
 
     def __enter__(self) -> "_Server":
         threading.Thread(target=self._read_log, daemon=True).start()
@@ -83,7 +89,7 @@ class _Server:
 
     def __exit__(self, *_: object) -> None:
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait()
+        self.status = self._process.wait()
 
     def ask(self, user_id: str, who: str) -> None:
         """Ask for one user and print the whole exchange."""
@@ -128,8 +134,9 @@ def _run(*arguments: str) -> None:
         raise SystemExit(1)
 
 
-def _current(store: Path) -> Path:
-    return store / "snapshots" / f"{int((store / 'CURRENT').read_text()):06d}"
+def _some_users(store: Path) -> list[str]:
+    with open_snapshot(store, current(store)) as snapshot:
+        return [user.decode() for user, _ in itertools.islice(snapshot.users, 2)]
 
 
 def _say(text: str) -> None:

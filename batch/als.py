@@ -4,6 +4,7 @@ Confidence is ours to compute, 1 + alpha · weight: `implicit` takes the matrix
 as it is, so a matrix of ones would make a view worth no more than no view.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.recommender_base import ModelFitError
 from threadpoolctl import threadpool_limits
 
 from batch.errors import BatchError
@@ -74,7 +76,8 @@ def train_als(
             random_state=seed,
             num_threads=n_threads,
         )
-        model.fit(confidence, show_progress=False, callback=lambda *_: on_iteration())
+        with contextlib.suppress(ModelFitError):  # NaN: the check below says so in our words
+            model.fit(confidence, show_progress=False, callback=lambda *_: on_iteration())
     _check_finite(model.user_factors, "user factors")
     _check_finite(model.item_factors, "item factors")
     return Model(np.asarray(model.user_factors), np.asarray(model.item_factors))

@@ -28,11 +28,11 @@ from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import Source as RecordSource
 from batch.settings import BatchSettings
-from batch.snapshot import LIST_LENGTH, Content, write_tables
+from batch.snapshot import Content, write_tables
 from batch.stages import Stages
 from batch.topk import top_k
 from batch.version import code_version
-from store.layout import INDEX, snapshot_folder
+from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
 from store.publish import check_writable, publish, sweep, writing
 from store.writer import SnapshotWriter

@@ -4,6 +4,9 @@ import math
 import re
 from dataclasses import dataclass, fields
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
@@ -68,5 +71,9 @@ def _check_pattern(name: str, pattern: str) -> None:
         n_groups = re.compile(pattern).groups
     except re.error as error:
         raise ValueError(f"{name} is no regular expression: {error}") from error
+    try:  # the events are read with RE2, which knows less than `re`
+        pc.match_substring_regex(pa.array([""]), pattern=pattern)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{name} is nothing that RE2 knows: {error}") from error
     if n_groups:
         raise ValueError(f"{name} must have no groups; write (?:…) for (…)")

@@ -16,10 +16,8 @@ from batch.interactions import Interactions
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor, segments
 from batch.topk import NO_ITEM, TopK
-from store.layout import FACTORS, POPULAR, RECS
+from store.layout import FACTORS, LIST_LENGTH, POPULAR, RECS
 from store.writer import SnapshotWriter
-
-LIST_LENGTH = 20  # items of an answer
 
 Records = Iterator[tuple[bytes, bytes]]
 

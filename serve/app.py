@@ -90,7 +90,8 @@ class _Recommend:
     def on_get(self, _: falcon.Request, resp: falcon.Response, user_id: str) -> None:
         if not is_user_id(user_id):
             raise falcon.HTTPBadRequest(title="malformed user id", description=USER_ID_RULE)
-        source, body = self._list_for(user_id)
+        served = self._app.served  # once: a tick may swap it at any line
+        source, body = self._list_for(served, user_id)
         if not body:
             raise falcon.HTTPServiceUnavailable(
                 title="no list to serve yet",
@@ -100,18 +101,17 @@ class _Recommend:
         resp.content_type = falcon.MEDIA_TEXT
         resp.data = body
         resp.set_header("X-Marquee-Source", source)
-        if self._app.served:
-            resp.set_header("X-Marquee-Generation", str(self._app.served.snapshot.generation))
+        if served:
+            resp.set_header("X-Marquee-Generation", str(served.snapshot.generation))
 
     on_head = on_get  # Falcon leaves the body out and keeps its length
 
-    def _list_for(self, user_id: str) -> tuple[str, bytes | None]:
-        served = self._app.served
-        if served is None:
-            return "static", self._emergency_body
-        if body := served.users.get(user_id.encode()):
+    def _list_for(self, served: Served | None, user_id: str) -> tuple[str, bytes]:
+        if served and (body := served.users.get(user_id.encode())):
             return "list", body
-        return "popular", served.popular
+        if served and served.popular:
+            return "popular", served.popular
+        return "static", self._emergency_body
 
 
 class _Health:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from store.ids import is_item_id
+from store.layout import LIST_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,9 @@ class ServeSettings:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
         if self.workers < 0:
             raise ValueError(f"workers must be 0 or more, not {self.workers}")
+        names = self.emergency_list
+        if len(names) > LIST_LENGTH or len(set(names)) < len(names):
+            raise ValueError(f"emergency_list must hold up to {LIST_LENGTH} items, none twice")
         for item_id in self.emergency_list:
             if not is_item_id(item_id):
                 raise ValueError(f"emergency_list: {item_id!r} is no item id")

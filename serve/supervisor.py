@@ -26,7 +26,7 @@ from serve.worker import Worker
 from store.errors import NoSnapshotError, StoreError
 from store.layout import generations, snapshot_folder
 from store.manifest import verify
-from store.publish import current
+from store.publish import FLIPS, current, journal
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,10 @@ class Supervisor:
         log.info("serving on http://%s:%d, %d workers, bare", host, port, len(self._slots))
         self._look()
         while True:
-            self._fill_slots()
+            # At the start requests wait in the backlog for the first verification:
+            # a second late is better than a 503.
+            if self._page.generation or not self._verifying:
+                self._fill_slots()
             arrived = signal.sigtimedwait(waited_for, _POLL_SECONDS)
             if arrived and arrived.si_signo != signal.SIGCHLD:
                 break
@@ -97,7 +100,11 @@ class Supervisor:
             if not slot.pid and now >= slot.respawn_at:
                 self._page.beat(number)
                 slot.started_at = now
-                slot.pid = _fork(lambda number=number: self._become_worker(number))  # type: ignore[misc]
+                try:
+                    slot.pid = _fork(lambda number=number: self._become_worker(number))  # type: ignore[misc]
+                except OSError as error:
+                    slot.respawn_at = now + _SOON_SECONDS
+                    log.error("worker %d cannot be started: %s", number, error)  # noqa: TRY400
 
     def _become_worker(self, number: int) -> int:
         app = MarqueeApp(self._page, self._settings.emergency_list)
@@ -141,16 +148,18 @@ class Supervisor:
             wanted = None
             self._report(str(error))
         if wanted == self._page.generation:
+            self._refused.clear()
             self._report("")
         elif (candidate := self._candidate(wanted)) is not None:
-            pid = _fork(lambda: self._verify(candidate))
-            self._verifying = pid, candidate
+            with contextlib.suppress(OSError):  # no process to be had: the next look tries again
+                pid = _fork(lambda: self._verify(candidate))
+                self._verifying = pid, candidate
 
     def _candidate(self, wanted: int | None) -> int | None:
-        """The current generation; while nothing is served, else the newest that may do."""
+        """The current generation; while nothing is served, else one that was served before."""
         now = time.monotonic()
-        kept = generations(self._store)[::-1] if not self._page.generation else []
-        for generation in (wanted, *kept):
+        instead = [] if self._page.generation else _published(self._store)
+        for generation in (wanted, *instead):
             if generation and now - self._refused.get(generation, -1e9) > _TRY_AGAIN_SECONDS:
                 return generation
         return None
@@ -173,6 +182,8 @@ class Supervisor:
             self._page.generation = generation
         else:
             self._refused[generation] = time.monotonic()
+            if status != _BAD:
+                self._report(f"generation {generation}: its verification ended with {status}")
 
     def _report(self, problem: str) -> None:
         """Put what is wrong on the page for `/healthz`, and into the log once."""
@@ -204,7 +215,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         listener = socket.create_server((host, port), backlog=_BACKLOG)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError, UnicodeError) as error:
         raise ServeError(
             f"{host}:{port}",
             f"cannot listen: {error}",
@@ -213,6 +224,13 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setblocking(False)  # several workers wake for one connection; one gets it
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
     return listener
+
+
+def _published(store: Path) -> list[int]:
+    """The kept generations that have been current, the last one first."""
+    flips = [line.generation for line in journal(store) if line.what in FLIPS]
+    kept = set(generations(store))
+    return [generation for generation in dict.fromkeys(reversed(flips)) if generation in kept]
 
 
 def _fork(child: Callable[[], int]) -> int:

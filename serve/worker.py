@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS: Final = 0.1
 _DRAIN_SECONDS: Final = 5.0
+_TRY_AGAIN_SECONDS: Final = 1.0
 _SHUT_EVERY_SECONDS: Final = 0.02
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -44,6 +45,7 @@ class Worker:
         self._store = store
         self._supervisor = os.getppid()
         self._refused = 0  # a generation that this worker could not open
+        self._try_again_at = 0.0
         self._is_serving = False
         self._is_draining = False
 
@@ -74,14 +76,16 @@ class Worker:
         """Serve the generation that stands on the page."""
         wanted = self._page.generation
         served = self._app.served
-        if wanted in (served.snapshot.generation if served else 0, self._refused):
+        if wanted == (served.snapshot.generation if served else 0):
+            return
+        if wanted == self._refused and time.monotonic() < self._try_again_at:
             return
         try:
             # The old snapshot closes when the last answer out of it is done: by reference count.
             self._app.served = Served.of(open_snapshot(self._store, wanted, verified=True))
             log.info("worker %d serves generation %d", self._number, wanted)
         except (StoreError, OSError) as error:
-            self._refused = wanted
+            self._refused, self._try_again_at = wanted, time.monotonic() + _TRY_AGAIN_SECONDS
             log.error("worker %d stays with what it has: %s", self._number, error)  # noqa: TRY400
 
     def _drain(self) -> None:

@@ -4,12 +4,14 @@ import argparse
 import dataclasses
 import itertools
 import json
+import os
 import sys
 from pathlib import Path
 
 from store.check import broken_records
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
+from store.ids import is_user_id
 from store.layout import generations, snapshot_folder
 from store.manifest import read_manifest
 from store.publish import current, current_or_none, rollback
@@ -31,12 +33,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         store = given.store or Path(load_section("store", StoreSettings, given.config).path)
         status: int = given.run(store, given)
+        sys.stdout.flush()
     except StoreError as error:
         print(f"store: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        sys.stderr.close()  # `| head` has seen enough
+    except BrokenPipeError:  # `| head` has seen enough; the flush at exit must not raise again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"store: {error}", file=sys.stderr)
+        return 1
     return status
 
 
@@ -63,7 +69,7 @@ def _ls(store: Path, _: argparse.Namespace) -> int:
 
 def _show(store: Path, given: argparse.Namespace) -> int:
     """Print a manifest."""
-    about = read_manifest(snapshot_folder(store, given.generation or current(store)))
+    about = read_manifest(snapshot_folder(store, _asked(store, given)))
     print(json.dumps(dataclasses.asdict(about), indent=2))
     return 0
 
@@ -71,17 +77,22 @@ def _show(store: Path, given: argparse.Namespace) -> int:
 def _get(store: Path, given: argparse.Namespace) -> int:
     """Print the list of each user."""
     n_missing = 0
-    with open_snapshot(store, given.generation or current(store)) as snapshot:
+    with open_snapshot(store, _asked(store, given)) as snapshot:
         for user_id in given.user:
-            body = snapshot.users.get(user_id.encode()) if user_id else None
+            body = snapshot.users.get(user_id.encode()) if is_user_id(user_id) else None
             n_missing += body is None
-            print(f"{user_id}\t{body.decode() if body else 'no list of their own'}")
+            name = user_id.encode(errors="replace").decode()  # argv need not be UTF-8
+            print(f"{name}\t{body.decode() if body else 'no list of their own'}")
     return 1 if n_missing else 0
+
+
+def _asked(store: Path, given: argparse.Namespace) -> int:
+    return current(store) if given.generation is None else int(given.generation)
 
 
 def _verify(store: Path, given: argparse.Namespace) -> int:
     """Check every checksum, then every list of every user."""
-    generation = given.generation or current(store)
+    generation = _asked(store, given)
     with open_snapshot(store, generation) as snapshot:
         n_lists = snapshot.manifest.counts["recs.mdb/users"]
         problems = list(itertools.islice(broken_records(snapshot), _SHOWN_PROBLEMS))

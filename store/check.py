@@ -1,12 +1,11 @@
 """Checking every list of a snapshot against the rules of the format, not a sample."""
 
+import json
 from collections.abc import Iterator
-from typing import Final
 
 from store.ids import is_item_id, is_user_id
+from store.layout import LIST_LENGTH
 from store.snapshot import Snapshot
-
-LONGEST_LIST: Final = 20
 
 
 def broken_records(snapshot: Snapshot) -> Iterator[str]:
@@ -16,26 +15,40 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
     of `items`; a user's spares are none of the user's list. `rows` and the
     `item_row` of `items` name each other.
     """
-    items = {key.decode() for key, _ in snapshot.items}
-    yield from (f"items: {name!r} is no item id" for name in items if not is_item_id(name))
+    items = {_text(key) for key, _ in snapshot.items}
+    yield from (f"items: {name!r} is no item id" for name in sorted(items) if not is_item_id(name))
     for name in ("users", "spares", "similar", "fallback"):
         for key, body in getattr(snapshot, name):
             if problem := _broken_list(body, items):
-                yield f"{name}: {key.decode()}: {problem}"
+                yield f"{name}: {_text(key)}: {problem}"
     for key, body in snapshot.users:
-        if not is_user_id(key.decode("latin-1")):
-            yield f"users: {key!r} is no user id"
+        if not is_user_id(_text(key)):
+            yield f"users: {_text(key)!r} is no user id"
         spares = snapshot.spares.get(key)
         if spares and not set(body.split(b",")).isdisjoint(spares.split(b",")):
-            yield f"spares: {key.decode()}: an item of the user's list again"
-    yield from (f"rows: {key.decode()}: {name!r} is no item"
-                for key, name in snapshot.rows if name.decode() not in items)  # fmt: skip
+            yield f"spares: {_text(key)}: an item of the user's list again"
+    yield from _broken_rows(snapshot, items)
+
+
+def _broken_rows(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
+    rows = dict(snapshot.rows)
+    for key, body in rows.items():
+        if _text(body) not in items:
+            yield f"rows: {_text(key)}: {_text(body)!r} is no item"
+    for key, about in snapshot.items:
+        row = json.loads(about).get("item_row")
+        if row is not None and rows.get(b"%d" % row) != key:
+            yield f"items: {_text(key)}: row {row} is not its own"
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1")  # whatever the bytes are, it can be shown
 
 
 def _broken_list(body: bytes, items: set[str]) -> str | None:
-    names = body.decode("latin-1").split(",")
-    if not body or len(names) > LONGEST_LIST:
-        return f"{len(names) if body else 0} items, not 1 to {LONGEST_LIST}"
+    names = _text(body).split(",")
+    if not body or len(names) > LIST_LENGTH:
+        return f"{len(names) if body else 0} items, not 1 to {LIST_LENGTH}"
     if len(set(names)) < len(names):
         return "an item twice"
     unknown = next((name for name in names if name not in items), None)

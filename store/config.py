@@ -22,6 +22,7 @@ from store.errors import ConfigError
 DEFAULT_FILE: Final = Path("marquee.toml")
 _SECTIONS: Final = ("batch", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
+_FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # where they find real data; no setting
 
 
 class _Dataclass(Protocol):
@@ -72,6 +73,7 @@ def load_section(
     types = get_type_hints(kind)
     prefix = f"{_PREFIX}{name.upper()}_"
     for variable, text in environ.items():
+        _check_variable(variable)
         if variable.startswith(prefix):
             key = variable.removeprefix(prefix).lower()
             given[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
@@ -83,7 +85,8 @@ def load_section(
     try:
         return kind(**values)
     except ValueError as error:
-        raise ConfigError(source, f"[{name}] {error}") from error
+        sources = ", ".join(sorted({str(where) for where, _ in given.values()}))
+        raise ConfigError(sources or source, f"[{name}] {error}") from error
 
 
 def _read(file: Path | None) -> dict[str, dict[str, Any]]:
@@ -100,6 +103,12 @@ def _read(file: Path | None) -> dict[str, dict[str, Any]]:
         if name not in _SECTIONS or not isinstance(section, dict):
             raise ConfigError(path, f"{name!r} is not a section; there are {', '.join(_SECTIONS)}")
     return document
+
+
+def _check_variable(variable: str) -> None:
+    sections = tuple(f"{_PREFIX}{name.upper()}_" for name in _SECTIONS)
+    if variable.startswith(_PREFIX) and not variable.startswith((*sections, _FOR_TESTS)):
+        raise ConfigError(variable, f"names no section; there are {', '.join(_SECTIONS)}")
 
 
 def _from_environment(variable: str, text: str, kind: Any) -> Any:

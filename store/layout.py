@@ -12,6 +12,7 @@ MANIFEST: Final = "MANIFEST.json"
 CHECKSUMS: Final = "SHA256SUMS"
 DATA_FILES: Final = (FACTORS, INDEX, RECS)
 
+LIST_LENGTH: Final = 20  # the most items of an answer
 POPULAR: Final = b"popular"  # the key in `fallback` of the list for everybody
 
 _BUILDING: Final = ".building"

@@ -12,7 +12,7 @@ from typing import Any
 
 from store.durable import write_durable
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError, NoSnapshotError
-from store.layout import CHECKSUMS, DATA_FILES, FORMAT_VERSION, MANIFEST
+from store.layout import CHECKSUMS, DATA_FILES, FORMAT_VERSION, MANIFEST, snapshot_folder
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -105,15 +105,22 @@ def verify(folder: Path) -> Manifest:
                 raise CorruptSnapshotError(path, "its SHA-256 is not the one written down")
         except OSError as error:
             raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error
+    if folder != snapshot_folder(folder.parent.parent, manifest.generation):
+        raise CorruptSnapshotError(folder, f"holds generation {manifest.generation}")
     return manifest
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:
+    path = folder / CHECKSUMS
     try:
-        lines = (folder / CHECKSUMS).read_text(encoding="ascii").splitlines()
-        return {name: digest for digest, name in (line.split("  ") for line in lines)}
+        text = path.read_bytes().decode("ascii")
+        lines = (line.split("  ") for line in text.removesuffix("\n").split("\n"))
+        expected = {name: digest for digest, name in lines}
     except (OSError, ValueError) as error:
-        raise CorruptSnapshotError(folder / CHECKSUMS, f"cannot be read: {error}") from error
+        raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
+    if not text.endswith("\n"):
+        raise CorruptSnapshotError(path, "is cut short")
+    return expected
 
 
 def sha256(path: Path) -> str:

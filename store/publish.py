@@ -24,7 +24,7 @@ from store.manifest import read_manifest, verify
 _CURRENT: Final = "CURRENT"
 _JOURNAL: Final = "JOURNAL"
 _LOCK: Final = "LOCK"
-_FLIPS: Final = ("publish", "rollback")
+FLIPS: Final = ("publish", "rollback")
 
 
 class JournalLine(NamedTuple):
@@ -66,7 +66,10 @@ def check_writable(store: Path) -> None:
     Raises:
         WriteError: This process may not write there.
     """
-    place = next(path for path in (store, *store.absolute().parents) if path.exists())
+    try:
+        place = next(path for path in (store, *store.absolute().parents) if path.exists())
+    except OSError as error:  # a folder on the way that this user may not enter
+        raise WriteError(store, f"cannot be looked at: {error.strerror}") from error
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise WriteError(store, f"{place} is no directory that this user may write to")
 
@@ -79,11 +82,14 @@ def current(store: Path) -> int:
     """
     path = store / _CURRENT
     try:
-        return int(path.read_text(encoding="ascii"))
+        text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         raise NoSnapshotError(store, "nothing has been published yet") from None
     except (OSError, ValueError) as error:
         raise NoSnapshotError(path, f"does not hold a generation: {error}") from error
+    if not text.isdecimal() or int(text) < 1:
+        raise NoSnapshotError(path, f"does not hold a generation, but {text[:20]!r}")
+    return int(text)
 
 
 def current_or_none(store: Path) -> int | None:
@@ -102,10 +108,14 @@ def publish(store: Path, generation: int, why: str, what: str = "publish") -> No
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError: It
             cannot be served, and the old one stays current.
+        WriteError: The disk is full or broken.
     """
     verify(snapshot_folder(store, generation))
-    _write_journal(store, generation, what, why)
-    replace_durable(store / _CURRENT, f"{generation}\n")
+    try:
+        _write_journal(store, generation, what, why)
+        replace_durable(store / _CURRENT, f"{generation}\n")
+    except OSError as error:
+        raise WriteError(store, f"{generation} cannot be published: {error.strerror}") from error
 
 
 def rollback(store: Path, why: str, to: int | None = None) -> int:
@@ -117,6 +127,7 @@ def rollback(store: Path, why: str, to: int | None = None) -> int:
     Raises:
         NoSnapshotError: There is no parent, or no such generation.
     """
+    current(store)  # raises before `writing` makes a store at a mistyped path
     with writing(store):
         target = to if to is not None else _parent(store)
         publish(store, target, why, what="rollback")
@@ -148,7 +159,8 @@ def journal(store: Path) -> list[JournalLine]:
     path = store / _JOURNAL
     if not path.exists():
         return []
-    lines = (line.split("\t", 3) for line in path.read_text(encoding="utf-8").splitlines())
+    text = path.read_text(encoding="utf-8", errors="replace")  # a cut may go through a character
+    lines = (line.split("\t", 3) for line in text.splitlines())
     return [JournalLine(f[0], int(f[1]), f[2], f[3]) for f in lines if len(f) == 4]
 
 
@@ -162,7 +174,8 @@ def _parent(store: Path) -> int:
 
 def _write_journal(store: Path, generation: int, what: str, why: str) -> None:
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    append_durable(store / _JOURNAL, f"{at}\t{generation}\t{what}\t{' '.join(why.split())}\n")
+    reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
+    append_durable(store / _JOURNAL, f"{at}\t{generation}\t{what}\t{reason}\n")
 
 
 def _void_unflipped(store: Path) -> None:
@@ -170,7 +183,7 @@ def _void_unflipped(store: Path) -> None:
     if path.exists() and not path.read_bytes().endswith(b"\n"):
         append_durable(path, "\n")  # the power went in the middle of a line
     lines = journal(store)
-    if lines and lines[-1].what in _FLIPS and lines[-1].generation != current_or_none(store):
+    if lines and lines[-1].what in FLIPS and lines[-1].generation != current_or_none(store):
         _write_journal(store, lines[-1].generation, "void", f"no flip followed {lines[-1].at}")
 
 

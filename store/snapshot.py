@@ -5,6 +5,7 @@ that lives as long as the snapshot. That is safe only because the file never
 changes.
 """
 
+import contextlib
 import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,13 +45,11 @@ class Snapshot:
             `recs.mdb`, as `DESIGN` lists them.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, held: contextlib.ExitStack) -> None:
         self.folder = folder
         self.manifest = manifest
-        # Shared: the sweep asks for it exclusively, and leaves what is open alone.
-        self._held = (folder / MANIFEST).open("rb")
-        fcntl.flock(self._held, fcntl.LOCK_SH)
-        self._recs = _open(folder / RECS)
+        self._held = held
+        self._recs = held.enter_context(_open(folder / RECS))
         self.users = self._table("users")
         self.spares = self._table("spares")
         self.similar = self._table("similar")
@@ -72,7 +71,6 @@ class Snapshot:
 
     def close(self) -> None:
         """Give back the files. Looking up afterwards raises `lmdb.Error`."""
-        self._recs.close()
         self._held.close()
 
     def _table(self, name: str) -> Table:
@@ -95,8 +93,21 @@ def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Sn
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
     """
     folder = snapshot_folder(store, generation)
-    manifest = read_manifest(folder) if verified else verify(folder)
-    return Snapshot(folder, manifest)
+    held = contextlib.ExitStack()
+    try:
+        _hold(folder, held)
+        manifest = read_manifest(folder) if verified else verify(folder)
+        return Snapshot(folder, manifest, held)
+    except BaseException:
+        held.close()
+        raise
+
+
+def _hold(folder: Path, held: contextlib.ExitStack) -> None:
+    """Share the manifest's lock: the sweep asks for it exclusively, and leaves what is open."""
+    with contextlib.suppress(OSError):  # missing or unreadable: `read_manifest` says it better
+        file = held.enter_context((folder / MANIFEST).open("rb"))
+        fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def open_factors(snapshot: Snapshot) -> lmdb.Environment:

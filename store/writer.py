@@ -144,12 +144,13 @@ class SnapshotWriter:
             fsync_path(self._folder.parent)
             fsync_path(self._store)
         except (OSError, lmdb.Error) as error:
+            shutil.rmtree(snapshot_folder(self._store, self.generation), ignore_errors=True)
             raise WriteError(self._folder, f"cannot be written: {self._why(error)}") from error
         return manifest
 
     def _why(self, error: Exception) -> str:
         """Say what LMDB does not: a full disk reaches it as "Input/output error"."""
-        is_full = shutil.disk_usage(self._folder).free < _FULL_BYTES
+        is_full = shutil.disk_usage(self._store).free < _FULL_BYTES
         return f"{error}; the disk is full" if is_full else str(error)
 
     def _discard(self) -> None:

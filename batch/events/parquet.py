@@ -77,6 +77,8 @@ def _text(column: pa.Array) -> pa.StringArray:
 def _seconds(column: pa.Array) -> pa.Int64Array:
     if pa.types.is_temporal(column.type):
         column = column.cast(pa.timestamp("s"), safe=False)
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_finite(column), column, None)
     return pc.fill_null(column.cast(pa.int64(), safe=False), 0)
 
 

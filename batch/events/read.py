@@ -8,6 +8,7 @@ stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,14 @@ class Kind(NamedTuple):
     header: re.Pattern[str] | None
     parse: Callable[[pa.BinaryArray], Parsed]
 
+    def has_header(self, lines: Sequence[str]) -> bool:
+        """Tell whether the first of a file's lines is this kind's header."""
+        return bool(self.header and lines and self.header.search(lines[0]))
+
+    def n_hits(self, lines: Sequence[str]) -> int:
+        """Count the lines that look like this kind's."""
+        return self.has_header(lines) + sum(bool(self.looks_like.search(line)) for line in lines)
+
 
 def kinds(user_pattern: str, item_pattern: str) -> tuple[Kind, ...]:
     """The kinds of text that events come in; the first that looks right is taken."""
@@ -125,7 +134,8 @@ def read_events(
     """Read all files; what is broken goes to the quarantine.
 
     Args:
-        paths: Files, or directories of which every file is read.
+        paths: Files, or directories of which every file is read that is not empty
+            and whose name does not begin with `.` or `_`.
         known: The kinds of text, from `kinds`.
         quarantine: Takes every rejected line.
         max_rejected_share: Of a file's lines; more is an error.
@@ -140,10 +150,12 @@ def read_events(
     for path in _files(paths):
         kind, blocks = _open(path, known)
         n_lines = n_rejected = 0
+        reasons: Counter[str] = Counter()
         for block, parsed in blocks:
             quarantine.add(str(path), _rejected(block, parsed))
             n_lines += len(block.lines)
             n_rejected += len(parsed.rejected)
+            reasons.update(parsed.reasons)
             n_accounts += parsed.n_accounts
             n_answers += parsed.n_answers
             ratings.append(parsed.ratings)
@@ -153,7 +165,7 @@ def read_events(
                 views, n_unfolded = [fold_views(pa.concat_tables(views))], 0
             on_lines(len(block.lines))
         source = Source(path, kind, n_lines, n_rejected)
-        _check_share(source, quarantine, max_rejected_share)
+        _check_share(source, reasons, quarantine.path, max_rejected_share)
         sources.append(source)
     return Events(
         fold_views(pa.concat_tables(views)),
@@ -167,27 +179,30 @@ def read_events(
 def _files(paths: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
-        found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        found = sorted(filter(_has_events, path.rglob("*"))) if path.is_dir() else [path]
         if not found:
-            raise InputError(path, "is a directory without files", "put event files into it")
+            raise InputError(path, "is a directory without events", "put event files into it")
         files += found
     return files
+
+
+def _has_events(path: Path) -> bool:
+    """Tell a directory's events from what else lies there: quiet days, `_SUCCESS`, `.tmp`."""
+    return path.is_file() and not path.name.startswith((".", "_")) and path.stat().st_size > 0
 
 
 def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[tuple[Block, Parsed]]]:
     if is_parquet(path):
         return "Parquet", read_parquet(path)
     lines = head_lines(path)
-    hits = {kind: sum(bool(kind.looks_like.search(line)) for line in lines) for kind in known}
-    kind = max(known, key=lambda k: hits[k])
-    if not hits[kind]:
+    kind = max(known, key=lambda kind: kind.n_hits(lines))
+    if not kind.n_hits(lines):
         names = ", ".join([*(k.name for k in known), "Parquet"])
-        first = next(line for line in lines if line.strip())
+        first = next((line for line in lines if line.strip()), "")
         raise InputError(
             path, f"is no file of events: it begins {first[:60]!r}", f"known kinds: {names}"
         )
-    has_header = bool(kind.header and kind.header.search(lines[0]))
-    return kind.name, _parse(path, kind, has_header)
+    return kind.name, _parse(path, kind, kind.has_header(lines))
 
 
 def _parse(path: Path, kind: Kind, has_header: bool) -> Iterator[tuple[Block, Parsed]]:
@@ -202,13 +217,12 @@ def _rejected(block: Block, parsed: Parsed) -> Iterator[tuple[str, int, bytes]]:
         yield reason, block.first_number + int(place), block.lines[int(place)].as_py()
 
 
-def _check_share(source: Source, quarantine: Quarantine, max_share: float) -> None:
+def _check_share(source: Source, reasons: Counter[str], quarantine: Path, max_share: float) -> None:
     if source.n_rejected > max_share * source.n_lines:
-        worst, n_worst = quarantine.counts.most_common(1)[0]
+        worst, n_worst = reasons.most_common(1)[0]
         raise RejectedError(
             source.path,
             f"{source.n_rejected:,} of {source.n_lines:,} lines are broken as a {source.kind}, "
             f"most often: {worst} ({n_worst:,})",
-            f"look into {quarantine.path}; if that is as it should be, "
-            "raise [batch] max_rejected_share",
+            f"look into {quarantine}; if that is as it should be, raise [batch] max_rejected_share",
         )

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.events.parsed import Cause, Parsed, reasons_for
+from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?"
 _ANSWER: Final = r"recommendation request [^,]+, status \d+, result: .*, ?\d+ ?ms"
@@ -35,6 +36,7 @@ class StreamParser:
     """
 
     def __init__(self, user_pattern: str, item_pattern: str) -> None:
+        user_pattern, item_pattern = f"(?:{user_pattern})", f"(?:{item_pattern})"
         begin = f"^(?P<time>{_TIME}),(?P<user>{user_pattern}),"
         self._pattern = (
             f"{begin}(?:GET /data/m/(?P<viewed>{item_pattern})/(?P<minute>\\d+)\\.mpg"
@@ -47,9 +49,12 @@ class StreamParser:
             Cause("fewer than three fields", None, r"^[^,]*,[^,]*,"),
             Cause("malformed time", None, f"^{_TIME},"),
             Cause("malformed user id", None, user),
+            Cause("malformed user id", None, f"^{_TIME},{USER_ID_PATTERN},"),
             Cause("malformed item id", f"{user}GET /data/m/", f"/data/m/{item_pattern}/"),
+            Cause("malformed item id", f"{user}GET /data/m/", f"/data/m/{ITEM_ID_PATTERN}/"),
             Cause("malformed minute", f"{user}GET /data/m/", None),
             Cause("malformed item id", f"{user}GET /rate/", f"/rate/{item_pattern}="),
+            Cause("malformed item id", f"{user}GET /rate/", f"/rate/{ITEM_ID_PATTERN}="),
             Cause("malformed rating", f"{user}GET /rate/", None),
             Cause("malformed answer", f"{user}recommendation request ", None),
             Cause("unknown event", None, None),
@@ -58,12 +63,13 @@ class StreamParser:
     def __call__(self, lines: pa.BinaryArray) -> Parsed:
         """Parse whole lines, line ends included."""
         fields = pc.extract_regex(lines, pattern=self._pattern)
-        is_sound = fields.is_valid().to_numpy(zero_copy_only=False)
+        is_whole = _has_ids(fields)
+        is_sound = is_whole.to_numpy(zero_copy_only=False)
         broken = np.flatnonzero(~is_sound)
         reasons = reasons_for(lines.take(pa.array(broken)), self._causes)
         sound = np.flatnonzero(is_sound)
         time, user, viewed, minute, rated, rating, account, answer = fields.filter(
-            fields.is_valid()
+            is_whole
         ).flatten()
         at, is_real = _seconds(time)
         n_unreal = len(at) - int(is_real.sum())
@@ -83,6 +89,21 @@ class StreamParser:
             rejected=np.concatenate((broken, sound[~is_real])),
             reasons=reasons + [_NO_SUCH_TIME] * n_unreal,
         )
+
+
+def _has_ids(fields: pa.StructArray) -> pa.BooleanArray:
+    """Tell where a line matched and its ids are such as the store takes, whatever the patterns."""
+    user, viewed, minute, rated, rating = (
+        pc.struct_field(fields, name) for name in ("user", "viewed", "minute", "rated", "rating")
+    )
+    is_user = pc.match_substring_regex(user, f"^{USER_ID_PATTERN}$")
+    is_viewed = pc.or_(
+        pc.equal(minute, b""), pc.match_substring_regex(viewed, f"^{ITEM_ID_PATTERN}$")
+    )
+    is_rated = pc.or_(
+        pc.equal(rating, b""), pc.match_substring_regex(rated, f"^{ITEM_ID_PATTERN}$")
+    )
+    return pc.fill_null(pc.and_(is_user, pc.and_(is_viewed, is_rated)), False)
 
 
 def _count(captured: pa.BinaryArray, is_real: pa.BooleanArray) -> int:

@@ -1,0 +1,295 @@
+"""Weights of interactions by known answers, and what is dropped on the way to them."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from batch.errors import NothingToLearnError
+from batch.events.parsed import RATINGS, VIEWS
+from batch.events.read import Events
+from batch.interactions import build_interactions
+
+OUTSIDE = "item outside the catalogue"
+LONE = "item of fewer than 2 users, without a catalogue"
+OFF_SCALE = "rating off the scale"
+
+
+def events(views=(), ratings=()):
+    """Return events of (user, item, minute[, n_events]) and (user, item, rating[, at])."""
+    views = [view if len(view) == 4 else (*view, 1) for view in views]
+    ratings = [rating if len(rating) == 4 else (*rating, 0) for rating in ratings]
+    tables = (
+        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+        for rows, schema in ((views, VIEWS), (ratings, RATINGS))
+    )
+    return Events(*tables, n_accounts=0, n_answers=0, sources=())
+
+
+def weights(interactions):
+    """Return the matrix as a dictionary by user and item."""
+    users, items = interactions.user_ids.to_pylist(), interactions.item_ids.to_pylist()
+    met = interactions.weights.tocoo()
+    return {
+        (users[row], items[column]): pytest.approx(value, rel=1e-6)
+        for row, column, value in zip(*met.coords, met.data.tolist(), strict=True)
+    }
+
+
+# Two users with an item each: what makes any other event a possible input.
+BESIDE = [("x", "p", None), ("y", "q", None)]
+CATALOGUE = {"p": 100.0, "q": 100.0}
+
+
+def weight_of(views=(), ratings=(), runtimes=None, max_rating=5.0):
+    """Return the weight of user u and item i among two others."""
+    runtimes = {**CATALOGUE, "i": 100.0} if runtimes is None else {**CATALOGUE, **runtimes}
+    built = build_interactions(events([*BESIDE, *views], ratings), runtimes, max_rating)
+    return weights(built)["u", "i"].expected
+
+
+# --- weights ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("minute", "runtime", "weight"),
+    [
+        (49, 100.0, 0.5),
+        (0, 100.0, 0.01),
+        (99, 100.0, 1.0),
+        (100, 100.0, 1.0),
+        (1196, 100.0, 1.0),
+        (10**6, 100.0, 1.0),
+        (None, 100.0, 1.0),
+        (59, 90.0, 60 / 90),
+        (0, 0.5, 1.0),
+        (2, 1440.0, 3 / 1440),
+    ],
+)
+def test_view_weighs_the_share_that_was_watched(minute, runtime, weight):
+    """Minutes begin with 0 and end with the runtime; a bare pair was watched to the end."""
+    assert weight_of([("u", "i", minute)], runtimes={"i": runtime}) == pytest.approx(weight)
+
+
+def test_item_of_unknown_runtime_has_the_usual_one():
+    """Where the catalogue does not know the runtime, the median of the others stands in."""
+    runtimes = {"p": 50.0, "q": 80.0, "i": None}
+    views = [("u", "i", 12), ("z", "r", 0)]
+    assert weight_of(views, runtimes={**runtimes, "r": 60.0}) == pytest.approx(13 / 60)
+
+
+@pytest.mark.parametrize("runtimes", [None, {"p": None, "q": None}], ids=["none", "unknown"])
+def test_without_any_runtime_an_item_has_100_minutes(runtimes):
+    """No catalogue, or one without runtimes: everything is taken to last 100 minutes."""
+    views = [("u", "p", 24), ("v", "p", 149), ("u", "q", 0), ("v", "q", 99)]
+    assert weights(build_interactions(events(views), runtimes, 5.0)) == {
+        ("u", "p"): 0.25,
+        ("v", "p"): 1.0,
+        ("u", "q"): 0.01,
+        ("v", "q"): 1.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rating", "best", "weight"),
+    [(5, 5, 1), (1, 5, 0.2), (4.5, 5, 0.9), (7, 10, 0.7), (0.5, 5, 0.1)],
+)
+def test_rating_weighs_its_share_of_the_best(rating, best, weight):
+    """A rating weighs what it is of the best rating of the scale."""
+    assert weight_of(ratings=[("u", "i", rating)], max_rating=best) == pytest.approx(weight)
+
+
+def test_view_and_rating_add_up():
+    """Half of the film and four of five stars: 0.5 + 0.8."""
+    assert weight_of([("u", "i", 49)], [("u", "i", 4.0)]) == pytest.approx(1.3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_latest_rating_wins(seed):
+    """Of several ratings the one with the latest time counts, in whatever order they come."""
+    ratings = [("u", "i", 5.0, 100), ("u", "i", 1.0, 300), ("u", "i", 3.0, 200), ("u", "i", 2.0, 0)]
+    random.Random(seed).shuffle(ratings)
+    assert weight_of(ratings=ratings) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("ratings", [[(2.0), (4.0)], [(4.0), (2.0)]])
+def test_best_of_ratings_at_the_same_moment_wins(ratings):
+    """Of ratings with the same time the best counts, so that their order is no matter."""
+    assert weight_of(ratings=[("u", "i", r, 7) for r in ratings]) == pytest.approx(0.8)
+
+
+# --- the scale ----------------------------------------------------------------------------
+
+
+def rated(*values):
+    """Return ratings of users and items that all exist, one for each value."""
+    return [(f"u{n}", f"i{n % 2}", value, n) for n, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ([1, 2, 3, 4, 5], 5.0),
+        ([1, 5, 10], 10.0),
+        ([3] * 99 + [7], 5.0),
+        ([3] * 98 + [7, 8], 10.0),
+        ([3] * 50 + [11, 100, 10**6], 5.0),
+        ([0.5, 4.5], 5.0),
+    ],
+)
+def test_scale_is_told_from_the_data(values, best):
+    """Up to 1 % above 5 are noise, more are a scale to 10; what is above 10 is always noise."""
+    built = build_interactions(events(ratings=rated(*values)), {"i0": None, "i1": None}, 0.0)
+    assert built.ratings.best == best
+
+
+def test_ratings_off_the_scale_are_counted_and_dropped():
+    """A rating of 0 or above the best is no rating; the rest keeps its weight."""
+    ratings = rated(0, 5, 3, 6, 10**6, 5, -1)
+    built = build_interactions(events(ratings=ratings), {"i0": None, "i1": None}, 5.0)
+    assert built.dropped == {OFF_SCALE: 4}
+    assert weights(built) == {("u1", "i1"): 1.0, ("u2", "i0"): 0.6, ("u5", "i1"): 1.0}
+
+
+def test_given_scale_is_not_told_from_the_data():
+    """What the settings say stands, whatever the data look like."""
+    built = build_interactions(events(ratings=rated(7, 8, 9, 20)), {"i0": None, "i1": None}, 20)
+    assert (built.ratings.best, built.dropped) == (20, {})
+
+
+def test_ratings_are_rows_of_the_matrix():
+    """The ratings that are left stand as rows, the latest of each user and item."""
+    ratings = [("b", "j", 2.0, 5), ("a", "j", 4.0, 5), ("b", "i", 3.0, 5), ("b", "j", 1.0, 9)]
+    built = build_interactions(events([("c", "k", 1)], ratings), dict.fromkeys("ijk"), 5.0)
+    rows = zip(
+        built.ratings.user_row, built.ratings.item_row, built.ratings.rating.tolist(), strict=True
+    )
+    assert list(rows) == [(0, 1, 4.0), (1, 0, 3.0), (1, 1, 1.0)]
+
+
+# --- what exists --------------------------------------------------------------------------
+
+
+def test_items_outside_the_catalogue_are_dropped_and_counted_by_event():
+    """A view of 120 minutes outside the catalogue is 120 events dropped, a rating is one."""
+    views = [*BESIDE, ("u", "noise", 119, 120), ("u", "p", 3, 4), ("v", "Noise", 0, 1)]
+    ratings = [("u", "noise", 3.0), ("u", "q", 3.0)]
+    built = build_interactions(events(views, ratings), CATALOGUE, 5.0)
+    assert built.dropped == {OUTSIDE: 122}
+    assert built.item_ids.to_pylist() == ["p", "q"]
+
+
+def test_nothing_dropped_is_counted_as_nothing():
+    """A clean input has no reasons, not reasons of 0."""
+    assert build_interactions(events(BESIDE), CATALOGUE, 5.0).dropped == {}
+
+
+def test_catalogue_items_that_nobody_touched_have_no_row():
+    """An item needs a user to be learnt."""
+    built = build_interactions(events(BESIDE), {**CATALOGUE, "never+seen": 90.0}, 5.0)
+    assert built.item_ids.to_pylist() == ["p", "q"]
+
+
+def test_one_user_makes_a_catalogue_item_real():
+    """With a catalogue an item exists however few have touched it."""
+    assert weights(build_interactions(events(BESIDE), CATALOGUE, 5.0)) == {
+        ("x", "p"): 1.0,
+        ("y", "q"): 1.0,
+    }
+
+
+def test_without_a_catalogue_two_users_make_an_item_real():
+    """Views and ratings count alike for that; one user who comes often stays one."""
+    views = [("a", "viewed", 1), ("b", "viewed", 1), ("a", "both", 1), ("a", "lone", 9, 50)]
+    ratings = [("b", "both", 3.0), ("a", "lone", 5.0), ("a", "rated", 1.0), ("c", "rated", 1.0)]
+    built = build_interactions(events(views, ratings), None, 5.0)
+    assert built.item_ids.to_pylist() == ["both", "rated", "viewed"]
+    assert built.dropped == {LONE: 51}
+
+
+def test_user_without_an_item_left_has_no_row_and_is_counted():
+    """Who touched only what does not exist gets the fallback; it is said how many they are."""
+    views = [*BESIDE, ("u", "noise", 1), ("v", "noise", 1), ("v", "p", 1), ("w", "noise", 1)]
+    built = build_interactions(events(views, [("r", "noise", 3.0)]), CATALOGUE, 5.0)
+    assert built.user_ids.to_pylist() == ["v", "x", "y"]
+    assert built.n_users_without == 3
+
+
+def test_user_of_ratings_off_the_scale_alone_has_no_row():
+    """A rating that is none makes no user."""
+    built = build_interactions(events(BESIDE, [("u", "p", 99.0)]), CATALOGUE, 5.0)
+    assert built.user_ids.to_pylist() == ["x", "y"]
+
+
+def test_ids_are_in_the_order_of_their_bytes():
+    """As LMDB wants its keys: digits, capitals, small letters, and 10 before 9."""
+    users, items = ["9", "10", "b", "B", "a~", "a"], ["z", "+", ".45", "_", "0", "Z"]
+    views = [(user, item, None) for user in users for item in items]
+    built = build_interactions(events(views), None, 5.0)
+    assert built.user_ids.to_pylist() == ["10", "9", "B", "a", "a~", "b"]
+    assert built.item_ids.to_pylist() == ["+", ".45", "0", "Z", "_", "z"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_of_events_changes_nothing(seed):
+    """The same events in another order give the same bytes."""
+    rng = random.Random(seed)
+    views = [(f"u{u}", f"i{i}", rng.randrange(150)) for u in range(30) for i in range(u % 7)]
+    ratings = [
+        (f"u{rng.randrange(30)}", f"i{rng.randrange(7)}", rng.randrange(1, 6), rng.randrange(9))
+        for _ in range(200)
+    ]
+
+    def build():
+        return build_interactions(events(views, ratings), None, 0.0)
+
+    before = build()
+    rng.shuffle(views)
+    rng.shuffle(ratings)
+    after = build()
+    for part in ("data", "indices", "indptr"):
+        assert np.array_equal(getattr(after.weights, part), getattr(before.weights, part))
+    assert np.array_equal(after.ratings.rating, before.ratings.rating)
+
+
+def test_matrix_is_canonical_float32():
+    """Every place is stored once, in order, above 0."""
+    views = [("u", "p", 3), ("u", "q", 0), *BESIDE]
+    built = build_interactions(events(views, [("u", "p", 3.0)]), CATALOGUE, 5.0).weights
+    assert (built.dtype, built.shape, built.nnz) == (np.float32, (3, 2), 4)
+    assert built.has_canonical_format
+    assert (built.data > 0).all()
+
+
+# --- too little ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("views", "what"),
+    [
+        ([], r"0 user\(s\) and 0 item\(s\)"),
+        ([("u", "p", 1)], r"1 user\(s\) and 1 item\(s\)"),
+        ([("u", "p", 1), ("u", "q", 1)], r"1 user\(s\) and 2 item\(s\)"),
+        ([("u", "p", 1), ("v", "p", 1)], r"2 user\(s\) and 1 item\(s\)"),
+        ([("u", "n", 1, 7), ("v", "p", 1)], f"after dropping 7 × {OUTSIDE}"),
+    ],
+)
+def test_fewer_than_two_users_or_items_are_refused(views, what):
+    """There is nothing to recommend from: an error that says what is left, and why."""
+    with pytest.raises(NothingToLearnError, match=what):
+        build_interactions(events(views), CATALOGUE, 5.0)
+
+
+def test_two_users_and_two_items_are_enough():
+    """The least that can be learnt from."""
+    assert build_interactions(events(BESIDE), CATALOGUE, 0.0).weights.shape == (2, 2)
+
+
+@pytest.mark.parametrize("kind", ["views", "ratings"])
+def test_one_kind_of_event_is_enough(kind):
+    """Views without ratings, and ratings without views, are a whole input."""
+    rows = [("u", "p", 3), ("v", "p", 3), ("u", "q", 3), ("v", "q", 3)]
+    built = build_interactions(events(**{kind: rows}), None, 0.0)
+    assert built.weights.nnz == 4
+    assert len(built.ratings.rating) == (4 if kind == "ratings" else 0)

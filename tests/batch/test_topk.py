@@ -1,0 +1,271 @@
+"""Exact top-k against a full sort: the same items in the same order, with far less work."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batch import topk as topk_module
+from batch.topk import NO_ITEM, top_k
+
+
+def integers(rng, n_rows, n_factors, largest=3):
+    """Return whole numbers as float32: every inner product of them is exact, and many tie."""
+    return rng.integers(-largest, largest + 1, (n_rows, n_factors)).astype(np.float32)
+
+
+def some_seen(rng, n_users, n_items, share):
+    """Return a matrix of which that share is stored; what is stored is no matter, 0 neither."""
+    is_seen = rng.random((n_users, n_items)) < share
+    seen = sp.csr_matrix(is_seen, dtype=np.float32)
+    seen.data[:] = rng.integers(0, 2, seen.nnz)
+    return seen
+
+
+def full_sort(users, items, seen, k):
+    """Return the lists by the definition: score every item exactly, sort, leave out the seen."""
+    scores = users.astype(np.int64) @ items.astype(np.int64).T
+    item_rows = np.full((len(users), k), NO_ITEM, np.int32)
+    best = np.full((len(users), k), -np.inf, np.float32)
+    for row in range(len(users)):
+        seen_items = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
+        is_open = np.ones(len(items), dtype=bool)
+        is_open[seen_items] = False
+        open_items = np.flatnonzero(is_open)
+        order = open_items[np.lexsort((open_items, -scores[row, open_items]))][:k]
+        item_rows[row, : len(order)] = order
+        best[row, : len(order)] = scores[row, order]
+    return item_rows, best
+
+
+def assert_exact(users, items, seen, k, **how):
+    found = top_k(users, items, seen, k, **how)
+    item_rows, scores = full_sort(users, items, seen, k)
+    np.testing.assert_array_equal(found.item_rows, item_rows)
+    np.testing.assert_array_equal(found.scores, scores)
+    assert (found.item_rows.dtype, found.scores.dtype) == (np.int32, np.float32)
+
+
+def unseen(n_users, n_items):
+    return sp.csr_matrix((n_users, n_items), dtype=np.float32)
+
+
+@pytest.fixture
+def n_scored(monkeypatch):
+    """Count the scores that are computed."""
+    counted = []
+    merge = topk_module._Search._merge
+
+    def counting(self, keys, active, scores, begin):
+        counted.append(scores.size)
+        merge(self, keys, active, scores, begin)
+
+    monkeypatch.setattr(topk_module._Search, "_merge", counting)
+    return lambda: sum(counted)
+
+
+# --- exact --------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    n_users=st.integers(0, 40),
+    n_items=st.integers(0, 1300),
+    n_factors=st.integers(1, 9),
+    k=st.integers(1, 60),
+    largest=st.sampled_from([0, 1, 3, 100]),
+    share=st.sampled_from([0.0, 0.05, 0.5, 0.97, 1.0]),
+    skew=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_lists_are_those_of_a_full_sort(n_users, n_items, n_factors, k, largest, share, skew, seed):
+    """Whatever the shape, ties, zeros and what is seen: the items and scores of a full sort."""
+    rng = np.random.default_rng(seed)
+    users, items = integers(rng, n_users, n_factors, largest), integers(rng, n_items, n_factors)
+    if skew:
+        items *= 2.0 ** rng.integers(0, 9, (n_items, 1)).astype(np.float32)
+    assert_exact(users, items, some_seen(rng, n_users, n_items, share), k)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    block=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 30)),
+    n_users=st.integers(1, 40),
+    n_items=st.integers(1, 120),
+    k=st.integers(1, 12),
+    n_threads=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_block_sizes_change_nothing(block, n_users, n_items, k, n_threads, seed):
+    """With edges everywhere the lists are still those of a full sort."""
+    rng = np.random.default_rng(seed)
+    items = integers(rng, n_items, 3) * 2.0 ** rng.integers(0, 6, (n_items, 1)).astype(np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, size in zip(("_USERS", "_FIRST_ITEMS", "_MOST_ITEMS"), block, strict=True):
+            patch.setattr(topk_module, name, size)
+        seen = some_seen(rng, n_users, n_items, 0.2)
+        assert_exact(integers(rng, n_users, 3), items, seen, k, n_threads=n_threads)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_thousands_of_users(seed):
+    """Over several blocks of users and of items the lists are those of a full sort."""
+    rng = np.random.default_rng(seed)
+    items = integers(rng, 1_700, 8) * rng.integers(1, 60, (1_700, 1)).astype(np.float32)
+    seen = some_seen(rng, 3_500, 1_700, 0.02)
+    assert_exact(integers(rng, 3_500, 8), items, seen, 30)
+
+
+def test_more_places_than_items():
+    """Where there are fewer items than places, NO_ITEM and -inf fill the rest."""
+    found = top_k(np.ones((2, 1), np.float32), np.ones((3, 1), np.float32), unseen(2, 3), 5)
+    assert found.item_rows.tolist() == [[0, 1, 2, NO_ITEM, NO_ITEM]] * 2
+    assert found.scores.tolist() == [[1, 1, 1, -np.inf, -np.inf]] * 2
+
+
+def test_user_who_has_seen_everything_has_nothing():
+    """Nothing is left for them, and everything for the next user."""
+    seen = sp.csr_matrix(np.array([[1, 1], [0, 0]], np.float32))
+    found = top_k(np.ones((2, 1), np.float32), np.ones((2, 1), np.float32), seen, 2)
+    assert found.item_rows.tolist() == [[NO_ITEM, NO_ITEM], [0, 1]]
+
+
+def test_ties_keep_the_lower_item_row():
+    """Equal scores are in order of the rows, also where the norms say otherwise."""
+    items = np.array([[1, 0], [1, 9], [1, 0], [1, 5]], np.float32)
+    found = top_k(np.array([[2, 0]], np.float32), items, unseen(1, 4), 3)
+    assert found.item_rows.tolist() == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_zero_vectors_tie_at_zero(zero):
+    """A user or an item of zeros scores 0 everywhere, and 0 beats what is negative."""
+    users = np.array([[zero, zero], [1, 0]], np.float32)
+    items = np.array([[-1, 0], [zero, zero], [1, 0], [-zero, 0]], np.float32)
+    found = top_k(users, items, unseen(2, 4), 4)
+    assert found.item_rows.tolist() == [[0, 1, 2, 3], [2, 1, 3, 0]]
+    assert found.scores.tolist() == [[0, 0, 0, 0], [1, 0, 0, -1]]
+
+
+def test_negative_scores_are_ranked_too():
+    """Where nothing is liked the least disliked comes first."""
+    items = np.arange(1, 2001, dtype=np.float32)[:, None]
+    found = top_k(np.array([[-1]], np.float32), items, unseen(1, 2000), 3)
+    assert found.item_rows.tolist() == [[0, 1, 2]]
+
+
+def test_one_item():
+    """A catalogue of one is no special case."""
+    found = top_k(np.ones((3, 2), np.float32), np.ones((1, 2), np.float32), unseen(3, 1), 1)
+    assert found.item_rows.tolist() == [[0]] * 3
+
+
+@pytest.mark.parametrize(("n_users", "n_items"), [(0, 5), (5, 0), (0, 0)])
+def test_no_users_or_no_items(n_users, n_items):
+    """Nothing gives nothing, in the right shape."""
+    users, items = np.ones((n_users, 2), np.float32), np.ones((n_items, 2), np.float32)
+    found = top_k(users, items, unseen(n_users, n_items), 4)
+    assert found.item_rows.shape == found.scores.shape == (n_users, 4)
+    assert (found.item_rows == NO_ITEM).all()
+
+
+# --- real values --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n_factors", [1, 16, 64])
+def test_real_scores_are_those_of_brute_force(n_factors, seed):
+    """The k best scores of a float32 product, in falling order, each with its own item."""
+    rng = np.random.default_rng(seed)
+    users = rng.standard_normal((1_500, n_factors), dtype=np.float32)
+    items = rng.standard_normal((2_000, n_factors), dtype=np.float32)
+    items *= rng.lognormal(0, 1, (2_000, 1)).astype(np.float32) / np.float32(n_factors)
+    seen = some_seen(rng, 1_500, 2_000, 0.01)
+    found = top_k(users, items, seen, 30)
+    brute = users @ items.T
+    own = np.take_along_axis(brute, found.item_rows.astype(np.int64), axis=1)
+    brute[seen.tocoo().coords] = -np.inf  # where anything is stored, 0 too
+    best = -np.sort(-brute, axis=1)[:, :30]
+    np.testing.assert_allclose(found.scores, best, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.scores, own, rtol=1e-5, atol=1e-5)
+    assert (np.diff(found.scores, axis=1) <= 0).all()
+    assert all(len(set(rows)) == 30 for rows in found.item_rows.tolist())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_number_of_threads_changes_no_bit(whole):
+    """One thread and three give the same bytes."""
+    rng = np.random.default_rng(1)
+    users, items = integers(rng, 4_000, 8), integers(rng, 1_500, 8)
+    if not whole:
+        users += rng.standard_normal(users.shape, dtype=np.float32)
+        items += rng.standard_normal(items.shape, dtype=np.float32)
+    seen = some_seen(rng, 4_000, 1_500, 0.02)
+    one, three = (top_k(users, items, seen, 20, n_threads=n) for n in (1, 3))
+    assert one.item_rows.tobytes() == three.item_rows.tobytes()
+    assert one.scores.tobytes() == three.scores.tobytes()
+
+
+# --- less work ----------------------------------------------------------------------------
+
+
+def test_small_items_are_never_scored(n_scored):
+    """Where norms fall steeply, users leave early: far fewer scores, the same lists."""
+    rng = np.random.default_rng(7)
+    n_users, n_items = 2_000, 12_000
+    users, items = integers(rng, n_users, 8, 9), integers(rng, n_items, 8, 9)
+    items[:400] *= 64
+    items = items[rng.permutation(n_items)]
+    assert_exact(users, items, some_seen(rng, n_users, n_items, 0.002), 20)
+    assert n_scored() < 0.1 * n_users * n_items
+
+
+def test_flat_items_are_all_scored(n_scored):
+    """Where all norms are equal nobody can leave: the count of the test above is honest."""
+    rng = np.random.default_rng(7)
+    items = rng.choice(np.array([-1, 1], np.float32), (3_000, 8))
+    users = integers(rng, 100, 8)
+    users[:, 0] = 1  # nobody is 0
+    top_k(users, items, unseen(100, 3_000), 20)
+    assert n_scored() == 100 * 3_000
+
+
+def test_one_user_who_stays_costs_no_others(n_scored):
+    """A user whose list cannot fill goes on alone."""
+    items = np.vstack((np.full((600, 1), 100), np.ones((9_400, 1)))).astype(np.float32)
+    users = np.ones((1_000, 1), np.float32)
+    seen = sp.lil_matrix((1_000, 10_000), dtype=np.float32)
+    seen[5, :600] = 1
+    found = top_k(users, items, seen.tocsr(), 20)
+    assert found.item_rows[5].tolist() == list(range(600, 620))
+    assert n_scored() < 1_000 * 2_000
+
+
+# --- progress and errors ------------------------------------------------------------------
+
+
+def test_progress_counts_every_user(monkeypatch):
+    """The progress function hears of each user once, block by block."""
+    monkeypatch.setattr(topk_module, "_USERS", 1_000)
+    users, items = np.ones((2_500, 1), np.float32), np.ones((3, 1), np.float32)
+    heard = []
+    top_k(users, items, unseen(2_500, 3), 2, on_users=heard.append)
+    assert sorted(heard) == [500, 1_000, 1_000]
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "seen"),
+    [((3, 2), (4, 5), (3, 4)), ((3, 2), (4, 2), (4, 3)), ((3, 2), (4, 2), (3, 5))],
+)
+def test_shapes_that_do_not_fit_are_refused(users, items, seen):
+    """Factors of other lengths, or a seen matrix of other rows, are an error that shows them."""
+    with pytest.raises(ValueError, match="do not fit together"):
+        top_k(np.ones(users, np.float32), np.ones(items, np.float32), unseen(*seen), 2)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_k_below_one_is_refused(k):
+    """A list has at least one place."""
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        top_k(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), unseen(1, 1), k)

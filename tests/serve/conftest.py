@@ -1,0 +1,43 @@
+"""One store and one server for each test that asks, and a shared one for tests that only read."""
+
+import contextlib
+
+import pytest
+
+from tests.serve.running import Server
+from tests.snapshots import make_snapshot
+
+LISTS = {"ann": ["alien+1979", "brazil+1985"], "0": ["zulu+1964"], "7" * 64: ["seven+1995"]}
+POPULAR = ["casablanca+1942", "diva+1981", "alien+1979"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Where a store may be made; nothing lies there yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def serve(store, tmp_path):
+    """Start servers of `store`: `serve("--workers", "2", MARQUEE_SERVE_...="...")`."""
+    with contextlib.ExitStack() as running:
+        yield lambda *options, **environ: running.enter_context(
+            Server(store, tmp_path, *options, **environ)
+        )
+
+
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory):
+    """A server of generation 1 for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("answering")
+    make_snapshot(folder / "store", LISTS, POPULAR)
+    with Server(folder / "store", folder, "--workers", "2") as server:
+        server.wait_for_generation(1)
+        yield server
+
+
+@pytest.fixture
+def connection(answering):
+    """A keep-alive connection to `answering`."""
+    with answering.connect() as opened:
+        yield opened

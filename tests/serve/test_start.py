@@ -1,0 +1,166 @@
+"""How the server starts, and why it may refuse to."""
+
+import contextlib
+import re
+import socket
+import subprocess
+
+import pytest
+
+from tests.serve.running import command, environment, wait_until
+from tests.snapshots import make_snapshot
+
+
+@pytest.fixture
+def refused(tmp_path):
+    """Run a server that ends by itself."""
+
+    def run(*options, config=None, **environ):
+        if config is not None:
+            (tmp_path / "marquee.toml").write_text(config)
+        return subprocess.run(
+            command(*options, store=tmp_path / "store"),
+            cwd=tmp_path,
+            env=environment(**environ),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    return run
+
+
+def is_one_line(text):
+    """A message for people, and no traceback."""
+    return text.count("\n") == 1 and text.endswith("\n")
+
+
+def test_a_taken_port_is_refused(refused):
+    """Exit status 1; the message names the address and the way out."""
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        ended = refused("--bare", "--port", str(port))
+
+    assert ended.returncode == 1
+    assert is_one_line(ended.stderr)
+    assert f"127.0.0.1:{port}" in ended.stderr
+    assert "choose another with --host and --port" in ended.stderr
+
+
+@pytest.mark.parametrize("port", ["65536", "-1"])
+def test_a_port_out_of_range_is_refused(refused, port):
+    """Exit status 1; the message gives the range."""
+    ended = refused("--bare", "--port", port)
+
+    assert ended.returncode == 1
+    assert is_one_line(ended.stderr)
+    assert f"port must lie between 0 and 65535, not {port}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "no.such.host.invalid",
+        "a..b",
+        "192.0.2.1",
+        pytest.param("ü" * 70, id="no name"),
+    ],
+)
+def test_a_host_that_is_not_ours_is_refused(refused, host):
+    """Exit status 1; the message names it, and is no traceback."""
+    ended = refused("--bare", "--host", host)
+
+    assert ended.returncode == 1
+    assert is_one_line(ended.stderr)
+    assert f"{host}:0" in ended.stderr
+
+
+def test_without_bare_it_does_not_start(refused):
+    """Exit status 2: there is no front yet, and strangers must not reach bjoern."""
+    ended = refused()
+
+    assert ended.returncode == 2
+    assert "--bare" in ended.stderr
+
+
+def test_an_unknown_option_is_wrong_usage(refused):
+    """Exit status 2."""
+    assert refused("--bare", "--prot", "1").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ("[serve]\nprot = 1\n", "prot"),
+        ('[serve]\nport = "8080"\n', "port"),
+        ("[serve]\nport = 70000\n", "70000"),
+        ("[serve]\nworkers = -1\n", "workers"),
+        ('[serve]\nemergency_list = ["a b"]\n', "a b"),
+        ("[server]\nport = 1\n", "server"),
+        ("[serve\n", "TOML"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(refused, config, named):
+    """Exit status 1; the message names the file and what is wrong in it."""
+    ended = refused("--bare", config=config)
+
+    assert ended.returncode == 1
+    assert is_one_line(ended.stderr)
+    assert "marquee.toml" in ended.stderr
+    assert named in ended.stderr
+
+
+def test_an_unknown_variable_is_refused(refused):
+    """A typo in the environment is found as one in the file is."""
+    ended = refused("--bare", MARQUEE_SERVE_PROT="1")
+
+    assert ended.returncode == 1
+    assert "MARQUEE_SERVE_PROT" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "names", [[f"film+{n}" for n in range(21)], ["alien", "alien"]], ids=["21 items", "one twice"]
+)
+def test_an_emergency_list_that_no_grader_takes_is_refused(refused, names):
+    """The configured list keeps the rules of every list: up to 20 items, none twice."""
+    quoted = ", ".join(f'"{name}"' for name in names)
+
+    # The host is refused too, so that a server which takes the list ends as well.
+    ended = refused("--bare", "--host", "192.0.2.1", config=f"[serve]\nemergency_list = [{quoted}]")
+
+    assert ended.returncode == 1
+    assert "emergency_list" in ended.stderr
+
+
+def test_the_log_says_where_it_serves_and_that_it_is_bare(serve):
+    """The first line names the address and warns that there is no front."""
+    server = serve("--workers", "3")
+
+    first = server.log.read_text().splitlines()[0]
+    assert re.search(rf"serving on http://127\.0\.0\.1:{server.port}, 3 workers, bare", first)
+
+
+def test_as_many_workers_as_asked_for(serve):
+    """`--workers 3` starts three."""
+    server = serve("--workers", "3")
+
+    assert len(server.wait_for_workers()) == 3
+
+
+def test_an_option_wins_over_the_configuration(serve, tmp_path):
+    """`--workers` on the command line, not the 3 of the file."""
+    (tmp_path / "marquee.toml").write_text("[serve]\nworkers = 3\n")
+
+    server = serve("--workers", "1")
+
+    assert len(server.wait_for_workers()) == 1
+
+
+def test_a_store_named_in_the_configuration_is_served(serve, store, tmp_path):
+    """`[store] path` stands behind `--store`; here both name the same one."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    (tmp_path / "marquee.toml").write_text(f'[store]\npath = "{store}"\n')
+
+    server = serve("--workers", "1")
+
+    wait_until(lambda: server.get("/recommend/ann").body == b"alien")

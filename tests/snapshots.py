@@ -1,0 +1,117 @@
+"""Small sound snapshots for tests, written by the real writer and really published.
+
+    make_snapshot(store, {"ann": ["a", "b"]}, popular=["b", "c"])    -> 1, current now
+
+Every item that a list names is an entry of `items` and `rows`; the times are
+fixed, so equal arguments on an equal store make byte-identical snapshots.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from store.layout import FACTORS, INDEX, POPULAR, RECS
+from store.manifest import Manifest
+from store.publish import publish, writing
+from store.writer import SnapshotWriter
+
+Records = dict[bytes, bytes]
+
+_NO_LISTS: Mapping[str, Sequence[str]] = {}
+_TIME = "2026-03-01T02:30:00+00:00"
+
+
+def make_snapshot(
+    store: Path,
+    lists: Mapping[str, Sequence[str]],
+    popular: Sequence[str],
+    *,
+    spares: Mapping[str, Sequence[str]] = _NO_LISTS,
+    similar: Mapping[str, Sequence[str]] = _NO_LISTS,
+    segments: Mapping[str, Sequence[str]] = _NO_LISTS,
+    profiles: Mapping[str, str] | None = None,
+    instead: Mapping[str, Mapping[bytes, bytes] | None] | None = None,
+    index: bytes = b"any bytes: nobody loads this index",
+    flip: bool = True,
+) -> int:
+    """Write one complete snapshot, publish it, and return its generation.
+
+    Args:
+        store: The store's directory; it is made if need be.
+        lists: Item ids by user_id.
+        popular: The list for everybody; without any the table has no such key.
+        spares: Item ids by user_id.
+        similar: Item ids by item_id.
+        segments: Item ids by segment key, for `fallback`.
+        profiles: Segment key, and ` minor` where it applies, by user_id.
+        instead: Records by table of `recs.mdb` that take the place of those made
+            here, broken as they may be; None leaves the table out.
+        index: The bytes of `items.ann`.
+        flip: False leaves the snapshot complete but unpublished.
+    """
+    fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
+    named = [lists, spares, similar, fallback]
+    items = sorted(similar.keys() | {name for t in named for names in t.values() for name in names})
+    recs: dict[str, Mapping[bytes, bytes] | None] = {
+        "users": _bodies(lists),
+        "spares": _bodies(spares),
+        "similar": _bodies(similar),
+        "fallback": _bodies(fallback),
+        "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
+        "items": {
+            name.encode(): json.dumps({"item_row": row, "title": name.title()}).encode()
+            for row, name in enumerate(items)
+        },
+        "rows": {b"%d" % row: name.encode() for row, name in enumerate(items)},
+        **(instead or {}),
+    }
+    with writing(store):
+        generation = _write(store, recs, _factors(lists, items), index).generation
+        if flip:
+            publish(store, generation, "made by a test")
+    return generation
+
+
+def files_of(store: Path) -> dict[str, bytes | None]:
+    """Return everything that lies in a store but its lock: bytes by name, None for a directory."""
+    return {
+        str(path.relative_to(store)): None if path.is_dir() else path.read_bytes()
+        for path in store.rglob("*")
+        if path.name != "LOCK"
+    }
+
+
+def _write(
+    store: Path,
+    recs: Mapping[str, Mapping[bytes, bytes] | None],
+    factors: Mapping[str, Records],
+    index: bytes,
+) -> Manifest:
+    with SnapshotWriter(store) as writer:
+        for file, tables in ((RECS, recs), (FACTORS, factors)):
+            for name, records in tables.items():
+                if records is not None:
+                    writer.table(file, name, sorted(records.items()))
+        writer.path(INDEX).write_bytes(index)
+        return writer.finish(
+            began_at=_TIME,
+            finished_at=_TIME,
+            code_version="test",
+            inputs=[],
+            parameters={},
+            metrics={},
+            gate={"passed": True},
+        )
+
+
+def _bodies(lists: Mapping[str, Sequence[str]]) -> Records:
+    return {key.encode(): ",".join(names).encode() for key, names in lists.items()}
+
+
+def _factors(users: Mapping[str, Sequence[str]], items: Sequence[str]) -> dict[str, Records]:
+    vectors = [
+        {name.encode(): struct.pack("<2f", row, 1.0) for row, name in enumerate(names)}
+        for names in (users, items)
+    ]
+    return {"users": vectors[0], "items": vectors[1], "biases": {b"mean": b"3.5"}}

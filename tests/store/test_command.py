@@ -1,0 +1,219 @@
+import json
+import os
+
+import pytest
+
+from store.__main__ import main
+from store.layout import snapshot_folder
+from store.publish import current, journal
+from tests.snapshots import files_of, make_snapshot
+
+
+def outcome(done):
+    """Return status and output of a command that must not have crashed."""
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+# ls
+
+
+def test_ls_lists_the_snapshots_newest_first_and_marks_the_current(two, command):
+    """One line a generation, an asterisk at the one served."""
+    status, output = outcome(command("ls"))
+    assert status == 0
+    lines = [line.split() for line in output.splitlines()[1:]]
+    assert [line[:2] for line in lines] == [["*", "2"], ["1", "2026-03-01T02:30:00+00:00"]]
+
+
+def test_ls_of_an_empty_store_is_1(command, store):
+    """Nothing is served: the status says so, and nothing is made."""
+    assert outcome(command("ls"))[0] == 1
+    assert not store.exists()
+
+
+def test_ls_shows_the_others_beside_a_corrupt_snapshot(two, command):
+    """One bad manifest is named in its line, and hides nothing."""
+    (snapshot_folder(two, 1) / "MANIFEST.json").write_text("{")
+    status, output = outcome(command("ls"))
+    assert status == 0
+    assert "MANIFEST.json: cannot be read" in output
+    assert "* 2" in output
+
+
+# show
+
+
+def test_show_prints_the_manifest_of_the_current(two, command):
+    """JSON that a program can read."""
+    status, output = outcome(command("show"))
+    assert (status, json.loads(output)["generation"]) == (0, 2)
+
+
+def test_show_prints_the_manifest_of_the_generation_asked_for(two, command):
+    """An older one is looked at by its number."""
+    status, output = outcome(command("show", "--generation", "1"))
+    assert (status, json.loads(output)["parent"]) == (0, None)
+
+
+@pytest.mark.parametrize("verb", [["show"], ["verify"], ["get", "ann"]])
+@pytest.mark.parametrize("generation", ["7", "0", "-1"])
+def test_a_generation_that_does_not_exist_is_1(two, command, verb, generation):
+    """Asked about 0, nobody is told about the current one."""
+    done = command(*verb, f"--generation={generation}")
+    assert outcome(done) == (1, "")
+    assert "no such snapshot" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [["show"], ["verify"], ["get", "ann"], ["rollback", "--why=x"]])
+def test_a_store_with_nothing_in_it_is_1(command, verb):
+    """The message says that nothing has been published, and what to do."""
+    done = command(*verb)
+    assert outcome(done) == (1, "")
+    assert "nothing has been published yet (build one with" in done.stderr
+
+
+# get
+
+
+def test_get_prints_the_list_of_each_user(two, command):
+    """User and list, parted by a tab, in the order asked for."""
+    assert outcome(command("get", "bob", "ann")) == (0, "bob\td\nann\tb,c\n")
+
+
+def test_get_of_an_older_generation(two, command):
+    """Yesterday's list is still there to compare."""
+    assert outcome(command("get", "ann", "--generation", "1")) == (0, "ann\ta,b\n")
+
+
+@pytest.mark.parametrize(
+    "user",
+    ["nobody", "", "an n", "é", "x" * 65, "x" * 600, os.fsdecode(b"\xff")],
+    ids=["unknown", "empty", "blank", "accent", "65", "600", "bytes"],
+)
+def test_get_of_a_user_without_a_list_is_1(two, command, user):
+    """Whatever the id is: a sentence for this user, and the lists of the others."""
+    status, output = outcome(command("get", "ann", user))
+    assert status == 1
+    assert output.startswith("ann\tb,c\n")
+    assert output.endswith("\tno list of their own\n")
+
+
+# verify
+
+
+def test_verify_of_a_whole_snapshot_is_0(two, command):
+    """It says how many lists were looked at."""
+    assert outcome(command("verify")) == (0, "generation 2: whole; 2 lists in order\n")
+
+
+def test_verify_of_a_corrupt_snapshot_is_1(two, command):
+    """The message names the file and the way back."""
+    (snapshot_folder(two, 2) / "items.ann").write_bytes(b"x")
+    done = command("verify")
+    assert outcome(done) == (1, "")
+    assert "items.ann" in done.stderr
+    assert "python -m store rollback" in done.stderr
+
+
+def test_verify_of_a_broken_list_is_1(two, command):
+    """The checksums are right, the list is not: one sentence on the standard output."""
+    make_snapshot(two, {"ann": ["a", "a"]}, ["a"])
+    assert outcome(command("verify")) == (1, "generation 3: users: ann: an item twice\n")
+
+
+def test_verify_shows_the_first_problems_of_many(two, command):
+    """A snapshot full of them does not flood the terminal."""
+    make_snapshot(two, {f"user{n}": ["a", "a"] for n in range(100)}, ["a"])
+    status, output = outcome(command("verify"))
+    assert (status, len(output.splitlines())) == (1, 20)
+
+
+# rollback
+
+
+def test_rollback_makes_the_parent_current(two, command):
+    """It says so, and the journal knows why."""
+    done = command("rollback", "--why", "lists of 2 look wrong")
+    assert outcome(done) == (0, "generation 1 is current\n")
+    assert current(two) == 1
+    assert journal(two)[-1].why == "lists of 2 look wrong"
+
+
+def test_rollback_goes_where_it_is_told(two, command):
+    """--to names the generation."""
+    make_snapshot(two, {"ann": ["a"]}, ["a"])
+    assert outcome(command("rollback", "--to", "1", "--why", "x"))[0] == 0
+    assert current(two) == 1
+
+
+def test_rollback_without_a_parent_is_1(store, command):
+    """There is nowhere to go."""
+    make_snapshot(store, {"ann": ["a"]}, ["a"])
+    done = command("rollback", "--why", "x")
+    assert outcome(done) == (1, "")
+    assert "it has no parent" in done.stderr
+
+
+def test_rollback_with_a_reason_that_is_not_utf_8_is_done(two, command):
+    """A terminal's old encoding is no reason to go on serving bad lists."""
+    done = command("rollback", "--why", os.fsdecode("zurück".encode("latin-1")))
+    assert outcome(done)[0] == 0
+    assert current(two) == 1
+
+
+# Usage, and where the store is found
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["list"], ["get"], ["rollback"], ["rollback", "--why"], ["ls", "--generation", "1"]],
+)
+def test_wrong_usage_is_2_and_changes_nothing(two, command, arguments):
+    """Among them a rollback without its reason."""
+    before = files_of(two)
+    done = command(*arguments)
+    assert outcome(done) == (2, "")
+    assert "usage: python -m store" in done.stderr
+    assert files_of(two) == before
+
+
+def test_help_shows_an_example(command):
+    """Help is an answer: status 0, and on the standard output."""
+    status, output = outcome(command("--help"))
+    assert status == 0
+    assert "python -m store get 12345" in output
+
+
+def test_the_store_is_found_by_the_configuration(two, python, tmp_path):
+    """Without --store: the file that --config names, and the environment before it."""
+    make_snapshot(tmp_path / "other", {"ann": ["z"]}, ["z"])
+    (tmp_path / "given.toml").write_text(f'[store]\npath = "{two}"\n')
+    get = ["-m", "store", "--config", "given.toml", "get", "ann"]
+    assert outcome(python(*get)) == (0, "ann\tb,c\n")
+    environ = {"MARQUEE_STORE_PATH": str(tmp_path / "other")}
+    assert outcome(python(*get, environ=environ)) == (0, "ann\tz\n")
+
+
+def test_a_bad_configuration_is_1(python):
+    """The message is the configuration's own."""
+    done = python("-m", "store", "--config", "missing.toml", "ls")
+    assert outcome(done) == (1, "")
+    assert "missing.toml: no such file (name one that exists with --config)" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(two, command):
+    """`| head` closes the pipe: nothing on the standard error, status 0."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = command("show", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("somebody")
+@pytest.mark.parametrize("verb", [["ls"], ["show"], ["get", "ann"], ["rollback", "--why", "x"]])
+def test_a_store_that_may_not_be_read_is_1(locked_folder, capsys, verb):
+    """Somebody else's store: a message, not a traceback."""
+    assert main(["--store", str(locked_folder / "store"), *verb]) == 1
+    assert capsys.readouterr().err.startswith("store: ")

@@ -1,0 +1,191 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from store.config import StoreSettings, load_section
+from store.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EveryType:
+    """A section with a setting of each type that settings may have."""
+
+    name: str = "x"
+    count: int = 1
+    share: float = 0.5
+    on: bool = False
+    names: tuple[str, ...] = ()
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        file = tmp_path / "given.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def refusal(file=None, environ=None, name="store", kind=StoreSettings):
+    """Load what must be refused, and return the message."""
+    with pytest.raises(ConfigError) as caught:
+        load_section(name, kind, file, environ or {})
+    return str(caught.value)
+
+
+def test_without_file_and_environment_the_defaults_hold(tmp_path, monkeypatch):
+    """A machine without any configuration has every default."""
+    monkeypatch.chdir(tmp_path)
+    assert load_section("store", StoreSettings, environ={}) == StoreSettings()
+
+
+def test_the_default_path_is_not_the_package():
+    """`store/` is the package; the data lies in var/store."""
+    assert StoreSettings() == StoreSettings(path="var/store", keep=5)
+
+
+def test_the_file_overrides_the_defaults(written):
+    """What the file gives holds, and the rest keeps its default."""
+    file = written('[store]\npath = "elsewhere"\n')
+    assert load_section("store", StoreSettings, file, {}) == StoreSettings("elsewhere", 5)
+
+
+def test_the_environment_overrides_the_file(written):
+    """MARQUEE_STORE_KEEP wins over the file, key by key."""
+    file = written('[store]\npath = "elsewhere"\nkeep = 2\n')
+    settings = load_section("store", StoreSettings, file, {"MARQUEE_STORE_KEEP": "3"})
+    assert settings == StoreSettings("elsewhere", 3)
+
+
+def test_marquee_toml_is_found_where_the_command_runs(tmp_path, monkeypatch):
+    """Without --config the working directory's marquee.toml is read."""
+    monkeypatch.chdir(tmp_path)
+    Path("marquee.toml").write_text("[store]\nkeep = 9\n")
+    assert load_section("store", StoreSettings, environ={}).keep == 9
+
+
+def test_another_package_s_section_is_left_alone(written):
+    """Only the section asked for is filled; its neighbours may hold what they like."""
+    file = written("[serve]\nport = 1\n[batch]\n[cron]\n[store]\nkeep = 2\n")
+    assert load_section("store", StoreSettings, file, {}).keep == 2
+
+
+def test_every_type_is_read_from_the_file(written):
+    """TOML's own types arrive; a whole number may stand where a fraction is wanted."""
+    file = written('[batch]\nname = "y"\ncount = 2\nshare = 1\non = true\nnames = ["a", "b"]\n')
+    settings = load_section("batch", EveryType, file, {})
+    assert settings == EveryType("y", 2, 1.0, True, ("a", "b"))
+    assert type(settings.share) is float
+
+
+def test_every_type_is_read_from_the_environment():
+    """A string stands as it is; everything else is written as in TOML."""
+    environ = {
+        "MARQUEE_BATCH_NAME": 'no "quotes" needed',
+        "MARQUEE_BATCH_COUNT": "2",
+        "MARQUEE_BATCH_SHARE": "0.25",
+        "MARQUEE_BATCH_ON": "true",
+        "MARQUEE_BATCH_NAMES": '["a"]',
+    }
+    settings = load_section("batch", EveryType, environ=environ)
+    assert settings == EveryType('no "quotes" needed', 2, 0.25, True, ("a",))
+
+
+def test_the_tests_own_variable_is_no_setting():
+    """MARQUEE_SHARED_DATA names no section and is passed over."""
+    environ = {"MARQUEE_SHARED_DATA": "/data"}
+    assert load_section("store", StoreSettings, environ=environ) == StoreSettings()
+
+
+@pytest.mark.parametrize("section", ["[stroe]\nkeep = 3", "keep = 3", "[[store]]\nkeep = 3"])
+def test_an_unknown_section_is_refused(written, section):
+    """A typo in a section's name, or a key outside of every section, names those that exist."""
+    message = refusal(written(section))
+    assert "is not a section" in message
+    assert "batch, serve, store, cron" in message
+
+
+def test_an_unknown_key_in_the_file_is_refused(written):
+    """The message names the file, the key, those that exist, and where they are explained."""
+    message = refusal(written("[store]\nkepe = 3\n"))
+    assert "given.toml: [store] has no key 'kepe'; it knows path, keep" in message
+    assert "README.md lists every key" in message
+
+
+def test_an_unknown_key_in_the_environment_is_refused():
+    """The message names the variable."""
+    message = refusal(environ={"MARQUEE_STORE_KEPE": "3"})
+    assert "MARQUEE_STORE_KEPE: [store] has no key 'kepe'" in message
+    assert "README.md lists every key" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("name = 3", "type str"),
+        ('count = "3"', "type int"),
+        ("count = 3.0", "type int"),
+        ("count = true", "type int"),
+        ('share = "half"', "type float"),
+        ("on = 1", "type bool"),
+        ('names = "a"', "a list of strings"),
+        ("names = [1]", "a list of strings"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(written, line, wanted):
+    """No value is converted by guessing; the message names the key and the type."""
+    message = refusal(written(f"[batch]\n{line}\n"), name="batch", kind=EveryType)
+    assert f"[batch] {line.split()[0]} must be " in message
+    assert wanted in message
+    assert "README.md lists every key" in message
+
+
+def test_text_where_the_environment_needs_a_number_is_refused():
+    """The message names the variable and shows the text."""
+    message = refusal(environ={"MARQUEE_STORE_KEEP": "many"})
+    assert "MARQUEE_STORE_KEEP: 'many'" in message
+
+
+def test_a_value_out_of_range_is_refused(written):
+    """A sweep that keeps nothing is no setting; the message names file, key and limit."""
+    message = refusal(written("[store]\nkeep = 0\n"))
+    assert "given.toml: [store] keep must be at least 1" in message
+    assert "README.md lists every key" in message
+
+
+def test_a_value_out_of_range_in_the_environment_names_the_variable(written):
+    """The message must not send people to a file that says nothing of the kind."""
+    message = refusal(written("[store]\nkeep = 3\n"), {"MARQUEE_STORE_KEEP": "0"})
+    assert "MARQUEE_STORE_KEEP" in message
+
+
+def test_a_file_that_was_named_but_is_missing_is_refused(tmp_path):
+    """A mistyped --config is no reason to run on defaults."""
+    message = refusal(tmp_path / "marqee.toml")
+    assert "marqee.toml: no such file (name one that exists with --config)" in message
+
+
+@pytest.mark.parametrize("broken", [b"[store", b"[store]\npath = '\xff'\n"])
+def test_a_file_that_is_not_toml_is_refused(tmp_path, broken):
+    """Cut in the middle or not UTF-8: the message names the file."""
+    file = tmp_path / "given.toml"
+    file.write_bytes(broken)
+    assert "given.toml: cannot be read as TOML" in refusal(file)
+
+
+def test_a_directory_in_place_of_the_file_is_refused(tmp_path):
+    """--config with a directory is answered like any file that cannot be read."""
+    assert "cannot be read as TOML" in refusal(tmp_path)
+
+
+def test_a_variable_of_no_section_is_refused():
+    """A mistyped section in the environment is an error, as one in the file is."""
+    with pytest.raises(ConfigError, match="MARQUEE_SERV_PORT"):
+        load_section("store", StoreSettings, environ={"MARQUEE_SERV_PORT": "1"})
+
+
+def test_the_variable_of_the_tests_is_no_setting():
+    """Where real data lies is for tests alone and disturbs nothing."""
+    load_section("store", StoreSettings, environ={"MARQUEE_SHARED_DATA": "/data"})

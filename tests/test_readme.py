@@ -1,0 +1,33 @@
+"""The README stays true."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from batch.settings import BatchSettings
+from cron.settings import CronSettings
+from serve.settings import ServeSettings
+from store.config import StoreSettings
+
+_README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+_SECTIONS = {
+    "store": StoreSettings,
+    "batch": BatchSettings,
+    "serve": ServeSettings,
+    "cron": CronSettings,
+}
+
+
+@pytest.mark.parametrize(("name", "settings"), _SECTIONS.items(), ids=_SECTIONS.keys())
+def test_the_configuration_table_lists_every_key_with_its_default(name, settings):
+    """No key is missing, none is left over, and each default is the one in force."""
+    listed = dict(re.findall(rf"^\| `{name}\.(\w+)` \| `(.+?)` \|", _README, re.MULTILINE))
+    shown = {}
+    for field in dataclasses.fields(settings):
+        default = field.default
+        shown[field.name] = (
+            f'"{default}"' if isinstance(default, str) else "[]" if default == () else str(default)
+        )
+    assert listed == shown

@@ -38,29 +38,47 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    verb = verbs.add_parser("history", help="days of events, a catalogue and profiles as files")
+    verb = verbs.add_parser(
+        "history",
+        help="days of events, a catalogue and profiles as files",
+        description="Write DIR/events/DATE.log, DIR/catalogue.jsonl and DIR/profiles.jsonl.",
+        epilog=f"A user makes about 390 lines whatever --days; by default 770,000 in all.\n\n"
+        f"{_EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verb.add_argument("--users", type=_count, default=2000, metavar="N", help="default: 2000")
     verb.add_argument("--items", type=_count, default=500, metavar="N", help="default: 500")
     verb.add_argument("--days", type=_count, default=7, metavar="N", help="default: 7")
-    verb.add_argument("--seed", type=int, default=42, metavar="N", help="default: 42")
+    verb.add_argument("--seed", type=_seed, default=42, metavar="N", help="default: 42")
     verb.add_argument(
         "--noise", type=_share, default=0.0, metavar="SHARE", help="of broken lines, default: 0"
     )
-    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR", help="made if need be")
     return parser
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
+    return _whole(text, at_least=1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, at_least=0)
+
+
+def _whole(text: str, at_least: int) -> int:
+    if not text.isdecimal() or int(text) < at_least:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {at_least}, not {text!r}")
+    return int(text)
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    message = f"must lie between 0 and 1, not {text!r}"
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(message) from None
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, not {value}")
+        raise argparse.ArgumentTypeError(message)
     return value
 
 

@@ -30,10 +30,16 @@ def lines(folder: Path) -> list[str]:
 
 
 def test_same_seed_same_bytes(tmp_path):
-    """A seed names one history; another seed another."""
-    one, again, other = (history(tmp_path / n, "--seed", n[0]) for n in ("1a", "1b", "2"))
+    """A seed names one history, to the byte."""
+    one, again = (history(tmp_path / name, "--seed", "1") for name in ("one", "again"))
     assert files(one) == files(again)
-    assert files(one)["profiles.jsonl"] != files(other)["profiles.jsonl"]
+
+
+def test_another_seed_other_bytes(tmp_path):
+    """No file of one seed's history is that of another's."""
+    one, other = (files(history(tmp_path / seed, "--seed", seed)) for seed in ("1", "2"))
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] == other[name]] == []
 
 
 def test_every_line_is_sound_without_noise(tmp_path):
@@ -69,7 +75,13 @@ def test_catalogue_and_profiles_cover_the_events(tmp_path):
     assert {int(line.split(",")[1]) for line in lines(folder)} <= set(users)
 
 
-@pytest.mark.parametrize("bad", [["--users", "0"], ["--days", "-1"], ["--noise", "2"], ["--x"]])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *(["--users", "0"], ["--items", "many"], ["--days", "-1"], ["--seed", "-1"]),
+        *(["--noise", "2"], ["--noise", "nan"], ["--noise", "some"], ["--x"]),
+    ],
+)
 def test_nonsense_arguments_exit_2(tmp_path, bad):
     """Wrong usage is told by argparse, and nothing is written."""
     with pytest.raises(SystemExit) as end:

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             if (paths := getattr(given, key))
         }
         settings = dataclasses.replace(settings, **named)
-        summary = refresh(settings, given.store or Path(store.path), store.keep)
+        summary = refresh(settings, given.store or Path(store.path), store.keep, store.keep_days)
     except (BatchError, StoreError) as error:
         print(f"refresh failed: {error}", file=sys.stderr)
         return 1
@@ -76,8 +76,9 @@ def _as_json(summary: Summary) -> str:
 
 def _as_text(summary: Summary) -> str:
     rejected = sum(summary.rejected.values())
+    done = "published" if summary.is_current else "built (the store is pinned: not published)"
     lines = [
-        f"generation {summary.generation} published in {sum(summary.seconds.values()):.1f} s",
+        f"generation {summary.generation} {done} in {sum(summary.seconds.values()):.1f} s",
         f"  events        {summary.n_events:,} read, {rejected:,} rejected"
         + (f": {_counts(summary.rejected)}" if rejected else ""),
     ]

@@ -34,7 +34,8 @@ from batch.topk import top_k
 from batch.version import code_version
 from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
-from store.publish import check_writable, publish, sweep, writing
+from store.prune import prune
+from store.publish import check_writable, publish, writing
 from store.writer import SnapshotWriter
 
 
@@ -43,8 +44,9 @@ class Summary:
     """What a refresh did.
 
     Attributes:
-        snapshot: The directory published.
+        snapshot: The directory built.
         generation: Its number.
+        is_current: Whether it is served now; not while the store is pinned.
         n_bytes: Its size.
         n_events: Events and rows read, rejected ones included.
         rejected: Rejected ones by reason.
@@ -62,6 +64,7 @@ class Summary:
 
     snapshot: Path
     generation: int
+    is_current: bool
     n_bytes: int
     n_events: int
     rejected: dict[str, int]
@@ -89,13 +92,14 @@ class _Input:
         return [*self.events.sources, *self.catalogue.sources, *self.profiles.sources]
 
 
-def refresh(settings: BatchSettings, store: Path, keep: int) -> Summary:
+def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -> Summary:
     """Build a snapshot of everything in the input, and publish it.
 
     Args:
         settings: What to read and how to train.
         store: The store's directory; it is made if it does not exist.
-        keep: Snapshots that the sweep leaves.
+        keep: Newest snapshots that are kept.
+        keep_days: Snapshots younger than so many days are kept besides.
 
     Raises:
         BatchError: The input is missing, broken or empty.
@@ -124,9 +128,9 @@ def refresh(settings: BatchSettings, store: Path, keep: int) -> Summary:
                 gate={"result": "not run"},
             )
         with stages("publish"):
-            publish(store, manifest.generation, why="refresh")
-            sweep(store, keep)
-    return _summary(store, manifest, given, interactions, stages)
+            is_current = publish(store, manifest.generation, why="refresh")
+            prune(store, keep, keep_days)
+    return _summary(store, manifest, given, interactions, stages, is_current=is_current)
 
 
 def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input:
@@ -209,7 +213,13 @@ def _fingerprints(given: _Input) -> list[dict[str, Any]]:
 
 
 def _summary(
-    store: Path, manifest: Manifest, given: _Input, interactions: Interactions, stages: Stages
+    store: Path,
+    manifest: Manifest,
+    given: _Input,
+    interactions: Interactions,
+    stages: Stages,
+    *,
+    is_current: bool,
 ) -> Summary:
     folder = snapshot_folder(store, manifest.generation)
     n_users = manifest.counts["recs.mdb/users"]
@@ -217,6 +227,7 @@ def _summary(
     return Summary(
         snapshot=folder,
         generation=manifest.generation,
+        is_current=is_current,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in given.events.sources),
         rejected=dict(given.rejected.most_common()),

@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from store.layout import snapshot_folder
-from store.publish import current
+from store.pointer import current
 from store.snapshot import open_snapshot
 
 _FOLDER = Path("var/demo")

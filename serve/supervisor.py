@@ -24,9 +24,10 @@ from serve.page import SharedPage
 from serve.settings import ServeSettings
 from serve.worker import Worker
 from store.errors import NoSnapshotError, StoreError
+from store.journal import flips
 from store.layout import generations, snapshot_folder
 from store.manifest import verify
-from store.publish import FLIPS, current, journal
+from store.pointer import current
 
 log = logging.getLogger(__name__)
 
@@ -228,9 +229,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 def _published(store: Path) -> list[int]:
     """The kept generations that have been current, the last one first."""
-    flips = [line.generation for line in journal(store) if line.what in FLIPS]
     kept = set(generations(store))
-    return [generation for generation in dict.fromkeys(reversed(flips)) if generation in kept]
+    latest_first = dict.fromkeys(line.generation for line in reversed(flips(store)))
+    return [generation for generation in latest_first if generation in kept]
 
 
 def _fork(child: Callable[[], int]) -> int:

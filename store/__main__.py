@@ -14,7 +14,8 @@ from store.errors import StoreError
 from store.ids import is_user_id
 from store.layout import generations, snapshot_folder
 from store.manifest import read_manifest
-from store.publish import current, current_or_none, rollback
+from store.pointer import current, current_or_none
+from store.publish import rollback
 from store.snapshot import open_snapshot
 
 _EXAMPLE = """example:

@@ -10,6 +10,7 @@ error, for a setting that is ignored is found on the day it was needed.
 """
 
 import dataclasses
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -38,15 +39,19 @@ class StoreSettings:
 
     Attributes:
         path: The store's directory.
-        keep: Snapshots kept by the sweep after a refresh, the current one included.
+        keep: Newest snapshots that a refresh keeps, the current one included.
+        keep_days: Snapshots younger than so many days are kept besides.
     """
 
     path: str = "var/store"
     keep: int = 5
+    keep_days: float = 0.0
 
     def __post_init__(self) -> None:
         if self.keep < 1:
-            raise ValueError("keep must be at least 1")
+            raise ValueError(f"keep must be at least 1, not {self.keep}")
+        if not 0 <= self.keep_days < math.inf:
+            raise ValueError(f"keep_days must be 0 or more, and finite, not {self.keep_days}")
 
 
 def load_section(

@@ -38,6 +38,24 @@ class IncompatibleSnapshotError(StoreError):
     hint = "rebuild with `python -m batch refresh`, or serve it with the version that wrote it"
 
 
+class RefusedSnapshotError(StoreError):
+    """The snapshot is whole, but its gate said that it must not be served."""
+
+    hint = "`python -m store show` says which rule refused it"
+
+
+class PinnedError(StoreError):
+    """The store is pinned, or is not when it should be."""
+
+    hint = "let go with `python -m store unpin --why …` first"
+
+
+class NotAnItemError(StoreError):
+    """No item of that name can be taken down, or none is."""
+
+    hint = "`python -m store takedown --list` shows what is taken down"
+
+
 class StoreBusyError(StoreError):
     """Another process is writing to the store."""
 

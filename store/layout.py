@@ -28,6 +28,11 @@ def snapshot_folder(store: Path, generation: int) -> Path:
     return snapshots_folder(store) / f"{generation:06d}"
 
 
+def manifests_folder(store: Path) -> Path:
+    """Where the manifests of pruned snapshots are kept."""
+    return store / "manifests"
+
+
 def building_folder(store: Path, generation: int) -> Path:
     """Where that generation is built before it is renamed into place."""
     return snapshots_folder(store) / f"{generation:06d}{_BUILDING}"

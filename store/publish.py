@@ -1,10 +1,11 @@
-"""Publishing: make one finished snapshot the one that is served.
+"""Publishing: make one finished snapshot the one that is served, and go back.
 
-    JOURNAL line ─► CURRENT.pending ─► rename ─► CURRENT ─► fsync of the directory
+    verify ─► JOURNAL line ─► CURRENT.pending ─► rename ─► CURRENT ─► fsync of the directory
 
-`CURRENT` is a text file, and its rename is atomic: a reader finds the old
-generation or the new one. The journal line comes first, so a crash can leave a
-line without its flip; the next writer sees that and voids the line.
+A crash at any point leaves one of the two generations current and whole. The
+journal line comes first, so a crash can leave a line without its flip; the
+next writer voids it. While the store is pinned, new snapshots are kept and not
+flipped to.
 """
 
 import contextlib
@@ -12,28 +13,23 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from store.durable import append_durable, fsync_path, replace_durable
-from store.errors import NoSnapshotError, StoreBusyError, WriteError
-from store.layout import MANIFEST, generations, snapshot_folder, unfinished
-from store.manifest import read_manifest, verify
+from store.errors import (
+    NoSnapshotError,
+    PinnedError,
+    RefusedSnapshotError,
+    StoreBusyError,
+    StoreError,
+    WriteError,
+)
+from store.journal import mend_journal, write_journal
+from store.layout import generations, snapshot_folder, unfinished
+from store.manifest import Manifest, read_manifest, verify
+from store.pointer import Pin, current, current_or_none, pinned, point_at, write_pin
 
-_CURRENT: Final = "CURRENT"
-_JOURNAL: Final = "JOURNAL"
 _LOCK: Final = "LOCK"
-FLIPS: Final = ("publish", "rollback")
-
-
-class JournalLine(NamedTuple):
-    """One line of `JOURNAL`; its fields are parted by tabs."""
-
-    at: str
-    generation: int
-    what: str
-    why: str
 
 
 @contextlib.contextmanager
@@ -54,9 +50,10 @@ def writing(store: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StoreBusyError(store, "another process is writing to it") from None
-        for folder in unfinished(store):
-            shutil.rmtree(folder)
-        _void_unflipped(store)
+        try:
+            _mend(store)
+        except OSError as error:
+            raise WriteError(store, f"cannot be mended: {error.strerror}") from error
         yield
 
 
@@ -74,48 +71,25 @@ def check_writable(store: Path) -> None:
         raise WriteError(store, f"{place} is no directory that this user may write to")
 
 
-def current(store: Path) -> int:
-    """Return the generation that readers should open.
-
-    Raises:
-        NoSnapshotError: Nothing has been published, or `CURRENT` is unreadable.
-    """
-    path = store / _CURRENT
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        raise NoSnapshotError(store, "nothing has been published yet") from None
-    except (OSError, ValueError) as error:
-        raise NoSnapshotError(path, f"does not hold a generation: {error}") from error
-    if not text.isdecimal() or int(text) < 1:
-        raise NoSnapshotError(path, f"does not hold a generation, but {text[:20]!r}")
-    return int(text)
-
-
-def current_or_none(store: Path) -> int | None:
-    """Return the generation that readers should open, None before the first."""
-    try:
-        return current(store)
-    except NoSnapshotError:
-        return None
-
-
-def publish(store: Path, generation: int, why: str, what: str = "publish") -> None:
-    """Verify `generation`, make it current, and keep it so through a power cut.
+def publish(store: Path, generation: int, why: str) -> bool:
+    """Verify `generation` and make it current, unless the store is pinned.
 
     The caller holds `writing`.
 
+    Returns:
+        Whether it is current now; False says that a pin holds another.
+
     Raises:
-        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError: It
-            cannot be served, and the old one stays current.
+        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
+        RefusedSnapshotError: It must not be served; the old one stays current.
         WriteError: The disk is full or broken.
     """
-    verify(snapshot_folder(store, generation))
-    try:
-        _write_journal(store, generation, what, why)
-        replace_durable(store / _CURRENT, f"{generation}\n")
-    except OSError as error:
-        raise WriteError(store, f"{generation} cannot be published: {error.strerror}") from error
+    if (pin := pinned(store)) is None:
+        _flip(store, generation, "publish", why)
+        return True
+    _servable(store, generation)
+    write_journal(store, generation, "built", f"{why}; pinned to {pin.generation}: {pin.why}")
+    return False
 
 
 def rollback(store: Path, why: str, to: int | None = None) -> int:
@@ -126,42 +100,85 @@ def rollback(store: Path, why: str, to: int | None = None) -> int:
 
     Raises:
         NoSnapshotError: There is no parent, or no such generation.
+        PinnedError: The store is pinned.
     """
     current(store)  # raises before `writing` makes a store at a mistyped path
     with writing(store):
+        if pin := pinned(store):
+            raise PinnedError(store, f"is pinned to generation {pin.generation}: {pin.why}")
         target = to if to is not None else _parent(store)
-        publish(store, target, why, what="rollback")
+        _flip(store, target, "rollback", why)
     return target
 
 
-def sweep(store: Path, keep: int) -> list[int]:
-    """Remove the oldest snapshots but `keep`; never the current or an open one.
-
-    The manifest of what goes is kept in `manifests/`, for provenance. The
-    caller holds `writing`.
+def pin(store: Path, why: str, to: int | None = None) -> int:
+    """Hold the store at the current snapshot, or at generation `to`, until `unpin`.
 
     Returns:
-        The generations removed.
+        The generation that it is pinned to.
+
+    Raises:
+        NoSnapshotError: Nothing is current, or there is no such generation.
     """
-    served = current_or_none(store)
-    removed = []
-    for generation in generations(store)[:-keep]:
-        folder = snapshot_folder(store, generation)
-        if generation != served and not _is_open(folder):
-            _keep_manifest(store, folder)
-            shutil.rmtree(folder)
-            removed.append(generation)
-    return removed
+    target = to if to is not None else current(store)
+    current(store)
+    with writing(store):
+        _servable(store, target)
+        write_journal(store, target, "pin", why)
+        with _explained(store):
+            write_pin(store, Pin(target, why))
+            point_at(store, target)
+    return target
 
 
-def journal(store: Path) -> list[JournalLine]:
-    """Return the lines of `JOURNAL`, oldest first."""
-    path = store / _JOURNAL
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")  # a cut may go through a character
-    lines = (line.split("\t", 3) for line in text.splitlines())
-    return [JournalLine(f[0], int(f[1]), f[2], f[3]) for f in lines if len(f) == 4]
+def unpin(store: Path, why: str) -> int:
+    """Let go of the pin, and make the newest snapshot that may be served current.
+
+    Returns:
+        The generation that is current now.
+
+    Raises:
+        PinnedError: The store is not pinned.
+    """
+    with writing(store):
+        if pinned(store) is None:
+            raise PinnedError(store, "is not pinned", "nothing is to be done")
+        target = _newest_servable(store)
+        write_journal(store, target, "unpin", why)
+        with _explained(store):
+            write_pin(store, None)
+            point_at(store, target)
+    return target
+
+
+def _mend(store: Path) -> None:
+    for folder in unfinished(store):
+        shutil.rmtree(folder)
+    held = pinned(store)
+    if held and held.generation != current_or_none(store):
+        point_at(store, held.generation)  # the pin was written, its flip never came
+    mend_journal(store, current_or_none(store))
+
+
+def _flip(store: Path, generation: int, what: str, why: str) -> None:
+    _servable(store, generation)
+    write_journal(store, generation, what, why)
+    with _explained(store):
+        point_at(store, generation)
+
+
+def _servable(store: Path, generation: int) -> Manifest:
+    manifest = verify(snapshot_folder(store, generation))
+    if manifest.gate.get("result") == "refused":
+        raise RefusedSnapshotError(snapshot_folder(store, generation), "the gate refused it")
+    return manifest
+
+
+def _newest_servable(store: Path) -> int:
+    for generation in reversed(generations(store)):
+        with contextlib.suppress(StoreError):
+            return _servable(store, generation).generation
+    raise NoSnapshotError(store, "holds no snapshot that may be served")
 
 
 def _parent(store: Path) -> int:
@@ -172,36 +189,9 @@ def _parent(store: Path) -> int:
     return parent
 
 
-def _write_journal(store: Path, generation: int, what: str, why: str) -> None:
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
-    append_durable(store / _JOURNAL, f"{at}\t{generation}\t{what}\t{reason}\n")
-
-
-def _void_unflipped(store: Path) -> None:
-    path = store / _JOURNAL
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        append_durable(path, "\n")  # the power went in the middle of a line
-    lines = journal(store)
-    if lines and lines[-1].what in FLIPS and lines[-1].generation != current_or_none(store):
-        _write_journal(store, lines[-1].generation, "void", f"no flip followed {lines[-1].at}")
-
-
-def _is_open(folder: Path) -> bool:
+@contextlib.contextmanager
+def _explained(store: Path) -> Iterator[None]:
     try:
-        with (folder / MANIFEST).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _keep_manifest(store: Path, folder: Path) -> None:
-    manifests = store / "manifests"
-    manifests.mkdir(exist_ok=True)
-    if (folder / MANIFEST).exists():
-        shutil.copyfile(folder / MANIFEST, manifests / f"{folder.name}.json")
-        fsync_path(manifests / f"{folder.name}.json")
-        fsync_path(manifests)
+        yield
+    except OSError as error:
+        raise WriteError(store, f"cannot be flipped: {error.strerror}") from error

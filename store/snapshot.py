@@ -104,7 +104,7 @@ def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Sn
 
 
 def _hold(folder: Path, held: contextlib.ExitStack) -> None:
-    """Share the manifest's lock: the sweep asks for it exclusively, and leaves what is open."""
+    """Share the manifest's lock: `prune` asks for it exclusively, and leaves what is open."""
     with contextlib.suppress(OSError):  # missing or unreadable: `read_manifest` says it better
         file = held.enter_context((folder / MANIFEST).open("rb"))
         fcntl.flock(file, fcntl.LOCK_SH)

@@ -20,6 +20,7 @@ import lmdb
 
 from store.durable import fsync_path
 from store.errors import WriteError
+from store.journal import journal
 from store.layout import (
     DATA_FILES,
     FACTORS,
@@ -30,7 +31,7 @@ from store.layout import (
     snapshot_folder,
 )
 from store.manifest import Manifest, write_manifest
-from store.publish import current_or_none, journal
+from store.pointer import current_or_none
 
 _MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with what is put in
 _CHUNK: Final = 10_000  # records handed to LMDB at a time

@@ -12,7 +12,7 @@ import pytest
 
 from batch.__main__ import main
 from store.check import broken_records
-from store.publish import current, current_or_none
+from store.pointer import current, current_or_none
 from store.snapshot import Snapshot, open_snapshot
 from tests.histories import History, write_history
 

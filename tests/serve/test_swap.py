@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from store.publish import rollback, sweep, writing
+from store.prune import prune
+from store.publish import rollback, writing
 from tests.serve.running import ask, wait_until
 from tests.snapshots import make_snapshot
 
@@ -158,7 +159,7 @@ def test_a_swap_lets_go_of_the_old_snapshot(two_workers, published):
     """Once all have followed, no worker holds the old files: the sweep may remove them."""
     make_snapshot(published, {"ann": NEW}, POPULAR)
     with writing(published):
-        wait_until(lambda: sweep(published, keep=1) == [1])
+        wait_until(lambda: prune(published, keep=1) == [1])
 
     assert two_workers.get("/recommend/ann").generation == 2
 
@@ -168,7 +169,7 @@ def test_the_served_snapshot_is_held(two_workers, published):
     make_snapshot(published, {"ann": NEW}, POPULAR, flip=False)
     make_snapshot(published, {"ann": NEW}, POPULAR, flip=False)
     with writing(published):
-        assert sweep(published, keep=1) == [2]
+        assert prune(published, keep=1) == [2]
 
     assert two_workers.get("/recommend/ann").body == BODIES[1]
 

@@ -4,8 +4,9 @@ import os
 import pytest
 
 from store.__main__ import main
+from store.journal import journal
 from store.layout import snapshot_folder
-from store.publish import current, journal
+from store.pointer import current
 from tests.snapshots import files_of, make_snapshot
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from store.check import broken_records
 from store.errors import WriteError
-from store.publish import current, rollback
+from store.pointer import current
+from store.publish import rollback
 from store.snapshot import open_snapshot
 from tests.snapshots import files_of, make_snapshot
 

@@ -6,8 +6,10 @@ import pytest
 
 from store.check import broken_records
 from store.errors import WriteError
+from store.journal import journal
 from store.layout import unfinished
-from store.publish import current, journal, publish, writing
+from store.pointer import current
+from store.publish import publish, writing
 from store.snapshot import open_snapshot
 from tests.snapshots import files_of, make_snapshot
 

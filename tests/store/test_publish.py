@@ -10,17 +10,11 @@ from store.errors import (
     StoreBusyError,
     WriteError,
 )
+from store.journal import journal
 from store.layout import building_folder, generations, snapshot_folder, unfinished
 from store.manifest import read_manifest
-from store.publish import (
-    check_writable,
-    current,
-    current_or_none,
-    journal,
-    publish,
-    rollback,
-    writing,
-)
+from store.pointer import current, current_or_none
+from store.publish import check_writable, publish, rollback, writing
 from store.snapshot import open_snapshot
 from tests.snapshots import files_of, make_snapshot
 

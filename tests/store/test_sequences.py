@@ -17,8 +17,11 @@ from hypothesis.stateful import (
 
 from store.check import broken_records
 from store.errors import NoSnapshotError
+from store.journal import journal
 from store.layout import building_folder, generations
-from store.publish import current_or_none, journal, publish, rollback, sweep, writing
+from store.pointer import current_or_none
+from store.prune import prune
+from store.publish import publish, rollback, writing
 from store.snapshot import open_snapshot
 from tests.snapshots import make_snapshot
 
@@ -74,7 +77,7 @@ class StoreMachine(RuleBasedStateMachine):
         old = sorted(self.parents)[:-keep]
         expected = [n for n in old if n != self.current and n not in self.held]
         with writing(self.store):
-            assert sweep(self.store, keep) == expected
+            assert prune(self.store, keep) == expected
         for generation in expected:
             del self.parents[generation]
 

@@ -6,8 +6,11 @@ import sys
 import pytest
 
 import store.snapshot
+from store.journal import journal
 from store.layout import generations, snapshot_folder
-from store.publish import current, journal, publish, rollback, sweep, writing
+from store.pointer import current
+from store.prune import prune
+from store.publish import publish, rollback, writing
 from store.snapshot import open_snapshot
 from tests.snapshots import files_of, make_snapshot
 
@@ -31,7 +34,7 @@ def five(store):
 
 def swept(store, keep):
     with writing(store):
-        return sweep(store, keep)
+        return prune(store, keep)
 
 
 def test_sweep_keeps_the_newest(five):

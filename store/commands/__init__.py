@@ -1,0 +1,1 @@
+"""The verbs of `python -m store`, one module each; `add_parser` says what each takes."""

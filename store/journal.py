@@ -1,0 +1,87 @@
+"""The journal: one line for everything that changed what is served, oldest first.
+
+    2026-11-21T03:41:07+00:00 <TAB> 42 <TAB> publish  <TAB> refresh
+    2026-11-21T09:12:55+00:00 <TAB> 41 <TAB> rollback <TAB> lists of 42 look wrong
+
+It is only ever appended to, and before what it tells of is done: a flip that
+never came is voided by a line of its own.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from store.durable import append_durable
+from store.errors import WriteError
+
+_FILE: Final = "JOURNAL"
+_VOID: Final = "void"
+FLIPS: Final = ("publish", "rollback", "pin", "unpin")
+
+
+class JournalLine(NamedTuple):
+    """One line of `JOURNAL`; its fields are parted by tabs.
+
+    Attributes:
+        at: When, ISO 8601 in UTC.
+        generation: Which one was made current; of other lines, which one it is about, 0 for none.
+        what: publish, rollback, pin, unpin, void, built, takedown, restore.
+        why: In words.
+    """
+
+    at: str
+    generation: int
+    what: str
+    why: str
+
+
+def journal(store: Path) -> list[JournalLine]:
+    """Return the lines of `JOURNAL`, oldest first; a torn line is left out."""
+    path = store / _FILE
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8", errors="replace")  # a cut may go through a character
+    fields = (line.split("\t", 3) for line in text.split("\n"))
+    return [
+        JournalLine(f[0], int(f[1]), f[2], f[3])
+        for f in fields
+        if len(f) == len(JournalLine._fields) and f[1].isdecimal()
+    ]
+
+
+def flips(store: Path) -> list[JournalLine]:
+    """Return the lines after which a generation really was current, oldest first."""
+    done: list[JournalLine] = []
+    for line in journal(store):
+        if line.what in FLIPS:
+            done.append(line)
+        elif line.what == _VOID and done and done[-1].generation == line.generation:
+            done.pop()
+    return done
+
+
+def write_journal(store: Path, generation: int | None, what: str, why: str) -> None:
+    """Append one line, on disk when this returns.
+
+    Raises:
+        WriteError: It could not be written.
+    """
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
+    try:
+        append_durable(store / _FILE, f"{at}\t{generation or 0}\t{what}\t{reason}\n")
+    except OSError as error:
+        raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
+
+
+def mend_journal(store: Path, current: int | None) -> None:
+    """End a line in whose middle the power went, and void a flip that never came.
+
+    The caller holds `writing`.
+    """
+    path = store / _FILE
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        append_durable(path, "\n")
+    done = flips(store)
+    if done and done[-1].generation != current:
+        write_journal(store, done[-1].generation, _VOID, f"no flip followed {done[-1].at}")

@@ -1,0 +1,123 @@
+"""Takedown: items that must vanish now, whatever the snapshots say.
+
+    TAKEDOWN        item_id <TAB> when, ISO 8601 UTC <TAB> why
+    CURRENT
+    snapshots/…     unchanged: they never change
+
+A small text file beside `CURRENT`, replaced whole. Every server looks at it
+several times a second and leaves its items out of every answer; the next
+refresh leaves them out of the lists. An entry stays until it is undone.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from store.durable import replace_durable
+from store.errors import NotAnItemError, WriteError
+from store.ids import is_item_id
+from store.journal import write_journal
+from store.pointer import current_or_none
+
+_FILE: Final = "TAKEDOWN"
+
+
+class Takedown(NamedTuple):
+    """One item that must not be shown.
+
+    Attributes:
+        item_id: Which.
+        at: Since when, ISO 8601 in UTC.
+        why: In words.
+    """
+
+    item_id: str
+    at: str
+    why: str
+
+
+def takedown_file(store: Path) -> Path:
+    """Where the takedowns stand; it need not exist."""
+    return store / _FILE
+
+
+def takedowns(store: Path) -> dict[str, Takedown]:
+    """Return the items that are taken down now, by item_id."""
+    try:
+        lines = takedown_file(store).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    entries = (line.split("\t", 2) for line in lines)
+    return {entry[0]: Takedown(*entry) for entry in entries if len(entry) == len(Takedown._fields)}
+
+
+def take_down(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedown]:
+    """Let every server leave these items out from now on.
+
+    Returns:
+        All takedowns that are in force now.
+
+    Raises:
+        NotAnItemError: One is no item id; nothing is taken down then.
+        WriteError: The store cannot be written to.
+    """
+    wanted = list(item_ids)
+    for item_id in wanted:
+        if not is_item_id(item_id):
+            raise NotAnItemError(takedown_file(store), f"{item_id!r} is no item id")
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    with _editing(store) as entries:
+        for item_id in wanted:
+            entries.setdefault(item_id, Takedown(item_id, at, " ".join(why.split())))
+        _write(store, entries)
+        write_journal(store, current_or_none(store), "takedown", f"{' '.join(wanted)}: {why}")
+    return entries
+
+
+def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedown]:
+    """Undo takedowns.
+
+    Returns:
+        The takedowns that stay in force.
+
+    Raises:
+        NotAnItemError: One of the items is not taken down; nothing changes then.
+        WriteError: The store cannot be written to.
+    """
+    wanted = list(item_ids)
+    with _editing(store) as entries:
+        for item_id in wanted:
+            if item_id not in entries:
+                raise NotAnItemError(takedown_file(store), f"{item_id!r} is not taken down")
+            del entries[item_id]
+        _write(store, entries)
+        write_journal(store, current_or_none(store), "restore", f"{' '.join(wanted)}: {why}")
+    return entries
+
+
+@contextlib.contextmanager
+def _editing(store: Path) -> Iterator[dict[str, Takedown]]:
+    """Hold the directory itself, not `LOCK`: a takedown never waits for a refresh."""
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(store, os.O_RDONLY)
+    except OSError as error:
+        raise WriteError(store, f"cannot be written to: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield takedowns(store)
+    finally:
+        os.close(descriptor)
+
+
+def _write(store: Path, entries: dict[str, Takedown]) -> None:
+    try:
+        replace_durable(
+            takedown_file(store), "".join("\t".join(entry) + "\n" for entry in entries.values())
+        )
+    except OSError as error:
+        raise WriteError(takedown_file(store), f"cannot be written: {error.strerror}") from error

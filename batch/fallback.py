@@ -6,7 +6,7 @@ filled from the popular list where they have seen too little.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,26 +18,31 @@ from batch.records.profiles import Profile, segments
 _MIN_SEGMENT_USERS: Final = 20  # fewer say more about themselves than about a segment
 
 
-def popular_items(interactions: Interactions, n: int) -> list[int]:
-    """Return the n item rows that most users have, best first."""
-    return [int(row) for row in _ranked(interactions)[:n]]
+def popular_items(
+    interactions: Interactions, n: int, hidden: Collection[int] = frozenset()
+) -> list[int]:
+    """Return the n item rows that most users have, best first, none of them hidden."""
+    return [int(row) for row in _ranked(interactions) if row not in hidden][:n]
 
 
 def segment_items(
-    interactions: Interactions, profiles: Mapping[str, Profile], n: int
+    interactions: Interactions,
+    profiles: Mapping[str, Profile],
+    n: int,
+    hidden: Collection[int] = frozenset(),
 ) -> dict[str, list[int]]:
-    """Return n item rows for each segment of at least 20 users, best first."""
+    """Return n item rows for each segment of at least 20 users, best first, none hidden."""
     members: dict[str, list[int]] = defaultdict(list)
     for user_row, user_id in enumerate(interactions.user_ids.to_pylist()):
         if profile := profiles.get(user_id):
             for segment in segments(profile):
                 members[segment].append(user_row)
-    popular = popular_items(interactions, n)
+    popular = popular_items(interactions, n, hidden)
     lists = {}
     for segment, user_rows in sorted(members.items()):
         if len(user_rows) >= _MIN_SEGMENT_USERS:
-            own = [int(row) for row in _ranked(interactions, user_rows)[:n]]
-            lists[segment] = list(dict.fromkeys(own + popular))[:n]
+            own = [int(row) for row in _ranked(interactions, user_rows) if row not in hidden]
+            lists[segment] = list(dict.fromkeys(own[:n] + popular))[:n]
     return lists
 
 

@@ -5,7 +5,7 @@ be trusted). The index answers the fallback, and the `similar` lists are read
 from it. Every build measures how much of the exact answer it finds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,15 +48,28 @@ def save_index(index: annoy.AnnoyIndex, path: Path) -> None:
 
 
 def similar_items(
-    index: annoy.AnnoyIndex, k: int, on_items: Callable[[int], object] = lambda _: None
+    index: annoy.AnnoyIndex,
+    k: int,
+    hidden: Collection[int] = frozenset(),
+    *,
+    on_items: Callable[[int], object] = lambda _: None,
 ) -> list[list[int]]:
-    """Return for each item row its k nearest others, nearest first."""
+    """Return for each item row its k nearest others, nearest first, none of them hidden."""
     similar = []
     for item_row in range(index.get_n_items()):
-        nearest = index.get_nns_by_item(item_row, k + 1)
-        similar.append([row for row in nearest if row != item_row][:k])
+        similar.append(_nearest(index, item_row, k, hidden))
         on_items(1)
     return similar
+
+
+def _nearest(index: annoy.AnnoyIndex, item_row: int, k: int, hidden: Collection[int]) -> list[int]:
+    n_asked = k + 1
+    while True:
+        nearest = index.get_nns_by_item(item_row, n_asked)
+        kept = [row for row in nearest if row != item_row and row not in hidden]
+        if len(kept) >= k or len(nearest) < n_asked:
+            return kept[:k]
+        n_asked *= 2
 
 
 def recall(similar: Sequence[Sequence[int]], item_factors: Factors, k: int, seed: int) -> float:

@@ -8,14 +8,18 @@ whatever reason, leaves it as it was.
 
 import os
 from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from annoy import AnnoyIndex
 
-from batch.als import train_als
+from batch.als import Model, train_als
 from batch.biases import fit_biases
 from batch.errors import InputError
 from batch.events.quarantine import Quarantine
@@ -30,13 +34,16 @@ from batch.records.read import Source as RecordSource
 from batch.settings import BatchSettings
 from batch.snapshot import Content, write_tables
 from batch.stages import Stages
-from batch.topk import top_k
+from batch.topk import NO_ITEM, TopK, top_k
 from batch.version import code_version
 from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
 from store.prune import prune
 from store.publish import check_writable, publish, writing
+from store.takedown import takedowns
 from store.writer import SnapshotWriter
+
+_RESERVE_LENGTH: Final = 80  # items after the popular 20, which takedowns may need
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,9 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         items = given.catalogue.items if settings.catalogue else None
         runtimes = {name: item.runtime for name, item in items.items()} if items else None
         interactions = build_interactions(given.events, runtimes, settings.max_rating)
-    content, index = _learn(interactions, given, settings, stages)
+    taken_down = sorted(takedowns(store))
+    hidden = _rows_of(interactions, taken_down)
+    content, index = _learn(interactions, given, hidden, settings, stages)
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             save_index(index, writer.path(INDEX))
@@ -123,7 +132,7 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
                 finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 code_version=code_version(),
                 inputs=_fingerprints(given),
-                parameters=asdict(settings),
+                parameters=asdict(settings) | {"taken_down": taken_down},
                 metrics=_metrics(content, settings.seed),
                 gate={"result": "not run"},
             )
@@ -156,7 +165,11 @@ def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input
 
 
 def _learn(
-    interactions: Interactions, given: _Input, settings: BatchSettings, stages: Stages
+    interactions: Interactions,
+    given: _Input,
+    hidden: Collection[int],
+    settings: BatchSettings,
+    stages: Stages,
 ) -> tuple[Content, AnnoyIndex]:
     n_users = len(interactions.user_ids)
     n_threads = settings.n_threads or len(os.sched_getaffinity(0))
@@ -172,25 +185,52 @@ def _learn(
             on_iteration=lambda: advance(1),
         )
     with stages("top-k", total=n_users, unit="user") as advance:
-        k = LIST_LENGTH + settings.n_spares
-        factors = model.user_factors, model.item_factors
-        lists = top_k(*factors, interactions.weights, k, n_threads=n_threads, on_users=advance)
+        lists = _best(interactions, model, hidden, settings.n_spares, n_threads, advance)
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = build_index(model.item_factors, n_trees=settings.n_trees, seed=settings.seed)
-        similar = similar_items(index, LIST_LENGTH, advance)
+        similar = similar_items(index, LIST_LENGTH, hidden, on_items=advance)
     with stages("fallbacks"):
+        popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, hidden)
         content = Content(
             interactions=interactions,
             model=model,
             lists=lists,
             similar=similar,
-            popular=popular_items(interactions, LIST_LENGTH),
-            by_segment=segment_items(interactions, given.profiles.users, LIST_LENGTH),
+            popular=popular[:LIST_LENGTH],
+            reserve=popular[LIST_LENGTH:],
+            by_segment=segment_items(interactions, given.profiles.users, LIST_LENGTH, hidden),
             items=given.catalogue.items,
             profiles=given.profiles.users,
             biases=fit_biases(interactions.ratings, n_users, len(interactions.item_ids)),
         )
     return content, index
+
+
+def _best(
+    interactions: Interactions,
+    model: Model,
+    hidden: Collection[int],
+    n_spares: int,
+    n_threads: int,
+    on_users: Callable[[int], object],
+) -> TopK:
+    """Return every user's best items, those taken down left out before the search."""
+    item_rows = np.setdiff1d(np.arange(len(interactions.item_ids)), list(hidden))
+    found = top_k(
+        model.user_factors,
+        model.item_factors[item_rows],
+        interactions.weights[:, item_rows] if hidden else interactions.weights,
+        LIST_LENGTH + n_spares,
+        n_threads=n_threads,
+        on_users=on_users,
+    )
+    rows = np.where(found.item_rows == NO_ITEM, NO_ITEM, item_rows[found.item_rows])
+    return TopK(rows.astype(np.int32), found.scores)
+
+
+def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> set[int]:
+    rows = pc.index_in(pa.array(sorted(item_ids), pa.string()), interactions.item_ids)
+    return set(rows.drop_null().to_pylist())
 
 
 def _metrics(content: Content, seed: int) -> dict[str, Any]:

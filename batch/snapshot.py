@@ -16,7 +16,7 @@ from batch.interactions import Interactions
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor, segments
 from batch.topk import NO_ITEM, TopK
-from store.layout import FACTORS, LIST_LENGTH, POPULAR, RECS
+from store.layout import FACTORS, LIST_LENGTH, POPULAR, RECS, RESERVE
 from store.writer import SnapshotWriter
 
 Records = Iterator[tuple[bytes, bytes]]
@@ -34,6 +34,7 @@ class Content:
         lists: The best items of each user, spares included.
         similar: For each item row its neighbours.
         popular: The list for everybody.
+        reserve: What comes after it.
         by_segment: The list of each segment.
         items: What the catalogue says, by item_id.
         profiles: By user_id.
@@ -45,6 +46,7 @@ class Content:
     lists: TopK
     similar: Sequence[Sequence[int]]
     popular: Sequence[int]
+    reserve: Sequence[int]
     by_segment: Mapping[str, Sequence[int]]
     items: Mapping[str, Item]
     profiles: Mapping[str, Profile]
@@ -97,6 +99,8 @@ def _named_lists(
 
 def _fallback(content: Content, item_ids: Sequence[bytes]) -> Records:
     lists = {POPULAR: content.popular}
+    if content.reserve:
+        lists[RESERVE] = content.reserve
     lists |= {segment.encode(): rows for segment, rows in content.by_segment.items()}
     return _named_lists(iter(sorted(lists.items())), item_ids)
 

@@ -1,20 +1,30 @@
 """The application: the hot path first, ordinary Falcon resources behind it."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import falcon
 
 from serve.page import SharedPage
+from serve.withhold import WithholdingLists, without
 from store.ids import USER_ID_RULE, is_user_id
 from store.layout import POPULAR
-from store.snapshot import Snapshot, Table
+from store.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
 Header = tuple[str, str]
+
+
+class Lists(Protocol):
+    """Lists by user id: a snapshot's own table, or one that withholds items."""
+
+    @property
+    def get(self) -> Callable[[bytes], bytes | None]:
+        """Return the body for a user id, or None."""
+
 
 _RECOMMEND: Final = "/recommend/"
 _RETRY_SECONDS: Final = 5
@@ -26,24 +36,27 @@ class Served:
 
     Attributes:
         snapshot: Kept open as long as anybody answers from it.
-        users: Its lists by user id.
-        popular: The list for everybody else.
+        users: Its lists by user id, without what has been taken down.
+        popular: The list for everybody else, likewise.
         headers: Of an answer from the user's own list, but for its length.
     """
 
     snapshot: Snapshot
-    users: Table
+    users: Lists
     popular: bytes | None
     headers: tuple[Header, ...]
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> "Served":
-        """Prepare an open snapshot for serving."""
+    def of(cls, snapshot: Snapshot, hidden: Collection[bytes] = ()) -> "Served":
+        """Prepare an open snapshot for serving, `hidden` items left out."""
         headers = (
             ("Content-Type", falcon.MEDIA_TEXT),
             ("X-Marquee-Source", "list"),
             ("X-Marquee-Generation", str(snapshot.generation)),
         )
+        if hidden:
+            lists = WithholdingLists(snapshot, hidden)
+            return cls(snapshot, lists, lists.popular, headers)
         return cls(snapshot, snapshot.users, snapshot.fallback.get(POPULAR), headers)
 
 
@@ -52,11 +65,13 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
 
     Attributes:
         served: What is served now; None until the first snapshot is open.
+        hidden: Items taken down, as they stand in a list.
     """
 
     def __init__(self, page: SharedPage, emergency_list: Sequence[str] = ()) -> None:
         super().__init__(media_type=falcon.MEDIA_TEXT)
         self.served: Served | None = None
+        self.hidden: frozenset[bytes] = frozenset()
         self.set_error_serializer(_write_error)
         self.add_route(_RECOMMEND + "{user_id:path}", _Recommend(self, emergency_list))
         self.add_route("/healthz", _Health(self, page))
@@ -85,7 +100,7 @@ class _Recommend:
 
     def __init__(self, app: MarqueeApp, emergency_list: Sequence[str]) -> None:
         self._app = app
-        self._emergency_body = ",".join(emergency_list).encode()
+        self._emergency_list = emergency_list
 
     def on_get(self, _: falcon.Request, resp: falcon.Response, user_id: str) -> None:
         if not is_user_id(user_id):
@@ -111,7 +126,7 @@ class _Recommend:
             return "list", body
         if served and served.popular:
             return "popular", served.popular
-        return "static", self._emergency_body
+        return "static", without(self._emergency_list, self._app.hidden)
 
 
 class _Health:
@@ -129,6 +144,7 @@ class _Health:
             "generation": manifest.generation if manifest else None,
             "built_at": manifest.finished_at if manifest else None,
             "problem": self._page.problem or None,
+            "taken_down": len(self._app.hidden),
         }
         resp.content_type = falcon.MEDIA_JSON
 

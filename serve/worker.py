@@ -1,8 +1,9 @@
 """A worker: bjoern on the inherited socket, and one timer that looks at the shared page.
 
 Every tenth of a second a SIGALRM handler runs in bjoern's own loop, idle too:
-it beats the heart, opens the snapshot that the supervisor has verified, and
-notices when the supervisor is gone. A worker whose loop hangs falls silent.
+it beats the heart, opens the snapshot that the supervisor has verified, leaves
+out what has been taken down, and notices when the supervisor is gone. A worker
+whose loop hangs falls silent.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from serve.app import MarqueeApp, Served
 from serve.page import SharedPage
 from store.errors import StoreError
 from store.snapshot import open_snapshot
+from store.takedown import takedown_file, takedowns
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Worker:
         self._listener = listener
         self._store = store
         self._supervisor = os.getppid()
+        self._takedown_state: tuple[int, ...] | None = None
         self._refused = 0  # a generation that this worker could not open
         self._try_again_at = 0.0
         self._is_serving = False
@@ -66,6 +69,7 @@ class Worker:
         # An exception here would be swallowed, and the next request would fail.
         try:
             self._page.beat(self._number)
+            self._hide()
             self._follow()
             if os.getppid() != self._supervisor:
                 self._drain()
@@ -82,11 +86,23 @@ class Worker:
             return
         try:
             # The old snapshot closes when the last answer out of it is done: by reference count.
-            self._app.served = Served.of(open_snapshot(self._store, wanted, verified=True))
+            snapshot = open_snapshot(self._store, wanted, verified=True)
+            self._app.served = Served.of(snapshot, self._app.hidden)
             log.info("worker %d serves generation %d", self._number, wanted)
         except (StoreError, OSError) as error:
             self._refused, self._try_again_at = wanted, time.monotonic() + _TRY_AGAIN_SECONDS
             log.error("worker %d stays with what it has: %s", self._number, error)  # noqa: TRY400
+
+    def _hide(self) -> None:
+        """Leave out what has been taken down; the file is replaced whole, so its state tells."""
+        state = _state(takedown_file(self._store))
+        if state == self._takedown_state:
+            return
+        self._takedown_state = state  # a file that cannot be read is looked at when it changes
+        self._app.hidden = frozenset(item_id.encode() for item_id in takedowns(self._store))
+        if served := self._app.served:
+            self._app.served = Served.of(served.snapshot, self._app.hidden)
+        log.info("worker %d leaves out %d items", self._number, len(self._app.hidden))
 
     def _drain(self) -> None:
         """Stop accepting, answer what has been asked, end.
@@ -111,6 +127,14 @@ class Worker:
                     _shut_for_reading(descriptor)
             time.sleep(_SHUT_EVERY_SECONDS)
         os._exit(0)
+
+
+def _state(file: Path) -> tuple[int, ...] | None:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _accepted(listener: int) -> list[int]:

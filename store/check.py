@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from store.ids import is_item_id, is_user_id
-from store.layout import LIST_LENGTH
+from store.layout import LIST_LENGTH, RESERVE
 from store.snapshot import Snapshot
 
 
@@ -19,7 +19,8 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
     yield from (f"items: {name!r} is no item id" for name in sorted(items) if not is_item_id(name))
     for name in ("users", "spares", "similar", "fallback"):
         for key, body in getattr(snapshot, name):
-            if problem := _broken_list(body, items):
+            longest = None if (name, key) == ("fallback", RESERVE) else LIST_LENGTH
+            if problem := _broken_list(body, items, longest):
                 yield f"{name}: {_text(key)}: {problem}"
     for key, body in snapshot.users:
         if not is_user_id(_text(key)):
@@ -45,10 +46,10 @@ def _text(value: bytes) -> str:
     return value.decode("latin-1")  # whatever the bytes are, it can be shown
 
 
-def _broken_list(body: bytes, items: set[str]) -> str | None:
+def _broken_list(body: bytes, items: set[str], longest: int | None) -> str | None:
     names = _text(body).split(",")
-    if not body or len(names) > LIST_LENGTH:
-        return f"{len(names) if body else 0} items, not 1 to {LIST_LENGTH}"
+    if not body or (longest and len(names) > longest):
+        return f"{len(names) if body else 0} items, not 1 to {longest}"
     if len(set(names)) < len(names):
         return "an item twice"
     unknown = next((name for name in names if name not in items), None)

@@ -14,6 +14,7 @@ DATA_FILES: Final = (FACTORS, INDEX, RECS)
 
 LIST_LENGTH: Final = 20  # the most items of an answer
 POPULAR: Final = b"popular"  # the key in `fallback` of the list for everybody
+RESERVE: Final = b"reserve"  # and of what comes after it, for takedowns; as long as it likes
 
 _BUILDING: Final = ".building"
 

@@ -13,7 +13,9 @@ import pytest
 from batch.__main__ import main
 from store.check import broken_records
 from store.pointer import current, current_or_none
+from store.publish import pin, unpin
 from store.snapshot import Snapshot, open_snapshot
+from store.takedown import take_down
 from tests.histories import History, write_history
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -111,6 +113,31 @@ def test_who_has_seen_everything_gets_the_fallback(history, tmp_path, capsys):
     assert summary["n_users_without"] == 1
     with open_snapshot(tmp_path / "store", 1) as snapshot:
         assert snapshot.users.get(b"5") is None
+
+
+def test_what_is_taken_down_is_in_no_list(history, tmp_path, capsys):
+    """The next refresh leaves it out of every table of lists, and the lists stay as long."""
+    gone = ["film+0+1950", "film+1+1951", "no+such+film"]
+    take_down(tmp_path / "store", gone, "licence ended")
+    refresh(capsys, *inputs(history), "--profiles", history.profiles, "--store", tmp_path / "store")
+    with open_snapshot(tmp_path / "store", 1) as snapshot:
+        for name in ("users", "spares", "similar", "fallback"):
+            shown = {
+                item for _, body in getattr(snapshot, name) for item in body.decode().split(",")
+            }
+            assert shown.isdisjoint(gone), name
+        assert {len(body.split(b",")) for _, body in snapshot.users} == {20}
+        assert len(snapshot.fallback.get(b"popular").split(b",")) == 20
+        assert list(broken_records(snapshot)) == []
+        assert snapshot.manifest.parameters["taken_down"] == gone
+
+
+def test_a_pinned_store_is_built_for_but_not_flipped(history, published, tmp_path, capsys):
+    """The refresh says so, and the snapshot waits for the unpin."""
+    pin(published, "the festival")
+    summary = refresh(capsys, *inputs(history), "--store", published)
+    assert (summary["generation"], summary["is_current"], current(published)) == (2, False, 1)
+    assert unpin(published, "it is over") == 2
 
 
 def test_same_input_same_bytes(history, tmp_path, capsys):

@@ -55,7 +55,9 @@ def test_equal_vectors_are_neighbours_and_never_the_item_itself():
 def test_progress_counts_every_item():
     """The progress function hears of each item once."""
     heard = []
-    similar_items(build_index(np.eye(5, dtype=np.float32), n_trees=2, seed=42), 2, heard.append)
+    similar_items(
+        build_index(np.eye(5, dtype=np.float32), n_trees=2, seed=42), 2, on_items=heard.append
+    )
     assert sum(heard) == 5
 
 

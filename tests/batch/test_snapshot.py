@@ -64,6 +64,7 @@ def content(**changes):
         "lists": top_k(*model, interactions.weights, 30),
         "similar": [[other for other in range(3) if other != row] for row in range(N_ITEMS)],
         "popular": popular_items(interactions, 20),
+        "reserve": [],
         "by_segment": {"F": [1, 0], "25-34/F": [2], "0-17": list(range(20))},
         "items": ITEMS | {name: UNLISTED for name in ITEM_IDS if name not in ITEMS},
         "profiles": PROFILES,

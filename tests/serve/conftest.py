@@ -1,6 +1,8 @@
 """One store and one server for each test that asks, and a shared one for tests that only read."""
 
 import contextlib
+import os
+import signal
 
 import pytest
 
@@ -41,3 +43,16 @@ def connection(answering):
     """A keep-alive connection to `answering`."""
     with answering.connect() as opened:
         yield opened
+
+
+@pytest.fixture
+def kill_all_workers():
+    """Kill every worker of a server, and return when others have taken their places."""
+
+    def kill(server):
+        old = server.workers()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        server.wait_for_workers(other_than=old)
+
+    return kill

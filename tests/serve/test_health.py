@@ -19,6 +19,7 @@ def test_a_sound_store_is_ok(answering):
         "generation": 1,
         "built_at": "2026-03-01T02:30:00+00:00",
         "problem": None,
+        "taken_down": 0,
     }
 
 

@@ -55,16 +55,25 @@ def command(python, store):
 
 
 @pytest.fixture
-def strace(python):
-    """Run Python with a fault injected into one of its system calls."""
+def traced():
+    """Run Python under strace, with options of ours."""
     path = shutil.which("strace")
     if path is None or _run([path, "-o", "/dev/null", "true"]).returncode != 0:
         pytest.skip("no fault injection: strace is not here, or may not trace")
 
+    def run(options, *arguments):
+        return _run([path, "-f", *options, sys.executable, *map(str, arguments)], cwd=ROOT)
+
+    return run
+
+
+@pytest.fixture
+def strace(traced):
+    """Run Python with a fault injected into one of its system calls."""
+
     def run(call, fault, *arguments):
-        traced = [path, "-f", "-o", "/dev/null", "-e", f"trace={call}"]
-        traced += ["-e", f"inject={call}:{fault}", sys.executable, *map(str, arguments)]
-        return _run(traced, cwd=ROOT)
+        options = ["--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={call}"]
+        return traced([*options, "-e", f"inject={call}:{fault}"], *arguments)
 
     return run
 

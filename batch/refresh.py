@@ -123,6 +123,8 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
     content, index = _learn(interactions, given, hidden, settings, stages)
+    with stages("fingerprint"):
+        inputs, metrics = _fingerprints(given), _metrics(content, settings.seed)
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             save_index(index, writer.path(INDEX))
@@ -131,9 +133,9 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
                 began_at=began_at.isoformat(timespec="seconds"),
                 finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 code_version=code_version(),
-                inputs=_fingerprints(given),
+                inputs=inputs,
                 parameters=asdict(settings) | {"taken_down": taken_down},
-                metrics=_metrics(content, settings.seed),
+                metrics=metrics,
                 gate={"result": "not run"},
             )
         with stages("publish"):

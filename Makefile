@@ -48,7 +48,7 @@ clean: ## Remove .venv and the tools' caches; var/, with the store, stays
 
 $(STAMP): .ci/system-packages $(LOCKS)
 	.ci/system-packages $(PYTHON)
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(PIP) -r requirements-dev.lock
 	$(PIP) $(FROM_SOURCE) -r requirements.lock
 	touch $@

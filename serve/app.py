@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol
 import falcon
 
 from serve.page import SharedPage
-from serve.withhold import WithholdingLists, without
 from store.ids import USER_ID_RULE, is_user_id
 from store.layout import POPULAR
 from store.snapshot import Snapshot
+from store.withhold import WithholdingLists, without
 
 log = logging.getLogger(__name__)
 

@@ -37,8 +37,12 @@ def _broken_rows(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
         if _text(body) not in items:
             yield f"rows: {_text(key)}: {_text(body)!r} is no item"
     for key, about in snapshot.items:
-        row = json.loads(about).get("item_row")
-        if row is not None and rows.get(b"%d" % row) != key:
+        try:
+            row = json.loads(about).get("item_row", "")
+        except (ValueError, AttributeError):
+            yield f"items: {_text(key)}: {_text(about)[:60]!r} is no JSON object"
+            continue
+        if row != "" and rows.get(str(row).encode()) != key:
             yield f"items: {_text(key)}: row {row} is not its own"
 
 

@@ -5,6 +5,7 @@ disk. After a failed fsync nothing is retried: what the kernel dropped, it
 dropped (see "fsyncgate", PostgreSQL 2018); the caller throws its build away.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -27,10 +28,20 @@ def write_durable(path: Path, text: str) -> None:
 
 
 def replace_durable(path: Path, text: str) -> None:
-    """Make `path` hold `text`: readers find the old text or the new one."""
+    """Make `path` hold `text`: readers find the old text or the new one.
+
+    Raises:
+        OSError: The old text stands, and nothing is left behind; only if the last
+            step failed does the new one stand, and a power cut may undo it.
+    """
     pending = path.with_name(f"{path.name}.pending")
-    write_durable(pending, text)
-    pending.replace(path)
+    try:
+        write_durable(pending, text)
+        pending.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            pending.unlink(missing_ok=True)
+        raise
     fsync_path(path.parent)  # the new name lives in the directory, not in the file
 
 

@@ -66,3 +66,9 @@ class WriteError(StoreError):
     """A snapshot could not be written; the store is as it was."""
 
     hint = "see that the disk has room and that you may write there, then run it again"
+
+
+class ReplicaError(StoreError):
+    """The other side of a push or a pull cannot be reached, or is not as it must be."""
+
+    hint = "see that the URL is right and the other side up, then run it again"

@@ -69,7 +69,9 @@ def write_journal(store: Path, generation: int | None, what: str, why: str) -> N
     at = datetime.now(UTC).isoformat(timespec="seconds")
     reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
     try:
-        append_durable(store / _FILE, f"{at}\t{generation or 0}\t{what}\t{reason}\n")
+        end = "\n" if _is_torn(store / _FILE) else ""  # a takedown may come before any mending
+        line = f"{at}\t{generation or 0}\t{what}\t{reason}\n"
+        append_durable(store / _FILE, end + line)
     except OSError as error:
         raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
 
@@ -80,8 +82,13 @@ def mend_journal(store: Path, current: int | None) -> None:
     The caller holds `writing`.
     """
     path = store / _FILE
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
+    if _is_torn(path):
         append_durable(path, "\n")
     done = flips(store)
     if done and done[-1].generation != current:
         write_journal(store, done[-1].generation, _VOID, f"no flip followed {done[-1].at}")
+
+
+def _is_torn(path: Path) -> bool:
+    """Tell whether the power went in the middle of the last line."""
+    return path.exists() and not path.read_bytes().endswith(b"\n")

@@ -7,12 +7,24 @@ of all; it covers the manifest too, so `sha256sum -c SHA256SUMS` checks all.
 import dataclasses
 import hashlib
 import json
+import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from store.durable import write_durable
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError, NoSnapshotError
-from store.layout import CHECKSUMS, DATA_FILES, FORMAT_VERSION, MANIFEST, snapshot_folder
+from store.layout import (
+    CHECKSUMS,
+    DATA_FILES,
+    FACTORS,
+    FORMAT_VERSION,
+    MANIFEST,
+    RECS,
+    snapshot_folder,
+)
+
+_LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
+_LMDB_MAGIC_AT: Final = 16  # behind the header of page 0, where a word has 8 bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -103,11 +115,25 @@ def verify(folder: Path) -> Manifest:
                 raise CorruptSnapshotError(path, what)
             if sha256(path) != expected[name]:
                 raise CorruptSnapshotError(path, "its SHA-256 is not the one written down")
+            if name in (FACTORS, RECS):
+                _check_machine(path)
         except OSError as error:
             raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error
     if folder != snapshot_folder(folder.parent.parent, manifest.generation):
         raise CorruptSnapshotError(folder, f"holds generation {manifest.generation}")
     return manifest
+
+
+def _check_machine(path: Path) -> None:
+    """Refuse what LMDB wrote on a machine of another byte order or word size."""
+    with path.open("rb") as file:
+        head = file.read(_LMDB_MAGIC_AT + len(_LMDB_MAGIC))
+    if head[_LMDB_MAGIC_AT:] == _LMDB_MAGIC:
+        return
+    if _LMDB_MAGIC in head or _LMDB_MAGIC[::-1] in head:
+        what = "was written on a machine of another byte order or word size"
+        raise IncompatibleSnapshotError(path, what, "rebuild with `python -m batch refresh` here")
+    raise CorruptSnapshotError(path, "is no LMDB file")
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from store.durable import fsync_path, replace_durable
-from store.errors import NoSnapshotError
+from store.errors import NoSnapshotError, PinnedError
 
 _CURRENT: Final = "CURRENT"
 _PIN: Final = "PIN"
@@ -47,10 +47,17 @@ def current(store: Path) -> int:
 
 
 def current_or_none(store: Path) -> int | None:
-    """Return the generation that readers should open, None before the first."""
+    """Return the generation that readers should open, None before the first.
+
+    Raises:
+        NoSnapshotError: The disk did not give `CURRENT` back: who took that for an
+            empty store would void the journal's last line, and prune what is served.
+    """
     try:
         return current(store)
-    except NoSnapshotError:
+    except NoSnapshotError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
         return None
 
 
@@ -64,12 +71,39 @@ def point_at(store: Path, generation: int) -> None:
 
 
 def pinned(store: Path) -> Pin | None:
-    """Return what the store is pinned to, if it is."""
+    """Return what the store is pinned to, if it is.
+
+    Raises:
+        PinnedError: `PIN` is there, but nobody can tell what it says.
+    """
+    path = store / _PIN
     try:
-        generation, _, why = (store / _PIN).read_text(encoding="utf-8").strip().partition("\t")
+        text = path.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise PinnedError(path, f"cannot be read: {error.strerror}") from error
+    generation, _, why = text.partition("\t")
+    if not generation.isdecimal():
+        raise PinnedError(path, f"holds no generation, but {text[:20]!r}")
     return Pin(int(generation), why)
+
+
+def is_pinned(store: Path) -> bool:
+    """Tell whether there is a pin, readable or not."""
+    return (store / _PIN).exists()
+
+
+def clear_pending(store: Path) -> None:
+    """Remove what a writer that was killed between the bytes and the rename left.
+
+    The caller holds `writing`.
+
+    Raises:
+        OSError: It could not be removed.
+    """
+    for name in (_CURRENT, _PIN):
+        (store / f"{name}.pending").unlink(missing_ok=True)
 
 
 def write_pin(store: Path, pin: Pin | None) -> None:

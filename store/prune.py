@@ -30,16 +30,18 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
     pin = pinned(store)
     spared = {current_or_none(store), pin.generation if pin else None}
     removed = []
-    for generation in generations(store)[:-keep]:
-        folder = snapshot_folder(store, generation)
-        if generation in spared or _is_young(folder, keep_days) or _is_open(folder):
-            continue
-        try:
+    try:
+        kept = generations(store)
+        for generation in kept[: max(len(kept) - keep, 0)]:
+            folder = snapshot_folder(store, generation)
+            if generation in spared or _is_young(folder, keep_days) or _is_open(folder):
+                continue
             _keep_manifest(store, folder)
             shutil.rmtree(folder)
-        except OSError as error:
-            raise WriteError(folder, f"cannot be removed: {error.strerror}") from error
-        removed.append(generation)
+            removed.append(generation)
+    except OSError as error:
+        where = error.filename or store
+        raise WriteError(where, f"cannot be pruned: {error.strerror}") from error
     return removed
 
 

@@ -25,9 +25,18 @@ from store.errors import (
     WriteError,
 )
 from store.journal import mend_journal, write_journal
-from store.layout import generations, snapshot_folder, unfinished
+from store.layout import generations, snapshot_folder, snapshots_folder, unfinished
 from store.manifest import Manifest, read_manifest, verify
-from store.pointer import Pin, current, current_or_none, pinned, point_at, write_pin
+from store.pointer import (
+    Pin,
+    clear_pending,
+    current,
+    current_or_none,
+    is_pinned,
+    pinned,
+    point_at,
+    write_pin,
+)
 
 _LOCK: Final = "LOCK"
 
@@ -102,7 +111,7 @@ def rollback(store: Path, why: str, to: int | None = None) -> int:
         NoSnapshotError: There is no parent, or no such generation.
         PinnedError: The store is pinned.
     """
-    current(store)  # raises before `writing` makes a store at a mistyped path
+    _check_is_store(store)
     with writing(store):
         if pin := pinned(store):
             raise PinnedError(store, f"is pinned to generation {pin.generation}: {pin.why}")
@@ -120,8 +129,8 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
     Raises:
         NoSnapshotError: Nothing is current, or there is no such generation.
     """
+    _check_is_store(store)
     target = to if to is not None else current(store)
-    current(store)
     with writing(store):
         _servable(store, target)
         write_journal(store, target, "pin", why)
@@ -140,8 +149,9 @@ def unpin(store: Path, why: str) -> int:
     Raises:
         PinnedError: The store is not pinned.
     """
+    _check_is_store(store)
     with writing(store):
-        if pinned(store) is None:
+        if not is_pinned(store):
             raise PinnedError(store, "is not pinned", "nothing is to be done")
         target = _newest_servable(store)
         write_journal(store, target, "unpin", why)
@@ -154,10 +164,19 @@ def unpin(store: Path, why: str) -> int:
 def _mend(store: Path) -> None:
     for folder in unfinished(store):
         shutil.rmtree(folder)
-    held = pinned(store)
+    clear_pending(store)
+    held = None
+    with contextlib.suppress(PinnedError):  # spoiled: `unpin` takes it away, if we let it come here
+        held = pinned(store)
     if held and held.generation != current_or_none(store):
         point_at(store, held.generation)  # the pin was written, its flip never came
     mend_journal(store, current_or_none(store))
+
+
+def _check_is_store(store: Path) -> None:
+    """Refuse a mistyped path before `writing` makes a store of it."""
+    if not snapshots_folder(store).is_dir():
+        raise NoSnapshotError(store, "nothing has been published yet")
 
 
 def _flip(store: Path, generation: int, what: str, why: str) -> None:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from store.durable import replace_durable
+from store.durable import fsync_path, replace_durable
 from store.errors import NotAnItemError, WriteError
 from store.ids import is_item_id
 from store.journal import write_journal
@@ -46,13 +46,20 @@ def takedown_file(store: Path) -> Path:
 
 
 def takedowns(store: Path) -> dict[str, Takedown]:
-    """Return the items that are taken down now, by item_id."""
+    """Return the items that are taken down now, by item_id.
+
+    Raises:
+        NotAnItemError: The file is there, but is no list of takedowns.
+    """
     try:
-        lines = takedown_file(store).read_text(encoding="utf-8").splitlines()
+        text = takedown_file(store).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    entries = (line.split("\t", 2) for line in lines)
-    return {entry[0]: Takedown(*entry) for entry in entries if len(entry) == len(Takedown._fields)}
+    except (OSError, ValueError) as error:
+        raise NotAnItemError(
+            takedown_file(store), f"cannot be read: {error}", "mend it by hand: item, time, reason"
+        ) from error
+    return _parsed(store, text)
 
 
 def take_down(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedown]:
@@ -99,6 +106,67 @@ def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedow
     return entries
 
 
+def replace_takedowns(store: Path, text: str | None, why: str) -> bool:
+    """Put another store's `TAKEDOWN` in the place of this one's, whole.
+
+    Args:
+        store: The store's directory; it is made if need be.
+        text: Of that file; None says that there is none.
+        why: For the journal.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        NotAnItemError: `text` is no list of takedowns; nothing changes then.
+        WriteError: The store cannot be written to.
+    """
+    wanted = _parsed(store, text or "")
+    with _editing(store) as entries:
+        if _text_of(store) == text:
+            return False
+        _replace(store, text)
+        for what, names in (
+            ("takedown", wanted.keys() - entries.keys()),
+            ("restore", entries.keys() - wanted.keys()),
+        ):
+            if names:
+                line = f"{' '.join(sorted(names))}: {why}"
+                write_journal(store, current_or_none(store), what, line)
+    return True
+
+
+def _parsed(store: Path, text: str) -> dict[str, Takedown]:
+    """Read strictly: what was meant to vanish must not stay because of a slip of a pen."""
+    entries = [line.split("\t", 2) for line in text.splitlines()]
+    is_sound = all(len(e) == len(Takedown._fields) and is_item_id(e[0]) for e in entries)
+    if not is_sound or (text and not text.endswith("\n")):
+        raise NotAnItemError(
+            takedown_file(store),
+            "is no list of takedowns",
+            "each line is item, time and reason, parted by tabs",
+        )
+    return {entry[0]: Takedown(*entry) for entry in entries}
+
+
+def _text_of(store: Path) -> str | None:
+    try:
+        return takedown_file(store).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _replace(store: Path, text: str | None) -> None:
+    try:
+        if text is not None:
+            replace_durable(takedown_file(store), text)
+        else:
+            takedown_file(store).unlink()
+            fsync_path(store)
+    except OSError as error:
+        raise WriteError(takedown_file(store), f"cannot be written: {error.strerror}") from error
+
+
 @contextlib.contextmanager
 def _editing(store: Path) -> Iterator[dict[str, Takedown]]:
     """Hold the directory itself, not `LOCK`: a takedown never waits for a refresh."""
@@ -115,9 +183,4 @@ def _editing(store: Path) -> Iterator[dict[str, Takedown]]:
 
 
 def _write(store: Path, entries: dict[str, Takedown]) -> None:
-    try:
-        replace_durable(
-            takedown_file(store), "".join("\t".join(entry) + "\n" for entry in entries.values())
-        )
-    except OSError as error:
-        raise WriteError(takedown_file(store), f"cannot be written: {error.strerror}") from error
+    _replace(store, "".join("\t".join(entry) + "\n" for entry in entries.values()))

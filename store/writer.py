@@ -49,8 +49,10 @@ class SnapshotWriter:
     """
 
     def __init__(self, store: Path) -> None:
-        lines = journal(store)
-        known = [*generations(store), *(line.generation for line in lines)]
+        try:
+            known = [*generations(store), *(line.generation for line in journal(store))]
+        except OSError as error:
+            raise WriteError(store, f"cannot be read: {error.strerror}") from error
         self.generation = max(known, default=0) + 1
         self.parent = current_or_none(store)
         self.counts: dict[str, int] = {}

@@ -72,7 +72,9 @@ def strace(traced):
     """Run Python with a fault injected into one of its system calls."""
 
     def run(call, fault, *arguments):
-        options = ["--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={call}"]
+        options = ["-o", "/dev/null", "-e", f"trace={call}"]
+        if not fault.startswith("signal"):
+            options += ["--seccomp-bpf"]  # four times as fast; but no signal ever comes with it
         return traced([*options, "-e", f"inject={call}:{fault}"], *arguments)
 
     return run

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_ls_lists_the_snapshots_newest_first_and_marks_the_current(two, command)
     """One line a generation, an asterisk at the one served."""
     status, output = outcome(command("ls"))
     assert status == 0
-    lines = [line.split() for line in output.splitlines()[1:]]
+    lines = [line.split() for line in output.splitlines()[2:]]
     assert [line[:2] for line in lines] == [["*", "2"], ["1", "2026-03-01T02:30:00+00:00"]]
 
 
@@ -39,21 +40,29 @@ def test_ls_shows_the_others_beside_a_corrupt_snapshot(two, command):
     status, output = outcome(command("ls"))
     assert status == 0
     assert "MANIFEST.json: cannot be read" in output
-    assert "* 2" in output
+    assert "*   2  " in output
 
 
 # show
 
 
+def test_show_prints_a_line_a_field(two, command):
+    """For people: names to the left, values beside them."""
+    status, output = outcome(command("show"))
+    assert status == 0
+    assert re.search(r"^generation +2$", output, re.MULTILINE)
+    assert re.search(r"^  recs.mdb/users +2$", output, re.MULTILINE)
+
+
 def test_show_prints_the_manifest_of_the_current(two, command):
     """JSON that a program can read."""
-    status, output = outcome(command("show"))
+    status, output = outcome(command("show", "--json"))
     assert (status, json.loads(output)["generation"]) == (0, 2)
 
 
 def test_show_prints_the_manifest_of_the_generation_asked_for(two, command):
     """An older one is looked at by its number."""
-    status, output = outcome(command("show", "--generation", "1"))
+    status, output = outcome(command("show", "--json", "--generation", "1"))
     assert (status, json.loads(output)["parent"]) == (0, None)
 
 
@@ -112,9 +121,10 @@ def test_verify_of_a_corrupt_snapshot_is_1(two, command):
     """The message names the file and the way back."""
     (snapshot_folder(two, 2) / "items.ann").write_bytes(b"x")
     done = command("verify")
-    assert outcome(done) == (1, "")
-    assert "items.ann" in done.stderr
-    assert "python -m store rollback" in done.stderr
+    status, output = outcome(done)
+    assert status == 1
+    assert "items.ann" in output
+    assert "python -m store rollback" in output
 
 
 def test_verify_of_a_broken_list_is_1(two, command):
@@ -184,6 +194,19 @@ def test_help_shows_an_example(command):
     status, output = outcome(command("--help"))
     assert status == 0
     assert "python -m store get 12345" in output
+
+
+VERBS = ["ls", "show", "get", "rollback", "pin", "unpin", "prune", "takedown", "restore", "verify"]
+VERBS += ["dump", "load", "diff", "explain", "doctor", "push", "pull"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(capsys, verb):
+    """Its own options, --json among them."""
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert "--json" in capsys.readouterr().out
 
 
 def test_the_store_is_found_by_the_configuration(two, python, tmp_path):

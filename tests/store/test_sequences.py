@@ -1,5 +1,11 @@
-"""Random sequences of builds, publishes, rollbacks and sweeps, against a model of the store."""
+"""Random sequences of all that happens to a store, crashes too, against a model of it.
 
+The model: which generations there are, their parents, which one is current,
+what holds it there, what is taken down. More of it:
+`STORE_SEQUENCES=500 .venv/bin/pytest tests/store/test_sequences.py`.
+"""
+
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,18 +22,27 @@ from hypothesis.stateful import (
 )
 
 from store.check import broken_records
-from store.errors import NoSnapshotError
-from store.journal import journal
-from store.layout import building_folder, generations
-from store.pointer import current_or_none
+from store.errors import NoSnapshotError, NotAnItemError, PinnedError, StoreBusyError
+from store.journal import flips, journal
+from store.layout import building_folder, generations, unfinished
+from store.pointer import Pin, current, current_or_none, pinned
 from store.prune import prune
-from store.publish import publish, rollback, writing
+from store.publish import pin, publish, rollback, unpin, writing
 from store.snapshot import open_snapshot
+from store.takedown import restore, take_down, takedowns
 from tests.snapshots import make_snapshot
+
+N_SEQUENCES = int(os.environ.get("STORE_SEQUENCES", "30"))
+ITEMS = ("a", "b", "item1", "item2", "item3")
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """The model: which generations there are, their parents, and which one is current."""
+    """The store, and beside it what it should be.
+
+    A crash leaves its traces until the next writer comes: `half_pin` is a pin
+    whose flip never came, `is_broken_off` a journal whose last flip never came,
+    in the middle of its line perhaps.
+    """
 
     def __init__(self):
         super().__init__()
@@ -35,6 +50,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.parents = {}
         self.current = None
         self.newest = 0
+        self.pin = None
+        self.half_pin = None
+        self.is_broken_off = False
+        self.taken_down = set()
+        self.n_takedown_lines = 0
         self.held = {}
 
     def teardown(self):
@@ -42,44 +62,139 @@ class StoreMachine(RuleBasedStateMachine):
             snapshot.close()
         shutil.rmtree(self.store)
 
+    def a_writer_comes(self):
+        """What the crash before it left is mended, before it does its own work."""
+        if self.half_pin is not None:
+            self.current = self.half_pin
+        self.half_pin, self.is_broken_off = None, False
+
+    # Building, publishing, going back
+
     @initialize()
     def first(self):
         self.build(flip=True)
 
     @rule(flip=st.booleans())
     def build(self, flip):
+        self.a_writer_comes()
         generation = self.newest + 1
         assert make_snapshot(self.store, _lists(generation), ["a"], flip=flip) == generation
         self.parents[generation] = self.current
         self.newest = generation
-        if flip:
+        if flip and self.pin is None:
             self.current = generation
 
     @rule(data=st.data())
     def publish_any(self, data):
         generation = data.draw(st.sampled_from(sorted(self.parents)))
+        self.a_writer_comes()
         with writing(self.store):
-            publish(self.store, generation, "a person chose it")
-        self.current = generation
+            flipped = publish(self.store, generation, "a person chose it")
+        assert flipped == (self.pin is None)
+        if flipped:
+            self.current = generation
 
     @rule()
     def roll_back_to_the_parent(self):
+        self.a_writer_comes()
         parent = self.parents[self.current]
-        if parent in self.parents:
+        if self.pin is not None:
+            with pytest.raises(PinnedError):
+                rollback(self.store, "bad")
+        elif parent in self.parents:
             assert rollback(self.store, "bad") == parent
             self.current = parent
         else:
             with pytest.raises(NoSnapshotError):
                 rollback(self.store, "bad")
 
+    @rule(data=st.data())
+    def roll_back_to_any(self, data):
+        generation = data.draw(st.integers(1, self.newest))
+        self.a_writer_comes()
+        if self.pin is not None:
+            with pytest.raises(PinnedError):
+                rollback(self.store, "bad", to=generation)
+        elif generation in self.parents:
+            assert rollback(self.store, "bad", to=generation) == generation
+            self.current = generation
+        else:
+            with pytest.raises(NoSnapshotError):
+                rollback(self.store, "bad", to=generation)
+
+    # Pins
+
+    @rule(data=st.data())
+    def pin_any(self, data):
+        generation = data.draw(st.sampled_from(sorted(self.parents)))
+        self.a_writer_comes()
+        assert pin(self.store, "hold it", to=generation) == generation
+        self.pin = self.current = generation
+
+    @rule()
+    def pin_what_is_served(self):
+        served = self.current
+        self.a_writer_comes()
+        assert pin(self.store, "hold it") == served
+        self.pin = self.current = served
+
+    @rule()
+    def let_go_of_the_pin(self):
+        self.a_writer_comes()
+        if self.pin is None:
+            with pytest.raises(PinnedError):
+                unpin(self.store, "good again")
+        else:
+            newest = max(self.parents)
+            assert unpin(self.store, "good again") == newest
+            self.pin, self.current = None, newest
+
+    # Pruning
+
     @rule(keep=st.integers(1, 4))
-    def sweep_all_but(self, keep):
+    def prune_all_but(self, keep):
+        self.a_writer_comes()
         old = sorted(self.parents)[:-keep]
-        expected = [n for n in old if n != self.current and n not in self.held]
+        spared = {self.current, self.pin, *self.held}
+        expected = [n for n in old if n not in spared]
         with writing(self.store):
             assert prune(self.store, keep) == expected
         for generation in expected:
             del self.parents[generation]
+
+    @rule()
+    def nothing_young_is_pruned(self):
+        self.a_writer_comes()
+        with writing(self.store):
+            assert prune(self.store, 1, keep_days=1_000_000) == []
+
+    # Takedowns, which wait for no writer
+
+    @rule(items=st.lists(st.sampled_from(ITEMS), min_size=1, max_size=3))
+    def take_items_down(self, items):
+        self.taken_down |= set(items)
+        assert set(take_down(self.store, items, "rights")) == self.taken_down
+        self.n_takedown_lines += 1
+
+    @rule(item=st.sampled_from(ITEMS))
+    def give_an_item_back(self, item):
+        if item in self.taken_down:
+            self.taken_down.remove(item)
+            assert set(restore(self.store, [item], "cleared")) == self.taken_down
+            self.n_takedown_lines += 1
+        else:
+            with pytest.raises(NotAnItemError):
+                restore(self.store, [item], "cleared")
+
+    @rule(item=st.sampled_from(ITEMS))
+    def take_an_item_down_while_somebody_writes(self, item):
+        self.a_writer_comes()
+        with writing(self.store):
+            with pytest.raises(StoreBusyError):
+                rollback(self.store, "now")
+            self.take_items_down([item])
+
+    # Readers
 
     @rule(data=st.data())
     def hold_one_open(self, data):
@@ -88,49 +203,111 @@ class StoreMachine(RuleBasedStateMachine):
             self.held[generation] = open_snapshot(self.store, generation)
 
     @precondition(lambda self: self.held)
-    @rule()
-    def let_go(self):
-        self.held.popitem()[1].close()
+    @rule(data=st.data())
+    def let_go(self, data):
+        self.held.pop(data.draw(st.sampled_from(sorted(self.held)))).close()
+
+    # Crashes: what a writer leaves that dies there
 
     @rule()
     def die_while_building(self):
         folder = building_folder(self.store, self.newest + 1)
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         (folder / "recs.mdb").write_bytes(b"half")
 
+    @precondition(lambda self: not self.is_broken_off)
+    @rule(data=st.data())
+    def die_before_the_flip(self, data):
+        """The journal's line, whole or broken off anywhere, and perhaps a half-made pointer."""
+        self.write_unkept_line(data, "publish")
+        if data.draw(st.booleans()):
+            (self.store / "CURRENT.pending").write_text("")
+
+    @precondition(lambda self: not self.is_broken_off and self.half_pin is None)
+    @rule(data=st.data())
+    def die_between_pin_and_flip(self, data):
+        generation = data.draw(st.sampled_from(sorted(self.parents)))
+        self.a_writer_comes()
+        with writing(self.store), (self.store / "JOURNAL").open("a") as file:
+            file.write(_line(generation, "pin"))
+            (self.store / "PIN").write_text(f"{generation}\tthe flip never came\n")
+        self.pin = self.half_pin = generation
+
+    @precondition(lambda self: self.pin is not None and self.half_pin is None)
+    @precondition(lambda self: not self.is_broken_off)
     @rule()
-    def die_before_the_flip(self):
+    def die_between_unpin_and_flip(self):
+        self.a_writer_comes()
+        with writing(self.store), (self.store / "JOURNAL").open("a") as file:
+            file.write(_line(max(self.parents), "unpin"))
+            (self.store / "PIN").unlink()
+        self.pin = None
+        self.is_broken_off = True  # until then it ends with a flip that never came
+
+    def write_unkept_line(self, data, what):
+        with writing(self.store):
+            self.a_writer_comes()
+        line = _line(data.draw(st.sampled_from(sorted(self.parents))), what)
+        n_written = data.draw(st.integers(1, len(line)))
         with (self.store / "JOURNAL").open("a") as file:
-            file.write(f"2026-03-01T02:30:00+00:00\t{self.newest}\tpublish\tnever flip")
+            file.write(line[:n_written])
+        self.is_broken_off = True
+
+    # What always holds
 
     @invariant()
     def the_store_is_as_the_model_says(self):
         assert generations(self.store) == sorted(self.parents)
         assert current_or_none(self.store) == self.current
+        held = pinned(self.store)
+        assert (held and held.generation) == self.pin
+        assert isinstance(held, Pin | None)
+
+    @invariant()
+    def takedowns_are_as_the_model_says(self):
+        assert set(takedowns(self.store)) == self.taken_down
+        lines = [line for line in journal(self.store) if line.what in ("takedown", "restore")]
+        assert len(lines) == self.n_takedown_lines
 
     @invariant()
     def what_is_served_is_whole(self):
         if self.current is not None and self.current not in self.held:
             with open_snapshot(self.store, self.current) as snapshot:
                 assert list(broken_records(snapshot)) == []
-                assert dict(snapshot.users) == {
-                    user.encode(): b",".join(name.encode() for name in names)
-                    for user, names in _lists(self.current).items()
-                }
+                assert dict(snapshot.users) == _bodies(self.current)
 
     @invariant()
-    def after_a_writer_the_journal_ends_with_what_is_current(self):
-        if self.current is not None:
-            with writing(self.store):
-                lines = [line for line in journal(self.store) if line.what != "void"]
-            last = journal(self.store)[-1]
-            assert last.what == "void" or last.generation == self.current
-            assert {line.generation for line in lines} >= {self.current}
+    def every_reader_goes_on_with_its_own_lists(self):
+        for generation, snapshot in self.held.items():
+            assert dict(snapshot.users) == _bodies(generation)
+            assert snapshot.users.get(b"ann") == _bodies(generation)[b"ann"]
+
+    @invariant()
+    def a_journal_that_nothing_broke_off_ends_with_what_is_current(self):
+        """Its flips, that is; and its lines name every generation that was ever served."""
+        if self.current is not None and not self.is_broken_off and self.half_pin is None:
+            assert flips(self.store)[-1].generation == current(self.store)
+
+    @rule()
+    def the_next_writer_finds_nothing_of_any_crash(self):
+        self.a_writer_comes()
+        with writing(self.store):
+            assert unfinished(self.store) == []
+            assert list(self.store.glob("*.pending")) == []
+            assert flips(self.store)[-1].generation == current(self.store) == self.current
+
+
+def _line(generation, what):
+    return f"2026-03-01T02:30:00+00:00\t{generation}\t{what}\tnever flip\n"
 
 
 def _lists(generation):
     return {"ann": [f"item{generation}", "a"], f"user{generation}": ["a"]}
 
 
+def _bodies(generation):
+    return {user.encode(): ",".join(names).encode() for user, names in _lists(generation).items()}
+
+
 TestSequences = StoreMachine.TestCase
-TestSequences.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+TestSequences.settings = settings(max_examples=N_SEQUENCES, stateful_step_count=30, deadline=None)

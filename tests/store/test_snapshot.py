@@ -195,6 +195,15 @@ def test_a_generation_that_does_not_exist_is_not_opened(two):
             open_snapshot(two, generation)
 
 
+@pytest.mark.parametrize(("table", "n_entries"), [("users", 2), ("profiles", 2), ("rows", 4)])
+def test_mdb_stat_counts_what_the_manifest_counts(full, table, n_entries):
+    """LMDB's own tool finds the entries that were written down."""
+    shown = mdb("mdb_stat", "-n", "-s", table, snapshot_folder(full, 1) / RECS)
+    assert f"  Entries: {n_entries}\n" in shown
+    with open_snapshot(full, 1) as snapshot:
+        assert snapshot.manifest.counts[f"{RECS}/{table}"] == n_entries
+
+
 def test_a_person_can_read_a_dump(full):
     """LMDB's own tool prints the lists as plain text."""
     dump = mdb("mdb_dump", "-n", "-p", "-s", "users", snapshot_folder(full, 1) / RECS)

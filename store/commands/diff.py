@@ -1,0 +1,55 @@
+"""`diff`: what became of the users' lists from one generation to another."""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from store.commands.output import add_json, report, table
+from store.diff import Difference, diff
+from store.snapshot import open_snapshot
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    about = "Compare the lists of two generations."
+    verb = verbs.add_parser("diff", help=about, description=about)
+    verb.add_argument("a", type=int, metavar="A", help="the generation before")
+    verb.add_argument("b", type=int, metavar="B", help="the generation after")
+    add_json(verb)
+    verb.set_defaults(run=_diff)
+
+
+def _diff(store: Path, given: argparse.Namespace) -> int:
+    with open_snapshot(store, given.a) as before:
+        if given.a == given.b:  # LMDB opens a file once in a process
+            found = diff(before, before)
+        else:
+            with open_snapshot(store, given.b) as after:
+                found = diff(before, after)
+    generations = {"before": given.a, "after": given.b}
+    report(given, generations | dataclasses.asdict(found), _lines(given, found))
+    return 0
+
+
+def _lines(given: argparse.Namespace, found: Difference) -> Iterator[str]:
+    yield from table(
+        (f"from {given.a} to {given.b}", ""),
+        [
+            ("users gained", f"{found.n_gained:,}"),
+            ("users lost", f"{found.n_lost:,}"),
+            ("lists changed", f"{found.n_changed:,}"),
+            ("lists the same", f"{found.n_same:,}"),
+            ("mean overlap@20", _share(found.mean_overlap)),
+            ("mean rank-biased overlap (p = 0.9)", _share(found.mean_rank_overlap)),
+        ],
+    )
+    moved = [(name, f"{n:+,}") for name, n in (*found.rose, *reversed(found.fell))]
+    if moved:
+        yield ""
+        yield from table(("item", "lists"), moved)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

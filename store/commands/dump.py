@@ -1,0 +1,85 @@
+"""`dump` and `load`: a snapshot as JSON lines, and back."""
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from store.commands.output import add_generation, add_json, asked, report, say_json
+from store.dump import dump, dump_items, dump_users, load, sampled
+from store.errors import CorruptSnapshotError
+from store.publish import publish, writing
+from store.snapshot import Snapshot, open_snapshot
+
+_EXAMPLE = """example:
+  python -m store dump > 42.jsonl
+  python -m store dump --users --sample 10
+  python -m store --store elsewhere load 42.jsonl --publish"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verbs."""
+    about = "Print a snapshot as JSON lines: all that `load` needs, or a part to look at."
+    shape = argparse.RawDescriptionHelpFormatter
+    verb = verbs.add_parser(
+        "dump", help=about, description=about, epilog=_EXAMPLE, formatter_class=shape
+    )
+    verb.add_argument("--users", action="store_true", help="users, their lists and spares alone")
+    verb.add_argument("--items", action="store_true", help="items and their neighbours alone")
+    verb.add_argument("--sample", type=int, metavar="N", help="so many of each, evenly spread")
+    verb.add_argument("--json", action="store_true", help="as always: the dump is JSON lines")
+    add_generation(verb)
+    verb.set_defaults(run=_dump)
+
+    about = "Build a new generation from a dump."
+    verb = verbs.add_parser(
+        "load", help=about, description=about, epilog=_EXAMPLE, formatter_class=shape
+    )
+    verb.add_argument("file", metavar="FILE|-", help="the dump; - is the standard input")
+    verb.add_argument("--publish", action="store_true", help="make it current")
+    add_json(verb)
+    verb.set_defaults(run=_load)
+
+
+def _dump(store: Path, given: argparse.Namespace) -> int:
+    with open_snapshot(store, asked(store, given)) as snapshot:
+        try:
+            for line in _lines(snapshot, given):
+                say_json(line)
+        except ValueError as error:
+            raise CorruptSnapshotError(snapshot.folder, f"holds no text: {error}") from error
+    return 0
+
+
+def _lines(snapshot: Snapshot, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    counts, sample = snapshot.manifest.counts, given.sample
+    if not (given.users or given.items) and sample is None:
+        return dump(snapshot, dataclasses.asdict(snapshot.manifest))
+    users, items = dump_users(snapshot), dump_items(snapshot)
+    if sample is not None:
+        users = sampled(users, sample, counts["recs.mdb/users"])
+        items = sampled(items, sample, counts["recs.mdb/items"])
+    return itertools.chain(
+        users if given.users or not given.items else (),
+        items if given.items or not given.users else (),
+    )
+
+
+def _load(store: Path, given: argparse.Namespace) -> int:
+    with _opened(given.file) as lines, writing(store):
+        generation = load(store, lines).generation
+        is_current = given.publish and publish(store, generation, f"loaded from {given.file}")
+    report(
+        given,
+        {"generation": generation, "current": is_current},
+        [f"generation {generation} is {'current' if is_current else 'built, and not served'}"],
+    )
+    return 0
+
+
+def _opened(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return contextlib.nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb")

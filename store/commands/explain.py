@@ -1,0 +1,62 @@
+"""`explain`: what a user is answered, or was, by which generation, made from what."""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from store.commands.output import add_json, report
+from store.commands.show import readable
+from store.errors import StoreError
+from store.explain import Explanation, explain
+
+_SHOWN = ("began_at", "finished_at", "code_version", "inputs", "parameters", "gate")
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    about = "Tell what a user is answered now, or was at a time, and where that came from."
+    verb = verbs.add_parser("explain", help=about, description=about)
+    verb.add_argument("user", help="a user id")
+    verb.add_argument("--at", metavar="TIME", help="ISO 8601; UTC if it names no zone")
+    add_json(verb)
+    verb.set_defaults(run=_explain)
+
+
+def _explain(store: Path, given: argparse.Namespace) -> int:
+    at = None if given.at is None else _time(given.at)
+    found = explain(store, given.user, at)
+    manifest = dataclasses.asdict(found.manifest)
+    known = {name: manifest[name] for name in _SHOWN}
+    flip = found.flip._asdict() if found.flip else None
+    fields = ("user_id", "at", "generation", "source", "items", "withheld")
+    answer = {name: getattr(found, name) for name in fields}
+    report(given, answer | {"flip": flip} | known, _lines(found, known))
+    return 0
+
+
+def _lines(found: Explanation, known: dict[str, Any]) -> Iterator[str]:
+    since = f"{found.flip.what} at {found.flip.at}: {found.flip.why}" if found.flip else None
+    answer = {
+        "user": found.user_id,
+        "at": found.at or "now",
+        "generation": str(found.generation),
+        "current since": since or "the journal does not say",
+        "source": found.source or "the snapshot is gone; its manifest was kept",
+        "answer": ",".join(found.items or []),
+        "taken down": ",".join(found.withheld),
+    }
+    yield from readable({name: text or None for name, text in answer.items()})
+    yield from readable(known)
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise StoreError(
+            repr(text), "is no time", "write it as 2026-11-21T03:41:07+00:00"
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,53 @@
+"""`rollback`, `pin` and `unpin`: which generation is served, decided by a person."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from store.commands.output import add_json, add_why, report
+from store.pointer import current
+from store.publish import pin, rollback, unpin
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verbs."""
+    about = "Make the parent, or a given generation, current again."
+    verb = verbs.add_parser("rollback", help=about, description=about)
+    verb.add_argument("--to", type=int, metavar="N", help="default: the parent")
+    verb.set_defaults(run=_rollback)
+    add_why(verb)
+    add_json(verb)
+
+    about = "Hold the store at a generation: new ones are built and not served."
+    verb = verbs.add_parser("pin", help=about, description=about)
+    verb.add_argument("--generation", type=int, metavar="N", help="default: the current")
+    verb.set_defaults(run=_pin)
+    add_why(verb)
+    add_json(verb)
+
+    about = "Let go of the pin, and serve the newest snapshot that may be served."
+    verb = verbs.add_parser("unpin", help=about, description=about)
+    verb.set_defaults(run=_unpin)
+    add_why(verb)
+    add_json(verb)
+
+
+def _rollback(store: Path, given: argparse.Namespace) -> int:
+    return _is_current(given, rollback(store, given.why, given.to))
+
+
+def _pin(store: Path, given: argparse.Namespace) -> int:
+    generation = pin(store, given.why, given.generation)
+    report(given, {"generation": generation}, [f"generation {generation} is current and pinned"])
+    return 0
+
+
+def _unpin(store: Path, given: argparse.Namespace) -> int:
+    if not store.is_dir():
+        current(store)  # raises: nobody wants a store at a mistyped path
+    return _is_current(given, unpin(store, given.why))
+
+
+def _is_current(given: argparse.Namespace, generation: int) -> int:
+    report(given, {"generation": generation}, [f"generation {generation} is current"])
+    return 0

@@ -1,0 +1,99 @@
+"""`ls`: the generations of a store, newest first, from their manifests alone."""
+
+import argparse
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from store.commands.output import add_json, age, remark, report, table
+from store.errors import StoreError
+from store.layout import generations, snapshot_folder
+from store.manifest import Manifest, read_manifest
+from store.pointer import Pin, current, current_or_none, pinned
+from store.takedown import takedowns
+
+_HEAD = ("", "generation", "finished", "age", "users", "items", "MB", "gate")
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    about = "List the snapshots, newest first: * is served, P is pinned."
+    verb = verbs.add_parser("ls", help=about, description=about)
+    add_json(verb)
+    verb.set_defaults(run=_ls)
+
+
+def gate_result(about: Manifest) -> str:
+    """Return what the gate said in a word or two."""
+    return str(about.gate.get("result", "passed" if about.gate.get("passed") else "unknown"))
+
+
+def _ls(store: Path, given: argparse.Namespace) -> int:
+    served, pin, n_takedowns = current_or_none(store), pinned(store), len(takedowns(store))
+    known = generations(store)
+    if not known:
+        current(store)  # raises: nothing has been published yet
+    now = datetime.now(UTC)
+    found = [_entry(store, generation, served, pin, now) for generation in reversed(known)]
+    whole = {
+        "current": served,
+        "pin": pin._asdict() if pin else None,
+        "takedowns": n_takedowns,
+        "snapshots": found,
+    }
+    report(given, whole, _lines(found, pin, n_takedowns))
+    if served is None:
+        remark("nothing is served; `python -m store doctor` says what to do")
+    return 0 if served else 1
+
+
+def _entry(
+    store: Path, generation: int, served: int | None, pin: Pin | None, now: datetime
+) -> dict[str, Any]:
+    entry = {
+        "generation": generation,
+        "current": generation == served,
+        "pinned": pin is not None and generation == pin.generation,
+    }
+    try:
+        about = read_manifest(snapshot_folder(store, generation))
+        finished_at = datetime.fromisoformat(about.finished_at)
+        return entry | {
+            "finished_at": about.finished_at,
+            "age_seconds": round((now - finished_at).total_seconds()),
+            "n_users": about.counts["recs.mdb/users"],
+            "n_items": about.counts["recs.mdb/items"],
+            "n_bytes": sum(about.files.values()),
+            "gate": gate_result(about),
+        }
+    except StoreError as error:
+        return entry | {"error": str(error)}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but of another shape
+        return entry | {"error": f"its manifest is not one: {error!r}"}
+
+
+def _lines(found: list[dict[str, Any]], pin: Pin | None, n_takedowns: int) -> Iterable[str]:
+    held = f"pinned to generation {pin.generation}: {pin.why}" if pin else "not pinned"
+    yield f"{held}; takedowns in force: {n_takedowns}"
+    yield from table(_HEAD, [_row(entry) for entry in found if "error" not in entry])
+    for entry in found:
+        if "error" in entry:
+            yield f"{_mark(entry):2}  {entry['generation']}  damaged: {entry['error']}"
+
+
+def _row(entry: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        f"{_mark(entry):2}",
+        str(entry["generation"]),
+        entry["finished_at"],
+        age(entry["age_seconds"]),
+        entry["n_users"],
+        entry["n_items"],
+        entry["n_bytes"] / 1e6,
+        entry["gate"],
+    )
+
+
+def _mark(entry: dict[str, Any]) -> str:
+    return ("*" if entry["current"] else "") + ("P" if entry["pinned"] else "")

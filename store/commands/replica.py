@@ -1,0 +1,88 @@
+"""`push` and `pull`: one store, served on many machines."""
+
+import argparse
+import dataclasses
+import logging
+import math
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from store.commands.output import add_generation, add_json, report
+from store.config import StoreSettings, load_section
+from store.pull import pull, watch
+from store.push import push
+from store.remote import Remote
+
+_URL = "a directory, file://, s3:// or what else fsspec speaks"
+_PUSH_EXAMPLE = """example:
+  python -m store push s3://bucket/marquee
+  python -m store push /mnt/replica --generation 41"""
+_PULL_EXAMPLE = """example:
+  python -m store pull s3://bucket/marquee
+  python -m store --store /srv/marquee pull http://builder/marquee --watch 5"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verbs."""
+    about = "Bring a snapshot and the takedowns to a URL, and make it current there."
+    verb = _verb(verbs, "push", about, _PUSH_EXAMPLE)
+    verb.add_argument("url", metavar="URL", help=_URL)
+    verb.set_defaults(run=_push)
+    add_generation(verb)
+    add_json(verb)
+
+    about = "Bring what is current at a URL here, its takedowns too, and make it current."
+    verb = _verb(verbs, "pull", about, _PULL_EXAMPLE)
+    verb.add_argument("url", metavar="URL", help=f"{_URL}; http:// too")
+    about = "look again so often, for ever, and log it"
+    verb.add_argument("--watch", type=_seconds, metavar="SECONDS", help=about)
+    verb.set_defaults(run=_pull)
+    add_json(verb)
+
+
+def _push(store: Path, given: argparse.Namespace) -> int:
+    done = push(store, Remote(given.url), given.generation)
+    lines = [f"generation {done.generation} is current there; {done.n_bytes / 1e6:,.1f} MB sent"]
+    if done.pruned:
+        lines.append(f"pruned there: {', '.join(map(str, done.pruned))}")
+    report(given, dataclasses.asdict(done), lines)
+    return 0
+
+
+def _pull(store: Path, given: argparse.Namespace) -> int:
+    settings = load_section("store", StoreSettings, given.config)
+    remote = Remote(given.url)
+    if given.watch is not None:
+        _log_until_a_signal()
+        watch(store, remote, settings, given.watch)
+    done = pull(store, remote, settings)
+    news = "is current" if done.is_current else "is kept; the pin holds another"
+    as_before = "" if done.has_changed else ", as before"
+    report(given, dataclasses.asdict(done), [f"generation {done.generation} {news}{as_before}"])
+    return 0
+
+
+def _log_until_a_signal() -> None:
+    """Log as the servers do, and end at a signal: at whatever line, the store is whole."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+
+
+def _verb(verbs: Any, name: str, about: str, example: str) -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name, help=about, description=about, epilog=example, formatter_class=raw
+    )
+    return verb
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return seconds

@@ -1,0 +1,42 @@
+"""`show`: what a snapshot says about itself."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from store.commands.output import add_generation, add_json, asked, report
+from store.layout import snapshot_folder
+from store.manifest import read_manifest
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    about = "Print a manifest."
+    verb = verbs.add_parser("show", help=about, description=about)
+    add_generation(verb)
+    add_json(verb)
+    verb.set_defaults(run=_show)
+
+
+def readable(about: dict[str, Any]) -> Iterator[str]:
+    """Yield a line a field; what has fields of its own stands under its name."""
+    for name, value in about.items():
+        if not isinstance(value, dict | list) or not value:
+            yield f"{name:<16}{'–' if value in (None, {}, []) else value}"
+            continue
+        yield name
+        entries = value.items() if isinstance(value, dict) else enumerate(value, 1)
+        yield from (f"  {key!s:<22}  {_short(entry)}" for key, entry in entries)
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _show(store: Path, given: argparse.Namespace) -> int:
+    about = dataclasses.asdict(read_manifest(snapshot_folder(store, asked(store, given))))
+    report(given, about, readable(about))
+    return 0

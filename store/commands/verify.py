@@ -1,0 +1,55 @@
+"""`verify`: every checksum, then every list against the rules of the format."""
+
+import argparse
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from store.check import broken_records
+from store.commands.output import add_generation, add_json, asked, report
+from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
+from store.layout import generations
+from store.pointer import current
+from store.snapshot import open_snapshot
+
+_SHOWN_PROBLEMS: Final = 20
+
+
+def add_parser(verbs: Any) -> None:
+    """Declare the verb."""
+    about = "Check every checksum, then every list of every user."
+    verb = verbs.add_parser("verify", help=about, description=about)
+    which = verb.add_mutually_exclusive_group()
+    add_generation(which)
+    which.add_argument("--all", action="store_true", help="every generation")
+    add_json(verb)
+    verb.set_defaults(run=_verify)
+
+
+def _verify(store: Path, given: argparse.Namespace) -> int:
+    found = [_checked(store, generation) for generation in _wanted(store, given)]
+    report(given, found, (line for entry in found for line in _lines(entry)))
+    return 1 if any(entry["problems"] for entry in found) else 0
+
+
+def _wanted(store: Path, given: argparse.Namespace) -> list[int]:
+    if not given.all:
+        return [asked(store, given)]
+    return generations(store) or [current(store)]  # the latter raises, and says why
+
+
+def _checked(store: Path, generation: int) -> dict[str, Any]:
+    n_lists = 0
+    try:
+        with open_snapshot(store, generation) as snapshot:
+            n_lists = snapshot.manifest.counts["recs.mdb/users"]
+            problems = list(itertools.islice(broken_records(snapshot), _SHOWN_PROBLEMS))
+    except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
+        problems = [str(error)]
+    return {"generation": generation, "n_lists": n_lists, "problems": problems}
+
+
+def _lines(entry: dict[str, Any]) -> Iterable[str]:
+    problems = entry["problems"] or [f"whole; {entry['n_lists']:,} lists in order"]
+    return (f"generation {entry['generation']}: {problem}" for problem in problems)

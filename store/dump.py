@@ -1,0 +1,281 @@
+"""A snapshot as JSON lines, and back: text that any program can read, cut and mend.
+
+    {"manifest": {…}}                                                        first
+    {"user_id": …, "items": […], "spares": […], "profile": …, "factors": …}
+    {"item_id": …, "title": …, …, "similar": […], "factors": …}
+    {"segment": "popular", "items": […]}
+    {"row": "0", "item": …}    {"bias": "mean", "value": "3.5"}
+    {"index": "…"}                                     items.ann, a piece a line
+
+Bytes that are no text are base64. What a record does not have, its line leaves
+out. Loading sorts the lines into one spool a table, on disk, because the bulk
+path writes one table after the other; so memory stays flat both ways, and the
+same records give the same files, byte by byte.
+"""
+
+import base64
+import contextlib
+import json
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, ClassVar, Final, Self
+
+import lmdb
+
+from store.errors import StoreError
+from store.layout import FACTORS, INDEX, RECS
+from store.manifest import Manifest
+from store.snapshot import Snapshot, Table, open_factors
+from store.walk import Record, side_by_side
+from store.writer import SnapshotWriter
+
+_PIECE: Final = 3 << 14  # bytes of the index in a line; a multiple of 3 needs no padding
+_LENGTHS: Final = struct.Struct("<II")
+
+_TABLES: Final = (  # in the order in which the batch writes them
+    (RECS, "users"),
+    (RECS, "spares"),
+    (RECS, "similar"),
+    (RECS, "fallback"),
+    (RECS, "profiles"),
+    (RECS, "items"),
+    (RECS, "rows"),
+    (FACTORS, "users"),
+    (FACTORS, "items"),
+    (FACTORS, "biases"),
+)
+_WRITERS_OWN: Final = ("format_version", "generation", "parent", "counts", "files")
+
+Line = dict[str, Any]
+
+
+class BadDumpError(StoreError):
+    """The lines are not a whole dump of a snapshot."""
+
+    hint: ClassVar[str] = "make it again with `python -m store dump`"
+
+
+def dump_users(snapshot: Snapshot) -> Iterator[Line]:
+    """Yield a line a user: the list and its spares."""
+    tables = {"items": snapshot.users, "spares": snapshot.spares}
+    return _lines("user_id", tables)
+
+
+def dump_items(snapshot: Snapshot) -> Iterator[Line]:
+    """Yield a line an item: its fields and its neighbours."""
+    return _lines("item_id", {"fields": snapshot.items, "similar": snapshot.similar})
+
+
+def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
+    """Yield everything that `load` needs, the manifest first.
+
+    Args:
+        snapshot: Open; it must stay so until the last line.
+        manifest: Its manifest as plain values.
+    """
+    with contextlib.closing(open_factors(snapshot)) as factors:
+        yield {"manifest": manifest}
+        yield from _lines(
+            "user_id",
+            {
+                "items": snapshot.users,
+                "spares": snapshot.spares,
+                "profile": snapshot.profiles,
+                "factors": _table(factors, "users"),
+            },
+        )
+        yield from _lines(
+            "item_id",
+            {
+                "fields": snapshot.items,
+                "similar": snapshot.similar,
+                "factors": _table(factors, "items"),
+            },
+        )
+        yield from _lines("segment", {"items": snapshot.fallback})
+        yield from _lines("row", {"item": snapshot.rows})
+        yield from _lines("bias", {"value": _table(factors, "biases")})
+        with (snapshot.folder / INDEX).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield {"index": _from_bytes(piece)}
+
+
+def sampled(lines: Iterable[Line], n_wanted: int, n_lines: int) -> Iterator[Line]:
+    """Yield `n_wanted` of about `n_lines` lines, evenly spread: the same ones every time."""
+    for place, line in enumerate(lines):
+        if place * n_wanted % max(n_lines, 1) < n_wanted:
+            yield line
+
+
+def load(store: Path, lines: Iterable[str | bytes]) -> Manifest:
+    """Build a new generation from a dump, complete and unpublished.
+
+    The caller holds `writing`. Times, inputs, parameters, metrics and the
+    gate's result stay those of the dump.
+
+    Raises:
+        BadDumpError: The lines are no dump, or not all of one; nothing is left.
+        WriteError: The snapshot could not be written; nothing is left.
+    """
+    with contextlib.ExitStack() as held:
+        spools = {table: held.enter_context(_Spool(store, table)) for table in _TABLES}
+        writer = held.enter_context(SnapshotWriter(store))
+        with writer.path(INDEX).open("wb") as index:
+            about = _spread(lines, spools, index)
+        for file, name in _TABLES:
+            writer.table(file, name, spools[file, name])
+        _check_whole(about, writer)
+        return writer.finish(**{k: v for k, v in about.items() if k not in _WRITERS_OWN})
+
+
+class _Spool:
+    """The records of one table, in a file without a name.
+
+    Use it in a `with`; iterate over it once, after the last `add`.
+    """
+
+    def __init__(self, folder: Path, table: tuple[str, str]) -> None:
+        self._folder = folder
+        self._table = "/".join(table)
+        self._last = b""
+
+    def __enter__(self) -> Self:
+        self._file = tempfile.TemporaryFile(dir=self._folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, key: bytes, value: bytes) -> None:
+        if key <= self._last:
+            raise ValueError(f"{key!r} comes after {self._last!r} in {self._table}")
+        self._last = key
+        self._file.write(_LENGTHS.pack(len(key), len(value)) + key + value)
+
+    def __iter__(self) -> Iterator[Record]:
+        self._file.seek(0)
+        while lengths := self._file.read(_LENGTHS.size):
+            n_key, n_value = _LENGTHS.unpack(lengths)
+            yield self._file.read(n_key), self._file.read(n_value)
+
+
+def _spread(
+    lines: Iterable[str | bytes], spools: dict[tuple[str, str], _Spool], index: IO[bytes]
+) -> Line:
+    """Put the record of each line where it belongs, and return the manifest."""
+    about: Line | None = None
+    number = 0
+    try:
+        for number, text in enumerate(lines, 1):  # noqa: B007 (told in the message)
+            line = json.loads(text)
+            if about is None:
+                about = dict(line["manifest"])
+            elif "index" in line:
+                index.write(_to_bytes(line["index"]))
+            else:
+                for table, key, value in _records(line):
+                    spools[table].add(key, value)
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise BadDumpError("dump", f"line {number} is not one: {error!r}") from error
+    if about is None:
+        raise BadDumpError("dump", "holds no line")
+    return about
+
+
+def _check_whole(about: Line, writer: SnapshotWriter) -> None:
+    """A dump that was cut short ends between two lines as well as within one."""
+    if odd := Manifest.__dataclass_fields__.keys() ^ about.keys():
+        raise BadDumpError("dump", f"its manifest is none: see {', '.join(sorted(odd))}")
+    if writer.counts != about["counts"]:
+        raise BadDumpError("dump", f"{about['counts']} were dumped, but {writer.counts} came")
+    n_bytes = writer.path(INDEX).stat().st_size
+    if n_bytes != about["files"].get(INDEX):
+        raise BadDumpError("dump", f"{n_bytes} bytes of {INDEX} came, not {about['files']}")
+
+
+def _names(body: bytes) -> list[str]:
+    return body.decode().split(",")
+
+
+def _body(names: list[str]) -> bytes:
+    return ",".join(names).encode()
+
+
+def _from_bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _to_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _fields(body: bytes) -> Line:
+    fields = json.loads(body)
+    spoken_for = {"item_id", "similar", "factors", "text"} & fields.keys()
+    return fields if _field_text(fields) == body and not spoken_for else {"text": body.decode()}
+
+
+def _field_text(fields: Line) -> bytes:
+    """As the batch writes them; what is written otherwise is dumped as `text`."""
+    return json.dumps(fields, sort_keys=True).encode()
+
+
+# What a line says under a name: how it is read from the table's bytes, and how written back.
+_READ: Final[dict[str, Callable[[bytes], Any]]] = {
+    "items": _names,
+    "spares": _names,
+    "similar": _names,
+    "factors": _from_bytes,
+    "profile": bytes.decode,
+    "item": bytes.decode,
+    "value": bytes.decode,
+}
+_WRITTEN: Final[dict[str, Callable[[Any], bytes]]] = {
+    "items": _body,
+    "spares": _body,
+    "similar": _body,
+    "factors": _to_bytes,
+    "profile": str.encode,
+    "item": str.encode,
+    "value": str.encode,
+}
+_KINDS: Final = {  # a line's first name: the table of each of its others
+    "user_id": {
+        "items": (RECS, "users"),
+        "spares": (RECS, "spares"),
+        "profile": (RECS, "profiles"),
+        "factors": (FACTORS, "users"),
+    },
+    "item_id": {"similar": (RECS, "similar"), "factors": (FACTORS, "items")},
+    "segment": {"items": (RECS, "fallback")},
+    "row": {"item": (RECS, "rows")},
+    "bias": {"value": (FACTORS, "biases")},
+}
+
+
+def _lines(kind: str, tables: dict[str, Table]) -> Iterator[Line]:
+    for key, found in side_by_side(tables):
+        fields = found.pop("fields", None)
+        yield (
+            {kind: key.decode()}
+            | (_fields(fields) if fields is not None else {})
+            | {name: _READ[name](value) for name, value in found.items()}
+        )
+
+
+def _records(line: Line) -> Iterator[tuple[tuple[str, str], bytes, bytes]]:
+    kind = next(iter(line), "")
+    key = line.pop(kind).encode()
+    for name, table in _KINDS[kind].items():
+        if name in line:
+            yield table, key, _WRITTEN[name](line.pop(name))
+    if kind == "item_id" and line:
+        yield (RECS, "items"), key, line["text"].encode() if "text" in line else _field_text(line)
+    elif line:
+        raise ValueError(f"{kind} has no {', '.join(line)}")
+
+
+def _table(factors: lmdb.Environment, name: str) -> Table:
+    return Table(factors.begin(db=factors.open_db(name.encode(), create=False)))

@@ -1,0 +1,158 @@
+"""Random damage to the files of a snapshot: nothing of a harmed one is ever served.
+
+A flip is made in place and taken back, so thousands of cases fit into a second.
+More of them: `STORE_DAMAGE_ROUNDS=20000 .venv/bin/pytest tests/store/test_bit_flips.py`.
+"""
+
+import itertools
+import os
+import random
+
+import pytest
+
+from store.errors import StoreError
+from store.layout import CHECKSUMS, DATA_FILES, MANIFEST, snapshot_folder
+from store.publish import publish, writing
+from store.snapshot import open_snapshot
+from tests.snapshots import files_of, make_snapshot
+
+FILES = (*DATA_FILES, MANIFEST, CHECKSUMS)
+N_ROUNDS = int(os.environ.get("STORE_DAMAGE_ROUNDS", "1000"))
+SEED = 23
+
+
+@pytest.fixture
+def three(store):
+    """Generations 1 and 2, served, and 3, whole but unpublished; 1 and 3 have equal lists."""
+    lists = {f"user{n}": [f"item{n}", "a"] for n in range(300)}
+    make_snapshot(store, lists, ["a", "b"])
+    make_snapshot(store, {**lists, "user7": ["a"]}, ["b", "a"], index=b"another index" * 200)
+    make_snapshot(store, lists, ["a", "b"], flip=False)
+    return store
+
+
+def is_served(store, generation):
+    """Tell whether a reader gets the snapshot open."""
+    try:
+        open_snapshot(store, generation).close()
+    except StoreError:
+        return False
+    return True
+
+
+def flip(path, bit):
+    """Turn one bit of a file round, in place."""
+    with path.open("r+b", buffering=0) as file:
+        file.seek(bit // 8)
+        (byte,) = file.read(1)
+        file.seek(bit // 8)
+        file.write(bytes([byte ^ 1 << bit % 8]))
+
+
+def exchange(one, other):
+    """Let two files change places."""
+    spare = one.with_name("spare")
+    one.rename(spare)
+    other.rename(one)
+    spare.rename(other)
+
+
+def test_no_snapshot_with_a_flipped_bit_is_opened(three):
+    """Of 1,000 bits, chosen by file and then anywhere in it, each one is seen."""
+    rng = random.Random(SEED)
+    folder = snapshot_folder(three, 2)
+    before = files_of(three)
+    served = []
+    for _ in range(N_ROUNDS):
+        path = folder / rng.choice(FILES)
+        bit = rng.randrange(8 * path.stat().st_size)
+        flip(path, bit)
+        if is_served(three, 2):
+            served.append((path.name, bit))
+        flip(path, bit)
+    assert served == []
+    assert files_of(three) == before
+    assert is_served(three, 2)
+
+
+def test_no_snapshot_with_several_flipped_bits_is_opened(three):
+    """Two to eight bits, in one file or in several, do not hide each other."""
+    rng = random.Random(SEED)
+    folder = snapshot_folder(three, 2)
+    for _ in range(N_ROUNDS // 2):
+        paths = [folder / rng.choice(FILES) for _ in range(rng.randint(2, 8))]
+        bits = {(path, rng.randrange(8 * path.stat().st_size)) for path in paths}
+        for path, bit in bits:
+            flip(path, bit)
+        assert not is_served(three, 2), sorted(bits)
+        for path, bit in bits:
+            flip(path, bit)
+    assert is_served(three, 2)
+
+
+def test_no_snapshot_with_a_truncated_file_is_opened(three):
+    """Cut anywhere, or cut and filled up with zeros again as a lost block would be."""
+    rng = random.Random(SEED)
+    folder = snapshot_folder(three, 2)
+    for _ in range(N_ROUNDS // 2):
+        path = folder / rng.choice(FILES)
+        content = path.read_bytes()
+        n_left = rng.randrange(len(content))
+        os.truncate(path, n_left)
+        assert not is_served(three, 2), (path.name, n_left)
+        os.truncate(path, len(content))
+        is_whole = not any(content[n_left:])  # what was cut off was zeros anyway
+        assert is_served(three, 2) == is_whole, (path.name, n_left)
+        path.write_bytes(content)
+    assert is_served(three, 2)
+
+
+def test_no_snapshot_with_two_of_its_files_exchanged_is_opened(three):
+    """Each of the ten pairs, both files whole in themselves."""
+    folder = snapshot_folder(three, 2)
+    for one, other in itertools.combinations(FILES, 2):
+        exchange(folder / one, folder / other)
+        assert not is_served(three, 2), (one, other)
+        exchange(folder / one, folder / other)
+    assert is_served(three, 2)
+
+
+def test_no_snapshot_with_files_of_its_neighbour_is_opened(three):
+    """Any choice of the five files that differ, exchanged between two whole generations."""
+    ours, theirs = snapshot_folder(three, 1), snapshot_folder(three, 2)
+    for n_files in range(1, len(FILES) + 1):
+        for names in itertools.combinations(FILES, n_files):
+            differ = [n for n in names if (ours / n).read_bytes() != (theirs / n).read_bytes()]
+            for name in names:
+                exchange(ours / name, theirs / name)
+            assert differ, "nothing was exchanged"
+            assert not is_served(three, 1), names
+            assert not is_served(three, 2), names
+            for name in names:
+                exchange(ours / name, theirs / name)
+    assert is_served(three, 1)
+    assert is_served(three, 2)
+
+
+def test_two_whole_generations_that_changed_places_are_not_opened(three):
+    """Directories under each other's number: equal lists, but not what the number says."""
+    exchange(snapshot_folder(three, 1), snapshot_folder(three, 3))
+    assert not is_served(three, 1)
+    assert not is_served(three, 3)
+
+
+def test_no_damaged_snapshot_is_published(three):
+    """The flip refuses what a reader would refuse: the journal says nothing of it."""
+    rng = random.Random(SEED)
+    folder = snapshot_folder(three, 3)
+    before = files_of(three)
+    with writing(three):
+        for _ in range(N_ROUNDS // 10):
+            path = folder / rng.choice(FILES)
+            bit = rng.randrange(8 * path.stat().st_size)
+            flip(path, bit)
+            with pytest.raises(StoreError):
+                publish(three, 3, "hope")
+            flip(path, bit)
+        assert files_of(three) == before
+        publish(three, 3, "the twin")

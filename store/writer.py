@@ -98,17 +98,18 @@ class SnapshotWriter:
         n_records = 0
         try:
             table = environment.open_db(name.encode())
-            with environment.begin(write=True, db=table) as transaction:
-                cursor = transaction.cursor()
-                for chunk in _chunks(records):
-                    _, n_added = cursor.putmulti(chunk, dupdata=False, append=True)
-                    if n_added != len(chunk):
-                        raise WriteError(
-                            self._folder / file,
-                            f"{name}: keys out of order after {n_records + n_added} records",
-                            "this is a bug: the batch must sort by key",
-                        )
-                    n_records += n_added
+            for chunk in _chunks(records):
+                # A transaction each: LMDB keeps its pages in memory until it ends.
+                with environment.begin(write=True, db=table) as transaction:
+                    _, n_added = transaction.cursor().putmulti(chunk, dupdata=False, append=True)
+                if n_added != len(chunk):
+                    raise WriteError(
+                        self._folder / file,
+                        f"{name}: keys out of order after {n_records + n_added} records",
+                        "this is a bug: the batch must sort by key",
+                    )
+                n_records += n_added
+            with environment.begin(db=table) as transaction:
                 n_entries = transaction.stat(table)["entries"]
         except (OSError, lmdb.Error) as error:
             raise WriteError(self._folder / file, f"{name}: {self._why(error)}") from error

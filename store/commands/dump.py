@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from store.commands.output import add_generation, add_json, asked, report, say_json
+from store.commands.output import add_generation, add_json, asked, count, report, say_json
 from store.dump import dump, dump_items, dump_users, load, sampled
 from store.errors import CorruptSnapshotError
 from store.publish import publish, writing
@@ -30,7 +30,7 @@ def add_parser(verbs: Any) -> None:
     )
     verb.add_argument("--users", action="store_true", help="users, their lists and spares alone")
     verb.add_argument("--items", action="store_true", help="items and their neighbours alone")
-    verb.add_argument("--sample", type=int, metavar="N", help="so many of each, evenly spread")
+    verb.add_argument("--sample", type=count, metavar="N", help="so many of each, evenly spread")
     verb.add_argument("--json", action="store_true", help="as always: the dump is JSON lines")
     add_generation(verb)
     verb.set_defaults(run=_dump)

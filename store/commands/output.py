@@ -81,6 +81,17 @@ def add_why(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--why", required=True, help="for the journal")
 
 
+def count(text: str) -> int:
+    """Read an option that counts something: at least 1.
+
+    Raises:
+        ArgumentTypeError, ValueError: It is less, or no number.
+    """
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
 def asked(store: Path, given: argparse.Namespace) -> int:
     """Return the generation that was asked for, else the current one.
 

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from store.commands.output import add_json, report
+from store.commands.output import add_json, count, report
 from store.config import StoreSettings, load_section
 from store.pointer import current
 from store.prune import prune
@@ -16,7 +16,7 @@ def add_parser(verbs: Any) -> None:
     """Declare the verb."""
     about = "Remove old snapshots, never the current, a pinned or an open one."
     verb = verbs.add_parser("prune", help=about, description=about)
-    verb.add_argument("--keep", type=_count, metavar="N", help="default: [store] keep")
+    verb.add_argument("--keep", type=count, metavar="N", help="default: [store] keep")
     verb.add_argument("--keep-days", type=_days, metavar="D", help="default: [store] keep_days")
     add_json(verb)
     verb.set_defaults(run=_prune)
@@ -32,12 +32,6 @@ def _prune(store: Path, given: argparse.Namespace) -> int:
     names = ", ".join(map(str, removed))
     report(given, {"removed": removed}, [f"removed: {names or 'nothing'}"])
     return 0
-
-
-def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
-    return number
 
 
 def _days(text: str) -> float:

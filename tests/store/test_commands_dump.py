@@ -77,13 +77,19 @@ def test_dump_of_an_older_generation(two, command):
     assert lines[0] == {"user_id": "ann", "items": ["a", "b"]}
 
 
-@pytest.mark.parametrize("n_wanted", [0, 1, 3, 10, 50])
+@pytest.mark.parametrize("n_wanted", [1, 3, 10, 50])
 def test_a_sample_has_as_many_as_asked_for(store, command, n_wanted):
     """Or all, if there are fewer; the same ones every time."""
     make_snapshot(store, {f"u{n:02}": ["a"] for n in range(10)}, ["a"])
     lines = dumped(command, "--users", "--sample", str(n_wanted))
     assert len(lines) == min(n_wanted, 10)
     assert lines == dumped(command, "--users", "--sample", str(n_wanted))
+
+
+@pytest.mark.parametrize("n_wanted", ["0", "-1", "many"])
+def test_a_sample_of_no_number_is_2(rich, command, n_wanted):
+    """Nothing asked for is a slip, not an empty dump."""
+    assert command("dump", f"--sample={n_wanted}").returncode == 2
 
 
 def test_a_sample_alone_is_of_users_and_of_items(rich, command):

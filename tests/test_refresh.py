@@ -3,11 +3,14 @@
 import gzip
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from batch.__main__ import main
@@ -325,6 +328,28 @@ def test_a_store_without_rights_is_refused_before_any_work(history, tmp_path):
 
 # The real files
 
+
+def seen_in(*paths: Path) -> dict[str, set[str]]:
+    """Read who has had what, without any of the batch's own parsers."""
+    seen = defaultdict(set)
+    for path in paths:
+        for user, item in _pairs(path):
+            seen[user].add(item)
+    return dict(seen)  # a user of the snapshot who is not in it is an error
+
+
+def _pairs(path: Path):
+    if path.suffix == ".parquet":
+        yield from zip(*(column.to_pylist() for column in pq.read_table(path)), strict=True)
+        return
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", errors="replace") as lines:
+        for line in lines:
+            if path.suffix != ".log":
+                yield tuple(re.split("[\\t,]", line.strip())[:2])
+            elif found := re.search(r",(\d+),GET /(?:data/m|rate)/([^/=]+)[/=]", line):
+                yield found.groups()
+
+
 API = ("api/movies-2025.jsonl.gz", "api/movie-catalogue-2022.csv")
 REAL = {
     "noisy log": (
@@ -380,3 +405,4 @@ def test_real_files_run_through(
     with open_snapshot(Path("store"), 1) as snapshot:
         assert list(broken_records(snapshot)) == []
         assert snapshot.manifest.counts["recs.mdb/users"] == figures["n_users"]
+        assert seen_items_served(snapshot, seen_in(*(shared_data / name for name in events))) == []

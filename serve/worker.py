@@ -47,6 +47,8 @@ class Worker:
         self._store = store
         self._supervisor = os.getppid()
         self._takedown_state: tuple[int, ...] | None = None
+        self._refused_takedowns: tuple[int, ...] | None = None
+        self._read_takedowns_at = 0.0
         self._refused = 0  # a generation that this worker could not open
         self._try_again_at = 0.0
         self._is_serving = False
@@ -98,8 +100,19 @@ class Worker:
         state = _state(takedown_file(self._store))
         if state == self._takedown_state:
             return
-        self._takedown_state = state  # a file that cannot be read is looked at when it changes
-        self._app.hidden = frozenset(item_id.encode() for item_id in takedowns(self._store))
+        if time.monotonic() < self._read_takedowns_at:
+            return
+        try:
+            hidden = takedowns(self._store)
+        except StoreError as error:
+            # Tried again, for a worker that has just started hides nothing yet.
+            self._read_takedowns_at = time.monotonic() + _TRY_AGAIN_SECONDS
+            if state != self._refused_takedowns:  # once for each file, not every second
+                self._refused_takedowns = state
+                log.error("worker %d keeps to the last takedowns: %s", self._number, error)  # noqa: TRY400
+            return
+        self._takedown_state = state
+        self._app.hidden = frozenset(item_id.encode() for item_id in hidden)
         if served := self._app.served:
             self._app.served = Served.of(served.snapshot, self._app.hidden)
         log.info("worker %d leaves out %d items", self._number, len(self._app.hidden))

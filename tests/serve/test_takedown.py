@@ -139,5 +139,13 @@ def test_a_broken_takedown_file_changes_nothing(server, stocked):
     take_down(stocked, ["a"], "licence ended")
     wait_until(lambda: body_of_all_workers(server, "/recommend/ann") == {"b,c,s"})
     takedown_file(stocked).write_bytes(b"\xff\xfe\x00")
-    server.wait_for_log("tick failed")
+    server.wait_for_log("keeps to the last takedowns")
     assert body_of_all_workers(server, "/recommend/ann") == {"b,c,s"}
+
+
+def test_a_broken_takedown_file_holds_up_no_publish(server, stocked):
+    """New snapshots are followed all the same."""
+    takedown_file(stocked).write_bytes(b"\xff\xfe\x00")
+    server.wait_for_log("keeps to the last takedowns")
+    make_snapshot(stocked, {"ann": ["z"]}, ["y"])
+    server.wait_for_generation(2)

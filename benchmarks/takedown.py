@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.report import print_figure, print_table
-from serve.app import Served
+from serve.served import Served
 from store.layout import FACTORS, INDEX, POPULAR, RECS, RESERVE
 from store.publish import publish, writing
 from store.snapshot import open_snapshot
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write(store, given.users, names, weights, rng)
         with open_snapshot(store, 1, verified=True) as snapshot:
             lookups = {
-                n: Served.of(snapshot, {name.encode() for name in names[:n]}).users.get
+                n: Served(snapshot, {name.encode() for name in names[:n]}).get
                 for n in _HIDDEN
             }
             rounds = [

@@ -1,4 +1,4 @@
-"""The server's command: `python -m serve --bare`."""
+"""The server's command: `python -m serve`."""
 
 import argparse
 import dataclasses
@@ -7,25 +7,25 @@ import sys
 from pathlib import Path
 
 from serve.errors import ServeError
+from serve.front import check_front
+from serve.handover import OPTION, Handover
 from serve.settings import ServeSettings
 from serve.supervisor import Supervisor
 from store.config import StoreSettings, load_section
 from store.errors import ConfigError, StoreError
 
 _EXAMPLE = """example:
-  python -m serve --bare --port 8080 &
+  python -m serve --port 8080 &
   curl http://127.0.0.1:8080/recommend/12345
 
 What is not given comes from marquee.toml, else from the defaults in README.md.
-SIGTERM stops it cleanly. Exit status: 0 stopped, 1 could not start, 2 wrong usage."""
+SIGTERM stops it cleanly; SIGHUP takes on new code and configuration, if they start, without
+losing a request. Exit status: 0 stopped, 1 could not start, 2 wrong usage."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop, and return the exit status."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    if not given.bare:
-        parser.error("there is no front yet: add --bare, for loopback and trusted networks only")
+    given = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
@@ -38,10 +38,21 @@ def main(arguments: list[str] | None = None) -> int:
             settings = dataclasses.replace(settings, **named)
         except ValueError as error:
             raise ConfigError("command line", str(error)) from error
-        Supervisor(given.store or Path(store.path), settings).run()
+        if given.check:
+            return _check(settings, bare=given.bare)
+        last = Handover.read(given.resume) if given.resume is not None else None
+        Supervisor(given.store or Path(store.path), settings, bare=given.bare, last=last).run()
     except (ServeError, StoreError) as error:
         print(f"cannot serve: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _check(settings: ServeSettings, *, bare: bool) -> int:
+    settings.token()
+    if not bare:
+        check_front(settings)
+    print("the configuration is in order")
     return 0
 
 
@@ -59,8 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help="default: 8080; 0 takes a free one")
     parser.add_argument("--workers", type=int, metavar="N", help="default: one for each processor")
     parser.add_argument(
-        "--bare", action="store_true", help="bjoern alone: for benchmarks and trusted networks"
+        "--bare", action="store_true", help="without nginx: for benchmarks and trusted networks"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="check the configuration, start nothing"
+    )
+    parser.add_argument(OPTION, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     return parser
 

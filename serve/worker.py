@@ -7,9 +7,9 @@ whose loop hangs falls silent.
 """
 
 import contextlib
-import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -19,9 +19,14 @@ from typing import Final
 
 import bjoern
 
-from serve.app import MarqueeApp, Served
+from serve.app import MarqueeApp
+from serve.changes import file_state
 from serve.page import SharedPage
+from serve.processes import end_with_parent
+from serve.served import Served
+from serve.settings import ServeSettings
 from store.errors import StoreError
+from store.recent import open_recent, recent_file
 from store.snapshot import open_snapshot
 from store.takedown import takedown_file, takedowns
 
@@ -31,24 +36,31 @@ TICK_SECONDS: Final = 0.1
 _DRAIN_SECONDS: Final = 5.0
 _TRY_AGAIN_SECONDS: Final = 1.0
 _SHUT_EVERY_SECONDS: Final = 0.02
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Worker:
     """One worker process, from after the fork to its end."""
 
     def __init__(
-        self, number: int, app: MarqueeApp, page: SharedPage, listener: socket.socket, store: Path
+        self,
+        place: int,
+        page: SharedPage,
+        listener: socket.socket,
+        store: Path,
+        settings: ServeSettings,
     ) -> None:
-        self._number = number
-        self._app = app
+        self._place = place
+        self._app = MarqueeApp(page, settings, page.read_counts(place))
         self._page = page
         self._listener = listener
         self._store = store
+        self._settings = settings
         self._supervisor = os.getppid()
         self._takedown_state: tuple[int, ...] | None = None
         self._refused_takedowns: tuple[int, ...] | None = None
         self._read_takedowns_at = 0.0
+        self._recent_inode = 0
+        self._look_at_recent_at = 0.0
         self._refused = 0  # a generation that this worker could not open
         self._try_again_at = 0.0
         self._is_serving = False
@@ -57,7 +69,8 @@ class Worker:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, or until the supervisor is gone."""
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which ends us by SIGTERM
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        end_with_parent(signal.SIGTERM)
+        limit(self._settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # bjoern's loop hears it all the same
         signal.signal(signal.SIGALRM, lambda *_: self._tick())
@@ -65,39 +78,42 @@ class Worker:
         self._tick()
         signal.setitimer(signal.ITIMER_REAL, TICK_SECONDS, TICK_SECONDS)
         self._is_serving = True
+        self._page.say_ready(self._place)
         bjoern.server_run(self._listener, self._app)
 
     def _tick(self) -> None:
         # An exception here would be swallowed, and the next request would fail.
         try:
-            self._page.beat(self._number)
+            self._page.beat(self._place)
+            self._page.write_counts(self._place, self._app.counts)
             self._hide()
             self._follow()
+            self._open_recent()
             if os.getppid() != self._supervisor:
                 self._drain()
         except Exception:
-            log.exception("worker %d: tick failed", self._number)
+            log.exception("worker %d: tick failed", self._place)
 
     def _follow(self) -> None:
         """Serve the generation that stands on the page."""
         wanted = self._page.generation
         served = self._app.served
-        if wanted == (served.snapshot.generation if served else 0):
+        if wanted == (served.generation if served else 0):
             return
         if wanted == self._refused and time.monotonic() < self._try_again_at:
             return
         try:
             # The old snapshot closes when the last answer out of it is done: by reference count.
             snapshot = open_snapshot(self._store, wanted, verified=True)
-            self._app.served = Served.of(snapshot, self._app.hidden)
-            log.info("worker %d serves generation %d", self._number, wanted)
+            self._app.served = Served(snapshot, self._app.hidden)
+            log.info("worker %d serves generation %d", self._place, wanted)
         except (StoreError, OSError) as error:
             self._refused, self._try_again_at = wanted, time.monotonic() + _TRY_AGAIN_SECONDS
-            log.error("worker %d stays with what it has: %s", self._number, error)  # noqa: TRY400
+            log.error("worker %d stays with what it has: %s", self._place, error)  # noqa: TRY400
 
     def _hide(self) -> None:
         """Leave out what has been taken down; the file is replaced whole, so its state tells."""
-        state = _state(takedown_file(self._store))
+        state = file_state(takedown_file(self._store))
         if state == self._takedown_state:
             return
         if time.monotonic() < self._read_takedowns_at:
@@ -109,13 +125,32 @@ class Worker:
             self._read_takedowns_at = time.monotonic() + _TRY_AGAIN_SECONDS
             if state != self._refused_takedowns:  # once for each file, not every second
                 self._refused_takedowns = state
-                log.error("worker %d keeps to the last takedowns: %s", self._number, error)  # noqa: TRY400
+                log.error("worker %d keeps to the last takedowns: %s", self._place, error)  # noqa: TRY400
             return
         self._takedown_state = state
         self._app.hidden = frozenset(item_id.encode() for item_id in hidden)
         if served := self._app.served:
-            self._app.served = Served.of(served.snapshot, self._app.hidden)
-        log.info("worker %d leaves out %d items", self._number, len(self._app.hidden))
+            self._app.served = Served(served.snapshot, self._app.hidden)
+        log.info("worker %d leaves out %d items", self._place, len(self._app.hidden))
+
+    def _open_recent(self) -> None:
+        """Follow the file of recent views: it may come, go, and be replaced."""
+        now = time.monotonic()
+        if now < self._look_at_recent_at:
+            return
+        self._look_at_recent_at = now + _TRY_AGAIN_SECONDS
+        state = file_state(recent_file(self._store))
+        inode = state[0] if state else 0
+        if inode == self._recent_inode and (self._app.recent or not inode):
+            return
+        if self._app.recent:
+            self._app.recent.close()  # LMDB must not have a file open twice
+            self._app.recent = None
+        self._recent_inode = inode
+        try:
+            self._app.recent = open_recent(self._store)
+        except StoreError as error:
+            log.warning("worker %d goes without recent views: %s", self._place, error)
 
     def _drain(self) -> None:
         """Stop accepting, answer what has been asked, end.
@@ -135,33 +170,26 @@ class Worker:
         deadline = time.monotonic() + _DRAIN_SECONDS
         os.kill(os.getpid(), signal.SIGINT)
         while time.monotonic() < deadline:
-            for descriptor in _accepted(self._listener.fileno()):
-                with contextlib.suppress(OSError):
-                    _shut_for_reading(descriptor)
+            _shut_accepted()
+            self._page.beat(self._place)
             time.sleep(_SHUT_EVERY_SECONDS)
         os._exit(0)
 
 
-def _state(file: Path) -> tuple[int, ...] | None:
-    try:
-        status = file.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def limit(settings: ServeSettings) -> None:
+    """Bound what this process may take: a leak must not take the machine with it."""
+    n_bytes = settings.worker_memory_mib << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, n_bytes))  # mapped files do not count
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.worker_descriptors or most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
 
 
-def _accepted(listener: int) -> list[int]:
-    found = []
+def _shut_accepted() -> None:
+    """Shut each accepted socket for reading. Listening ones are not ours alone."""
     for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if str(entry.readlink()).startswith("socket:") and int(entry.name) != listener:
-                found.append(int(entry.name))
-    return found
-
-
-def _shut_for_reading(descriptor: int) -> None:
-    duplicate = socket.socket(fileno=os.dup(descriptor))
-    try:
-        duplicate.shutdown(socket.SHUT_RD)
-    finally:
-        duplicate.close()
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if str(entry.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as duplicate:
+                    if not duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        duplicate.shutdown(socket.SHUT_RD)

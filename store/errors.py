@@ -32,6 +32,12 @@ class CorruptSnapshotError(StoreError):
     hint = "go back with `python -m store rollback`"
 
 
+class CorruptRecentError(StoreError):
+    """`recent.mdb` is there, but is no file of recent views."""
+
+    hint = "stop whoever writes it and remove it: it is only a help and fills again"
+
+
 class IncompatibleSnapshotError(StoreError):
     """The snapshot is whole, but of a format that this code does not read."""
 

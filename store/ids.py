@@ -19,6 +19,9 @@ _ITEM_ID: Final = re.compile(ITEM_ID_PATTERN)
 USER_ID_RULE: Final = (
     'a user id is 1 to 64 visible ASCII characters without blank and without , / ? # % " = |'
 )
+ITEM_ID_RULE: Final = (
+    'an item id is 1 to 200 visible ASCII characters without blank and without , / ? # % " = |'
+)
 
 
 def is_user_id(text: str) -> bool:

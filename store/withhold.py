@@ -50,11 +50,5 @@ class WithholdingLists:
         return b",".join(kept) or None
 
 
-def without(names: Iterable[str], hidden: Collection[bytes]) -> bytes:
-    """Return a configured list as a body, without the items that must not be shown."""
-    kept = [name.encode() for name in names]
-    return b",".join(name for name in kept if name not in hidden)
-
-
 def _names(body: bytes | None) -> Names:
     return body.split(b",") if body else []

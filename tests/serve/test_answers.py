@@ -131,7 +131,7 @@ def test_raw_bytes_in_an_id_are_refused(answering):
     assert received.startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize("target", ["/", "/recommend", "/recommendations/ann", "/healthz/x", "/x"])
+@pytest.mark.parametrize("target", ["/recommend", "/recommendations/ann", "/healthz/x", "/x"])
 def test_another_path_is_not_found(connection, target):
     """What is not served gets 404."""
     assert ask(connection, target).status == 404

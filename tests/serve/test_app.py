@@ -1,13 +1,15 @@
 """The application without a server: what one request costs, and what a swap may not mix."""
 
 import contextlib
-import dataclasses
 
 import falcon.testing
 import pytest
 
-from serve.app import MarqueeApp, Served
+from serve.app import MarqueeApp
+from serve.counting import Counts
 from serve.page import SharedPage
+from serve.served import Served
+from serve.settings import ServeSettings
 from store.snapshot import open_snapshot
 from tests.snapshots import make_snapshot
 
@@ -42,14 +44,25 @@ def two(store):
     make_snapshot(store, {"ann": ["alien"]}, ["old"])
     make_snapshot(store, {"ann": ["brazil"]}, ["new"])
     with open_snapshot(store, 1) as first, open_snapshot(store, 2) as second:
-        yield Served.of(first), Served.of(second)
+        yield Served(first), Served(second)
+
+
+def make_app(*emergency_list):
+    return MarqueeApp(SharedPage(1), ServeSettings(emergency_list=emergency_list), Counts())
+
+
+def serve_from(app, served, at_each=lambda: None):
+    """Let the app serve a snapshot, and write down which lists it looks up."""
+    served.lookups = Counting(served.snapshot.users, at_each)
+    served.get = served.lookups.get
+    app.served = served
 
 
 @pytest.fixture
 def app(two):
     """It serves generation 1, counts its lookups and what passes to Falcon."""
-    made = MarqueeApp(SharedPage(n_workers=1))
-    made.served = dataclasses.replace(two[0], users=Counting(two[0].users))
+    made = make_app()
+    serve_from(made, two[0])
     made.passing = Passing()
     made.add_middleware(made.passing)
     return made
@@ -73,7 +86,7 @@ def test_a_known_user_costs_one_lookup(app):
     """The hot path asks the table of lists once, by the user's id."""
     _, _, body, _ = call(app, "/recommend/ann")
 
-    assert (app.served.users.keys, body) == ([b"ann"], b"alien")
+    assert (app.served.lookups.keys, body) == ([b"ann"], b"alien")
 
 
 def test_a_known_user_never_comes_to_the_router(app):
@@ -114,7 +127,7 @@ def test_an_empty_id_is_never_looked_up(app):
     """LMDB refuses an empty key."""
     status, _, _, _ = call(app, "/recommend/")
 
-    assert (status, app.served.users.keys) == ("400 Bad Request", [])
+    assert (status, app.served.lookups.keys) == ("400 Bad Request", [])
 
 
 def test_a_swap_in_the_middle_of_a_list_is_not_seen(app, two):
@@ -123,7 +136,7 @@ def test_a_swap_in_the_middle_of_a_list_is_not_seen(app, two):
     def swap():
         app.served = two[1]
 
-    app.served = dataclasses.replace(two[0], users=Counting(two[0].users, swap))
+    serve_from(app, two[0], swap)
     _, headers, body, _ = call(app, "/recommend/ann")
 
     assert (headers["x-marquee-generation"], body) == ("1", b"alien")
@@ -137,7 +150,7 @@ def test_a_swap_in_the_middle_of_falcons_answer_is_not_seen(app, two, path, meth
     def swap():
         app.served = two[1]
 
-    app.served = dataclasses.replace(two[0], users=Counting(two[0].users, swap))
+    serve_from(app, two[0], swap)
     _, headers, body, _ = call(app, path, method, query="")
 
     generation = {"ann": {b"alien": "1", b"brazil": "2"}, "zoe": {b"old": "1", b"new": "2"}}
@@ -149,9 +162,9 @@ def test_a_swap_in_the_middle_of_falcons_answer_is_not_seen(app, two, path, meth
 def test_a_snapshot_without_a_popular_list_leaves_the_emergency_list(store):
     """Better a static list than none: an unknown user gets 200."""
     make_snapshot(store, {"ann": ["alien"]}, [])
-    app = MarqueeApp(SharedPage(n_workers=1), ["zulu"])
+    app = make_app("zulu")
     with open_snapshot(store, 1) as snapshot:
-        app.served = Served.of(snapshot)
+        app.served = Served(snapshot)
         status, headers, body, _ = call(app, "/recommend/zoe")
 
     assert (status, headers.get("x-marquee-source"), body) == ("200 OK", "static", b"zulu")

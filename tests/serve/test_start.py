@@ -75,11 +75,12 @@ def test_a_host_that_is_not_ours_is_refused(refused, host):
     assert f"{host}:0" in ended.stderr
 
 
-def test_without_bare_it_does_not_start(refused):
-    """Exit status 2: there is no front yet, and strangers must not reach bjoern."""
-    ended = refused()
+def test_without_nginx_and_without_bare_it_does_not_start(refused):
+    """Strangers must not reach bjoern; the way out is named."""
+    ended = refused(MARQUEE_SERVE_NGINX="/nowhere/nginx")
 
-    assert ended.returncode == 2
+    assert ended.returncode == 1
+    assert "nginx" in ended.stderr
     assert "--bare" in ended.stderr
 
 

@@ -1,0 +1,32 @@
+"""The process that answers `/admin/`: a Falcon app of its own on a socket of its own."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import bjoern
+import falcon
+
+from serve.processes import end_with_parent
+from serve.resources.admin import ACTIONS, Admin, Guard
+from serve.resources.errors import write_error, write_unexpected
+
+
+def admin_app(store: Path, token: str) -> falcon.App[falcon.Request, falcon.Response]:
+    """Return the app: `/admin/<action>`, and `/train` for short."""
+    app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[Guard(token)])
+    app.set_error_serializer(write_error)
+    app.add_error_handler(Exception, write_unexpected)
+    for name, action in ACTIONS.items():
+        app.add_route(f"/admin/{name}", Admin(store, action))
+    app.add_route("/train", Admin(store, ACTIONS["train"]))
+    return app
+
+
+def run_admin(listener: socket.socket, store: Path, token: str) -> None:
+    """Answer until SIGTERM, which ends it at once: an action is safe at any point."""
+    os.setpgid(0, 0)  # Ctrl-C is for the supervisor
+    end_with_parent(signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    bjoern.server_run(listener, admin_app(store, token))

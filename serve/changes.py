@@ -1,0 +1,12 @@
+"""Has a file changed since it was last looked at?"""
+
+from pathlib import Path
+
+
+def file_state(file: Path) -> tuple[int, ...] | None:
+    """Return what is another whenever the file is replaced, None while there is none."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

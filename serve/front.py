@@ -1,0 +1,291 @@
+"""The front: nginx between strangers and the workers.
+
+    clients ─► nginx ─► workers.sock ─► whichever worker accepts
+                 └─ all of them silent ─► static/popular, 200
+
+It listens on the supervisor's own socket, so that requests wait in its backlog
+while nginx itself is replaced. All it needs lies in a directory of its own.
+"""
+
+import contextlib
+import grp
+import itertools
+import logging
+import os
+import pwd
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from serve.errors import ServeError
+from serve.processes import Kept, become, end_with_parent
+from serve.settings import ServeSettings
+
+log = logging.getLogger(__name__)
+
+_TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
+_CONFIGURATION: Final = "nginx.conf"
+_STATIC_LIST: Final = "static/popular"
+_SEARCHED: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+_ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
+_ADMIN_LOCATION: Final = """
+        location ~ ^/(?:admin/|train$) {
+            proxy_set_header Connection "";
+            proxy_set_header Content-Type $content_type;
+            proxy_set_header Authorization $http_authorization;
+            proxy_read_timeout 300s;  # a rollback verifies first
+            proxy_next_upstream off;
+            proxy_pass http://admin;
+        }"""
+_TITLES: Final = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+class Front:
+    """nginx, kept running.
+
+    Attributes:
+        folder: Its own directory: configuration, sockets, the static list.
+        kept: Its process.
+    """
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        address: tuple[str, int],
+        listener: int,
+        *,
+        n_workers: int,
+        folder: Path | None = None,
+        pid: int = 0,
+    ) -> None:
+        """Prepare it, or take over one that runs.
+
+        Args:
+            settings: What it allows.
+            address: Host and port of `listener`.
+            listener: Descriptor of the listening socket that it inherits.
+            n_workers: nginx workers.
+            folder: Of the one that runs.
+            pid: Of the one that runs.
+
+        Raises:
+            ServeError: nginx is not installed.
+        """
+        self._nginx = nginx_program(settings)
+        self._settings = settings
+        self._listener = listener
+        self.folder = folder or make_folder()
+        self.kept = Kept("nginx", self._become_nginx, pid)
+        self._log = LogFile(settings)
+        text = configuration(settings, address, n_workers=n_workers, folder=self.folder)
+        file = self.folder / _CONFIGURATION
+        is_changed = not file.exists() or file.read_text(encoding="utf-8") != text
+        if is_changed:
+            file.write_text(text, encoding="utf-8")
+            if pid:
+                os.kill(pid, signal.SIGHUP)  # nginx reads it anew
+
+    @property
+    def static_list(self) -> Path:
+        """Where the list of last resort lies."""
+        return self.folder / _STATIC_LIST
+
+    def keep(self) -> None:
+        """Start it if it does not run, and rotate its log when it is time."""
+        if self.kept.is_due():
+            self.kept.start()
+        elif self.kept.pid and self._log.is_full():
+            self._log.rotate()
+            os.kill(self.kept.pid, signal.SIGUSR1)  # nginx opens it anew
+
+    def ended(self, pid: int, status: int) -> bool:
+        """Note the end of a child; False if it was not nginx."""
+        if pid != self.kept.pid:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGQUIT)  # its workers would go on without a master
+        self.kept.ended(status)
+        return True
+
+    def stop(self) -> set[int]:
+        """Let it answer what has been asked, and end; return the pid to wait for."""
+        if not self.kept.pid:
+            return set()
+        os.kill(self.kept.pid, signal.SIGQUIT)
+        return {self.kept.pid}
+
+    def remove(self) -> None:
+        """Remove its directory."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _become_nginx(self) -> int:
+        os.setpgid(0, 0)  # Ctrl-C is for the supervisor
+        end_with_parent(signal.SIGTERM)
+        os.set_inheritable(self._listener, True)
+        become(self._nginx, *_arguments(self.folder), NGINX=f"{self._listener};")
+
+
+class LogFile:
+    """The access log: JSON lines, rotated by size."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._path = Path(settings.access_log).absolute() if settings.access_log else None
+        self._most_bytes = settings.access_log_mib << 20
+        self._n_kept = settings.access_log_keep
+
+    def is_full(self) -> bool:
+        """Tell whether it is time to rotate."""
+        try:
+            return self._path is not None and self._path.stat().st_size >= self._most_bytes
+        except OSError:
+            return False
+
+    def rotate(self) -> None:
+        """Move access.log to access.log.1, that to access.log.2, and forget the last."""
+        assert self._path is not None
+        names = [self._path, *(Path(f"{self._path}.{n}") for n in range(1, self._n_kept + 1))]
+        for old, new in reversed([*itertools.pairwise(names)]):
+            if old.exists():
+                old.replace(new)
+
+
+def nginx_program(settings: ServeSettings) -> str:
+    """Return the path of nginx.
+
+    Raises:
+        ServeError: It is not installed.
+    """
+    found = shutil.which(settings.nginx, path=_SEARCHED)
+    if not found:
+        raise ServeError(
+            settings.nginx,
+            "is not installed, and bjoern alone can be crashed by hostile clients",
+            "`apt-get install nginx`, or --bare on loopback and trusted networks only",
+        )
+    return found
+
+
+def check_front(settings: ServeSettings) -> None:
+    """Let nginx read the configuration that these settings make, and start nothing.
+
+    Raises:
+        ServeError: nginx is not installed, or refuses it.
+    """
+    nginx = nginx_program(settings)
+    folder = make_folder()
+    try:
+        address = (settings.host, settings.port or 8080)
+        text = configuration(settings, address, n_workers=1, folder=folder)
+        (folder / _CONFIGURATION).write_text(text, encoding="utf-8")
+        command = [nginx, "-t", "-q", *_arguments(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if done.returncode:
+        raise ServeError("nginx", done.stderr.strip(), "see the [serve] section of marquee.toml")
+
+
+def configuration(
+    settings: ServeSettings, address: tuple[str, int], *, n_workers: int, folder: Path
+) -> str:
+    """Return the text of nginx's configuration.
+
+    Raises:
+        ServeError: There is no place for the access log, or the token cannot be read.
+    """
+    has_admin = bool(settings.token())
+    values = {
+        "user": _user(),
+        "workers": n_workers,
+        "connections": settings.connections,
+        "descriptors": _descriptors(settings.connections),
+        "connections_per_client": settings.connections_per_client,
+        "rate_limit": _rate_limit(settings.rate_limit),
+        "access_log": _access_log(settings.access_log),
+        "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
+        "admin_location": _ADMIN_LOCATION if has_admin else "",
+        "error_pages": "\n        ".join(
+            f"error_page {status} /problems/{status}.json;" for status in _TITLES
+        ),
+        "address": _listen_address(*address),
+        "folder": folder,
+    }
+    return _filled(_filled(_TEMPLATE.read_text(encoding="utf-8"), values), values)
+
+
+def make_folder() -> Path:
+    """Make the front's directory: a short path, for that of a socket has 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="marquee-", dir="/tmp"))
+    folder.chmod(0o755)  # nginx's workers are not root, even if we are
+    for name in ("static", "problems"):
+        (folder / name).mkdir(mode=0o755)
+    for status, title in _TITLES.items():
+        problem = f'{{"status": {status}, "title": "{status} {title}"}}'
+        (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
+    return folder
+
+
+def _arguments(folder: Path) -> tuple[str, ...]:
+    return ("-p", str(folder), "-c", str(folder / _CONFIGURATION), "-e", "stderr")
+
+
+def _filled(text: str, values: Mapping[str, object]) -> str:
+    return re.sub(r"@([a-z_]+)@", lambda name: str(values[name[1]]), text)
+
+
+def _user() -> str:
+    """The front's workers are nobody, even if we are root."""
+    if os.geteuid() != 0:
+        return ""
+    nobody = pwd.getpwnam("nobody")
+    return f"user {nobody.pw_name} {grp.getgrgid(nobody.pw_gid).gr_name};"
+
+
+def _listen_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _rate_limit(per_second: int) -> str:
+    if not per_second:
+        return ""
+    return (
+        f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;\n"
+        f"    limit_req zone=rate burst={per_second} nodelay;\n"
+        "    limit_req_status 429;"
+    )
+
+
+def _access_log(path: str) -> str:
+    if not path:
+        return "off"
+    log_file = Path(path).absolute()
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServeError(path, f"cannot be written: {error}", "see access_log") from error
+    return f'"{log_file}" json buffer=64k flush=1s'
+
+
+def _descriptors(connections: int) -> int:
+    """A client's connection needs a second one to a worker."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + 64
+    return min(wanted, most) if most != resource.RLIM_INFINITY else wanted

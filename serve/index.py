@@ -1,0 +1,54 @@
+"""The item index: which items lie near to what a user has watched."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+import annoy
+
+from serve.items import Items, Names
+from store.layout import INDEX
+from store.snapshot import Snapshot
+
+_LOOKED_AT: Final = 20  # items of a history whose mean is searched for
+
+
+class ItemIndex:
+    """The Annoy index of a snapshot, mapped into memory and shared by all workers."""
+
+    def __init__(self, snapshot: Snapshot, items: Items) -> None:
+        """Map the index of a snapshot that has been verified.
+
+        Annoy believes whatever it is given, so all that can be checked is checked first.
+
+        Raises:
+            ValueError: It does not fit the snapshot.
+        """
+        n_factors = snapshot.manifest.parameters.get("n_factors")
+        if type(n_factors) is not int or n_factors < 1:
+            raise ValueError(f"{INDEX}: the manifest's parameters name no n_factors")
+        self._index = annoy.AnnoyIndex(n_factors, "angular")
+        try:
+            self._index.load(str(snapshot.folder / INDEX))
+        except OSError as error:
+            raise ValueError(f"{INDEX}: {error}") from error
+        n_rows = snapshot.manifest.counts.get("recs.mdb/rows")
+        if self._index.get_n_items() != n_rows:
+            raise ValueError(f"{INDEX}: {self._index.get_n_items()} items, but {n_rows} rows")
+        self._items = items
+        self._name_of = snapshot.rows.get
+
+    def near(self, history: Sequence[bytes], n: int) -> Names:
+        """Return the items nearest to the mean vector of a history, nearest first.
+
+        Args:
+            history: Item ids; the first 20 that have a vector count.
+            n: Items wanted; those of the history may be among them.
+        """
+        known = (row for name in history if (row := self._items.row(name)) is not None)
+        vectors = [self._index.get_item_vector(row) for row in islice(known, _LOOKED_AT)]
+        if not vectors:
+            return []
+        total = [sum(place) for place in zip(*vectors, strict=True)]  # its angle is the mean's
+        nearest = self._index.get_nns_by_vector(total, n)
+        return [name for row in nearest if (name := self._name_of(b"%d" % row))]

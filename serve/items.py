@@ -1,0 +1,36 @@
+"""What a snapshot knows about an item."""
+
+import json
+from typing import Any
+
+from store.snapshot import Snapshot
+
+Names = list[bytes]
+
+
+class Items:
+    """The `items` table, decoded."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._get = snapshot.items.get
+
+    def about(self, item_id: bytes) -> dict[str, Any] | None:
+        """Return title, year, genres, runtime, adult and item_row, as far as they are known.
+
+        None means that there is no such item.
+        """
+        text = self._get(item_id)
+        return json.loads(text) if text else None
+
+    def row(self, item_id: bytes) -> int | None:
+        """Return the item's number in the index, None if it has none."""
+        return (self.about(item_id) or {}).get("item_row")
+
+    def is_adult(self, item_id: bytes) -> bool:
+        """Tell whether an item must be kept from minors."""
+        return bool((self.about(item_id) or {}).get("adult"))
+
+
+def split(body: bytes | None) -> Names:
+    """Return the item ids of a list as it stands in a table."""
+    return body.split(b",") if body else []

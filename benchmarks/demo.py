@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _Server(store, given.port) as server:
         for user_id in _some_users(store):
             server.ask(user_id, "a user with views")
+        watched = ",".join(_some_items(store))
         server.ask(_STRANGER, "a user whom nobody has seen")
+        server.ask(_STRANGER, "the same, with two films just watched", f"?history={watched}")
         server.ask(_MALFORMED, "a malformed id")
         server.ask_health()
         if given.serve:
@@ -73,7 +75,7 @@ class _Server:
     """`python -m serve` in a process of its own, stopped at the end whatever happens."""
 
     def __init__(self, store: Path, port: int) -> None:
-        command = [sys.executable, "-m", "serve", "--bare", "--store", str(store)]
+        command = [sys.executable, "-m", "serve", "--store", str(store)]
         self._process = subprocess.Popen(
             [*command, "--port", str(port)], stderr=subprocess.PIPE, text=True
         )
@@ -91,10 +93,11 @@ class _Server:
         self._process.send_signal(signal.SIGTERM)
         self.status = self._process.wait()
 
-    def ask(self, user_id: str, who: str) -> None:
+    def ask(self, user_id: str, who: str, query: str = "") -> None:
         """Ask for one user and print the whole exchange."""
-        status, headers, body = self._get(f"/recommend/{quote(user_id)}")
-        print(f"GET /recommend/{quote(user_id)}    ({who})")
+        target = f"/recommend/{quote(user_id)}{query}"
+        status, headers, body = self._get(target)
+        print(f"GET {target}    ({who})")
         source = headers.get("X-Marquee-Source", "-")
         shown = body if len(body) <= _SHOWN_CHARACTERS else body[:_SHOWN_CHARACTERS] + "…"
         print(f"  {status}  source {source}  {shown.strip()}\n")
@@ -137,6 +140,11 @@ def _run(*arguments: str) -> None:
 def _some_users(store: Path) -> list[str]:
     with open_snapshot(store, current(store)) as snapshot:
         return [user.decode() for user, _ in itertools.islice(snapshot.users, 2)]
+
+
+def _some_items(store: Path) -> list[str]:
+    with open_snapshot(store, current(store)) as snapshot:
+        return [name.decode() for name, _ in itertools.islice(snapshot.similar, 2)]
 
 
 def _say(text: str) -> None:

@@ -11,7 +11,7 @@ from cron.errors import CronError
 from cron.lock import one_instance
 from cron.settings import CronSettings
 from cron.stop import stop_on_signals
-from store.config import load_section
+from store.config import StoreSettings, load_section
 from store.errors import StoreError
 
 _EPILOG = """\
@@ -32,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = stop_on_signals()
     try:
         settings = load_section("cron", CronSettings, options.config)
+        store = Path(load_section("store", StoreSettings, options.config).path)
         with one_instance(Path(settings.path)):
-            clock = Clock(settings, _refresh_command(options.config), stop)
+            clock = Clock(settings, store, _refresh_command(options.config), stop)
             if options.once:
                 return 0 if clock.refresh() else 1
             clock.run()

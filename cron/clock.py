@@ -1,4 +1,4 @@
-"""The loop: look every few seconds, run the refresh when it is due.
+"""The loop: look every few seconds, run the refresh when it is due or asked for.
 
 `schedule` only beats the time here. It has no memory, no catch-up and a bug
 around daylight saving (#648), so what is due is `cron.due`'s to say. A job that
@@ -21,6 +21,8 @@ from cron.job import Ending, run_child
 from cron.settings import CronSettings
 from cron.state import State, read_state, write_state
 from cron.stop import StopRequest
+from store.errors import StoreError
+from store.train import take_training_request
 
 _STATE: Final = "refresh.json"
 _TICK_SECONDS: Final = 1.0
@@ -31,8 +33,11 @@ _log = logging.getLogger(__name__)
 class Clock:
     """Runs one command each day; the caller holds `one_instance`."""
 
-    def __init__(self, settings: CronSettings, command: Sequence[str], stop: StopRequest) -> None:
+    def __init__(
+        self, settings: CronSettings, store: Path, command: Sequence[str], stop: StopRequest
+    ) -> None:
         self._settings = settings
+        self._store = store
         self._command = command
         self._stop = stop
         self._file = Path(settings.path) / _STATE
@@ -74,11 +79,22 @@ class Clock:
 
     def _poll(self) -> None:
         try:
-            if self._is_due():
+            if self._is_asked_for() or self._is_due():
                 self.refresh()
         except Exception:  # a bug: its trace is worth more lines than one
             _log.exception("the refresh could not be run; the clock goes on")
             self._record_failure()
+
+    def _is_asked_for(self) -> bool:
+        """Take away the request that the server's `/admin/train` leaves in the store."""
+        try:
+            why = take_training_request(self._store)
+        except StoreError as error:
+            _log.error("a request to train cannot be followed: %s", error)
+            return False
+        if why is not None:
+            _log.info("a refresh was asked for: %s", why)
+        return why is not None
 
     def _is_due(self) -> bool:
         now, settings = datetime.now(UTC), self._settings

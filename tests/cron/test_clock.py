@@ -12,6 +12,7 @@ from cron.clock import Clock
 from cron.settings import CronSettings
 from cron.state import State, read_state, write_state
 from cron.stop import StopRequest
+from store.train import request_training, take_training_request
 
 SUCCEED = [sys.executable, "-c", "pass"]
 FAIL = [sys.executable, "-c", "raise SystemExit(1)"]
@@ -43,7 +44,7 @@ def on_log(caplog):
 
 def run_clock(folder, command, stop, poll_seconds=1):
     settings = CronSettings(path=str(folder), timezone="UTC", retry_minutes=AT_ONCE)
-    Clock(settings, command, stop).run(poll_seconds)
+    Clock(settings, folder / "store", command, stop).run(poll_seconds)
 
 
 def second_time(action):
@@ -101,6 +102,33 @@ def test_local_time_that_goes_back_is_no_pause(tmp_path, stop, on_log, on_signal
     on_signal(fall_back)
     with subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -USR1 {os.getpid()}"]):
         run_clock(tmp_path, FAIL, stop)
+
+
+def test_a_request_is_followed_though_nothing_is_due(tmp_path, stop, on_log):
+    """What `/admin/train` leaves in the store starts one refresh, and is gone then."""
+    write_state(tmp_path / "refresh.json", State(last_success=now()))
+    (tmp_path / "store").mkdir()
+    request_training(tmp_path / "store", "new films")
+    asked = []
+    on_log("a refresh was asked for: new films", lambda: asked.append(1))
+    on_log("the refresh succeeded", stop.request)
+
+    run_clock(tmp_path, SUCCEED, stop, poll_seconds=3600)
+
+    assert asked == [1]
+    assert take_training_request(tmp_path / "store") is None
+
+
+def test_a_request_that_cannot_be_taken_away_starts_nothing(tmp_path, stop, on_log):
+    """Else it would start a refresh at every poll; what is due is run all the same."""
+    (tmp_path / "store/TRAIN").mkdir(parents=True)
+    refused = []
+    on_log("a request to train cannot be followed", lambda: refused.append(1))
+    on_log("the refresh succeeded", stop.request)
+
+    run_clock(tmp_path, SUCCEED, stop, poll_seconds=3600)
+
+    assert refused == [1]
 
 
 def test_a_stopped_run_is_not_recorded(tmp_path, stop, on_log):

@@ -43,6 +43,7 @@ _ADMIN_LOCATION: Final = """
             proxy_next_upstream off;
             proxy_pass http://admin;
         }"""
+_OWN_DESCRIPTORS: Final = 64  # of nginx: logs, sockets, the channel to its master
 _TITLES: Final = {
     400: "Bad Request",
     404: "Not Found",
@@ -212,11 +213,12 @@ def configuration(
         ServeError: There is no place for the access log, or the token cannot be read.
     """
     has_admin = bool(settings.token())
+    descriptors = _descriptors(settings.connections)
     values = {
         "user": _user(),
         "workers": n_workers,
-        "connections": settings.connections,
-        "descriptors": _descriptors(settings.connections),
+        "descriptors": descriptors,
+        "connections": descriptors - _OWN_DESCRIPTORS,
         "connections_per_client": settings.connections_per_client,
         "rate_limit": _rate_limit(settings.rate_limit),
         "access_log": _access_log(settings.access_log),
@@ -285,7 +287,7 @@ def _access_log(path: str) -> str:
 
 
 def _descriptors(connections: int) -> int:
-    """A client's connection needs a second one to a worker."""
+    """A client's connection needs a second one to a worker, if the system allows so many."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + 64
+    wanted = 2 * connections + _OWN_DESCRIPTORS
     return min(wanted, most) if most != resource.RLIM_INFINITY else wanted

@@ -25,11 +25,9 @@ def write_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPEr
 
 
 def write_unexpected(
-    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, Any]
+    req: falcon.Request, _: falcon.Response, error: Exception, _params: dict[str, Any]
 ) -> NoReturn:
     """Keep the trace for our log: none of it leaves the process."""
-    if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
-        raise error
     log.error("%s %s failed", req.method, req.path, exc_info=error)
     raise falcon.HTTPInternalServerError(title="this answer could not be made")
 

@@ -5,9 +5,11 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 import falcon
+import lmdb
 
 from serve.counting import SUM, Counts, outcome
 from serve.page import SharedPage
+from serve.processes import die_of
 from serve.resources.description import Description, TryPage
 from serve.resources.errors import write_error, write_unexpected
 from serve.resources.metrics import Metrics
@@ -73,7 +75,10 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
             and "QUERY_STRING" not in env
         ):
             # No need to validate the id: what is a key of `users` was valid when it was written.
-            body = served.get(path[_ID_AT:].encode("latin-1"))
+            try:
+                body = served.get(path[_ID_AT:].encode("latin-1"))
+            except lmdb.Error as error:
+                die_of(error)
             if body is not None:
                 start_response("200 OK", served.headers[len(body)])
                 nanoseconds = perf_counter_ns() - began

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Final, NamedTuple
 
 from serve.index import ItemIndex
-from serve.items import Items, Names, split
+from store.items import Items, Names, split
 from store.layout import LIST_LENGTH, POPULAR, RESERVE
 from store.snapshot import Snapshot
 

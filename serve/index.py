@@ -6,7 +6,7 @@ from typing import Final
 
 import annoy
 
-from serve.items import Items, Names
+from store.items import Items, Names
 from store.layout import INDEX
 from store.snapshot import Snapshot
 
@@ -32,9 +32,10 @@ class ItemIndex:
             self._index.load(str(snapshot.folder / INDEX))
         except OSError as error:
             raise ValueError(f"{INDEX}: {error}") from error
+        self._n_items = self._index.get_n_items()
         n_rows = snapshot.manifest.counts.get("recs.mdb/rows")
-        if self._index.get_n_items() != n_rows:
-            raise ValueError(f"{INDEX}: {self._index.get_n_items()} items, but {n_rows} rows")
+        if self._n_items != n_rows:
+            raise ValueError(f"{INDEX}: {self._n_items} items, but {n_rows} rows")
         self._items = items
         self._name_of = snapshot.rows.get
 
@@ -45,7 +46,8 @@ class ItemIndex:
             history: Item ids; the first 20 that have a vector count.
             n: Items wanted; those of the history may be among them.
         """
-        known = (row for name in history if (row := self._items.row(name)) is not None)
+        rows = (self._items.row(name) for name in history)
+        known = (row for row in rows if row is not None and 0 <= row < self._n_items)
         vectors = [self._index.get_item_vector(row) for row in islice(known, _LOOKED_AT)]
         if not vectors:
             return []

@@ -84,6 +84,16 @@ def become(program: str, *arguments: str, **environment: str) -> NoReturn:
     os.execve(program, [program, *arguments], {**os.environ, **environment})  # noqa: S606
 
 
+def die_of(error: Exception) -> NoReturn:
+    """End as a crash does.
+
+    For what LMDB finds broken in a snapshot: after one error its long
+    transaction answers nobody any more, and the supervisor hears of a death.
+    """
+    log.critical("the snapshot is broken, and this process ends: %s", error)
+    os.abort()
+
+
 def end_with_parent(number: signal.Signals) -> None:
     """Let the kernel send this process a signal when its parent is gone."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, number)

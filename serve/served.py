@@ -8,8 +8,8 @@ import falcon
 
 from serve.fallback import Answer, Fallback
 from serve.index import ItemIndex
-from serve.items import Items, split
 from serve.rating import Ratings
+from store.items import Items, split
 from store.snapshot import Snapshot
 from store.withhold import WithholdingLists
 
@@ -107,6 +107,6 @@ class Served:
 def _index(snapshot: Snapshot, items: Items) -> ItemIndex | None:
     try:
         return ItemIndex(snapshot, items)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         log.warning("generation %d, no answers by history: %s", snapshot.generation, error)
         return None

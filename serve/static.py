@@ -13,11 +13,11 @@ from typing import Final
 
 from serve.changes import file_state
 from serve.front import Front
-from serve.items import Items, split
 from serve.page import SharedPage
 from serve.processes import fork, signal_all
 from serve.settings import ServeSettings
 from store.errors import StoreError
+from store.items import Items, split
 from store.layout import LIST_LENGTH, POPULAR, RESERVE
 from store.snapshot import open_snapshot
 from store.takedown import takedown_file, takedowns

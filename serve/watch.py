@@ -16,13 +16,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import lmdb
+
 from serve.page import SharedPage
-from serve.processes import fork, signal_all
+from serve.processes import CRASHES, fork, signal_all
+from serve.served import Served
 from store.errors import NoSnapshotError, StoreError
 from store.journal import flips
 from store.layout import generations, snapshot_folder
 from store.manifest import verify
 from store.pointer import current
+from store.snapshot import open_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +49,7 @@ class Watch:
         self._may_retreat = True
         self._crashes: list[float] = []
         self._verified_at = 0.0
+        self._is_suspect = False  # a worker crashed, and nobody has verified since
         self.condemned = set(condemned)  # workers die of these
 
     @property
@@ -55,6 +60,10 @@ class Watch:
     def look(self) -> None:
         """Start to verify what should be served and is not yet."""
         if self._verifying:
+            return
+        if self._is_suspect and time.monotonic() - self._verified_at > _VERIFY_AGAIN_SECONDS:
+            self._is_suspect = False
+            self._verify(self._page.generation)
             return
         try:
             wanted = current(self._store)
@@ -72,6 +81,8 @@ class Watch:
         if not self._verifying or pid != self._verifying[0]:
             return False
         generation, self._verifying = self._verifying[1], None
+        if generation in self.condemned:
+            return True  # workers died of it meanwhile
         if status == 0:
             self._verified_at = time.monotonic()
             self._refused.pop(generation, None)
@@ -87,8 +98,8 @@ class Watch:
         if len(self._crashes) >= _N_CRASHES:
             self._crashes.clear()
             self._retreat(generation, "workers died of it")
-        elif generation and not self._verifying and now - self._verified_at > _VERIFY_AGAIN_SECONDS:
-            self._verify(generation)
+        elif generation:
+            self._is_suspect = True  # the next look verifies it
 
     def stop(self) -> set[int]:
         """End a verification; return the pid to wait for, if there is one."""
@@ -114,7 +125,9 @@ class Watch:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # SIGTERM just ends this child
         try:
             verify(snapshot_folder(self._store, generation))
-        except StoreError as error:
+            with open_snapshot(self._store, generation, verified=True) as snapshot:
+                Served(snapshot).answer(b"-")  # as a worker does: sums do not prove that it opens
+        except (StoreError, lmdb.Error) as error:
             self._report(str(error))
             return _BAD
         return 0
@@ -132,7 +145,7 @@ class Watch:
         self._page.count("refusals")
         if status != _BAD:
             self._report(f"generation {generation}: its verification ended with {status}")
-        elif generation == self._page.generation:
+        if generation == self._page.generation and status in (_BAD, *CRASHES):
             self._retreat(generation, "it is not what it was when it was published")
 
     def _retreat(self, generation: int, why: str) -> None:

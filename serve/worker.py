@@ -15,14 +15,16 @@ import socket
 import threading
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import bjoern
+import lmdb
 
 from serve.app import MarqueeApp
 from serve.changes import file_state
 from serve.page import SharedPage
-from serve.processes import end_with_parent
+from serve.processes import die_of, end_with_parent
 from serve.served import Served
 from serve.settings import ServeSettings
 from store.errors import StoreError
@@ -73,7 +75,7 @@ class Worker:
         limit(self._settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # bjoern's loop hears it all the same
-        signal.signal(signal.SIGALRM, lambda *_: self._tick())
+        signal.signal(signal.SIGALRM, lambda _, interrupted: self._tick(interrupted))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor had blocked them
         self._tick()
         signal.setitimer(signal.ITIMER_REAL, TICK_SECONDS, TICK_SECONDS)
@@ -81,18 +83,29 @@ class Worker:
         self._page.say_ready(self._place)
         bjoern.server_run(self._listener, self._app)
 
-    def _tick(self) -> None:
+    def _tick(self, interrupted: FrameType | None = None) -> None:
         # An exception here would be swallowed, and the next request would fail.
         try:
-            self._page.beat(self._place)
+            if not _is_answering(interrupted) or self._has_answered():
+                self._page.beat(self._place)
             self._page.write_counts(self._place, self._app.counts)
             self._hide()
             self._follow()
             self._open_recent()
             if os.getppid() != self._supervisor:
                 self._drain()
+        except lmdb.Error as error:
+            die_of(error)
         except Exception:
             log.exception("worker %d: tick failed", self._place)
+
+    def _has_answered(self) -> bool:
+        """Tell whether an answer was made since the last tick.
+
+        A handler of signals runs in the midst of Python code, too, so that it runs is
+        no proof of life while one request is being answered for ever.
+        """
+        return self._app.counts.words() != self._page.read_counts(self._place).words()
 
     def _follow(self) -> None:
         """Serve the generation that stands on the page."""
@@ -174,6 +187,12 @@ class Worker:
             self._page.beat(self._place)
             time.sleep(_SHUT_EVERY_SECONDS)
         os._exit(0)
+
+
+def _is_answering(frame: FrameType | None) -> bool:
+    while frame and frame.f_code is not MarqueeApp.__call__.__code__:
+        frame = frame.f_back
+    return frame is not None
 
 
 def limit(settings: ServeSettings) -> None:

@@ -44,8 +44,14 @@ class RecentViews:
         path = recent_file(store)
         try:
             self._environment = lmdb.open(
-                str(path), subdir=False, readonly=True, max_readers=1024, readahead=False
+                str(path),
+                subdir=False,
+                readonly=True,
+                map_size=_MAP_BYTES,  # what the writer's may grow to
+                max_readers=1024,
+                readahead=False,
             )
+            self._environment.reader_check()  # the places of servers that were killed
         except lmdb.Error as error:
             raise CorruptRecentError(path, f"cannot be opened: {error}") from error
         n_bytes = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]

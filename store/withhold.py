@@ -9,10 +9,9 @@ the hot path asks the table itself.
 
 from collections.abc import Collection, Iterable
 
+from store.items import Items, Names, split
 from store.layout import POPULAR, RESERVE
 from store.snapshot import Snapshot
-
-Names = list[bytes]
 
 
 class WithholdingLists:
@@ -26,8 +25,11 @@ class WithholdingLists:
         self._users = snapshot.users
         self._spares = snapshot.spares
         self._hidden = frozenset(hidden)
-        popular = _names(snapshot.fallback.get(POPULAR))
-        self._more = [*popular, *_names(snapshot.fallback.get(RESERVE))]
+        popular = split(snapshot.fallback.get(POPULAR))
+        items = Items(snapshot)
+        more = [*popular, *split(snapshot.fallback.get(RESERVE))]
+        # Nobody looks here at whose list is topped up, and it may be a minor's.
+        self._more = [name for name in more if not items.is_adult(name)]
         self.popular = self._filled(popular, self._more)
 
     def get(self, user_id: bytes) -> bytes | None:
@@ -38,7 +40,7 @@ class WithholdingLists:
         names = body.split(b",")
         if self._hidden.isdisjoint(names):
             return body
-        return self._filled(names, [*_names(self._spares.get(user_id)), *self._more])
+        return self._filled(names, [*split(self._spares.get(user_id)), *self._more])
 
     def _filled(self, names: Names, more: Iterable[bytes]) -> bytes | None:
         kept = dict.fromkeys(name for name in names if name not in self._hidden)
@@ -48,7 +50,3 @@ class WithholdingLists:
             if name not in self._hidden:
                 kept.setdefault(name)
         return b",".join(kept) or None
-
-
-def _names(body: bytes | None) -> Names:
-    return body.split(b",") if body else []

@@ -4,6 +4,9 @@ import logging
 from typing import Any, NoReturn
 
 import falcon
+import lmdb
+
+from serve.processes import die_of
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ def write_unexpected(
     req: falcon.Request, _: falcon.Response, error: Exception, _params: dict[str, Any]
 ) -> NoReturn:
     """Keep the trace for our log: none of it leaves the process."""
+    if isinstance(error, lmdb.Error):
+        die_of(error)
     log.error("%s %s failed", req.method, req.path, exc_info=error)
     raise falcon.HTTPInternalServerError(title="this answer could not be made")
 

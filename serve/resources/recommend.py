@@ -115,5 +115,6 @@ def _recent(app: "MarqueeApp", served: Served, user_id: bytes) -> list[bytes]:
         return app.recent.get(user_id)
     except lmdb.Error as error:
         log.warning("recent views are left out: %s", error)
+        app.recent.close()  # LMDB must not have a file open twice
         app.recent = None  # the next tick opens it again
         return []

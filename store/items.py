@@ -1,7 +1,8 @@
 """What a snapshot knows about an item."""
 
+import contextlib
 import json
-from typing import Any
+from typing import Any, cast
 
 from store.snapshot import Snapshot
 
@@ -20,7 +21,9 @@ class Items:
         None means that there is no such item.
         """
         text = self._get(item_id)
-        return json.loads(text) if text else None
+        with contextlib.suppress(ValueError):  # a broken one is as good as none
+            return cast(dict[str, Any], json.loads(text)) if text else None
+        return {}
 
     def row(self, item_id: bytes) -> int | None:
         """Return the item's number in the index, None if it has none."""

@@ -67,16 +67,17 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
         began = perf_counter_ns()
         served = self.served  # once: a swap falls between two requests, never into one
         path = env["PATH_INFO"]
+        user_id = path[_ID_AT:]
         if (
             served is not None
+            and user_id  # LMDB refuses an empty key
             and path.startswith(_RECOMMEND)
-            and len(path) > _ID_AT  # LMDB refuses an empty key
             and env["REQUEST_METHOD"] == "GET"
             and "QUERY_STRING" not in env
         ):
             # No need to validate the id: what is a key of `users` was valid when it was written.
             try:
-                body = served.get(path[_ID_AT:].encode("latin-1"))
+                body = served.get(user_id.encode("latin-1"))
             except lmdb.Error as error:
                 die_of(error)
             if body is not None:

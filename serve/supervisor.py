@@ -31,7 +31,7 @@ from serve.worker import Worker
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS: Final = 0.1
+_POLL_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 7.0
 _SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 

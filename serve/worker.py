@@ -81,7 +81,8 @@ class Worker:
         signal.setitimer(signal.ITIMER_REAL, TICK_SECONDS, TICK_SECONDS)
         self._is_serving = True
         self._page.say_ready(self._place)
-        bjoern.server_run(self._listener, self._app)
+        # The bound method: calling the app itself would look it up for each request.
+        bjoern.server_run(self._listener, self._app.__call__)
 
     def _tick(self, interrupted: FrameType | None = None) -> None:
         # An exception here would be swallowed, and the next request would fail.

@@ -1,0 +1,1 @@
+"""The server against its peers, one core each: `python -m benchmarks.serving`."""

@@ -1,0 +1,206 @@
+"""What is compared: nine ways to answer with a user's list, each held on one core."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.serving.data import Data, prepare_redis
+from benchmarks.serving.installed import Installed
+from benchmarks.serving.servers import Command
+
+_PROJECT: Final = {"PYTHONPATH": str(Path(__file__).parents[2])}
+_APPS: Final = "benchmarks.serving.apps"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a subject is given to start from.
+
+    Attributes:
+        data: The lists.
+        port: To listen on, of 127.0.0.1.
+        folder: Its own, empty, for configuration and sockets.
+        installed: Where its programs are found.
+    """
+
+    data: Data
+    port: int
+    folder: Path
+    installed: Installed
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One of those compared.
+
+    Attributes:
+        name: As the figures call it.
+        how: What it is and how it is set, in words.
+        commands: What is started, in this order; configuration is written on the way.
+        parts: Packages of Python and programs, for their versions.
+        programs: What must be installed besides the project's own packages.
+        target: Of a request, `{}` being the user.
+        is_static: It answers everybody with the list of user 0.
+    """
+
+    name: str
+    how: str
+    commands: Callable[[Place], Sequence[Command]]
+    parts: tuple[str, ...]
+    programs: tuple[str, ...] = ()
+    target: str = "/recommend/{}"
+    is_static: bool = False
+
+    def version(self, installed: Installed) -> str:
+        """Return the versions of its parts, in one line."""
+        return ", ".join(f"{part} {installed.version(part)}" for part in self.parts)
+
+
+def static_list(data: Data) -> bytes:
+    """Return what a static subject answers everybody with."""
+    return data.lists([0])[0]
+
+
+def _nginx_static(place: Place) -> Sequence[Command]:
+    configuration = place.folder / "nginx.conf"
+    configuration.write_text(f"""
+        daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; tcp_nodelay on;
+            default_type text/plain;
+            server {{
+                listen 127.0.0.1:{place.port};
+                location / {{ return 200 "{static_list(place.data).decode()}"; }}
+            }}
+        }}
+    """)
+    nginx = ["nginx", "-p", str(place.folder), "-c", str(configuration), "-e", "stderr"]
+    return [Command(nginx)]
+
+
+def _bare_bjoern_static(place: Place) -> Sequence[Command]:
+    command = [sys.executable, "-m", f"{_APPS}.bare_bjoern", str(place.port)]
+    return [Command(command, _PROJECT, stdin=static_list(place.data))]
+
+
+def _bare_bjoern_lmdb(place: Place) -> Sequence[Command]:
+    given = [str(place.port), str(place.data.recs)]
+    return [Command([sys.executable, "-m", f"{_APPS}.bare_bjoern", *given], _PROJECT)]
+
+
+def _plain_falcon(place: Place) -> Sequence[Command]:
+    given = [str(place.port), str(place.data.recs)]
+    return [Command([sys.executable, "-m", f"{_APPS}.plain_falcon", *given], _PROJECT)]
+
+
+def _marquee(place: Place, *options: str) -> Sequence[Command]:
+    where = ["--store", str(place.data.store), "--port", str(place.port), "--workers", "1"]
+    return [Command([sys.executable, "-m", "serve", *where, *options], _PROJECT)]
+
+
+def _granian_falcon(place: Place) -> Sequence[Command]:
+    granian = place.installed.found("granian")
+    options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--port", str(place.port),
+               "--workers", "1", "--blocking-threads", "1", "--log-level", "warning"]  # fmt: skip
+    app = ["--factory", f"{_APPS}.plain_falcon:granian"]
+    return [Command([granian, *options, *app], {**_PROJECT, "RECS": str(place.data.recs)})]
+
+
+def _fastapi_redis(place: Place) -> Sequence[Command]:
+    uvicorn = place.installed.found("uvicorn")
+    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log",
+               "--log-level", "warning", "--port", str(place.port)]  # fmt: skip
+    environment = {**_PROJECT, "REDIS_SOCKET": str(_socket(place))}
+    return [_redis(place), Command([uvicorn, *options, f"{_APPS}.fastapi_redis:app"], environment)]
+
+
+def _webdis_redis(place: Place) -> Sequence[Command]:
+    configuration = place.folder / "webdis.json"
+    settings = {
+        "redis_host": str(_socket(place)), "http_host": "127.0.0.1", "http_port": place.port,
+        "threads": 1, "daemonize": False, "verbosity": 0, "logfile": "/dev/null",
+    }  # fmt: skip
+    configuration.write_text(json.dumps(settings))
+    return [_redis(place), Command(["webdis", str(configuration)])]
+
+
+def _redis(place: Place) -> Command:
+    dump = prepare_redis(place.data, place.installed.environment())
+    options = {"port": "0", "unixsocket": str(_socket(place)), "dir": str(dump.parent),
+               "dbfilename": dump.name, "save": "", "appendonly": "no"}  # fmt: skip
+    given = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return Command(["redis-server", *given])
+
+
+def _socket(place: Place) -> Path:
+    return place.folder / "redis"
+
+
+SUBJECTS: Final = (
+    Subject(
+        name="nginx-static",
+        how="one worker, `return 200` of one list: no lookup, the practical limit",
+        commands=_nginx_static,
+        parts=("nginx",),
+        programs=("nginx",),
+        is_static=True,
+    ),
+    Subject(
+        name="bare-bjoern-static",
+        how="a WSGI function that answers with one list",
+        commands=_bare_bjoern_static,
+        parts=("bjoern",),
+        is_static=True,
+    ),
+    Subject(
+        name="bare-bjoern-lmdb",
+        how="a WSGI function with one `get`",
+        commands=_bare_bjoern_lmdb,
+        parts=("bjoern", "lmdb"),
+    ),
+    Subject(
+        name="marquee-bare",
+        how="`python -m serve --bare --workers 1`, everything on",
+        commands=lambda place: _marquee(place, "--bare"),
+        parts=("bjoern", "lmdb", "falcon"),
+    ),
+    Subject(
+        name="marquee-front",
+        how="`python -m serve --workers 1`: nginx before the worker, on the same core",
+        commands=_marquee,
+        parts=("nginx", "bjoern", "lmdb", "falcon"),
+        programs=("nginx",),
+    ),
+    Subject(
+        name="plain-falcon",
+        how="an ordinary Falcon resource on bjoern, the same lookup",
+        commands=_plain_falcon,
+        parts=("falcon", "bjoern", "lmdb"),
+    ),
+    Subject(
+        name="webdis-redis",
+        how="webdis, one thread, over Redis on a unix socket, both on the core",
+        commands=_webdis_redis,
+        parts=("webdis", "redis-server"),
+        programs=("webdis", "redis-server"),
+        target="/GET/{}.txt",
+    ),
+    Subject(
+        name="fastapi-redis",
+        how="FastAPI, uvicorn (uvloop, httptools), redis-py asyncio with hiredis, unix socket",
+        commands=_fastapi_redis,
+        parts=("fastapi", "uvicorn", "redis", "redis-server"),
+        programs=("uvicorn", "redis-server"),
+    ),
+    Subject(
+        name="granian-falcon",
+        how="Granian (Rust), one worker, one blocking thread, the same Falcon resource",
+        commands=_granian_falcon,
+        parts=("granian", "falcon", "lmdb"),
+        programs=("granian",),
+    ),
+)

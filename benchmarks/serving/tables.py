@@ -1,0 +1,83 @@
+"""The figures of `python -m benchmarks.serving`, for people and for programs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from benchmarks.report import print_figure, print_table
+from benchmarks.serving.figures import (
+    GOALS,
+    OURS,
+    Figures,
+    Rounds,
+    core_ratio,
+    judged,
+    ratio,
+)
+from benchmarks.serving.subjects import SUBJECTS
+
+
+def print_tables(rounds: Rounds, versions: Mapping[str, str]) -> None:
+    """Print who took part, how fast each was, and which goals hold."""
+    how = {subject.name: subject.how for subject in SUBJECTS}
+    print_table(
+        ("subject", "how", "versions"), [(name, how[name], versions[name]) for name in rounds]
+    )
+    ours = [name for name in OURS if name in rounds]
+    rows = [
+        (
+            *(name, f"{of.per_second:,.0f}", f"{of.lowest:,.0f}–{of.highest:,.0f}"),
+            *(f"{of.per_core_second:,.0f}", f"{of.p50_us:,.0f}", f"{of.p99_us:,.0f}"),
+            *(f"{ratio(rounds, our, name):.2f}" for our in ours),
+        )
+        for name, of in _figures(rounds).items()
+    ]
+    ratios = (f"{our} by" for our in ours)
+    print_table(("subject", "req/s", "rounds", "a core second", "p50 µs", "p99 µs", *ratios), rows)
+    goals = [
+        (
+            *(goal.subject, goal.peer, f"{goal.times:.2f}", f"{seen:.2f}"),
+            *(_verdict(seen, goal.times), f"{core_ratio(rounds, goal.subject, goal.peer):.2f}"),
+        )
+        for goal, seen in judged(rounds)
+    ]
+    print_table(("goal", "by", "times", "seen", "holds", "by core seconds"), goals)
+
+
+def _verdict(seen: float, goal: float) -> str:
+    return "yes" if seen >= goal else "NO, MISSED"
+
+
+def print_figures(rounds: Rounds, versions: Mapping[str, str], about: Mapping[str, Any]) -> None:
+    """Print every figure of every subject, `about` beside it."""
+    for name, of in _figures(rounds).items():
+        beside = {"subject": name, **about, "version": versions[name]}
+        rates = {
+            "requests_per_second": (of.per_second, ratio),
+            "requests_per_core_second": (of.per_core_second, core_ratio),
+        }
+        for metric, (rate, compare) in rates.items():
+            for compared in _compared(name, rounds, compare):
+                goal = _goal(name, compared.get("peer")) if compare is ratio else {}
+                print_figure("serving", metric, round(rate), "1/s", **compared, **goal, **beside)
+        print_figure("serving", "p50_us", of.p50_us, "us", **beside)
+        print_figure("serving", "p99_us", of.p99_us, "us", **beside)
+
+
+def _compared(
+    name: str, rounds: Rounds, compare: Callable[[Rounds, str, str], float]
+) -> Iterator[dict[str, Any]]:
+    """Yield peer and ratio of each line that this rate is worth, at least one."""
+    peers = [peer for peer in rounds if peer != name] if name in OURS else []
+    if not peers:
+        yield {}
+    for peer in peers:
+        yield {"peer": peer, "ratio": round(compare(rounds, name, peer), 3)}
+
+
+def _goal(name: str, peer: str | None) -> dict[str, float]:
+    times = [goal.times for goal in GOALS if (goal.subject, goal.peer) == (name, peer)]
+    return {"goal": times[0]} if times else {}
+
+
+def _figures(rounds: Rounds) -> dict[str, Figures]:
+    return {name: Figures.of(loads) for name, loads in rounds.items()}

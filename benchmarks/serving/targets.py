@@ -1,0 +1,92 @@
+"""What is asked for: addresses, the headers of a real client, and targets by kind.
+
+known      /recommend/17              a user with a list
+history    /recommend/u?history=a,b,c a user without one, three items seen
+segment    /recommend/1000017         without one, but with a profile
+popular    /recommend/2000017         of whom nothing is known
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import quote
+
+from benchmarks.serving.data import Data
+
+HEADERS: Final = {
+    "User-Agent": "python-requests/2.32.3",
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+}
+_N_TARGETS: Final = 20_000  # of a kind of fallback
+_N_HISTORY: Final = 3
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+def request_tail(address: Address) -> str:
+    """Return what follows the target in a request, up to its end."""
+    headers = {"Host": f"{address.host}:{address.port}", **HEADERS}
+    return " HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+
+
+def write_targets(path: Path, targets: Iterable[str]) -> Path:
+    """Write a file of targets, one a line."""
+    path.write_text("".join(f"{target}\n" for target in targets))
+    return path
+
+
+def known(data: Data, _: random.Random) -> Sequence[str]:
+    """Return every user with a list."""
+    return [f"/recommend/{user}" for user in range(data.n_users)]
+
+
+def history(data: Data, rng: random.Random) -> Sequence[str]:
+    """Return users of whom nothing is known, and items that they have just seen."""
+    items = [quote(item_id, safe="") for item_id in data.item_ids()]
+    return [
+        f"{target}?history={','.join(rng.sample(items, _N_HISTORY))}"
+        for target in popular(data, rng)
+    ]
+
+
+def recent(data: Data, rng: random.Random) -> Sequence[str]:
+    """Return users without a list who have watched something since the snapshot."""
+    return [f"/recommend/{rng.choice(data.recent_users)}" for _ in range(_N_TARGETS)]
+
+
+def segment(data: Data, rng: random.Random) -> Sequence[str]:
+    """Return users without a list whose profile is known."""
+    return [f"/recommend/{rng.choice(data.profiled_users)}" for _ in range(_N_TARGETS)]
+
+
+def popular(data: Data, rng: random.Random) -> Sequence[str]:
+    """Return users of whom nothing is known."""
+    return [f"/recommend/{rng.choice(data.unknown_users)}" for _ in range(_N_TARGETS)]
+
+
+class Kind(NamedTuple):
+    """A kind of request.
+
+    Attributes:
+        source: What `X-Marquee-Source` must say of its answers.
+        targets: Makes them, random ones.
+    """
+
+    source: str
+    targets: Callable[[Data, random.Random], Sequence[str]]
+
+
+KINDS: Final = {
+    "known": Kind("list", known),
+    "history": Kind("history", history),
+    "recent": Kind("recent", recent),
+    "segment": Kind("segment", segment),
+    "popular": Kind("popular", popular),
+}

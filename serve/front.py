@@ -43,6 +43,8 @@ _ADMIN_LOCATION: Final = """
             proxy_next_upstream off;
             proxy_pass http://admin;
         }"""
+_WORKER_SERVER: Final = "server unix:@folder@/workers.sock max_fails=0;"
+_KEPT_CONNECTIONS: Final = 64  # to the workers, of each nginx worker
 _OWN_DESCRIPTORS: Final = 64  # of nginx: logs, sockets, the channel to its master
 _TITLES: Final = {
     400: "Bad Request",
@@ -222,6 +224,8 @@ def configuration(
         "connections_per_client": settings.connections_per_client,
         "rate_limit": _rate_limit(settings.rate_limit),
         "access_log": _access_log(settings.access_log),
+        "worker_servers": "\n        ".join([_WORKER_SERVER] * _KEPT_CONNECTIONS),
+        "kept_connections": _KEPT_CONNECTIONS,
         "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
         "admin_location": _ADMIN_LOCATION if has_admin else "",
         "error_pages": "\n        ".join(

@@ -184,9 +184,9 @@ class Worker:
         deadline = time.monotonic() + _DRAIN_SECONDS
         os.kill(os.getpid(), signal.SIGINT)
         while time.monotonic() < deadline:
+            time.sleep(_SHUT_EVERY_SECONDS)  # at first, too: whoever has just connected will ask
             _shut_accepted()
             self._page.beat(self._place)
-            time.sleep(_SHUT_EVERY_SECONDS)
         os._exit(0)
 
 

@@ -111,7 +111,7 @@ class Supervisor:
         elif any(part.ended(pid, status) for part in self._parts):
             pass
         elif pid == self._admin.pid:
-            self._admin.ended(status)
+            self._admin.ended(status, expected=status == -signal.SIGTERM)
         elif self._pool.buried(pid, status):
             self._watch.crashed()
 

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _TRY_AGAIN_SECONDS: Final = 30.0  # a refused snapshot: somebody may have mended it
 _N_CRASHES: Final = 3  # so many …
 _CRASH_SECONDS: Final = 10.0  # … within this time are too many
-_VERIFY_AGAIN_SECONDS: Final = 10.0
+_VERIFY_AGAIN_SECONDS: Final = 2.0
 _BAD: Final = 1  # exit status of a verification that refused
 
 

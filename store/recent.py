@@ -54,10 +54,7 @@ class RecentViews:
             self._environment.reader_check()  # the places of servers that were killed
         except lmdb.Error as error:
             raise CorruptRecentError(path, f"cannot be opened: {error}") from error
-        n_bytes = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
-        if path.stat().st_size < n_bytes:  # reading behind the end would kill this process
-            self.close()
-            raise CorruptRecentError(path, f"is cut off: it should have {n_bytes} bytes")
+        _refuse_if_cut(self._environment, path)
 
     def get(self, user_id: bytes) -> list[bytes]:
         """Return the items that the user watched, the newest first.
@@ -82,6 +79,7 @@ class RecentWriter:
 
         Raises:
             WriteError: The store cannot be written to.
+            CorruptRecentError: The file is there, but not all of it.
         """
         self._path = recent_file(store)
         try:
@@ -91,6 +89,7 @@ class RecentWriter:
             self._environment.reader_check()  # the places of servers that were killed
         except lmdb.Error as error:
             raise WriteError(self._path, f"cannot be opened: {error}") from error
+        _refuse_if_cut(self._environment, self._path)
 
     def __enter__(self) -> Self:
         return self
@@ -134,3 +133,10 @@ def open_recent(store: Path) -> RecentViews | None:
         recent_file(store).stat()
         return RecentViews(store)
     return None
+
+
+def _refuse_if_cut(environment: lmdb.Environment, path: Path) -> None:
+    n_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if path.stat().st_size < n_bytes:  # reading behind the end would kill this process
+        environment.close()
+        raise CorruptRecentError(path, f"is cut off: it should have {n_bytes} bytes")

@@ -2,14 +2,18 @@
 
     make_snapshot(store, {"ann": ["a", "b"]}, popular=["b", "c"])    -> 1, current now
 
-Every item that a list names is an entry of `items` and `rows`; the times are
-fixed, so equal arguments on an equal store make byte-identical snapshots.
+Every item that a list names is an entry of `items` and `rows`; where vectors
+are given there is a real index, and `rows` holds the items that have one. The
+times are fixed, so equal arguments on an equal store make byte-identical snapshots.
 """
 
 import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import annoy
 
 from store.layout import FACTORS, INDEX, POPULAR, RECS
 from store.manifest import Manifest
@@ -19,6 +23,8 @@ from store.writer import SnapshotWriter
 Records = dict[bytes, bytes]
 
 _NO_LISTS: Mapping[str, Sequence[str]] = {}
+_NO_VECTORS: Mapping[str, Sequence[float]] = {}
+_N_TREES = 10
 _TIME = "2026-03-01T02:30:00+00:00"
 
 
@@ -31,8 +37,11 @@ def make_snapshot(
     similar: Mapping[str, Sequence[str]] = _NO_LISTS,
     segments: Mapping[str, Sequence[str]] = _NO_LISTS,
     profiles: Mapping[str, str] | None = None,
+    about: Mapping[str, Mapping[str, Any]] | None = None,
+    vectors: Mapping[str, Sequence[float]] = _NO_VECTORS,
     instead: Mapping[str, Mapping[bytes, bytes] | None] | None = None,
-    index: bytes = b"any bytes: nobody loads this index",
+    index: bytes | None = None,
+    parameters: Mapping[str, Any] | None = None,
     flip: bool = True,
 ) -> int:
     """Write one complete snapshot, publish it, and return its generation.
@@ -45,14 +54,21 @@ def make_snapshot(
         similar: Item ids by item_id.
         segments: Item ids by segment key, for `fallback`.
         profiles: Segment key, and ` minor` where it applies, by user_id.
+        about: More of what `items` says, by item_id: `{"a": {"adult": True}}`.
+        vectors: By item_id, all of one length; `items.ann` is built of them.
         instead: Records by table of `recs.mdb` that take the place of those made
             here, broken as they may be; None leaves the table out.
-        index: The bytes of `items.ann`.
+        index: The bytes of `items.ann`, whatever the vectors.
+        parameters: The manifest's; with vectors, their `n_factors`.
         flip: False leaves the snapshot complete but unpublished.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
     named = [lists, spares, similar, fallback]
-    items = sorted(similar.keys() | {name for t in named for names in t.values() for name in names})
+    in_lists = {name for table in named for names in table.values() for name in names}
+    items = sorted(in_lists | similar.keys() | vectors.keys() | (about or {}).keys())
+    in_rows = sorted(vectors) or items
+    item_rows = {name: {"item_row": row} for row, name in enumerate(in_rows)}
+    n_factors = {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
     recs: dict[str, Mapping[bytes, bytes] | None] = {
         "users": _bodies(lists),
         "spares": _bodies(spares),
@@ -60,14 +76,19 @@ def make_snapshot(
         "fallback": _bodies(fallback),
         "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
         "items": {
-            name.encode(): json.dumps({"item_row": row, "title": name.title()}).encode()
-            for row, name in enumerate(items)
+            name.encode(): json.dumps(
+                {**item_rows.get(name, {}), "title": name.title(), **(about or {}).get(name, {})}
+            ).encode()
+            for name in items
         },
-        "rows": {b"%d" % row: name.encode() for row, name in enumerate(items)},
+        "rows": {b"%d" % row: name.encode() for row, name in enumerate(in_rows)},
         **(instead or {}),
     }
     with writing(store):
-        generation = _write(store, recs, _factors(lists, items), index).generation
+        with SnapshotWriter(store) as writer:
+            _write_tables(writer, recs, _factors(lists, items))
+            _write_index(writer.path(INDEX), vectors, index)
+            generation = _finish(writer, n_factors if parameters is None else parameters).generation
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -82,27 +103,39 @@ def files_of(store: Path) -> dict[str, bytes | None]:
     }
 
 
-def _write(
-    store: Path,
+def _write_tables(
+    writer: SnapshotWriter,
     recs: Mapping[str, Mapping[bytes, bytes] | None],
     factors: Mapping[str, Records],
-    index: bytes,
-) -> Manifest:
-    with SnapshotWriter(store) as writer:
-        for file, tables in ((RECS, recs), (FACTORS, factors)):
-            for name, records in tables.items():
-                if records is not None:
-                    writer.table(file, name, sorted(records.items()))
-        writer.path(INDEX).write_bytes(index)
-        return writer.finish(
-            began_at=_TIME,
-            finished_at=_TIME,
-            code_version="test",
-            inputs=[],
-            parameters={},
-            metrics={},
-            gate={"passed": True},
-        )
+) -> None:
+    for file, tables in ((RECS, recs), (FACTORS, factors)):
+        for name, records in tables.items():
+            if records is not None:
+                writer.table(file, name, sorted(records.items()))
+
+
+def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: bytes | None) -> None:
+    if vectors and instead is None:
+        index = annoy.AnnoyIndex(len(next(iter(vectors.values()))), "angular")
+        index.set_seed(7)
+        for row, name in enumerate(sorted(vectors)):
+            index.add_item(row, vectors[name])
+        index.build(_N_TREES, n_jobs=1)
+        index.save(str(path))
+    else:
+        path.write_bytes(instead or b"any bytes: nobody loads this index")
+
+
+def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
+    return writer.finish(
+        began_at=_TIME,
+        finished_at=_TIME,
+        code_version="test",
+        inputs=[],
+        parameters=dict(parameters),
+        metrics={},
+        gate={"passed": True},
+    )
 
 
 def _bodies(lists: Mapping[str, Sequence[str]]) -> Records:

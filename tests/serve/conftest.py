@@ -21,10 +21,10 @@ def store(tmp_path):
 
 @pytest.fixture
 def serve(store, tmp_path):
-    """Start servers of `store`: `serve("--workers", "2", MARQUEE_SERVE_...="...")`."""
+    """Start servers of `store`: `serve("--workers", "2", front=True, MARQUEE_SERVE_...="...")`."""
     with contextlib.ExitStack() as running:
-        yield lambda *options, **environ: running.enter_context(
-            Server(store, tmp_path, *options, **environ)
+        yield lambda *options, **more: running.enter_context(
+            Server(store, tmp_path, *options, **more)
         )
 
 
@@ -34,6 +34,16 @@ def answering(tmp_path_factory):
     folder = tmp_path_factory.mktemp("answering")
     make_snapshot(folder / "store", LISTS, POPULAR)
     with Server(folder / "store", folder, "--workers", "2") as server:
+        server.wait_for_generation(1)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fronted(tmp_path_factory):
+    """The same behind nginx; skipped where that is missing."""
+    folder = tmp_path_factory.mktemp("fronted")
+    make_snapshot(folder / "store", LISTS, POPULAR)
+    with Server(folder / "store", folder, "--workers", "2", front=True) as server:
         server.wait_for_generation(1)
         yield server
 

@@ -3,7 +3,7 @@
     with Server(store, folder, "--workers", "2") as server:
         server.get("/recommend/ann")    -> Answer(status, headers, body)
 
-Its log goes into a file of `folder`. Leaving the `with` stops it, and fails if
+It is bare, or behind nginx with `front=True`. Its log goes into a file of `folder`. Leaving the `with` stops it, and fails if
 a process of it is left over.
 """
 
@@ -20,6 +20,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import pytest
+
+from serve.errors import ServeError
+from serve.front import nginx_program
+from serve.settings import ServeSettings
 from store.layout import RECS, snapshot_folder
 
 ROOT = Path(__file__).parents[2]
@@ -77,11 +82,14 @@ def environment(**added):
 class Server:
     """One running server; it leads a session of its own, so all its processes can be found."""
 
-    def __init__(self, store, folder, *options, **environ):
+    def __init__(self, store, folder, *options, front=False, **environ):
+        if front:
+            need_nginx()
+        bare = [] if front else ["--bare"]
         self.log = folder / "server.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command("--bare", *options, store=store),
+                command(*bare, *options, store=store),
                 cwd=folder,
                 env=environment(**environ),
                 stderr=log,
@@ -128,7 +136,7 @@ class Server:
     def workers(self):
         """The pids of the workers that serve: each leads a process group of its own."""
         others = [pid for pid in self.processes() if pid != self.process.pid]
-        return sorted(pid for pid in others if _group(pid) == pid)
+        return sorted(pid for pid in others if _group(pid) == pid and _is_worker(pid))
 
     def wait_for_workers(self, other_than=()):
         """Return the pids once all workers run and none of `other_than` does."""
@@ -198,6 +206,25 @@ def state(pid):
     """The letter of `ps`: R, S, T for stopped, Z for dead; None when it is gone."""
     fields = _stat(pid)
     return fields[0] if fields else None
+
+
+def need_nginx():
+    """Skip a test where nginx is not installed."""
+    try:
+        nginx_program(ServeSettings())
+    except ServeError as error:
+        pytest.skip(str(error))
+
+
+def _is_worker(pid):
+    """Tell a worker from nginx and from the process for `/admin/`, which has no timer."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    caught = int(re.search(r"SigCgt:\t(\w+)", status)[1], 16)
+    is_timed = caught >> (signal.SIGALRM - 1) & 1
+    return bool(is_timed) and not status.startswith("Name:\tnginx\n")
 
 
 def _group(pid):

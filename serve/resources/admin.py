@@ -24,6 +24,7 @@ Body = Mapping[str, Any]
 Action = Callable[[Path, Body], dict[str, Any]]
 
 _RETRY_SECONDS: Final = 1
+_NO_GENERATION: Final = 1 << 63  # a name of hundreds of digits is no name of a file
 
 
 class Guard:
@@ -104,11 +105,11 @@ def _why(body: Body) -> str:
     why = body.get("why")
     if not isinstance(why, str) or not why.strip():
         raise bad("malformed why", "why says in words what for: it stands in the journal")
-    return why
+    return why.encode(errors="replace").decode()  # JSON can hold what no file can
 
 
 def _generation(body: Body) -> int | None:
     to = body.get("to")
-    if to is not None and (type(to) is not int or to < 1):
+    if to is not None and (type(to) is not int or not 1 <= to < _NO_GENERATION):
         raise bad("malformed to", "to is the number of a generation")
     return to

@@ -10,6 +10,7 @@ import falcon
 from store.ids import ITEM_ID_RULE, USER_ID_RULE, is_item_id, is_user_id
 from store.layout import LIST_LENGTH
 
+_MOST_DIGITS = 9  # of a number in a query: Python refuses to read thousands of them
 MAX_BODY_BYTES = 16 * 1024  # of a request; the front lets no more through
 
 
@@ -49,7 +50,8 @@ def _parameters(query: str) -> dict[str, str]:
 
 
 def _n_items(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LIST_LENGTH):
+    is_short = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    if not (is_short and 1 <= int(text) <= LIST_LENGTH):
         raise bad("malformed n", f"n is a number from 1 to {LIST_LENGTH}")
     return int(text)
 

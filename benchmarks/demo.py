@@ -61,7 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _build(store: Path) -> None:
     history = _FOLDER / "history"
     _say("1. A small simulated streaming service: users, films, a week of events")
-    _run("benchmarks.simulator", "history", "--out", str(history), "--noise", "0.0005")
+    _run(
+        "benchmarks.simulator",
+        "history",
+        "--out",
+        str(history),
+        "--noise",
+        "0.0005",
+        "--views-per-user",
+        "6",
+    )
     _say("2. The refresh: from events to a published snapshot")
     _run(
         *("batch", "refresh", "--events", str(history / "events")),

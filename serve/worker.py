@@ -142,6 +142,8 @@ class Worker:
                 log.error("worker %d keeps to the last takedowns: %s", self._place, error)  # noqa: TRY400
             return
         self._takedown_state = state
+        if not hidden and not self._app.hidden:
+            return
         self._app.hidden = frozenset(item_id.encode() for item_id in hidden)
         if served := self._app.served:
             self._app.served = Served(served.snapshot, self._app.hidden)

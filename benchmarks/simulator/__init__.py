@@ -1,5 +1,10 @@
 """A simulated streaming service: users and films with latent tastes, and what comes of them.
 
-world ── who and what there is, and who likes what
-  └──► history ── days of events as log files, a catalogue, profiles
+    fitted ─► items, users ─► world ──┬─► truth      what each user would watch and like
+                                      └─► choices ─► views ─► history
+                                                                ├─► lines ─► noise ─► logs
+                                                                └─► tables (Parquet)
+    statistics ─► compare         a history beside real files
+
+Everything is drawn from one seed: the same arguments give the same bytes.
 """

@@ -36,6 +36,9 @@ _SEARCHED: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/s
 _ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
 _ADMIN_LOCATION: Final = """
         location ~ ^/(?:admin/|train$) {
+            if ($request_method != POST) {
+                return 405;
+            }
             proxy_set_header Connection "";
             proxy_set_header Content-Type $content_type;
             proxy_set_header Authorization $http_authorization;

@@ -9,6 +9,7 @@ program, and then every worker, one by one, with no request lost.
 """
 
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -47,6 +48,9 @@ class Supervisor:
         Raises:
             ServeError: The address cannot be had, nginx is missing, or the token unreadable.
         """
+        if bare and settings.token():
+            log.warning("a token is configured, but /admin/ needs the front")
+            settings = dataclasses.replace(settings, admin_token="", admin_token_file="")
         # Workers inherit this and undo it once their own handlers stand.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         n_workers = settings.workers or len(os.sched_getaffinity(0))
@@ -74,8 +78,6 @@ class Supervisor:
         host, port = self._sockets["clients"].getsockname()[:2]
         how = "behind nginx" if self._front else "bare: for loopback and trusted networks only"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
-        if self._token and not self._front:
-            log.warning("a token is configured, but /admin/ needs the front")
         self._watch.look()
         while True:
             # At the start requests wait in the backlog for the first verification:

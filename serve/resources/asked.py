@@ -10,6 +10,7 @@ import falcon
 from store.ids import ITEM_ID_RULE, USER_ID_RULE, is_item_id, is_user_id
 from store.layout import LIST_LENGTH
 
+_NO_NUMBER = 1 << 63  # beyond it clients round differently
 _MOST_DIGITS = 9  # of a number in a query: Python refuses to read thousands of them
 MAX_BODY_BYTES = 16 * 1024  # of a request; the front lets no more through
 
@@ -69,12 +70,18 @@ def json_body(req: falcon.Request) -> Mapping[str, Any]:
             title="body too large", description=f"at most {MAX_BODY_BYTES} bytes are read"
         )
     try:
-        body = json.loads(req.bounded_stream.read(length) or b"{}")
+        body = json.loads(req.bounded_stream.read(length) or b"{}", parse_float=_number)
     except (ValueError, RecursionError):
         raise bad("malformed body", "the body is not JSON") from None
     if not isinstance(body, dict):
         raise bad("malformed body", "the body is not a JSON object")
     return body
+
+
+def _number(text: str) -> float:
+    """Return what a JSON number with a point means: 5.0 is a whole one."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def user_id_of(body: Mapping[str, Any]) -> str:
@@ -102,7 +109,8 @@ def bad(title: str, description: str) -> falcon.HTTPBadRequest:
 
 def _id_of(body: Mapping[str, Any], field: str, is_id: Any, rule: str) -> str:
     value = body.get(field)
-    text = str(value) if type(value) in (int, str) else ""
+    is_number = type(value) is int and 0 <= value < _NO_NUMBER
+    text = str(value) if is_number or type(value) is str else ""
     if not is_id(text):
         raise bad(f"malformed {field}", rule)
     return text

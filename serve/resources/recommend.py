@@ -68,7 +68,10 @@ def best_list(
         falcon.HTTPServiceUnavailable: There is no list at all, not even a configured one.
     """
     if served:
-        answer = served.answer(user_id.encode(), history, _recent(app, served, user_id.encode()))
+        user = user_id.encode()
+        answer = served.answer(user, history, _recent(app, served, user))
+        if not answer.names:  # they have seen all that there is: once more is better than nothing
+            answer = served.answer(user)
         if answer.names:
             return answer
     emergency = [name.encode() for name in app.settings.emergency_list]

@@ -3,8 +3,8 @@
     with Server(store, folder, "--workers", "2") as server:
         server.get("/recommend/ann")    -> Answer(status, headers, body)
 
-It is bare, or behind nginx with `front=True`. Its log goes into a file of `folder`. Leaving the `with` stops it, and fails if
-a process of it is left over.
+It is bare, or behind nginx with `front=True`. Its log goes into a file of
+`folder`. Leaving the `with` stops it, and fails if a process of it is left over.
 """
 
 import contextlib

@@ -1,0 +1,267 @@
+"""The description of the interface, the page to try it, and the form of every error."""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from serve.app import MarqueeApp
+from serve.counting import Counts
+from serve.page import SharedPage
+from serve.settings import ServeSettings
+from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
+from tests.serve.conftest import LISTS
+from tests.serve.running import ask
+
+TOKEN = "correct-horse-battery-staple"
+GETS = [
+    "/recommend/ann", "/similar/alien+1979", "/model/status", "/healthz", "/readyz", "/metrics",
+    "/openapi.json", "/",
+]  # fmt: skip
+POSTS = ["/recommendations", "/predict"]
+ADMIN = {"/admin/rollback", "/admin/pin", "/admin/unpin", "/admin/takedown", "/admin/train"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(params=["answering", "fronted"], ids=["bare", "front"])
+def server(request):
+    return request.getfixturevalue(request.param)
+
+
+def description(server):
+    return json.loads(server.get("/openapi.json").body)
+
+
+# The description
+
+
+def test_the_description_names_every_endpoint(server):
+    """All that is routed and nothing else."""
+    app = MarqueeApp(SharedPage(1), ServeSettings(), Counts())
+    described = description(server)["paths"]
+
+    assert {*described} == {
+        "/recommend/{user_id}", "/similar/{item_id}", "/recommendations", "/predict",
+        "/model/status", "/healthz", "/readyz", "/metrics", "/openapi.json", "/",
+    }  # fmt: skip
+    for path in described:
+        found = app._router.find(re.sub(r"{\w+}", "x", path))
+        assert found is not None, path
+        routed = {m for m, responder in found[1].items() if "on_" in responder.__qualname__}
+        assert {m.upper() for m in ("get", "head", "post") if m in described[path]} == routed
+
+
+def test_the_admin_is_described_where_there_is_a_token(serve, store, answering):
+    """And there alone: nobody is told of what is not there."""
+    token = {"MARQUEE_SERVE_ADMIN_TOKEN": TOKEN}
+    with_token = description(serve("--workers", "1", front=True, **token))
+    without = description(answering)
+
+    assert {*with_token["paths"]} - {*without["paths"]} == {*ADMIN, "/train"}
+    for path in (*ADMIN, "/train"):
+        assert with_token["paths"][path]["post"]["security"] == [{"token": []}]
+    assert with_token["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert "securitySchemes" not in without["components"]
+
+
+def test_a_bare_server_has_no_admin_in_spite_of_a_token(serve, store):
+    """Only the front knows the way to it, and the description says so."""
+    bare = serve("--workers", "1", MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
+
+    assert "/admin/train" not in description(bare)["paths"]
+    bare.wait_for_log("needs the front")
+
+
+def test_every_reference_leads_somewhere(serve, store):
+    """No `$ref` dangles."""
+    document = description(serve("--workers", "1", front=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN))
+    references = re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document))
+
+    assert references
+    for reference in references:
+        found = document
+        for key in reference.split("/"):
+            found = found[key]
+
+
+def test_ids_are_described_as_they_are_checked(answering):
+    """The patterns are those of the code."""
+    schemas = description(answering)["components"]["schemas"]
+
+    assert schemas["UserId"]["pattern"] == f"^{USER_ID_PATTERN}$"
+    assert schemas["ItemId"]["pattern"] == f"^{ITEM_ID_PATTERN}$"
+
+
+# Errors
+
+BAD = [
+    ("GET", "/nowhere", 404),
+    ("GET", "/recommend", 404),
+    ("GET", "/recommendations/ann", 404),
+    ("GET", "/similar/never+seen", 404),
+    ("GET", "/similar/a,b", 400),
+    ("GET", "/similar/alien+1979?n=0", 400),
+    ("POST", "/recommendations", 400),
+    ("POST", "/predict", 400),
+    *(("POST", path, 405) for path in GETS[1:]),
+    *(("GET", path, 405) for path in POSTS),
+    *((method, path, 405) for method in ("PUT", "DELETE") for path in (*GETS[1:], *POSTS)),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "status"), BAD)
+def test_an_error_is_a_problem(server, method, target, status):
+    """RFC 9457: type, status and title, and nothing of the inside."""
+    answer = server.get(target, method)
+
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = json.loads(answer.body)
+    assert problem["status"] == status
+    assert problem["title"]
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [*((path, {"GET", "HEAD"}) for path in GETS), *((path, {"POST"}) for path in POSTS)],
+)
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_a_405_says_what_is_allowed(server, path, allowed, method):
+    """RFC 9110 wants it, whoever refuses: nginx or a worker."""
+    answer = server.get(path, method)
+
+    assert answer.status == 405
+    assert {*answer.headers["Allow"].split(", ")} - {"OPTIONS"} == allowed
+
+
+@pytest.mark.parametrize("path", GETS)
+def test_head_is_there_wherever_get_is(connection, path):
+    """With the same status and type, and no body."""
+    get, head = ask(connection, path), ask(connection, path, "HEAD")
+
+    assert (head.status, head.body) == (get.status, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    assert int(head.headers["Content-Length"]) > 0 or get.body == b""
+
+
+# The page to try it
+
+
+def test_the_page_needs_nothing_from_elsewhere(server):
+    """No script, style or picture of another address; and it is HTML."""
+    answer = server.get("/")
+
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", answer.text)
+    assert "@import" not in answer.text
+
+
+def test_the_page_has_a_form_for_every_endpoint(serve, store):
+    """All that is described can be tried; the page itself and the alias need none."""
+    server = serve("--workers", "1", front=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
+    described = {*description(server)["paths"]} - {"/", "/train"}
+
+    assert {*re.findall(r'"(?:GET|POST)", "(/[^"]*)"', server.get("/").text)} == described
+
+
+class Browser:
+    """Chromium without a screen, spoken to in DevTools' own protocol through a pipe."""
+
+    def __init__(self, folder):
+        theirs, self._commands = os.pipe()
+        self._answers, their_answers = os.pipe()
+        chromium = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu",
+                    "--disable-dev-shm-usage", "--remote-debugging-pipe",
+                    f"--user-data-dir={folder}"]  # fmt: skip
+        self._process = subprocess.Popen(
+            ["bash", "-c", f'exec "$@" 3<&{theirs} 4>&{their_answers}', "bash", *chromium],
+            pass_fds=(theirs, their_answers),
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(theirs)
+        os.close(their_answers)
+        self._numbers = itertools.count(1)
+        self._received = b""
+        self._session = None
+        self.complaints = []
+
+    def __enter__(self):
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Runtime", "Log", "Page"):
+            self.call(f"{domain}.enable")
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._commands)
+        os.close(self._answers)
+
+    def call(self, method, **parameters):
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
+        while (answer := self._next()).get("id") != number:
+            if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
+                self.complaints.append(answer["params"])
+        return answer["result"]
+
+    def evaluate(self, script):
+        """Return the value of a script, once its promise is kept."""
+        done = self.call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in done, done
+        return done["result"].get("value")
+
+    def _next(self):
+        while b"\0" not in self._received:
+            received = os.read(self._answers, 65536)
+            assert received, "Chromium has ended"
+            self._received += received
+        message, _, self._received = self._received.partition(b"\0")
+        return json.loads(message)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    with Browser(tmp_path / "profile") as opened:
+        yield opened
+
+
+# Waits in the page until a condition holds; false after ten seconds.
+_WAIT = """(async () => {
+  for (let i = 0; i < 200; i++) {
+    if (%s) return true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return false;
+})()"""
+
+
+def test_a_browser_shows_a_list_at_a_click(browser, fronted):
+    """The page loads without a complaint, and "recommend" shows the answer and its source."""
+    browser.call("Page.navigate", url=f"http://{fronted.host}:{fronted.port}/")
+    assert browser.evaluate(_WAIT % "document.getElementById('metrics')")
+
+    browser.evaluate("document.querySelector('[name=user_id]').value = 'ann'")
+    browser.evaluate("document.getElementById('recommend').click()")
+
+    assert browser.evaluate(_WAIT % "document.getElementById('body').textContent")
+    shown = browser.evaluate("document.getElementById('answer').innerText")
+    assert ",".join(LISTS["ann"]) in shown
+    assert "x-marquee-source: list" in shown
+    assert re.search(r"200.*, [\d.]+ ms", shown)
+    assert browser.complaints == []

@@ -1,0 +1,216 @@
+"""`/metrics`: what Prometheus reads, counted exactly over all workers."""
+
+import os
+import signal
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from serve.worker import TICK_SECONDS
+from store.takedown import take_down
+from tests.serve.running import ask, flip_byte, force_current, wait_until
+from tests.snapshots import make_snapshot
+
+N_ASKED = 30  # of each target, on connections that both workers share
+ASKED = {
+    "/recommend/ann": ("list", "200"),
+    "/recommend/ann?n=1": ("list", "200"),
+    "/recommend/zoe": ("popular", "200"),
+    "/recommend/bob": ("segment", "200"),
+    "/recommend/zoe?history=east+1": ("history", "200"),
+    "/similar/alien": ("similar", "200"),
+    "/model/status": ("other", "200"),
+    "/recommend/a,b": ("error", "400"),
+    "/similar/never+seen": ("error", "404"),
+    "/nowhere": ("error", "404"),
+}
+
+
+@pytest.fixture
+def stocked(store):
+    make_snapshot(
+        store,
+        {"ann": ["alien"]},
+        ["brazil"],
+        segments={"F": ["diva"]},
+        profiles={"bob": "F"},
+        vectors={f"east+{n}": [1.0, n / 10] for n in range(5)},
+    )
+    return store
+
+
+def samples(server):
+    """Return every value by name and labels."""
+    families = text_string_to_metric_families(server.get("/metrics").text)
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def value(server, name):
+    return samples(server)[name,]
+
+
+def counted(found, name="marquee_requests_total"):
+    """Return a sample's values by source and status."""
+    return {
+        (labels["source"], labels["status"]): n
+        for (sample, *pairs), n in found.items()
+        if sample == name and (labels := dict(pairs))
+    }
+
+
+def difference(after, before):
+    return {key: n - before.get(key, 0) for key, n in after.items() if n != before.get(key, 0)}
+
+
+def ask_all(server):
+    for worker in server.workers():  # so that both have counted
+        with server.connect_to(worker) as connection:
+            for target in ASKED:
+                for _ in range(N_ASKED // 2):
+                    ask(connection, target)
+
+
+def expected():
+    sums = {}
+    for outcome in ASKED.values():
+        sums[outcome] = sums.get(outcome, 0) + N_ASKED
+    return sums
+
+
+def settled(server):
+    """Return the samples once every worker has shown what it counted before."""
+    time.sleep(3 * TICK_SECONDS)
+    return samples(server)
+
+
+def test_requests_are_counted_exactly_over_all_workers(serve, stocked):
+    """Each by its source and status, whichever worker is asked."""
+    server = serve("--workers", "2")
+    server.wait_for_generation(1)
+    before = counted(settled(server))
+    ask_all(server)
+
+    moved = difference(counted(settled(server)), before)
+
+    others = 1 + server.n_workers  # the scrape before, and what `connect_to` asks of each worker
+    assert moved == {**expected(), ("other", "200"): N_ASKED + others}
+
+
+def test_the_histogram_counts_every_request_once(serve, stocked):
+    """Its count is the counter's value, its buckets never fall, its sum is a time."""
+    server = serve("--workers", "2")
+    server.wait_for_generation(1)
+    ask_all(server)
+    found = settled(server)
+    counter = {outcome: n for outcome, n in counted(found).items() if n}
+
+    assert {*expected()} <= counter.keys()
+    assert counted(found, "marquee_request_seconds_count") == counter
+    for source, status in counter:
+        labels = ("source", source), ("status", status)
+        buckets = sorted(
+            (float(dict(pairs)["le"]), n)
+            for (name, *pairs), n in found.items()
+            if name == "marquee_request_seconds_bucket" and set(labels) <= set(pairs)
+        )
+        counts = [n for _, n in buckets]
+        assert counts == sorted(counts)
+        assert buckets[-1] == (float("inf"), counter[source, status])
+        seconds = found["marquee_request_seconds_sum", *labels]
+        assert 0 < seconds < counter[source, status] * 10
+
+
+@pytest.mark.parametrize("front", [False, True], ids=["bare", "front"])
+def test_it_is_prometheus_text(serve, stocked, front):
+    """Of the version that the parser knows, and every name is Marquee's."""
+    server = serve("--workers", "1", front=front)
+    server.wait_for_generation(1)
+    answer = server.get("/metrics")
+
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    families = [*text_string_to_metric_families(answer.text)]
+    assert all(f.name.startswith("marquee_") and f.documentation for f in families)
+    assert {f.name: f.type for f in families}.items() >= {
+        "marquee_requests": "counter",
+        "marquee_request_seconds": "histogram",
+        "marquee_generation": "gauge",
+        "marquee_snapshot_age_seconds": "gauge",
+        "marquee_takedowns": "gauge",
+        "marquee_respawns": "counter",
+        "marquee_swaps": "counter",
+        "marquee_refusals": "counter",
+    }.items()
+
+
+def test_a_respawn_is_counted_and_counts_stay(serve, stocked):
+    """Who takes a dead worker's place goes on with its counts."""
+    server = serve("--workers", "2")
+    server.wait_for_generation(1)
+    ask_all(server)
+    before = settled(server)
+    assert before["marquee_respawns_total",] == 0
+
+    [victim, _] = old = server.workers()
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: victim not in server.workers())
+    server.wait_for_workers(other_than=[victim])
+
+    assert len({*server.workers()} & {*old}) == 1
+    assert value(server, "marquee_respawns_total") == 1
+    after = counted(samples(server))
+    assert all(after[outcome] >= n for outcome, n in counted(before).items() if n)
+
+
+def test_swaps_and_refusals_are_counted(serve, stocked):
+    """A swap for each snapshot served, a refusal for the broken one."""
+    server = serve("--workers", "1")
+    server.wait_for_generation(1)
+    swaps = value(server, "marquee_swaps_total")
+    make_snapshot(stocked, {"ann": ["diva"]}, ["brazil"])
+    server.wait_for_generation(2)
+
+    assert value(server, "marquee_swaps_total") == swaps + 1
+    assert value(server, "marquee_generation") == 2
+    assert value(server, "marquee_refusals_total") == 0
+    assert value(server, "marquee_problem") == 0
+
+    make_snapshot(stocked, {"ann": ["zulu"]}, ["brazil"], flip=False)
+    flip_byte(stocked, 3)
+    force_current(stocked, "3")
+    wait_until(lambda: value(server, "marquee_refusals_total") == 1)
+    assert value(server, "marquee_generation") == 2
+    assert value(server, "marquee_swaps_total") == swaps + 1
+    assert value(server, "marquee_problem") == 1
+
+
+def test_takedowns_are_counted(serve, stocked):
+    """As many items as are left out now."""
+    server = serve("--workers", "1")
+    server.wait_for_generation(1)
+    assert value(server, "marquee_takedowns") == 0
+    take_down(stocked, ["alien", "diva"], "licence ended")
+
+    wait_until(lambda: value(server, "marquee_takedowns") == 2)
+
+
+def test_an_empty_store_has_metrics_too(serve):
+    """Generation 0, and the refused request among them."""
+    server = serve("--workers", "1")
+    server.get("/recommend/ann")
+    wait_until(lambda: counted(samples(server))["error", "503"] == 1)
+
+    assert value(server, "marquee_generation") == 0
+    assert value(server, "marquee_problem") == 1
+
+
+def test_the_snapshots_age_is_in_seconds(serve, stocked):
+    """Two scrapes at most seconds apart are of months."""
+    server = serve("--workers", "1")
+    server.wait_for_generation(1)
+
+    assert value(server, "marquee_snapshot_age_seconds") > 86_400

@@ -1,0 +1,155 @@
+"""`/model/status`, `/healthz` and `/readyz`: what is served, and whether it can be."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.serve.running import ask, flip_byte, force_current, wait_until
+from tests.snapshots import make_snapshot
+
+FINISHED_AT = "2026-03-01T02:30:00+00:00"  # of every snapshot here
+NEVER_STALE = {"MARQUEE_SERVE_STALE_HOURS": "1e9"}
+EMERGENCY = {"MARQUEE_SERVE_EMERGENCY_LIST": '["zulu+1964"]'}
+
+
+def ready(server):
+    answer = server.get("/readyz")
+    return answer.status, json.loads(answer.body)
+
+
+@pytest.fixture
+def served(serve, store):
+    """Start a server of generation 1."""
+
+    def start(**more):
+        make_snapshot(store, {"ann": ["alien"]}, ["brazil"], parameters={"alpha": 40})
+        server = serve("--workers", "1", **more)
+        server.wait_for_generation(1)
+        return server
+
+    return start
+
+
+# /model/status
+
+
+@pytest.mark.parametrize("front", [False, True], ids=["bare", "front"])
+def test_the_status_is_that_of_the_manifest(served, front):
+    """Generation, age, data, metrics and parameters of what is served."""
+    server = served(front=front)
+    status = json.loads(server.get("/model/status").body)
+    age = (datetime.now(UTC) - datetime.fromisoformat(FINISHED_AT)).total_seconds()
+
+    assert abs(status.pop("age_seconds") - age) < 60
+    assert status.pop("counts")["recs.mdb/users"] == 1
+    assert status == {
+        "generation": 1,
+        "parent": None,
+        "finished_at": FINISHED_AT,
+        "code_version": "test",
+        "data": [],
+        "parameters": {"alpha": 40},
+        "metrics": {},
+        "gate": {"passed": True},
+    }
+
+
+def test_the_status_follows_a_swap(served, store):
+    """The next snapshot names its parent."""
+    server = served()
+    make_snapshot(store, {"ann": ["diva"]}, ["brazil"])
+    server.wait_for_generation(2)
+    status = json.loads(server.get("/model/status").body)
+
+    assert (status["generation"], status["parent"]) == (2, 1)
+
+
+def test_an_empty_store_has_no_model(serve):
+    """That is an answer, no error."""
+    answer = serve("--workers", "1").get("/model/status")
+
+    assert (answer.status, json.loads(answer.body)) == (200, {"generation": None})
+
+
+# /readyz
+
+
+def test_an_empty_store_is_not_ready(serve):
+    """It gets 503 and when to ask again, while the process is alive."""
+    server = serve("--workers", "1")
+    answer = server.get("/readyz")
+
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert server.get("/healthz").status == 200
+
+
+def test_the_front_passes_on_that_nothing_is_ready(serve):
+    """A balancer looks through it."""
+    server = serve("--workers", "1", front=True)
+
+    assert (server.get("/readyz").status, server.get("/healthz").status) == (503, 200)
+
+
+def test_an_emergency_list_is_a_list(serve):
+    """With one the server can serve; that there is no snapshot is a warning."""
+    status, body = ready(serve("--workers", "1", **EMERGENCY))
+
+    assert (status, body["status"]) == (200, "ready")
+    assert "nothing has been published yet" in body["warnings"][0]
+
+
+def test_the_first_publish_makes_it_ready(serve, store):
+    """Without a restart."""
+    server = serve("--workers", "1", **NEVER_STALE)
+    assert ready(server)[0] == 503
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+
+    wait_until(lambda: ready(server) == (200, {"status": "ready", "warnings": []}))
+
+
+def test_an_old_snapshot_is_a_warning_and_no_more(served):
+    """It says how old; the server stays in the balancer."""
+    status, body = ready(served())
+
+    assert status == 200
+    assert "hours old" in body["warnings"][0]
+
+
+def test_a_snapshot_within_its_time_is_no_warning(served):
+    """The twin: what may be that old is not warned of."""
+    server = served(**NEVER_STALE)
+
+    wait_until(lambda: ready(server) == (200, {"status": "ready", "warnings": []}))
+
+
+def test_a_broken_pointer_is_a_warning_and_no_more(served, store):
+    """The last good snapshot is served, so nothing leaves the balancer."""
+    server = served(**NEVER_STALE)
+    force_current(store, "seven")
+
+    wait_until(lambda: ready(server)[1]["warnings"])
+    assert ready(server)[0] == 200
+
+
+def test_a_corrupt_snapshot_alone_is_not_ready(serve, store):
+    """With nothing else to serve there is no list."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    flip_byte(store, 1)
+    server = serve("--workers", "1")
+
+    wait_until(lambda: server.health()["problem"])
+    assert ready(server)[0] == 503
+
+
+# HEAD
+
+
+@pytest.mark.parametrize("path", ["/model/status", "/healthz", "/readyz"])
+def test_head_is_get_without_the_body(connection, path):
+    """The length is the body's: balancers probe so."""
+    get, head = ask(connection, path), ask(connection, path, "HEAD")
+
+    assert (head.status, head.body) == (get.status, b"")
+    assert abs(int(head.headers["Content-Length"]) - len(get.body)) <= 1  # an age grows

@@ -32,6 +32,7 @@ def make_snapshot(
     segments: Mapping[str, Sequence[str]] = _NO_LISTS,
     profiles: Mapping[str, str] | None = None,
     instead: Mapping[str, Mapping[bytes, bytes] | None] | None = None,
+    factors: Mapping[str, Records | None] | None = None,
     index: bytes = b"any bytes: nobody loads this index",
     flip: bool = True,
 ) -> int:
@@ -47,6 +48,7 @@ def make_snapshot(
         profiles: Segment key, and ` minor` where it applies, by user_id.
         instead: Records by table of `recs.mdb` that take the place of those made
             here, broken as they may be; None leaves the table out.
+        factors: The same for the tables of `factors.mdb`.
         index: The bytes of `items.ann`.
         flip: False leaves the snapshot complete but unpublished.
     """
@@ -67,7 +69,9 @@ def make_snapshot(
         **(instead or {}),
     }
     with writing(store):
-        generation = _write(store, recs, _factors(lists, items), index).generation
+        generation = _write(
+            store, recs, {**_factors(lists, items), **(factors or {})}, index
+        ).generation
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -85,7 +89,7 @@ def files_of(store: Path) -> dict[str, bytes | None]:
 def _write(
     store: Path,
     recs: Mapping[str, Mapping[bytes, bytes] | None],
-    factors: Mapping[str, Records],
+    factors: Mapping[str, Records | None],
     index: bytes,
 ) -> Manifest:
     with SnapshotWriter(store) as writer:
@@ -114,4 +118,12 @@ def _factors(users: Mapping[str, Sequence[str]], items: Sequence[str]) -> dict[s
         {name.encode(): struct.pack("<2f", row, 1.0) for row, name in enumerate(names)}
         for names in (users, items)
     ]
-    return {"users": vectors[0], "items": vectors[1], "biases": {b"mean": b"3.5"}}
+    biases = {b"i/" + name: b"0.25" for name in vectors[1]} | {b"mean": b"3.5", b"scale": b"1 5"}
+    biases |= {b"u/" + name: b"-0.5" for name in vectors[0]}
+    return {
+        "users": vectors[0],
+        "items": vectors[1],
+        "biases": biases,
+        "rating_users": vectors[0],
+        "rating_items": vectors[1],
+    }

@@ -1,4 +1,4 @@
-"""The batch's commands: `python -m batch refresh`."""
+"""The batch's commands: `python -m batch ingest`, `refresh`, `evaluate` and `compare`."""
 
 import argparse
 import dataclasses
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from batch.errors import BatchError
+from batch.evaluation.command import add_verbs
+from batch.events.command import add_ingest
 from batch.refresh import Summary, refresh
 from batch.settings import BatchSettings
 from store.config import StoreSettings, load_section
@@ -25,22 +27,25 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         settings = load_section("batch", BatchSettings, given.config)
-        store = load_section("store", StoreSettings, given.config)
         named: dict[str, Any] = {
             key: tuple(paths)
             for key in ("events", "catalogue", "profiles")
-            if (paths := getattr(given, key))
+            if (paths := getattr(given, key, None))
         }
-        settings = dataclasses.replace(settings, **named)
-        summary = refresh(settings, given.store or Path(store.path), store.keep, store.keep_days)
+        print(given.run(given, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
-        print(f"refresh failed: {error}", file=sys.stderr)
+        print(f"{given.verb} failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("refresh stopped; the store is as it was", file=sys.stderr)
+        print(f"{given.verb} stopped; the store is as it was", file=sys.stderr)
         return 1
-    print(_as_json(summary) if given.json else _as_text(summary))
     return 0
+
+
+def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
+    store = load_section("store", StoreSettings, given.config)
+    summary = refresh(settings, given.store or Path(store.path), store.keep, store.keep_days)
+    return _as_json(summary) if given.json else _as_text(summary)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,24 +55,35 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    inputs = _inputs()
+    verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     verb = verbs.add_parser(
         "refresh",
+        parents=[inputs],
         help="events in, one published snapshot out",
         description="Read events, train, precompute every user's list, publish.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
+    verb.set_defaults(run=_refresh)
+    add_verbs(verbs, inputs)
+    add_ingest(verbs)
+    return parser
+
+
+def _inputs() -> argparse.ArgumentParser:
+    """Return what all verbs have in common."""
+    inputs = argparse.ArgumentParser(add_help=False)
     for name, what in (
         ("events", "event files or directories: stream log, ratings, pairs, Parquet"),
         ("catalogue", "which items exist: movie API, CSV with movieID, MovieLens"),
         ("profiles", "who the users are: user API, CSV, MovieLens"),
     ):
-        verb.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=what)
-    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
-    verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
-    verb.add_argument("--json", action="store_true", help="print the summary as one JSON object")
-    return parser
+        inputs.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=what)
+    inputs.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    inputs.add_argument("--json", action="store_true", help="print one JSON object")
+    return inputs
 
 
 def _as_json(summary: Summary) -> str:

@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.errors import NothingToLearnError
+from batch.events.fold import fold_ratings
+from batch.events.ids import ID, codes_of, sort_ids, whole
 from batch.events.read import Events
 
 _USUAL_RUNTIME: Final = 100.0  # minutes, where no runtime at all is known
@@ -82,18 +84,17 @@ def build_interactions(
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
-    best = max_rating or _best_rating(events.ratings["rating"])
-    rating = events.ratings["rating"]
-    on_scale = pc.and_(pc.greater(rating, 0), pc.less_equal(rating, best))
-    dropped = Counter({_OFF_SCALE: events.ratings.num_rows - int(pc.sum(on_scale).as_py() or 0)})
-    views, ratings = events.views, events.ratings.filter(on_scale)
+    views, ratings = events.views, fold_ratings(events.ratings)
+    best = max_rating or _best_rating(ratings["rating"])
+    on_scale = pc.and_(pc.greater(ratings["rating"], 0), pc.less_equal(ratings["rating"], best))
+    dropped = Counter({_OFF_SCALE: ratings.num_rows - _n_true(on_scale)})
+    ratings = ratings.filter(on_scale)
 
     existing = pa.array(runtimes, pa.string()) if runtimes else _shared_items(views, ratings)
     all_user_ids = _distinct(views["user_id"], ratings["user_id"])
-    is_view = pc.is_in(views["item_id"], value_set=existing)
-    is_rating = pc.is_in(ratings["item_id"], value_set=existing)
+    is_view, is_rating = (_is_in(table["item_id"], existing) for table in (views, ratings))
     n_outside = _total(views.filter(pc.invert(is_view))["n_events"])
-    n_outside += ratings.num_rows - int(pc.sum(is_rating).as_py() or 0)
+    n_outside += ratings.num_rows - _n_true(is_rating)
     dropped[_OUTSIDE if runtimes is not None else _LONE] = n_outside
     views, ratings = views.filter(is_view), ratings.filter(is_rating)
 
@@ -124,15 +125,25 @@ def _best_rating(rating: pa.ChunkedArray) -> float:
 
 def _shared_items(views: pa.Table, ratings: pa.Table) -> pa.StringArray:
     pairs = pa.concat_tables(table.select(["user_id", "item_id"]) for table in (views, ratings))
-    n_users = pairs.group_by("item_id").aggregate([("user_id", "count_distinct")])
-    is_shared = pc.greater_equal(n_users["user_id_count_distinct"], _MIN_USERS)
-    return n_users["item_id"].filter(is_shared).combine_chunks()
+    item_ids = whole(pairs["item_id"])
+    user, item = codes_of(whole(pairs["user_id"])), codes_of(item_ids)
+    # Not by np.unique: it hashes, and took eight times as long.
+    pair = np.sort(user.astype(np.int64) * len(item_ids.dictionary) + item)
+    is_first = np.ones(len(pair), dtype=bool)
+    is_first[1:] = pair[1:] != pair[:-1]
+    n_users = np.bincount(pair[is_first] % max(len(item_ids.dictionary), 1))
+    return item_ids.dictionary.take(pa.array(np.flatnonzero(n_users >= _MIN_USERS)))
 
 
 def _distinct(*columns: pa.ChunkedArray) -> pa.StringArray:
     """Return the distinct ids in the order of their bytes, as LMDB wants its keys."""
-    ids = pc.unique(pa.chunked_array([c for column in columns for c in column.chunks], pa.string()))
-    return ids.take(pc.sort_indices(ids))
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    return sort_ids(pa.chunked_array(chunks, ID)).dictionary
+
+
+def _is_in(column: pa.ChunkedArray, existing: pa.StringArray) -> pa.BooleanArray:
+    ids = whole(column)
+    return pc.is_in(ids.dictionary, value_set=existing).take(ids.indices)
 
 
 def _check_enough(n_users: int, n_items: int, dropped: Counter[str]) -> None:
@@ -150,19 +161,22 @@ def _check_enough(n_users: int, n_items: int, dropped: Counter[str]) -> None:
 def _latest(
     ratings: pa.Table, user_ids: pa.StringArray, item_ids: pa.StringArray, best: float
 ) -> Ratings:
+    """Return the last of each user and item; they come in the order of user, item, time, rating."""
     user_row, item_row = _rows(ratings, user_ids, item_ids)
-    rating = ratings["rating"].to_numpy()
-    order = np.lexsort((rating, ratings["at"].to_numpy(), item_row, user_row))
-    user_row, item_row, rating = user_row[order], item_row[order], rating[order]
-    is_last = np.ones(len(rating), dtype=bool)
+    is_last = np.ones(len(user_row), dtype=bool)
     is_last[:-1] = (np.diff(user_row) != 0) | (np.diff(item_row) != 0)
+    rating = ratings["rating"].to_numpy()
     return Ratings(user_row[is_last], item_row[is_last], rating[is_last], best)
 
 
 def _rows(table: pa.Table, user_ids: pa.StringArray, item_ids: pa.StringArray) -> tuple[Rows, Rows]:
-    user_row = pc.index_in(table["user_id"], value_set=user_ids).to_numpy()
-    item_row = pc.index_in(table["item_id"], value_set=item_ids).to_numpy()
-    return user_row.astype(np.int64), item_row.astype(np.int64)
+    return _rows_of(table["user_id"], user_ids), _rows_of(table["item_id"], item_ids)
+
+
+def _rows_of(column: pa.ChunkedArray, ids: pa.StringArray) -> Rows:
+    coded = whole(column)
+    row: Rows = pc.fill_null(pc.index_in(coded.dictionary, value_set=ids), -1).to_numpy()
+    return row[codes_of(coded)].astype(np.int64)
 
 
 def _share_watched(
@@ -181,6 +195,10 @@ def _share_watched(
     ]
     share: npt.NDArray[np.float32] = np.nan_to_num(np.minimum(watched, 1), nan=1).astype(np.float32)
     return share
+
+
+def _n_true(flags: pa.BooleanArray | pa.ChunkedArray) -> int:
+    return int(pc.sum(flags).as_py() or 0)
 
 
 def _total(column: pa.ChunkedArray) -> int:

@@ -13,7 +13,7 @@ import annoy
 import numpy as np
 import numpy.typing as npt
 
-from batch.als import Factors
+from batch.models.als import Factors
 from store.errors import WriteError
 
 _N_PROBES: Final = 200  # items whose exact neighbours the recall is measured on

@@ -8,7 +8,7 @@ whatever reason, leaves it as it was.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,22 +19,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annoy import AnnoyIndex
 
-from batch.als import Model, train_als
-from batch.biases import fit_biases
 from batch.errors import InputError
 from batch.events.quarantine import Quarantine
 from batch.events.read import Events, kinds, read_events
 from batch.events.read import Source as EventSource
 from batch.fallback import popular_items, segment_items
 from batch.interactions import Interactions, build_interactions
+from batch.models.als import Model
+from batch.models.choose import recommender
+from batch.models.factors import FittedFactors
+from batch.models.protocol import Fitted
 from batch.neighbours import build_index, recall, save_index, similar_items
+from batch.ratings.measure import measure_ratings
+from batch.ratings.model import RatingModel
+from batch.ratings.train import train_ratings
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import Source as RecordSource
 from batch.settings import BatchSettings
 from batch.snapshot import Content, write_tables
 from batch.stages import Stages
-from batch.topk import NO_ITEM, TopK, top_k
 from batch.version import code_version
 from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
@@ -122,9 +126,11 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         interactions = build_interactions(given.events, runtimes, settings.max_rating)
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
-    content, index = _learn(interactions, given, hidden, settings, stages)
+    with stages("ratings"):
+        ratings, rating_metrics = _learn_ratings(interactions, settings)
+    content, index = _learn(interactions, given, ratings, hidden, settings, stages)
     with stages("fingerprint"):
-        inputs, metrics = _fingerprints(given), _metrics(content, settings.seed)
+        inputs, metrics = _fingerprints(given), _metrics(content, settings.seed) | rating_metrics
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             save_index(index, writer.path(INDEX))
@@ -169,25 +175,22 @@ def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input
 def _learn(
     interactions: Interactions,
     given: _Input,
+    ratings: RatingModel | None,
     hidden: Collection[int],
     settings: BatchSettings,
     stages: Stages,
 ) -> tuple[Content, AnnoyIndex]:
     n_users = len(interactions.user_ids)
     n_threads = settings.n_threads or len(os.sched_getaffinity(0))
-    with stages("ALS", total=settings.iterations) as advance:
-        model = train_als(
-            interactions.weights,
-            n_factors=settings.n_factors,
-            regularization=settings.regularization,
-            alpha=settings.alpha,
-            iterations=settings.iterations,
-            seed=settings.seed,
-            n_threads=n_threads,
-            on_iteration=lambda: advance(1),
+    with stages("train", total=settings.iterations) as advance:
+        fitted = recommender(settings.model, settings).fit(
+            interactions.weights, n_threads=n_threads, on_step=lambda: advance(1)
         )
+        model = _factors(fitted, interactions, settings, n_threads)
     with stages("top-k", total=n_users, unit="user") as advance:
-        lists = _best(interactions, model, hidden, settings.n_spares, n_threads, advance)
+        lists = fitted.top_k(
+            LIST_LENGTH + settings.n_spares, hidden=hidden, n_threads=n_threads, on_users=advance
+        )
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = build_index(model.item_factors, n_trees=settings.n_trees, seed=settings.seed)
         similar = similar_items(index, LIST_LENGTH, hidden, on_items=advance)
@@ -203,31 +206,35 @@ def _learn(
             by_segment=segment_items(interactions, given.profiles.users, LIST_LENGTH, hidden),
             items=given.catalogue.items,
             profiles=given.profiles.users,
-            biases=fit_biases(interactions.ratings, n_users, len(interactions.item_ids)),
+            ratings=ratings,
         )
     return content, index
 
 
-def _best(
-    interactions: Interactions,
-    model: Model,
-    hidden: Collection[int],
-    n_spares: int,
-    n_threads: int,
-    on_users: Callable[[int], object],
-) -> TopK:
-    """Return every user's best items, those taken down left out before the search."""
-    item_rows = np.setdiff1d(np.arange(len(interactions.item_ids)), list(hidden))
-    found = top_k(
-        model.user_factors,
-        model.item_factors[item_rows],
-        interactions.weights[:, item_rows] if hidden else interactions.weights,
-        LIST_LENGTH + n_spares,
-        n_threads=n_threads,
-        on_users=on_users,
+def _learn_ratings(
+    interactions: Interactions, settings: BatchSettings
+) -> tuple[RatingModel | None, dict[str, float]]:
+    """Train the rating model on all ratings, and measure it on some that it has not seen."""
+    n_users, n_items = interactions.weights.shape
+    n_factors, seed = settings.n_rating_factors, settings.seed
+    ratings = interactions.ratings
+    measured = measure_ratings(ratings, n_users, n_items, n_factors=n_factors, seed=seed)
+    model = train_ratings(ratings, n_users, n_items, n_factors=n_factors, seed=seed)
+    return model, measured
+
+
+def _factors(
+    fitted: Fitted, interactions: Interactions, settings: BatchSettings, n_threads: int
+) -> Model:
+    """Return ALS's factors, which the index and the tables want whatever makes the lists."""
+    if settings.model not in ("auto", "als"):
+        fitted = recommender("als", settings).fit(interactions.weights, n_threads=n_threads)
+    assert isinstance(fitted, FittedFactors)
+    taste = slice(settings.n_factors)  # behind it, popularity
+    return Model(
+        np.ascontiguousarray(fitted.user_factors[:, taste]),
+        np.ascontiguousarray(fitted.item_factors[:, taste]),
     )
-    rows = np.where(found.item_rows == NO_ITEM, NO_ITEM, item_rows[found.item_rows])
-    return TopK(rows.astype(np.int32), found.scores)
 
 
 def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> set[int]:

@@ -2,10 +2,15 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+MODELS: Final = ("auto", "als", "item_knn", "bpr", "popularity")
+SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +27,19 @@ class BatchSettings:
         user_pattern: What a user id is in the stream (RE2, without groups).
         item_pattern: What an item id is in the stream (RE2, without groups).
         max_rating: Best rating of the scale; 0: 5, or 10 if more than 1 % are above 5.
+        model: auto, als, item_knn, bpr or popularity.
+        holdout_users: Of whom one item is held out to tell when ALS may stop and
+            how much popularity counts; 0: all sweeps, no popularity.
         n_factors: Length of a factor vector.
         regularization: Of ALS, as `implicit` counts it.
         alpha: Confidence is 1 + alpha · weight.
-        iterations: Sweeps of ALS.
+        iterations: Most sweeps of ALS.
+        n_neighbours: Of each item, for item_knn.
+        similarity: Of items, for item_knn: cosine, tfidf or bm25.
+        bpr_learning_rate: Of BPR.
+        bpr_regularization: Of BPR.
+        bpr_iterations: Passes of BPR.
+        n_rating_factors: Length of a vector of the rating model; 0 leaves the biases.
         n_spares: Items kept after the 20, for takedowns.
         n_trees: Of the Annoy index; more find more and weigh more.
         n_threads: 0 means one for each processor that this process may use.
@@ -41,17 +55,28 @@ class BatchSettings:
     user_pattern: str = r"\d+"
     item_pattern: str = r"[a-z0-9+._*-]{1,109}"
     max_rating: float = 0.0
+    model: str = "auto"
+    holdout_users: int = 20_000
     n_factors: int = 64
     regularization: float = 2.0
     alpha: float = 2.0
     iterations: int = 15
+    n_neighbours: int = 100
+    similarity: str = "bm25"
+    bpr_learning_rate: float = 0.05
+    bpr_regularization: float = 0.01
+    bpr_iterations: int = 100
+    n_rating_factors: int = 8
     n_spares: int = 10
     n_trees: int = 50
     n_threads: int = 0
     seed: int = 42
 
     def __post_init__(self) -> None:
-        for name in ("quarantine_keep", "n_factors", "iterations", "n_trees"):
+        for name in (
+            "quarantine_keep", "n_factors", "iterations", "n_trees", "n_neighbours",
+            "bpr_iterations",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
         for field in fields(self):
@@ -60,10 +85,21 @@ class BatchSettings:
                 raise ValueError(f"{field.name} must be 0 or more, and finite")
         if self.n_spares > 20:
             raise ValueError(f"n_spares must lie between 0 and 20, not {self.n_spares}")
+        if self.n_rating_factors > 32:
+            raise ValueError(
+                f"n_rating_factors must lie between 0 and 32, not {self.n_rating_factors}"
+            )
         if self.max_rejected_share > 1:
             raise ValueError("max_rejected_share must lie between 0 and 1")
         for name in ("user_pattern", "item_pattern"):
             _check_pattern(name, getattr(self, name))
+        _check_known("model", self.model, MODELS)
+        _check_known("similarity", self.similarity, SIMILARITIES)
+
+
+def _check_known(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
 
 
 def _check_pattern(name: str, pattern: str) -> None:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from batch.als import Model
-from batch.biases import Biases
 from batch.interactions import Interactions
+from batch.models.als import Model
+from batch.ratings.model import RatingModel
+from batch.ratings.tables import bias_records, vector_records
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor, segments
 from batch.topk import NO_ITEM, TopK
@@ -38,7 +39,7 @@ class Content:
         by_segment: The list of each segment.
         items: What the catalogue says, by item_id.
         profiles: By user_id.
-        biases: Of the ratings, if there are any.
+        ratings: The rating model, if there are any ratings.
     """
 
     interactions: Interactions
@@ -50,7 +51,7 @@ class Content:
     by_segment: Mapping[str, Sequence[int]]
     items: Mapping[str, Item]
     profiles: Mapping[str, Profile]
-    biases: Biases | None
+    ratings: RatingModel | None
 
 
 def write_tables(writer: SnapshotWriter, content: Content) -> None:
@@ -74,7 +75,11 @@ def write_tables(writer: SnapshotWriter, content: Content) -> None:
     writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
     writer.table(FACTORS, "users", _vectors(user_ids, content.model.user_factors))
     writer.table(FACTORS, "items", _vectors(item_ids, content.model.item_factors))
-    writer.table(FACTORS, "biases", _biases(content.biases, user_ids, item_ids))
+    ratings = content.ratings
+    users, items = (ratings.users, ratings.items) if ratings else (None, None)
+    writer.table(FACTORS, "biases", bias_records(ratings, user_ids, item_ids))
+    writer.table(FACTORS, "rating_users", vector_records(users, user_ids))
+    writer.table(FACTORS, "rating_items", vector_records(items, item_ids))
 
 
 def _lists(
@@ -127,17 +132,6 @@ def _items(content: Content) -> Records:
 def _vectors(ids: Sequence[bytes], factors: npt.NDArray[np.float32]) -> Records:
     for name, vector in zip(ids, factors.astype("<f4"), strict=True):
         yield name, vector.tobytes()
-
-
-def _biases(biases: Biases | None, user_ids: Sequence[bytes], item_ids: Sequence[bytes]) -> Records:
-    """Yield `i/<item_id>`, `mean`, `u/<user_id>`: decimal text; "/" is in no id."""
-    if biases is None:
-        return
-    for name, bias in zip(item_ids, biases.item_bias.tolist(), strict=True):
-        yield b"i/" + name, b"%.6g" % bias
-    yield b"mean", b"%.6g" % biases.mean
-    for name, bias in zip(user_ids, biases.user_bias.tolist(), strict=True):
-        yield b"u/" + name, b"%.6g" % bias
 
 
 def _bytes(ids: Sequence[str]) -> list[bytes]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from store.check_ratings import broken_ratings
 from store.ids import is_item_id, is_user_id
 from store.layout import LIST_LENGTH, RESERVE
 from store.snapshot import Snapshot
@@ -13,7 +14,8 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
 
     A list is 1 to 20 item ids joined by commas, none twice, each one an entry
     of `items`; a user's spares are none of the user's list. `rows` and the
-    `item_row` of `items` name each other.
+    `item_row` of `items` name each other. What holds of the rating model stands
+    with `broken_ratings`.
     """
     items = {_text(key) for key, _ in snapshot.items}
     yield from (f"items: {name!r} is no item id" for name in sorted(items) if not is_item_id(name))
@@ -29,6 +31,7 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
         if spares and not set(body.split(b",")).isdisjoint(spares.split(b",")):
             yield f"spares: {_text(key)}: an item of the user's list again"
     yield from _broken_rows(snapshot, items)
+    yield from broken_ratings(snapshot, items)
 
 
 def _broken_rows(snapshot: Snapshot, items: set[str]) -> Iterator[str]:

@@ -5,6 +5,7 @@
     {"item_id": …, "title": …, …, "similar": […], "factors": …}
     {"segment": "popular", "items": […]}
     {"row": "0", "item": …}    {"bias": "mean", "value": "3.5"}
+    {"rating_user": …, "factors": …}    {"rating_item": …, "factors": …}
     {"index": "…"}                                     items.ann, a piece a line
 
 Bytes that are no text are base64. What a record does not have, its line leaves
@@ -45,6 +46,8 @@ _TABLES: Final = (  # in the order in which the batch writes them
     (FACTORS, "users"),
     (FACTORS, "items"),
     (FACTORS, "biases"),
+    (FACTORS, "rating_users"),
+    (FACTORS, "rating_items"),
 )
 _WRITERS_OWN: Final = ("format_version", "generation", "parent", "counts", "files")
 
@@ -97,6 +100,9 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
         yield from _lines("segment", {"items": snapshot.fallback})
         yield from _lines("row", {"item": snapshot.rows})
         yield from _lines("bias", {"value": _table(factors, "biases")})
+        for kind, name in (("rating_user", "rating_users"), ("rating_item", "rating_items")):
+            if f"{FACTORS}/{name}" in snapshot.manifest.counts:  # older snapshots have none
+                yield from _lines(kind, {"factors": _table(factors, name)})
         with (snapshot.folder / INDEX).open("rb") as file:
             while piece := file.read(_PIECE):
                 yield {"index": _from_bytes(piece)}
@@ -125,7 +131,8 @@ def load(store: Path, lines: Iterable[str | bytes]) -> Manifest:
         with writer.path(INDEX).open("wb") as index:
             about = _spread(lines, spools, index)
         for file, name in _TABLES:
-            writer.table(file, name, spools[file, name])
+            if f"{file}/{name}" in about.get("counts", ()):
+                writer.table(file, name, spools[file, name])
         _check_whole(about, writer)
         return writer.finish(**{k: v for k, v in about.items() if k not in _WRITERS_OWN})
 
@@ -252,6 +259,8 @@ _KINDS: Final = {  # a line's first name: the table of each of its others
     "segment": {"items": (RECS, "fallback")},
     "row": {"item": (RECS, "rows")},
     "bias": {"value": (FACTORS, "biases")},
+    "rating_user": {"factors": (FACTORS, "rating_users")},
+    "rating_item": {"factors": (FACTORS, "rating_items")},
 }
 
 

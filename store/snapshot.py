@@ -111,7 +111,7 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
 
 
 def open_factors(snapshot: Snapshot) -> lmdb.Environment:
-    """Open the vectors of a snapshot; its tables are `users`, `items` and `biases`."""
+    """Open the vectors of a snapshot; as `DESIGN` lists its tables."""
     return _open(snapshot.folder / FACTORS)
 
 

@@ -40,6 +40,7 @@ def make_snapshot(
     about: Mapping[str, Mapping[str, Any]] | None = None,
     vectors: Mapping[str, Sequence[float]] = _NO_VECTORS,
     instead: Mapping[str, Mapping[bytes, bytes] | None] | None = None,
+    factors: Mapping[str, Records | None] | None = None,
     index: bytes | None = None,
     parameters: Mapping[str, Any] | None = None,
     flip: bool = True,
@@ -58,6 +59,7 @@ def make_snapshot(
         vectors: By item_id, all of one length; `items.ann` is built of them.
         instead: Records by table of `recs.mdb` that take the place of those made
             here, broken as they may be; None leaves the table out.
+        factors: The same for the tables of `factors.mdb`.
         index: The bytes of `items.ann`, whatever the vectors.
         parameters: The manifest's; with vectors, their `n_factors`.
         flip: False leaves the snapshot complete but unpublished.
@@ -86,7 +88,7 @@ def make_snapshot(
     }
     with writing(store):
         with SnapshotWriter(store) as writer:
-            _write_tables(writer, recs, _factors(lists, items))
+            _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
             generation = _finish(writer, n_factors if parameters is None else parameters).generation
         if flip:
@@ -106,7 +108,7 @@ def files_of(store: Path) -> dict[str, bytes | None]:
 def _write_tables(
     writer: SnapshotWriter,
     recs: Mapping[str, Mapping[bytes, bytes] | None],
-    factors: Mapping[str, Records],
+    factors: Mapping[str, Records | None],
 ) -> None:
     for file, tables in ((RECS, recs), (FACTORS, factors)):
         for name, records in tables.items():
@@ -147,4 +149,12 @@ def _factors(users: Mapping[str, Sequence[str]], items: Sequence[str]) -> dict[s
         {name.encode(): struct.pack("<2f", row, 1.0) for row, name in enumerate(names)}
         for names in (users, items)
     ]
-    return {"users": vectors[0], "items": vectors[1], "biases": {b"mean": b"3.5"}}
+    biases = {b"i/" + name: b"0.25" for name in vectors[1]} | {b"mean": b"3.5", b"scale": b"1 5"}
+    biases |= {b"u/" + name: b"-0.5" for name in vectors[0]}
+    return {
+        "users": vectors[0],
+        "items": vectors[1],
+        "biases": biases,
+        "rating_users": vectors[0],
+        "rating_items": vectors[1],
+    }

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.events.parsed import Cause, Parsed, reasons_for
+from batch.events.parsed import RATINGS, Cause, Parsed, reasons_for, to_table, view_table
 
 _FIELD: Final = r"[^\x00-\x20\x7f-\xff,/?#%\"=|]"  # of an id; see store.ids
 _NUMBER: Final = r"\d{1,6}(?:\.\d{1,6})?"
@@ -49,9 +49,8 @@ class DelimitedParser:
         user, item, *rest = fields.filter(fields.is_valid()).flatten()
         reasons = reasons_for(lines.take(pa.array(broken)), self._causes)
         if not self._has_rating:
-            unknown = pa.nulls(len(user), pa.int32())
-            return Parsed.of(views=(user, item, unknown), rejected=broken, reasons=reasons)
+            return Parsed(views=view_table(user, item), rejected=broken, reasons=reasons)
         rating, at = rest
         known_at = pc.if_else(pc.equal(at, b""), b"0", at)
-        ratings = (user, item, rating, known_at)
-        return Parsed.of(ratings=ratings, rejected=broken, reasons=reasons)
+        ratings = to_table((user, item, rating, known_at), RATINGS)
+        return Parsed(ratings=ratings, rejected=broken, reasons=reasons)

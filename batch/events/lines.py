@@ -10,7 +10,7 @@ import pyarrow as pa
 from batch.errors import InputError
 from batch.files import open_input
 
-_BLOCK_BYTES: Final = 1 << 24
+_BLOCK_BYTES: Final = 1 << 23
 _LONGEST_LINE_BYTES: Final = 1 << 26
 
 
@@ -36,25 +36,25 @@ def read_blocks(path: Path) -> Iterator[Block]:
     rest = b""
     with open_input(path) as file:
         while data := file.read(_BLOCK_BYTES):
-            whole, newline, tail = data.rpartition(b"\n")
-            if not newline:
-                rest += tail
-                if len(rest) > _LONGEST_LINE_BYTES:
-                    what = f"line {number} is longer than {_LONGEST_LINE_BYTES} bytes"
-                    raise InputError(path, what, "give a file of text lines")
-                continue
-            lines = split_lines(rest + whole + newline)
-            yield Block(lines, number)
-            number += len(lines)
-            rest = tail
+            data = rest + data
+            n_whole = data.rfind(b"\n") + 1
+            rest = data[n_whole:]
+            if len(rest) > _LONGEST_LINE_BYTES:
+                number += data.count(b"\n")
+                what = f"line {number} is longer than {_LONGEST_LINE_BYTES} bytes"
+                raise InputError(path, what, "give a file of text lines")
+            if n_whole:
+                lines = split_lines(memoryview(data)[:n_whole])
+                yield Block(lines, number)
+                number += len(lines)
     if rest:
         yield Block(split_lines(rest), number)
 
 
-def split_lines(data: bytes) -> pa.BinaryArray:
+def split_lines(data: bytes | memoryview) -> pa.BinaryArray:
     """Return an Arrow array whose values are the lines of `data`, line ends included."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
-    if data and not data.endswith(b"\n"):
+    if len(data) and (not len(ends) or ends[-1] != len(data)):
         ends = np.append(ends, len(data))
     offsets = np.concatenate(([0], ends)).astype(np.int32)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]

@@ -1,6 +1,15 @@
-"""Interactions from Parquet: a user and an item column; a rating and a time where there are."""
+"""Events from Parquet: a user and an item column, and more where there is more.
 
-from collections.abc import Iterator
+user  item  [time]                             the user has had the item
+user  item  minutes [first_at last_at]         a view
+user  item  rating  [time]                     a rating
+user  at                                       a new account, as `partitions` writes it
+user  at    host status items result …         an answered request, likewise
+
+Ids are checked once each, not once a row.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -10,68 +19,132 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.errors import InputError
-from batch.events.lines import Block
-from batch.events.parsed import Parsed
+from batch.events.ids import encode
+from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed, Piece, to_table
+from batch.events.times import Rows
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
-_USER: Final = ("userid", "user")
-_ITEM: Final = ("movieid", "itemid", "movie", "item")
-_RATING: Final = ("rating",)
-_AT: Final = ("timestamp", "at", "time")
+_CALLED: Final = {
+    "user_id": ("userid", "user"),
+    "item_id": ("movieid", "itemid", "movie", "item"),
+    "rating": ("rating",),
+    "minute": ("minutes", "minute"),
+    "at": ("timestamp", "at", "time"),
+    "first_at": ("firstat",),
+    "last_at": ("lastat",),
+}
+_MOST_MINUTES: Final = 10**6  # more are cut to this, as in the stream
 _ROWS: Final = 1 << 20
 
+_Columns = dict[str, pa.Array]
 
-def read_parquet(path: Path) -> Iterator[tuple[Block, Parsed]]:
-    """Yield a Parquet file in blocks; the lines of a block are its rows as text.
+
+def read_parquet(path: Path) -> Iterator[Piece]:
+    """Yield a Parquet file in pieces; its lines are its rows, as text `user TAB item`.
 
     Raises:
         InputError: It is damaged, or has no user column or no item column.
     """
     try:
-        file = pq.ParquetFile(path)
-        user = _column(path, file, _USER)
-        item = _column(path, file, _ITEM)
-        rating, at = (_column_or_none(file, names) for names in (_RATING, _AT))
-        wanted = [name for name in (user, item, rating, at) if name]
+        names = _names(path, pq.read_schema(path).names)
+        texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
+        file = pq.ParquetFile(path, read_dictionary=texts)
         number = 1
-        for batch in file.iter_batches(_ROWS, columns=wanted):
-            ids = (_text(batch[user]), _text(batch[item]))
-            rows = pc.binary_join_element_wise(*ids, "\t", null_handling="replace")
-            yield (
-                Block(rows.cast(pa.binary()), number),
-                _parse(*ids, rating and batch[rating], at and batch[at]),
-            )
+        for batch in file.iter_batches(_ROWS, columns=list(names.values())):
+            yield _piece({column: batch[name] for column, name in names.items()}, number)
             number += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
 
 
-def _parse(
-    user: pa.StringArray, item: pa.StringArray, rating: pa.Array | None, at: pa.Array | None
-) -> Parsed:
-    is_user = pc.fill_null(pc.match_substring_regex(user, f"^{USER_ID_PATTERN}$"), False)
-    is_item = pc.fill_null(pc.match_substring_regex(item, f"^{ITEM_ID_PATTERN}$"), False)
-    is_rating = pc.is_finite(rating.cast(pa.float64())) if rating is not None else is_user
-    is_sound = pc.and_(pc.and_(is_user, is_item), pc.fill_null(is_rating, False))
-    broken = np.flatnonzero(~is_sound.to_numpy(zero_copy_only=False))
-    reasons = [_reason(is_user, is_item, int(row)) for row in broken]
-    user, item = user.filter(is_sound), item.filter(is_sound)
-    if rating is None:
-        unknown = pa.nulls(len(user), pa.int32())
-        return Parsed.of(views=(user, item, unknown), rejected=broken, reasons=reasons)
-    seconds = _seconds(at.filter(is_sound)) if at is not None else pa.array([0] * len(user))
-    ratings = (user, item, rating.filter(is_sound), seconds)
-    return Parsed.of(ratings=ratings, rejected=broken, reasons=reasons)
+def _names(path: Path, have: list[str]) -> dict[str, str]:
+    """Return what each of our columns is called in the file."""
+    if have in (ACCOUNTS.names, ANSWERS.names):
+        return dict(zip(have, have, strict=True))
+    plain = {name.lower().replace("_", ""): name for name in have}
+    names = {
+        column: next(plain[name] for name in called if name in plain)
+        for column, called in _CALLED.items()
+        if not plain.keys().isdisjoint(called)
+    }
+    for column in ("user_id", "item_id"):
+        if column not in names:
+            what = f"has no column named like {_CALLED[column][0]}"
+            raise InputError(path, what, f"it has {', '.join(have)}")
+    return names
 
 
-def _reason(is_user: pa.BooleanArray, is_item: pa.BooleanArray, row: int) -> str:
-    if not is_user[row].as_py():
-        return "malformed user id"
-    return "malformed rating" if is_item[row].as_py() else "malformed item id"
+def _piece(columns: _Columns, first_number: int) -> Piece:
+    columns = {name: _as_ours(name, column) for name, column in columns.items()}
+    n_rows = len(columns["user_id"])
+    is_sound = np.ones(n_rows, dtype=bool)
+    reasons = np.full(n_rows, "", dtype=object)
+    for name, is_right, reason in _CHECKS:
+        if name in columns:
+            is_wrong = is_sound & ~is_right(columns[name]).to_numpy(zero_copy_only=False)
+            reasons[is_wrong] = reason
+            is_sound &= ~is_wrong
+    broken = np.flatnonzero(~is_sound)
+    parsed = _parsed({name: column.filter(pa.array(is_sound)) for name, column in columns.items()})
+    numbers, lines = (first_number + broken).tolist(), _as_lines(columns, broken)
+    return Piece(n_rows, parsed, list(zip(reasons[broken].tolist(), numbers, lines, strict=True)))
 
 
-def _text(column: pa.Array) -> pa.StringArray:
-    return column.cast(pa.string())
+def _parsed(columns: _Columns) -> Parsed:
+    if list(columns) == ACCOUNTS.names:
+        return Parsed(accounts=to_table(list(columns.values()), ACCOUNTS))
+    if list(columns) == ANSWERS.names:
+        return Parsed(answers=to_table(list(columns.values()), ANSWERS))
+    ids = columns["user_id"], columns["item_id"]
+    unknown = pa.nulls(len(ids[0]), pa.int64())
+    at = columns.get("at", unknown)
+    if "rating" in columns:
+        return Parsed(ratings=to_table((*ids, columns["rating"], pc.fill_null(at, 0)), RATINGS))
+    minute = columns.get("minute", unknown)
+    minute = pc.if_else(pc.less(minute, _MOST_MINUTES), pc.floor(minute), _MOST_MINUTES)
+    times = columns.get("first_at", at), columns.get("last_at", at)
+    once = pa.repeat(pa.scalar(1, pa.int64()), len(unknown))
+    return Parsed(views=to_table((*ids, minute, once, *times), VIEWS))
+
+
+def _as_ours(name: str, column: pa.Array) -> pa.Array:
+    if name in ("user_id", "item_id"):
+        return encode(column)
+    if name in ("at", "first_at", "last_at"):
+        return _seconds(column)
+    return column.cast(pa.float64()) if name in ("rating", "minute") else column
+
+
+def _are_ids(pattern: str) -> Callable[[pa.DictionaryArray], pa.BooleanArray]:
+    def are_ids(ids: pa.DictionaryArray) -> pa.BooleanArray:
+        is_id = pc.match_substring_regex(ids.dictionary, f"^{pattern}$")
+        return pc.fill_null(is_id.take(ids.indices), False)
+
+    return are_ids
+
+
+def _are_ratings(rating: pa.DoubleArray) -> pa.BooleanArray:
+    return pc.fill_null(pc.is_finite(rating), False)
+
+
+def _are_minutes(minute: pa.DoubleArray) -> pa.BooleanArray:
+    is_minute = pc.and_(pc.is_finite(minute), pc.greater_equal(minute, 0))
+    return pc.fill_null(is_minute, True)  # how far it was watched may be unknown
+
+
+_CHECKS: Final = (
+    ("user_id", _are_ids(USER_ID_PATTERN), "malformed user id"),
+    ("item_id", _are_ids(ITEM_ID_PATTERN), "malformed item id"),
+    ("rating", _are_ratings, "malformed rating"),
+    ("minute", _are_minutes, "malformed minute"),
+)
+
+
+def _as_lines(columns: _Columns, rows: Rows) -> list[bytes]:
+    ids = [columns[name].take(pa.array(rows)) for name in ("user_id", "item_id") if name in columns]
+    texts = (text.cast(pa.string()) for text in ids)
+    lines = pc.binary_join_element_wise(*texts, "\t", null_handling="replace")
+    return [line.encode() for line in lines.to_pylist()]
 
 
 def _seconds(column: pa.Array) -> pa.Int64Array:
@@ -79,17 +152,4 @@ def _seconds(column: pa.Array) -> pa.Int64Array:
         column = column.cast(pa.timestamp("s"), safe=False)
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_finite(column), column, None)
-    return pc.fill_null(column.cast(pa.int64(), safe=False), 0)
-
-
-def _column(path: Path, file: pq.ParquetFile, names: tuple[str, ...]) -> str:
-    found = _column_or_none(file, names)
-    if found is None:
-        have = ", ".join(file.schema_arrow.names)
-        raise InputError(path, f"has no column named like {names[0]}", f"it has {have}")
-    return found
-
-
-def _column_or_none(file: pq.ParquetFile, names: tuple[str, ...]) -> str | None:
-    plain = {name.lower().replace("_", ""): name for name in file.schema_arrow.names}
-    return next((plain[name] for name in names if name in plain), None)
+    return column.cast(pa.int64(), safe=False)

@@ -18,14 +18,16 @@ import pyarrow as pa
 
 from batch.errors import InputError, RejectedError
 from batch.events.delimited import DelimitedParser
+from batch.events.fold import fold_views
 from batch.events.lines import Block, read_blocks
 from batch.events.parquet import read_parquet
-from batch.events.parsed import RATINGS, VIEWS, Parsed, fold_views
+from batch.events.parsed import RATINGS, VIEWS, Parsed, Piece
 from batch.events.quarantine import Quarantine
 from batch.events.stream import StreamParser
 from batch.files import head_lines, is_parquet
 
-_FOLD_ROWS: Final = 2_000_000  # views are folded whenever so many have come together
+_FOLD_ROWS: Final = 2_000_000  # views are folded when so many have come together, or half as many
+# as there are: often enough for the memory, seldom enough for the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class Events:
     """Everything that was read.
 
     Attributes:
-        views: One row a (user, item): user_id, item_id, minute, n_events.
-        ratings: One row a rating: user_id, item_id, rating, at.
+        views: `parsed.VIEWS`, one row a (user, item).
+        ratings: `parsed.RATINGS`, one row a rating.
         n_accounts: New accounts.
         n_answers: Answered or failed recommendation requests.
         sources: What came from where.
@@ -88,15 +90,16 @@ class Kind(NamedTuple):
         return self.has_header(lines) + sum(bool(self.looks_like.search(line)) for line in lines)
 
 
+def stream_log(user_pattern: str, item_pattern: str) -> Kind:
+    """The one kind of text that holds all kinds of events."""
+    parser = StreamParser(user_pattern, item_pattern)
+    return Kind("stream log", re.compile(r",GET /|,recommendation request "), None, parser)
+
+
 def kinds(user_pattern: str, item_pattern: str) -> tuple[Kind, ...]:
     """The kinds of text that events come in; the first that looks right is taken."""
     return (
-        Kind(
-            "stream log",
-            re.compile(r",GET /|,recommendation request "),
-            None,
-            StreamParser(user_pattern, item_pattern),
-        ),
+        stream_log(user_pattern, item_pattern),
         Kind(
             "MovieLens ratings.dat",
             re.compile(r"^[^:]+::[^:]+::[\d.]+(::\d+)?$"),
@@ -145,53 +148,100 @@ def read_events(
         InputError: A file is missing, unreadable, empty or of no known kind.
         RejectedError: More of a file was rejected than is allowed.
     """
-    views, ratings, sources = [VIEWS.empty_table()], [RATINGS.empty_table()], []
-    n_accounts = n_answers = n_unfolded = 0
-    for path in _files(paths):
-        kind, blocks = _open(path, known)
-        n_lines = n_rejected = 0
-        reasons: Counter[str] = Counter()
-        for block, parsed in blocks:
-            quarantine.add(str(path), _rejected(block, parsed))
-            n_lines += len(block.lines)
-            n_rejected += len(parsed.rejected)
-            reasons.update(parsed.reasons)
-            n_accounts += parsed.n_accounts
-            n_answers += parsed.n_answers
-            ratings.append(parsed.ratings)
-            views.append(parsed.views)
-            n_unfolded += parsed.views.num_rows
-            if n_unfolded > _FOLD_ROWS:
-                views, n_unfolded = [fold_views(pa.concat_tables(views))], 0
-            on_lines(len(block.lines))
-        source = Source(path, kind, n_lines, n_rejected)
-        _check_share(source, reasons, quarantine.path, max_rejected_share)
-        sources.append(source)
-    return Events(
-        fold_views(pa.concat_tables(views)),
-        pa.concat_tables(ratings),
-        n_accounts,
-        n_answers,
-        tuple(sources),
-    )
+    gathered = _Gathered()
+    sources = [
+        read_file(path, known, quarantine, max_rejected_share, gathered.take, on_lines)
+        for path in event_files(paths)
+    ]
+    return gathered.events(tuple(sources))
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def read_file(
+    path: Path,
+    known: Sequence[Kind],
+    quarantine: Quarantine,
+    max_rejected_share: float,
+    take: Callable[[Parsed], object],
+    on_lines: Callable[[int], object] = lambda _: None,
+) -> Source:
+    """Read one file piece by piece.
+
+    Args:
+        path: The file.
+        known: The kinds of text.
+        quarantine: Takes every rejected line.
+        max_rejected_share: Of the file's lines; more is an error, known at its end.
+        take: Called with the events of each piece.
+        on_lines: Called with the number of its lines.
+
+    Raises:
+        InputError: It is missing, unreadable, empty or of no known kind.
+        RejectedError: More of it was rejected than is allowed.
+    """
+    kind, pieces = _open(path, known)
+    n_lines = 0
+    reasons: Counter[str] = Counter()
+    for n_lines_of_piece, parsed, rejected in pieces:
+        quarantine.add(str(path), rejected)
+        n_lines += n_lines_of_piece
+        reasons.update(reason for reason, _, _ in rejected)
+        take(parsed)
+        on_lines(n_lines_of_piece)
+    source = Source(path, kind, n_lines, reasons.total())
+    _check_share(source, reasons, quarantine.path, max_rejected_share)
+    return source
+
+
+def event_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files as they are, and of directories every file that holds events.
+
+    Raises:
+        InputError: A directory holds none.
+    """
     files: list[Path] = []
     for path in paths:
-        found = sorted(filter(_has_events, path.rglob("*"))) if path.is_dir() else [path]
+        below = sorted(path.rglob("*")) if path.is_dir() else []
+        found = [file for file in below if _has_events(file, path)] if path.is_dir() else [path]
         if not found:
             raise InputError(path, "is a directory without events", "put event files into it")
         files += found
     return files
 
 
-def _has_events(path: Path) -> bool:
+def _has_events(path: Path, folder: Path) -> bool:
     """Tell a directory's events from what else lies there: quiet days, `_SUCCESS`, `.tmp`."""
-    return path.is_file() and not path.name.startswith((".", "_")) and path.stat().st_size > 0
+    is_hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    return not is_hidden and path.is_file() and path.stat().st_size > 0
 
 
-def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[tuple[Block, Parsed]]]:
+class _Gathered:
+    """Views and ratings of all files; the views folded now and then."""
+
+    def __init__(self) -> None:
+        self._views = [VIEWS.empty_table()]
+        self._ratings = [RATINGS.empty_table()]
+        self._n_accounts = self._n_answers = self._n_unfolded = 0
+
+    def take(self, parsed: Parsed) -> None:
+        self._n_accounts += parsed.n_accounts
+        self._n_answers += parsed.n_answers
+        self._ratings.append(parsed.ratings)
+        self._views.append(parsed.views)
+        self._n_unfolded += parsed.views.num_rows
+        if self._n_unfolded > max(_FOLD_ROWS, self._views[0].num_rows // 2):
+            self._views, self._n_unfolded = [fold_views(pa.concat_tables(self._views))], 0
+
+    def events(self, sources: tuple[Source, ...]) -> Events:
+        return Events(
+            fold_views(pa.concat_tables(self._views)),
+            pa.concat_tables(self._ratings).unify_dictionaries(),
+            self._n_accounts,
+            self._n_answers,
+            sources,
+        )
+
+
+def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[Piece]]:
     if is_parquet(path):
         return "Parquet", read_parquet(path)
     lines = head_lines(path)
@@ -205,16 +255,19 @@ def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[tuple[Block,
     return kind.name, _parse(path, kind, kind.has_header(lines))
 
 
-def _parse(path: Path, kind: Kind, has_header: bool) -> Iterator[tuple[Block, Parsed]]:
+def _parse(path: Path, kind: Kind, has_header: bool) -> Iterator[Piece]:
     for block in read_blocks(path):
         is_first = block.first_number == 1
         body = Block(block.lines[1:], 2) if has_header and is_first else block
-        yield body, kind.parse(body.lines)
+        parsed = kind.parse(body.lines)
+        yield Piece(len(body.lines), parsed, _rejected(body, parsed))
 
 
-def _rejected(block: Block, parsed: Parsed) -> Iterator[tuple[str, int, bytes]]:
-    for place, reason in zip(parsed.rejected, parsed.reasons, strict=True):
-        yield reason, block.first_number + int(place), block.lines[int(place)].as_py()
+def _rejected(block: Block, parsed: Parsed) -> list[tuple[str, int, bytes]]:
+    return [
+        (reason, block.first_number + place, block.lines[place].as_py())
+        for place, reason in zip(parsed.rejected.tolist(), parsed.reasons, strict=True)
+    ]
 
 
 def _check_share(source: Source, reasons: Counter[str], quarantine: Path, max_share: float) -> None:

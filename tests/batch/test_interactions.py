@@ -21,7 +21,7 @@ def events(views=(), ratings=()):
     views = [view if len(view) == 4 else (*view, 1) for view in views]
     ratings = [rating if len(rating) == 4 else (*rating, 0) for rating in ratings]
     tables = (
-        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+        pa.Table.from_pylist([dict(zip(schema.names, row, strict=False)) for row in rows], schema)
         for rows, schema in ((views, VIEWS), (ratings, RATINGS))
     )
     return Events(*tables, n_accounts=0, n_answers=0, sources=())

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.als import Model
-from batch.biases import Biases, fit_biases
 from batch.fallback import popular_items, segment_items
 from batch.interactions import Interactions, Ratings
+from batch.models.als import Model
 from batch.neighbours import build_index, save_index, similar_items
+from batch.ratings.train import train_ratings
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.snapshot import Content, write_tables
@@ -68,7 +68,7 @@ def content(**changes):
         "by_segment": {"F": [1, 0], "25-34/F": [2], "0-17": list(range(20))},
         "items": ITEMS | {name: UNLISTED for name in ITEM_IDS if name not in ITEMS},
         "profiles": PROFILES,
-        "biases": fit_biases(ratings, len(USER_IDS), N_ITEMS),
+        "ratings": train_ratings(ratings, len(USER_IDS), N_ITEMS, n_factors=2, seed=42),
     }
     return Content(**{**fields, **changes})
 
@@ -287,26 +287,23 @@ def test_factors_come_back_to_the_last_bit(written):
     assert back.tobytes() == vectors.tobytes()
 
 
-def test_biases_are_decimal_text(written):
-    """`mean`, `u/` and `i/`: six digits that a person can read."""
-    biases = Biases(3.25, np.array([0.5, -1 / 3, 0, 1e-7]), np.linspace(0, 1, N_ITEMS))
-    stored = factors(written(biases=biases), b"biases")
-    assert stored[b"mean"] == b"3.25"
-    assert [stored[f"u/{name}".encode()] for name in USER_IDS] == [
-        b"0.5",
-        b"-0.333333",
-        b"0",
-        b"1e-07",
-    ]
-    assert [float(stored[f"i/{name}".encode()]) for name in ITEM_IDS] == pytest.approx(
-        biases.item_bias.tolist(), abs=1e-6
-    )
-    assert len(stored) == 1 + len(USER_IDS) + N_ITEMS
+def test_rating_model_is_in_tables_of_its_own(written):
+    """Biases and vectors of those with ratings; how they read is tested with the model."""
+    snapshot = written()
+    biases = factors(snapshot, b"biases")
+    assert list(biases) == [b"i/i00", b"i/i03", b"i/i05", b"mean", b"scale", b"u/all", b"u/few"]
+    assert biases[b"scale"] == b"1 5"
+    tables = [factors(snapshot, name) for name in (b"rating_users", b"rating_items")]
+    assert [list(table) for table in tables] == [[b"all", b"few"], [b"i00", b"i03", b"i05"]]
+    assert {len(vector) for table in tables for vector in table.values()} == {2 * 4}
 
 
-def test_without_ratings_biases_are_empty(written):
-    """No ratings, no rating model; the table is there and has no record."""
-    assert factors(written(biases=None), b"biases") == {}
+def test_without_ratings_the_tables_are_empty(written):
+    """No ratings, no rating model; the tables are there and have no record."""
+    snapshot = written(ratings=None)
+    for name in (b"biases", b"rating_users", b"rating_items"):
+        assert factors(snapshot, name) == {}
+    assert list(broken_records(snapshot)) == []
 
 
 # --- the files ----------------------------------------------------------------------------
@@ -319,7 +316,7 @@ def test_counts_are_in_the_manifest(written):
     expected = {f"recs.mdb/{name}": len(list(getattr(snapshot, name))) for name in tables}
     expected |= {
         f"factors.mdb/{name}": len(factors(snapshot, name.encode()))
-        for name in ("users", "items", "biases")
+        for name in ("users", "items", "biases", "rating_users", "rating_items")
     }
     assert snapshot.manifest.counts == expected
 

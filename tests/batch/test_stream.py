@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batch.events.fold import fold_views
 from batch.events.lines import read_blocks, split_lines
 from batch.events.stream import StreamParser
 from batch.settings import BatchSettings
@@ -26,7 +27,7 @@ def facts(parsed):
     """Return all that a parser says, in an order of its own."""
     views = {
         (view["user_id"], view["item_id"]): (view["minute"], view["n_events"])
-        for view in parsed.views.to_pylist()
+        for view in fold_views(parsed.views).to_pylist()
     }
     ratings = sorted(tuple(rating.values()) for rating in parsed.ratings.to_pylist())
     return views, ratings, parsed.n_accounts, parsed.n_answers, sorted(parsed.rejected.tolist())
@@ -265,6 +266,13 @@ def test_wrong_encoding_in_an_answer_is_no_matter():
     """What an answer's text is written in is not looked at."""
     line = b"%b,7,recommendation request h\xff:1, status 0, result: \xff\xfe, 9 ms\n"
     assert facts(parse(line % AT.encode())) == ({}, [], 0, 1, [])
+
+
+@pytest.mark.parametrize("begin", [f"{AT},", f"{AT}.123456789,", f"{AT[:16]},7,"])
+def test_what_ends_like_a_minute_at_the_end_of_a_file_is_read_no_further(begin):
+    """Where fields are missing nothing behind the last byte is looked at, and the line rejected."""
+    lines = [f"{begin}{'x' * n}{rest}" for n in range(30) for rest in ("/1.mpg", "/m/1.mpg")]
+    assert [facts(parse(line)) for line in lines] == [({}, [], 0, 0, [0])] * len(lines)
 
 
 # --- other catalogues ---------------------------------------------------------------------

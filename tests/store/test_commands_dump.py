@@ -63,7 +63,8 @@ def test_dump_of_everything_begins_with_the_manifest(rich, command):
     lines = dumped(command)
     assert lines[0]["manifest"]["generation"] == 1
     kinds = list(dict.fromkeys(next(iter(line)) for line in lines))
-    assert kinds == ["manifest", "user_id", "item_id", "segment", "row", "bias", "index"]
+    records = ["user_id", "item_id", "segment", "row", "bias", "rating_user", "rating_item"]
+    assert kinds == ["manifest", *records, "index"]
 
 
 def test_dump_knows_a_user_with_a_profile_alone(rich, command):
@@ -123,6 +124,17 @@ def test_fields_written_otherwise_come_back_as_they_were(store, command, text):
     (store.parent / "dump").write_text(ran(command("dump")))
     ran(command("load", store.parent / "dump"))
     one, two = ((snapshot_folder(store, n) / "recs.mdb").read_bytes() for n in (1, 2))
+    assert one == two
+
+
+def test_snapshot_from_before_the_rating_vectors_comes_back(store, command, tmp_path):
+    """It has fewer tables, and so has what is loaded."""
+    make_snapshot(
+        store, {"ann": ["a"]}, ["a"], factors={"rating_users": None, "rating_items": None}
+    )
+    (tmp_path / "dump").write_text(ran(command("dump")))
+    ran(command("load", tmp_path / "dump"))
+    one, two = ((snapshot_folder(store, n) / "factors.mdb").read_bytes() for n in (1, 2))
     assert one == two
 
 

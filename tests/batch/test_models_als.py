@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from batch.als import train_als
 from batch.errors import BatchError
+from batch.models.als import train_als
 
 HOW = {
     "n_factors": 4, "regularization": 2.0, "alpha": 2.0, "iterations": 10, "seed": 42,

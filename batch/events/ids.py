@@ -1,0 +1,48 @@
+"""Ids as Arrow has them in columns: each distinct id once, and a code for every row."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+ID: Final = pa.dictionary(pa.int32(), pa.string())
+
+
+def encode(ids: pa.Array) -> pa.DictionaryArray:
+    """Return ids as `ID`; they may be text, bytes that are ASCII, or numbers."""
+    if pa.types.is_binary(ids.type) or pa.types.is_large_string(ids.type):
+        ids = ids.cast(pa.string())
+    coded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
+    values = coded.dictionary.cast(pa.string())
+    return pa.DictionaryArray.from_arrays(coded.indices.cast(pa.int32()), values)
+
+
+def whole(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return a column of `ID` as one array, with one dictionary for all its rows."""
+    return column.unify_dictionaries().combine_chunks()
+
+
+def codes_of(ids: pa.DictionaryArray) -> npt.NDArray[np.int32]:
+    """Return (n,) for each row the place of its id in the dictionary."""
+    codes: npt.NDArray[np.int32] = ids.indices.to_numpy(zero_copy_only=False)
+    return codes
+
+
+def sort_ids(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return the same ids, the dictionary in the order of its bytes and without unused ones.
+
+    So the code of an id is its row among the sorted ids, and equal columns
+    are equal to the byte.
+    """
+    ids = whole(column)
+    codes = codes_of(ids)
+    is_used = np.zeros(len(ids.dictionary), dtype=bool)
+    is_used[codes] = True
+    used = np.flatnonzero(is_used)
+    values = ids.dictionary.take(pa.array(used))
+    order = pc.sort_indices(values)
+    row = np.empty(len(is_used), np.int32)
+    row[used[order.to_numpy()]] = np.arange(len(used), dtype=np.int32)
+    return pa.DictionaryArray.from_arrays(row[codes], values.take(order))

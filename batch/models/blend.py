@@ -1,0 +1,59 @@
+"""Taste and popularity in one score, still as factors, and so with the same exact top-k.
+
+    user   [ taste …, gain ]
+    item   [ taste …, its users as a share of the most popular item's ]
+
+The first n_factors columns are the taste model's own: neighbours and a warm start
+take them as they are. A gain of 0 is the taste alone; the larger it is, the closer
+the lists come to the popular one.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from batch.models.factors import FittedFactors
+from batch.models.protocol import Floats
+
+_SCALE_USERS: Final = 1000  # whose best scores say what a large score is
+
+
+def with_popularity(fitted: FittedFactors, n_users: Floats, gain: float) -> FittedFactors:
+    """Return the model with popularity added to each score.
+
+    Args:
+        fitted: The taste model.
+        n_users: (n_items,) that have each item.
+        gain: What the most popular item's scores gain.
+    """
+    share = n_users / max(n_users.max(initial=0), 1)
+
+    def solve(others: sp.csr_matrix) -> Floats:
+        return _with_column(fitted.solve(others), np.float32(gain))
+
+    return replace(
+        fitted,
+        user_factors=_with_column(fitted.user_factors, np.float32(gain)),
+        item_factors=_with_column(fitted.item_factors, share),
+        solve=solve,
+    )
+
+
+def usual_best(fitted: FittedFactors, n_threads: int = 0) -> float:
+    """Return the mean best score of at most 1,000 users, spread over all rows.
+
+    Gains are measured by it, for how large scores are depends on the data and on alpha.
+    """
+    n_users = len(fitted.user_factors)
+    rows = np.unique(np.linspace(0, n_users - 1, min(_SCALE_USERS, n_users)).astype(np.int64))
+    best = fitted.top_k(1, user_rows=rows, n_threads=n_threads).scores[:, 0]
+    is_one = np.isfinite(best)
+    return float(best[is_one].mean()) if is_one.any() else 1.0
+
+
+def _with_column(factors: Floats, column: Floats | np.float32) -> Floats:
+    wider = np.empty((factors.shape[0], factors.shape[1] + 1), np.float32)
+    wider[:, :-1], wider[:, -1] = factors, column
+    return wider

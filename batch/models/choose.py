@@ -1,0 +1,67 @@
+"""The recommender that the configuration names."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from batch.models.als import Als, Model
+from batch.models.auto import Auto
+from batch.models.bpr import Bpr
+from batch.models.item_knn import ItemKnn
+from batch.models.popularity import Popularity
+from batch.models.protocol import Recommender
+from batch.settings import MODELS, BatchSettings
+
+
+def recommender(name: str, settings: BatchSettings, start: Model | None = None) -> Recommender:
+    """Return the recommender of that name with the parameters of the settings.
+
+    Args:
+        name: As `[batch] model`.
+        settings: With the parameters of all models.
+        start: Factors for ALS to begin with, of the rows that it will be fitted to.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if name not in _MAKERS:
+        raise ValueError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
+    return _MAKERS[name](settings, start)
+
+
+def _als(settings: BatchSettings, start: Model | None) -> Als:
+    return Als(
+        n_factors=settings.n_factors,
+        regularization=settings.regularization,
+        alpha=settings.alpha,
+        iterations=settings.iterations,
+        seed=settings.seed,
+        n_held_out=settings.holdout_users,
+        start=start,
+    )
+
+
+def _auto(settings: BatchSettings, start: Model | None) -> Auto:
+    return Auto(_als(settings, start), settings.holdout_users)
+
+
+def _item_knn(settings: BatchSettings, _: Model | None) -> ItemKnn:
+    return ItemKnn(settings.n_neighbours, settings.similarity)
+
+
+def _bpr(settings: BatchSettings, _: Model | None) -> Bpr:
+    return Bpr(
+        n_factors=settings.n_factors,
+        learning_rate=settings.bpr_learning_rate,
+        regularization=settings.bpr_regularization,
+        iterations=settings.bpr_iterations,
+        seed=settings.seed,
+    )
+
+
+_MAKERS: Final[Mapping[str, Callable[[BatchSettings, Model | None], Recommender]]] = {
+    "auto": _auto,
+    "als": _als,
+    "item_knn": _item_knn,
+    "bpr": _bpr,
+    "popularity": lambda *_: Popularity(),
+}

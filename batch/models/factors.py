@@ -1,0 +1,66 @@
+"""A model that ended in factors: whoever made them, the exact top-k is one and the same."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from batch.models.protocol import Floats, Rows
+from batch.topk import NO_ITEM, TopK, top_k
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFactors:
+    """Factors of users and items; a user likes an item by the inner product of their rows.
+
+    Attributes:
+        user_factors: (n_users, n_factors).
+        item_factors: (n_items, n_factors).
+        seen: (n_users, n_items), a stored entry where the user has the item.
+        solve: Returns the factors of users from their weights, for `fold_in`.
+        about: What was found out in training.
+    """
+
+    user_factors: Floats
+    item_factors: Floats
+    seen: sp.csr_matrix
+    solve: Callable[[sp.csr_matrix], Floats]
+    about: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
+        """Both sides' factors."""
+        return {"user_factors": self.user_factors, "item_factors": self.item_factors}
+
+    def top_k(
+        self,
+        k: int,
+        *,
+        user_rows: Rows | None = None,
+        hidden: Collection[int] = frozenset(),
+        n_threads: int = 0,
+        on_users: Callable[[int], object] = lambda _: None,
+    ) -> TopK:
+        """Return the lists of norm-pruned blocks; see `Fitted.top_k`."""
+        users, seen = self.user_factors, self.seen
+        if user_rows is not None:
+            users, seen = users[user_rows], seen[user_rows]
+        if not hidden:
+            return top_k(users, self.item_factors, seen, k, n_threads=n_threads, on_users=on_users)
+        item_rows = np.setdiff1d(np.arange(len(self.item_factors)), list(hidden))
+        found = top_k(
+            users,
+            self.item_factors[item_rows],
+            seen[:, item_rows],
+            k,
+            n_threads=n_threads,
+            on_users=on_users,
+        )
+        rows = np.where(found.item_rows == NO_ITEM, NO_ITEM, item_rows[found.item_rows])
+        return TopK(rows.astype(np.int32), found.scores)
+
+    def fold_in(self, weights: sp.csr_matrix) -> "FittedFactors":
+        """Return the same items with the factors that these users would have."""
+        return replace(self, user_factors=self.solve(weights), seen=weights)

@@ -1,0 +1,47 @@
+"""Popularity: the same items for everybody, most users first, less what each has seen.
+
+    user factor  1      item factor  how many users have it
+
+As factors of length 1 it shares the exact top-k with the rest, and leaves it after
+one block: the items' norms are their scores.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from batch.models.factors import FittedFactors
+from batch.models.finite import check_finite
+from batch.models.protocol import Floats, Times, nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Ranks items by the number of users that have them."""
+
+    name = "popularity"
+
+    def fit(
+        self,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
+        on_step: Callable[[], object] = nothing,
+    ) -> FittedFactors:
+        """Count; see `Recommender.fit`."""
+        check_finite(weights.data, "weights of the interactions")
+        n_users = users_of_items(weights)[:, None]
+        on_step()
+        return FittedFactors(_ones(weights), n_users, weights, _ones)
+
+
+def users_of_items(weights: sp.csr_matrix) -> Floats:
+    """Return (n_items,) how many users have each item."""
+    return np.bincount(weights.indices, minlength=weights.shape[1]).astype(np.float32)
+
+
+def _ones(weights: sp.csr_matrix) -> Floats:
+    return np.ones((weights.shape[0], 1), np.float32)

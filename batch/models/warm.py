@@ -1,0 +1,39 @@
+"""Warm start: last night's vectors for tonight's rows.
+
+parent's ids     a    b    d          today's ids   a    b    c    d
+its vectors      ▓    ▓    ▓     ─►   start         ▓    ▓    ·    ▓     · small, random
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.models.protocol import Floats
+
+_SMALL: Final = 0.01  # what `implicit` begins with
+
+
+def carry_over(
+    vectors: Floats, old_ids: pa.StringArray, new_ids: pa.StringArray, seed: int
+) -> Floats:
+    """Return vectors for `new_ids`: the old one of each known id, a small random one else.
+
+    The random ones depend on the seed alone, so that the same parent and the
+    same ids give the same start.
+
+    Args:
+        vectors: (n_old, n_factors), beside `old_ids`.
+        old_ids: Distinct ids.
+        new_ids: Distinct ids, in the order of the rows wanted.
+        seed: Of the vectors of ids that are new.
+    """
+    if len(vectors) != len(old_ids):
+        raise ValueError(f"{len(vectors)} vectors do not belong to {len(old_ids)} ids")
+    random = np.random.default_rng(seed)
+    start = _SMALL * random.random((len(new_ids), vectors.shape[1]), dtype=np.float32)
+    old_row = pc.index_in(new_ids, value_set=old_ids)
+    is_known = old_row.is_valid().to_numpy(zero_copy_only=False)
+    start[is_known] = vectors[old_row.drop_null().to_numpy()]
+    return start

@@ -1,0 +1,102 @@
+"""Two models' lists fused by rank, to see what that would gain; nothing that is served.
+
+Source:
+    Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
+    individual Rank Learning Methods", SIGIR 2009.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from batch.models.protocol import Fitted, Recommender, Rows, Times, nothing
+from batch.models.sparse_topk import sparse_top_k
+from batch.topk import NO_ITEM, TopK
+
+_DEPTH: Final = 100  # places of either list that count
+_OFFSET: Final = 60  # of the paper: how little the first places stand out
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """score(item) = 1 / (60 + place in one list) + weight / (60 + place in the other)."""
+
+    one: Recommender
+    other: Recommender
+    weight: float
+
+    name = "fused"
+
+    def fit(
+        self,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
+        on_step: Callable[[], object] = nothing,
+    ) -> "FittedFused":
+        """Fit both; see `Recommender.fit`."""
+        fitted = [
+            model.fit(weights, at=at, n_threads=n_threads) for model in (self.one, self.other)
+        ]
+        on_step()
+        return FittedFused(fitted[0], fitted[1], self.weight, weights.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFused:
+    """Both models fitted."""
+
+    one: Fitted
+    other: Fitted
+    weight: float
+    n_items: int
+
+    @property
+    def arrays(self) -> Mapping[str, np.ndarray[Any, Any]]:
+        """Those of both."""
+        return {
+            f"{side}_{name}": array
+            for side, model in (("one", self.one), ("other", self.other))
+            for name, array in model.arrays.items()
+        }
+
+    @property
+    def about(self) -> Mapping[str, float]:
+        """The weight."""
+        return {"weight": self.weight}
+
+    def top_k(
+        self,
+        k: int,
+        *,
+        user_rows: Rows | None = None,
+        hidden: Collection[int] = frozenset(),
+        n_threads: int = 0,
+        on_users: Callable[[int], object] = lambda _: None,
+    ) -> TopK:
+        """Fuse the first 100 places of both; see `Fitted.top_k`."""
+        lists = [
+            model.top_k(_DEPTH, user_rows=user_rows, hidden=hidden, n_threads=n_threads).item_rows
+            for model in (self.one, self.other)
+        ]
+        scores = self._scores(lists[0], 1.0) + self._scores(lists[1], self.weight)
+        nobody = sp.csr_matrix(scores.shape, dtype=np.float32)
+        found = sparse_top_k(sp.csr_matrix(scores), nobody, k)
+        on_users(len(found.item_rows))
+        return found
+
+    def fold_in(self, weights: sp.csr_matrix) -> "FittedFused":
+        """Fold both in."""
+        return FittedFused(
+            self.one.fold_in(weights), self.other.fold_in(weights), self.weight, self.n_items
+        )
+
+    def _scores(self, item_rows: np.ndarray[Any, Any], weight: float) -> sp.csr_matrix:
+        user, place = np.nonzero(item_rows != NO_ITEM)
+        score = (weight / (_OFFSET + 1 + place)).astype(np.float32)
+        cells = (user, item_rows[user, place])
+        return sp.csr_matrix((score, cells), shape=(len(item_rows), self.n_items))

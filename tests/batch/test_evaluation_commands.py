@@ -1,0 +1,179 @@
+"""`python -m batch evaluate` and `compare`, run as they are."""
+
+import json
+
+import numpy as np
+import pytest
+
+from batch.__main__ import main
+from batch.evaluation.data import read_split
+from batch.settings import MODELS, BatchSettings
+
+N_USERS, N_ITEMS = 240, 40
+
+
+@pytest.fixture
+def ratings(tmp_path, monkeypatch):
+    """A ratings.csv of two tastes, in a directory of its own."""
+    rng = np.random.default_rng(3)
+    lines = ["userId,movieId,rating,timestamp"]
+    for user in range(N_USERS):
+        items = rng.permutation(N_ITEMS // 2)[:12] * 2 + user % 2
+        lines += [
+            f"{user},{item},{rng.integers(3, 6)},{1_600_000_000 + rng.integers(10**6)}"
+            for item in items
+        ]
+    path = tmp_path / "ratings.csv"
+    path.write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARQUEE_BATCH_N_FACTORS", "8")
+    monkeypatch.setenv("MARQUEE_BATCH_N_THREADS", "1")
+    return path
+
+
+@pytest.fixture
+def profiles(tmp_path):
+    """Half of the users, of two genders and ages."""
+    lines = [f"{user},{20 + 20 * (user % 4 > 1)},{'FM'[user % 2]}" for user in range(N_USERS // 2)]
+    path = tmp_path / "users.csv"
+    path.write_text("user_id,age,gender\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def as_json(capsys, *arguments):
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("split", ["time", "last-out", "fold-in"])
+def test_als_finds_the_taste_and_popularity_does_not(ratings, capsys, split):
+    """On every split, and the difference is sure."""
+    found = as_json(
+        capsys, "compare", "--events", str(ratings), "--split", split, "--k", "8",
+        "--models", "popularity", "als",
+    )  # fmt: skip
+    popularity, als = found["models"]
+    assert (found["split"], found["k"]) == (split, 8)
+    assert als["metrics"]["recall"]["mean"] > 1.3 * popularity["metrics"]["recall"]["mean"]
+    assert als["minus_first"]["ndcg"]["low"] > 0
+    difference = als["metrics"]["ndcg"]["mean"] - popularity["metrics"]["ndcg"]["mean"]
+    assert als["minus_first"]["ndcg"]["mean"] == pytest.approx(difference)
+
+
+def test_a_paired_difference_is_sharper_than_two_intervals(ratings, capsys):
+    """That is what it is for: the same users on both sides."""
+    events = ("--events", str(ratings), "--split", "last-out")
+    found = as_json(capsys, "compare", *events, "--models", "als", "auto")
+    als, auto = found["models"]
+
+    def width(row):
+        return row["ndcg"]["high"] - row["ndcg"]["low"]
+
+    assert width(auto["minus_first"]) < 0.9 * (width(als["metrics"]) + width(auto["metrics"])) / 2
+
+
+def test_compare_tells_what_each_model_takes(ratings, capsys):
+    """Seconds, and sizes in memory and on disk."""
+    found = as_json(capsys, "compare", "--events", str(ratings), "--k", "5")
+    assert [row["model"] for row in found["models"]] == list(MODELS)
+    for row in found["models"]:
+        assert row["train_seconds"] > 0
+        assert row["inference_seconds"] > 0
+        assert row["disk_bytes"] >= row["memory_bytes"] > 0
+    als = next(row for row in found["models"] if row["model"] == "als")
+    assert als["memory_bytes"] == (N_USERS + N_ITEMS) * 8 * 4
+
+
+def test_evaluate_tells_every_subgroup(ratings, profiles, capsys):
+    """Ages, genders and activity of the judged users, each with intervals."""
+    found = as_json(
+        capsys, "evaluate", "--events", str(ratings), "--profiles", str(profiles),
+        "--split", "last-out", "--model", "als",
+    )  # fmt: skip
+    sizes = {name: row["n_users"] for name, row in found["groups"].items()}
+    assert sizes == {
+        "all": N_USERS, "age 18-24": 60, "age 35-44": 60, "gender F": 60, "gender M": 60,
+        "activity 5–19": N_USERS,
+    }  # fmt: skip
+    for row in found["groups"].values():
+        assert row["ndcg"]["low"] <= row["ndcg"]["mean"] <= row["ndcg"]["high"]
+    assert set(found["of_lists"]) == {
+        "coverage", "novelty", "popularity_correlation", "personalization",
+    }  # fmt: skip
+
+
+def test_people_get_tables(ratings, profiles, capsys):
+    """Without --json: both verbs print Markdown."""
+    assert main(["evaluate", "--events", str(ratings), "--profiles", str(profiles)]) == 0
+    text = capsys.readouterr().out
+    assert "| auto @20 " in text
+    assert "| gender F " in text
+    assert main(["compare", "--events", str(ratings), "--models", "als", "bpr"]) == 0
+    text = capsys.readouterr().out
+    assert "| model " in text
+    assert "minus als" in text
+
+
+def test_a_published_split_is_judged(tmp_path, monkeypatch, capsys):
+    """--test names its other side."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(1)
+    sides = {"train": [], "test": []}
+    for user in range(60):
+        items = rng.permutation(15)[:10] * 2 + user % 2
+        sides["train"].append(f"{user} {' '.join(map(str, items[:7]))}")
+        sides["test"].append(f"{user} {' '.join(map(str, items[7:]))}")
+    for name, lines in sides.items():
+        (tmp_path / name).write_text("\n".join(lines))
+    found = as_json(
+        capsys, "evaluate", "--events", "train", "--test", "test", "--split", "pairs",
+        "--model", "item_knn",
+    )  # fmt: skip
+    assert (found["n_train"], found["n_test"], found["n_users"]) == (420, 180, 60)
+    assert found["groups"]["all"]["recall"]["mean"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "--split", "time"], "events: none given"),
+        (["evaluate", "--events", "ratings.csv", "--split", "pairs"], "--test"),
+        (["compare", "--events", "ratings.csv", "--test", "ratings.csv"], "--test"),
+        (["compare", "--events", "ratings.csv", "--split", "fold-in", "--models", "bpr"], "bpr"),
+        (["evaluate", "--events", "none.csv"], "no such file"),
+    ],
+)
+def test_what_cannot_be_done_is_said(ratings, capsys, arguments, message):
+    """Exit status 1, the verb, the thing and the way out; no trace."""
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert f"{arguments[0]} failed: " in said
+    assert message in said
+
+
+@pytest.mark.parametrize("extra", [["--k", "0"], ["--model", "best"], ["--split", "never"]])
+def test_wrong_usage_ends_with_2(ratings, extra):
+    """As every command's."""
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "--events", str(ratings), *extra])
+    assert ended.value.code == 2
+
+
+def test_a_view_and_a_rating_began_with_the_earlier(tmp_path):
+    """Of a stream: the first minute, or the rating where that came first."""
+    log = tmp_path / "events.log"
+    lines = [
+        "2022-11-14T12:00:00,1,GET /data/m/alien+1979/1.mpg",
+        "2022-11-14T12:30:00,1,GET /data/m/alien+1979/31.mpg",
+        "2022-11-14T13:00:00,1,GET /rate/alien+1979=5",
+        "2022-11-14T09:00:00,2,GET /rate/alien+1979=4",
+        "2022-11-14T10:00:00,2,GET /data/m/alien+1979/1.mpg",
+        "2022-11-14T15:00:00,1,GET /data/m/heat+1995/1.mpg",
+        "2022-11-14T16:00:00,2,GET /data/m/heat+1995/1.mpg",
+    ]
+    log.write_text("\n".join(lines) + "\n")
+    settings = BatchSettings(events=(str(log),), quarantine=str(tmp_path / "q"))
+    _, data = read_split("last-out", settings, None)
+    hours = (data.at % 86_400) / 3600
+    assert data.user_ids == ["1", "2"]
+    assert hours.tolist() == [12, 15, 9, 16]

@@ -120,7 +120,9 @@ class Front:
             self.kept.start()
         elif self.kept.pid and self._log.is_full():
             self._log.rotate()
-            os.kill(self.kept.pid, signal.SIGUSR1)  # nginx opens it anew
+            # nginx opens it anew: by SIGUSR1 its workers do so themselves, but while they are
+            # nobody they may not reach it; by SIGHUP new ones get it from root.
+            os.kill(self.kept.pid, signal.SIGUSR1 if os.geteuid() else signal.SIGHUP)
 
     def ended(self, pid: int, status: int) -> bool:
         """Note the end of a child; False if it was not nginx."""

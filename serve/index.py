@@ -36,8 +36,6 @@ class ItemIndex:
         n_rows = snapshot.manifest.counts.get("recs.mdb/rows")
         if self._n_items != n_rows:
             raise ValueError(f"{INDEX}: {self._n_items} items, but {n_rows} rows")
-        # As thorough as a search for a list's length; what is asked for besides is only spare.
-        self._search_k = LIST_LENGTH * self._index.get_n_trees()
         self._items = items
         self._name_of = snapshot.rows.get
 
@@ -54,5 +52,7 @@ class ItemIndex:
         if not vectors:
             return []
         total = [sum(place) for place in zip(*vectors, strict=True)]  # its angle is the mean's
-        nearest = self._index.get_nns_by_vector(total, n, self._search_k)
+        # Thorough enough for a list behind what made the mean and so lies nearest to it; bounded.
+        search_k = (LIST_LENGTH + len(vectors)) * self._index.get_n_trees()
+        nearest = self._index.get_nns_by_vector(total, n, search_k)
         return [name for row in nearest if (name := self._name_of(b"%d" % row))]

@@ -149,17 +149,20 @@ class Watch:
             self._retreat(generation, "it is not what it was when it was published")
 
     def _retreat(self, generation: int, why: str) -> None:
-        """Go back to what was served before.
+        """Go back to what was served before, where there is something.
 
         Once, not further and further: workers that go on dying have another reason.
         """
-        if generation and self._may_retreat:
-            self._may_retreat = False
-            self.condemned.add(generation)
-            self._page.count("retreats")
-            self._report(f"generation {generation} is left for one served before: {why}")
-            if self._before in generations(self._store):
-                self._page.generation = self._before  # else the next look finds and verifies one
+        others = set(_published(self._store)) - self.condemned - {generation}
+        if not (generation and others and self._may_retreat):
+            self._report(f"generation {generation}: {why}")
+            return
+        self._may_retreat = False
+        self.condemned.add(generation)
+        self._page.count("retreats")
+        self._report(f"generation {generation} is left for one served before: {why}")
+        if self._before in others:
+            self._page.generation = self._before  # else the next look finds and verifies one
 
     def _report(self, problem: str) -> None:
         """Put what is wrong on the page for `/healthz`, and into the log once."""

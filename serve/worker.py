@@ -62,6 +62,7 @@ class Worker:
         self._refused_takedowns: tuple[int, ...] | None = None
         self._read_takedowns_at = 0.0
         self._recent_inode = 0
+        self._refused_recent: tuple[int, ...] | None = None
         self._look_at_recent_at = 0.0
         self._refused = 0  # a generation that this worker could not open
         self._try_again_at = 0.0
@@ -159,6 +160,8 @@ class Worker:
         inode = state[0] if state else 0
         if inode == self._recent_inode and (self._app.recent or not inode):
             return
+        if state and state == self._refused_recent:
+            return
         if self._app.recent:
             self._app.recent.close()  # LMDB must not have a file open twice
             self._app.recent = None
@@ -166,6 +169,7 @@ class Worker:
         try:
             self._app.recent = open_recent(self._store)
         except StoreError as error:
+            self._refused_recent = state
             log.warning("worker %d goes without recent views: %s", self._place, error)
 
     def _drain(self) -> None:

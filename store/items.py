@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from typing import Any, cast
+from typing import Any
 
 from store.snapshot import Snapshot
 
@@ -21,13 +21,17 @@ class Items:
         None means that there is no such item.
         """
         text = self._get(item_id)
-        with contextlib.suppress(ValueError):  # a broken one is as good as none
-            return cast(dict[str, Any], json.loads(text)) if text else None
+        if text is None:
+            return None
+        with contextlib.suppress(ValueError):  # a broken one is as good as an empty one
+            about = json.loads(text)
+            return about if isinstance(about, dict) else {}
         return {}
 
     def row(self, item_id: bytes) -> int | None:
         """Return the item's number in the index, None if it has none."""
-        return (self.about(item_id) or {}).get("item_row")
+        row = (self.about(item_id) or {}).get("item_row")
+        return row if type(row) is int else None
 
     def is_adult(self, item_id: bytes) -> bool:
         """Tell whether an item must be kept from minors."""

@@ -1,0 +1,260 @@
+"""Clients that ask at a fixed rate and judge every answer, in a process of their own.
+
+    with Load(address, n_users, folder) as load:
+        ...                          faults
+    load.seen                        what became of the answers meanwhile
+
+Most clients keep their connection, some open a new one for each request. A
+request is timed from the moment when it was due, so that one that had to wait
+for an earlier answer is as late as it looks to its user.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import random
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from benchmarks.resilience.answers import MalformedError, read_answer, what_is_wrong
+
+Address = tuple[str, int]
+
+ROOT: Final = Path(__file__).parents[2]
+LATE_MS: Final = 600.0
+_N_SHOWN: Final = 5
+_HUNG_SECONDS: Final = 5.0
+_NEW_EVERY: Final = 4  # of so many clients one opens a connection for each request
+_STRANGER_EVERY: Final = 10  # of so many requests one is for a user without a list
+_PATIENCE_SECONDS: Final = 30.0
+_HEADERS: Final = (
+    b"Host: marquee.example\r\nUser-Agent: python-requests/2.32.3\r\n"
+    b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of all requests.
+
+    Attributes:
+        n_answers: Of any kind.
+        n_failed: Not 200, not right, cut off, or none within 5 s.
+        n_refused: Connections that could not be had.
+        n_mixed: List and header of different generations; they count as failed, too.
+        n_late: Answers that took more than 600 ms.
+        p50_ms: Median time to an answer.
+        p99_ms: One in a hundred took longer.
+        max_ms: The longest.
+        sources: Answers by what made them.
+        examples: What the first failures were.
+    """
+
+    n_answers: int
+    n_failed: int
+    n_refused: int
+    n_mixed: int
+    n_late: int
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
+    sources: dict[str, int]
+    examples: list[str]
+
+
+class Load:
+    """A process that asks; leaving the `with` ends it.
+
+    Args:
+        address: Of the server.
+        n_users: That have a list.
+        folder: Where its errors may lie.
+        rate: Requests a second, of all clients together.
+        n_clients: Connections at a time.
+
+    Attributes:
+        seen: What it saw; there is nothing before the end.
+    """
+
+    seen: Seen
+
+    def __init__(
+        self,
+        address: Address,
+        n_users: int,
+        folder: Path,
+        *,
+        rate: int = 500,
+        n_clients: int = 16,
+    ) -> None:
+        numbers = [address[1], n_users, rate, n_clients]
+        command = [sys.executable, "-m", __name__, address[0], *map(str, numbers)]
+        self._errors = folder / "load.log"
+        with self._errors.open("a") as errors:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+
+    def __enter__(self) -> Self:
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != "asking\n":
+            self.__exit__(None, None, None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            written, _ = self._process.communicate(timeout=_PATIENCE_SECONDS)
+        finally:
+            self._process.kill()
+        if self._process.returncode:
+            raise RuntimeError(f"the load ended early: {self._errors.read_text()[-400:]}")
+        self.seen = Seen(**json.loads(written))
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What a load writes down."""
+
+    elapsed_ms: list[float] = field(default_factory=list)
+    sources: Counter[str] = field(default_factory=Counter)
+    wrongs: Counter[str] = field(default_factory=Counter)
+
+    def seen(self) -> Seen:
+        steady = sorted(self.elapsed_ms) or [0.0]
+        return Seen(
+            n_answers=len(self.elapsed_ms),
+            n_failed=self.wrongs.total(),
+            n_refused=self.wrongs["refused"],
+            n_mixed=self.wrongs["mixed"],
+            n_late=sum(ms > LATE_MS for ms in steady),
+            p50_ms=round(steady[len(steady) // 2], 3),
+            p99_ms=round(steady[len(steady) * 99 // 100], 3),
+            max_ms=round(steady[-1], 3),
+            sources=dict(self.sources),
+            examples=[f"{n} × {wrong}" for wrong, n in self.wrongs.most_common(_N_SHOWN)],
+        )
+
+
+class _Client:
+    """One connection at a time, one request at a time."""
+
+    def __init__(self, address: Address, notes: _Notes, *, keeps: bool, due: float) -> None:
+        self.is_waiting = False
+        self.due = due
+        self.socket: socket.socket | None = None
+        self._address = address
+        self._notes = notes
+        self._keeps = keeps
+        self._received = b""
+        self._user, self._has_list = 0, True
+
+    def ask(self, user: int, *, has_list: bool) -> None:
+        self._user, self._has_list, self._received = user, has_list, b""
+        line = b"GET /recommend/%d HTTP/1.1\r\n%s" % (user, _HEADERS)
+        try:
+            if self.socket is None:
+                self.socket = socket.create_connection(self._address, timeout=_HUNG_SECONDS)
+            self.socket.sendall(line + (b"\r\n" if self._keeps else b"Connection: close\r\n\r\n"))
+        except OSError as error:
+            is_refused = self.socket is None
+            self._end("refused" if is_refused else f"cut: {type(error).__name__}")
+            return
+        self.is_waiting = True
+
+    def receive(self) -> None:
+        assert self.socket is not None
+        try:
+            got = self.socket.recv(65536)
+            self._received += got
+            answer = read_answer(self._received) if got else None
+        except (OSError, MalformedError) as error:
+            self._end(f"cut: {type(error).__name__}: {error}")
+            return
+        if not got:
+            self._end(f"closed after {len(self._received)} bytes")
+        elif answer:
+            self._notes.elapsed_ms.append(1000 * (time.monotonic() - self.due))
+            self._notes.sources[answer.source] += 1
+            wrong = what_is_wrong(answer, self._user, has_list=self._has_list)
+            if answer.n_bytes < len(self._received):
+                wrong = "more than one answer"
+            self._end(wrong, keep=self._keeps and not answer.closes and not wrong)
+
+    def give_up(self, now: float) -> None:
+        if self.is_waiting and now - self.due > _HUNG_SECONDS:
+            self._end("no answer in 5 s")
+
+    def _end(self, wrong: str, *, keep: bool = False) -> None:
+        self.is_waiting = False
+        if wrong:
+            self._notes.wrongs[wrong] += 1
+        if self.socket and not keep:
+            self.socket.close()
+            self.socket = None
+
+
+def _ask_all(address: Address, n_users: int, rate: int, n_clients: int) -> Seen:
+    """Ask until standard input ends."""
+    rng, notes, gap = random.Random(rate), _Notes(), n_clients / rate
+    began = time.monotonic()
+    clients = [
+        _Client(address, notes, keeps=n % _NEW_EVERY > 0, due=began + gap * n / n_clients)
+        for n in range(n_clients)
+    ]
+    is_asking = True
+    while is_asking or any(client.is_waiting for client in clients):
+        now = time.monotonic()
+        for client in clients:
+            client.give_up(now)
+            if is_asking and not client.is_waiting and client.due + gap <= now:
+                client.due += gap
+                user, has_list = rng.randrange(n_users), rng.randrange(_STRANGER_EVERY) > 0
+                client.ask(user if has_list else n_users + user, has_list=has_list)
+        waiting = {c.socket: c for c in clients if c.is_waiting and c.socket}
+        pause = min((c.due + gap for c in clients if not c.is_waiting), default=now + 1.0) - now
+        standard_input = [sys.stdin] if is_asking else []
+        ready, _, _ = select.select([*waiting, *standard_input], [], [], max(min(pause, 0.1), 0))
+        for one in ready:
+            if isinstance(one, socket.socket):
+                waiting[one].receive()
+            else:
+                is_asking = False
+    return notes.seen()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask until standard input ends, then print what was seen."""
+    parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
+    parser.add_argument("host")
+    for name in ("port", "users", "rate", "clients"):
+        parser.add_argument(name, type=int)
+    given = parser.parse_args(arguments)
+    print("asking", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        seen = _ask_all((given.host, given.port), given.users, given.rate, given.clients)
+        print(json.dumps(dataclasses.asdict(seen)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

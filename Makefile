@@ -28,7 +28,7 @@ run: $(STAMP) ## Serve the demo's snapshot on port 8080 until Ctrl-C
 	.venv/bin/python -m benchmarks.demo --serve --port 8080
 
 test: $(STAMP) ## Run the tests
-	.venv/bin/pytest
+	.venv/bin/pytest -n 4 --dist loadfile
 
 check: $(STAMP) ## Lint, formatting and types
 	.venv/bin/ruff check

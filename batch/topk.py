@@ -1,12 +1,18 @@
 """Exact top-k for every user, without scoring every item: norm-pruned blocks.
 
     items by falling norm   ┌──────┬────────────┬────────────────────────┬─ ─ ─
-    users of one block      │██████│████████████│██░░░░░░░░░░░░░░░░░░░░░░│
+    users of one task       │██████│████████████│████░░░░░░░░░░░░░░░░░░░░│
+                            │██████│████░░░░░░░░│░░░░░░░░░░░░░░░░░░░░░░░░│
+                            │██████│░░░░░░░░░░░░│░░░░░░░░░░░░░░░░░░░░░░░░│
                             └──────┴────────────┴────────────────────────┴─ ─ ─
     A user leaves (░) as soon as ‖user‖ · ‖next item‖ cannot beat the k-th score.
 
 No score can exceed the product of the norms (Cauchy–Schwarz), so what is left
-out cannot belong to the list. Most users leave after the first blocks.
+out cannot belong to the list. Most users leave after the first blocks; those of
+a task who stay close ranks, so the products stay large. Where norms are flat
+and nobody leaves, the search is a matrix product and little else: a block's
+scores stay in the cache, one pass compares them with what the user's k-th best
+already reaches, and only the few that come up to it are sorted.
 
 Source:
     Teflioudi, Gemulla and Mykytiuk, "LEMP: Fast Retrieval of Large Entries in a
@@ -25,12 +31,18 @@ from threadpoolctl import threadpool_limits
 
 NO_ITEM: Final = -1
 
-_USERS: Final = 2048  # of a block: enough for the matrix product to run at full speed
+_USERS: Final = 8192  # of a task, at most: so many that those who stay still fill blocks
+_FEWEST_USERS: Final = 256
+_TASKS: Final = 16  # at least, where there are users enough: each thread finds work
+_BLOCK_USERS: Final = 512  # with a block of items: 2 MiB of scores, a core's own cache
 _FIRST_ITEMS: Final = 512
-_MOST_ITEMS: Final = 2048
+_MOST_ITEMS: Final = 1024
+
+_LOWEST: Final = np.finfo(np.float32).min  # what hidden items, at -inf, do not reach
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int32]
 
 
 class TopK(NamedTuple):
@@ -41,7 +53,7 @@ class TopK(NamedTuple):
         scores: (n_users, k) float32; -inf there.
     """
 
-    item_rows: npt.NDArray[np.int32]
+    item_rows: Rows
     scores: Floats
 
 
@@ -80,103 +92,152 @@ def top_k(
     search = _Search(item_factors, seen, min(k, n_items))
     item_rows = np.full((n_users, k), NO_ITEM, np.int32)
     scores = np.full((n_users, k), -np.inf, np.float32)
+    # Not by the number of threads: the last bit of a score may hang on a product's shape.
+    n_task = min(_USERS, max(_FEWEST_USERS, n_users // _TASKS))
 
     def fill(first: int) -> None:
-        block = slice(first, min(first + _USERS, n_users))
-        rows, best = search(user_factors[block], first)
-        item_rows[block, : rows.shape[1]] = rows
-        scores[block, : best.shape[1]] = best
+        task = slice(first, min(first + n_task, n_users))
+        rows, best = search(user_factors[task], first)
+        item_rows[task, : rows.shape[1]] = rows
+        scores[task, : best.shape[1]] = best
         on_users(len(rows))
 
     with (
         threadpool_limits(1, "blas"),
         ThreadPoolExecutor(n_threads or len(os.sched_getaffinity(0))) as pool,
     ):
-        for done in [pool.submit(fill, first) for first in range(0, n_users, _USERS)]:
+        for done in [pool.submit(fill, first) for first in range(0, n_users, n_task)]:
             done.result()
     return TopK(item_rows, scores)
 
 
 class _Search:
-    """Finds the best items for one block of users after another."""
+    """Finds the best items for one task's users after another's."""
 
     def __init__(self, item_factors: Floats, seen: sp.csr_matrix, k: int) -> None:
-        norms = np.linalg.norm(item_factors, axis=1)
+        norms = _norms(item_factors)
         self._order = np.argsort(-norms, kind="stable")
-        self._place = np.empty_like(self._order)  # of an item row in that order
+        self._place = np.empty(len(norms), np.int32)  # of an item row in that order
         self._place[self._order] = np.arange(len(norms))
         self._items = np.ascontiguousarray(item_factors[self._order])
-        # A float32 inner product errs by at most n_factors · ε · ‖u‖ · ‖v‖ (Higham 2002,
-        # section 3.1), and so may the norms: rounding must never cost an item its place.
-        slack = 1 + 4 * item_factors.shape[1] * np.finfo(np.float32).eps
-        self._norms = norms[self._order] * np.float32(slack)
+        self._norms = norms[self._order]
         self._seen = seen
         self._k = k
         self._edges = _block_edges(len(norms), k)
 
-    def __call__(self, users: Floats, first: int) -> tuple[npt.NDArray[np.int32], Floats]:
+    def __call__(self, users: Floats, first: int) -> tuple[Rows, Floats]:
         """Return (n, k) item rows and scores of `users`, whose rows begin at `first`."""
-        keys = np.full((len(users), self._k), _NOTHING, np.int64)
-        user_norms = np.linalg.norm(users, axis=1)
-        seen_user, seen_place = self._seen_of(first, len(users))
+        best = _Best(len(users), self._k)
+        user_norms = _norms(users)
+        seen = self._seen_by_place(first, len(users))
         active = np.arange(len(users))
         for begin, end in zip(self._edges[:-1], self._edges[1:], strict=True):
-            kth = _score_of(keys[active, -1])
-            active = active[user_norms[active] * self._norms[begin] >= kth]
+            active = active[user_norms[active] * self._norms[begin] >= best.reached[active]]
             if not len(active):
                 break
-            scores = users[active] @ self._items[begin:end].T
-            _hide_seen(scores, active, seen_user, seen_place - begin)
-            self._merge(keys, active, scores, begin)
+            seen_here = _columns(seen, begin, end)
+            for at in range(0, len(active), _BLOCK_USERS):
+                some = active[at : at + _BLOCK_USERS]
+                scores = users[some] @ self._items[begin:end].T
+                _hide(scores, seen_here, some)
+                best.offer(some, scores, self._order[begin:end])
+        return best.lists()
+
+    def _seen_by_place(self, first: int, n_users: int) -> sp.csc_matrix:
+        """Return what the users have seen, (n_users, n_items) in the order of the norms."""
+        indptr = self._seen.indptr[first : first + n_users + 1]
+        places = self._place[self._seen.indices[indptr[0] : indptr[-1]]]
+        entries = (np.ones(len(places), np.bool_), places, indptr - indptr[0])
+        return sp.csr_matrix(entries, shape=(n_users, len(self._place))).tocsc()
+
+
+class _Best:
+    """The k best items so far of each user of a task.
+
+    Attributes:
+        reached: (n_users,) a score that the k-th best, as far as is known, reaches.
+    """
+
+    def __init__(self, n_users: int, k: int) -> None:
+        self._k = k
+        self._keys = np.full((n_users, k), _NOTHING, np.int64)  # unordered, the least first
+        self.reached = np.full(n_users, _LOWEST)
+
+    def offer(self, users: Ints, scores: Floats, item_rows: Ints) -> None:
+        """Let (len(users), len(item_rows)) `scores` compete for the users' k places."""
+        if len(item_rows) >= self._k and (self.reached[users] == _LOWEST).any():
+            self._raise(users, _reached_by(scores, self._k))  # the block itself tells
+        found = np.flatnonzero(scores >= self.reached[users, None])
+        user, column = np.divmod(found, len(item_rows))
+        n_found = np.bincount(user, minlength=len(users))
+        gaining = np.flatnonzero(n_found)
+        if not len(gaining):
+            return
+        pool = np.full((len(gaining), self._k + int(n_found.max())), _NOTHING, np.int64)
+        pool[:, : self._k] = self._keys[users[gaining]]
+        is_new = np.arange(pool.shape[1] - self._k) < n_found[gaining, None]
+        pool[:, self._k :][is_new] = _keys(scores.ravel()[found], item_rows[column])
+        pool.partition(pool.shape[1] - self._k, axis=1)
+        self._keys[users[gaining]] = pool[:, -self._k :]
+        self._raise(users[gaining], _score_of(pool[:, -self._k]))
+
+    def lists(self) -> tuple[Rows, Floats]:
+        """Return (n_users, k) item rows and scores, best first."""
+        keys = np.sort(self._keys, axis=1)[:, ::-1]
         item_rows = np.where(keys == _NOTHING, NO_ITEM, _item_row_of(keys)).astype(np.int32)
         return item_rows, _score_of(keys)
 
-    def _seen_of(self, first: int, n_users: int) -> tuple[Ints, Ints]:
-        indptr = self._seen.indptr[first : first + n_users + 1]
-        user = np.repeat(np.arange(n_users), np.diff(indptr))
-        return user, self._place[self._seen.indices[indptr[0] : indptr[-1]]]
+    def _raise(self, users: Ints, reached: Floats) -> None:
+        self.reached[users] = np.maximum(self.reached[users], reached)
 
-    def _merge(self, keys: Ints, active: Ints, scores: Floats, begin: int) -> None:
-        """Let `scores` of the items from place `begin` on compete for the users' k places."""
-        if begin == 0 and scores.shape[1] > self._k:  # nothing to beat yet: the block itself tells
-            kth = np.partition(scores, -self._k, axis=1)[:, -self._k]
-        else:
-            kth = _score_of(keys[active, -1])
-        row, column = np.nonzero(scores >= kth[:, None])
-        values = scores[row, column]
-        is_open = values > -np.inf
-        row, column, values = row[is_open], column[is_open], values[is_open]
-        if not len(row):
-            return
-        n_new = np.bincount(row, minlength=len(active))
-        starts = np.cumsum(n_new) - n_new
-        pool = np.full((len(active), self._k + int(n_new.max())), _NOTHING, np.int64)
-        pool[:, : self._k] = keys[active]
-        pool[row, self._k + np.arange(len(row)) - starts[row]] = _keys(
-            values, self._order[begin + column]
-        )
-        pool.partition(pool.shape[1] - self._k, axis=1)
-        best = pool[:, -self._k :]
-        best.sort(axis=1)
-        keys[active] = best[:, ::-1]
+
+def _reached_by(scores: Floats, k: int) -> Floats:
+    """Return for each row a score that at least k of its items reach.
+
+    The k-th best among winners of pairs, fours, … is hardly lower than the k-th
+    best of all, and takes a fraction of the time to find.
+    """
+    while (half := scores.shape[1] // 2) >= 4 * k:
+        scores = np.maximum(scores[:, :half], scores[:, half : 2 * half])
+    return np.partition(scores, -k, axis=1)[:, -k]
+
+
+def _columns(seen: sp.csc_matrix, begin: int, end: int) -> sp.csr_matrix:
+    """Return `seen[:, begin:end]` by rows, without the copy that indexing makes."""
+    indptr = seen.indptr[begin : end + 1]
+    entries = slice(indptr[0], indptr[-1])
+    part = (seen.data[entries], seen.indices[entries], indptr - indptr[0])
+    return sp.csc_matrix(part, shape=(seen.shape[0], end - begin)).tocsr()
+
+
+def _hide(scores: Floats, seen: sp.csr_matrix, users: Ints) -> None:
+    """Set to -inf what each of `users`, rows of `seen` and in turn of `scores`, has seen."""
+    starts = seen.indptr[users]
+    counts = seen.indptr[users + 1] - starts
+    entries = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    row_starts = np.arange(len(users)) * scores.shape[1]
+    scores.reshape(-1)[np.repeat(row_starts, counts) + seen.indices[entries]] = -np.inf
+
+
+def _norms(vectors: Floats) -> Floats:
+    """Return norms rounded up: neither rounding nor underflow may cost an item its place.
+
+    A float32 inner product errs by at most n_factors · ε · ‖u‖ · ‖v‖ (Higham 2002,
+    section 3.1), and so may the norms; squares below the least normal number vanish.
+    """
+    float32, n_factors = np.finfo(np.float32), vectors.shape[1]
+    slack, floor = 1 + 2 * n_factors * float32.eps, np.sqrt(n_factors * float32.tiny)
+    norms: Floats = np.linalg.norm(vectors, axis=1) * np.float32(slack) + np.float32(floor)
+    return norms
 
 
 def _block_edges(n_items: int, k: int) -> list[int]:
-    """Return where item blocks begin: small ones first, for most users need no more."""
+    """Return where item blocks begin: a small one first, for most users need no more."""
     edges, size = [0], max(_FIRST_ITEMS, 4 * k)
     while edges[-1] < n_items:
         edges.append(min(edges[-1] + size, n_items))
-        size = min(2 * size, max(_MOST_ITEMS, 4 * k))
+        size = max(_MOST_ITEMS, 4 * k)
     return edges
-
-
-def _hide_seen(scores: Floats, active: Ints, seen_user: Ints, seen_column: Ints) -> None:
-    place = np.full(int(active[-1]) + 1, -1)
-    place[active] = np.arange(len(active))
-    inside = (seen_column >= 0) & (seen_column < scores.shape[1]) & (seen_user < len(place))
-    user, column = place[seen_user[inside]], seen_column[inside]
-    is_active = user >= 0
-    scores[user[is_active], column[is_active]] = -np.inf
 
 
 # A score and its item row as one integer that sorts by score, ties by lower row:

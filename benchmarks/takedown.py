@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _write(store, given.users, names, weights, rng)
         with open_snapshot(store, 1, verified=True) as snapshot:
             lookups = {
-                n: Served(snapshot, {name.encode() for name in names[:n]}).get
-                for n in _HIDDEN
+                n: Served(snapshot, {name.encode() for name in names[:n]}).get for n in _HIDDEN
             }
             rounds = [
                 {n: _nanoseconds(get, users) for n, get in lookups.items()}

@@ -70,7 +70,7 @@ def _activity(events: Events) -> dict[str, float]:
         name: pa.chunked_array([*events.views[name].chunks, *events.ratings[name].chunks])
         for name in ("user_id", "item_id")
     }
-    pairs = pa.table(columns).group_by(["user_id", "item_id"]).aggregate([])
+    pairs = pa.table(columns).unify_dictionaries().group_by(["user_id", "item_id"]).aggregate([])
     per_user = _counts(pairs["user_id"])
     per_item = np.sort(_counts(pairs["item_id"]))[::-1]
     top = np.cumsum(per_item) / per_item.sum()

@@ -1,17 +1,20 @@
 """Search the same factors for every user's top k, ours and the peers, in one run.
 
-Each search uses all cores. Each figure is the median of the rounds, each ratio the
-median of the rounds' ratios. Our lists are compared with those of `implicit`, exact
-ties aside. The last column is the share of the processor's own matrix-product rate
-that computing every score would have taken: a pruned search may exceed 1.
+Each search uses all cores. The searches take turns in every round, for the machine is
+shared; each figure is the median of the rounds, each ratio the median of the rounds'
+ratios. Ours searches for all users, the peers, whose rate is the same for any number,
+for at most 20,000. The lists of these are compared with those of `implicit`, exact ties
+aside. The share is that of the processor's own matrix-product rate that computing
+every score would take at this speed: a search that leaves scores out may exceed 1.
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,7 +24,10 @@ from benchmarks.topk.factors import REAL, SCENARIO, SEED, Size, Trained, interac
 from benchmarks.topk.searches import SEARCHES, differences
 
 _K: Final = (20, 30, 100)
-_SAMPLE: Final = 20_000  # users whose lists are compared, and that slow peers are timed on
+_SAMPLE: Final = 20_000  # users whose lists are compared, and whom the peers are timed on
+_QUICK_SAMPLE: Final = 5_000
+_QUICK_SWEEPS: Final = 2
+_HEADER: Final = ("data", "factors", "k", "search", "users/s", "marquee by", "of peak", "differ")
 _EXAMPLE: Final = """example:
   python -m benchmarks.topk > topk.jsonl
   python -m benchmarks.topk --quick --sets ml-100k
@@ -29,11 +35,15 @@ _EXAMPLE: Final = """example:
 faiss takes part where it is installed: pip install faiss-cpu
 """
 
+Rates = Mapping[str, Sequence[float]]  # users a second of each search, of each round
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it and return its exit status: 0 measured, 1 lists differ."""
     given = _parser().parse_args(arguments)
     size = Size(100_000, 27_000, 2_000_000) if given.quick else Size(1_000_000, 27_000, 50_000_000)
+    if not _has_faiss():
+        print("faiss SKIPPED: not installed", file=sys.stderr)
     peak = _peak_flops()
     print(f"matrix products: {peak / 1e9:.0f} GFLOP/s", file=sys.stderr)
     rows, n_wrong = [], 0
@@ -43,15 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{name} SKIPPED: no real data here (MARQUEE_SHARED_DATA)", file=sys.stderr)
             continue
         for n_factors in (64,) if given.quick else (64, 128):
-            trained = train(name, seen, n_factors)
+            trained = train(name, seen, n_factors, *(_QUICK_SWEEPS,) * given.quick)
+            part = _sample(trained, _QUICK_SAMPLE if given.quick else _SAMPLE)
             for k in _K[:1] if given.quick else _K:
-                n_rounds = given.rounds if k == _K[0] else 1
-                lines, n_differing = _measure(trained, k, n_rounds, peak)
-                rows += lines
+                print(f"{name}, {n_factors} factors, k = {k}", file=sys.stderr)
+                rates = _rates(trained, part, k, given.rounds if k == _K[0] else 1)
+                n_differing = _n_differing(part, k)
                 n_wrong += n_differing
-    print_table(
-        ("data", "factors", "k", "search", "users/s", "marquee by", "of the peak", "differ"), rows
-    )
+                _print_figures(trained, k, rates, peak, n_differing)
+                rows += [_line(trained, k, rates, search, peak, n_differing) for search in rates]
+    print_table(_HEADER, rows)
     return 1 if n_wrong else 0
 
 
@@ -64,21 +75,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     every = ",".join((*REAL, SCENARIO))
     parser.add_argument("--sets", default=every, metavar="A,B", help=f"default: {every}")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3; k = 20")
     parser.add_argument(
-        "--quick", action="store_true", help="64 factors, k = 20, a tenth of the scenario"
+        "--quick",
+        action="store_true",
+        help="64 factors, k = 20, fewer sweeps of ALS, a tenth of the users",
     )
     return parser
 
 
-def _measure(
-    trained: Trained, k: int, n_rounds: int, peak: float
-) -> tuple[list[tuple[str, ...]], int]:
-    """Time every search; return the table's lines and the number of lists that differ."""
-    print(f"{trained.name}, {trained.user_factors.shape[1]} factors, k = {k}", file=sys.stderr)
-    names = [name for name in SEARCHES if name != "faiss" or importlib.util.find_spec("faiss")]
+def _rates(trained: Trained, part: Trained, k: int, n_rounds: int) -> Rates:
+    """Time every search, in turns."""
+    names = [name for name in SEARCHES if name != "faiss" or _has_faiss()]
     rates: dict[str, list[float]] = {name: [] for name in names}
-    part = _sample(trained)
     for _ in range(n_rounds):
         for name in names:
             searched = trained if name == "marquee" else part
@@ -86,50 +95,76 @@ def _measure(
             SEARCHES[name](searched, k)
             seconds = time.perf_counter() - began
             rates[name].append(len(searched.user_factors) / seconds)
-    n_differing = differences(part, SEARCHES["marquee"](part, k), SEARCHES["implicit"](part, k))
-    lines = [_line(trained, k, name, rates, peak, n_differing) for name in names]
-    return lines, n_differing
+    return rates
+
+
+def _n_differing(part: Trained, k: int) -> int:
+    return differences(part, SEARCHES["marquee"](part, k), SEARCHES["implicit"](part, k))
+
+
+def _print_figures(trained: Trained, k: int, rates: Rates, peak: float, n_differing: int) -> None:
+    """Print ours against each peer, and each peer's own."""
+    n_items, n_factors = trained.item_factors.shape
+    inputs = {
+        "data": trained.name,
+        "users": len(trained.user_factors),
+        "items": n_items,
+        "factors": n_factors,
+        "k": k,
+        "seed": SEED,
+    }
+    for search in rates:
+        rate = round(statistics.median(rates[search]))
+        share = round(_share(trained, rates[search], peak), 3)
+        beside = {"peak_share": share, "version": _version(search), **inputs}
+        if search != "marquee":
+            print_figure("topk", "users_per_second", rate, "1/s", subject=search, **beside)
+            continue
+        for peer in [peer for peer in rates if peer != "marquee"]:
+            compared = {"subject": search, "peer": peer, "ratio": round(_ratio(rates, peer), 2)}
+            if peer == "implicit":
+                compared["differing"] = n_differing
+            print_figure("topk", "users_per_second", rate, "1/s", **compared, **beside)
 
 
 def _line(
-    trained: Trained,
-    k: int,
-    name: str,
-    rates: dict[str, list[float]],
-    peak: float,
-    n_differing: int,
+    trained: Trained, k: int, rates: Rates, search: str, peak: float, n_differing: int
 ) -> tuple[str, ...]:
-    rate = statistics.median(rates[name])
-    ratio = statistics.median(
-        ours / theirs for ours, theirs in zip(rates["marquee"], rates[name], strict=True)
-    )
-    n_items, n_factors = trained.item_factors.shape
-    share = rate * 2 * n_items * n_factors / peak
-    print_figure(
-        *("topk", "users_per_second", round(rate), "1/s"),
-        subject="marquee",
-        peer=name,
-        ratio=round(ratio, 2),
-        data=trained.name,
-        users=len(trained.user_factors),
-        items=n_items,
-        factors=n_factors,
-        k=k,
-        differing=n_differing,
-        peak_share=round(share, 2),
-        seed=SEED,
-    )
+    """Return the table's line of one search."""
     return (
-        *(trained.name, str(n_factors), str(k), name, f"{rate:,.0f}"),
-        *("" if name == "marquee" else f"{ratio:.2f}", f"{share:.2f}"),
-        str(n_differing) if name == "implicit" else "",
+        *(trained.name, str(trained.item_factors.shape[1]), str(k), search),
+        f"{statistics.median(rates[search]):,.0f}",
+        "" if search == "marquee" else f"{_ratio(rates, search):.2f}",
+        f"{_share(trained, rates[search], peak):.2f}",
+        str(n_differing) if search == "implicit" else "",
     )
 
 
-def _sample(trained: Trained) -> Trained:
-    """Return some users of a large set, drawn at random: peers take long."""
+def _ratio(rates: Rates, peer: str) -> float:
+    rounds = zip(rates["marquee"], rates[peer], strict=True)
+    return statistics.median(ours / theirs for ours, theirs in rounds)
+
+
+def _share(trained: Trained, rates: Sequence[float], peak: float) -> float:
+    n_items, n_factors = trained.item_factors.shape
+    flops: float = statistics.median(rates) * 2 * n_items * n_factors
+    return flops / peak
+
+
+def _version(search: str) -> str:
+    return importlib.metadata.version(
+        {"marquee": "numpy", "faiss": "faiss-cpu"}.get(search, search)
+    )
+
+
+def _has_faiss() -> bool:
+    return importlib.util.find_spec("faiss") is not None
+
+
+def _sample(trained: Trained, n_most: int) -> Trained:
+    """Return at most `n_most` users, drawn at random."""
     n_users = len(trained.user_factors)
-    chosen = np.sort(np.random.default_rng(SEED).permutation(n_users)[:_SAMPLE])
+    chosen = np.sort(np.random.default_rng(SEED).permutation(n_users)[:n_most])
     return Trained(
         trained.name, trained.user_factors[chosen], trained.item_factors, trained.seen[chosen]
     )

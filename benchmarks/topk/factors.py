@@ -28,7 +28,7 @@ SEED: Final = 7
 REAL: Final = ("ml-100k", "ml-1m", "users-290k")
 SCENARIO: Final = "scenario"
 _ALPHA, _REGULARIZATION = 2.0, 2.0
-_SWEEPS: Final = {SCENARIO: 3}  # and of the others
+_SWEEPS: Final = {SCENARIO: 3}
 _USUAL_SWEEPS: Final = 10
 _N_TASTES: Final = 64
 _LEANING: Final = 0.7  # share of a user's views that follow the taste
@@ -36,6 +36,7 @@ _POPULARITY_EXPONENT: Final = 0.9
 _ACTIVITY_SIGMA: Final = 1.0
 
 Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +82,16 @@ def interactions(name: str, size: Size) -> sp.csr_matrix | None:
     return _matrix(_codes(users), _codes(items))
 
 
-def train(name: str, seen: sp.csr_matrix, n_factors: int) -> Trained:
+def train(
+    name: str, seen: sp.csr_matrix, n_factors: int, most_sweeps: int = _USUAL_SWEEPS
+) -> Trained:
     """Return factors as `implicit` finds them."""
     with threadpool_limits(1, "blas"):
         model = AlternatingLeastSquares(
             factors=n_factors,
             regularization=_REGULARIZATION,
             alpha=1.0,
-            iterations=_SWEEPS.get(name, _USUAL_SWEEPS),
+            iterations=min(_SWEEPS.get(name, _USUAL_SWEEPS), most_sweeps),
             random_state=SEED,
         )
         model.fit(seen * np.float32(1 + _ALPHA), show_progress=False)
@@ -120,7 +123,7 @@ def _codes(names: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.unique(np.asarray(names), return_inverse=True)[1]
 
 
-def _matrix(users: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> sp.csr_matrix:
+def _matrix(users: Ints, items: Ints) -> sp.csr_matrix:
     ones = np.ones(len(users), np.float32)
     seen = sp.csr_matrix((ones, (users, items)), dtype=np.float32)
     seen.data[:] = 1  # the same pair twice is one
@@ -131,11 +134,11 @@ def _drawn(size: Size) -> sp.csr_matrix:
     rng = np.random.default_rng(SEED)
     activity = rng.lognormal(0.0, _ACTIVITY_SIGMA, size.users)
     n_views = np.maximum(1, np.round(activity * size.views / activity.sum())).astype(np.int64)
-    users = np.repeat(np.arange(size.users), n_views)
+    users = np.repeat(np.arange(size.users, dtype=np.int32), n_views)
     popularity = np.arange(1, size.items + 1) ** -_POPULARITY_EXPONENT
     popularity /= popularity.sum()
-    items = rng.choice(size.items, len(users), p=popularity)
-    taste = rng.integers(_N_TASTES, size=size.users)[users]
-    leans = rng.random(len(users)) < _LEANING
+    items = rng.choice(size.items, len(users), p=popularity).astype(np.int32)
+    taste = rng.integers(_N_TASTES, size=size.users, dtype=np.int32)[users]
+    leans = rng.random(len(users), np.float32) < _LEANING
     items[leans] += (taste[leans] - items[leans]) % _N_TASTES  # the next item of that taste
     return _matrix(users, np.minimum(items, size.items - 1))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
-from batch.topk import top_k
+from batch.topk import NO_ITEM, top_k
 from benchmarks.topk.factors import Trained
 
 Rows = npt.NDArray[np.int32]
@@ -30,8 +30,9 @@ def implicit(trained: Trained, k: int) -> Rows:
         model = AlternatingLeastSquares(factors=trained.user_factors.shape[1])
         model.user_factors, model.item_factors = trained.user_factors, trained.item_factors
         everybody = np.arange(len(trained.user_factors))
-        item_rows, _ = model.recommend(everybody, trained.seen, N=k)
-    return np.asarray(item_rows, np.int32)
+        item_rows, scores = model.recommend(everybody, trained.seen, N=k)
+    is_open = scores > np.finfo(np.float32).min  # it fills up with seen items at that score
+    return np.where(is_open, item_rows, NO_ITEM).astype(np.int32)
 
 
 def faiss(trained: Trained, k: int) -> Rows:
@@ -52,7 +53,7 @@ def numpy(trained: Trained, k: int) -> Rows:
         scores = trained.user_factors[block] @ trained.item_factors.T
         seen = trained.seen[block]
         scores[np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr)), seen.indices] = -np.inf
-        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        best = np.argpartition(scores, -k, axis=1)[:, -k:]
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
         item_rows[block] = np.take_along_axis(best, order, axis=1)
 
@@ -74,7 +75,7 @@ SEARCHES: Final[dict[str, Search]] = {
 
 
 def differences(trained: Trained, ours: Rows, theirs: Rows) -> int:
-    """Return the users whose lists differ in more than the order of exact ties.
+    """Return how many users' lists differ in more than the choice among exact ties.
 
     Compared are the scores, in double precision, place by place: another order of
     adding up may give the last bit of a score another value.
@@ -91,7 +92,7 @@ def differences(trained: Trained, ours: Rows, theirs: Rows) -> int:
 def _scores(
     users: npt.NDArray[np.float64], trained: Trained, item_rows: Rows
 ) -> npt.NDArray[np.float64]:
-    """Score each place of each list; an empty place, or padding with a seen item, is 0."""
+    """Score each place of each list; an empty place is -inf."""
     vectors = trained.item_factors[np.maximum(item_rows, 0)].astype(np.float64)
     scores = np.einsum("uf,ukf->uk", users, vectors)
-    return np.where(item_rows < 0, 0.0, scores)
+    return np.where(item_rows == NO_ITEM, -np.inf, scores)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from batch import topk as topk_module
 from batch.topk import NO_ITEM, top_k
 
+SIZES = ("_USERS", "_FEWEST_USERS", "_BLOCK_USERS", "_FIRST_ITEMS", "_MOST_ITEMS")
+
 
 def integers(rng, n_rows, n_factors, largest=3):
     """Return whole numbers as float32: every inner product of them is exact, and many tie."""
@@ -55,13 +57,13 @@ def unseen(n_users, n_items):
 def n_scored(monkeypatch):
     """Count the scores that are computed."""
     counted = []
-    merge = topk_module._Search._merge
+    offer = topk_module._Best.offer
 
-    def counting(self, keys, active, scores, begin):
+    def counting(self, users, scores, item_rows):
         counted.append(scores.size)
-        merge(self, keys, active, scores, begin)
+        offer(self, users, scores, item_rows)
 
-    monkeypatch.setattr(topk_module._Search, "_merge", counting)
+    monkeypatch.setattr(topk_module._Best, "offer", counting)
     return lambda: sum(counted)
 
 
@@ -90,22 +92,77 @@ def test_lists_are_those_of_a_full_sort(n_users, n_items, n_factors, k, largest,
 
 @settings(max_examples=150, deadline=None)
 @given(
-    block=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 30)),
+    sizes=st.tuples(*[st.integers(1, 9)] * 4, st.integers(1, 30)),
     n_users=st.integers(1, 40),
     n_items=st.integers(1, 120),
     k=st.integers(1, 12),
     n_threads=st.integers(1, 3),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_block_sizes_change_nothing(block, n_users, n_items, k, n_threads, seed):
+def test_block_sizes_change_nothing(sizes, n_users, n_items, k, n_threads, seed):
     """With edges everywhere the lists are still those of a full sort."""
     rng = np.random.default_rng(seed)
     items = integers(rng, n_items, 3) * 2.0 ** rng.integers(0, 6, (n_items, 1)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        for name, size in zip(("_USERS", "_FIRST_ITEMS", "_MOST_ITEMS"), block, strict=True):
+        for name, size in zip(SIZES, sizes, strict=True):
             patch.setattr(topk_module, name, size)
         seen = some_seen(rng, n_users, n_items, 0.2)
         assert_exact(integers(rng, n_users, 3), items, seen, k, n_threads=n_threads)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    exponents=st.lists(st.integers(-20, 20), min_size=1, max_size=150),
+    n_distinct=st.integers(1, 6),
+    k=st.integers(1, 40),
+    n_threads=st.integers(1, 3),
+    share=st.sampled_from([0.0, 0.3, 0.99]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_norms_as_bad_as_can_be(exponents, n_distinct, k, n_threads, share, seed):
+    """Each item along a user's own direction, at its very bound, many the same or opposite."""
+    rng = np.random.default_rng(seed)
+    directions = np.eye(n_distinct, dtype=np.float32)[rng.integers(n_distinct, size=len(exponents))]
+    signs = rng.choice(np.array([-1, 0, 1, 1], np.float32), len(exponents))
+    items = directions * (signs * 2.0 ** np.array(exponents, np.float32))[:, None]
+    users = np.vstack((np.eye(n_distinct), -np.eye(n_distinct))).astype(np.float32)
+    seen = some_seen(rng, len(users), len(items), share)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SIZES[1:]:
+            patch.setattr(topk_module, name, 4)
+        found = top_k(users, items, seen, k, n_threads=n_threads)
+    scaled = items.astype(np.float64) * 2**20  # whole numbers, for the full sort
+    item_rows, scores = full_sort(users, scaled, seen, k)
+    np.testing.assert_array_equal(found.item_rows, item_rows)
+    np.testing.assert_array_equal(found.scores, scores / np.float32(2**20))
+
+
+def test_norms_whose_squares_vanish():
+    """Items so small that float32 makes their norms 0 still win where all others score less."""
+    items = np.tile(np.array([1e-25, 0], np.float32), (3_000, 1))
+    items[:512] = [1e-30, 1]
+    found = top_k(np.array([[1e10, 0]], np.float32), items, unseen(1, 3_000), 5)
+    assert found.item_rows.tolist() == [list(range(512, 517))]
+
+
+def test_seen_in_any_order_and_twice():
+    """What is seen need not be sorted, and may be stored twice."""
+    rng = np.random.default_rng(3)
+    users, items = integers(rng, 300, 4), integers(rng, 900, 4)
+    seen_items = rng.integers(0, 900, (300, 50))
+    entries = (np.ones(15_000, np.float32), seen_items.ravel(), np.arange(0, 15_001, 50))
+    assert_exact(users, items, sp.csr_matrix(entries, shape=(300, 900)), 20)
+
+
+def test_all_users_have_seen_all_that_is_large():
+    """The first blocks may hold nothing that is open; the lists come from the rest."""
+    rng = np.random.default_rng(5)
+    users, items = integers(rng, 400, 4), integers(rng, 3_000, 4)
+    items[:1_200] *= 50
+    is_seen = np.zeros((400, 3_000), bool)
+    is_seen[:, :1_195] = True
+    is_seen[::7] = True
+    assert_exact(users, items, sp.csr_matrix(is_seen, dtype=np.float32), 20)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -246,8 +303,8 @@ def test_one_user_who_stays_costs_no_others(n_scored):
 
 
 def test_progress_counts_every_user(monkeypatch):
-    """The progress function hears of each user once, block by block."""
-    monkeypatch.setattr(topk_module, "_USERS", 1_000)
+    """The progress function hears of each user once, task by task."""
+    monkeypatch.setattr(topk_module, "_FEWEST_USERS", 1_000)
     users, items = np.ones((2_500, 1), np.float32), np.ones((3, 1), np.float32)
     heard = []
     top_k(users, items, unseen(2_500, 3), 2, on_users=heard.append)

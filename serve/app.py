@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 import lmdb
 
-from serve.counting import SUM, Counts, outcome
+from serve.counting import ANSWERS, NOT_TIMED, Counts, outcome
 from serve.page import SharedPage
 from serve.processes import die_of
 from serve.resources.description import Description, TryPage
@@ -45,7 +45,7 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
         self.counts = counts
         self.settings = settings
         self.page = page
-        self._count_own_list = counts.own_lists
+        self._own_lists = counts.own_lists
         self.set_error_serializer(write_error)
         self.add_error_handler(Exception, write_unexpected)
         for route, resource in {
@@ -64,7 +64,6 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
-        began = perf_counter_ns()
         served = self.served  # once: a swap falls between two requests, never into one
         path = env["PATH_INFO"]
         user_id = path[_ID_AT:]
@@ -76,16 +75,18 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
             and "QUERY_STRING" not in env
         ):
             # No need to validate the id: what is a key of `users` was valid when it was written.
+            count = self._own_lists
+            number = count[ANSWERS]
+            began = 0 if number & NOT_TIMED else perf_counter_ns()
             try:
-                body = served.get(user_id.encode("latin-1"))
+                body = served.get(user_id.encode())
             except lmdb.Error as error:
                 die_of(error)
             if body is not None:
                 start_response("200 OK", served.headers[len(body)])
-                nanoseconds = perf_counter_ns() - began
-                count = self._count_own_list
-                count[nanoseconds.bit_length()] += 1
-                count[SUM] += nanoseconds
+                count[ANSWERS] = number + 1
+                if began:
+                    self.counts.time_own_list(perf_counter_ns() - began)
                 return [body]
         return super().__call__(env, start_response)
 

@@ -17,6 +17,7 @@ import re
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -120,9 +121,10 @@ class Front:
             self.kept.start()
         elif self.kept.pid and self._log.is_full():
             self._log.rotate()
-            # nginx opens it anew: by SIGUSR1 its workers do so themselves, but while they are
-            # nobody they may not reach it; by SIGHUP new ones get it from root.
-            os.kill(self.kept.pid, signal.SIGUSR1 if os.geteuid() else signal.SIGHUP)
+            # nginx opens it anew, by SIGUSR1 its workers do so themselves. Where they are nobody
+            # and may not go there, new ones get it from root; that closes clients' connections.
+            reach_it = os.geteuid() != 0 or self._log.is_public()
+            os.kill(self.kept.pid, signal.SIGUSR1 if reach_it else signal.SIGHUP)
 
     def ended(self, pid: int, status: int) -> bool:
         """Note the end of a child; False if it was not nginx."""
@@ -165,6 +167,11 @@ class LogFile:
             return self._path is not None and self._path.stat().st_size >= self._most_bytes
         except OSError:
             return False
+
+    def is_public(self) -> bool:
+        """Tell whether anybody may go to where it lies."""
+        folders = self._path.parents if self._path else ()
+        return all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
 
     def rotate(self) -> None:
         """Move access.log to access.log.1, that to access.log.2, and forget the last."""

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve.counting import (
+    ANSWERS,
     N_BUCKETS,
     N_ROW_WORDS,
     N_WORDS,
@@ -49,8 +50,8 @@ def test_an_answer_falls_into_its_bucket(nanoseconds, bucket):
     row = counts.rows[OUTCOMES.index(OWN_LIST)]
     assert row[bucket] == 1
     assert sum(row[:N_BUCKETS]) == 1
-    assert row[SUM] == nanoseconds
-    assert sum(map(sum, counts.rows)) == 1 + nanoseconds
+    assert (row[SUM], row[ANSWERS]) == (nanoseconds, 1)
+    assert sum(map(sum, counts.rows)) == 2 + nanoseconds
 
 
 def test_the_hot_path_counts_in_the_row_of_lists():
@@ -229,5 +230,5 @@ def test_a_respawned_worker_goes_on_counting(server):
 
 
 def test_the_rows_are_of_the_length_they_say():
-    """Buckets, and the sum behind them."""
-    assert {len(row) for row in Counts().rows} == {N_ROW_WORDS} == {N_BUCKETS + 1}
+    """Buckets, and behind them the sum and the number of answers."""
+    assert {len(row) for row in Counts().rows} == {N_ROW_WORDS} == {N_BUCKETS + 2}

@@ -241,7 +241,7 @@ def test_the_rest_has_no_last_resort(server):
 def test_the_access_log_has_a_json_line_for_each_request(server, tmp_path):
     """Who, what, how long, and what made the answer."""
     path = tmp_path / "var/log/access.log"
-    server.get("/recommend/ann", headers={"User-Agent": 'a "quoted" one'})
+    server.get("/recommend/ann")
     server.get("/recommend/a,b")
 
     lines = wait_until(lambda: found if len(found := log_lines(path)) == 2 else None)
@@ -249,8 +249,7 @@ def test_the_access_log_has_a_json_line_for_each_request(server, tmp_path):
     assert [line["status"] for line in lines] == [200, 400]
     assert (lines[0]["source"], lines[0]["generation"]) == ("list", "1")
     assert lines[0]["request"] == "GET /recommend/ann HTTP/1.1"
-    assert lines[0]["agent"] == 'a "quoted" one'
-    assert {"time", "client", "bytes", "seconds", "worker_seconds"} <= lines[0].keys()
+    assert {"time", "client", "bytes", "seconds"} <= lines[0].keys()
     assert stat.S_ISREG(path.stat().st_mode)
 
 

@@ -128,9 +128,10 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
     hidden = _rows_of(interactions, taken_down)
     with stages("ratings"):
         ratings, rating_metrics = _learn_ratings(interactions, settings)
-    content, index = _learn(interactions, given, ratings, hidden, settings, stages)
+    content, index, learned = _learn(interactions, given, ratings, hidden, settings, stages)
     with stages("fingerprint"):
-        inputs, metrics = _fingerprints(given), _metrics(content, settings.seed) | rating_metrics
+        inputs = _fingerprints(given)
+        metrics = _metrics(content, settings.seed) | learned | rating_metrics
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             save_index(index, writer.path(INDEX))
@@ -179,7 +180,7 @@ def _learn(
     hidden: Collection[int],
     settings: BatchSettings,
     stages: Stages,
-) -> tuple[Content, AnnoyIndex]:
+) -> tuple[Content, AnnoyIndex, dict[str, float]]:
     n_users = len(interactions.user_ids)
     n_threads = settings.n_threads or len(os.sched_getaffinity(0))
     with stages("train", total=settings.iterations) as advance:
@@ -208,7 +209,7 @@ def _learn(
             profiles=given.profiles.users,
             ratings=ratings,
         )
-    return content, index
+    return content, index, {name: round(value, 4) for name, value in fitted.about.items()}
 
 
 def _learn_ratings(

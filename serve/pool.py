@@ -1,8 +1,10 @@
 """The pool: as many workers as there should be, whatever becomes of each.
 
-place 0    place 1    place 2
-worker     worker     (free)     one place more than there are workers, so that
-                                 a new one answers before an old one is told to go
+    place 0    place 1    place 2
+    worker     worker     (free)
+
+There is one place more than there are workers, so that a new one answers before an
+old one is told to go.
 """
 
 import logging

@@ -186,6 +186,9 @@ def test_the_manifest_says_what_it_was_made_of(history, tmp_path, capsys):
     assert manifest.parameters["seed"] == 42
     assert manifest.counts["recs.mdb/users"] == len(history.seen)
     assert manifest.metrics["index_recall_at_20"] > 0.9
+    assert manifest.metrics["popularity_weight"] >= 0  # that `auto` chose on its holdout
+    assert 0 < manifest.metrics["holdout_ndcg"] < 1
+    assert 1 <= manifest.metrics["iterations"] <= manifest.parameters["iterations"]
 
 
 def test_events_come_from_the_configuration(history, tmp_path, capsys):

@@ -10,6 +10,7 @@ from typing import Any
 from batch.errors import BatchError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
+from batch.gate.settings import GateSettings
 from batch.refresh import Summary, refresh
 from batch.settings import BatchSettings
 from store.config import StoreSettings, load_section
@@ -44,7 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
     store = load_section("store", StoreSettings, given.config)
-    summary = refresh(settings, given.store or Path(store.path), store.keep, store.keep_days)
+    gate = load_section("gate", GateSettings, given.config)
+    folder = given.store or Path(store.path)
+    summary = refresh(
+        settings, folder, store.keep, store.keep_days, gate, override=given.override_gate
+    )
     return _as_json(summary) if given.json else _as_text(summary)
 
 
@@ -66,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
+    verb.add_argument(
+        "--override-gate", default="", metavar="WHY",
+        help="publish this one whatever the gate says; the reason goes into the journal",
+    )  # fmt: skip
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
     add_ingest(verbs)
@@ -112,11 +121,18 @@ def _as_text(summary: Summary) -> str:
             + (without if summary.n_users_without else ""),
             f"  items         {summary.n_items:,}",
             f"  interactions  {summary.n_interactions:,}",
+            f"  learned from  {summary.learned_from}",
+            f"  gate          {_gate(summary.gate)}",
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in summary.seconds.items())}",
             f"  memory        {max(summary.peak_mib.values()):,.0f} MiB at most",
             f"  snapshot      {summary.snapshot}, {summary.n_bytes / 1e6:.1f} MB",
         ]
     )
+
+
+def _gate(gate: dict[str, Any]) -> str:
+    quality = [check["note"] for check in gate["checks"] if check["rule"].startswith("loss")]
+    return "; ".join([gate["result"], *dict.fromkeys(quality)])
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -1,12 +1,13 @@
 """The refresh: from events to a published snapshot, stage by stage.
 
-    events ─► interactions ─► ALS ─► exact top-k ─► index ─► fallbacks ─► snapshot ─► CURRENT
+    events ─► interactions ─► trial on the last day ─► model of everything
+        ─► exact top-k ─► index ─► fallbacks ─► gate ─► snapshot ─► CURRENT
 
-Nothing touches the store before the last stage, so a refresh that fails, for
-whatever reason, leaves it as it was.
+What is served now lends the factors to begin with, and the new lists must not be
+worse. Nothing touches the store before the snapshot is written, so a refresh that
+fails, for whatever reason, leaves it as it was.
 """
 
-import os
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -14,21 +15,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from annoy import AnnoyIndex
 
-from batch.errors import InputError
+from batch.errors import GateRefusedError, InputError
+from batch.evaluation.data import began_at as began_at_of
 from batch.events.quarantine import Quarantine
 from batch.events.read import Events, kinds, read_events
 from batch.events.read import Source as EventSource
 from batch.fallback import popular_items, segment_items
+from batch.gate.rules import check_coverage, check_lists, check_quality
+from batch.gate.settings import GateSettings
+from batch.gate.verdict import REFUSED, Check, Verdict
 from batch.interactions import Interactions, build_interactions
-from batch.models.als import Model
-from batch.models.choose import recommender
-from batch.models.factors import FittedFactors
-from batch.models.protocol import Fitted
+from batch.learn import Learned, known_times, learn
 from batch.neighbours import build_index, recall, save_index, similar_items
 from batch.ratings.measure import measure_ratings
 from batch.ratings.model import RatingModel
@@ -36,17 +37,22 @@ from batch.ratings.train import train_ratings
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import Source as RecordSource
+from batch.served import open_served
 from batch.settings import BatchSettings
 from batch.snapshot import Content, write_tables
 from batch.stages import Stages
+from batch.topk import NO_ITEM
 from batch.version import code_version
+from store.journal import write_journal
 from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
 from store.prune import prune
 from store.publish import check_writable, publish, writing
+from store.snapshot import Snapshot
 from store.takedown import takedowns
 from store.writer import SnapshotWriter
 
+_GATE: Final = GateSettings()
 _RESERVE_LENGTH: Final = 80  # items after the popular 20, which takedowns may need
 
 
@@ -69,6 +75,8 @@ class Summary:
             dropped, or they have seen everything.
         n_items: Items that can be recommended.
         n_interactions: Pairs of a user and an item.
+        learned_from: What training began with: `generation 41`, or why from nothing.
+        gate: What the gate said, as in the manifest.
         seconds: Of each stage.
         peak_mib: The most memory up to the end of each stage.
     """
@@ -86,6 +94,8 @@ class Summary:
     n_users_without: int
     n_items: int
     n_interactions: int
+    learned_from: str
+    gate: dict[str, Any]
     seconds: dict[str, float]
     peak_mib: dict[str, float]
 
@@ -103,17 +113,27 @@ class _Input:
         return [*self.events.sources, *self.catalogue.sources, *self.profiles.sources]
 
 
-def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -> Summary:
-    """Build a snapshot of everything in the input, and publish it.
+def refresh(
+    settings: BatchSettings,
+    store: Path,
+    keep: int,
+    keep_days: float,
+    gate: GateSettings = _GATE,
+    override: str = "",
+) -> Summary:
+    """Build a snapshot of everything in the input, and publish it if the gate lets it pass.
 
     Args:
         settings: What to read and how to train.
         store: The store's directory; it is made if it does not exist.
         keep: Newest snapshots that are kept.
         keep_days: Snapshots younger than so many days are kept besides.
+        gate: What a snapshot must be like to be published.
+        override: Why this one is published whatever the gate says; empty: it is not.
 
     Raises:
         BatchError: The input is missing, broken or empty.
+        GateRefusedError: The snapshot was built and is kept, but not published.
         StoreError: The store cannot be written.
     """
     began_at = datetime.now(UTC)
@@ -124,14 +144,19 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         items = given.catalogue.items if settings.catalogue else None
         runtimes = {name: item.runtime for name, item in items.items()} if items else None
         interactions = build_interactions(given.events, runtimes, settings.max_rating)
+        at = known_times(began_at_of(given.events, interactions), not_after=began_at)
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
     with stages("ratings"):
         ratings, rating_metrics = _learn_ratings(interactions, settings)
-    content, index, learned = _learn(interactions, given, ratings, hidden, settings, stages)
+    with open_served(store) as served:
+        learned = learn(interactions, at, served, settings, gate, stages)
+        content, index = _tables(learned, interactions, given, ratings, hidden, settings, stages)
+        with stages("gate"):
+            verdict = Verdict(_checks(content, learned, served, hidden, gate), override)
     with stages("fingerprint"):
         inputs = _fingerprints(given)
-        metrics = _metrics(content, settings.seed) | learned | rating_metrics
+        metrics = _metrics(content, settings.seed) | learned.metrics | rating_metrics
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             save_index(index, writer.path(INDEX))
@@ -141,14 +166,43 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
                 finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 code_version=code_version(),
                 inputs=inputs,
-                parameters=asdict(settings) | {"taken_down": taken_down},
+                parameters=asdict(settings) | {"gate": asdict(gate), "taken_down": taken_down},
                 metrics=metrics,
-                gate={"result": "not run"},
+                gate=verdict.as_json(),
             )
         with stages("publish"):
-            is_current = publish(store, manifest.generation, why="refresh")
+            is_current = _publish(store, manifest.generation, verdict)
             prune(store, keep, keep_days)
-    return _summary(store, manifest, given, interactions, stages, is_current=is_current)
+    if verdict.result == REFUSED:
+        raise GateRefusedError(manifest.generation, verdict.refusals)
+    return _summary(
+        store, manifest, given, interactions, learned.learned_from, stages, is_current=is_current
+    )
+
+
+def _publish(store: Path, generation: int, verdict: Verdict) -> bool:
+    """Make the snapshot current if it may be, and say in the journal what came of it."""
+    if verdict.result == REFUSED:
+        write_journal(store, generation, REFUSED, verdict.why)
+        return False
+    return publish(store, generation, why=verdict.why)
+
+
+def _checks(
+    content: Content,
+    learned: Learned,
+    served: Snapshot | str,
+    hidden: Collection[int],
+    gate: GateSettings,
+) -> list[Check]:
+    lists, interactions = content.lists.item_rows, content.interactions
+    counts = None if isinstance(served, str) else served.manifest.counts
+    n_users = int((lists[:, 0] != NO_ITEM).sum())
+    return [
+        *check_coverage(n_users, len(interactions.item_ids), counts, gate),
+        *check_lists(lists, interactions.weights, hidden, gate),
+        *check_quality(learned.trial, gate),
+    ]
 
 
 def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input:
@@ -173,24 +227,22 @@ def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input
     return _Input(events, catalogue, profiles, rejected, quarantine.path if rejected else None)
 
 
-def _learn(
+def _tables(
+    learned: Learned,
     interactions: Interactions,
     given: _Input,
     ratings: RatingModel | None,
     hidden: Collection[int],
     settings: BatchSettings,
     stages: Stages,
-) -> tuple[Content, AnnoyIndex, dict[str, float]]:
-    n_users = len(interactions.user_ids)
-    n_threads = settings.n_threads or len(os.sched_getaffinity(0))
-    with stages("train", total=settings.iterations) as advance:
-        fitted = recommender(settings.model, settings).fit(
-            interactions.weights, n_threads=n_threads, on_step=lambda: advance(1)
-        )
-        model = _factors(fitted, interactions, settings, n_threads)
+) -> tuple[Content, AnnoyIndex]:
+    n_users, model = len(interactions.user_ids), learned.model
     with stages("top-k", total=n_users, unit="user") as advance:
-        lists = fitted.top_k(
-            LIST_LENGTH + settings.n_spares, hidden=hidden, n_threads=n_threads, on_users=advance
+        lists = learned.fitted.top_k(
+            LIST_LENGTH + settings.n_spares,
+            hidden=hidden,
+            n_threads=learned.n_threads,
+            on_users=advance,
         )
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = build_index(model.item_factors, n_trees=settings.n_trees, seed=settings.seed)
@@ -209,7 +261,7 @@ def _learn(
             profiles=given.profiles.users,
             ratings=ratings,
         )
-    return content, index, {name: round(value, 4) for name, value in fitted.about.items()}
+    return content, index
 
 
 def _learn_ratings(
@@ -222,20 +274,6 @@ def _learn_ratings(
     measured = measure_ratings(ratings, n_users, n_items, n_factors=n_factors, seed=seed)
     model = train_ratings(ratings, n_users, n_items, n_factors=n_factors, seed=seed)
     return model, measured
-
-
-def _factors(
-    fitted: Fitted, interactions: Interactions, settings: BatchSettings, n_threads: int
-) -> Model:
-    """Return ALS's factors, which the index and the tables want whatever makes the lists."""
-    if settings.model not in ("auto", "als"):
-        fitted = recommender("als", settings).fit(interactions.weights, n_threads=n_threads)
-    assert isinstance(fitted, FittedFactors)
-    taste = slice(settings.n_factors)  # behind it, popularity
-    return Model(
-        np.ascontiguousarray(fitted.user_factors[:, taste]),
-        np.ascontiguousarray(fitted.item_factors[:, taste]),
-    )
 
 
 def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> set[int]:
@@ -267,6 +305,7 @@ def _summary(
     manifest: Manifest,
     given: _Input,
     interactions: Interactions,
+    learned_from: str,
     stages: Stages,
     *,
     is_current: bool,
@@ -288,6 +327,8 @@ def _summary(
         n_users_without=interactions.n_users_without + n_seen_all,
         n_items=len(interactions.item_ids),
         n_interactions=interactions.weights.nnz,
+        learned_from=learned_from,
+        gate=manifest.gate,
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,
     )

@@ -30,6 +30,7 @@ class BatchSettings:
         model: auto, als, item_knn, bpr or popularity.
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
+        warm_start: Begin with the vectors of the snapshot that is served.
         n_factors: Length of a factor vector.
         regularization: Of ALS, as `implicit` counts it.
         alpha: Confidence is 1 + alpha · weight.
@@ -57,6 +58,7 @@ class BatchSettings:
     max_rating: float = 0.0
     model: str = "auto"
     holdout_users: int = 20_000
+    warm_start: bool = True
     n_factors: int = 64
     regularization: float = 2.0
     alpha: float = 2.0

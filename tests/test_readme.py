@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from batch.gate.settings import GateSettings
 from batch.settings import BatchSettings
 from cron.settings import CronSettings
 from serve.settings import ServeSettings
@@ -15,6 +16,7 @@ _README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 _SECTIONS = {
     "store": StoreSettings,
     "batch": BatchSettings,
+    "gate": GateSettings,
     "serve": ServeSettings,
     "cron": CronSettings,
 }

@@ -5,10 +5,10 @@ as it is, so a matrix of ones would make a view worth no more than no view.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from threadpoolctl import threadpool_limits
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.holdout import Plateau, hold_out
-from batch.models.protocol import Times, nothing
+from batch.models.protocol import Fitted, Times, nothing
+
+_LAST_SWEEPS: Final = 2  # over everything, after what was learned from a part of it
 
 Factors = npt.NDArray[np.float32]
 
@@ -79,9 +81,23 @@ class Als:
         trial = self.train(
             held.weights, self.start, n_threads=n_threads, on_step=on_step, is_enough=watch
         )
-        model = self.train(weights, trial, iterations=1, n_threads=n_threads)
-        about = {"iterations": watch.n_seen + 1, "holdout_ndcg": watch.best}
-        return self.fitted(model, weights, about)
+        about = {"iterations": watch.n_seen, "holdout_ndcg": watch.best}
+        return self.refit(self.fitted(trial, held.weights, about), weights, n_threads=n_threads)
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+        """Make a few sweeps over everything; see `Recommender.refit`."""
+        assert isinstance(trial, FittedFactors)
+        model = self.train(weights, self.taste(trial), iterations=_LAST_SWEEPS, n_threads=n_threads)
+        n_before = trial.about.get("iterations", 0)
+        return self.fitted(model, weights, {**trial.about, "iterations": n_before + _LAST_SWEEPS})
+
+    def taste(self, fitted: FittedFactors) -> Model:
+        """Return ALS's own columns of factors; behind them there may be popularity."""
+        own = slice(self.n_factors)
+        return Model(
+            np.ascontiguousarray(fitted.user_factors[:, own]),
+            np.ascontiguousarray(fitted.item_factors[:, own]),
+        )
 
     def train(
         self,
@@ -108,7 +124,7 @@ class Als:
         )
 
     def fitted(
-        self, model: Model, weights: sp.csr_matrix, about: dict[str, float]
+        self, model: Model, weights: sp.csr_matrix, about: Mapping[str, float]
     ) -> FittedFactors:
         """Return factors as what answers for the users of `weights`."""
         solve = partial(

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from batch.interactions import Ratings
+from batch.ratings.lot import users_by_lot
 from batch.ratings.model import Flags, misses
 from batch.ratings.train import train_ratings
 
@@ -69,10 +70,5 @@ def measure_ratings(
 
 
 def _bounded(ratings: Ratings, n_users: int, seed: int) -> Ratings:
-    if len(ratings.rating) <= _MOST:
-        return ratings
-    lot = np.random.default_rng(seed).permutation(n_users)
-    drawn = np.cumsum(np.bincount(ratings.user_row, minlength=n_users)[lot]) <= _MOST
-    is_drawn = np.zeros(n_users, dtype=bool)
-    is_drawn[lot[drawn]] = True
-    return some(ratings, is_drawn[ratings.user_row])
+    is_drawn = users_by_lot(np.bincount(ratings.user_row, minlength=n_users), _MOST, seed)
+    return ratings if is_drawn.all() else some(ratings, is_drawn[ratings.user_row])

@@ -271,8 +271,9 @@ def _learn_ratings(
     n_users, n_items = interactions.weights.shape
     n_factors, seed = settings.n_rating_factors, settings.seed
     ratings = interactions.ratings
-    measured = measure_ratings(ratings, n_users, n_items, n_factors=n_factors, seed=seed)
-    model = train_ratings(ratings, n_users, n_items, n_factors=n_factors, seed=seed)
+    how = {"n_factors": n_factors, "seed": seed, "n_threads": settings.n_threads}
+    measured = measure_ratings(ratings, n_users, n_items, **how)
+    model = train_ratings(ratings, n_users, n_items, **how)
     return model, measured
 
 

@@ -1,6 +1,7 @@
 """How good are the predictions? Folds of the ratings, and a held-out tenth for the manifest."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -40,7 +41,7 @@ def some(ratings: Ratings, is_taken: Flags) -> Ratings:
 
 
 def measure_ratings(
-    ratings: Ratings, n_users: int, n_items: int, *, n_factors: int, seed: int
+    ratings: Ratings, n_users: int, n_items: int, *, n_factors: int, seed: int, n_threads: int = 0
 ) -> dict[str, float]:
     """Train without a tenth of the ratings and judge by it, beside the biases alone.
 
@@ -57,8 +58,9 @@ def measure_ratings(
     if len(ratings.rating) < _FEWEST:
         return {}
     train, test = next(folds(_bounded(ratings, n_users, seed), _N_FOLDS, seed))
-    model = train_ratings(train, n_users, n_items, n_factors=n_factors, seed=seed)
-    biases = train_ratings(train, n_users, n_items, n_factors=0, n_tastes=0, seed=seed)
+    train_on = partial(train_ratings, train, n_users, n_items, seed=seed, n_threads=n_threads)
+    model = train_on(n_factors=n_factors)
+    biases = train_on(n_factors=0, n_tastes=0)
     assert model is not None
     assert biases is not None
     found = misses(model, test)

@@ -8,6 +8,7 @@ scatter, are learned in the same sweeps, by variational Bayes. Where there are v
 many ratings the sweeps are over users drawn by lot, and one more is over everybody.
 """
 
+import os
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -41,6 +42,7 @@ def train_ratings(
     seed: int,
     n_tastes: int = N_TASTES,
     iterations: int = ITERATIONS,
+    n_threads: int = 0,
 ) -> RatingModel | None:
     """Fit the rating model; None where there are no ratings.
 
@@ -52,6 +54,7 @@ def train_ratings(
         seed: Of everything random.
         n_tastes: Directions of who rates what that inform the vectors.
         iterations: Sweeps over users and items.
+        n_threads: 0 means one for each processor that this process may use.
 
     Raises:
         BatchError: A rating, or what became of it, is not finite.
@@ -68,7 +71,7 @@ def train_ratings(
     lowest, mean, unit = table.data.min(), float(table.data.mean()), float(table.data.std()) or 1.0
     table.data = (table.data - mean) / unit
     with threadpool_limits(1, "blas"):  # more threads would sum in another order
-        users, items = _learn(table, n_factors, n_tastes, iterations, seed)
+        users, items = _learn(table, n_factors, n_tastes, iterations, seed, n_threads)
     _check_finite("the rating model's vectors", users, items)
     users, items, centre = _centred(users, items)
     return RatingModel(
@@ -89,7 +92,12 @@ class _State(NamedTuple):
 
 
 def _learn(
-    table: sp.csr_matrix, n_factors: int, n_tastes: int, iterations: int, seed: int
+    table: sp.csr_matrix,
+    n_factors: int,
+    n_tastes: int,
+    iterations: int,
+    seed: int,
+    n_threads: int,
 ) -> tuple[Floats, Floats]:
     """Return the users' and the items' vectors (bias, factors) for ratings about 0."""
     drawn = users_by_lot(table.getnnz(axis=1), _MOST, seed)
@@ -99,16 +107,19 @@ def _learn(
     prior = first_prior(tastes.items.shape[1], n_factors)
     state = _State(_first_items(tastes, n_factors, seed), prior, prior, 1.0)
     users: Floats = np.empty(0)
+    n_threads = n_threads or len(os.sched_getaffinity(0))
     for _ in range(iterations):
-        users, state = _sweep(some, tastes.items, state)
+        users, state = _sweep(some, tastes.items, state, n_threads)
     if some is not everybody:
-        users, state = _sweep(everybody, tastes.items, state)
+        users, state = _sweep(everybody, tastes.items, state, n_threads)
     return users, state.items.mean
 
 
-def _sweep(users: Users, item_tastes: Floats, state: _State) -> tuple[Floats, _State]:
+def _sweep(
+    users: Users, item_tastes: Floats, state: _State, n_threads: int
+) -> tuple[Floats, _State]:
     """Solve the users, then the items, and learn both priors and the noise again."""
-    means, heard = hear_users(users, tell(state.items), state.user_prior, state.noise)
+    means, heard = hear_users(users, tell(state.items), state.user_prior, state.noise, n_threads)
     evidence = Evidence(heard.squares, heard.pull)
     items = solve(evidence, item_tastes, state.item_prior, state.noise)
     noise = max(unexplained(evidence, items, heard.rest) / users.rating.nnz, _LEAST_NOISE)

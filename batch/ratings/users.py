@@ -5,6 +5,9 @@ they tell the items, which is a sum, so memory hardly grows with users; and the
 sum comes in one order on any machine.
 """
 
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -53,7 +56,9 @@ class Heard(NamedTuple):
         )
 
 
-def hear_users(users: Users, told: Told, prior: Prior, noise: float) -> tuple[Floats, Heard]:
+def hear_users(
+    users: Users, told: Told, prior: Prior, noise: float, n_threads: int
+) -> tuple[Floats, Heard]:
     """Solve all users.
 
     Args:
@@ -61,19 +66,35 @@ def hear_users(users: Users, told: Told, prior: Prior, noise: float) -> tuple[Fl
         told: By the items.
         prior: Of the users.
         noise: Variance of a rating about what the model expects.
+        n_threads: At least 1; the sums are the same for any number.
 
     Returns:
         The means of their vectors, (n_users, 1 + n_factors), and what they tell.
     """
+    parts = [slice(begin, begin + _CHUNK) for begin in range(0, len(users.tastes), _CHUNK)]
+
+    def hear(part: slice) -> tuple[Floats, Heard]:
+        return _hear(users.rating[part], users.tastes[part], told, prior, noise)
+
     heard: Heard | None = None
     means = []
-    for begin in range(0, len(users.tastes), _CHUNK):
-        part = slice(begin, begin + _CHUNK)
-        mean, now = _hear(users.rating[part], users.tastes[part], told, prior, noise)
+    for mean, now in _in_order(hear, parts, n_threads):
         means.append(mean)
         heard = now if heard is None else heard.plus(now)
     assert heard is not None, "there are no users"
     return np.concatenate(means), heard
+
+
+def _in_order(
+    hear: Callable[[slice], tuple[Floats, Heard]], parts: Sequence[slice], n_threads: int
+) -> Iterator[tuple[Floats, Heard]]:
+    """Yield what the parts tell, in their order; no more than one a thread lies waiting."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting = deque(pool.submit(hear, part) for part in parts[:n_threads])
+        for part in [*parts[n_threads:], *[None] * len(waiting)]:
+            yield waiting.popleft().result()
+            if part is not None:
+                waiting.append(pool.submit(hear, part))
 
 
 def _hear(

@@ -22,7 +22,10 @@ from batch.models.finite import check_finite
 from batch.models.holdout import Plateau, hold_out
 from batch.models.protocol import Fitted, Times, nothing
 
-_LAST_SWEEPS: Final = 2  # over everything, after what was learned from a part of it
+# Over everything, after what was learned from a part: one where the part lacks a few users'
+# item, two where it lacks a day, for the first solves users with the old vectors of items.
+_SWEEPS_AFTER_HOLDOUT: Final = 1
+_SWEEPS_AFTER_TRIAL: Final = 2
 
 Factors = npt.NDArray[np.float32]
 
@@ -82,14 +85,26 @@ class Als:
             held.weights, self.start, n_threads=n_threads, on_step=on_step, is_enough=watch
         )
         about = {"iterations": watch.n_seen, "holdout_ndcg": watch.best}
-        return self.refit(self.fitted(trial, held.weights, about), weights, n_threads=n_threads)
+        fitted = self.fitted(trial, held.weights, about)
+        return self.finish(fitted, weights, n_threads=n_threads)
 
     def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
-        """Make a few sweeps over everything; see `Recommender.refit`."""
+        """Make two sweeps over everything; see `Recommender.refit`."""
+        return self.finish(trial, weights, sweeps=_SWEEPS_AFTER_TRIAL, n_threads=n_threads)
+
+    def finish(
+        self,
+        trial: Fitted,
+        weights: sp.csr_matrix,
+        *,
+        sweeps: int = _SWEEPS_AFTER_HOLDOUT,
+        n_threads: int = 0,
+    ) -> FittedFactors:
+        """Return the model after a few sweeps over everything, from the factors of a part."""
         assert isinstance(trial, FittedFactors)
-        model = self.train(weights, self.taste(trial), iterations=_LAST_SWEEPS, n_threads=n_threads)
-        n_before = trial.about.get("iterations", 0)
-        return self.fitted(model, weights, {**trial.about, "iterations": n_before + _LAST_SWEEPS})
+        model = self.train(weights, self.taste(trial), iterations=sweeps, n_threads=n_threads)
+        about = {**trial.about, "iterations": trial.about.get("iterations", 0) + sweeps}
+        return self.fitted(model, weights, about)
 
     def taste(self, fitted: FittedFactors) -> Model:
         """Return ALS's own columns of factors; behind them there may be popularity."""

@@ -62,13 +62,18 @@ class Auto:
         trial = self.als.fitted(model, held.weights, {"iterations": watch.n_seen})
         weight, ndcg = choose_weight(trial, held, n_threads)
         about = {**trial.about, _WEIGHT: weight, "holdout_ndcg": ndcg}
-        return self.refit(replace(trial, about=about), weights, n_threads=n_threads)
+        taste = self.als.finish(replace(trial, about=about), weights, n_threads=n_threads)
+        return _mixed(taste, weights, n_threads)
 
     def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
         """Learn taste from everything, mixed as the trial was; see `Recommender.refit`."""
-        fitted = self.als.refit(trial, weights, n_threads=n_threads)
-        gain = trial.about.get(_WEIGHT, 0.0) * usual_best(fitted, n_threads)
-        return with_popularity(fitted, users_of_items(weights), gain)
+        return _mixed(self.als.refit(trial, weights, n_threads=n_threads), weights, n_threads)
+
+
+def _mixed(taste: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
+    """Return taste with the popularity that it says it wants."""
+    gain = taste.about.get(_WEIGHT, 0.0) * usual_best(taste, n_threads)
+    return with_popularity(taste, users_of_items(weights), gain)
 
 
 def choose_weight(trial: FittedFactors, held: Holdout, n_threads: int = 0) -> tuple[float, float]:

@@ -40,6 +40,7 @@ from batch.settings import BatchSettings
 from batch.snapshot import Content, write_tables
 from batch.stages import Stages
 from batch.version import code_version
+from batch.weights import weighting
 from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
 from store.prune import prune
@@ -123,7 +124,9 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
     with stages("interactions"):
         items = given.catalogue.items if settings.catalogue else None
         runtimes = {name: item.runtime for name, item in items.items()} if items else None
-        interactions = build_interactions(given.events, runtimes, settings.max_rating)
+        interactions = build_interactions(
+            given.events, runtimes, settings.max_rating, weighting(settings)
+        )
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
     with stages("ratings"):
@@ -185,7 +188,10 @@ def _learn(
     n_threads = settings.n_threads or len(os.sched_getaffinity(0))
     with stages("train", total=settings.iterations) as advance:
         fitted = recommender(settings.model, settings).fit(
-            interactions.weights, n_threads=n_threads, on_step=lambda: advance(1)
+            interactions.weights,
+            at=interactions.began_at,
+            n_threads=n_threads,
+            on_step=lambda: advance(1),
         )
         model = _factors(fitted, interactions, settings, n_threads)
     with stages("top-k", total=n_users, unit="user") as advance:

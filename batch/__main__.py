@@ -1,4 +1,4 @@
-"""The batch's commands: `python -m batch ingest`, `refresh`, `evaluate` and `compare`."""
+"""The batch's commands: `python -m batch ingest`, `refresh`, `evaluate`, `compare`, `tune`."""
 
 import argparse
 import dataclasses
@@ -12,6 +12,8 @@ from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
 from batch.refresh import Summary, refresh
 from batch.settings import BatchSettings
+from batch.tuning.command import add_tune
+from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
 
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = _parser().parse_args(arguments)
     try:
-        settings = load_section("batch", BatchSettings, given.config)
+        settings = given.load(given.config)
         named: dict[str, Any] = {
             key: tuple(paths)
             for key in ("events", "catalogue", "profiles")
@@ -68,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
+    parser.set_defaults(load=load_settings)
+    add_tune(verbs, inputs)
     add_ingest(verbs)
     return parser
 

@@ -33,6 +33,8 @@ class BatchSettings:
             0: ratings say nothing.
         half_life_days: After so many an interaction weighs half; 0: always the same.
         model: auto, als, item_knn, bpr or popularity.
+        tuned: A file that `python -m batch tune` has written, whose parameters stand in
+            place of the defaults; empty: none.
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
         n_factors: Length of a factor vector.
@@ -64,6 +66,7 @@ class BatchSettings:
     weight_rating: float = 1.0
     half_life_days: float = 0.0
     model: str = "auto"
+    tuned: str = ""
     holdout_users: int = 20_000
     n_factors: int = 64
     regularization: float = 2.0

@@ -19,6 +19,7 @@ from batch.evaluation.splits import Split, cut, pairs
 from batch.events.quarantine import Quarantine
 from batch.events.read import kinds, read_events
 from batch.gather import gather
+from batch.models.holdout import entries_of
 from batch.models.protocol import Times
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
@@ -48,6 +49,22 @@ class Data:
     user_ids: Sequence[str]
     profiles: Mapping[str, Profile]
     test: sp.csr_matrix | None = None
+
+    def sample(self, n_users: int, seed: int) -> "Data":
+        """Return at most so many users, drawn by chance, with all that they have."""
+        if n_users >= len(self.user_ids):
+            return self
+        random = np.random.default_rng(seed)
+        rows = np.sort(random.choice(len(self.user_ids), n_users, replace=False))
+        places = entries_of(self.numbers, rows)
+        return Data(
+            _numbered(self.numbers[rows]),
+            self.evidence.of(places),
+            None if self.at is None else self.at[places],
+            [self.user_ids[row] for row in rows],
+            self.profiles,
+            None if self.test is None else self.test[rows],
+        )
 
 
 def read_split(name: str, settings: BatchSettings, test: Path | None) -> tuple[Split, Data]:

@@ -1,6 +1,7 @@
 """Weights of interactions by known answers, and what is dropped on the way to them."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -413,3 +414,55 @@ def test_one_kind_of_event_is_enough(kind):
     built = build_interactions(events(**{kind: rows}), None, 0.0)
     assert built.weights.nnz == 4
     assert len(built.ratings.rating) == (4 if kind == "ratings" else 0)
+
+
+# --- the whole of it ----------------------------------------------------------------------
+
+
+def told_one_by_one(views, ratings):
+    """Return watched share, last rating and first time by user and item, event by event."""
+    told = {}
+    for user, item, minute, _, first_at, _ in views:
+        share = 1.0 if minute is None else min((minute + 1) / 100, 1.0)
+        told[user, item] = [share, 0.0, first_at or 0]
+    for user, item, rating, at in sorted(ratings, key=lambda rating: (rating[3], rating[2])):
+        if 0 < rating <= 5:
+            place = told.setdefault((user, item), [1.0, 0.0, 0])
+            place[1] = rating
+            place[2] = min(time for time in (place[2] or at, at or place[2]))
+    n_users = Counter(item for _, item in told)
+    return {place: what for place, what in told.items() if n_users[place[1]] >= 2}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_at_once_is_as_one_by_one(seed):
+    """Views and ratings of any mixture: the same places, weights and times as event by event."""
+    rng = random.Random(seed)
+    pairs = {(str(rng.randrange(60)), f"i{rng.randrange(25)}") for _ in range(150)}
+    views = [
+        (user, item, rng.choice([None, rng.randrange(150)]), 1, at, at)
+        for user, item in sorted(pairs)
+        for at in [rng.choice([None, rng.randrange(1, 99)])]
+    ]
+    ratings = [
+        (str(rng.randrange(60)), f"i{rng.randrange(25)}", rng.choice([-1.0, 0.5, 2, 3, 5, 9]),
+         rng.randrange(9))
+        for _ in range(300)
+    ]  # fmt: skip
+    tables = (
+        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+        for rows, schema in ((views, VIEWS), (ratings, RATINGS))
+    )
+    built = build_interactions(Events(*tables, n_accounts=0, n_answers=0, sources=()), None, 5.0)
+    told = told_one_by_one(views, ratings)
+    assert weights(built) == {
+        place: pytest.approx(max(share + (2 * rating / 5 - 1) * (rating > 0), 0.001), rel=1e-4)
+        for place, (share, rating, _) in told.items()
+    }
+    assert built.began_at.tolist() == [told[place][2] for place in sorted(told)]
+    rated = built.ratings
+    ids = built.user_ids.to_pylist(), built.item_ids.to_pylist()
+    assert {
+        (ids[0][user], ids[1][item]): rating
+        for user, item, rating in zip(rated.user_row, rated.item_row, rated.rating, strict=True)
+    } == {place: rating for place, (_, rating, _) in told.items() if rating}

@@ -1,4 +1,4 @@
-"""The batch's commands: `python -m batch ingest`, `refresh`, `evaluate` and `compare`."""
+"""The batch's commands: `python -m batch ingest`, `refresh`, `evaluate`, `compare`, `tune`."""
 
 import argparse
 import dataclasses
@@ -13,6 +13,8 @@ from batch.events.command import add_ingest
 from batch.gate.settings import GateSettings
 from batch.refresh import Summary, refresh
 from batch.settings import BatchSettings
+from batch.tuning.command import add_tune
+from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
 
@@ -27,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = _parser().parse_args(arguments)
     try:
-        settings = load_section("batch", BatchSettings, given.config)
+        settings = given.load(given.config)
         named: dict[str, Any] = {
             key: tuple(paths)
             for key in ("events", "catalogue", "profiles")
@@ -77,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
+    parser.set_defaults(load=load_settings)
+    add_tune(verbs, inputs)
     add_ingest(verbs)
     return parser
 

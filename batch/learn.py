@@ -47,15 +47,17 @@ class Learned:
     n_threads: int
 
 
-def known_times(at: Times, *, not_after: datetime) -> Times:
+def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
     """Return the times, those that have not come yet as 0, unknown."""
+    if at is None:
+        return None
     latest = int((not_after + _CLOCK_SKEW).timestamp())
     return np.where(at > latest, 0, at)
 
 
 def learn(
     interactions: Interactions,
-    at: Times,
+    at: Times | None,
     served: Snapshot | str,
     settings: BatchSettings,
     gate: GateSettings,
@@ -65,7 +67,8 @@ def learn(
 
     Args:
         interactions: To learn from.
-        at: (n_interactions,) seconds since 1970 beside their weights, 0 if unknown.
+        at: (n_interactions,) seconds since 1970 beside their weights, 0 if unknown;
+            None if all are.
         served: What is served now, or why nothing of it can be used.
         settings: Which model, and its parameters.
         gate: How many users the trial wants.
@@ -152,9 +155,8 @@ def _taste(
     return als.taste(als.fit(interactions.weights, n_threads=n_threads))
 
 
-def _of_times(at: Times) -> dict[str, str]:
-    latest = int(at.max(initial=0))
-    if not latest:
+def _of_times(at: Times | None) -> dict[str, str]:
+    if at is None or not (latest := int(at.max(initial=0))):
         return {}
     return {
         DATA_UNTIL: datetime.fromtimestamp(latest, UTC).isoformat()[: len("2026-01-07T23:59:59")]

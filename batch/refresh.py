@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 from annoy import AnnoyIndex
 
 from batch.errors import GateRefusedError, InputError
-from batch.evaluation.data import began_at as began_at_of
 from batch.events.quarantine import Quarantine
 from batch.events.read import Events, kinds, read_events
 from batch.events.read import Source as EventSource
@@ -43,6 +42,7 @@ from batch.snapshot import Content, write_tables
 from batch.stages import Stages
 from batch.topk import NO_ITEM
 from batch.version import code_version
+from batch.weights import weighting
 from store.journal import write_journal
 from store.layout import INDEX, LIST_LENGTH, snapshot_folder
 from store.manifest import Manifest, sha256
@@ -143,8 +143,10 @@ def refresh(
     with stages("interactions"):
         items = given.catalogue.items if settings.catalogue else None
         runtimes = {name: item.runtime for name, item in items.items()} if items else None
-        interactions = build_interactions(given.events, runtimes, settings.max_rating)
-        at = known_times(began_at_of(given.events, interactions), not_after=began_at)
+        interactions = build_interactions(
+            given.events, runtimes, settings.max_rating, weighting(settings)
+        )
+        at = known_times(interactions.began_at, not_after=began_at)
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
     with stages("ratings"):

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 MODELS: Final = ("auto", "als", "item_knn", "bpr", "popularity")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
+_MOST_WEIGHT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,13 @@ class BatchSettings:
         user_pattern: What a user id is in the stream (RE2, without groups).
         item_pattern: What an item id is in the stream (RE2, without groups).
         max_rating: Best rating of the scale; 0: 5, or 10 if more than 1 % are above 5.
+        weight_watched: Of an item watched to the end; 0: watching says nothing.
+        weight_rating: What the best rating adds to that, and the worst takes away;
+            0: ratings say nothing.
+        half_life_days: After so many an interaction weighs half; 0: always the same.
         model: auto, als, item_knn, bpr or popularity.
+        tuned: A file that `python -m batch tune` has written, whose parameters stand in
+            place of the defaults; empty: none.
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
         warm_start: Begin with the vectors of the snapshot that is served.
@@ -56,7 +63,11 @@ class BatchSettings:
     user_pattern: str = r"\d+"
     item_pattern: str = r"[a-z0-9+._*-]{1,109}"
     max_rating: float = 0.0
+    weight_watched: float = 1.0
+    weight_rating: float = 1.0
+    half_life_days: float = 0.0
     model: str = "auto"
+    tuned: str = ""
     holdout_users: int = 20_000
     warm_start: bool = True
     n_factors: int = 64
@@ -95,6 +106,10 @@ class BatchSettings:
             raise ValueError("max_rejected_share must lie between 0 and 1")
         for name in ("user_pattern", "item_pattern"):
             _check_pattern(name, getattr(self, name))
+        if not 0 < self.weight_watched + self.weight_rating <= _MOST_WEIGHT:
+            raise ValueError(
+                f"weight_watched + weight_rating must be above 0 and at most {_MOST_WEIGHT}"
+            )
         _check_known("model", self.model, MODELS)
         _check_known("similarity", self.similarity, SIMILARITIES)
 

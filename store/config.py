@@ -59,6 +59,7 @@ def load_section(
     kind: type[Section],
     file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Section:
     """Return section `name` as a `kind`: defaults, then the file, then the environment.
 
@@ -68,21 +69,15 @@ def load_section(
             and tuple[str, ...].
         file: The TOML file; None means `marquee.toml` if there is one.
         environ: Where `MARQUEE_<SECTION>_<KEY>` is looked up.
+        defaults: Of some keys, in place of the kind's own.
 
     Raises:
         ConfigError: The file is missing or not TOML, or a section or key is
             unknown, of the wrong type or out of range.
     """
-    source = file or DEFAULT_FILE
-    given = {key: (source, value) for key, value in _read(file).get(name, {}).items()}
     types = get_type_hints(kind)
-    prefix = f"{_PREFIX}{name.upper()}_"
-    for variable, text in environ.items():
-        _check_variable(variable)
-        if variable.startswith(prefix):
-            key = variable.removeprefix(prefix).lower()
-            given[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
-    values = {}
+    given = _given(name, types, file, environ)
+    values = dict(defaults or {})
     for key, (where, value) in given.items():
         if key not in types:
             raise ConfigError(where, f"[{name}] has no key {key!r}; it knows {', '.join(types)}")
@@ -91,7 +86,43 @@ def load_section(
         return kind(**values)
     except ValueError as error:
         sources = ", ".join(sorted({str(where) for where, _ in given.values()}))
-        raise ConfigError(sources or source, f"[{name}] {error}") from error
+        raise ConfigError(sources or file or DEFAULT_FILE, f"[{name}] {error}") from error
+
+
+def keys_given(
+    name: str,
+    kind: type[Section],
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, str]:
+    """Return which keys of a section are not left to their defaults, and where they stand.
+
+    Args:
+        name: As in `load_section`, and so the others.
+        kind: A frozen dataclass.
+        file: The TOML file; None means `marquee.toml` if there is one.
+        environ: Where `MARQUEE_<SECTION>_<KEY>` is looked up.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    given = _given(name, get_type_hints(kind), file, environ)
+    return {key: str(where) for key, (where, _) in given.items()}
+
+
+def _given(
+    name: str, types: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]
+) -> dict[str, tuple[Path, Any]]:
+    """Return what the file and the environment say, and which of them said it last."""
+    source = file or DEFAULT_FILE
+    given = {key: (source, value) for key, value in _read(file).get(name, {}).items()}
+    prefix = f"{_PREFIX}{name.upper()}_"
+    for variable, text in environ.items():
+        _check_variable(variable)
+        if variable.startswith(prefix):
+            key = variable.removeprefix(prefix).lower()
+            given[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
+    return given
 
 
 def _read(file: Path | None) -> dict[str, dict[str, Any]]:

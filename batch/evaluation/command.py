@@ -50,14 +50,7 @@ def add_verbs(verbs: Any, inputs: argparse.ArgumentParser) -> None:
             epilog=_EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        verb.add_argument("--split", choices=SPLITS, default="time", help="default: time")
-        verb.add_argument(
-            "--test", type=Path, metavar="FILE",
-            help="with --split pairs, what to judge by: on each line a user and their items",
-        )  # fmt: skip
-        verb.add_argument(
-            "--k", type=_at_least_1, default=LIST_LENGTH, metavar="N", help="length of the lists"
-        )
+        add_split(verb)
         verb.set_defaults(run=run)
         if name == "evaluate":
             verb.add_argument("--model", choices=MODELS, help="default: [batch] model")
@@ -67,6 +60,26 @@ def add_verbs(verbs: Any, inputs: argparse.ArgumentParser) -> None:
                 metavar="MODEL", help=f"of {', '.join(MODELS)}; the first is what others are "
                 "measured against; default: all",
             )  # fmt: skip
+
+
+def add_split(verb: argparse.ArgumentParser) -> None:
+    """Add what says how to split, and how long the lists are that are judged."""
+    verb.add_argument("--split", choices=SPLITS, default="time", help="default: time")
+    verb.add_argument(
+        "--test", type=Path, metavar="FILE",
+        help="with --split pairs, what to judge by: on each line a user and their items",
+    )  # fmt: skip
+    verb.add_argument(
+        "--k", type=at_least_1, default=LIST_LENGTH, metavar="N", help="length of the lists"
+    )
+
+
+def at_least_1(text: str) -> int:
+    """Read a number for argparse, which makes an error of usage of anything else."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def _evaluate(given: argparse.Namespace, settings: BatchSettings) -> str:
@@ -98,10 +111,3 @@ def _judge_all(names: Sequence[str], split: Split, settings: BatchSettings, k: i
                 judge(model, split, k, n_threads=settings.n_threads, on_step=lambda: advance(1))
             )
     return found
-
-
-def _at_least_1(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

@@ -1,27 +1,32 @@
-"""What there is to split: interactions, when each began, and who the users are."""
+"""What there is to split: who has met what, when that began, and who the users are.
+
+Splits are made of the interactions' numbers, and only then are these weighed: by what
+is known on the side to learn from, as the refresh would have weighed them at the time.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
-from batch.evaluation.splits import Split, by_time, fold_in, last_out, pairs
+from batch.evaluation.splits import Split, cut, pairs
 from batch.events.quarantine import Quarantine
-from batch.events.read import Events, kinds, read_events
-from batch.interactions import Interactions, build_interactions
+from batch.events.read import kinds, read_events
+from batch.gather import gather
+from batch.models.holdout import entries_of
 from batch.models.protocol import Times
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.settings import BatchSettings
+from batch.weights import Evidence, Floats, Weighting, weigh, weighting
 
-_MOST_JUDGED = 100_000  # users of whom the last item is taken: enough for any interval
+MOST_JUDGED: Final = 100_000  # users of whom the last item is taken: enough for any interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +34,37 @@ class Data:
     """Interactions to split.
 
     Attributes:
-        weights: (n_users, n_items).
-        at: (n_interactions,) when each began, in seconds since 1970, beside
-            `weights.data`; 0 where that is not known.
+        numbers: (n_users, n_items) of each interaction its place in `evidence`.
+        evidence: What they are to be weighed by.
+        at: (n_interactions,) when each began, in seconds since 1970, None if that
+            is known of none; 0 where it is not known.
         user_ids: (n_users,).
         profiles: By user_id.
+        test: (n_users, n_items) the other side of a published split, if it is one.
     """
 
-    weights: sp.csr_matrix
-    at: Times
+    numbers: sp.csr_matrix
+    evidence: Evidence
+    at: Times | None
     user_ids: Sequence[str]
     profiles: Mapping[str, Profile]
+    test: sp.csr_matrix | None = None
+
+    def sample(self, n_users: int, seed: int) -> "Data":
+        """Return at most so many users, drawn by chance, with all that they have."""
+        if n_users >= len(self.user_ids):
+            return self
+        random = np.random.default_rng(seed)
+        rows = np.sort(random.choice(len(self.user_ids), n_users, replace=False))
+        places = entries_of(self.numbers, rows)
+        return Data(
+            _numbered(self.numbers[rows]),
+            self.evidence.of(places),
+            None if self.at is None else self.at[places],
+            [self.user_ids[row] for row in rows],
+            self.profiles,
+            None if self.test is None else self.test[rows],
+        )
 
 
 def read_split(name: str, settings: BatchSettings, test: Path | None) -> tuple[Split, Data]:
@@ -47,63 +72,80 @@ def read_split(name: str, settings: BatchSettings, test: Path | None) -> tuple[S
 
     Args:
         name: One of `SPLITS`.
-        settings: Events, catalogue, profiles; the seed.
+        settings: Events, catalogue, profiles; what weighs how much; the seed.
         test: The other side, for `pairs` alone.
 
     Raises:
         BatchError: The input cannot be read, or not be split like this.
     """
+    data = read_data(name, settings, test)
+    split = split_data(name, data, settings.seed)
+    return split.weighed(weights_of(split, data, weighting(settings))), data
+
+
+def read_data(name: str, settings: BatchSettings, test: Path | None) -> Data:
+    """Read the input that the settings name; see `read_split`."""
     if not settings.events:
         raise InputError("events", "none given", "name files with --events, or in [batch] events")
     if (name == "pairs") != (test is not None):
         raise InputError("--test", "goes with --split pairs, and that with it", "give both")
     profiles = read_profiles([Path(path) for path in settings.profiles]).users
-    if test:
-        if len(settings.events) > 1:
-            raise InputError("--events", "must be one file with --split pairs", "name one")
-        train_side, test_side, user_ids = read_pairs(Path(settings.events[0]), test)
-        unknown = np.zeros(train_side.nnz, np.int64)
-        return pairs(train_side, test_side), Data(train_side, unknown, user_ids, profiles)
-    data = _read(settings, profiles)
-    if name == "time":
-        return by_time(data.weights, data.at), data
-    if name == "last-out":
-        return last_out(data.weights, data.at, _MOST_JUDGED, settings.seed), data
-    return fold_in(data.weights, settings.seed), data
+    if test is None:
+        return _read_events(settings, profiles)
+    if len(settings.events) > 1:
+        raise InputError("--events", "must be one file with --split pairs", "name one")
+    train_side, test_side, user_ids = read_pairs(Path(settings.events[0]), test)
+    ones = np.ones(train_side.nnz, np.float32)  # who has had an item has had all of it
+    return Data(
+        _numbered(train_side),
+        Evidence(watched=ones, rating=0 * ones, best=1.0, last_at=None),
+        None,
+        user_ids,
+        profiles,
+        test_side,
+    )
 
 
-def began_at(events: Events, interactions: Interactions) -> Times:
-    """Return when each interaction began, beside `interactions.weights.data`.
+def split_data(name: str, data: Data, seed: int) -> Split:
+    """Return a split of the interactions' numbers.
 
-    A view begins with its first minute, a rating when it is given, and where there
-    are both the earlier one counts. 0 where nothing is known.
+    Raises:
+        BatchError: They cannot be split like this.
     """
-    weights = interactions.weights
-    n_items = weights.shape[1]
-    user = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
-    cells = user * n_items + weights.indices  # ascending: rows and columns are in order
-    began = np.full(weights.nnz, _NEVER)
-    for table, column in ((events.views, "first_at"), (events.ratings, "at")):
-        user_row = _rows(table["user_id"], interactions.user_ids)
-        item_row = _rows(table["item_id"], interactions.item_ids)
-        at = pc.fill_null(table[column], 0).to_numpy()
-        is_used = (user_row >= 0) & (item_row >= 0) & (at > 0)
-        cell = user_row[is_used] * n_items + item_row[is_used]
-        place = np.minimum(np.searchsorted(cells, cell), max(len(cells) - 1, 0))
-        is_there = cells[place] == cell  # what was off the scale has left no interaction
-        np.minimum.at(began, place[is_there], at[is_used][is_there])
-    return np.where(began == _NEVER, 0, began)
+    if data.test is not None:
+        return pairs(data.numbers, data.test)
+    return cut(name, data.numbers, data.at, MOST_JUDGED, seed)
 
 
-_NEVER = np.iinfo(np.int64).max
+def weights_of(split: Split, data: Data, how: Weighting) -> Floats:
+    """Return (n_interactions,) weights of what a model may know, 0 of all else.
+
+    Ages count from the last that began on that side; what happened to an interaction
+    later, such as a film watched again, is not known there.
+
+    Args:
+        split: Of the interactions' numbers.
+        data: That was split.
+        how: What weighs how much.
+    """
+    known = split.train.data
+    if split.is_folded:
+        known = np.append(known, split.given.data)
+    evidence = data.evidence.of(known)
+    if evidence.last_at is not None and data.at is not None:
+        newest = data.at[known].max(initial=0)
+        evidence = replace(evidence, last_at=np.minimum(evidence.last_at, newest))
+    weights = np.zeros(data.numbers.nnz, np.float32)
+    weights[known] = weigh(evidence, how)
+    return weights
 
 
-def _rows(column: pa.ChunkedArray, ids: pa.StringArray) -> Times:
-    row = pc.fill_null(pc.index_in(column.cast(pa.string()), value_set=ids), -1)
-    return np.asarray(row.to_numpy(), np.int64)
+def _numbered(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    numbers = np.arange(matrix.nnz, dtype=np.int64)
+    return sp.csr_matrix((numbers, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _read(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Data:
+def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Data:
     items = read_catalogues([Path(path) for path in settings.catalogue]).items
     runtimes = {name: item.runtime for name, item in items.items()}
     name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%fZ")
@@ -114,8 +156,12 @@ def _read(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Data:
             quarantine,
             settings.max_rejected_share,
         )
-    interactions = build_interactions(
-        events, runtimes if settings.catalogue else None, settings.max_rating
+    gathered = gather(events, runtimes if settings.catalogue else None, settings.max_rating)
+    places = np.arange(gathered.meetings.n_places, dtype=np.int64)
+    return Data(
+        gathered.meetings.matrix(places, len(gathered.item_ids)),
+        gathered.evidence,
+        gathered.began_at,
+        gathered.user_ids.to_pylist(),
+        profiles,
     )
-    at = began_at(events, interactions)
-    return Data(interactions.weights, at, interactions.user_ids.to_pylist(), profiles)

@@ -6,7 +6,7 @@ fold-in    some users out, 80 % of each given back     users that were never tra
 pairs      two files                                   splits that papers have published
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from batch.errors import BatchError
 from batch.models.holdout import entries_of, hold_out, without
-from batch.models.protocol import Fitted, Rows, Times
+from batch.models.protocol import Fitted, Floats, Rows, Times
 from batch.topk import TopK
 
 SPLITS: Final = ("time", "last-out", "fold-in", "pairs")
@@ -47,11 +47,41 @@ class Split:
     is_folded: bool = False
     n_left_out: int = 0
 
+    def weighed(self, weights: Floats) -> "Split":
+        """Return this split of the numbers of interactions as one of their weights.
+
+        Args:
+            weights: (n_interactions,) by the number that stands in the matrices' data.
+        """
+        train, given = self.train.copy(), self.given.copy()
+        train.data, given.data = weights[train.data], weights[given.data]
+        return replace(self, train=train, given=given)
+
     def lists(self, fitted: Fitted, k: int, n_threads: int = 0) -> TopK:
         """Return the judged users' lists."""
         if self.is_folded:
             return fitted.fold_in(self.given).top_k(k, n_threads=n_threads)
         return fitted.top_k(k, user_rows=self.user_rows, n_threads=n_threads)
+
+
+def cut(name: str, weights: sp.csr_matrix, at: Times | None, n_users: int, seed: int) -> Split:
+    """Split in one of the ways that need no second file.
+
+    Args:
+        name: "time", "last-out" or "fold-in".
+        weights: (n_users, n_items).
+        at: (n_interactions,) when each began, beside `weights.data`, None if unknown.
+        n_users: Most users to judge by their last item.
+        seed: Of what chance decides.
+
+    Raises:
+        BatchError: The interactions cannot be split like this.
+    """
+    if name == "time":
+        return by_time(weights, np.zeros(weights.nnz, np.int64) if at is None else at)
+    if name == "last-out":
+        return last_out(weights, at, n_users, seed)
+    return fold_in(weights, seed)
 
 
 def by_time(weights: sp.csr_matrix, at: Times, test_share: float = 0.2) -> Split:

@@ -21,6 +21,9 @@ def encode(ids: pa.Array) -> pa.DictionaryArray:
 
 def whole(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Return a column of `ID` as one array, with one dictionary for all its rows."""
+    chunks = column.chunks
+    if all(chunk.dictionary.equals(chunks[0].dictionary) for chunk in chunks[1:]):
+        return column.combine_chunks()  # to unify again would hash each chunk's dictionary
     return column.unify_dictionaries().combine_chunks()
 
 

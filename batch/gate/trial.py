@@ -59,20 +59,24 @@ class LastDay:
 
 
 def last_day(
-    weights: sp.csr_matrix, at: Times, seen_until: int | None, settings: GateSettings, seed: int
+    weights: sp.csr_matrix,
+    at: Times | None,
+    seen_until: int | None,
+    settings: GateSettings,
+    seed: int,
 ) -> LastDay | str:
     """Split off the last day, or what of it the served snapshot has not seen; else say why not.
 
     Args:
         weights: (n_users, n_items).
-        at: (n_interactions,) seconds since 1970 beside `weights.data`, 0 if unknown.
+        at: (n_interactions,) seconds since 1970 beside `weights.data`, 0 if unknown;
+            None if all are.
         seen_until: The latest of the served snapshot's events, in the same seconds; None
             if nothing is served.
         settings: How many users are wanted.
         seed: Of the users judged, if there are more.
     """
-    latest = int(at.max(initial=0))
-    if not latest:
+    if at is None or not (latest := int(at.max(initial=0))):
         return "the events have no times"
     day_before = latest - _DAY_SECONDS
     cuts = [(day_before, False)] if seen_until is None else [

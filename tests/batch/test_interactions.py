@@ -1,6 +1,8 @@
 """Weights of interactions by known answers, and what is dropped on the way to them."""
 
 import random
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ from batch.errors import NothingToLearnError
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.read import Events
 from batch.interactions import build_interactions
+from batch.weights import USUAL
 
 OUTSIDE = "item outside the catalogue"
 LONE = "item of fewer than 2 users, without a catalogue"
@@ -42,10 +45,12 @@ BESIDE = [("x", "p", None), ("y", "q", None)]
 CATALOGUE = {"p": 100.0, "q": 100.0}
 
 
-def weight_of(views=(), ratings=(), runtimes=None, max_rating=5.0):
+def weight_of(views=(), ratings=(), runtimes=None, max_rating=5.0, **how):
     """Return the weight of user u and item i among two others."""
     runtimes = {**CATALOGUE, "i": 100.0} if runtimes is None else {**CATALOGUE, **runtimes}
-    built = build_interactions(events([*BESIDE, *views], ratings), runtimes, max_rating)
+    built = build_interactions(
+        events([*BESIDE, *views], ratings), runtimes, max_rating, replace(USUAL, **how)
+    )
     return weights(built)["u", "i"].expected
 
 
@@ -93,16 +98,50 @@ def test_without_any_runtime_an_item_has_100_minutes(runtimes):
 
 @pytest.mark.parametrize(
     ("rating", "best", "weight"),
-    [(5, 5, 1), (1, 5, 0.2), (4.5, 5, 0.9), (7, 10, 0.7), (0.5, 5, 0.1)],
+    [(5, 5, 2), (1, 5, 0.4), (4.5, 5, 1.8), (2.5, 5, 1), (7, 10, 1.4), (0.5, 5, 0.2), (1, 1, 2)],
 )
-def test_rating_weighs_its_share_of_the_best(rating, best, weight):
-    """A rating weighs what it is of the best rating of the scale."""
+def test_ratings_alone_weigh_in_proportion(rating, best, weight):
+    """Who rates has watched: five stars are five times one star, half of the scale is a view."""
     assert weight_of(ratings=[("u", "i", rating)], max_rating=best) == pytest.approx(weight)
 
 
-def test_view_and_rating_add_up():
-    """Half of the film and four of five stars: 0.5 + 0.8."""
-    assert weight_of([("u", "i", 49)], [("u", "i", 4.0)]) == pytest.approx(1.3)
+@pytest.mark.parametrize(
+    ("minute", "rating", "weight"),
+    [(99, 5, 2.0), (99, 1, 0.4), (49, 4, 1.1), (49, 2.5, 0.5), (49, 1, 0.001), (0, 5, 1.01)],
+)
+def test_a_rating_adds_or_takes_away(minute, rating, weight):
+    """Beside a view: above the middle of the scale it adds, below it takes back, never all."""
+    found = weight_of([("u", "i", minute)], [("u", "i", rating)])
+    assert found == pytest.approx(weight, rel=1e-4)
+
+
+def test_a_bad_rating_never_counts_as_more_than_none():
+    """Whatever was watched: one star of five weighs less than the view alone."""
+    for minute in (0, 30, 99):
+        view = [("u", "i", minute)]
+        assert weight_of(view, [("u", "i", 1.0)]) < weight_of(view)
+
+
+@pytest.mark.parametrize(
+    ("how", "weight"),
+    [
+        ({"watched": 3.0}, 3 * 0.5 + 0.6),
+        ({"rating": 0.0}, 0.5),
+        ({"watched": 0.0}, 0.6),
+        ({"watched": 2.0, "rating": 0.5}, 1.3),
+    ],
+    ids=["watched-3", "no-rating", "no-watching", "both"],
+)
+def test_each_part_is_switched_by_its_weight(how, weight):
+    """Half of the film and four of five stars."""
+    found = weight_of([("u", "i", 49)], [("u", "i", 4.0)], **how)
+    assert found == pytest.approx(weight)
+
+
+def test_what_says_nothing_weighs_the_least_and_stays():
+    """Views where only ratings count: who has had an item has had it, and is not offered it."""
+    built = build_interactions(events(BESIDE), CATALOGUE, 5.0, replace(USUAL, watched=0.0))
+    assert weights(built) == {("x", "p"): 0.001, ("y", "q"): 0.001}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -110,13 +149,95 @@ def test_latest_rating_wins(seed):
     """Of several ratings the one with the latest time counts, in whatever order they come."""
     ratings = [("u", "i", 5.0, 100), ("u", "i", 1.0, 300), ("u", "i", 3.0, 200), ("u", "i", 2.0, 0)]
     random.Random(seed).shuffle(ratings)
-    assert weight_of(ratings=ratings) == pytest.approx(0.2)
+    assert weight_of(ratings=ratings) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("ratings", [[(2.0), (4.0)], [(4.0), (2.0)]])
 def test_best_of_ratings_at_the_same_moment_wins(ratings):
     """Of ratings with the same time the best counts, so that their order is no matter."""
-    assert weight_of(ratings=[("u", "i", r, 7) for r in ratings]) == pytest.approx(0.8)
+    assert weight_of(ratings=[("u", "i", r, 7) for r in ratings]) == pytest.approx(1.6)
+
+
+# --- times --------------------------------------------------------------------------------
+
+DAY = 86_400
+NOON = 1_700_000_000
+
+
+def timed(*rows):
+    """Return events of (user, item, first day, last day), each watched to the end."""
+    tables = events([(user, item, None) for user, item, *_ in rows])
+    views = tables.views
+    for name, place in (("first_at", 2), ("last_at", 3)):
+        at = [None if row[place] is None else NOON + row[place] * DAY for row in rows]
+        column = views.schema.get_field_index(name)
+        views = views.set_column(column, name, pa.array(at, pa.int64()))
+    return replace(tables, views=views)
+
+
+def test_an_interaction_weighs_half_after_its_half_life():
+    """Its age is counted from its latest event to that of the data."""
+    views = timed(("u", "p", 0, 0), ("v", "q", 10, 20), ("u", "q", 10, 30), ("v", "p", 1, 40))
+    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=20.0))
+    assert weights(built) == {
+        ("u", "p"): 0.25,
+        ("u", "q"): pytest.approx(0.5**0.5),
+        ("v", "p"): 1.0,
+        ("v", "q"): 0.5,
+    }
+
+
+def test_without_a_half_life_nothing_ages():
+    """The default."""
+    views = timed(("u", "p", 0, 0), ("v", "q", 900, 900), ("u", "q", 10, 30), ("v", "p", 1, 40))
+    assert (build_interactions(views, CATALOGUE, 5.0).weights.data == 1).all()
+
+
+def test_what_is_older_than_any_half_life_weighs_the_least():
+    """Never 0: it would be offered again."""
+    views = timed(("u", "p", 0, 0), ("v", "q", 900, 900), ("u", "q", 899, 900))
+    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=1.0))
+    assert weights(built)["u", "p"] == 0.001
+
+
+def test_an_unknown_time_is_of_no_age():
+    """Nothing says that it is old."""
+    views = timed(("u", "p", None, None), ("v", "q", 900, 900), ("u", "q", 890, 890))
+    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=10.0))
+    assert weights(built) == {("u", "p"): 1.0, ("u", "q"): 0.5, ("v", "q"): 1.0}
+
+
+def test_the_latest_rating_keeps_a_view_young():
+    """The latest event is of any kind."""
+    views = timed(("u", "p", 0, 0), ("v", "q", 40, 40), ("v", "p", 0, 0))
+    rated = replace(views, ratings=events(ratings=[("u", "p", 2.5, NOON + 20 * DAY)]).ratings)
+    built = build_interactions(rated, CATALOGUE, 5.0, replace(USUAL, half_life_days=20.0))
+    assert weights(built) == {("u", "p"): 0.5, ("v", "p"): 0.25, ("v", "q"): 1.0}
+
+
+def test_a_clock_that_is_wrong_ages_nobody():
+    """One time in a thousand may lie in the future, or the whole past would be forgotten."""
+    rows = [(f"u{n}", "pq"[n % 2], 0, 0) for n in range(1999)]
+    views = timed(*rows, ("u0", "q", 30_000, 30_000))
+    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=10.0))
+    assert (built.weights.data == 1).all()
+
+
+def test_an_interaction_began_with_its_first_event():
+    """Of a view and all ratings the earliest that is known; 0 where none is."""
+    views = timed(("u", "p", 3, 9), ("u", "q", None, None), ("v", "p", 5, 5), ("v", "q", 1, 1))
+    ratings = [
+        ("v", "p", 1.0, NOON + 4 * DAY), ("v", "p", 5.0, NOON + 7 * DAY),
+        ("v", "p", 2.0, 0), ("v", "q", 3.0, NOON + 2 * DAY), ("u", "q", 3.0, 0),
+    ]  # fmt: skip
+    rated = replace(views, ratings=events(ratings=ratings).ratings)
+    began_at = build_interactions(rated, CATALOGUE, 5.0).began_at
+    assert [at and (at - NOON) / DAY for at in began_at.tolist()] == [3, 0, 4, 1]
+
+
+def test_where_no_time_is_known_there_are_none():
+    """So that nobody takes 1970 for one."""
+    assert build_interactions(events(BESIDE), CATALOGUE, 5.0).began_at is None
 
 
 # --- the scale ----------------------------------------------------------------------------
@@ -149,7 +270,7 @@ def test_ratings_off_the_scale_are_counted_and_dropped():
     ratings = rated(0, 5, 3, 6, 10**6, 5, -1)
     built = build_interactions(events(ratings=ratings), {"i0": None, "i1": None}, 5.0)
     assert built.dropped == {OFF_SCALE: 4}
-    assert weights(built) == {("u1", "i1"): 1.0, ("u2", "i0"): 0.6, ("u5", "i1"): 1.0}
+    assert weights(built) == {("u1", "i1"): 2.0, ("u2", "i0"): 1.2, ("u5", "i1"): 2.0}
 
 
 def test_given_scale_is_not_told_from_the_data():
@@ -293,3 +414,55 @@ def test_one_kind_of_event_is_enough(kind):
     built = build_interactions(events(**{kind: rows}), None, 0.0)
     assert built.weights.nnz == 4
     assert len(built.ratings.rating) == (4 if kind == "ratings" else 0)
+
+
+# --- the whole of it ----------------------------------------------------------------------
+
+
+def told_one_by_one(views, ratings):
+    """Return watched share, last rating and first time by user and item, event by event."""
+    told = {}
+    for user, item, minute, _, first_at, _ in views:
+        share = 1.0 if minute is None else min((minute + 1) / 100, 1.0)
+        told[user, item] = [share, 0.0, first_at or 0]
+    for user, item, rating, at in sorted(ratings, key=lambda rating: (rating[3], rating[2])):
+        if 0 < rating <= 5:
+            place = told.setdefault((user, item), [1.0, 0.0, 0])
+            place[1] = rating
+            place[2] = min(time for time in (place[2] or at, at or place[2]))
+    n_users = Counter(item for _, item in told)
+    return {place: what for place, what in told.items() if n_users[place[1]] >= 2}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_all_at_once_is_as_one_by_one(seed):
+    """Views and ratings of any mixture: the same places, weights and times as event by event."""
+    rng = random.Random(seed)
+    pairs = {(str(rng.randrange(60)), f"i{rng.randrange(25)}") for _ in range(150)}
+    views = [
+        (user, item, rng.choice([None, rng.randrange(150)]), 1, at, at)
+        for user, item in sorted(pairs)
+        for at in [rng.choice([None, rng.randrange(1, 99)])]
+    ]
+    ratings = [
+        (str(rng.randrange(60)), f"i{rng.randrange(25)}", rng.choice([-1.0, 0.5, 2, 3, 5, 9]),
+         rng.randrange(9))
+        for _ in range(300)
+    ]  # fmt: skip
+    tables = (
+        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+        for rows, schema in ((views, VIEWS), (ratings, RATINGS))
+    )
+    built = build_interactions(Events(*tables, n_accounts=0, n_answers=0, sources=()), None, 5.0)
+    told = told_one_by_one(views, ratings)
+    assert weights(built) == {
+        place: pytest.approx(max(share + (2 * rating / 5 - 1) * (rating > 0), 0.001), rel=1e-4)
+        for place, (share, rating, _) in told.items()
+    }
+    assert built.began_at.tolist() == [told[place][2] for place in sorted(told)]
+    rated = built.ratings
+    ids = built.user_ids.to_pylist(), built.item_ids.to_pylist()
+    assert {
+        (ids[0][user], ids[1][item]): rating
+        for user, item, rating in zip(rated.user_row, rated.item_row, rated.rating, strict=True)
+    } == {place: rating for place, (_, rating, _) in told.items() if rating}

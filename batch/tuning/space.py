@@ -1,0 +1,94 @@
+"""What there is to tune: the parameters of each model, and where they may lie."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from batch.evaluation.data import Data
+
+_DAY_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from low to high.
+
+    Attributes:
+        low: Least.
+        high: Most.
+        is_whole: Whole numbers alone.
+        is_log: Each doubling as likely as any other.
+    """
+
+    low: float
+    high: float
+    is_whole: bool = False
+    is_log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Some values, none between others."""
+
+    values: tuple[str | float, ...]
+
+
+Space = Mapping[str, Range | OneOf]
+
+_WEIGHT_RATING: Final = Range(0.0, 4.0, is_log=False)  # beside a weight_watched of 1; the
+# scale of both is alpha's
+_HALF_LIVES_DAYS: Final = (0.0, 7.0, 15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0)
+_ALS: Final[Space] = {
+    "n_factors": Range(8, 128, is_whole=True),
+    "regularization": Range(0.1, 300.0),
+    "alpha": Range(0.1, 60.0),
+    "iterations": Range(3, 30, is_whole=True, is_log=False),
+}
+_OF_MODEL: Final[Mapping[str, Space]] = {
+    "auto": _ALS,
+    "als": _ALS,
+    "item_knn": {
+        "n_neighbours": Range(10, 1000, is_whole=True),
+        "similarity": OneOf(("bm25", "cosine", "tfidf")),
+    },
+    "bpr": {
+        "n_factors": Range(8, 128, is_whole=True),
+        "bpr_learning_rate": Range(0.005, 0.3),
+        "bpr_regularization": Range(0.0001, 0.3),
+        "bpr_iterations": Range(20, 300, is_whole=True),
+    },
+    "popularity": {},
+}
+_LOOKING_AT_WEIGHTS: Final = ("auto", "als", "item_knn")
+
+
+def tunable(model: str) -> frozenset[str]:
+    """Return the names of all parameters that tuning may set for a model."""
+    weights = ("weight_rating", "half_life_days") if model in _LOOKING_AT_WEIGHTS else ()
+    return frozenset((*_OF_MODEL[model], *weights))
+
+
+def space_of(model: str, data: Data, fixed: Collection[str]) -> dict[str, Range | OneOf]:
+    """Return what to tune on this data; what would change nothing is left out.
+
+    Args:
+        model: As `[batch] model`.
+        data: Without ratings there is nothing to weigh them by, and without times, or
+            within a few days, nothing that ages.
+        fixed: Parameters that are not to be touched.
+    """
+    space = dict(_OF_MODEL[model])
+    if model in _LOOKING_AT_WEIGHTS:
+        if data.evidence.rating.any():
+            space["weight_rating"] = _WEIGHT_RATING
+        half_lives = tuple(days for days in _HALF_LIVES_DAYS if days <= 2 * _span_days(data))
+        if len(half_lives) > 1:
+            space["half_life_days"] = OneOf(half_lives)
+    return {name: choice for name, choice in space.items() if name not in fixed}
+
+
+def _span_days(data: Data) -> float:
+    last_at = data.evidence.last_at
+    if last_at is None or not (last_at > 0).any():
+        return 0.0
+    return float(last_at.max() - last_at[last_at > 0].min()) / _DAY_SECONDS

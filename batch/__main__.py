@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from batch.errors import BatchError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
 from batch.refresh import Summary, refresh
+from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
@@ -44,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
     store = load_section("store", StoreSettings, given.config)
-    summary = refresh(settings, given.store or Path(store.path), store.keep, store.keep_days)
+    rules = load_section("rules", RuleSettings, given.config)
+    folder = given.store or Path(store.path)
+    summary = refresh(settings, folder, store.keep, store.keep_days, rules, given.at)
     return _as_json(summary) if given.json else _as_text(summary)
 
 
@@ -66,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
+    verb.add_argument(
+        "--at", type=_time, metavar="TIME",
+        help="count availability from this time, ISO 8601, UTC without a zone; default: now",
+    )  # fmt: skip
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
     add_ingest(verbs)
@@ -86,6 +94,11 @@ def _inputs() -> argparse.ArgumentParser:
     return inputs
 
 
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def _as_json(summary: Summary) -> str:
     return json.dumps(dataclasses.asdict(summary), default=str)
 
@@ -104,6 +117,7 @@ def _as_text(summary: Summary) -> str:
         lines.append(f"  dropped       {_counts(summary.dropped)}")
     if summary.unusable:
         lines.append(f"  unusable      {_counts(summary.unusable)}")
+    lines += [f"  warning       {warning}" for warning in summary.warnings]
     without = f"; {summary.n_users_without:,} others get the fallback"
     return "\n".join(
         [

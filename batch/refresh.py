@@ -1,6 +1,6 @@
 """The refresh: from events to a published snapshot, stage by stage.
 
-    events ─► interactions ─► ALS ─► exact top-k ─► index ─► fallbacks ─► snapshot ─► CURRENT
+    events ─► interactions ─► ALS ─► exact top-k ─► rules ─► index ─► fallbacks ─► snapshot
 
 Nothing touches the store before the last stage, so a refresh that fails, for
 whatever reason, leaves it as it was.
@@ -36,6 +36,8 @@ from batch.ratings.train import train_ratings
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import Source as RecordSource
+from batch.rules.rules import Rules
+from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.snapshot import Content, write_tables
 from batch.stages import Stages
@@ -48,6 +50,7 @@ from store.takedown import takedowns
 from store.writer import SnapshotWriter
 
 _RESERVE_LENGTH: Final = 80  # items after the popular 20, which takedowns may need
+_USUAL_RULES: Final = RuleSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Summary:
             dropped, or they have seen everything.
         n_items: Items that can be recommended.
         n_interactions: Pairs of a user and an item.
+        warnings: Of the rules, a sentence each.
         seconds: Of each stage.
         peak_mib: The most memory up to the end of each stage.
     """
@@ -86,6 +90,7 @@ class Summary:
     n_users_without: int
     n_items: int
     n_interactions: int
+    warnings: list[str]
     seconds: dict[str, float]
     peak_mib: dict[str, float]
 
@@ -103,7 +108,14 @@ class _Input:
         return [*self.events.sources, *self.catalogue.sources, *self.profiles.sources]
 
 
-def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -> Summary:
+def refresh(
+    settings: BatchSettings,
+    store: Path,
+    keep: int,
+    keep_days: float,
+    rule_settings: RuleSettings = _USUAL_RULES,
+    at: datetime | None = None,
+) -> Summary:
     """Build a snapshot of everything in the input, and publish it.
 
     Args:
@@ -111,6 +123,8 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         store: The store's directory; it is made if it does not exist.
         keep: Newest snapshots that are kept.
         keep_days: Snapshots younger than so many days are kept besides.
+        rule_settings: What may be recommended to whom.
+        at: The time that counts for availability, with its zone; None: now.
 
     Raises:
         BatchError: The input is missing, broken or empty.
@@ -124,16 +138,26 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         items = given.catalogue.items if settings.catalogue else None
         runtimes = {name: item.runtime for name, item in items.items()} if items else None
         interactions = build_interactions(given.events, runtimes, settings.max_rating)
+        rules = Rules.of(
+            rule_settings,
+            interactions,
+            given.catalogue.items,
+            given.profiles.users,
+            at=at or began_at,
+            seed=settings.seed,
+        )
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
     with stages("ratings"):
         ratings, rating_metrics = _learn_ratings(interactions, settings)
-    content, index, learned = _learn(interactions, given, ratings, hidden, settings, stages)
+    content, index, learned = _learn(interactions, given, ratings, hidden, rules, settings, stages)
     with stages("fingerprint"):
-        inputs = _fingerprints(given)
-        metrics = _metrics(content, settings.seed) | learned | rating_metrics
+        inputs = _fingerprints(given) + rules.inputs()
+        metrics = _metrics(content, settings.seed, hidden | rules.hidden_rows)
+        metrics |= learned | rating_metrics | rules.judge(content.lists, interactions, hidden)
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
+            n_indexed = index.get_n_items()
             save_index(index, writer.path(INDEX))
             write_tables(writer, content)
             manifest = writer.finish(
@@ -141,14 +165,16 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
                 finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 code_version=code_version(),
                 inputs=inputs,
-                parameters=asdict(settings) | {"taken_down": taken_down},
+                parameters=asdict(settings)
+                | {"taken_down": taken_down, "rules": rules.parameters()}
+                | {"n_indexed": n_indexed},
                 metrics=metrics,
                 gate={"result": "not run"},
             )
         with stages("publish"):
             is_current = publish(store, manifest.generation, why="refresh")
             prune(store, keep, keep_days)
-    return _summary(store, manifest, given, interactions, stages, is_current=is_current)
+    return _summary(store, manifest, given, interactions, rules, stages, is_current=is_current)
 
 
 def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input:
@@ -177,10 +203,12 @@ def _learn(
     interactions: Interactions,
     given: _Input,
     ratings: RatingModel | None,
-    hidden: Collection[int],
+    taken_down: set[int],
+    rules: Rules,
     settings: BatchSettings,
     stages: Stages,
 ) -> tuple[Content, AnnoyIndex, dict[str, float]]:
+    hidden = taken_down | rules.hidden_rows
     n_users = len(interactions.user_ids)
     n_threads = settings.n_threads or len(os.sched_getaffinity(0))
     with stages("train", total=settings.iterations) as advance:
@@ -189,12 +217,23 @@ def _learn(
         )
         model = _factors(fitted, interactions, settings, n_threads)
     with stages("top-k", total=n_users, unit="user") as advance:
-        lists = fitted.top_k(
-            LIST_LENGTH + settings.n_spares, hidden=hidden, n_threads=n_threads, on_users=advance
+        lists = rules.lists(
+            fitted,
+            model.item_factors,
+            LIST_LENGTH + settings.n_spares,
+            hidden=taken_down,
+            n_threads=n_threads,
+            on_users=advance,
         )
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
-        index = build_index(model.item_factors, n_trees=settings.n_trees, seed=settings.seed)
-        similar = similar_items(index, LIST_LENGTH, hidden, on_items=advance)
+        index = build_index(
+            model.item_factors,
+            n_trees=settings.n_trees,
+            seed=settings.seed,
+            hidden=rules.hidden_rows,
+        )
+        left_out = {row: model.item_factors[row] for row in rules.hidden_rows}
+        similar = similar_items(index, LIST_LENGTH, hidden, left_out=left_out, on_items=advance)
     with stages("fallbacks"):
         popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, hidden)
         content = Content(
@@ -208,6 +247,7 @@ def _learn(
             items=given.catalogue.items,
             profiles=given.profiles.users,
             ratings=ratings,
+            is_minor=rules.is_minor,
         )
     return content, index, {name: round(value, 4) for name, value in fitted.about.items()}
 
@@ -243,8 +283,8 @@ def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> set[int]:
     return set(rows.drop_null().to_pylist())
 
 
-def _metrics(content: Content, seed: int) -> dict[str, Any]:
-    found = recall(content.similar, content.model.item_factors, LIST_LENGTH, seed)
+def _metrics(content: Content, seed: int, hidden: Collection[int]) -> dict[str, Any]:
+    found = recall(content.similar, content.model.item_factors, LIST_LENGTH, seed, hidden)
     return {"index_recall_at_20": round(found, 4)}
 
 
@@ -267,6 +307,7 @@ def _summary(
     manifest: Manifest,
     given: _Input,
     interactions: Interactions,
+    rules: Rules,
     stages: Stages,
     *,
     is_current: bool,
@@ -288,6 +329,7 @@ def _summary(
         n_users_without=interactions.n_users_without + n_seen_all,
         n_items=len(interactions.item_ids),
         n_interactions=interactions.weights.nnz,
+        warnings=list(rules.known.warnings),
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,
     )

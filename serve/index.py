@@ -34,8 +34,9 @@ class ItemIndex:
             raise ValueError(f"{INDEX}: {error}") from error
         self._n_items = self._index.get_n_items()
         n_rows = snapshot.manifest.counts.get("recs.mdb/rows")
-        if self._n_items != n_rows:
-            raise ValueError(f"{INDEX}: {self._n_items} items, but {n_rows} rows")
+        n_indexed = snapshot.manifest.parameters.get("n_indexed", n_rows)
+        if self._n_items != n_indexed:  # fewer than the rows if rules hide the last of them
+            raise ValueError(f"{INDEX}: {self._n_items} items, not {n_indexed} of {n_rows} rows")
         self._items = items
         self._name_of = snapshot.rows.get
 
@@ -48,7 +49,8 @@ class ItemIndex:
         """
         rows = (self._items.row(name) for name in history)
         known = (row for row in rows if row is not None and 0 <= row < self._n_items)
-        vectors = [self._index.get_item_vector(row) for row in islice(known, _LOOKED_AT)]
+        found = (self._index.get_item_vector(row) for row in known)
+        vectors = [*islice(filter(any, found), _LOOKED_AT)]  # zeros: hidden by a rule
         if not vectors:
             return []
         total = [sum(place) for place in zip(*vectors, strict=True)]  # its angle is the mean's

@@ -207,15 +207,14 @@ def _under_cap(candidates: TopK, share: float, search: Search, n_kept: int) -> T
     room = Room(len(search.hidden), n_lists, share)
     lists = capped(candidates, LIST_LENGTH, room)
     lists = TopK(lists.item_rows[:, :n_kept], lists.scores[:, :n_kept])
-    n_held = lengths(lists)
-    short = np.flatnonzero(n_held < LIST_LENGTH)
-    while len(short):
+    n_before, n_held = -1, lengths(lists)
+    while n_held.sum() > n_before and (n_held < LIST_LENGTH).any():
+        short = np.flatnonzero(n_held < LIST_LENGTH)
         own = TopK(lists.item_rows[short], lists.scores[short])
         more = search(n_kept + LIST_LENGTH, short, besides=np.flatnonzero(room.left == 0))
         more = capped(_without(more, own), LIST_LENGTH - n_held[short], room)
         lists.item_rows[short], lists.scores[short] = filled(own, more)
-        n_before, n_held = n_held, lengths(lists)
-        short = short[(n_held < LIST_LENGTH)[short] & (n_held > n_before)[short]]
+        n_before, n_held = n_held.sum(), lengths(lists)
     return lists
 
 

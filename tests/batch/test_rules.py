@@ -157,6 +157,22 @@ def test_the_cap_holds_and_lists_stay_full(share):
     assert np.bincount(free.item_rows[:, :20].ravel(), minlength=120).max() > share * 90
 
 
+@pytest.mark.parametrize("seed", [20, 21, 22])
+def test_a_short_list_has_nothing_left_to_hold(seed):
+    """Where many want the same, whoever comes away with nothing goes on looking."""
+    fitted = made_fitted(seed, popularity=20.0)
+    rules = made_rules(fitted, {"cap": 0.19, "candidates": 20})
+    lists = rules.lists(fitted, fitted.item_factors, 20)
+    n_lists = np.bincount(lists.item_rows.ravel() + 1, minlength=121)[1:]
+    for user, rows in enumerate(names_of(lists)):
+        if len(rows) < 20:
+            is_open = n_lists < int(0.19 * 90)
+            is_open[[*rows, *fitted.seen[user].indices]] = False
+            is_open[5::12] = False
+            is_open[0 : 120 if user % 5 == 0 else 0 : 10] = False
+            assert not is_open.any()
+
+
 def test_a_cap_that_nothing_fits_under_leaves_short_lists():
     """Each item in 9 of 90 lists makes room for 990 places of 1,800; all of it is used."""
     fitted = made_fitted(9)

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from serve.admin import run_admin
+from serve.app import MarqueeApp
+from serve.counting import Counts
 from serve.front import Front
 from serve.handover import Handover, own_command
 from serve.listeners import listen, listen_behind
@@ -60,6 +62,7 @@ class Supervisor:
         self._n_workers = n_workers
         self._token = settings.token()
         self._page = SharedPage(max(n_workers, *old, 0) + 1, last.page if last else None)
+        self._app = MarqueeApp(self._page, settings, Counts())  # what every worker begins with
         self._sockets = _inherited(last)
         self._address = self._open_for_clients(last)
         self._front = None if bare else self._make_front(last)
@@ -121,7 +124,7 @@ class Supervisor:
 
     def _become_worker(self, place: int) -> int:
         listener = self._keep_only("workers" if self._front else "clients")
-        Worker(place, self._page, listener, self._store, self._settings).run()
+        Worker(place, self._app, listener, self._store).run()
         return 0
 
     def _become_admin(self) -> int:

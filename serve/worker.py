@@ -22,7 +22,6 @@ import lmdb
 
 from serve.app import MarqueeApp
 from serve.follower import Follower
-from serve.page import SharedPage
 from serve.processes import die_of, end_with_parent
 from serve.settings import ServeSettings
 
@@ -39,17 +38,24 @@ class Worker:
     def __init__(
         self,
         place: int,
-        page: SharedPage,
+        app: MarqueeApp,
         listener: socket.socket,
         store: Path,
-        settings: ServeSettings,
     ) -> None:
+        """Take over the app that the supervisor has made: making one takes ten times as long.
+
+        Args:
+            place: On the shared page.
+            app: Serves nothing yet; this process's own copy, by the fork.
+            listener: Accepts from it.
+            store: What it follows.
+        """
+        app.counts.go_on_from(app.page.read_counts(place))
         self._place = place
-        self._app = MarqueeApp(page, settings, page.read_counts(place))
-        self._page = page
+        self._app = app
+        self._page = app.page
         self._listener = listener
-        self._follower = Follower(self._app, store, f"worker {place}")
-        self._settings = settings
+        self._follower = Follower(app, store, f"worker {place}")
         self._supervisor = os.getppid()
         self._is_serving = False
         self._is_draining = False
@@ -58,7 +64,7 @@ class Worker:
         """Serve until SIGTERM or SIGINT, or until the supervisor is gone."""
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which ends us by SIGTERM
         end_with_parent(signal.SIGTERM)
-        limit(self._settings)
+        limit(self._app.settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # bjoern's loop hears it all the same
         signal.signal(signal.SIGALRM, lambda _, interrupted: self._tick(interrupted))

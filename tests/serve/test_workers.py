@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from tests.serve.copied import Code
 from tests.serve.running import ask, stand_still, wait_until
 from tests.snapshots import make_snapshot
 
@@ -120,6 +121,25 @@ def test_a_worker_told_to_end_is_replaced(server):
     os.kill(ended, signal.SIGTERM)
 
     server.wait_for_workers(other_than=[ended])
+
+
+def test_a_new_worker_is_ready_but_for_the_snapshot(serve, store, tmp_path, kill_all_workers):
+    """The app is made once, before the first fork: while it was made, nobody would answer."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    code = Code(tmp_path / "code")
+    code.change(
+        "serve/app.py",
+        "        self.served: Served | None = None",
+        "        import sys; print('an app is made', file=sys.stderr)\n"
+        "        self.served: Served | None = None",
+    )
+    server = serve("--workers", "2", **code.environ)
+    server.wait_for_generation(1)
+
+    kill_all_workers(server)
+
+    server.wait_for_generation(1)
+    assert server.log.read_text().count("an app is made") == 1
 
 
 def test_a_replaced_worker_follows_the_next_publish(server, store):

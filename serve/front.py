@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
 _CONFIGURATION: Final = "nginx.conf"
 _STATIC_LIST: Final = "static/popular"
+_STATIC_SOCKET: Final = "static.sock"
 _SEARCHED: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 _ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
 _ADMIN_LOCATION: Final = """
@@ -149,6 +150,7 @@ class Front:
     def _become_nginx(self) -> int:
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor
         end_with_parent(signal.SIGTERM)
+        (self.folder / _STATIC_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it behind
         os.set_inheritable(self._listener, True)
         become(self._nginx, *_arguments(self.folder), NGINX=f"{self._listener};")
 
@@ -234,7 +236,7 @@ def configuration(
         "descriptors": descriptors,
         "connections": descriptors - _OWN_DESCRIPTORS,
         "connections_per_client": settings.connections_per_client,
-        "rate_limit": _rate_limit(settings.rate_limit),
+        **_rate_limit(settings.rate_limit),
         "access_log": _access_log(settings.access_log),
         "worker_servers": "\n        ".join([_WORKER_SERVER] * _KEPT_CONNECTIONS),
         "kept_connections": _KEPT_CONNECTIONS,
@@ -281,14 +283,12 @@ def _listen_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _rate_limit(per_second: int) -> str:
+def _rate_limit(per_second: int) -> dict[str, str]:
     if not per_second:
-        return ""
-    return (
-        f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;\n"
-        f"    limit_req zone=rate burst={per_second} nodelay;\n"
-        "    limit_req_status 429;"
-    )
+        return {"rate_zone": "", "rate_limit": ""}
+    zone = f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;"
+    limit = f"limit_req zone=rate burst={per_second} nodelay;\n        limit_req_status 429;"
+    return {"rate_zone": zone, "rate_limit": limit}
 
 
 def _access_log(path: str) -> str:

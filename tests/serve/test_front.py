@@ -284,6 +284,19 @@ def test_the_access_log_has_a_json_line_for_each_request(server, tmp_path):
     assert stat.S_ISREG(path.stat().st_mode)
 
 
+def test_the_access_log_names_the_last_resort(server, tmp_path):
+    """So an operator sees who was answered without any worker."""
+    with no_workers(server):
+        server.get("/recommend/ann")
+        server.get("/recommend/ann", headers={"If-None-Match": "*"})
+
+    lines = wait_until(
+        lambda: found if len(found := log_lines(tmp_path / "var/log/access.log")) == 2 else None
+    )
+
+    assert [line["source"] for line in lines] == ["static", "static"]
+
+
 def test_the_access_log_survives_a_hostile_request(server, tmp_path):
     """Bytes that are no text, and quotes, are escaped: each line is JSON."""
     server.exchange(

@@ -19,12 +19,12 @@ import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from serve.errors import ServeError
+from serve.folder import make_folder, remove_left_over
 from serve.processes import Kept, become, end_with_parent
 from serve.settings import ServeSettings
 
@@ -100,7 +100,9 @@ class Front:
         self._nginx = nginx_program(settings)
         self._settings = settings
         self._listener = listener
-        self.folder = folder or make_folder()
+        if folder is None:
+            remove_left_over()
+        self.folder = folder or _furnished()
         self.kept = Kept("nginx", self._become_nginx, pid)
         self._log = LogFile(settings)
         text = configuration(settings, address, n_workers=n_workers, folder=self.folder)
@@ -207,7 +209,7 @@ def check_front(settings: ServeSettings) -> None:
         ServeError: nginx is not installed, or refuses it.
     """
     nginx = nginx_program(settings)
-    folder = make_folder()
+    folder = _furnished()
     try:
         address = (settings.host, settings.port or 8080)
         text = configuration(settings, address, n_workers=1, folder=folder)
@@ -251,10 +253,9 @@ def configuration(
     return _filled(_filled(_TEMPLATE.read_text(encoding="utf-8"), values), values)
 
 
-def make_folder() -> Path:
-    """Make the front's directory: a short path, for that of a socket has 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="marquee-", dir="/tmp"))
-    folder.chmod(0o755)  # nginx's workers are not root, even if we are
+def _furnished() -> Path:
+    """Make the front's directory, with what does not depend on settings."""
+    folder = make_folder()
     for name in ("static", "problems"):
         (folder / name).mkdir(mode=0o755)
     for status, title in _TITLES.items():

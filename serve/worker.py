@@ -8,6 +8,7 @@ and notices when the supervisor is gone. A worker whose loop hangs falls silent.
 import contextlib
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -66,7 +67,7 @@ class Worker:
         end_with_parent(signal.SIGTERM)
         limit(self._app.settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # bjoern's loop hears it all the same
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until bjoern's loop hears it
         signal.signal(signal.SIGALRM, lambda _, interrupted: self._tick(interrupted))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor had blocked them
         self._tick()
@@ -114,6 +115,8 @@ class Worker:
     def _shut_connections(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         deadline = time.monotonic() + _DRAIN_SECONDS
+        while _is_ignored(signal.SIGINT) and time.monotonic() < deadline:
+            time.sleep(_SHUT_EVERY_SECONDS)  # bjoern's loop, which hears it, does not run yet
         os.kill(os.getpid(), signal.SIGINT)
         while time.monotonic() < deadline:
             time.sleep(_SHUT_EVERY_SECONDS)  # at first, too: whoever has just connected will ask
@@ -135,6 +138,12 @@ def limit(settings: ServeSettings) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.worker_descriptors or most
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Tell what the kernel does with a signal; Python knows its own handlers alone."""
+    [ignored] = re.findall(r"^SigIgn:\t(\w+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return bool(int(ignored, 16) >> (number - 1) & 1)
 
 
 def _shut_accepted() -> None:

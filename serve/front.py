@@ -25,7 +25,7 @@ from typing import Final
 
 from serve.errors import ServeError
 from serve.folder import make_folder, remove_left_over
-from serve.processes import Kept, become, end_with_parent
+from serve.processes import Kept, become, end_with_parent, take_short_turns
 from serve.settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -152,6 +152,7 @@ class Front:
     def _become_nginx(self) -> int:
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor
         end_with_parent(signal.SIGTERM)
+        take_short_turns()
         (self.folder / _STATIC_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it behind
         os.set_inheritable(self._listener, True)
         become(self._nginx, *_arguments(self.folder), NGINX=f"{self._listener};")

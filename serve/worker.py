@@ -23,7 +23,7 @@ import lmdb
 
 from serve.app import MarqueeApp
 from serve.follower import Follower
-from serve.processes import die_of, end_with_parent
+from serve.processes import die_of, end_with_parent, take_short_turns
 from serve.settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Worker:
         """Serve until SIGTERM or SIGINT, or until the supervisor is gone."""
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which ends us by SIGTERM
         end_with_parent(signal.SIGTERM)
+        take_short_turns()
         limit(self._app.settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # until bjoern's loop hears it

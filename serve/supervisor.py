@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +75,7 @@ class Supervisor:
             signal_all([self._admin.pid] if self._admin.pid else [], signal.SIGTERM)
         self._static = StaticList(store, self._page, settings, self._front)
         self._parts = [part for part in (self._watch, self._static, self._front) if part]
+        self._refused = ""  # what the disk said last
         self._checking = 0  # pid of the next program's rehearsal
 
     def run(self) -> None:
@@ -81,13 +83,15 @@ class Supervisor:
         host, port = self._sockets["clients"].getsockname()[:2]
         how = "behind nginx" if self._front else "bare: for loopback and trusted networks only"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
-        self._watch.look()
+        with self._undeterred():
+            self._watch.look()
         while True:
             # At the start requests wait in the backlog for the first verification:
             # a second late is better than a 503.
             if self._page.generation or not self._watch.is_verifying:
                 self._pool.keep_full()
-                self._keep_others()
+                with self._undeterred():
+                    self._keep_others()
             arrived = signal.sigtimedwait(_SIGNALS, _POLL_SECONDS)
             number = arrived.si_signo if arrived else None
             if number in (signal.SIGTERM, signal.SIGINT):
@@ -95,8 +99,19 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._rehearse()
             self._reap()
-            self._watch.look()
+            with self._undeterred():
+                self._watch.look()
         self._stop()
+
+    @contextlib.contextmanager
+    def _undeterred(self) -> Iterator[None]:
+        """Go on whatever the disk refuses: the next round may have it, and all depend on us."""
+        try:
+            yield
+        except OSError as error:
+            if str(error) != self._refused:
+                self._refused = str(error)
+                log.error("not done, and tried again: %s", error)  # noqa: TRY400
 
     def _keep_others(self) -> None:
         self._static.keep()
@@ -108,7 +123,8 @@ class Supervisor:
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                self._buried(ended[0], os.waitstatus_to_exitcode(ended[1]))
+                with self._undeterred():
+                    self._buried(ended[0], os.waitstatus_to_exitcode(ended[1]))
 
     def _buried(self, pid: int, status: int) -> None:
         if pid == self._checking:

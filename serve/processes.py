@@ -1,5 +1,6 @@
 """Child processes of the supervisor: started, buried, and started again."""
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -141,6 +142,8 @@ def _run_child(child: Callable[[], int]) -> NoReturn:
     except BaseException:
         log.exception("child failed")
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # On a full disk this fails. Whoever came out of here would go on as a second supervisor.
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(status)

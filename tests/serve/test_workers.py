@@ -6,12 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
 from tests.serve.copied import Code
-from tests.serve.running import ask, stand_still, wait_until
+from tests.serve.running import ask, stand_still, state, wait_until
 from tests.snapshots import make_snapshot
+
+LONGER_THAN_A_HANG_SECONDS = 3.3
 
 
 @pytest.fixture
@@ -94,6 +97,23 @@ def test_a_stopped_worker_is_replaced_and_all_is_served_meanwhile(server):
     server.wait_for_log("hangs and is killed")
     with server.connect_to(new) as connection:
         wait_until(lambda: ask(connection, "/recommend/ann").body == b"alien")
+
+
+def test_workers_are_not_blamed_when_the_whole_machine_stood_still(server):
+    """A paused virtual machine: whoever wakes first finds all the others silent."""
+    workers = server.workers()
+    everybody = [*workers, server.process.pid]
+    for pid in everybody:
+        stand_still(pid)
+    time.sleep(LONGER_THAN_A_HANG_SECONDS)
+
+    for pid in reversed(everybody):
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda p=pid: state(p) != "T")
+        time.sleep(0.3)
+
+    assert server.get("/recommend/ann").body == b"alien"
+    assert server.workers() == workers
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace to inject the fault with")

@@ -6,6 +6,7 @@ and notices when the supervisor is gone. A worker whose loop hangs falls silent.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -27,6 +28,9 @@ from serve.processes import die_of, end_with_parent, take_short_turns
 from serve.settings import ServeSettings
 
 log = logging.getLogger(__name__)
+
+with contextlib.suppress(ImportError):  # py-lmdb's own, at the first open: not in every worker
+    importlib.import_module("lmdb._envid")
 
 TICK_SECONDS: Final = 0.1
 _DRAIN_SECONDS: Final = 5.0

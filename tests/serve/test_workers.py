@@ -162,6 +162,27 @@ def test_a_new_worker_is_ready_but_for_the_snapshot(serve, store, tmp_path, kill
     assert server.log.read_text().count("an app is made") == 1
 
 
+def test_a_new_worker_imports_nothing(serve, store, tmp_path):
+    """All modules are there before the fork: each would cost the time in which nobody answers."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    code = Code(tmp_path / "code")
+    code.change(
+        "serve/worker.py",
+        "        self._place = place",
+        "        import sys; self._known = {*sys.modules}\n        self._place = place",
+    )
+    code.change(
+        "serve/worker.py",
+        "        self._page.say_ready(self._place)",
+        "        import sys; log.info('imports %s', sorted({*sys.modules} - self._known))\n"
+        "        self._page.say_ready(self._place)",
+    )
+    server = serve("--workers", "1", **code.environ)
+    server.wait_for_generation(1)
+
+    assert "imports []" in server.log.read_text()
+
+
 def test_a_replaced_worker_follows_the_next_publish(server, store):
     """A respawned worker is a full member: it swaps with the others."""
     killed = server.workers()

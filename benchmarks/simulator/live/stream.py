@@ -9,12 +9,13 @@ class Stream(Protocol):
 
     Attributes:
         n_sent: Lines taken so far.
-        n_dropped: Of these, lines that were thrown away because the far side was
-            down for longer than the buffer lasts.
     """
 
     n_sent: int
-    n_dropped: int
+
+    @property
+    def n_dropped(self) -> int:
+        """Lines thrown away because the far side was down for longer than the buffer lasts."""
 
     def send(self, lines: Sequence[bytes]) -> None:
         """Take lines without their ends, in order of time, and return at once.

@@ -16,6 +16,7 @@ from benchmarks.simulator.noise import KINDS as NOISES
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
+_MOST_MINUTES: Final = 1440
 _FURTHEST_JUMP: Final = 3650 * DAY_SECONDS
 
 
@@ -87,6 +88,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _minutes(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _MOST_MINUTES):
+        raise ValueError(f"a whole number from 1 to {_MOST_MINUTES}")
+    return int(text)
+
+
 def _rating(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 10):
         raise ValueError("a whole number from 1 to 10")
@@ -132,7 +139,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "item": Key(str, ..., "its id"),
             "accounts": Key(_count, 100, "how many there are"),
             "views": Key(_count, 1000, "that they begin, all together"),
-            "minutes": Key(_count, 5, "of each view"),
+            "minutes": Key(_minutes, 5, "of each view"),
             "rating": Key(_rating, None, "given after each view"),
         },
         for_seconds=60,

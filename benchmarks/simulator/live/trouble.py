@@ -23,13 +23,13 @@ from benchmarks.simulator.fitted import AGES, GENRES, N_TASTES
 from benchmarks.simulator.items import genre_profiles
 from benchmarks.simulator.live.disturbance import Shift
 from benchmarks.simulator.live.errors import TroubleError
-from benchmarks.simulator.live.orders import KINDS, Order, read_order
+from benchmarks.simulator.live.orders import Order, read_order
 from benchmarks.simulator.world import World
 
 _EVERYBODY: Final = "all"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Happening:
     """One order on its way.
 
@@ -54,7 +54,7 @@ class Happening:
             "state": self.state,
             "begins_seconds": round(self.begins, 3),
             "ends_seconds": None if self.ends is None else round(self.ends, 3),
-            **self.truth,
+            **dict(self.truth),  # one step: the live loop may be writing
         }
 
 
@@ -198,14 +198,6 @@ class Trouble:
             known = ", ".join(genres)
             raise ValueError(f"taste must be below {N_TASTES} or one of {known}; it is {name!r}")
         return int(genre_profiles(self._world.seed)[:, genres.index(name.lower())].argmax())
-
-
-def kinds_shown() -> dict[str, Any]:
-    """Return every kind of trouble with its keys, for people."""
-    return {
-        name: {"does": kind.says, **{key: one.says for key, one in kind.keys.items()}}
-        for name, kind in KINDS.items()
-    }
 
 
 def _wrong(order: Order, what: str) -> TroubleError:

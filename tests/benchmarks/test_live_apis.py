@@ -130,6 +130,18 @@ def test_new_ones_appear_when_the_world_has_come_to_them(apis):
         assert ask(apis, target)[0] == status
 
 
+def test_users_may_join_when_the_live_loop_says_so(apis):
+    """Whenever the world had them come."""
+    row = int(np.flatnonzero(WORLD.users.joined > DAY_SECONDS)[1])
+    target = f"/user/{WORLD.users.ids[row]}"
+    apis.tell(100)
+    assert ask(apis, target)[0] == 404
+    apis.join(np.array([row]), 101)
+    assert ask(apis, target)[0] == 404
+    apis.tell(101)
+    assert ask(apis, target)[0] == 200
+
+
 def test_whoever_asks_too_often_is_put_off_and_others_are_not():
     """By address; the limit is the same for both APIs."""
     with Apis(WORLD, ApiOptions(per_second=0.01, burst=3)) as apis:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import ctypes
+import dataclasses
 import json
 import signal
 import socket
@@ -9,8 +11,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
+import numpy as np
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -49,41 +52,35 @@ class ApiOptions:
 
 
 class Told(NamedTuple):
-    """What the live loop has told last.
+    """Memory that the live loop writes and the APIs read.
 
     Attributes:
-        second: After the history's beginning.
-        outage: Place in OUTAGES.
+        now: The second after the history's beginning, and the outage's place in OUTAGES.
+        joined: (n_users,) as in the world's users.
     """
 
-    second: int
-    outage: int
+    now: "ctypes.Array[ctypes.c_int64]"
+    joined: "ctypes.Array[ctypes.c_int32]"
 
 
-class Teller(Protocol):
-    """Memory that the live loop writes and the APIs read."""
-
-    def __getitem__(self, places: slice, /) -> Sequence[int]:
-        """Return second and outage, in this order."""
-
-
-def run(world: World, options: ApiOptions, teller: Teller, parent: Connection) -> None:
+def run(world: World, options: ApiOptions, told: Told, parent: Connection) -> None:
     """Serve until the parent goes; it is told the port, or what went wrong."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
+    users = dataclasses.replace(world.users, joined=np.ctypeslib.as_array(told.joined))
     answers = (
-        UserAnswers(world.users, world.seed, options.edition, options.odd_share),
+        UserAnswers(users, world.seed, options.edition, options.odd_share),
         ItemAnswers(world.items, world.seed, options.edition, options.odd_share),
     )
     try:
-        asyncio.run(_Server(answers, options, teller).serve(parent))
+        asyncio.run(_Server(answers, options, told).serve(parent))
     except OSError as error:
         parent.send(f"{error.strerror or error}")
 
 
 class _Server:
-    def __init__(self, answers: Sequence[Answers], options: ApiOptions, teller: Teller) -> None:
+    def __init__(self, answers: Sequence[Answers], options: ApiOptions, told: Told) -> None:
         self._options = options
-        self._teller = teller
+        self._now = told.now
         self._limit = RateLimit(options.per_second, options.burst)
         self._most_ids = _MOST_IDS if is_newest(options.edition) else 1
         self._app = web.Application(middlewares=[self._admit])
@@ -102,7 +99,7 @@ class _Server:
             is_over = asyncio.Event()
             asyncio.get_running_loop().add_reader(parent.fileno(), is_over.set)
             while not is_over.is_set():
-                refuses = self._told().outage == _REFUSES
+                refuses = self._outage == _REFUSES
                 if refuses and site:
                     await site.stop()
                     site = None
@@ -112,13 +109,14 @@ class _Server:
                     await asyncio.wait_for(is_over.wait(), _LOOK_SECONDS)
         await runner.cleanup()
 
-    def _told(self) -> Told:
-        return Told(*self._teller[:])
+    @property
+    def _outage(self) -> int:
+        return self._now[1]
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request pass if the APIs work and its sender has not sent too many."""
-        while (outage := self._told().outage) == _HANGS:
+        while (outage := self._outage) == _HANGS:
             await asyncio.sleep(_LOOK_SECONDS)
         if outage == _REFUSES and request.transport:
             request.transport.abort()  # a connection from before the outage
@@ -137,7 +135,7 @@ class _Server:
             if len(ids) > self._most_ids:
                 what = f"at most {self._most_ids} at once, not {len(ids)}"
                 return _message(400, f"too many ids: {what}")
-            found = answers.find(ids, self._told().second)
+            found = answers.find(ids, self._now[0])
             missing = [f"{answers.kind} {one} not found" for one in ids]
             if not any(found):
                 return _message(404, ", ".join(missing))

@@ -4,15 +4,18 @@
     GET /movie/<id>[,<id>…]    as the catalogue has it
 
 One id is answered by one JSON object, several by an array in their order. The
-process shares a few bytes of memory with the live loop, which tells the time and
-sets outages through them and never waits.
+process shares some memory with the live loop, which tells the time, who has
+joined and what outage there is by writing to it, and never waits.
 """
 
 import multiprocessing
 from types import TracebackType
 from typing import Final, Self
 
-from benchmarks.simulator.live.api_server import OUTAGES, ApiOptions, run
+import numpy as np
+
+from benchmarks.simulator.items import Rows
+from benchmarks.simulator.live.api_server import OUTAGES, ApiOptions, Told, run
 from benchmarks.simulator.live.errors import ApiError
 from benchmarks.simulator.world import World
 
@@ -36,11 +39,13 @@ class Apis:
 
     def __init__(self, world: World, options: ApiOptions) -> None:
         context = multiprocessing.get_context("spawn")  # no lock of our threads is inherited
-        self._told = context.RawArray("q", 2)
+        told = Told(context.RawArray("q", 2), context.RawArray("i", len(world.users)))
+        self._now, self._joined = told.now, np.ctypeslib.as_array(told.joined)
+        self._joined[:] = world.users.joined
         ours, theirs = context.Pipe()
         self._parent = ours
         self._process = context.Process(
-            target=run, args=(world, options, self._told, theirs), name="apis", daemon=True
+            target=run, args=(world, options, told, theirs), name="apis", daemon=True
         )
         self._process.start()
         theirs.close()
@@ -60,11 +65,15 @@ class Apis:
 
     def tell(self, second: float) -> None:
         """Let it be this second after the history's beginning: who joined by then is there."""
-        self._told[0] = int(second)
+        self._now[0] = int(second)
+
+    def join(self, user_rows: Rows, second: int) -> None:
+        """Let users join at a second after the history's beginning who have not yet."""
+        self._joined[user_rows] = second
 
     def set_outage(self, outage: str) -> None:
         """Fail from now on in one of the ways of OUTAGES; "" ends it."""
-        self._told[1] = OUTAGES.index(outage)
+        self._now[1] = OUTAGES.index(outage)
 
     def close(self) -> None:
         """End the process."""

@@ -21,7 +21,7 @@ help: ## Print this list
 
 setup: $(STAMP) ## Make .venv with all that the targets below need
 
-demo: $(STAMP) ## Make data, refresh, serve, ask: all of Marquee in one run
+demo: $(STAMP) ## Make data, refresh, serve, and a minute of live users: all of Marquee in one run
 	.venv/bin/python -m benchmarks.demo
 
 run: $(STAMP) ## Serve the demo's snapshot on port 8080 until Ctrl-C

@@ -8,7 +8,6 @@ answers have come: the same seed and the same lists give the same users, clicks
 and lines, whatever the latencies were.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -127,69 +126,80 @@ class Withheld:
 
 
 class Play:
-    """Plays one run.
+    """Plays one run, once.
 
     Args:
         world: As `history` has made it.
         run: What is played.
-        stream: Takes the lines; None: nobody wants them.
-        disturbance: What goes wrong meanwhile; None: nothing.
 
     Attributes:
+        world: With users who are yet to come.
         withheld: May be filled in while it plays.
     """
 
-    def __init__(
-        self, world: World, run: Run, stream: Stream | None = None,
-        disturbance: Disturbance | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, world: World, run: Run) -> None:
         n_new = run.mix.rate * run.seconds * run.mix.newcomers / 2
         self.world = with_newcomers(world, 10 + int(_NEWCOMERS_SPARE * n_new))
         self.withheld = Withheld()
         self._run = run
-        self._stream = stream
-        self._disturbance = disturbance
         n_items = len(world.items)
         self._seen = Seen.of_history(ViewSource(Truth(world), run.views_per_user), n_items)
         self._wants = Wants(self.world)
         self._viewers = Viewers(self._wants, self._seen)
         self._yardstick = Yardstick(self._wants, self._seen, world.items.popularity)
         self._traffic = Traffic(self.world, len(world.users), run.mix, len(run.servers), run.seed)
-        self._teller = Teller(self.world, run.edition, stream, run.speed) if stream else None
         self._catalogue = {name.encode(): row for row, name in enumerate(world.items.ids)}
+        self._teller: Teller | None = None
+        self._disturbance: Disturbance | None = None
         self._tally = Tally()
         self._examples: dict[str, str] = {}
         self._plans: dict[int, Plan] = {}
         self._came: dict[int, list[Came]] = {}
         self._done = 0
         self._started = 0.0
+        self._is_ending = False
 
-    def play(self, tick: Callable[[float], None] = lambda seconds: None) -> Played:
-        """Play it all; Ctrl-C ends it early.
+    def end(self) -> None:
+        """Let no further request fall due; may be called by a signal's handler."""
+        self._is_ending = True
+
+    def play(
+        self,
+        stream: Stream | None = None,
+        disturbance: Disturbance | None = None,
+        tick: Callable[[float], None] = lambda seconds: None,
+    ) -> Played:
+        """Play it all, or until `end` is called.
 
         Args:
+            stream: Takes the lines; None: nobody wants them.
+            disturbance: What goes wrong meanwhile; None: nothing.
             tick: Called with the seconds since the run began, before each window is drawn.
 
         Raises:
             EOFError: The process that asks has died.
         """
+        self._disturbance = disturbance
+        if stream:
+            self._teller = Teller(self.world, self._run.edition, stream, self._run.speed)
         one_thread = threadpool_limits(1, "blas")  # of products so small more only get in the way
         with one_thread, Asker(self._run.servers, keeps=self._run.keeps) as asker:
             before = time.process_time()
             self._started = time.monotonic() + 2 * _LEAD_SECONDS
-            with contextlib.suppress(KeyboardInterrupt):
-                self._ask_all(asker, tick)
+            self._ask_all(asker, tick)
             seconds = time.monotonic() - self._started
             mine = time.process_time() - before
         return Played(
             self._run, self.world, self._tally, self._examples,
             Cost(mine, asker.processor_seconds, seconds),
-            self._stream.n_sent if self._stream else 0,
-            self._stream.n_dropped if self._stream else 0,
+            stream.n_sent if stream else 0,
+            stream.n_dropped if stream else 0,
         )  # fmt: skip
 
     def _ask_all(self, asker: Asker, tick: Callable[[float], None]) -> None:
         for number in range(self._run.n_windows):
+            if self._is_ending:
+                break
             tick(number * WINDOW_SECONDS)
             self._hand_over(asker, number)
             self._work_until(asker, self._due(number + 1) - _LEAD_SECONDS)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -31,7 +32,8 @@ examples:
 The world must be the history's: give --users, --items, --days, --seed, --wandering and
 --views-per-user as to `history`, or the viewers' past is another one.
 
-Exit status: 0 every request was answered as it should, 1 some were not, 2 wrong usage."""
+Ctrl-C ends it early, with the report. Exit status: 0 every request was answered as it
+should, 1 some were not, 2 wrong usage."""
 
 
 def add_live(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -117,8 +119,11 @@ def _play(world: World, given: argparse.Namespace) -> Report:
         not given.no_keep_alive, given.views_per_user,
     )  # fmt: skip
     with Outside(given) as outside:
-        play = Play(world, run, outside.stream, outside.disturbance(world))
+        play = Play(world, run)
         outside.open_apis(play.world)
+        disturbance = outside.disturbance(play.world)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: play.end())
         print(f"asking {' and '.join(map(str, run.servers))}", file=sys.stderr, flush=True)
-        played = play.play(outside.tick)
-    return make_report(played)
+        played = play.play(outside.stream, disturbance, outside.tick)
+    return make_report(played, play.withheld.n_shown)

@@ -21,6 +21,7 @@ _HOST: Final = "127.0.0.1"
 _PATH: Final = "/trouble"
 _LONGEST_ORDER: Final = 4096  # bytes
 _HUNG_SECONDS: Final = 10
+_LOOK_SECONDS: Final = 0.1  # between two looks whether it is over
 
 
 class TroubleControl:
@@ -48,7 +49,8 @@ class TroubleControl:
             what = f"cannot be had for trouble: {error.strerror}"
             raise TroubleError(f"port {port}", what, "choose another") from error
         self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        serve = self._server.serve_forever
+        self._thread = threading.Thread(target=serve, args=(_LOOK_SECONDS,), daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:

@@ -126,7 +126,7 @@ class TroubledStream:
             fake += due
             happening.truth |= {"views": flood.n_views, "lines": flood.n_lines}
         self._floods = [one for one in self._floods if not one[1].is_over]
-        return sorted([*lines, *fake], key=_time) if fake else lines
+        return sorted([*lines, *fake], key=_second) if fake else lines
 
     def _begin_flood(self, happening: Happening) -> None:
         order = happening.order
@@ -211,5 +211,5 @@ class TroubledStream:
         return generator(self._world.seed, happening.order.text, place)
 
 
-def _time(line: bytes) -> tuple[bytes, bytes]:
-    return parts(line.partition(b",")[0])
+def _second(line: bytes) -> bytes:
+    return parts(line.partition(b",")[0])[0]

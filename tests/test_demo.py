@@ -10,7 +10,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_demo_shows_every_kind_of_answer_and_live_users_and_ends_cleanly(tmp_path):
-    """From simulated events to answers, clicks and a second snapshot, in one command that exits 0."""
+    """From simulated events to clicks and a second snapshot, in one command that exits 0."""
     end = subprocess.run(
         [sys.executable, "-m", "benchmarks.demo"],
         cwd=tmp_path,

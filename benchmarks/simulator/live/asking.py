@@ -10,10 +10,12 @@ slow server. An open loop: nobody waits for an answer before the next one asks.
 import contextlib
 import gc
 import multiprocessing
+import queue
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -51,6 +53,10 @@ class Asker:
         far.close()
         self._pipe.send((list(addresses), keeps))
         self._pipe.recv()  # it is there
+        # Both ends may have much to say at once: one must always listen, or both wait for ever.
+        self._heard: queue.SimpleQueue[tuple[int, list[Came]] | None] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> "Asker":
         return self
@@ -58,14 +64,12 @@ class Asker:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError, EOFError):
             self._pipe.send(None)
-            while self._pipe.poll(_PATIENCE_SECONDS):
-                if isinstance(last := self._pipe.recv(), float):
-                    self.processor_seconds = last
-        self._pipe.close()
+        self._listener.join(_PATIENCE_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_PATIENCE_SECONDS)
         self._process.kill()
         self._process.wait()
+        self._pipe.close()
 
     def ask(self, window: Window) -> None:
         """Have these requests asked when they are due."""
@@ -77,10 +81,20 @@ class Asker:
         Raises:
             EOFError: The process has ended.
         """
-        if not self._pipe.poll(seconds):
+        try:
+            heard = self._heard.get(timeout=seconds)
+        except queue.Empty:
             return None
-        number, came = self._pipe.recv()
-        return number, came
+        if heard is None:
+            raise EOFError("the process that asks has ended")
+        return heard
+
+    def _listen(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while not isinstance(heard := self._pipe.recv(), float):
+                self._heard.put(heard)
+            self.processor_seconds = heard
+        self._heard.put(None)
 
 
 @dataclass(slots=True)

@@ -107,7 +107,7 @@ def expected_clicks(taken: Floats) -> Floats:
     Args:
         taken: (n, k) chance of each place to be taken where it is looked at.
     """
-    passed = np.cumprod(1 - taken, axis=1) / np.where(taken < 1, 1 - taken, 1)
+    passed = np.cumprod(np.hstack((np.ones((len(taken), 1)), 1 - taken[:, :-1])), axis=1)
     looked = GOES_ON ** np.arange(taken.shape[1])
     return np.asarray(LOOKS_SHARE * ((passed * taken) @ looked))
 

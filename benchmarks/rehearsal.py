@@ -34,9 +34,10 @@ from benchmarks.simulator.arguments import seed as whole
 from benchmarks.simulator.history import HistoryOptions, write_history
 from benchmarks.simulator.live.arguments import positive
 from benchmarks.simulator.live.file_stream import FileStream
-from benchmarks.simulator.live.play import Play, Run
+from benchmarks.simulator.live.play import Play
 from benchmarks.simulator.live.report import Report, make_report
 from benchmarks.simulator.live.report_text import as_text
+from benchmarks.simulator.live.run import Run
 from benchmarks.simulator.live.traffic import Mix
 from benchmarks.simulator.live.wire import Address
 from benchmarks.simulator.world import World, make_world

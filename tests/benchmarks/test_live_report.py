@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.live.metrics import METRICS, metric_intervals, user_sums
-from benchmarks.simulator.live.play import NOT_REFUSED, Cost, Played, Run
+from benchmarks.simulator.live.play import NOT_REFUSED
 from benchmarks.simulator.live.report import make_report
 from benchmarks.simulator.live.report_text import as_text
+from benchmarks.simulator.live.run import Cost, Played, Run
 from benchmarks.simulator.live.tally import RECORD, Tally
 from benchmarks.simulator.live.traffic import Mix
 from benchmarks.simulator.live.wire import TIMED_OUT, Address

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.telling import Teller
+from benchmarks.simulator.live.telling import Clock, Teller
 from benchmarks.simulator.live.verdicts import Verdict, is_well_refused, judge
 from benchmarks.simulator.live.wire import CUT, REFUSED, TIMED_OUT, Address, Came
 from benchmarks.simulator.strict import is_sound
@@ -119,11 +119,12 @@ def test_good_and_failed_answers_are_sound_lines_of_every_edition(edition):
     """Whatever a server sends, the line of it is one line that the strict patterns take."""
     world, lines = make_world(20, 40, 3), Lines()
     names = {name.encode(): row for row, name in enumerate(world.items.ids)}
-    teller = Teller(world, EDITIONS[edition], lines, speed=60)
+    clock = Clock(world.n_days * 86_400, 60)
+    teller = Teller(world, EDITIONS[edition], lines, clock)
     bodies = [",".join(world.items.ids[:20]).encode(), b"", b"x\ny, z\r\n", b"caf\xe9", b"\0" * 300]
     for second, body in enumerate(bodies):
         verdict = judge(came(body), names, HOST)
-        teller.answer(int(teller.second(second)), 7, HOST, verdict, 12.3)
+        teller.answer(clock.second(second), 7, HOST, verdict, 12.3)
     teller.tell(10, 0)
     answers = [line for line in lines.lines if b"recommendation request" in line]
     assert len(answers) == len(bodies)

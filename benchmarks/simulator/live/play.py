@@ -9,27 +9,26 @@ and lines, whatever the latencies were.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.simulator.clock import DAY_SECONDS
-from benchmarks.simulator.editions import Edition
 from benchmarks.simulator.items import Rows
 from benchmarks.simulator.live.asking import Asker
 from benchmarks.simulator.live.audience import Seen, with_newcomers
 from benchmarks.simulator.live.disturbance import Disturbance
+from benchmarks.simulator.live.run import Cost, Played, Run, Withheld
 from benchmarks.simulator.live.stream import Stream
 from benchmarks.simulator.live.tally import RECORD, Records, Tally
-from benchmarks.simulator.live.telling import Teller
-from benchmarks.simulator.live.traffic import NOBODY, WINDOW_SECONDS, Mix, Plan, Traffic
+from benchmarks.simulator.live.telling import Clock, Teller
+from benchmarks.simulator.live.traffic import NOBODY, WINDOW_SECONDS, Plan, Traffic
 from benchmarks.simulator.live.verdicts import Verdict, is_well_refused, judge
 from benchmarks.simulator.live.viewers import Viewers
 from benchmarks.simulator.live.wants import Wants
-from benchmarks.simulator.live.wire import Address, Came, Window
+from benchmarks.simulator.live.wire import Came, Window
 from benchmarks.simulator.live.yardstick import Yardstick
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.truth import LIST_LENGTH, Truth
@@ -41,88 +40,14 @@ _LEAD_SECONDS: Final = 0.3  # that a window is handed over before it begins
 _NEWCOMERS_SPARE: Final = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What is played.
+class Around(Protocol):
+    """What stands beside the play and follows it."""
 
-    Attributes:
-        servers: That are asked; users are split among them.
-        seconds: How long.
-        mix: What requests there are.
-        seed: Of the run; the world has its own.
-        speed: Simulated seconds in a real one.
-        keeps: Whether connections are kept.
-        edition: Of the lines.
-        views_per_user: Of the history, as `history` was told.
-    """
+    def tick(self, second: int) -> None:
+        """Be told how late it is by the simulated clock, after the history's beginning."""
 
-    servers: Sequence[Address]
-    seconds: float
-    mix: Mix
-    seed: int
-    speed: float
-    edition: Edition
-    keeps: bool = True
-    views_per_user: float | None = None
-
-    @property
-    def n_windows(self) -> int:
-        """Stretches of time in which requests are drawn."""
-        return max(1, round(self.seconds / WINDOW_SECONDS))
-
-
-class Cost(NamedTuple):
-    """What the simulator itself took.
-
-    Attributes:
-        processor_seconds: Of the process that plays.
-        asking_seconds: Of the process that asks.
-        seconds: That it took.
-    """
-
-    processor_seconds: float
-    asking_seconds: float
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """What came of a run.
-
-    Attributes:
-        run: Which.
-        world: With those who were yet to come.
-        tally: Every request.
-        examples: The first failure of each kind, in words.
-        cost: Of the simulator.
-        n_lines, n_dropped: Sent to the stream, and lost there.
-    """
-
-    run: Run
-    world: World
-    tally: Tally
-    examples: Mapping[str, str]
-    cost: Cost
-    n_lines: int
-    n_dropped: int
-
-
-@dataclass(slots=True)
-class Withheld:
-    """Items that must be in no answer to a request that is due after a moment.
-
-    Attributes:
-        since: By item row, of the monotonic clock.
-        n_shown: Answers that held one all the same.
-    """
-
-    since: dict[int, float] = field(default_factory=dict)
-    n_shown: int = 0
-
-    def look(self, rows: Sequence[int], due: float) -> None:
-        """Look at one answer."""
-        if any(row in rows and due > since for row, since in self.since.items()):
-            self.n_shown += 1
+    def joined(self, user_rows: Rows, second: int) -> None:
+        """Be told who has opened an account."""
 
 
 class Play:
@@ -149,7 +74,9 @@ class Play:
         self._yardstick = Yardstick(self._wants, self._seen, world.items.popularity)
         self._traffic = Traffic(self.world, len(world.users), run.mix, len(run.servers), run.seed)
         self._catalogue = {name.encode(): row for row, name in enumerate(world.items.ids)}
+        self._clock = Clock(world.n_days * DAY_SECONDS, run.speed)
         self._teller: Teller | None = None
+        self._around: Around | None = None
         self._disturbance: Disturbance | None = None
         self._tally = Tally()
         self._examples: dict[str, str] = {}
@@ -167,26 +94,27 @@ class Play:
         self,
         stream: Stream | None = None,
         disturbance: Disturbance | None = None,
-        tick: Callable[[float], None] = lambda seconds: None,
+        around: Around | None = None,
     ) -> Played:
         """Play it all, or until `end` is called.
 
         Args:
             stream: Takes the lines; None: nobody wants them.
             disturbance: What goes wrong meanwhile; None: nothing.
-            tick: Called with the seconds since the run began, before each window is drawn.
+            around: Is told how late it is, and who joins.
 
         Raises:
             EOFError: The process that asks has died.
         """
         self._disturbance = disturbance
+        self._around = around
         if stream:
-            self._teller = Teller(self.world, self._run.edition, stream, self._run.speed)
+            self._teller = Teller(self.world, self._run.edition, stream, self._clock)
         one_thread = threadpool_limits(1, "blas")  # of products so small more only get in the way
         with one_thread, Asker(self._run.servers, keeps=self._run.keeps) as asker:
             before = time.process_time()
             self._started = time.monotonic() + 2 * _LEAD_SECONDS
-            self._ask_all(asker, tick)
+            self._ask_all(asker)
             seconds = time.monotonic() - self._started
             mine = time.process_time() - before
         return Played(
@@ -196,11 +124,10 @@ class Play:
             stream.n_dropped if stream else 0,
         )  # fmt: skip
 
-    def _ask_all(self, asker: Asker, tick: Callable[[float], None]) -> None:
+    def _ask_all(self, asker: Asker) -> None:
         for number in range(self._run.n_windows):
             if self._is_ending:
                 break
-            tick(number * WINDOW_SECONDS)
             self._hand_over(asker, number)
             self._work_until(asker, self._due(number + 1) - _LEAD_SECONDS)
         while self._plans:
@@ -214,6 +141,8 @@ class Play:
         if self._disturbance:
             self._disturbance.tick(number * WINDOW_SECONDS)
             factor = self._disturbance.traffic_factor
+        if self._around:
+            self._around.tick(self._clock.second(number * WINDOW_SECONDS))
         plan = self._plans[number] = self._traffic.window(number, factor)
         due = (self._started + plan.seconds).tolist()
         asker.ask(Window(number, due, plan.servers.tolist(), plan.users))
@@ -230,9 +159,10 @@ class Play:
     def _work(self, plan: Plan, came: Sequence[Came]) -> None:
         """Let one window happen."""
         rng = generator(self._run.seed, "window", plan.number)
-        day = self.world.n_days + int(plan.number * WINDOW_SECONDS * self._run.speed) // DAY_SECONDS
+        second = self._clock.second(plan.number * WINDOW_SECONDS)
         if self._disturbance:
-            self._wants.follow(self._disturbance, day)
+            self._wants.follow(self._disturbance, second // DAY_SECONDS)
+        self._join(plan.joining, second)
         records = np.zeros(len(came), RECORD)
         lists = np.full((len(came), LIST_LENGTH), -1, np.int64)
         records["user_row"], records["server"] = plan.user_rows, plan.servers
@@ -243,6 +173,12 @@ class Play:
         self._tally.add(records)
         if self._teller:
             self._tell(plan, came, verdicts)
+
+    def _join(self, user_rows: Rows, second: int) -> None:
+        """Let users open their accounts, just before they first ask."""
+        self.world.users.joined[user_rows] = second
+        if self._around and len(user_rows):
+            self._around.joined(user_rows, second)
 
     def _judge(
         self, plan: Plan, came: Sequence[Came], records: Records, lists: Rows
@@ -292,13 +228,11 @@ class Play:
         records["stars"][known] = reaction.stars * is_taken
         records["cost"][known] = self.world.items.costs[reaction.item] * is_taken
         if self._teller:
-            self._teller.watch(self._teller.second(plan.seconds[known]), rows, reaction, rng)
+            self._teller.watch(self._clock.seconds(plan.seconds[known]), rows, reaction, rng)
 
     def _tell(self, plan: Plan, came: Sequence[Came], verdicts: Sequence[Verdict | None]) -> None:
         assert self._teller
-        if len(plan.joining):
-            self._teller.join(plan.joining, plan.number * WINDOW_SECONDS)
-        seconds = self._teller.second(plan.seconds).tolist()
+        seconds = self._clock.seconds(plan.seconds).tolist()
         users = zip(plan.user_rows.tolist(), plan.servers.tolist(), strict=True)
         for (row, server), second, one, verdict in zip(users, seconds, came, verdicts, strict=True):
             if verdict:

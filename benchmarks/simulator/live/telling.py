@@ -7,6 +7,7 @@ when the run ends is left as it is, like a log that was cut off.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,26 @@ from benchmarks.simulator.views import VIEW, Views
 from benchmarks.simulator.world import World
 
 
+class Clock(NamedTuple):
+    """The simulated clock.
+
+    Attributes:
+        begin: What it shows at first, in seconds after the history's beginning.
+        speed: Simulated seconds in a real one.
+    """
+
+    begin: int
+    speed: float
+
+    def second(self, seconds: float) -> int:
+        """Return what it shows so many seconds after the run's beginning."""
+        return int(self.begin + seconds * self.speed)
+
+    def seconds(self, seconds: Floats) -> Rows:
+        """Return what it shows at each of some moments."""
+        return np.asarray(self.begin + seconds * self.speed, np.int64)
+
+
 class Teller:
     """Writes a run's lines.
 
@@ -32,33 +53,20 @@ class Teller:
         world: Its history is over.
         edition: Of the lines.
         stream: Takes them.
-        speed: Simulated seconds in a real one.
+        clock: The simulated one.
     """
 
-    def __init__(self, world: World, edition: Edition, stream: Stream, speed: float) -> None:
+    def __init__(self, world: World, edition: Edition, stream: Stream, clock: Clock) -> None:
         self._world = world
         self._edition = edition
         self._stream = stream
-        self._speed = speed
+        self._clock = clock
         self._lines = LineMaker(world, edition)
         self._ids = world.items.ids
-        self._begin = world.n_days * DAY_SECONDS
-        self._told = self._begin  # the second up to which all lines are written
+        self._told = clock.begin  # the second up to which all lines are written
         self._day, self._heads = -1, pa.array([], pa.string())
         self._views = np.empty(0, VIEW)
         self._said: list[tuple[int, str]] = []
-
-    def second(self, seconds: Floats | float) -> Rows:
-        """Return what the simulated clock shows, in whole seconds after the history's beginning.
-
-        Args:
-            seconds: Since the run began.
-        """
-        return np.asarray(self._begin + np.asarray(seconds) * self._speed, np.int64)
-
-    def join(self, rows: Rows, seconds: float) -> None:
-        """Let users open their accounts, just before a moment."""
-        self._world.users.joined[rows] = self.second(seconds)
 
     def answer(
         self, second: int, user_id: int, host: Address, verdict: Verdict, milliseconds: float
@@ -96,7 +104,7 @@ class Teller:
             seconds: Since the run began.
             number: Of the window.
         """
-        until = int(self.second(seconds))
+        until = self._clock.second(seconds)
         while self._told < until:
             midnight = (self._told // DAY_SECONDS + 1) * DAY_SECONDS
             self._tell((self._told, min(until, midnight)), number)

@@ -15,9 +15,10 @@ from benchmarks.simulator.history_verb import add_world
 from benchmarks.simulator.live.arguments import positive
 from benchmarks.simulator.live.errors import LiveError
 from benchmarks.simulator.live.outside import Outside, add_outside
-from benchmarks.simulator.live.play import Play, Run
+from benchmarks.simulator.live.play import Play
 from benchmarks.simulator.live.report import Report, make_report
 from benchmarks.simulator.live.report_text import as_text
+from benchmarks.simulator.live.run import Run
 from benchmarks.simulator.live.traffic import Mix
 from benchmarks.simulator.live.wire import Address
 from benchmarks.simulator.world import World, make_world
@@ -120,10 +121,9 @@ def _play(world: World, given: argparse.Namespace) -> Report:
     )  # fmt: skip
     with Outside(given) as outside:
         play = Play(world, run)
-        outside.open_apis(play.world)
-        disturbance = outside.disturbance(play.world)
+        outside.open(play.world)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: play.end())
         print(f"asking {' and '.join(map(str, run.servers))}", file=sys.stderr, flush=True)
-        played = play.play(outside.stream, disturbance, outside.tick)
+        played = play.play(outside.stream, outside.trouble, outside)
     return make_report(played, play.withheld.n_shown)

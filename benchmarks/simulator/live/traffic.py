@@ -11,6 +11,7 @@ from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.world import World
 
 WINDOW_SECONDS: Final = 0.1
+_ROUNDED: Final = 1e-6  # of a request; sums of rates are not exact
 NOBODY: Final = -1  # the row of a malformed id
 
 # What is no user id by any reading; all must get a 4xx.
@@ -107,8 +108,8 @@ class Traffic:
         if not self._mix.is_even:
             return np.asarray(np.sort(rng.random(rng.poisson(expected))))
         begun, self._begun = self._begun, self._begun + expected
-        whole = np.arange(np.ceil(begun), np.ceil(self._begun))
-        return np.asarray(np.minimum((whole - begun) / max(expected, 1e-12), 1.0))
+        whole = np.arange(np.ceil(begun - _ROUNDED), np.ceil(self._begun - _ROUNDED))
+        return np.asarray(np.clip((whole - begun) / max(expected, _ROUNDED), 0.0, 1.0))
 
     def _users(self, n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Draw who asks: known users by how much they watch, and newcomers."""

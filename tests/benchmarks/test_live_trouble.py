@@ -20,6 +20,7 @@ from benchmarks.simulator.live.disturbance import Disturbance
 from benchmarks.simulator.live.edition_change import EditionChange
 from benchmarks.simulator.live.errors import StreamError, TroubleError
 from benchmarks.simulator.live.file_stream import FileStream
+from benchmarks.simulator.live.flood import Flood
 from benchmarks.simulator.live.kafka_stream import KafkaStream
 from benchmarks.simulator.live.orders import KINDS, argument, read_order
 from benchmarks.simulator.live.stream_times import parts, seconds_of, written
@@ -146,6 +147,24 @@ def test_a_flood_that_is_not_over_is_told_as_far_as_it_went():
     assert truth["state"] == "active"
     assert 20 < truth["views"] < 80
     assert len(lines) - len(LINES["2022"]) == truth["lines"] > truth["views"]
+
+
+def test_the_minutes_of_a_made_up_view_are_a_minute_apart():
+    """As those of a real one."""
+    lines, (truth,) = played(f"0s flood item={ITEM} accounts=1 views=1 minutes=4 rating=5 for=1s")
+    fake = [line for line in lines if b",%d," % truth["accounts"][0] in line]
+    assert [line.rpartition(b"/")[2] for line in fake[:4]] == [b"%d.mpg" % n for n in range(4)]
+    first, *_ = began = seconds(fake)
+    assert began == [first + 60 * n for n in range(5)]
+
+
+def test_made_up_accounts_are_new_where_hardly_an_id_is_free():
+    """All of a million are taken."""
+    values = {"item": ITEM, "accounts": 50, "views": 50, "minutes": 1, "rating": None}
+    rng = np.random.default_rng(1)
+    flood = Flood(values, 1, np.arange(1_000_000), EDITIONS["2022"], rng)
+    assert len(set(flood.accounts)) == 50
+    assert min(flood.accounts) >= 1_000_000
 
 
 def test_floods_alike_have_accounts_of_their_own():
@@ -478,6 +497,7 @@ def test_what_the_live_loop_reads_follows_the_clock():
     trouble.tick(30)
     assert read() == (0.5, {}, "", None)
     trouble.tick(29)  # a clock that goes back does nothing
+    assert trouble.order("now traffic for=1s").begins == 30
     trouble.tick(40)
     assert read() == (1, {}, "", None)
 

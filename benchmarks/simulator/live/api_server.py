@@ -26,7 +26,7 @@ OUTAGES: Final = ("", "503", "hang", "refused")
 _WORKS, _UNAVAILABLE, _HANGS, _REFUSES = range(len(OUTAGES))
 _LOOK_SECONDS: Final = 0.02  # between two looks at what outage is set
 _MOST_IDS: Final = 200
-_LONGEST_TARGET: Final = 1 << 16  # of a request; 200 ids of 109 bytes, escaped
+_LONGEST_TARGET: Final = 1 << 17  # of a request; 200 ids of 109 bytes, escaped
 _BACKLOG: Final = 1024
 
 

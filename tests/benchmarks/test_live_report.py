@@ -124,8 +124,8 @@ def test_each_server_has_its_own_users(world):
     ]
     report = make_report(played(world, requests, SERVERS))
     assert [one.n_requests for one in report.servers] == [2, 2]
-    assert figures(report)["click_through"].mean == 0
-    assert figures(report, "b.example:8080")["click_through"].mean == 1
+    assert figures(report, "A a.example:8080")["click_through"].mean == 0
+    assert figures(report, "B b.example:8080")["click_through"].mean == 1
     by_metric = {one.metric: one for one in report.differences}
     assert by_metric["click_through"].value == 1
 

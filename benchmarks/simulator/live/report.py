@@ -29,7 +29,7 @@ class Answered:
     """How a server answered.
 
     Attributes:
-        server: Its address.
+        server: Its name.
         n_requests: Well-formed ones.
         n_failed: Of these, by the grader's rules.
         failures: Of these, by kind.
@@ -56,7 +56,7 @@ class Figure:
     """A metric of the users of one server, in one group.
 
     Attributes:
-        server: Its address.
+        server: Its name.
         group: "all", a gender or a band of ages.
         metric: Its name.
         interval: Its value and where it may lie.
@@ -101,7 +101,7 @@ class Report:
         run = played.run
         return {
             "run": {
-                "servers": [str(server) for server in run.servers],
+                "servers": run.names,
                 "seconds": run.seconds, "speed": run.speed, "seed": run.seed,
                 **dataclasses.asdict(run.mix),
             },
@@ -135,9 +135,9 @@ def make_report(played: Played, n_withheld_shown: int = 0) -> Report:
     server = np.zeros(len(rows), np.int64)
     server[user] = known["server"]
     figures: list[Figure] = []
-    for number, address in enumerate(played.run.servers):
+    for number, name in enumerate(played.run.names):
         for group, who in _groups(played.world.users, rows):
-            figures += _figures(str(address), group, sums, who & (server == number), played)
+            figures += _figures(name, group, sums, who & (server == number), played)
     return Report(
         played,
         [_answered(played, records, number) for number in range(len(played.run.servers))],
@@ -148,12 +148,12 @@ def make_report(played: Played, n_withheld_shown: int = 0) -> Report:
 
 
 def _figures(
-    address: str, group: str, sums: Sums, who: npt.NDArray[np.bool_], played: Played
+    name: str, group: str, sums: Sums, who: npt.NDArray[np.bool_], played: Played
 ) -> Iterator[Figure]:
     n_requests = int(sums["requests"][who].sum())
     intervals = metric_intervals(sums, who, played.run.seed)
     for metric, interval in zip(METRICS, intervals, strict=True):
-        yield Figure(address, group, metric.name, interval, int(who.sum()), n_requests)
+        yield Figure(name, group, metric.name, interval, int(who.sum()), n_requests)
 
 
 def _groups(
@@ -176,7 +176,7 @@ def _answered(played: Played, records: Records, number: int) -> Answered:
     not_refused = played.tally.failures.place(NOT_REFUSED)
     milliseconds = np.minimum(known["milliseconds"], LIMIT_MS) if len(known) else np.zeros(1)
     return Answered(
-        server=str(played.run.servers[number]),
+        server=played.run.names[number],
         n_requests=len(known),
         n_failed=len(known) - n_good,
         failures=failures,

@@ -36,6 +36,13 @@ class Run:
     views_per_user: float | None = None
 
     @property
+    def names(self) -> list[str]:
+        """What the servers are called in reports; of two even one that is given twice has two."""
+        if len(self.servers) == 1:
+            return [str(self.servers[0])]
+        return [f"{'AB'[number]} {server}" for number, server in enumerate(self.servers)]
+
+    @property
     def n_windows(self) -> int:
         """Stretches of time in which requests are drawn."""
         return max(1, round(self.seconds / WINDOW_SECONDS))

@@ -1,9 +1,11 @@
 """`python -m benchmarks.simulator live`."""
 
 import argparse
+import contextlib
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -122,8 +124,19 @@ def _play(world: World, given: argparse.Namespace) -> Report:
     with Outside(given) as outside:
         play = Play(world, run)
         outside.open(play.world)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: play.end())
         print(f"asking {' and '.join(map(str, run.servers))}", file=sys.stderr, flush=True)
-        played = play.play(outside.stream, outside.trouble, outside)
+        with _ended_by_signals(play):
+            played = play.play(outside.stream, outside.trouble, outside)
     return make_report(played, play.withheld.n_shown)
+
+
+@contextlib.contextmanager
+def _ended_by_signals(play: Play) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the play early, with its report."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: play.end()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

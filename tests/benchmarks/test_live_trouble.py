@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -650,3 +651,14 @@ def test_a_bad_request_is_told_what_is_wrong(control, method, path, body, header
 def test_a_port_that_is_taken_is_said(control):
     with pytest.raises(TroubleError, match=f"port {control[0].port}: cannot be had for trouble"):
         TroubleControl(Trouble(WORLD), control[0].port)
+
+
+def test_every_kind_and_key_is_documented():
+    """In the table of benchmarks/README.md, with its default."""
+    text = (Path(__file__).resolve().parents[2] / "benchmarks" / "README.md").read_text()
+    for name, kind in KINDS.items():
+        row = re.search(rf"^\| `{name}` +\| (.*?) \|", text, re.MULTILINE)[1]
+        for key, one in kind.keys.items():
+            given = isinstance(one.default, int | float | str)
+            default = f"{one.default:g}" if isinstance(one.default, float) else one.default
+            assert (f"{key}={default}" if given else key) in row

@@ -1,9 +1,9 @@
 """Kafka brokers of our own, for where there are none: librdkafka's, in a process of their own.
 
-They speak the real protocol to any client on this machine and keep the last 5 MB
-of a topic's partition, which zstd makes some million lines. A process of their own
-takes no time from the live loop, and can be stopped and go on: an outage as others
-see it, who find their connections silent.
+They speak the real protocol to any client on this machine, and keep the last 5 MB
+of a partition: about 300,000 lines as we compress them, so a consumer must not fall
+further behind. A process of their own takes no time from the live loop, and can be
+stopped and go on: an outage as others see it, who find their connections silent.
 
     python -m benchmarks.simulator.live.brokers     runs them until its input ends
 """

@@ -17,7 +17,7 @@ COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hash
 .PHONY: help setup demo rehearsal run test check lock clean
 
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 setup: $(STAMP) ## Make .venv with all that the targets below need
 

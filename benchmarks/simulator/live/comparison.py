@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from benchmarks.simulator.items import Floats
 from benchmarks.simulator.live.metrics import METRICS, Metric, Sums
@@ -74,8 +74,8 @@ def _difference(
     if error == 0:
         return Difference(metric.name, value, value, value, 0.0 if value else 1.0)
     n_free = errors.sum() ** 2 / (errors**2 / [len(here) - 1, len(there) - 1]).sum()
-    reach = float(t.ppf(_SURE, n_free)) * error
-    p_value = 2 * float(t.sf(abs(value) / error, n_free))
+    reach = float(stdtrit(n_free, _SURE)) * error
+    p_value = 2 * float(stdtr(n_free, -abs(value) / error))
     return Difference(metric.name, value, value - reach, value + reach, p_value)
 
 

@@ -8,6 +8,7 @@ stopped and go on: an outage as others see it, who find their connections silent
     python -m benchmarks.simulator.live.brokers     runs them until its input ends
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -61,6 +62,8 @@ class Brokers:
     def go_down(self) -> None:
         """Answer nobody from now on."""
         self._process.send_signal(signal.SIGSTOP)
+        # Until it has really stopped, the kernel would not end it if this process were killed.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def come_back(self) -> None:
         """Go on as if nothing had been."""

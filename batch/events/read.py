@@ -249,9 +249,15 @@ class _Gathered:
 
     def _fold(self) -> None:
         n_rows = self._folded.num_rows + self._n_unfolded
-        self._folded = fold_views(pa.concat_tables([self._folded, *self._views]))
+        self._folded = fold_views(pa.concat_tables(self._all_views()))  # which alone holds them
         self._patience = _SOON if self._folded.num_rows <= _PAYS * n_rows else _LATE
-        self._views, self._n_unfolded = [], 0
+        self._n_unfolded = 0
+
+    def _all_views(self) -> list[pa.Table]:
+        """Give away all views."""
+        views, self._views = [self._folded, *self._views], []
+        self._folded = VIEWS.empty_table()
+        return views
 
 
 def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[Piece]]:

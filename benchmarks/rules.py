@@ -320,7 +320,7 @@ def _time(n_users: int, n_items: int, names: Sequence[str], n_threads: int) -> N
             (name, f"{seconds * per:.2f}", f"{cpu * per:.2f}", f"{(cpu - plain) * per:.2f}")
         )
     print(f"\nmade: {n_users:,} users, {n_items:,} items, threads: {n_threads}\n", file=sys.stderr)
-    print_table(("rule", "s per 100,000 users", "CPU s", "CPU s less none's"), rows)
+    print_table(("rule", "CPU s per 100,000 users", "less none's"), rows)
 
 
 def _lists_seconds(case: _Case, settings: RuleSettings, n_threads: int) -> float:

@@ -97,8 +97,8 @@ class Rules:
         is_minor = minor_test(
             is_on=settings.adult_filter, unknown_age_is_minor=settings.unknown_age_is_minor
         )
-        of_age = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
-        return cls(settings, known, is_minor, of_age, adult(of_rows), hidden, boost)
+        kept_from = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
+        return cls(settings, known, is_minor, kept_from, adult(of_rows), hidden, boost)
 
     def lists(
         self,

@@ -31,12 +31,14 @@ class Room:
     """How many more lists may hold each item.
 
     Attributes:
+        limit: Lists that may hold an item.
         left: (n_items,).
     """
 
     def __init__(self, n_items: int, n_lists: int, share: float) -> None:
         """Give every item the same: the share of the lists, rounded down, and at least one."""
-        self.left = np.full(n_items, max(int(share * n_lists + _ROUNDING), 1), np.int64)
+        self.limit = max(int(share * n_lists + _ROUNDING), 1)
+        self.left = np.full(n_items, self.limit, np.int64)
 
     def take(self, item_rows: Rows, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         """Return (n_asking,) who gets the item asked for; its room is the less for it.
@@ -60,16 +62,17 @@ class Room:
 _ROUNDING: Final = 1e-9  # 0.29 · 100 is 28.999999999999996
 
 
-def capped(lists: TopK, n_list: int | Rows, room: Room) -> TopK:
+def capped(lists: TopK, n_list: int | Rows, room: Room, n_kept: int) -> TopK:
     """Return the lists of those candidates that had room, what was not asked for behind them.
 
     Args:
         lists: (n_users, k), best first; NO_ITEM may stand anywhere.
         n_list: Items of a list, or (n_users,) of each; only these count.
         room: For each item; what the lists hold is taken from it.
+        n_kept: Places returned.
 
     Returns:
-        (n_users, k); the first n_list places are the list, which is shorter, with
+        (n_users, n_kept); the first n_list places are the list, which is shorter, with
         NO_ITEM behind it, where the candidates came to an end.
     """
     rows = lists.item_rows
@@ -82,12 +85,17 @@ def capped(lists: TopK, n_list: int | Rows, room: Room) -> TopK:
         gets = room.take(rows[users, place].astype(np.int64), lists.scores[users, place])
         is_left[users[~gets], place] = False
         n_held[users[gets]] += 1
-    return _closed_up(lists, is_left)
+    return _closed_up(lists, is_left, n_kept)
 
 
-def _closed_up(lists: TopK, is_left: npt.NDArray[np.bool_]) -> TopK:
-    order = np.argsort(~is_left, axis=1, kind="stable")
-    is_left = np.take_along_axis(is_left, order, axis=1)
-    item_rows = np.take_along_axis(lists.item_rows, order, axis=1)
-    scores = np.take_along_axis(lists.scores, order, axis=1)
-    return TopK(np.where(is_left, item_rows, np.int32(NO_ITEM)), np.where(is_left, scores, -np.inf))
+def _closed_up(lists: TopK, is_left: npt.NDArray[np.bool_], n_kept: int) -> TopK:
+    """Return the first n_kept of what is left of each list."""
+    shape = (len(is_left), n_kept)
+    found = TopK(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
+    place = np.zeros(len(is_left), np.int64)  # of each user's next
+    for column in range(is_left.shape[1]):
+        users = np.flatnonzero(is_left[:, column] & (place < n_kept))
+        found.item_rows[users, place[users]] = lists.item_rows[users, column]
+        found.scores[users, place[users]] = lists.scores[users, column]
+        place[users] += 1
+    return found

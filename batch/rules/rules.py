@@ -17,21 +17,20 @@ from threadpoolctl import threadpool_limits
 
 from batch.errors import InputError
 from batch.interactions import Interactions
-from batch.models.fill import filled
 from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.rules.boost import Weights
-from batch.rules.cap import Room, capped
 from batch.rules.known import Flags, Known
-from batch.rules.lists import lengths, standardised
+from batch.rules.lists import standardised
 from batch.rules.minors import adult, minor_test, minors
 from batch.rules.order import Step, boost_factors, hidden_items, steps
 from batch.rules.search import Search
 from batch.rules.settings import RuleSettings
 from batch.rules.short import n_short
-from batch.topk import NO_ITEM, Floats, TopK
+from batch.rules.under_cap import under_cap
+from batch.topk import Floats, TopK
 from store.layout import LIST_LENGTH
 from store.manifest import sha256
 
@@ -98,8 +97,8 @@ class Rules:
         is_minor = minor_test(
             is_on=settings.adult_filter, unknown_age_is_minor=settings.unknown_age_is_minor
         )
-        of_age = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
-        return cls(settings, known, is_minor, of_age, adult(of_rows), hidden, boost)
+        kept_from = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
+        return cls(settings, known, is_minor, kept_from, adult(of_rows), hidden, boost)
 
     def lists(
         self,
@@ -140,7 +139,7 @@ class Rules:
             lists = _in_order(candidates, found, first, n_threads)
             kept.item_rows[some], kept.scores[some] = (part[:, :width] for part in lists)
             on_users(some.stop - first)
-        return _under_cap(kept, self.settings.cap, search, n_kept) if has_cap else kept
+        return under_cap(kept, self.settings.cap, search, n_kept) if has_cap else kept
 
     @property
     def hidden_rows(self) -> frozenset[int]:
@@ -195,29 +194,3 @@ def _in_order(candidates: TopK, found: tuple[Step, ...], first: int, n_threads: 
         for done in [pool.submit(work, n) for n in range(0, len(candidates.item_rows), _BLOCK)]:
             done.result()
     return candidates
-
-
-def _under_cap(candidates: TopK, share: float, search: Search, n_kept: int) -> TopK:
-    """Return the lists with no item in more than a share of them.
-
-    Where a user's candidates come to an end, a search among the items that still
-    have room goes on, until the list is full or nothing is left.
-    """
-    n_lists = int((candidates.item_rows[:, 0] != NO_ITEM).sum())
-    room = Room(len(search.hidden), n_lists, share)
-    lists = capped(candidates, LIST_LENGTH, room)
-    lists = TopK(lists.item_rows[:, :n_kept], lists.scores[:, :n_kept])
-    n_before, n_held = -1, lengths(lists)
-    while n_held.sum() > n_before and (n_held < LIST_LENGTH).any():
-        short = np.flatnonzero(n_held < LIST_LENGTH)
-        own = TopK(lists.item_rows[short], lists.scores[short])
-        more = search(n_kept + LIST_LENGTH, short, besides=np.flatnonzero(room.left == 0))
-        more = capped(_without(more, own), LIST_LENGTH - n_held[short], room)
-        lists.item_rows[short], lists.scores[short] = filled(own, more)
-        n_before, n_held = n_held.sum(), lengths(lists)
-    return lists
-
-
-def _without(lists: TopK, others: TopK) -> TopK:
-    is_there = (lists.item_rows[:, :, None] == others.item_rows[:, None, :]).any(axis=2)
-    return TopK(np.where(is_there, np.int32(NO_ITEM), lists.item_rows), lists.scores)

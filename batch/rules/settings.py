@@ -9,6 +9,7 @@ from store.layout import LIST_LENGTH
 
 SIMILARITIES: Final = ("genres", "factors")
 _MOST_CANDIDATES: Final = 1000
+_MOST_KEPT: Final = 2 * LIST_LENGTH  # with as many spares as there may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ class RuleSettings:
             raise ValueError(
                 f"candidates must lie between {LIST_LENGTH} and {_MOST_CANDIDATES}, "
                 f"not {self.candidates}"
+            )
+        if self.explore and self.candidates < _MOST_KEPT + self.explore:
+            raise ValueError(
+                f"explore draws from behind what is kept: candidates must be at least "
+                f"{_MOST_KEPT + self.explore}, not {self.candidates}"
             )
         if self.diversity_by not in SIMILARITIES:
             raise ValueError(

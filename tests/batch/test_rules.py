@@ -244,6 +244,13 @@ BAD = {
 }  # fmt: skip
 
 
+def test_exploration_needs_something_to_draw_from():
+    """40 may be kept, spares included; below that nothing would be new."""
+    assert RuleSettings(explore=3, candidates=43).explore == 3
+    with pytest.raises(ValueError, match="candidates must be at least 43, not 42"):
+        RuleSettings(explore=3, candidates=42)
+
+
 @pytest.mark.parametrize(("name", "value"), BAD.items(), ids=BAD)
 def test_settings_out_of_range_are_refused(name, value):
     """The message names the setting."""

@@ -19,7 +19,7 @@ def alike(seed, n_users=30):
 
 def cap(lists, share):
     room = Room(N_ITEMS, len(lists.item_rows), share)
-    return capped(lists, N_LIST, room), room
+    return capped(lists, N_LIST, room, 12), room
 
 
 def listed(lists):
@@ -89,7 +89,7 @@ def test_whoever_ranks_it_lowest_loses_it():
         np.array([[1, 0, 4], [0, 1, 3], [0, 2, 4]], np.int32),
         np.array([[9, 8, 7], [1, 0.5, 0.2], [2, 1.5, 1]], np.float32),
     )
-    found = capped(lists, 2, Room(5, 3, 1 / 3))
+    found = capped(lists, 2, Room(5, 3, 1 / 3), 3)
     assert found.item_rows[:, :2].tolist() == [[1, 4], [3, NO_ITEM], [0, 2]]
 
 

@@ -268,3 +268,10 @@ def test_a_rule_that_is_none_stops_the_refresh(history, capsys, monkeypatch):
     assert main(["refresh", *map(str, inputs), "--store", "store"]) == 1
     assert "[rules] boosts: 'Horror=2' is not like genre:Horror=0.5" in capsys.readouterr().err
     assert not Path("store/CURRENT").exists()
+
+
+def test_a_time_that_is_none_is_wrong_usage(history, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["refresh", "--events", str(history.events), "--at", "soon"])
+    assert end.value.code == 2
+    assert "--at" in capsys.readouterr().err

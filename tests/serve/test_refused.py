@@ -3,7 +3,7 @@
 import pytest
 
 from store.takedown import take_down
-from tests.serve.copied import static_list
+from tests.serve.copied import front_folder, static_list
 from tests.serve.running import wait_until
 from tests.snapshots import make_snapshot
 
@@ -60,6 +60,19 @@ def test_without_its_journal_what_is_current_is_served(serve, store):
     server = serve("--workers", "2")
 
     wait_until(lambda: server.get("/recommend/ann").body == b"alien")
+
+
+def test_a_last_resort_that_cannot_be_written_is_told_in_a_line(server, store):
+    """What stands there stays, and is followed again as soon as it can be."""
+    blocked = front_folder(server) / "static/popular.pending"
+    blocked.mkdir()
+    make_snapshot(store, {"ann": ["alien"]}, ["diva"])
+    server.wait_for_log("the list of last resort stays as it is")
+    assert "Traceback" not in server.log.read_text()
+    assert static_list(server) == b"brazil,casablanca"
+
+    blocked.rmdir()
+    wait_until(lambda: static_list(server) == b"diva")
 
 
 def test_a_log_that_cannot_be_rotated_stops_nothing(server, tmp_path):

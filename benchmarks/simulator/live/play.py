@@ -36,7 +36,7 @@ from benchmarks.simulator.views import ViewSource
 from benchmarks.simulator.world import World
 
 NOT_REFUSED: Final = "malformed id not refused"
-_LEAD_SECONDS: Final = 0.3  # that a window is handed over before it begins
+_LEAD_SECONDS: Final = 0.5  # that a window is handed over before it begins
 _NEWCOMERS_SPARE: Final = 1.5
 
 

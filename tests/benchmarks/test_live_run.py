@@ -1,5 +1,6 @@
 """The whole live simulator against the real server."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -19,12 +20,15 @@ from benchmarks.simulator.live.play import Play
 from benchmarks.simulator.live.run import Run
 from benchmarks.simulator.live.traffic import Mix
 from benchmarks.simulator.live.trouble import Trouble
+from benchmarks.simulator.live.wants import Wants
 from benchmarks.simulator.live.wire import Address
+from benchmarks.simulator.ranking import best_of
 from benchmarks.simulator.strict import is_sound
 from benchmarks.simulator.world import make_world
 from store.pointer import current
 from store.publish import publish, rollback, writing
 from store.takedown import restore, take_down
+from tests.snapshots import make_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 WORLD = ["--users", "300", "--items", "80", "--days", "3", "--seed", "5", "--views-per-user", "5"]
@@ -90,7 +94,7 @@ def test_live_users_and_a_publish_in_their_midst(server, folder):
     live = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.simulator", "live", *WORLD, "--edition", "2026",
          "--server", f"http://127.0.0.1:{server.address[1]}", "--rate", "150", "--seconds", "100",
-         "--speed", "6000",
+         "--speed", "6000", "--newcomers", "0.2",
          "--stream", str(log), "--json", str(report)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -111,13 +115,18 @@ def test_live_users_and_a_publish_in_their_midst(server, folder):
     data = json.loads(report.read_text())
     (answered,) = data["servers"]
     assert answered["n_requests"] > 80
-    assert answered["personalised"] > 0.9
+    assert answered["personalised"] > 0.7
     assert data["simulator"]["lines_lost"] == 0
     lines = log.read_bytes().splitlines()
     assert len(lines) == data["simulator"]["lines"]
     assert [line for line in lines if not is_sound(line)] == []
     seconds = [TIME.match(line)[0].ljust(19, b"0") for line in lines]
     assert seconds == sorted(seconds)
+    accounts = {line.split(b",")[1] for line in lines if line.endswith(b"GET /create_account")}
+    first = {}
+    for line in lines:
+        first.setdefault(line.split(b",")[1], line)
+    assert all(first[user].endswith(b"GET /create_account") for user in accounts)
     for kind in (b"GET /data/m/", b"GET /rate/", b"recommendation request", b"GET /create_account"):
         assert sum(kind in line for line in lines) > 0, kind
 
@@ -194,6 +203,32 @@ def test_two_servers_are_compared(server, world, capsys):
         line for line in text.splitlines() if line.startswith("click_through") and "no" in line
     )
     assert row.split()[-1] == "no"
+
+
+def test_the_better_of_two_servers_is_found(world, tmp_path, capsys):
+    """One serves the best lists, the other what hardly anybody wants; the report names it."""
+    users = [str(user) for user in world.users.ids.tolist()]
+    chances = Wants(world).all_chances(np.arange(len(users)))
+    with contextlib.ExitStack() as servers:
+        urls = []
+        for name, scores in (("a", -chances), ("b", chances)):
+            (tmp_path / name).mkdir()
+            lists = np.array(world.items.ids)[best_of(scores, 20)].tolist()
+            make_snapshot(tmp_path / name / "store", dict(zip(users, lists, strict=True)), lists[0])
+            options = (tmp_path / name / "store", tmp_path / name, "--bare", "--workers", "1")
+            server = servers.enter_context(Server(*options))
+            urls += ["--server", f"127.0.0.1:{server.address[1]}"]
+        arguments = [*WORLD, *urls, "--seconds", "2", "--json", str(tmp_path / "new" / "r.json")]
+        assert main(["live", *arguments]) == 0, capsys.readouterr().out
+    report = json.loads((tmp_path / "new" / "r.json").read_text())
+    differences = {one["metric"]: one for one in report["differences"]}
+    for metric in ("click_through", "mrr", "minutes", "expected_clicks"):
+        assert differences[metric]["low"] > 0, metric
+        assert differences[metric]["p_value"] < 0.001, metric
+    uplift = [one["value"] for one in report["figures"]
+              if (one["group"], one["metric"]) == ("all", "uplift")]  # fmt: skip
+    assert uplift[0] < 0 < uplift[1]
+    assert "yes" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

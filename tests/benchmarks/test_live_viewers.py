@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.simulator.live import audience
 from benchmarks.simulator.live.audience import Seen, with_newcomers
 from benchmarks.simulator.live.disturbance import Shift
 from benchmarks.simulator.live.viewers import (
@@ -160,8 +161,9 @@ def test_a_group_that_turns_to_a_taste_wants_it_and_turns_back(world):
     np.testing.assert_array_equal(wants.all_chances(rows), quiet)
 
 
-def test_seen_answers_as_a_set_would():
+def test_seen_answers_as_a_set_would(monkeypatch):
     """Pairs, whole rows, and pairs added meanwhile, against Python's own set."""
+    monkeypatch.setattr(audience, "_MOST_RECENT", 30)  # so that they are put together once
     rng = np.random.default_rng(2)
     pairs = {(int(u), int(i)) for u, i in rng.integers(0, 30, (200, 2))}
     seen = Seen(30, np.array([user * 30 + item for user, item in pairs]))

@@ -9,4 +9,6 @@
                   └─► metrics, comparison ─► report
 
     apis                                  /user/<id>, /movie/<id>, in a process of their own
+
+Windows of time are worked through in order: the same seed and the same lists give the same run.
 """

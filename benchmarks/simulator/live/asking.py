@@ -82,7 +82,7 @@ class Asker:
             EOFError: The process has ended.
         """
         try:
-            heard = self._heard.get(timeout=seconds)
+            heard = self._heard.get(block=seconds > 0, timeout=seconds)
         except queue.Empty:
             return None
         if heard is None:

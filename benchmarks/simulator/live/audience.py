@@ -62,9 +62,9 @@ class Seen:
     def add(self, user_rows: Rows, item_rows: Rows) -> None:
         """Note views."""
         keys = np.asarray(user_rows, np.int64) * self._n_items + item_rows
-        self._recent = np.union1d(self._recent, keys)
+        self._recent = _merged(self._recent, keys)
         if len(self._recent) > _MOST_RECENT:
-            self._keys = np.union1d(self._keys, self._recent)
+            self._keys = _merged(self._keys, self._recent)
             self._recent = self._recent[:0]
 
     def matrix(self, user_rows: Rows) -> npt.NDArray[np.bool_]:
@@ -77,6 +77,12 @@ class Seen:
             place = np.arange(len(row)) - np.repeat(np.cumsum(end - begin) - end, end - begin)
             seen[row, keys[place] - first[row]] = True
         return seen
+
+
+def _merged(keys: Rows, new: Rows) -> Rows:
+    """Return both in order: by copying, for sorting millions again would take seconds."""
+    new = np.sort(new)
+    return np.asarray(np.insert(keys, np.searchsorted(keys, new), new))
 
 
 def _is_in(keys: Rows, among: Rows) -> npt.NDArray[np.bool_]:

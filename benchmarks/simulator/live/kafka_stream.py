@@ -16,6 +16,9 @@ _BUFFER_KIB: Final = 1 << 20
 _CLOSE_SECONDS: Final = 15.0
 _LINGER_MS: Final = 50  # in which lines gather to one batch
 _RETRY_MS: Final = 500  # most time between two attempts to reach a broker
+# After which a silent broker is sent the same again. Real ones know that they have it already,
+# our own do not; this is the most that can be set.
+_SILENCE_MS: Final = 300_000
 _PARTITION: Final = 0  # one alone keeps the order of time
 _ADDRESSES: Final = re.compile(r"[^\s,:]+:\d+(,[^\s,:]+:\d+)*|(\[[\da-f:]+\]:\d+,?)+")
 _WAY_OUT: Final = "see that the brokers run, or give a larger buffer"
@@ -25,7 +28,8 @@ class KafkaStream:
     """Writes lines to the topic `movielog<TEAM>`.
 
     A broker that cannot be reached is tried again without end. Every line comes
-    once and in order, however often it had to be sent.
+    once and in order, however often it had to be sent; only our own brokers may
+    have a few lines twice after a silence of more than five minutes.
 
     Args:
         bootstrap: The brokers, as `host:port,host:port`.
@@ -62,6 +66,7 @@ class KafkaStream:
                 "queue.buffering.max.messages": buffer_lines,
                 "queue.buffering.max.kbytes": _BUFFER_KIB,
                 "message.timeout.ms": 0,  # none: an outage may last
+                "socket.timeout.ms": _SILENCE_MS,
                 "reconnect.backoff.max.ms": _RETRY_MS,
                 "delivery.report.only.error": True,
                 "on_delivery": self._on_failure,

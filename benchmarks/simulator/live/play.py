@@ -36,7 +36,7 @@ from benchmarks.simulator.views import ViewSource
 from benchmarks.simulator.world import World
 
 NOT_REFUSED: Final = "malformed id not refused"
-_LEAD_SECONDS: Final = 0.3  # that a window is handed over before it begins
+_LEAD_SECONDS: Final = 0.5  # that a window is handed over before it begins
 _NEWCOMERS_SPARE: Final = 1.5
 
 
@@ -150,9 +150,10 @@ class Play:
     def _work_until(self, asker: Asker, until: float) -> None:
         """Take what comes, and work through windows, until a moment of the monotonic clock."""
         while (left := until - time.monotonic()) > 0 and self._plans:
-            if complete := asker.came(left):
+            is_complete = self._done in self._came
+            if complete := asker.came(0 if is_complete else left):
                 self._came[complete[0]] = complete[1]
-            while self._done in self._came:
+            if is_complete:  # one at a time: the next hand-over must not wait for all of them
                 self._work(self._plans.pop(self._done), self._came.pop(self._done))
                 self._done += 1
 

@@ -95,6 +95,12 @@ class Report:
         """Requests of any kind that were not answered as they should."""
         return sum(one.n_failed + one.n_not_refused for one in self.servers)
 
+    @property
+    def late_p99_ms(self) -> float:
+        """By how much requests were sent later than they were due, at worst of 99 in 100."""
+        records = self.played.tally.records()
+        return round(float(np.percentile(records["late_ms"], 99)), 3) if len(records) else 0.0
+
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         played = self.played
@@ -106,7 +112,7 @@ class Report:
                 **dataclasses.asdict(run.mix),
             },
             "simulator": {
-                **played.cost._asdict(), "late_p99_ms": _late_ms(played),
+                **played.cost._asdict(), "late_p99_ms": self.late_p99_ms,
                 "lines": played.n_lines, "lines_lost": played.n_dropped,
             },
             "servers": [dataclasses.asdict(one) for one in self.servers],
@@ -197,8 +203,3 @@ def _counted(places: npt.NDArray[np.integer], names: list[str]) -> dict[str, int
         for place, n in zip(*np.unique(places, return_counts=True), strict=True)
         if place
     }
-
-
-def _late_ms(played: Played) -> float:
-    records = played.tally.records()
-    return round(float(np.percentile(records["late_ms"], 99)), 3) if len(records) else 0.0

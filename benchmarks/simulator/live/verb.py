@@ -100,33 +100,35 @@ def address(text: str) -> Address:
 def _run(given: argparse.Namespace) -> int:
     if len(given.server) > _MOST_SERVERS:
         given.usage_error("--server once, or twice for an A/B test")
-    world = make_world(given.users, given.items, given.seed, given.days, given.wandering)
     try:
-        report = _play(world, given)
         if given.json:
-            given.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+            given.json.parent.mkdir(parents=True, exist_ok=True)
+        world = make_world(given.users, given.items, given.seed, given.days, given.wandering)
+        with Outside(given) as outside:
+            report = _play(world, given, outside)
+            print(as_text(report))  # at once: the stream may fail to close
+            if given.json:
+                given.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
     except LiveError as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
         print(f"{error.filename}: cannot be written: {error.strerror}", file=sys.stderr)
         return 1
-    print(as_text(report))
     return 1 if report.n_failed or report.played.n_dropped else 0
 
 
-def _play(world: World, given: argparse.Namespace) -> Report:
+def _play(world: World, given: argparse.Namespace, outside: Outside) -> Report:
     mix = Mix(given.rate, given.even, given.malformed, given.newcomers)
     run = Run(
         given.server, given.seconds, mix, given.run_seed, given.speed, EDITIONS[given.edition],
         not given.no_keep_alive, given.views_per_user,
     )  # fmt: skip
-    with Outside(given) as outside:
-        play = Play(world, run)
-        outside.open(play.world)
-        print(f"asking {' and '.join(map(str, run.servers))}", file=sys.stderr, flush=True)
-        with _ended_by_signals(play):
-            played = play.play(outside.stream, outside.trouble, outside)
+    play = Play(world, run)
+    outside.open(play.world)
+    print(f"asking {' and '.join(map(str, run.servers))}", file=sys.stderr, flush=True)
+    with _ended_by_signals(play):
+        played = play.play(outside.stream, outside.trouble, outside)
     return make_report(played, play.withheld.n_shown)
 
 

@@ -38,7 +38,7 @@ class BatchSettings:
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
         n_factors: Length of a factor vector.
-        regularization: Of ALS, as `implicit` counts it.
+        regularization: Of ALS, in multiples of what chance alone makes in such data.
         alpha: Confidence is 1 + alpha · weight.
         iterations: Most sweeps of ALS.
         n_neighbours: Of each item, for item_knn.
@@ -69,7 +69,7 @@ class BatchSettings:
     tuned: str = ""
     holdout_users: int = 20_000
     n_factors: int = 64
-    regularization: float = 2.0
+    regularization: float = 1.0
     alpha: float = 2.0
     iterations: int = 15
     n_neighbours: int = 100

@@ -39,7 +39,7 @@ class BatchSettings:
             how much popularity counts; 0: all sweeps, no popularity.
         warm_start: Begin with the vectors of the snapshot that is served.
         n_factors: Length of a factor vector.
-        regularization: Of ALS, as `implicit` counts it.
+        regularization: Of ALS, in multiples of what chance alone makes in such data.
         alpha: Confidence is 1 + alpha · weight.
         iterations: Most sweeps of ALS.
         n_neighbours: Of each item, for item_knn.
@@ -71,7 +71,7 @@ class BatchSettings:
     holdout_users: int = 20_000
     warm_start: bool = True
     n_factors: int = 64
-    regularization: float = 2.0
+    regularization: float = 1.0
     alpha: float = 2.0
     iterations: int = 15
     n_neighbours: int = 100

@@ -162,7 +162,7 @@ def _knns() -> Iterator[ItemKnn]:
 
 def _alss() -> Iterator[Als]:
     for n_factors, regularization, alpha in (
-        (64, 50.0, 5.0), (16, 5.0, 2.0), (32, 20.0, 5.0), (64, 100.0, 20.0), (8, 200.0, 2.0),
+        (64, 1.0, 2.0), (16, 0.5, 0.5), (32, 1.0, 1.0), (64, 1.5, 5.0), (128, 1.0, 0.5),
     ):  # fmt: skip
         yield Als(n_factors, regularization, alpha, iterations=15, seed=_SEED)
 

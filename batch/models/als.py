@@ -17,6 +17,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.recommender_base import ModelFitError
 from threadpoolctl import threadpool_limits
 
+from batch.models.chance import chance
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.holdout import Plateau, hold_out
@@ -48,7 +49,7 @@ class Als:
 
     Attributes:
         n_factors: Length of a vector.
-        regularization: As `train_als` has it, and so alpha and seed.
+        regularization: In multiples of what chance alone makes (see `chance`).
         alpha: Confidence is 1 + alpha · weight.
         iterations: Most sweeps over users and items.
         seed: Of the first vectors and of the users held out.
@@ -58,7 +59,7 @@ class Als:
     """
 
     n_factors: int = 64
-    regularization: float = 2.0
+    regularization: float = 1.0
     alpha: float = 2.0
     iterations: int = 15
     seed: int = 42
@@ -128,7 +129,7 @@ class Als:
         return train_als(
             weights,
             n_factors=self.n_factors,
-            regularization=self.regularization,
+            regularization=self.regularization * chance(weights),
             alpha=self.alpha,
             iterations=self.iterations if iterations is None else iterations,
             seed=self.seed,
@@ -145,7 +146,7 @@ class Als:
         solve = partial(
             solve_users,
             model.item_factors,
-            regularization=self.regularization,
+            regularization=self.regularization * chance(weights),
             alpha=self.alpha,
         )
         return FittedFactors(model.user_factors, model.item_factors, weights, solve, about)

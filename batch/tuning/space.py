@@ -40,7 +40,7 @@ _WEIGHT_RATING: Final = Range(0.0, 4.0, is_log=False)  # beside a weight_watched
 _HALF_LIVES_DAYS: Final = (0.0, 7.0, 15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0)
 _ALS: Final[Space] = {
     "n_factors": Range(8, 128, is_whole=True),
-    "regularization": Range(0.1, 300.0),
+    "regularization": Range(0.05, 10.0),
     "alpha": Range(0.1, 60.0),
     "iterations": Range(3, 30, is_whole=True, is_log=False),
 }

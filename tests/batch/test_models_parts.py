@@ -275,7 +275,8 @@ def test_where_taste_is_all_it_is_left_alone():
     has = np.zeros((400, 400), np.float32)
     for user in range(400):
         has[user, 200 * (user % 2) + rng.choice(200, 30, replace=False)] = 1
-    fitted = Auto(Als(n_factors=4, iterations=8), 300).fit(sp.csr_matrix(has), n_threads=1)
+    als = Als(n_factors=4, regularization=0.2, iterations=8)
+    fitted = Auto(als, 300).fit(sp.csr_matrix(has), n_threads=1)
     assert fitted.about["popularity_weight"] <= 0.4
 
 

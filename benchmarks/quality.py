@@ -163,6 +163,7 @@ def _knns() -> Iterator[ItemKnn]:
 def _alss() -> Iterator[Als]:
     for n_factors, regularization, alpha in (
         (64, 1.0, 2.0), (16, 0.5, 0.5), (32, 1.0, 1.0), (64, 1.5, 5.0), (128, 1.0, 0.5),
+        (8, 40.0, 2.0),
     ):  # fmt: skip
         yield Als(n_factors, regularization, alpha, iterations=15, seed=_SEED)
 

@@ -103,11 +103,12 @@ def _tune(given: argparse.Namespace, settings: BatchSettings) -> str:
     def figure(parameters: Parameters) -> float:
         return _on_validation(nested, _with(settings, parameters), given.metric, given.k)
 
+    defaults = {name: getattr(settings, name) for name in space}
+
     def show(tried: Tried) -> None:
-        tqdm.write(as_line(tried, given.trials), file=sys.stderr)
+        tqdm.write(as_line(tried, given.trials, defaults), file=sys.stderr)
 
     study = fingerprint(nested, settings, space, f"{given.metric}@{given.k}")
-    defaults = {name: getattr(settings, name) for name in space}
     limits = Limits(given.trials, given.seconds)
     done = search(
         given.out, study, space, defaults, figure, limits, seed=settings.seed, on_trial=show

@@ -67,10 +67,10 @@ class Outcome:
         }
 
 
-def as_line(tried: Tried, n_trials: int) -> str:
+def as_line(tried: Tried, n_trials: int, defaults: Mapping[str, Any]) -> str:
     """Return one trial on one line."""
     score = "cannot be fitted" if tried.score is None else f"{tried.score:.5f}"
-    what = "defaults" if tried.number == 0 else _listed(tried.parameters)
+    what = "defaults" if tried.parameters == defaults else _listed(tried.parameters)
     return f"trial {tried.number} of {n_trials}  {score}  {tried.seconds:6.1f} s  {what}"
 
 

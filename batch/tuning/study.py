@@ -164,9 +164,6 @@ def _open(folder: Path, name: str) -> "Study":
         study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
-        for trial in study.get_trials(deepcopy=False):
-            if trial.state.name == "RUNNING":  # a run ended in the middle of it
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
     except Exception as error:  # of sqlite3, sqlalchemy, alembic or the system
         what = f"cannot be used: {str(error).splitlines()[0]}"
         raise BatchError(path, what, "name another --out, or move this file away") from error

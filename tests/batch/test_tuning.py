@@ -73,6 +73,7 @@ def test_defaults_that_nothing_beats_are_what_is_written(ratings, capsys):
 def test_an_interrupted_study_goes_on_as_if_nothing_had_been(ratings, capsys, monkeypatch):
     """Ctrl-C in the fourth trial: the same command finishes the study, trial for trial alike."""
     whole, lines = tune(capsys, ratings, "--trials", "6", "--out", "whole")
+    assert len({line.partition(" s ")[2] for line in lines}) == 6  # each tries something else
     n_begun = 0
     on_validation = command._on_validation
 
@@ -200,7 +201,7 @@ def test_a_published_split_is_tuned_inside_of_its_training_side(tmp_path, monkey
 def test_what_the_test_side_is_sure_to_be_worse_is_not_written(ratings, capsys, monkeypatch):
     """Chosen by luck: here, because it shrinks the most."""
     monkeypatch.setattr(command, "_on_validation", lambda _, settings, *__: settings.regularization)
-    arguments = ("--model", "als", "--trials", "6", "--split", "last-out")
+    arguments = ("--model", "als", "--trials", "20", "--split", "last-out")
     found, _ = tune(capsys, ratings, *arguments)
     assert found["test_high"] < 0
     assert found["written"] is None

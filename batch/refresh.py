@@ -19,11 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from annoy import AnnoyIndex
 
+from batch.cold.likes import liked_lists
+from batch.cold.new_items import with_expected_vectors, with_new_items
+from batch.cold.popular import popular_items
+from batch.cold.segments import segment_items
 from batch.errors import InputError
 from batch.events.quarantine import Quarantine
 from batch.events.read import Events, kinds, read_events
 from batch.events.read import Source as EventSource
-from batch.fallback import popular_items, segment_items
 from batch.interactions import Interactions, build_interactions
 from batch.models.als import Model
 from batch.models.choose import recommender
@@ -47,6 +50,7 @@ from store.publish import check_writable, publish, writing
 from store.takedown import takedowns
 from store.writer import SnapshotWriter
 
+_TASTE_MODELS: Final = ("auto", "als")
 _RESERVE_LENGTH: Final = 80  # items after the popular 20, which takedowns may need
 
 
@@ -124,6 +128,8 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         items = given.catalogue.items if settings.catalogue else None
         runtimes = {name: item.runtime for name, item in items.items()} if items else None
         interactions = build_interactions(given.events, runtimes, settings.max_rating)
+        if settings.new_items == "content":
+            interactions = with_new_items(interactions, given.catalogue.items)
     taken_down = sorted(takedowns(store))
     hidden = _rows_of(interactions, taken_down)
     with stages("ratings"):
@@ -148,7 +154,8 @@ def refresh(settings: BatchSettings, store: Path, keep: int, keep_days: float) -
         with stages("publish"):
             is_current = publish(store, manifest.generation, why="refresh")
             prune(store, keep, keep_days)
-    return _summary(store, manifest, given, interactions, stages, is_current=is_current)
+    n_lists = len(interactions.user_ids) + len(content.liked.user_ids)
+    return _summary(store, manifest, given, interactions, n_lists, stages, is_current=is_current)
 
 
 def _read(settings: BatchSettings, began_at: datetime, stages: Stages) -> _Input:
@@ -187,7 +194,15 @@ def _learn(
         fitted = recommender(settings.model, settings).fit(
             interactions.weights, n_threads=n_threads, on_step=lambda: advance(1)
         )
-        model = _factors(fitted, interactions, settings, n_threads)
+        taste = _taste(fitted, interactions, settings, n_threads)
+    with stages("new items"):
+        known_items = given.catalogue.items
+        taste = with_expected_vectors(
+            taste, interactions, known_items, settings.n_factors, settings.seed
+        )
+        model = _factors(taste, settings.n_factors)
+        if settings.model in _TASTE_MODELS:
+            fitted = taste
     with stages("top-k", total=n_users, unit="user") as advance:
         lists = fitted.top_k(
             LIST_LENGTH + settings.n_spares, hidden=hidden, n_threads=n_threads, on_users=advance
@@ -195,6 +210,18 @@ def _learn(
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = build_index(model.item_factors, n_trees=settings.n_trees, seed=settings.seed)
         similar = similar_items(index, LIST_LENGTH, hidden, on_items=advance)
+    with stages("likes"):
+        liked = liked_lists(
+            taste,
+            interactions,
+            known_items,
+            given.profiles.users,
+            similar,
+            LIST_LENGTH + settings.n_spares,
+            settings.n_factors,
+            hidden,
+            n_threads=n_threads,
+        )
     with stages("fallbacks"):
         popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, hidden)
         content = Content(
@@ -205,9 +232,10 @@ def _learn(
             popular=popular[:LIST_LENGTH],
             reserve=popular[LIST_LENGTH:],
             by_segment=segment_items(interactions, given.profiles.users, LIST_LENGTH, hidden),
-            items=given.catalogue.items,
+            items=known_items,
             profiles=given.profiles.users,
             ratings=ratings,
+            liked=liked,
         )
     return content, index, {name: round(value, 4) for name, value in fitted.about.items()}
 
@@ -224,17 +252,21 @@ def _learn_ratings(
     return model, measured
 
 
-def _factors(
+def _taste(
     fitted: Fitted, interactions: Interactions, settings: BatchSettings, n_threads: int
-) -> Model:
-    """Return ALS's factors, which the index and the tables want whatever makes the lists."""
-    if settings.model not in ("auto", "als"):
+) -> FittedFactors:
+    """Return ALS, which index, tables and cold start want whatever makes the lists."""
+    if settings.model not in _TASTE_MODELS:
         fitted = recommender("als", settings).fit(interactions.weights, n_threads=n_threads)
     assert isinstance(fitted, FittedFactors)
-    taste = slice(settings.n_factors)  # behind it, popularity
+    return fitted
+
+
+def _factors(taste: FittedFactors, n_factors: int) -> Model:
+    columns = slice(n_factors)  # behind them, popularity
     return Model(
-        np.ascontiguousarray(fitted.user_factors[:, taste]),
-        np.ascontiguousarray(fitted.item_factors[:, taste]),
+        np.ascontiguousarray(taste.user_factors[:, columns]),
+        np.ascontiguousarray(taste.item_factors[:, columns]),
     )
 
 
@@ -267,13 +299,14 @@ def _summary(
     manifest: Manifest,
     given: _Input,
     interactions: Interactions,
+    n_lists: int,
     stages: Stages,
     *,
     is_current: bool,
 ) -> Summary:
     folder = snapshot_folder(store, manifest.generation)
     n_users = manifest.counts["recs.mdb/users"]
-    n_seen_all = len(interactions.user_ids) - n_users
+    n_seen_all = n_lists - n_users
     return Summary(
         snapshot=folder,
         generation=manifest.generation,

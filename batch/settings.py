@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MODELS: Final = ("auto", "als", "item_knn", "bpr", "popularity")
+NEW_ITEMS: Final = ("content", "none")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 
 
@@ -28,6 +29,7 @@ class BatchSettings:
         item_pattern: What an item id is in the stream (RE2, without groups).
         max_rating: Best rating of the scale; 0: 5, or 10 if more than 1 % are above 5.
         model: auto, als, item_knn, bpr or popularity.
+        new_items: Where an item that nobody has had gets a vector from: content, or none.
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
         n_factors: Length of a factor vector.
@@ -56,6 +58,7 @@ class BatchSettings:
     item_pattern: str = r"[a-z0-9+._*-]{1,109}"
     max_rating: float = 0.0
     model: str = "auto"
+    new_items: str = "content"
     holdout_users: int = 20_000
     n_factors: int = 64
     regularization: float = 2.0
@@ -94,6 +97,7 @@ class BatchSettings:
         for name in ("user_pattern", "item_pattern"):
             _check_pattern(name, getattr(self, name))
         _check_known("model", self.model, MODELS)
+        _check_known("new_items", self.new_items, NEW_ITEMS)
         _check_known("similarity", self.similarity, SIMILARITIES)
 
 

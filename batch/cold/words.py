@@ -52,8 +52,10 @@ def words_in(text: str) -> list[Word]:
 
     The last is empty: the end, with what stands before it.
     """
-    plain = unicodedata.normalize("NFKD", _APOSTROPHE.sub("", text).replace("&", " and "))
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    plain = _APOSTROPHE.sub("", text).replace("&", " and ")
+    if not plain.isascii():
+        letters = unicodedata.normalize("NFKD", plain)
+        plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     end, words = 0, []
     for found in _WORD.finditer(plain):
         word = found[0]

@@ -5,7 +5,9 @@ from typing import Final
 
 from annoy import AnnoyIndex
 
-from batch.fallback import popular_items, segment_items
+from batch.cold.likes import liked_lists
+from batch.cold.popular import popular_items
+from batch.cold.segments import segment_items
 from batch.given import Given
 from batch.interactions import Interactions
 from batch.learn import Learned
@@ -62,6 +64,19 @@ def make_content(
         )
         left_out = {row: model.item_factors[row] for row in rules.hidden_rows}
         similar = similar_items(index, LIST_LENGTH, hidden, left_out=left_out, on_items=advance)
+    with stages("likes"):
+        liked = liked_lists(
+            learned.taste,
+            interactions,
+            given.catalogue.items,
+            given.profiles.users,
+            similar,
+            LIST_LENGTH + settings.n_spares,
+            settings.n_factors,
+            hidden,
+            is_minor=rules.is_minor,
+            n_threads=n_threads,
+        )
     with stages("fallbacks"):
         popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, hidden)
         by_segment = segment_items(interactions, given.profiles.users, LIST_LENGTH, hidden)
@@ -77,5 +92,6 @@ def make_content(
         profiles=given.profiles.users,
         ratings=ratings,
         is_minor=rules.is_minor,
+        liked=liked,
     )
     return content, index

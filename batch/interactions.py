@@ -7,11 +7,13 @@ ids' bytes, so the same events give the same matrix whatever order they came in.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.events.read import Events
@@ -43,7 +45,8 @@ class Interactions:
 
     Attributes:
         user_ids: (n_users,) sorted; each has at least one item.
-        item_ids: (n_items,) sorted; each has at least one user.
+        item_ids: (n_items,) sorted; each has at least one user, but for those that
+            `with_items` added.
         weights: (n_users, n_items), above 0 where they met.
         ratings: The ratings among them.
         dropped: Events that were sound but are not used, by reason.
@@ -92,6 +95,29 @@ def weighed(gathered: Gathered, how: Weighting = USUAL) -> Interactions:
         gathered.dropped,
         gathered.n_users_without,
         gathered.began_at,
+    )
+
+
+def with_items(interactions: Interactions, item_ids: Collection[str]) -> Interactions:
+    """Return the same interactions with rows for further items, which nobody has.
+
+    Args:
+        interactions: As they were built; they stay as they are.
+        item_ids: Some of them may be there already.
+    """
+    old = interactions.item_ids
+    both = pa.concat_arrays([old, pa.array(sorted(item_ids), old.type)]).unique()
+    wider = both.take(pc.sort_indices(both))
+    row = pc.index_in(old, value_set=wider).to_numpy().astype(np.int64)  # ascending, as both are
+    weights, ratings = interactions.weights, interactions.ratings
+    return replace(
+        interactions,
+        item_ids=wider,
+        weights=sp.csr_matrix(
+            (weights.data, row[weights.indices], weights.indptr),
+            shape=(weights.shape[0], len(wider)),
+        ),
+        ratings=replace(ratings, item_row=row[ratings.item_row]),
     )
 
 

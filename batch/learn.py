@@ -5,25 +5,29 @@ served factors ─► fit without the last day ─► judged beside what is serv
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from batch.cold.new_items import with_expected_vectors
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, judge_last_day, last_day
 from batch.interactions import Interactions
-from batch.models.als import Als, Model
+from batch.models.als import Model, taste_of
 from batch.models.choose import recommender
 from batch.models.factors import FittedFactors
 from batch.models.protocol import Fitted, Times
+from batch.records.catalogue import Item
 from batch.served import DATA_UNTIL, seen_until, served_lists, start_from
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from store.snapshot import Snapshot
 
-_CLOCK_SKEW = timedelta(days=1)  # local times may be ahead of UTC
+_TASTE_MODELS: Final = ("auto", "als")
+_CLOCK_SKEW: Final = timedelta(days=1)  # local times may be ahead of UTC
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Learned:
 
     Attributes:
         fitted: Makes the lists.
-        model: ALS's factors, for the index and the tables, whatever makes the lists.
+        taste: ALS, with popularity or without, whatever makes the lists.
+        model: Its factors alone, for the index and the tables.
         trial: What the last day told, or why there was no trial.
         learned_from: What training began with: `generation 41`, or why from nothing.
         metrics: For the manifest.
@@ -40,6 +45,7 @@ class Learned:
     """
 
     fitted: Fitted
+    taste: FittedFactors
     model: Model
     trial: Trial | str
     learned_from: str
@@ -58,6 +64,7 @@ def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
 def learn(
     interactions: Interactions,
     at: Times | None,
+    items: Mapping[str, Item],
     served: Snapshot | str,
     settings: BatchSettings,
     gate: GateSettings,
@@ -69,6 +76,7 @@ def learn(
         interactions: To learn from.
         at: (n_interactions,) seconds since 1970 beside their weights, 0 if unknown;
             None if all are.
+        items: What the catalogue says, by item_id.
         served: What is served now, or why nothing of it can be used.
         settings: Which model, and its parameters.
         gate: How many users the trial wants.
@@ -99,11 +107,20 @@ def learn(
             trial = _judge(fitted, day, interactions, served, settings, n_threads)
         with stages("train all"):
             fitted = chosen.refit(fitted, interactions.weights, n_threads=n_threads)
-    with stages("factors"):
-        model = _taste(fitted, start, interactions, settings, n_threads)
+    with stages("new items"):
+        n_factors = settings.n_factors
+        taste = _taste(fitted, start, interactions, settings, n_threads)
+        taste = with_expected_vectors(taste, interactions, items, n_factors, settings.seed)
+        fitted = taste if settings.model in _TASTE_MODELS else fitted
     metrics = {name: round(value, 4) for name, value in fitted.about.items()}
     return Learned(
-        fitted, model, trial, learned_from, metrics | _of_times(at) | _of_trial(trial), n_threads
+        fitted=fitted,
+        taste=taste,
+        model=taste_of(taste, n_factors),
+        trial=trial,
+        learned_from=learned_from,
+        metrics=metrics | _of_times(at) | _of_trial(trial),
+        n_threads=n_threads,
     )
 
 
@@ -146,13 +163,13 @@ def _taste(
     interactions: Interactions,
     settings: BatchSettings,
     n_threads: int,
-) -> Model:
-    als = recommender("als", settings, start)
-    assert isinstance(als, Als)
-    if settings.model in ("auto", "als"):
-        assert isinstance(fitted, FittedFactors)
-        return als.taste(fitted)
-    return als.taste(als.fit(interactions.weights, n_threads=n_threads))
+) -> FittedFactors:
+    """Return ALS, which index, tables and cold start want whatever makes the lists."""
+    if settings.model not in _TASTE_MODELS:
+        als = recommender("als", settings, start)
+        fitted = als.fit(interactions.weights, n_threads=n_threads)
+    assert isinstance(fitted, FittedFactors)
+    return fitted
 
 
 def _of_times(at: Times | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.cold.new_items import with_new_items
 from batch.content import make_content
 from batch.errors import GateRefusedError
 from batch.gate.rules import check_coverage, check_lists, check_quality
@@ -103,7 +104,7 @@ def refresh(store: Path, how: How) -> Summary:
     with stages("ratings"):
         ratings, metrics = _learn_ratings(interactions, settings)
     with open_served(store) as served:
-        learned = learn(interactions, at, served, settings, how.gate, stages)
+        learned = learn(interactions, at, given.catalogue.items, served, settings, how.gate, stages)
         content, index = make_content(
             learned, interactions, given, ratings, taken_down, rules, settings, stages
         )
@@ -144,6 +145,7 @@ def refresh(store: Path, how: How) -> Summary:
         given,
         interactions,
         stages,
+        n_liked=len(content.liked.user_ids),
         learned_from=learned.learned_from,
         warnings=rules.known.warnings,
         is_current=is_current,
@@ -153,7 +155,8 @@ def refresh(store: Path, how: How) -> Summary:
 def _interactions(given: Given, settings: BatchSettings) -> Interactions:
     items = given.catalogue.items if settings.catalogue else None
     runtimes = {name: item.runtime for name, item in items.items()} if items else None
-    return build_interactions(given.events, runtimes, settings.max_rating, weighting(settings))
+    met = build_interactions(given.events, runtimes, settings.max_rating, weighting(settings))
+    return with_new_items(met, items) if items and settings.new_items == "content" else met
 
 
 def _learn_ratings(
@@ -181,7 +184,7 @@ def _checks(
 ) -> list[Check]:
     lists, interactions = content.lists.item_rows, content.interactions
     counts = None if isinstance(served, str) else served.manifest.counts
-    n_users = int((lists[:, 0] != NO_ITEM).sum())
+    n_users = int((lists[:, 0] != NO_ITEM).sum()) + len(content.liked.user_ids)
     return [
         *check_coverage(n_users, len(interactions.item_ids), counts, gate),
         *check_lists(lists, interactions.weights, hidden, gate),

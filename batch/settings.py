@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MODELS: Final = ("auto", "als", "item_knn", "bpr", "popularity")
+NEW_ITEMS: Final = ("content", "none")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MOST_WEIGHT: Final = 1000
 
@@ -35,6 +36,7 @@ class BatchSettings:
         model: auto, als, item_knn, bpr or popularity.
         tuned: A file that `python -m batch tune` has written, whose parameters stand in
             place of the defaults; empty: none.
+        new_items: Where an item that nobody has had gets a vector from: content, or none.
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
         warm_start: Begin with the vectors of the snapshot that is served.
@@ -68,6 +70,7 @@ class BatchSettings:
     half_life_days: float = 0.0
     model: str = "auto"
     tuned: str = ""
+    new_items: str = "content"
     holdout_users: int = 20_000
     warm_start: bool = True
     n_factors: int = 64
@@ -111,6 +114,7 @@ class BatchSettings:
                 f"weight_watched + weight_rating must be above 0 and at most {_MOST_WEIGHT}"
             )
         _check_known("model", self.model, MODELS)
+        _check_known("new_items", self.new_items, NEW_ITEMS)
         _check_known("similarity", self.similarity, SIMILARITIES)
 
 

@@ -3,6 +3,7 @@
 The tables and who reads them stand in the README; here is only how each is made.
 """
 
+import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from batch.cold.likes import NO_LIKED, LikedLists
 from batch.interactions import Interactions
 from batch.models.als import Model
 from batch.ratings.model import RatingModel
@@ -23,6 +25,7 @@ from store.writer import SnapshotWriter
 Records = Iterator[tuple[bytes, bytes]]
 
 _CHUNK = 10_000
+_NOT_SERVED = frozenset(("overview", "language"))  # the batch learns from them, and that is all
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Content:
         profiles: By user_id.
         ratings: The rating model, if there are any ratings.
         is_minor: Whether adult titles are kept from users of a profile.
+        liked: Lists of users who have no interactions, but have said what they like.
     """
 
     interactions: Interactions
@@ -54,6 +58,7 @@ class Content:
     profiles: Mapping[str, Profile]
     ratings: RatingModel | None
     is_minor: Callable[[Profile], bool] = is_minor
+    liked: LikedLists = NO_LIKED
 
 
 def write_tables(writer: SnapshotWriter, content: Content) -> None:
@@ -65,9 +70,11 @@ def write_tables(writer: SnapshotWriter, content: Content) -> None:
     user_ids = _bytes(content.interactions.user_ids.to_pylist())
     item_ids = _bytes(content.interactions.item_ids.to_pylist())
     first, rest = slice(0, LIST_LENGTH), slice(LIST_LENGTH, None)
-    rows = content.lists.item_rows
-    writer.table(RECS, "users", _lists(user_ids, rows[:, first], item_ids))
-    writer.table(RECS, "spares", _lists(user_ids, rows[:, rest], item_ids))
+    own = (user_ids, content.lists.item_rows)
+    liked = (_bytes(content.liked.user_ids), content.liked.item_rows)
+    for table, part in (("users", first), ("spares", rest)):
+        lists = (_lists(ids, rows[:, part], item_ids) for ids, rows in (own, liked))
+        writer.table(RECS, table, heapq.merge(*lists))  # nobody is in both
     writer.table(
         RECS, "similar", _named_lists(zip(item_ids, content.similar, strict=True), item_ids)
     )
@@ -125,7 +132,11 @@ def _items(content: Content) -> Records:
     row_of = {name: row for row, name in enumerate(content.interactions.item_ids.to_pylist())}
     for item_id in sorted(content.items.keys() | row_of.keys()):
         known = asdict(content.items[item_id]) if item_id in content.items else {}
-        about = {key: value for key, value in known.items() if value is not None and value != ()}
+        about = {
+            key: value
+            for key, value in known.items()
+            if value is not None and value != () and key not in _NOT_SERVED
+        }
         if item_id in row_of:
             about["item_row"] = row_of[item_id]
         yield item_id.encode(), json.dumps(about, sort_keys=True).encode()

@@ -95,14 +95,27 @@ def summarise(
     interactions: Interactions,
     stages: Stages,
     *,
+    n_liked: int,
     learned_from: str,
     warnings: Sequence[str],
     is_current: bool,
 ) -> Summary:
-    """Gather what a refresh did; the arguments are what `Summary` tells of."""
+    """Gather what a refresh did.
+
+    Args:
+        store: Where the snapshot lies.
+        manifest: Its.
+        given: What it was made of.
+        interactions: What was learned from.
+        stages: Their times.
+        n_liked: Users with a list of what they say they like.
+        learned_from: As in `Summary`, and so the rest.
+        warnings: Likewise.
+        is_current: Likewise.
+    """
     folder = snapshot_folder(store, manifest.generation)
     n_users = manifest.counts["recs.mdb/users"]
-    n_seen_all = len(interactions.user_ids) - n_users
+    n_seen_all = len(interactions.user_ids) + n_liked - n_users
     return Summary(
         snapshot=folder,
         generation=manifest.generation,

@@ -381,7 +381,7 @@ REAL = {
     ),
     "ml-1m": (
         ("ml-1m/pairs.parquet",), ("ml-1m/movies.dat",), ("ml-1m/users.dat",),
-        {"n_users": 6_040, "n_items": 3_706, "n_interactions": 1_000_209}, {}, 0,
+        {"n_users": 6_040, "n_items": 3_883, "n_interactions": 1_000_209}, {}, 0,
     ),
 }  # fmt: skip
 

@@ -103,17 +103,11 @@ class Als:
     ) -> FittedFactors:
         """Return the model after a few sweeps over everything, from the factors of a part."""
         assert isinstance(trial, FittedFactors)
-        model = self.train(weights, self.taste(trial), iterations=sweeps, n_threads=n_threads)
+        model = self.train(
+            weights, taste_of(trial, self.n_factors), iterations=sweeps, n_threads=n_threads
+        )
         about = {**trial.about, "iterations": trial.about.get("iterations", 0) + sweeps}
         return self.fitted(model, weights, about)
-
-    def taste(self, fitted: FittedFactors) -> Model:
-        """Return ALS's own columns of factors; behind them there may be popularity."""
-        own = slice(self.n_factors)
-        return Model(
-            np.ascontiguousarray(fitted.user_factors[:, own]),
-            np.ascontiguousarray(fitted.item_factors[:, own]),
-        )
 
     def train(
         self,
@@ -150,6 +144,15 @@ class Als:
             alpha=self.alpha,
         )
         return FittedFactors(model.user_factors, model.item_factors, weights, solve, about)
+
+
+def taste_of(fitted: FittedFactors, n_factors: int) -> Model:
+    """Return ALS's own columns of factors; behind them there may be popularity."""
+    own = slice(n_factors)
+    return Model(
+        np.ascontiguousarray(fitted.user_factors[:, own]),
+        np.ascontiguousarray(fitted.item_factors[:, own]),
+    )
 
 
 def train_als(

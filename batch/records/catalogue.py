@@ -19,6 +19,8 @@ from batch.records.rows import ID, Row, separated_rows
 from store.ids import is_item_id
 
 _LONGEST_MINUTES: Final = 24 * 60
+_LONGEST_OVERVIEW: Final = 4_000  # characters; real ones end before 1,000
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _NOT_GENRES: Final = frozenset(("(no genres listed)", "unknown"))
 _YEAR: Final = re.compile(r"\b(?:18|19|20|21)[0-9]{2}\b")
 # "(1995)", a series' "(1975-1979)" or "(2013– )", and what may follow: "(1995) (V)".
@@ -37,7 +39,8 @@ class Item:
         genres: Names, in the order of the source; empty if none is known.
         runtime: Minutes, above 0 and at most a day.
         adult: Whether it is not for minors.
-        language: Of the original, as the source writes it: "fr".
+        overview: What it is about, in some sentences.
+        language: Of the original, two or three letters: "fr".
         cost: Of one play in licence fees, USD, 0 or more.
         available_from: Since when it may be shown, ISO 8601 in UTC; None: ever since.
         available_until: From when on it may not, the same; None: open end.
@@ -49,6 +52,7 @@ class Item:
     genres: tuple[str, ...]
     runtime: float | None
     adult: bool | None
+    overview: str | None = None
     language: str | None = None
     cost: float | None = None
     available_from: str | None = None
@@ -62,6 +66,7 @@ class Item:
             genres=self.genres or other.genres,
             runtime=self.runtime or other.runtime,
             adult=other.adult if self.adult is None else self.adult,
+            overview=self.overview or other.overview,
             language=self.language or other.language,
             cost=other.cost if self.cost is None else self.cost,
             available_from=self.available_from or other.available_from,
@@ -99,6 +104,7 @@ def _api_item(row: Row) -> Item:
         genres=_api_genres(row.get("genres")),
         runtime=_runtime(row.get("runtime")),
         adult=flag(row.get("adult")),
+        overview=text(row.get("overview"), _LONGEST_OVERVIEW),
         **_licence(row),
     )
 
@@ -112,6 +118,7 @@ def _movielens_item(row: Row) -> Item:
         genres=_barred_genres(row.get("genres")),
         runtime=_runtime(row.get("runtime")),
         adult=flag(row.get("adult")),
+        overview=text(row.get("overview"), _LONGEST_OVERVIEW),
         **_licence(row),
     )
 
@@ -126,7 +133,7 @@ class _Licence(TypedDict):
 def _licence(row: Row) -> _Licence:
     """Return the fields that the API and CSV name alike."""
     return {
-        "language": text(row.get("original_language")),
+        "language": _language(row.get("original_language")),
         "cost": _cost(row.get("cost")),
         "available_from": moment(row.get("available_from")),
         "available_until": moment(row.get("available_until"), at_end=True),
@@ -148,6 +155,11 @@ def _title_and_year(title: str | None) -> tuple[str | None, int | None]:
 def _year(date: object) -> int | None:
     found = _YEAR.search(date) if isinstance(date, str) else None
     return int(found[0]) if found else None
+
+
+def _language(value: object) -> str | None:
+    code = (text(value) or "").lower()
+    return code if _LANGUAGE.fullmatch(code) else None
 
 
 def _runtime(value: object) -> float | None:

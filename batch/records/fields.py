@@ -14,11 +14,14 @@ _MISSING: Final = frozenset(("", "null", "None", "nan", "NaN", "{}"))
 _FLAGS: Final = {"true": True, "false": False}
 
 
-def text(value: object) -> str | None:
-    """Return text on one line, blanks at its ends and doubled ones removed."""
+def text(value: object, longest: int | None = None) -> str | None:
+    """Return text on one line, blanks at its ends and doubled ones removed.
+
+    What stands behind the first `longest` characters is left out.
+    """
     if not isinstance(value, str):
         return None
-    line = " ".join(value.split())
+    line = " ".join(value[:longest].split())
     if not line.isascii():  # JSON can smuggle in half a character, which nothing can write
         line = line.encode("utf-8", "ignore").decode("utf-8")
     return None if line in _MISSING else line

@@ -1,6 +1,7 @@
 """Profiles: who a user is, as far as is known, and the segments that follow from it.
 
-    Profile(age=28, gender="F")  ─►  "25-34/F", "25-34", "F"
+    Profile(age=28, gender="F", occupation="writer")
+        ─►  "25-34/F/writer", "25-34/F", "25-34", "F", "writer"
 
 A user without a list of their own is served that of the first segment that
 has one.
@@ -18,6 +19,7 @@ from batch.records.kinds import Kind, any_line_like, csv_kind, json_kind
 from batch.records.read import Source, read_records
 from batch.records.rows import ID, Row, separated_rows
 from store.ids import is_user_id
+from store.layout import POPULAR, RESERVE
 
 _OLDEST: Final = 120
 _OF_AGE: Final = 18
@@ -32,6 +34,10 @@ _BANDS: Final = (  # those of MovieLens 1M, from the oldest down
 )
 _GENDERS: Final = {"MALE": "M", "FEMALE": "F"}
 _GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key in the store
+_NOT_IN_KEYS: Final = re.compile(r"[\W_]+")
+_LONGEST_KEY: Final = 40  # characters of an occupation's name in a segment's
+_RESERVED: Final = frozenset((POPULAR.decode(), RESERVE.decode()))
+_LONGEST_LIKES: Final = 2_000  # characters; what stands behind them is not read
 _OCCUPATIONS: Final = (  # by code: the README of MovieLens 1M
     "other",
     "academic/educator",
@@ -66,11 +72,15 @@ class Profile:
         age: Years, 1 to 120; of a MovieLens 1M user the lower bound of a band.
         gender: "M", "F" or another word in upper case.
         occupation: In the words of the source.
+        likes: What they say they like, in free words.
+        dislikes: And what they do not.
     """
 
     age: int | None
     gender: str | None
     occupation: str | None
+    likes: str | None = None
+    dislikes: str | None = None
 
     def or_else(self, other: "Profile") -> "Profile":
         """Return this profile, what it lacks taken from `other`."""
@@ -78,11 +88,14 @@ class Profile:
             self.age or other.age,
             self.gender or other.gender,
             self.occupation or other.occupation,
+            self.likes or other.likes,
+            self.dislikes or other.dislikes,
         )
 
 
 # A million users share some thousand profiles, so that each needs no memory of its own.
 _profile = lru_cache(maxsize=1 << 16)(Profile)
+_shared = lru_cache(maxsize=1 << 16)(str)  # and many say the same of what they like
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +129,28 @@ def age_band(age: int | None) -> str | None:
 
 
 def segments(profile: Profile) -> tuple[str, ...]:
-    """Return the segments of a user, most specific first; none if nothing is known."""
-    known = tuple(part for part in (age_band(profile.age), profile.gender) if part)
-    return ("/".join(known), *known) if len(known) > 1 else known
+    """Return the segments of a user, most specific first; none if nothing is known.
+
+    In the order in which the server backs off: `a/b/c`, `a/b`, `a`, `b`, `c`.
+    """
+    return _segments(age_band(profile.age), profile.gender, profile.occupation)
+
+
+@lru_cache(maxsize=1 << 16)
+def _segments(band: str | None, gender: str | None, occupation: str | None) -> tuple[str, ...]:
+    parts = [part for part in (band, gender, _occupation_key(occupation)) if part]
+    narrow = ("/".join(parts[:n]) for n in range(len(parts), 1, -1))
+    return (*narrow, *parts)
+
+
+def _occupation_key(occupation: str | None) -> str | None:
+    """Return an occupation as a part of a key, `college-grad-student`; None if it cannot be one.
+
+    It begins with a lower-case letter, so that it is neither an age nor a gender.
+    """
+    words = _NOT_IN_KEYS.sub("-", (occupation or "").casefold())[:_LONGEST_KEY].strip("-")
+    is_key = words[:1].isalpha() and words[:1] == words[:1].lower() and words not in _RESERVED
+    return words if is_key else None
 
 
 def is_minor(profile: Profile) -> bool:
@@ -127,11 +159,25 @@ def is_minor(profile: Profile) -> bool:
 
 
 def _user(row: Row) -> Profile:
-    return _profile(_age(row.get("age")), _gender(row.get("gender")), text(row.get("occupation")))
+    return _profile(
+        _age(row.get("age")),
+        _gender(row.get("gender")),
+        text(row.get("occupation")),
+        _words(row.get("likes")),
+        _words(row.get("dislikes")),
+    )
 
 
 def _coded_user(row: Row) -> Profile:
     return _user({**row, "occupation": _OCCUPATION_OF_CODE.get(str(row.get("occupation")))})
+
+
+def _words(value: object) -> str | None:
+    """Return free text; of a list, its texts one after the other."""
+    if isinstance(value, list):
+        value = "; ".join(entry for entry in value[:_LONGEST_LIKES] if isinstance(entry, str))
+    words = text(value, _LONGEST_LIKES)
+    return words and _shared(words)
 
 
 def _age(value: object) -> int | None:

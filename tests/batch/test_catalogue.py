@@ -70,6 +70,35 @@ def test_movie_api_gives_every_field(read, form):
     assert read(ONE_OF_EACH_KIND[form]).items == {"toy+story+1995": TOY_STORY}
 
 
+def test_movie_api_gives_what_tells_of_taste(read):
+    item = read(api(overview=" A thief\nand a cop. ", original_language="EN")).items["a"]
+    assert (item.overview, item.language) == ("A thief and a cop.", "en")
+
+
+@pytest.mark.parametrize("overview", [None, {}, 7, True, [], "", "null", " "])
+def test_overview_that_is_no_text_is_missing(read, overview):
+    assert read(api(overview=overview)).items == {"a": NOTHING}
+
+
+def test_overview_of_a_megabyte_is_cut(read):
+    assert read(api(overview="x" * (1 << 20))).items["a"].overview == "x" * 4_000
+
+
+@pytest.mark.parametrize("language", [None, {}, 7, "", "english", "e1", "n/a", "日本"])
+def test_language_is_a_code_of_letters(read, language):
+    assert read(api(original_language=language)).items == {"a": NOTHING}
+
+
+@pytest.mark.parametrize("date", ["0000-01-01", "0", "31-12", {}, None, 0])
+def test_year_0_is_missing(read, date):
+    assert read(api(release_date=date)).items == {"a": NOTHING}
+
+
+def test_later_file_fills_what_tells_of_taste(read):
+    items = read(api(overview="A thief."), api(overview="A cop.", original_language="en")).items
+    assert (items["a"].overview, items["a"].language) == ("A thief.", "en")
+
+
 def test_csv_with_ids_alone_makes_items_exist(read):
     assert read(ONE_OF_EACH_KIND["csv"]).items == {"toy+story+1995": NOTHING}
 

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.fallback import popular_items, segment_items
+from batch.cold.popular import popular_items
+from batch.cold.segments import segment_items
 from batch.interactions import Interactions, Ratings
-from batch.records.profiles import Profile
+from batch.records.profiles import Profile, segments
 
 NOBODY = np.array([], np.int64)
 
@@ -71,38 +72,60 @@ def test_popular_rows_are_plain_integers():
 
 @pytest.fixture
 def two_groups():
-    """20 women of 30 who have item 0, 40 men of 60 who have item 2, and all have item 1."""
-    weights = np.zeros((60, 4), np.float32)
-    weights[:20, 0], weights[20:, 2], weights[:, 1] = 1, 1, 0.5
+    """40 women of 30, of whom 30 have item 0; 80 men of 60, of whom 60 have item 2; all have 1."""
+    weights = np.zeros((120, 4), np.float32)
+    weights[:30, 0], weights[40:100, 2], weights[:, 1] = 1, 1, 0.5
     weights[0, 3] = 1
-    return interactions(weights), profiles(*[(30, "F")] * 20, *[(60, "M")] * 40)
+    return interactions(weights), profiles(*[(30, "F")] * 40, *[(60, "M")] * 80)
 
 
 def test_segment_is_ranked_by_its_own_users(two_groups):
-    """Women get what women have, men what men have; both keys and their parts are there."""
-    assert segment_items(*two_groups, 2) == {
-        "25-34": [0, 1],
-        "25-34/F": [0, 1],
-        "F": [0, 1],
-        "56+": [2, 1],
-        "56+/M": [2, 1],
-        "M": [2, 1],
-    }
+    """Women get what women have before what men have; both keys and their parts have a list."""
+    assert popular_items(two_groups[0], 4) == [1, 2, 0, 3]
+    lists = segment_items(*two_groups, 3)
+    assert list(lists) == ["25-34", "25-34/F", "56+", "56+/M", "F", "M"]
+    assert (lists["F"], lists["25-34/F"]) == ([1, 0, 2], [1, 0, 2])
+    assert (lists["M"], lists["56+/M"]) == ([1, 2, 0], [1, 2, 0])
 
 
-def test_segment_is_filled_from_popular_without_repeats(two_groups):
-    """Where a segment's users have too little, what is popular follows, no item twice."""
-    lists = segment_items(*two_groups, 20)
-    assert popular_items(two_groups[0], 20) == [1, 2, 0, 3]
-    assert (lists["F"], lists["M"]) == ([0, 1, 3, 2], [2, 1, 0, 3])
+def test_rate_is_shrunk_towards_the_wider_segment():
+    """Of 40 women 24 have item 0 and 21 item 1, of 160 men 20 and 90: too few women to turn it.
+
+    (24 + 100 · 44 / 200) / 140 = 0.33 is less than (21 + 100 · 111 / 200) / 140 = 0.55.
+    """
+    weights = np.zeros((200, 2), np.float32)
+    weights[:24, 0], weights[:21, 1] = 1, 1
+    weights[40:60, 0], weights[40:130, 1] = 1, 1
+    people = profiles(*[(None, "F")] * 40, *[(None, "M")] * 160)
+    assert segment_items(interactions(weights), people, 2)["F"] == [1, 0]
 
 
-@pytest.mark.parametrize(("n_users", "has_list"), [(19, False), (20, True)])
-def test_segment_needs_20_users(n_users, has_list):
-    """A segment of 19 says more about them than about it."""
-    people = profiles(*[(30, None)] * n_users)
-    lists = segment_items(interactions(np.ones((40, 2))), people, 20)
-    assert lists == ({"25-34": [0, 1]} if has_list else {})
+@pytest.mark.parametrize(("n_women", "expected"), [(19, None), (20, [1, 0])])
+def test_item_counts_with_20_of_the_segments_users(n_women, expected):
+    """Item 0 is the more popular, but not with women: item 1 is, as soon as 20 of them have it."""
+    weights = np.zeros((400, 2), np.float32)
+    weights[:n_women, 1], weights[:19, 0] = 1, 1
+    weights[200:240, 0] = 1
+    lists = segment_items(interactions(weights), profiles(*[(None, "F")] * 200), 2)
+    assert lists.get("F") == expected
+
+
+def test_what_is_lacking_comes_from_the_next_wider_segment():
+    """Writers of 30 who are women see, behind their own, what women of 30 have, not everybody."""
+    weights = np.zeros((1000, 6), np.float32)
+    weights[:60, 0] = 1  # the writers among them
+    weights[60:200, 1] = 1  # women of 30
+    weights[200:, 2], weights[200:, 3] = 1, 1  # everybody else
+    people = {str(row): Profile(30, "F", "writer" if row < 60 else "nurse") for row in range(200)}
+    lists = segment_items(interactions(weights), people, 3)
+    assert popular_items(interactions(weights), 2) == [2, 3]
+    assert lists["25-34/F/writer"][:2] == [0, 1]
+    assert lists["25-34/F"][0] == 1
+
+
+def test_hidden_items_are_in_no_segment(two_groups):
+    """What is taken down leaves its place to the next."""
+    assert segment_items(*two_groups, 2, hidden={1})["F"] == [0, 2]
 
 
 def test_only_users_with_interactions_make_a_segment():
@@ -113,9 +136,9 @@ def test_only_users_with_interactions_make_a_segment():
 
 def test_users_without_a_profile_are_in_no_segment():
     """Interactions of the unknown count for the popular list alone."""
-    weights = np.zeros((50, 2), np.float32)
-    weights[:20, 0], weights[20:, 1] = 1, 1
-    lists = segment_items(interactions(weights), profiles(*[(None, "F")] * 20), 1)
+    weights = np.zeros((500, 2), np.float32)
+    weights[:200, 0], weights[200:, 1] = 1, 1
+    lists = segment_items(interactions(weights), profiles(*[(None, "F")] * 200), 1)
     assert (lists, popular_items(interactions(weights), 1)) == ({"F": [0]}, [1])
 
 
@@ -126,12 +149,41 @@ def test_nobody_known_makes_no_segment(two_groups):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_list_is_full_and_without_repeats(seed):
-    """Random users and ages: each segment's list is as long as it can be, no item twice."""
+    """Random users, ages and callings: each list is as long as it can be, no item twice."""
     rng = np.random.default_rng(seed)
-    weights = (rng.random((400, 60)) < 0.03) * rng.random((400, 60))
-    weights[:, :30] += np.eye(400, 30)
-    ages, genders = rng.integers(5, 90, 400).tolist(), rng.choice(["F", "M"], 400).tolist()
-    people = profiles(*zip(ages, genders, strict=True))
+    weights = (rng.random((2000, 60)) < 0.3) * rng.random((2000, 60))
+    ages, genders = rng.integers(5, 90, 2000).tolist(), rng.choice(["F", "M"], 2000).tolist()
+    jobs = rng.choice(["writer", "K-12 student", "executive/managerial"], 2000).tolist()
+    people = {str(n): Profile(*who) for n, who in enumerate(zip(ages, genders, jobs, strict=True))}
     lists = segment_items(interactions(weights), people, 20)
-    assert len(lists) > 5
+    assert {"M", "writer", "25-34", "25-34/F"} <= lists.keys()
     assert all(len(rows) == len(set(rows)) == 20 for rows in lists.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lists_are_those_of_the_formula(seed):
+    """Against a slow version of it, segment by segment."""
+    rng = np.random.default_rng(seed)
+    has = rng.random((900, 30)) < rng.uniform(0.02, 0.6, 30)
+    people = {
+        str(row): Profile(int(rng.choice([20, 30])), str(rng.choice(["F", "M"])), str(job))
+        for row, job in enumerate(rng.choice(["writer", "nurse"], 900))
+    }
+    lists = segment_items(interactions(has), people, 30)
+
+    def rate(name):
+        if not name:
+            return has.mean(axis=0)
+        rows = members(name)
+        return (has[rows].sum(axis=0) + 100 * rate(name.rpartition("/")[0])) / (len(rows) + 100)
+
+    def members(name):
+        return [int(user) for user, who in people.items() if name in segments(who)]
+
+    for name, rows in lists.items():
+        own = np.flatnonzero(has[members(name)].sum(axis=0) >= 20)
+        assert set(rows[: len(own)]) == set(own), name
+        assert np.all(np.diff(rate(name)[rows[: len(own)]]) <= 1e-12), name
+        wider = lists.get(name.rpartition("/")[0], popular_items(interactions(has), 30))
+        assert rows[len(own) :] == [row for row in wider if row not in own]
+    assert len(lists) > 10

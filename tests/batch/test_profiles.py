@@ -8,6 +8,7 @@ import pytest
 
 from batch.errors import InputError
 from batch.records.profiles import Profile, age_band, is_minor, read_profiles, segments
+from serve.fallback import backing_off
 
 NOTHING = Profile(age=None, gender=None, occupation=None)
 API = {"user_id": 42, "age": 28, "occupation": "writer", "gender": "F"}
@@ -199,14 +200,63 @@ def test_unknown_age_has_no_band():
 @pytest.mark.parametrize(
     ("profile", "expected"),
     [
+        (
+            Profile(28, "F", "writer"),
+            ("25-34/F/writer", "25-34/F", "25-34", "F", "writer"),
+        ),
         (Profile(28, "F", None), ("25-34/F", "25-34", "F")),
-        (Profile(28, None, "writer"), ("25-34",)),
-        (Profile(None, "F", "writer"), ("F",)),
-        (Profile(None, None, "writer"), ()),
+        (Profile(28, None, "writer"), ("25-34/writer", "25-34", "writer")),
+        (Profile(None, "F", "writer"), ("F/writer", "F", "writer")),
+        (Profile(None, None, "writer"), ("writer",)),
+        (Profile(None, None, None), ()),
     ],
+    ids=["all", "age-gender", "age-occupation", "gender-occupation", "occupation", "nothing"],
 )
 def test_segments_are_what_is_known_most_specific_first(profile, expected):
     assert segments(profile) == expected
+
+
+@pytest.mark.parametrize("profile", [Profile(28, "F", "writer"), Profile(28, None, "artist")])
+def test_the_server_backs_off_through_these_segments(profile):
+    names = segments(profile)
+    assert backing_off(names[0].encode()) == [name.encode() for name in names]
+
+
+@pytest.mark.parametrize(
+    ("occupation", "key"),
+    [
+        ("executive/managerial", "executive-managerial"),
+        ("K-12 student", "k-12-student"),
+        ("  Écrivain_public ", "écrivain-public"),
+        ("w" * 500, "w" * 40),
+        *((no_key, None) for no_key in ("popular", "reserve", "25-34", "12", "///", "%")),
+        ("作家", "作家"),
+    ],
+    ids=["slash", "blank", "accent", "long", "popular", "reserve", "band", "digits", "slashes",
+         "percent", "no-case"],
+)  # fmt: skip
+def test_occupation_becomes_a_part_of_a_key(occupation, key):
+    assert segments(Profile(None, None, occupation)) == ((key,) if key else ())
+
+
+@pytest.mark.parametrize(
+    ("likes", "expected"),
+    [
+        (" Heat\nand  Alien ", "Heat and Alien"),
+        (["Heat", 7, None, "Alien"], "Heat; Alien"),
+        ("x" * (1 << 20), "x" * 2_000),
+        *((broken, None) for broken in (None, {}, 7, True, "", "null", [], [None])),
+    ],
+    ids=["text", "list", "long", "null", "object", "number", "flag", "empty", "word-null",
+         "empty-list", "list-of-null"],
+)  # fmt: skip
+def test_likes_are_one_line_of_text(read, likes, expected):
+    user = read(api(likes=likes, dislikes=likes)).users["1"]
+    assert (user.likes, user.dislikes) == (expected, expected)
+
+
+def test_half_a_character_in_likes_can_be_written(read):
+    assert read('{"user_id": 1, "likes": "Heat \\ud83d"}\n').users["1"].likes == "Heat "
 
 
 @pytest.mark.parametrize(("age", "expected"), [(17, True), (18, False), (None, False)])

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.fallback import popular_items, segment_items
+from batch.cold.likes import LikedLists
+from batch.cold.popular import popular_items
+from batch.cold.segments import segment_items
 from batch.interactions import Interactions, Ratings
 from batch.models.als import Model
 from batch.neighbours import build_index, save_index, similar_items
@@ -17,7 +19,7 @@ from batch.ratings.train import train_ratings
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.snapshot import Content, write_tables
-from batch.topk import top_k
+from batch.topk import NO_ITEM, top_k
 from store.check import broken_records
 from store.layout import INDEX
 from store.publish import writing
@@ -40,6 +42,7 @@ PROFILES = {
     "youth": Profile(17, None, None),
     "woman": Profile(None, "F", None),
     "nobody": Profile(None, None, "writer"),
+    "blank": Profile(None, None, None),
 }
 
 
@@ -190,6 +193,18 @@ def test_fallback_without_segments_is_popular_alone(written):
     assert [key for key, _ in written(by_segment=segments).fallback] == [b"popular"]
 
 
+def test_users_who_only_say_what_they_like_stand_between_the_others(written):
+    """Their lists and spares lie in the same tables; nothing is written for one without items."""
+    rows = np.full((3, 30), NO_ITEM, np.int32)
+    rows[0, :25], rows[1, :3] = range(5, 30), [9, 8, 7]
+    snapshot = written(liked=LikedLists(["ann", "fey", "zoe"], rows))
+    assert [user for user, _ in snapshot.users] == [b"ann", b"few", b"fey", b"first", b"most"]
+    assert snapshot.users.get(b"ann") == names(range(5, 25))
+    assert snapshot.spares.get(b"ann") == names(range(25, 30))
+    assert (snapshot.users.get(b"fey"), snapshot.spares.get(b"fey")) == (names([9, 8, 7]), None)
+    assert list(broken_records(snapshot)) == []
+
+
 # --- what is known ------------------------------------------------------------------------
 
 
@@ -197,7 +212,8 @@ def test_profiles_are_the_segment_and_a_flag(written):
     """The most specific segment, and ` minor` after it for a minor; no record for the unknown."""
     assert dict(written().profiles) == {
         b"child": b"0-17/M minor",
-        b"few": b"25-34/F",
+        b"few": b"25-34/F/writer",
+        b"nobody": b"writer",
         b"woman": b"F",
         b"youth": b"0-17 minor",
     }
@@ -225,6 +241,13 @@ def test_items_hold_what_the_catalogue_knows(written):
 def test_catalogue_item_that_nobody_touched_has_no_row(written):
     """It exists, and it has no factors."""
     assert json.loads(written().items.get(b"never")) == {"title": "Never Watched"}
+
+
+def test_what_only_the_batch_learns_from_is_not_served(written):
+    """Overview and language make vectors; they would make every lookup of an item slower."""
+    told = Item("Heat", 1995, (), None, None, overview="A thief.", language="en")
+    about = json.loads(written(items={**ITEMS, "heat": told}).items.get(b"heat"))
+    assert about == {"title": "Heat", "year": 1995}
 
 
 def test_items_are_plain_ascii(written):

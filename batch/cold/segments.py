@@ -1,0 +1,105 @@
+"""A list for each segment of users: what its own users have, as far as they are enough to say so.
+
+    25-34/F/writer ─► 25-34/F ─► 25-34 ─► everybody          writer ─► everybody
+
+    rate of an item = (users there that have it + 100 · rate in the wider one) / (users there + 100)
+
+A segment's list is what at least 20 of its users have, by that rate, and behind it the wider one's
+list: fewer users say more about themselves than about the segment. Where a segment is too small to
+say anything it has no list, and the wider one's is served.
+
+Source:
+    Efron and Morris, "Data Analysis Using Stein's Estimator and its Generalizations", JASA 1975:
+    means of small groups, shrunk towards that of all. 100 and 20 were chosen by
+    `python -m benchmarks.cold_start`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from batch.cold.popular import by_popularity
+from batch.interactions import Interactions
+from batch.records.profiles import Profile, segments
+
+_MIN_USERS: Final = 20  # of a segment, that must have an item
+_PRIOR_USERS: Final = 100  # as many as the wider segment's rate counts for
+
+_EVERYBODY: Final = ""
+
+Rates = npt.NDArray[np.float64]
+
+
+def segment_items(
+    interactions: Interactions,
+    profiles: Mapping[str, Profile],
+    n: int,
+    hidden: Collection[int] = frozenset(),
+) -> dict[str, list[int]]:
+    """Return n item rows for each segment that can tell of any item, best first, none hidden.
+
+    Args:
+        interactions: Of users with and without a profile; only the former make segments.
+        profiles: By user_id.
+        n: Length of the lists, where there are as many items.
+        hidden: Item rows that are in no list.
+    """
+    order = np.array([row for row in by_popularity(interactions) if row not in hidden], np.int64)
+    lists = {_EVERYBODY: order[:n].tolist()}
+    for segment, rates, is_told in _segment_rates(interactions, profiles):
+        told = order[is_told[order]]
+        own = told[np.argsort(-rates[told], kind="stable")]  # equal rates: the more popular first
+        if len(own):
+            lists[segment] = list(dict.fromkeys([*own[:n].tolist(), *lists[_wider(segment)]]))[:n]
+    return {segment: lists[segment] for segment in sorted(lists) if segment != _EVERYBODY}
+
+
+def _segment_rates(
+    interactions: Interactions, profiles: Mapping[str, Profile]
+) -> Iterator[tuple[str, Rates, npt.NDArray[np.bool_]]]:
+    """Yield segments, wider ones first; the rate of each item, and if enough users have it."""
+    weights = interactions.weights
+    names, members = _members(interactions.user_ids.to_pylist(), profiles)
+    has = sp.csr_matrix(
+        (np.ones(weights.nnz, np.int64), weights.indices, weights.indptr), shape=weights.shape
+    )
+    n_users_of = sp.csr_matrix(members @ has)  # (n_segments, n_items)
+    n_members = np.diff(members.indptr)
+    wider_names = {_wider(name) for name in names}
+    rates = {
+        _EVERYBODY: np.bincount(weights.indices, minlength=weights.shape[1]) / weights.shape[0]
+    }
+    for row, name in enumerate(names):  # in their order, what is wider comes first
+        n_users = n_users_of[[row]].toarray().ravel()
+        own = (n_users + _PRIOR_USERS * rates[_wider(name)]) / (n_members[row] + _PRIOR_USERS)
+        if name in wider_names:
+            rates[name] = own
+        yield name, own, n_users >= _MIN_USERS
+
+
+def _wider(name: str) -> str:
+    """Return the narrowest segment around one; it has at least as many users of each item."""
+    return name.rpartition("/")[0]
+
+
+def _members(
+    user_ids: Sequence[str], profiles: Mapping[str, Profile]
+) -> tuple[list[str], sp.csr_matrix]:
+    """Return the segments' names, and (n_segments, n_users) with a 1 for each of their users.
+
+    Segments of fewer than 20 users are left out.
+    """
+    members: dict[str, list[int]] = {}
+    for user_row, user_id in enumerate(user_ids):
+        if profile := profiles.get(user_id):
+            for segment in segments(profile):
+                members.setdefault(segment, []).append(user_row)
+    names = sorted(name for name, rows in members.items() if len(rows) >= _MIN_USERS)
+    rows = [members[name] for name in names]
+    indptr = np.concatenate(([0], np.cumsum([len(some) for some in rows]))).astype(np.int64)
+    indices = np.fromiter((row for some in rows for row in some), np.int64, count=int(indptr[-1]))
+    ones = np.ones(len(indices), np.int64)
+    return names, sp.csr_matrix((ones, indices, indptr), shape=(len(names), len(user_ids)))

@@ -14,15 +14,18 @@ FROM_SOURCE := --no-binary annoy,bjoern --no-build-isolation --use-pep517
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo run test check lock clean
+.PHONY: help setup demo rehearsal run test check lock clean
 
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 setup: $(STAMP) ## Make .venv with all that the targets below need
 
-demo: $(STAMP) ## Make data, refresh, serve, ask: all of Marquee in one run
+demo: $(STAMP) ## Make data, refresh, serve, and a minute of live users: all of Marquee in one run
 	.venv/bin/python -m benchmarks.demo
+
+rehearsal: $(STAMP) ## Five busy minutes: publishes, a rollback, a takedown, kills; fails if anyone notices
+	.venv/bin/python -m benchmarks.rehearsal
 
 run: $(STAMP) ## Serve the demo's snapshot on port 8080 until Ctrl-C
 	.venv/bin/python -m benchmarks.demo --serve --port 8080

@@ -2,15 +2,17 @@
 
 import argparse
 import dataclasses
-import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from batch.errors import BatchError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
-from batch.refresh import Summary, refresh
+from batch.gate.settings import GateSettings
+from batch.refresh import How, refresh
+from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
@@ -46,8 +48,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
     store = load_section("store", StoreSettings, given.config)
-    summary = refresh(settings, given.store or Path(store.path), store.keep, store.keep_days)
-    return _as_json(summary) if given.json else _as_text(summary)
+    how = How(
+        settings,
+        rules=load_section("rules", RuleSettings, given.config),
+        gate=load_section("gate", GateSettings, given.config),
+        store=store,
+        override=given.override_gate,
+        at=given.at,
+    )
+    summary = refresh(given.store or Path(store.path), how)
+    return summary.as_json() if given.json else summary.as_text()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
+    verb.add_argument(
+        "--override-gate", default="", metavar="WHY",
+        help="publish this one whatever the gate says; the reason goes into the journal",
+    )  # fmt: skip
+    verb.add_argument(
+        "--at", type=_time, metavar="TIME",
+        help="count availability from this time, ISO 8601, UTC without a zone; default: now",
+    )  # fmt: skip
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
     parser.set_defaults(load=load_settings)
@@ -90,41 +108,9 @@ def _inputs() -> argparse.ArgumentParser:
     return inputs
 
 
-def _as_json(summary: Summary) -> str:
-    return json.dumps(dataclasses.asdict(summary), default=str)
-
-
-def _as_text(summary: Summary) -> str:
-    rejected = sum(summary.rejected.values())
-    done = "published" if summary.is_current else "built (the store is pinned: not published)"
-    lines = [
-        f"generation {summary.generation} {done} in {sum(summary.seconds.values()):.1f} s",
-        f"  events        {summary.n_events:,} read, {rejected:,} rejected"
-        + (f": {_counts(summary.rejected)}" if rejected else ""),
-    ]
-    if summary.quarantine:
-        lines.append(f"  quarantine    {summary.quarantine}")
-    if summary.dropped:
-        lines.append(f"  dropped       {_counts(summary.dropped)}")
-    if summary.unusable:
-        lines.append(f"  unusable      {_counts(summary.unusable)}")
-    without = f"; {summary.n_users_without:,} others get the fallback"
-    return "\n".join(
-        [
-            *lines,
-            f"  users         {summary.n_users:,} with a list of their own"
-            + (without if summary.n_users_without else ""),
-            f"  items         {summary.n_items:,}",
-            f"  interactions  {summary.n_interactions:,}",
-            f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in summary.seconds.items())}",
-            f"  memory        {max(summary.peak_mib.values()):,.0f} MiB at most",
-            f"  snapshot      {summary.snapshot}, {summary.n_bytes / 1e6:.1f} MB",
-        ]
-    )
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+def _time(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 if __name__ == "__main__":

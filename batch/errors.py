@@ -1,5 +1,6 @@
 """The batch's one family of errors: what, where, and the way out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -20,3 +21,15 @@ class RejectedError(BatchError):
 
 class NothingToLearnError(BatchError):
     """The input is sound, but there is nothing in it to recommend from."""
+
+
+class GateRefusedError(BatchError):
+    """The snapshot was built and is kept for a look, but the gate did not let it be served."""
+
+    def __init__(self, generation: int, refusals: Sequence[str]) -> None:
+        super().__init__(
+            f"generation {generation}",
+            f"the gate refused it: {'; '.join(refusals)}; what was served goes on being served",
+            f"look at it with `python -m store show {generation}`; to publish such a one once: "
+            'python -m batch refresh --override-gate "why", the rest as before',
+        )

@@ -5,7 +5,7 @@ be trusted). The index answers the fallback, and the `similar` lists are read
 from it. Every build measures how much of the exact answer it finds.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,21 +16,29 @@ import numpy.typing as npt
 from batch.models.als import Factors
 from store.errors import WriteError
 
+_NOTHING: Final[Mapping[int, Factors]] = {}
 _N_PROBES: Final = 200  # items whose exact neighbours the recall is measured on
 
 
-def build_index(item_factors: Factors, *, n_trees: int, seed: int) -> annoy.AnnoyIndex:
-    """Build the index of all item rows.
+def build_index(
+    item_factors: Factors, *, n_trees: int, seed: int, hidden: Collection[int] = frozenset()
+) -> annoy.AnnoyIndex:
+    """Build the index of all item rows but the hidden ones.
+
+    Annoy never finds a row that was not added, and has zeros for its vector; behind
+    the last row that was added it has nothing.
 
     Args:
         item_factors: (n_items, n_factors).
         n_trees: More trees find more and weigh more.
         seed: The same seed and factors give the same index.
+        hidden: Rows that must never be found.
     """
     index = annoy.AnnoyIndex(item_factors.shape[1], "angular")
     index.set_seed(seed)
     for item_row, vector in enumerate(item_factors):
-        index.add_item(item_row, vector)
+        if item_row not in hidden:
+            index.add_item(item_row, vector)
     index.build(n_trees, n_jobs=1)  # with more jobs it is not deterministic
     return index
 
@@ -52,33 +60,60 @@ def similar_items(
     k: int,
     hidden: Collection[int] = frozenset(),
     *,
+    left_out: Mapping[int, Factors] = _NOTHING,
     on_items: Callable[[int], object] = lambda _: None,
 ) -> list[list[int]]:
-    """Return for each item row its k nearest others, nearest first, none of them hidden."""
+    """Return for each item row its k nearest others, nearest first, none of them hidden.
+
+    Args:
+        index: Of all rows but those of `left_out`.
+        k: Neighbours of each.
+        hidden: Rows that are nobody's neighbours.
+        left_out: (n_factors,) vectors of the rows that the index was built without.
+        on_items: Called with the number of items done.
+    """
+    n_rows = max(index.get_n_items(), 1 + max(left_out, default=-1))
     similar = []
-    for item_row in range(index.get_n_items()):
-        similar.append(_nearest(index, item_row, k, hidden))
+    for item_row in range(n_rows):
+        similar.append(_nearest(index, item_row, k, hidden, left_out.get(item_row)))
         on_items(1)
     return similar
 
 
-def _nearest(index: annoy.AnnoyIndex, item_row: int, k: int, hidden: Collection[int]) -> list[int]:
+def _nearest(
+    index: annoy.AnnoyIndex,
+    item_row: int,
+    k: int,
+    hidden: Collection[int],
+    vector: Factors | None,
+) -> list[int]:
     n_asked = k + 1
     while True:
-        nearest = index.get_nns_by_item(item_row, n_asked)
+        if vector is None:
+            nearest = index.get_nns_by_item(item_row, n_asked)
+        else:
+            nearest = index.get_nns_by_vector(vector, n_asked)
         kept = [row for row in nearest if row != item_row and row not in hidden]
         if len(kept) >= k or len(nearest) < n_asked:
             return kept[:k]
         n_asked *= 2
 
 
-def recall(similar: Sequence[Sequence[int]], item_factors: Factors, k: int, seed: int) -> float:
+def recall(
+    similar: Sequence[Sequence[int]],
+    item_factors: Factors,
+    k: int,
+    seed: int,
+    hidden: Collection[int] = frozenset(),
+) -> float:
     """Return the share of the exact k neighbours that the index found, on a sample of items."""
     probes = np.random.default_rng(seed).permutation(len(item_factors))[:_N_PROBES]
     norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
     unit = item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
     cosine = unit[probes] @ unit.T
     cosine[np.arange(len(probes)), probes] = -np.inf
-    exact: npt.NDArray[np.int64] = np.argsort(-cosine, axis=1)[:, : min(k, len(unit) - 1)]
+    cosine[:, list(hidden)] = -np.inf
+    n_exact = min(k, max(len(unit) - len(hidden) - 1, 1))
+    exact: npt.NDArray[np.int64] = np.argsort(-cosine, axis=1)[:, :n_exact]
     found = sum(len(set(similar[p]) & set(best)) for p, best in zip(probes, exact, strict=True))
     return float(found / exact.size)

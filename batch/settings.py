@@ -37,6 +37,7 @@ class BatchSettings:
             place of the defaults; empty: none.
         holdout_users: Of whom one item is held out to tell when ALS may stop and
             how much popularity counts; 0: all sweeps, no popularity.
+        warm_start: Begin with the vectors of the snapshot that is served.
         n_factors: Length of a factor vector.
         regularization: Of ALS, in multiples of what chance alone makes in such data.
         alpha: Confidence is 1 + alpha · weight.
@@ -68,6 +69,7 @@ class BatchSettings:
     model: str = "auto"
     tuned: str = ""
     holdout_users: int = 20_000
+    warm_start: bool = True
     n_factors: int = 64
     regularization: float = 1.0
     alpha: float = 2.0

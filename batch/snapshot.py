@@ -4,7 +4,7 @@ The tables and who reads them stand in the README; here is only how each is made
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -40,6 +40,7 @@ class Content:
         items: What the catalogue says, by item_id.
         profiles: By user_id.
         ratings: The rating model, if there are any ratings.
+        is_minor: Whether adult titles are kept from users of a profile.
     """
 
     interactions: Interactions
@@ -52,6 +53,7 @@ class Content:
     items: Mapping[str, Item]
     profiles: Mapping[str, Profile]
     ratings: RatingModel | None
+    is_minor: Callable[[Profile], bool] = is_minor
 
 
 def write_tables(writer: SnapshotWriter, content: Content) -> None:
@@ -70,7 +72,7 @@ def write_tables(writer: SnapshotWriter, content: Content) -> None:
         RECS, "similar", _named_lists(zip(item_ids, content.similar, strict=True), item_ids)
     )
     writer.table(RECS, "fallback", _fallback(content, item_ids))
-    writer.table(RECS, "profiles", _profiles(content.profiles))
+    writer.table(RECS, "profiles", _profiles(content.profiles, content.is_minor))
     writer.table(RECS, "items", _items(content))
     writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
     writer.table(FACTORS, "users", _vectors(user_ids, content.model.user_factors))
@@ -110,7 +112,7 @@ def _fallback(content: Content, item_ids: Sequence[bytes]) -> Records:
     return _named_lists(iter(sorted(lists.items())), item_ids)
 
 
-def _profiles(profiles: Mapping[str, Profile]) -> Records:
+def _profiles(profiles: Mapping[str, Profile], is_minor: Callable[[Profile], bool]) -> Records:
     """Yield the most specific segment, with ` minor` after it for a minor."""
     for user_id in sorted(profiles):
         profile = profiles[user_id]

@@ -1,4 +1,4 @@
-"""The whole of Marquee in one run: make data, refresh, serve, ask, stop.
+"""The whole of Marquee in one run: make data, refresh, serve, ask, let users live with it, stop.
 
     python -m benchmarks.demo             shows it and ends
     python -m benchmarks.demo --serve     goes on serving
@@ -9,11 +9,13 @@ Everything happens in `var/demo`, with the commands that you would use yourself.
 import argparse
 import http.client
 import itertools
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +25,10 @@ from store.pointer import current
 from store.snapshot import open_snapshot
 
 _FOLDER = Path("var/demo")
+_HISTORY = _FOLDER / "history"
+_WORLD = ("--views-per-user", "6")
+_SECONDS, _CI_SECONDS, _MOST_SECONDS = 60.0, 10.0, 600.0  # of live traffic
+_FOLLOWED = re.compile(r"serves generation (\d+)")
 _SERVING = re.compile(r"serving on http://([^:]+):(\d+)")
 _START_SECONDS = 20
 _STRANGER = "no-such-user"
@@ -40,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (given.serve and (store / "CURRENT").exists()):
         _build(store)
     with _Server(store, given.port) as server:
+        _say("3. The server, and what it answers")
         for user_id in _some_users(store):
             server.ask(user_id, "a user with views")
         watched = ",".join(_some_items(store))
@@ -47,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.ask(_STRANGER, "the same, with two films just watched", f"?history={watched}")
         server.ask(_MALFORMED, "a malformed id")
         server.ask_health()
-        if given.serve:
+        if not given.serve:
+            _live(store, server)
+        else:
             _say(f"Serving on http://{server.host}:{server.port} until Ctrl-C")
             server.wait()
     if server.status:
@@ -59,25 +68,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build(store: Path) -> None:
-    history = _FOLDER / "history"
     _say("1. A small simulated streaming service: users, films, a week of events")
-    _run(
-        "benchmarks.simulator",
-        "history",
-        "--out",
-        str(history),
-        "--noise",
-        "0.0005",
-        "--views-per-user",
-        "6",
-    )
+    _run("benchmarks.simulator", "history", "--out", str(_HISTORY), "--noise", "0.0005", *_WORLD)
     _say("2. The refresh: from events to a published snapshot")
-    _run(
-        *("batch", "refresh", "--events", str(history / "events")),
-        *("--catalogue", str(history / "catalogue.jsonl")),
-        *("--profiles", str(history / "profiles.jsonl"), "--store", str(store)),
+    _refresh(store, _HISTORY / "events")
+
+
+def _live(store: Path, server: "_Server") -> None:
+    """Let users ask, watch and rate; publish what comes of it meanwhile."""
+    half = (_CI_SECONDS if os.environ.get("CI") else _SECONDS) / 2
+    log = _FOLDER / "live" / "events.log"
+    log.unlink(missing_ok=True)
+    _say("4. Live: users ask, watch what they are shown, and make new events")
+    url = f"http://{server.host}:{server.port}"
+    live = _start(
+        *("benchmarks.simulator", "live", "--server", url, "--rate", "100"),
+        *("--seconds", str(_MOST_SECONDS), *_WORLD, "--stream", str(log)),
+        *("--json", str(_FOLDER / "live" / "report.json")),
     )
-    _say("3. The server, and what it answers")
+    try:
+        time.sleep(half)
+        _say("5. Meanwhile, the next refresh: the history and the new events")
+        before = current(store)
+        _refresh(store, _HISTORY / "events", log)
+        if current(store) == before or not server.serves(current(store)):
+            raise SystemExit("the new snapshot is not served")
+        time.sleep(half)
+    finally:
+        live.send_signal(signal.SIGINT)  # it ends with its report
+        _say("6. What came of it")
+        status = live.wait()
+    if status:
+        raise SystemExit("not every request was answered as it should")
+
+
+def _refresh(store: Path, *events: Path) -> None:
+    _run(
+        *("batch", "refresh", "--events", *map(str, events)),
+        *("--catalogue", str(_HISTORY / "catalogue.jsonl")),
+        *("--profiles", str(_HISTORY / "profiles.jsonl"), "--store", str(store)),
+    )
 
 
 class _Server:
@@ -90,6 +120,7 @@ class _Server:
         )
         self._is_serving = threading.Event()
         self.host, self.port, self.status = "", 0, 0
+        self._generation = 0
 
     def __enter__(self) -> "_Server":
         threading.Thread(target=self._read_log, daemon=True).start()
@@ -116,6 +147,13 @@ class _Server:
         status, _, body = self._get("/healthz")
         print(f"GET /healthz\n  {status}  {body}\n")
 
+    def serves(self, generation: int) -> bool:
+        """Wait for a while until a generation is served, and tell whether it is."""
+        deadline = time.monotonic() + _START_SECONDS
+        while self._generation != generation and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self._generation == generation
+
     def wait(self) -> None:
         """Return when the server ends, or at Ctrl-C."""
         try:
@@ -135,15 +173,20 @@ class _Server:
             print(f"  server: {line.rstrip()}", file=sys.stderr, flush=True)
             if found := _SERVING.search(line):
                 self.host, self.port = found[1], int(found[2])
-            if "serves generation" in line:
+            if found := _FOLLOWED.search(line):
+                self._generation = int(found[1])
                 self._is_serving.set()
         self._is_serving.set()
 
 
 def _run(*arguments: str) -> None:
-    print(f"$ python -m {' '.join(arguments)}", flush=True)
-    if subprocess.run([sys.executable, "-m", *arguments], check=False).returncode:
+    if _start(*arguments).wait():
         raise SystemExit(1)
+
+
+def _start(*arguments: str) -> subprocess.Popen[bytes]:
+    print(f"$ python -m {' '.join(arguments)}", flush=True)
+    return subprocess.Popen([sys.executable, "-m", *arguments])
 
 
 def _some_users(store: Path) -> list[str]:

@@ -60,7 +60,8 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
             "/openapi.json": Description(has_admin=bool(settings.token())),
             "/": TryPage(),
         }.items():
-            self.add_route(route, resource)
+            # Compiled now, not at the first request of every worker.
+            self.add_route(route, resource, compile=True)
 
     def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""

@@ -40,6 +40,7 @@ class Fallback:
     ) -> None:
         self._segment_list = snapshot.fallback.get
         self._profile = snapshot.profiles.get
+        self._unknown = b" minor" if _are_unknown_minors(snapshot) else b""
         self._items = items
         self._index = index
         self._hidden = hidden
@@ -56,7 +57,7 @@ class Fallback:
             history: What the request says they watched, the latest first.
             recent: What they watched since the snapshot was made, the latest first.
         """
-        segment, _, flag = (self._profile(user_id) or b"").partition(b" ")
+        segment, _, flag = (self._profile(user_id) or self._unknown).partition(b" ")
         seen = {*history, *recent}
         source, kept = "popular", dict[bytes, None]()
         for step, names in self._steps(history, recent, segment, len(seen)):
@@ -80,6 +81,12 @@ class Fallback:
         for key in backing_off(segment):
             yield "segment", split(self._segment_list(key))
         yield "popular", self._popular
+
+
+def _are_unknown_minors(snapshot: Snapshot) -> bool:
+    """Tell whether adult titles are kept from users of whom nothing is known."""
+    rules = snapshot.manifest.parameters.get("rules", {})
+    return bool(rules.get("adult_filter") and rules.get("unknown_age_is_minor"))
 
 
 def backing_off(segment: bytes) -> list[bytes]:

@@ -19,13 +19,13 @@ import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from serve.errors import ServeError
-from serve.processes import Kept, become, end_with_parent
+from serve.folder import make_folder, remove_left_over
+from serve.processes import Kept, become, end_with_parent, take_short_turns
 from serve.settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
 _CONFIGURATION: Final = "nginx.conf"
 _STATIC_LIST: Final = "static/popular"
+_STATIC_SOCKET: Final = "static.sock"
 _SEARCHED: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 _ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
 _ADMIN_LOCATION: Final = """
@@ -99,7 +100,9 @@ class Front:
         self._nginx = nginx_program(settings)
         self._settings = settings
         self._listener = listener
-        self.folder = folder or make_folder()
+        if folder is None:
+            remove_left_over()
+        self.folder = folder or _furnished()
         self.kept = Kept("nginx", self._become_nginx, pid)
         self._log = LogFile(settings)
         text = configuration(settings, address, n_workers=n_workers, folder=self.folder)
@@ -149,6 +152,8 @@ class Front:
     def _become_nginx(self) -> int:
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor
         end_with_parent(signal.SIGTERM)
+        take_short_turns()
+        (self.folder / _STATIC_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it behind
         os.set_inheritable(self._listener, True)
         become(self._nginx, *_arguments(self.folder), NGINX=f"{self._listener};")
 
@@ -205,7 +210,7 @@ def check_front(settings: ServeSettings) -> None:
         ServeError: nginx is not installed, or refuses it.
     """
     nginx = nginx_program(settings)
-    folder = make_folder()
+    folder = _furnished()
     try:
         address = (settings.host, settings.port or 8080)
         text = configuration(settings, address, n_workers=1, folder=folder)
@@ -234,7 +239,7 @@ def configuration(
         "descriptors": descriptors,
         "connections": descriptors - _OWN_DESCRIPTORS,
         "connections_per_client": settings.connections_per_client,
-        "rate_limit": _rate_limit(settings.rate_limit),
+        **_rate_limit(settings.rate_limit),
         "access_log": _access_log(settings.access_log),
         "worker_servers": "\n        ".join([_WORKER_SERVER] * _KEPT_CONNECTIONS),
         "kept_connections": _KEPT_CONNECTIONS,
@@ -249,10 +254,9 @@ def configuration(
     return _filled(_filled(_TEMPLATE.read_text(encoding="utf-8"), values), values)
 
 
-def make_folder() -> Path:
-    """Make the front's directory: a short path, for that of a socket has 107 bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="marquee-", dir="/tmp"))
-    folder.chmod(0o755)  # nginx's workers are not root, even if we are
+def _furnished() -> Path:
+    """Make the front's directory, with what does not depend on settings."""
+    folder = make_folder()
     for name in ("static", "problems"):
         (folder / name).mkdir(mode=0o755)
     for status, title in _TITLES.items():
@@ -281,14 +285,12 @@ def _listen_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _rate_limit(per_second: int) -> str:
+def _rate_limit(per_second: int) -> dict[str, str]:
     if not per_second:
-        return ""
-    return (
-        f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;\n"
-        f"    limit_req zone=rate burst={per_second} nodelay;\n"
-        "    limit_req_status 429;"
-    )
+        return {"rate_zone": "", "rate_limit": ""}
+    zone = f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;"
+    limit = f"limit_req zone=rate burst={per_second} nodelay;\n        limit_req_status 429;"
+    return {"rate_zone": zone, "rate_limit": limit}
 
 
 def _access_log(path: str) -> str:

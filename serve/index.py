@@ -6,7 +6,7 @@ from typing import Final
 
 import annoy
 
-from store.items import Items, Names
+from store.items import Items, Names, split
 from store.layout import INDEX, LIST_LENGTH
 from store.snapshot import Snapshot
 
@@ -34,10 +34,12 @@ class ItemIndex:
             raise ValueError(f"{INDEX}: {error}") from error
         self._n_items = self._index.get_n_items()
         n_rows = snapshot.manifest.counts.get("recs.mdb/rows")
-        if self._n_items != n_rows:
-            raise ValueError(f"{INDEX}: {self._n_items} items, but {n_rows} rows")
+        n_indexed = snapshot.manifest.parameters.get("n_indexed", n_rows)
+        if self._n_items != n_indexed:  # fewer than the rows if rules hide the last of them
+            raise ValueError(f"{INDEX}: {self._n_items} items, not {n_indexed} of {n_rows} rows")
         self._items = items
         self._name_of = snapshot.rows.get
+        self._similar = snapshot.similar.get
 
     def near(self, history: Sequence[bytes], n: int) -> Names:
         """Return the items nearest to the mean vector of a history, nearest first.
@@ -46,9 +48,7 @@ class ItemIndex:
             history: Item ids; the first 20 that have a vector count.
             n: Items wanted; those of the history may be among them.
         """
-        rows = (self._items.row(name) for name in history)
-        known = (row for row in rows if row is not None and 0 <= row < self._n_items)
-        vectors = [self._index.get_item_vector(row) for row in islice(known, _LOOKED_AT)]
+        vectors = [*islice(filter(None, map(self._vector, history)), _LOOKED_AT)]
         if not vectors:
             return []
         total = [sum(place) for place in zip(*vectors, strict=True)]  # its angle is the mean's
@@ -56,3 +56,16 @@ class ItemIndex:
         search_k = (LIST_LENGTH + len(vectors)) * self._index.get_n_trees()
         nearest = self._index.get_nns_by_vector(total, n, search_k)
         return [name for row in nearest if (name := self._name_of(b"%d" % row))]
+
+    def _vector(self, name: bytes) -> list[float]:
+        """Return an item's vector, its neighbour's if rules hide it, nothing if it is unknown."""
+        row = self._items.row(name)
+        vector = self._at(row)
+        if row is None or any(vector):
+            return vector
+        return next((self._at(self._items.row(near)) for near in split(self._similar(name))), [])
+
+    def _at(self, row: int | None) -> list[float]:
+        if row is None or not 0 <= row < self._n_items:
+            return []
+        return self._index.get_item_vector(row)

@@ -10,6 +10,7 @@ old one is told to go.
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,7 @@ class Pool:
         """
         self._n_workers = n_workers
         self._page = page
+        self._looked_at = time.monotonic()
         self._places = [
             _Place(
                 number,
@@ -111,6 +113,10 @@ class Pool:
         return [place for place in self._places if place.kept.pid]
 
     def _kill_hung(self) -> None:
+        silent_seconds, self._looked_at = time.monotonic() - self._looked_at, time.monotonic()
+        if silent_seconds > _SILENT_SECONDS / 2:
+            for place in self._running():  # the machine stood still, and nobody could beat
+                self._page.beat(place.number)
         for place in self._running():
             if place.is_old and not place.is_leaving:
                 continue  # it may beat on a page of before

@@ -71,23 +71,26 @@ class StaticList:
 
     def _write(self, generation: int) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        assert self._path is not None
         try:
-            hidden = {item_id.encode() for item_id in takedowns(self._store)}
-            names = _popular(self._store, generation, hidden) if generation else []
-        except StoreError as error:
+            self._replace(generation)
+        except (StoreError, OSError) as error:
             log.error("the list of last resort stays as it is: %s", error)  # noqa: TRY400
             return 1
+        return 0
+
+    def _replace(self, generation: int) -> None:
+        assert self._path is not None
+        hidden = {item_id.encode() for item_id in takedowns(self._store)}
+        names = _popular(self._store, generation, hidden) if generation else []
         emergency = [name.encode() for name in self._settings.emergency_list]
         names = names or [name for name in emergency if name not in hidden]
         if not names:
             self._path.unlink(missing_ok=True)
-            return 0
+            return
         pending = self._path.with_suffix(".pending")
         pending.write_bytes(b",".join(names))
         pending.chmod(0o644)
         pending.replace(self._path)
-        return 0
 
 
 def _popular(store: Path, generation: int, hidden: set[bytes]) -> list[bytes]:

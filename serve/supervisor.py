@@ -15,10 +15,13 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from serve.admin import run_admin
+from serve.app import MarqueeApp
+from serve.counting import Counts
 from serve.front import Front
 from serve.handover import Handover, own_command
 from serve.listeners import listen, listen_behind
@@ -60,6 +63,7 @@ class Supervisor:
         self._n_workers = n_workers
         self._token = settings.token()
         self._page = SharedPage(max(n_workers, *old, 0) + 1, last.page if last else None)
+        self._app = MarqueeApp(self._page, settings, Counts())  # what every worker begins with
         self._sockets = _inherited(last)
         self._address = self._open_for_clients(last)
         self._front = None if bare else self._make_front(last)
@@ -71,6 +75,7 @@ class Supervisor:
             signal_all([self._admin.pid] if self._admin.pid else [], signal.SIGTERM)
         self._static = StaticList(store, self._page, settings, self._front)
         self._parts = [part for part in (self._watch, self._static, self._front) if part]
+        self._refused = ""  # what the disk said last
         self._checking = 0  # pid of the next program's rehearsal
 
     def run(self) -> None:
@@ -78,13 +83,15 @@ class Supervisor:
         host, port = self._sockets["clients"].getsockname()[:2]
         how = "behind nginx" if self._front else "bare: for loopback and trusted networks only"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
-        self._watch.look()
+        with self._undeterred():
+            self._watch.look()
         while True:
             # At the start requests wait in the backlog for the first verification:
             # a second late is better than a 503.
             if self._page.generation or not self._watch.is_verifying:
                 self._pool.keep_full()
-                self._keep_others()
+                with self._undeterred():
+                    self._keep_others()
             arrived = signal.sigtimedwait(_SIGNALS, _POLL_SECONDS)
             number = arrived.si_signo if arrived else None
             if number in (signal.SIGTERM, signal.SIGINT):
@@ -92,8 +99,19 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._rehearse()
             self._reap()
-            self._watch.look()
+            with self._undeterred():
+                self._watch.look()
         self._stop()
+
+    @contextlib.contextmanager
+    def _undeterred(self) -> Iterator[None]:
+        """Go on whatever the disk refuses: the next round may have it, and all depend on us."""
+        try:
+            yield
+        except OSError as error:
+            if str(error) != self._refused:
+                self._refused = str(error)
+                log.error("not done, and tried again: %s", error)  # noqa: TRY400
 
     def _keep_others(self) -> None:
         self._static.keep()
@@ -105,7 +123,8 @@ class Supervisor:
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                self._buried(ended[0], os.waitstatus_to_exitcode(ended[1]))
+                with self._undeterred():
+                    self._buried(ended[0], os.waitstatus_to_exitcode(ended[1]))
 
     def _buried(self, pid: int, status: int) -> None:
         if pid == self._checking:
@@ -121,7 +140,7 @@ class Supervisor:
 
     def _become_worker(self, place: int) -> int:
         listener = self._keep_only("workers" if self._front else "clients")
-        Worker(place, self._page, listener, self._store, self._settings).run()
+        Worker(place, self._app, listener, self._store).run()
         return 0
 
     def _become_admin(self) -> int:

@@ -173,6 +173,9 @@ class Watch:
 
 def _published(store: Path) -> list[int]:
     """The kept generations that have been current, the last one first."""
-    kept = set(generations(store))
-    latest_first = dict.fromkeys(line.generation for line in reversed(flips(store)))
+    try:
+        kept = set(generations(store))
+        latest_first = dict.fromkeys(line.generation for line in reversed(flips(store)))
+    except OSError:
+        return []  # nothing to go back to; what is current may be had all the same
     return [generation for generation in latest_first if generation in kept]

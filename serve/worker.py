@@ -6,8 +6,10 @@ and notices when the supervisor is gone. A worker whose loop hangs falls silent.
 """
 
 import contextlib
+import importlib
 import logging
 import os
+import re
 import resource
 import signal
 import socket
@@ -22,11 +24,13 @@ import lmdb
 
 from serve.app import MarqueeApp
 from serve.follower import Follower
-from serve.page import SharedPage
-from serve.processes import die_of, end_with_parent
+from serve.processes import die_of, end_with_parent, take_short_turns
 from serve.settings import ServeSettings
 
 log = logging.getLogger(__name__)
+
+with contextlib.suppress(ImportError):  # py-lmdb's own, at the first open: not in every worker
+    importlib.import_module("lmdb._envid")
 
 TICK_SECONDS: Final = 0.1
 _DRAIN_SECONDS: Final = 5.0
@@ -39,17 +43,24 @@ class Worker:
     def __init__(
         self,
         place: int,
-        page: SharedPage,
+        app: MarqueeApp,
         listener: socket.socket,
         store: Path,
-        settings: ServeSettings,
     ) -> None:
+        """Take over the app that the supervisor has made: making one takes ten times as long.
+
+        Args:
+            place: On the shared page.
+            app: Serves nothing yet; this process's own copy, by the fork.
+            listener: Accepts from it.
+            store: What it follows.
+        """
+        app.counts.go_on_from(app.page.read_counts(place))
         self._place = place
-        self._app = MarqueeApp(page, settings, page.read_counts(place))
-        self._page = page
+        self._app = app
+        self._page = app.page
         self._listener = listener
-        self._follower = Follower(self._app, store, f"worker {place}")
-        self._settings = settings
+        self._follower = Follower(app, store, f"worker {place}")
         self._supervisor = os.getppid()
         self._is_serving = False
         self._is_draining = False
@@ -58,9 +69,10 @@ class Worker:
         """Serve until SIGTERM or SIGINT, or until the supervisor is gone."""
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which ends us by SIGTERM
         end_with_parent(signal.SIGTERM)
-        limit(self._settings)
+        take_short_turns()
+        limit(self._app.settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # bjoern's loop hears it all the same
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until bjoern's loop hears it
         signal.signal(signal.SIGALRM, lambda _, interrupted: self._tick(interrupted))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the supervisor had blocked them
         self._tick()
@@ -108,6 +120,8 @@ class Worker:
     def _shut_connections(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         deadline = time.monotonic() + _DRAIN_SECONDS
+        while _is_ignored(signal.SIGINT) and time.monotonic() < deadline:
+            time.sleep(_SHUT_EVERY_SECONDS)  # bjoern's loop, which hears it, does not run yet
         os.kill(os.getpid(), signal.SIGINT)
         while time.monotonic() < deadline:
             time.sleep(_SHUT_EVERY_SECONDS)  # at first, too: whoever has just connected will ask
@@ -129,6 +143,12 @@ def limit(settings: ServeSettings) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.worker_descriptors or most
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
+
+
+def _is_ignored(number: signal.Signals) -> bool:
+    """Tell what the kernel does with a signal; Python knows its own handlers alone."""
+    [ignored] = re.findall(r"^SigIgn:\t(\w+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return bool(int(ignored, 16) >> (number - 1) & 1)
 
 
 def _shut_accepted() -> None:

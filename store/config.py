@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
 from store.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("marquee.toml")
-_SECTIONS: Final = ("batch", "serve", "store", "cron")
+_SECTIONS: Final = ("batch", "gate", "rules", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # where they find real data; no setting
 
@@ -64,7 +64,7 @@ def load_section(
     """Return section `name` as a `kind`: defaults, then the file, then the environment.
 
     Args:
-        name: One of batch, serve, store, cron.
+        name: One of batch, gate, rules, serve, store, cron.
         kind: A frozen dataclass; its field types may be str, int, float, bool
             and tuple[str, ...].
         file: The TOML file; None means `marquee.toml` if there is one.

@@ -16,7 +16,7 @@ class Items:
         self._get = snapshot.items.get
 
     def about(self, item_id: bytes) -> dict[str, Any] | None:
-        """Return title, year, genres, runtime, adult and item_row, as far as they are known.
+        """Return title, year, genres, adult, cost, item_row and the like, as far as they are known.
 
         None means that there is no such item.
         """

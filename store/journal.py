@@ -25,7 +25,7 @@ class JournalLine(NamedTuple):
     Attributes:
         at: When, ISO 8601 in UTC.
         generation: Which one was made current; of other lines, which one it is about, 0 for none.
-        what: publish, rollback, pin, unpin, void, built, takedown, restore.
+        what: publish, rollback, pin, unpin, void, built, refused, takedown, restore.
         why: In words.
     """
 

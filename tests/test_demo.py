@@ -1,5 +1,6 @@
 """`make demo`'s program, run as a newcomer runs it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,12 +9,12 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_demo_shows_every_kind_of_answer_and_ends_cleanly(tmp_path):
-    """From simulated events to answers, in one command that exits 0."""
+def test_the_demo_shows_every_kind_of_answer_and_live_users_and_ends_cleanly(tmp_path):
+    """From simulated events to clicks and a second snapshot, in one command that exits 0."""
     end = subprocess.run(
         [sys.executable, "-m", "benchmarks.demo"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(_ROOT)},
+        env=os.environ | {"PYTHONPATH": str(_ROOT), "CI": "1"},
         capture_output=True,
         text=True,
         timeout=100,
@@ -28,4 +29,10 @@ def test_the_demo_shows_every_kind_of_answer_and_ends_cleanly(tmp_path):
     ):
         assert source in end.stdout
     assert '"status": "ok"' in end.stdout
-    assert (tmp_path / "var/demo/store/snapshots/000001/recs.mdb").exists()
+    for generation in ("000001", "000002"):
+        assert (tmp_path / "var/demo/store/snapshots" / generation / "recs.mdb").exists()
+    assert "(100 %) within 600 ms" in end.stdout
+    report = json.loads((tmp_path / "var/demo/live/report.json").read_text())
+    assert report["n_failed"] == 0
+    assert report["servers"][0]["n_requests"] > 500
+    assert (tmp_path / "var/demo/live/events.log").stat().st_size > 100_000

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from batch.gate.settings import GateSettings
+from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from cron.settings import CronSettings
 from serve.settings import ServeSettings
@@ -15,6 +17,8 @@ _README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
 _SECTIONS = {
     "store": StoreSettings,
     "batch": BatchSettings,
+    "gate": GateSettings,
+    "rules": RuleSettings,
     "serve": ServeSettings,
     "cron": CronSettings,
 }
@@ -27,7 +31,10 @@ def test_the_configuration_table_lists_every_key_with_its_default(name, settings
     shown = {}
     for field in dataclasses.fields(settings):
         default = field.default
-        shown[field.name] = (
-            f'"{default}"' if isinstance(default, str) else "[]" if default == () else str(default)
-        )
+        if isinstance(default, str):
+            shown[field.name] = f'"{default}"'
+        elif isinstance(default, bool):
+            shown[field.name] = str(default).lower()
+        else:
+            shown[field.name] = "[]" if default == () else str(default)
     assert listed == shown

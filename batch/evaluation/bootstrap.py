@@ -66,7 +66,7 @@ def intervals(
     columns = (figures[:, None, :] * inside[:, :, None]).reshape(n_users, -1)
     columns = np.concatenate((columns, inside), axis=1)
     with threadpool_limits(1, "blas"):  # more threads gain nothing on so few columns
-        draws = _sums(columns, n_resamples, seed)
+        draws = resampled_sums(columns, n_resamples, seed)
     truth = np.nan_to_num(_means(columns.sum(axis=0)[None], n_groups)[0])
     low, high = (
         np.where(np.isnan(edge), truth, edge)  # a group that no draw has met
@@ -81,8 +81,8 @@ def intervals(
     ]
 
 
-def _sums(columns: Figures, n_resamples: int, seed: int) -> Figures:
-    """Return (n_resamples, n_columns) sums over users drawn with replacement."""
+def resampled_sums(columns: Figures, n_resamples: int = _RESAMPLES, seed: int = 0) -> Figures:
+    """Return (n_resamples, n_columns) sums over users, the rows, drawn with replacement."""
     random = np.random.default_rng(seed)
     n_users = len(columns)
     sums = np.empty((n_resamples, columns.shape[1]))

@@ -102,6 +102,20 @@ def by_time(weights: sp.csr_matrix, at: Times, test_share: float = 0.2) -> Split
             "choose --split last-out or fold-in",
         )
     cut = np.quantile(at, 1 - test_share, method="lower")
+    return after(weights, at, int(cut))
+
+
+def after(weights: sp.csr_matrix, at: Times, cut: int) -> Split:
+    """Split at a moment: what began after it is judged by.
+
+    Args:
+        weights: (n_users, n_items).
+        at: (n_interactions,) when each began, beside `weights.data`; 0 if unknown.
+        cut: In the same seconds.
+
+    Raises:
+        BatchError: Nobody is on both sides.
+    """
     return _apart("time", weights, at, np.flatnonzero(at > cut))
 
 

@@ -23,6 +23,13 @@ from batch.events.parsed import RATINGS, VIEWS
 DAY_SECONDS: Final = 86_400
 _LARGEST: Final = np.iinfo(np.int64).max
 
+_FOLDED: Final = (  # of a group: which one of its values, and what stands for none
+    ("minute", np.maximum, -1),
+    ("n_events", np.add, None),
+    ("first_at", np.minimum, _LARGEST),
+    ("last_at", np.maximum, -_LARGEST),
+)
+
 Rows = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32] | Rows
 
@@ -36,31 +43,24 @@ def fold_views(views: pa.Table, *, by_day: bool = False) -> pa.Table:
         views: As `VIEWS`.
         by_day: One row a (user, item, day) instead; each row's times must be of one day.
     """
-    user, item = whole(views["user_id"]), whole(views["item_id"])
+    columns = dict(zip(views.column_names, views.columns, strict=True))
+    del views  # so that each column is gone once it is folded, if nobody else holds it
+    user, item = (whole(columns.pop(name)) for name in ("user_id", "item_id"))
     keys: list[Codes] = [codes_of(user), codes_of(item)]
     if by_day:
-        keys.append(days(views["first_at"]))
+        keys.append(days(columns["first_at"]))
     order, first = _groups(keys)
-
-    def folded(name: str, reduce: np.ufunc, unknown: int | None = None) -> pa.Array:
-        column = views[name] if unknown is None else pc.fill_null(views[name], unknown)
-        values = column.to_numpy()[order]
+    rows = pa.array(order[first])
+    folded = [user.take(rows), item.take(rows)]
+    del keys, user, item, rows
+    for name, reduce, unknown in _FOLDED:
+        column = columns.pop(name)
+        values = (column if unknown is None else pc.fill_null(column, unknown)).to_numpy()[order]
+        del column
         if len(first):
             values = reduce.reduceat(values, first)
-        return pa.array(values, mask=None if unknown is None else values == unknown)
-
-    rows = pa.array(order[first])
-    return pa.table(
-        [
-            user.take(rows),
-            item.take(rows),
-            folded("minute", np.maximum, -1),
-            folded("n_events", np.add),
-            folded("first_at", np.minimum, _LARGEST),
-            folded("last_at", np.maximum, -_LARGEST),
-        ],
-        schema=VIEWS,
-    )
+        folded.append(pa.array(values, mask=None if unknown is None else values == unknown))
+    return pa.table(folded, schema=VIEWS)
 
 
 def fold_ratings(ratings: pa.Table) -> pa.Table:

@@ -26,8 +26,12 @@ from batch.events.quarantine import Quarantine
 from batch.events.stream import StreamParser
 from batch.files import head_lines, is_parquet
 
-_FOLD_ROWS: Final = 2_000_000  # views are folded when so many have come together, or half as many
-# as there are: often enough for the memory, seldom enough for the time
+# Views are folded when so many rows have come together, and at least this multiple of what is
+# folded already: soon where folding pays, for the memory; late where it does not, for the time.
+_FOLD_ROWS: Final = 2_000_000
+_SOON: Final = 0.5
+_LATE: Final = 2.0
+_PAYS: Final = 0.8  # of the rows are left, or fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +222,11 @@ class _Gathered:
     """Views and ratings of all files; the views folded now and then."""
 
     def __init__(self) -> None:
-        self._views = [VIEWS.empty_table()]
+        self._folded = VIEWS.empty_table()
+        self._views: list[pa.Table] = []
         self._ratings = [RATINGS.empty_table()]
         self._n_accounts = self._n_answers = self._n_unfolded = 0
+        self._patience = _SOON
 
     def take(self, parsed: Parsed) -> None:
         self._n_accounts += parsed.n_accounts
@@ -228,17 +234,30 @@ class _Gathered:
         self._ratings.append(parsed.ratings)
         self._views.append(parsed.views)
         self._n_unfolded += parsed.views.num_rows
-        if self._n_unfolded > max(_FOLD_ROWS, self._views[0].num_rows // 2):
-            self._views, self._n_unfolded = [fold_views(pa.concat_tables(self._views))], 0
+        if self._n_unfolded > max(_FOLD_ROWS, self._patience * self._folded.num_rows):
+            self._fold()
 
     def events(self, sources: tuple[Source, ...]) -> Events:
+        self._fold()
         return Events(
-            fold_views(pa.concat_tables(self._views)),
+            self._folded,
             pa.concat_tables(self._ratings).unify_dictionaries(),
             self._n_accounts,
             self._n_answers,
             sources,
         )
+
+    def _fold(self) -> None:
+        n_rows = self._folded.num_rows + self._n_unfolded
+        self._folded = fold_views(pa.concat_tables(self._all_views()))  # which alone holds them
+        self._patience = _SOON if self._folded.num_rows <= _PAYS * n_rows else _LATE
+        self._n_unfolded = 0
+
+    def _all_views(self) -> list[pa.Table]:
+        """Give away all views."""
+        views, self._views = [self._folded, *self._views], []
+        self._folded = VIEWS.empty_table()
+        return views
 
 
 def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[Piece]]:

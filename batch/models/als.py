@@ -5,10 +5,10 @@ as it is, so a matrix of ones would make a view worth no more than no view.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,12 @@ from batch.models.chance import chance
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.holdout import Plateau, hold_out
-from batch.models.protocol import Times, nothing
+from batch.models.protocol import Fitted, Times, nothing
+
+# Over everything, after what was learned from a part: one where the part lacks a few users'
+# item, two where it lacks a day, for the first solves users with the old vectors of items.
+_SWEEPS_AFTER_HOLDOUT: Final = 1
+_SWEEPS_AFTER_TRIAL: Final = 2
 
 Factors = npt.NDArray[np.float32]
 
@@ -80,9 +85,35 @@ class Als:
         trial = self.train(
             held.weights, self.start, n_threads=n_threads, on_step=on_step, is_enough=watch
         )
-        model = self.train(weights, trial, iterations=1, n_threads=n_threads)
-        about = {"iterations": watch.n_seen + 1, "holdout_ndcg": watch.best}
+        about = {"iterations": watch.n_seen, "holdout_ndcg": watch.best}
+        fitted = self.fitted(trial, held.weights, about)
+        return self.finish(fitted, weights, n_threads=n_threads)
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+        """Make two sweeps over everything; see `Recommender.refit`."""
+        return self.finish(trial, weights, sweeps=_SWEEPS_AFTER_TRIAL, n_threads=n_threads)
+
+    def finish(
+        self,
+        trial: Fitted,
+        weights: sp.csr_matrix,
+        *,
+        sweeps: int = _SWEEPS_AFTER_HOLDOUT,
+        n_threads: int = 0,
+    ) -> FittedFactors:
+        """Return the model after a few sweeps over everything, from the factors of a part."""
+        assert isinstance(trial, FittedFactors)
+        model = self.train(weights, self.taste(trial), iterations=sweeps, n_threads=n_threads)
+        about = {**trial.about, "iterations": trial.about.get("iterations", 0) + sweeps}
         return self.fitted(model, weights, about)
+
+    def taste(self, fitted: FittedFactors) -> Model:
+        """Return ALS's own columns of factors; behind them there may be popularity."""
+        own = slice(self.n_factors)
+        return Model(
+            np.ascontiguousarray(fitted.user_factors[:, own]),
+            np.ascontiguousarray(fitted.item_factors[:, own]),
+        )
 
     def train(
         self,
@@ -109,7 +140,7 @@ class Als:
         )
 
     def fitted(
-        self, model: Model, weights: sp.csr_matrix, about: dict[str, float]
+        self, model: Model, weights: sp.csr_matrix, about: Mapping[str, float]
     ) -> FittedFactors:
         """Return factors as what answers for the users of `weights`."""
         solve = partial(

@@ -19,11 +19,11 @@ from batch.models.blend import usual_best, with_popularity
 from batch.models.factors import FittedFactors
 from batch.models.holdout import Holdout, Plateau, hold_out
 from batch.models.popularity import users_of_items
-from batch.models.protocol import Times, nothing
+from batch.models.protocol import Fitted, Times, nothing
 
 _K: Final = 20
 _POPULARITY_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
-_LAST_SWEEPS: Final = 2  # over everything, from the factors that the holdout was judged with
+_WEIGHT: Final = "popularity_weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,30 @@ class Auto:
     ) -> FittedFactors:
         """Choose on a holdout, then learn from everything; see `Recommender.fit`."""
         held = hold_out(weights, at, self.n_held_out, self.als.seed)
-        watch = Plateau(held, n_threads)
         start = self.als.start
-        if len(held.user_rows):
-            start = self.als.train(
-                held.weights, start, n_threads=n_threads, on_step=on_step, is_enough=watch
-            )
-            trial = self.als.fitted(start, held.weights, {})
-            weight, ndcg = choose_weight(trial, held, n_threads)
-            model = self.als.train(weights, start, iterations=_LAST_SWEEPS, n_threads=n_threads)
-        else:
-            weight, ndcg = 0.0, 0.0
+        if not len(held.user_rows):
             model = self.als.train(weights, start, n_threads=n_threads, on_step=on_step)
-        about = {"iterations": watch.n_seen, "popularity_weight": weight, "holdout_ndcg": ndcg}
-        fitted = self.als.fitted(model, weights, about)
-        gain = weight * usual_best(fitted, n_threads)
-        return with_popularity(fitted, users_of_items(weights), gain)
+            about = {"iterations": self.als.iterations, _WEIGHT: 0.0}
+            return self.als.fitted(model, weights, about)
+        watch = Plateau(held, n_threads)
+        model = self.als.train(
+            held.weights, start, n_threads=n_threads, on_step=on_step, is_enough=watch
+        )
+        trial = self.als.fitted(model, held.weights, {"iterations": watch.n_seen})
+        weight, ndcg = choose_weight(trial, held, n_threads)
+        about = {**trial.about, _WEIGHT: weight, "holdout_ndcg": ndcg}
+        taste = self.als.finish(replace(trial, about=about), weights, n_threads=n_threads)
+        return _mixed(taste, weights, n_threads)
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+        """Learn taste from everything, mixed as the trial was; see `Recommender.refit`."""
+        return _mixed(self.als.refit(trial, weights, n_threads=n_threads), weights, n_threads)
+
+
+def _mixed(taste: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
+    """Return taste with the popularity that it says it wants."""
+    gain = taste.about.get(_WEIGHT, 0.0) * usual_best(taste, n_threads)
+    return with_popularity(taste, users_of_items(weights), gain)
 
 
 def choose_weight(trial: FittedFactors, held: Holdout, n_threads: int = 0) -> tuple[float, float]:

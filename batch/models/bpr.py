@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from batch.errors import BatchError
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Floats, Times, nothing
+from batch.models.protocol import Fitted, Floats, Times, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,10 @@ class Bpr:
         return FittedFactors(
             np.asarray(model.user_factors), np.asarray(model.item_factors), weights, _solve
         )
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+        """Learn anew; see `Recommender.refit`."""
+        return self.fit(weights, n_threads=n_threads)
 
 
 def _solve(_: sp.csr_matrix) -> Floats:

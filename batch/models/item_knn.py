@@ -25,7 +25,7 @@ from batch.models.factors import FittedFactors
 from batch.models.fill import filled
 from batch.models.finite import check_finite
 from batch.models.popularity import Popularity
-from batch.models.protocol import Rows, Times, nothing
+from batch.models.protocol import Fitted, Rows, Times, nothing
 from batch.models.sparse_topk import sparse_top_k
 from batch.topk import TopK
 
@@ -65,6 +65,10 @@ class ItemKnn:
         similarity.sort_indices()
         on_step()
         return FittedKnn(similarity, weights, Popularity().fit(weights))
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> "FittedKnn":
+        """Learn anew; see `Recommender.refit`."""
+        return self.fit(weights, n_threads=n_threads)
 
     def _item_vectors(self, weights: sp.csr_matrix) -> sp.coo_matrix:
         """Return (n_items, n_users), whose inner products are the similarities."""

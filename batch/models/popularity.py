@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Floats, Times, nothing
+from batch.models.protocol import Fitted, Floats, Times, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Popularity:
         n_users = users_of_items(weights)[:, None]
         on_step()
         return FittedFactors(_ones(weights), n_users, weights, _ones)
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+        """Learn anew; see `Recommender.refit`."""
+        return self.fit(weights, n_threads=n_threads)
 
 
 def users_of_items(weights: sp.csr_matrix) -> Floats:

@@ -90,3 +90,15 @@ class Recommender(Protocol):
         Raises:
             BatchError: The weights are not finite, or what was learned is not.
         """
+
+    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> Fitted:
+        """Learn from all weights what was tried on a part of them.
+
+        Args:
+            trial: What this recommender learned from the part, the rows being the same.
+            weights: (n_users, n_items), all of them.
+            n_threads: 0 means one for each processor that this process may use.
+
+        Raises:
+            BatchError: As in `fit`.
+        """

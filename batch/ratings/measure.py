@@ -1,11 +1,13 @@
 """How good are the predictions? Folds of the ratings, and a held-out tenth for the manifest."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from batch.interactions import Ratings
+from batch.ratings.lot import users_by_lot
 from batch.ratings.model import Flags, misses
 from batch.ratings.train import train_ratings
 
@@ -39,7 +41,7 @@ def some(ratings: Ratings, is_taken: Flags) -> Ratings:
 
 
 def measure_ratings(
-    ratings: Ratings, n_users: int, n_items: int, *, n_factors: int, seed: int
+    ratings: Ratings, n_users: int, n_items: int, *, n_factors: int, seed: int, n_threads: int = 0
 ) -> dict[str, float]:
     """Train without a tenth of the ratings and judge by it, beside the biases alone.
 
@@ -56,8 +58,9 @@ def measure_ratings(
     if len(ratings.rating) < _FEWEST:
         return {}
     train, test = next(folds(_bounded(ratings, n_users, seed), _N_FOLDS, seed))
-    model = train_ratings(train, n_users, n_items, n_factors=n_factors, seed=seed)
-    biases = train_ratings(train, n_users, n_items, n_factors=0, n_tastes=0, seed=seed)
+    train_on = partial(train_ratings, train, n_users, n_items, seed=seed, n_threads=n_threads)
+    model = train_on(n_factors=n_factors)
+    biases = train_on(n_factors=0, n_tastes=0)
     assert model is not None
     assert biases is not None
     found = misses(model, test)
@@ -69,10 +72,5 @@ def measure_ratings(
 
 
 def _bounded(ratings: Ratings, n_users: int, seed: int) -> Ratings:
-    if len(ratings.rating) <= _MOST:
-        return ratings
-    lot = np.random.default_rng(seed).permutation(n_users)
-    drawn = np.cumsum(np.bincount(ratings.user_row, minlength=n_users)[lot]) <= _MOST
-    is_drawn = np.zeros(n_users, dtype=bool)
-    is_drawn[lot[drawn]] = True
-    return some(ratings, is_drawn[ratings.user_row])
+    is_drawn = users_by_lot(np.bincount(ratings.user_row, minlength=n_users), _MOST, seed)
+    return ratings if is_drawn.all() else some(ratings, is_drawn[ratings.user_row])

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from batch.ratings.model import Floats, Rows
+from batch.ratings.model import Flags, Floats, Rows
 
 N_COUNTS: Final = 2  # features behind the directions: a one, and the log of the count
 
@@ -30,11 +30,12 @@ class Tastes(NamedTuple):
     items: Floats
 
 
-def find_tastes(is_rated: sp.csr_matrix, n_tastes: int, seed: int) -> Tastes:
+def find_tastes(ratings: sp.csr_matrix, drawn: Flags, n_tastes: int, seed: int) -> Tastes:
     """Describe users and items by who rates what.
 
     Args:
-        is_rated: (n_users, n_items), 1 where there is a rating.
+        ratings: (n_users, n_items), an entry where there is a rating.
+        drawn: (n_users,) whose choices the directions are found by; all are described.
         n_tastes: Directions; fewer where there are fewer users or items.
         seed: Of the directions that the search begins with.
 
@@ -42,18 +43,17 @@ def find_tastes(is_rated: sp.csr_matrix, n_tastes: int, seed: int) -> Tastes:
         Halko, Martinsson and Tropp, "Finding Structure with Randomness", SIAM
         Review 2011, algorithm 4.4: power steps, with a basis kept of the items alone.
     """
-    per_user, per_item = (is_rated.getnnz(axis=axis).astype(np.int64) for axis in (1, 0))
-    scaled = (
-        sp.diags_array(1 / np.sqrt(np.maximum(per_user, 1)))
-        @ is_rated
-        @ sp.diags_array(1 / np.sqrt(np.maximum(per_item, 1)))
-    ).tocsr()
-    n_users, n_items = scaled.shape
+    per_user, per_item = (ratings.getnnz(axis=axis).astype(np.int64) for axis in (1, 0))
+    by_user = np.repeat(1 / np.sqrt(np.maximum(per_user, 1)), per_user)
+    by_item = (1 / np.sqrt(np.maximum(per_item, 1)))[ratings.indices]
+    scaled = sp.csr_matrix((by_user * by_item, ratings.indices, ratings.indptr), ratings.shape)
+    some = scaled if drawn.all() else scaled[drawn]
+    n_users, n_items = some.shape
     width = min(n_tastes, n_users, n_items)
     basis = np.random.default_rng(seed).standard_normal((n_items, width))
     for _ in range(_POWER_STEPS if width else 0):
-        basis = np.linalg.qr(scaled.T @ (scaled @ basis)).Q
-    return Tastes(_features(scaled @ basis, per_user), _features(basis, per_item))
+        basis = np.linalg.qr(np.asarray(some.T @ (some @ basis))).Q
+    return Tastes(_features(np.asarray(scaled @ basis), per_user), _features(basis, per_item))
 
 
 def _features(directions: Floats, n_ratings: Rows) -> Floats:

@@ -4,10 +4,12 @@
                         └─► both priors and the noise are learned again ◄─┘
 
 There is no regularization to set: how far vectors may spread, and how far ratings
-scatter, are learned in the same sweeps, by variational Bayes.
+scatter, are learned in the same sweeps, by variational Bayes. Where there are very
+many ratings the sweeps are over users drawn by lot, and one more is over everybody.
 """
 
-from typing import Final
+import os
+from typing import Final, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,10 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from batch.errors import BatchError
 from batch.interactions import Ratings
+from batch.ratings.lot import users_by_lot
 from batch.ratings.model import Flags, Floats, RatingModel, Rows, Scale, Side
-from batch.ratings.prior import Sums, first_prior, learn_prior
+from batch.ratings.prior import Prior, Sums, first_prior, learn_prior
 from batch.ratings.tastes import N_COUNTS, Tastes, find_tastes
-from batch.ratings.users import hear_users, split_users
+from batch.ratings.users import Users, hear_users
 from batch.ratings.vectors import Evidence, Vectors, solve, tell, unexplained
 
 # Chosen by a split inside four fifths of ml-latest-small; no other data was looked at.
@@ -26,6 +29,7 @@ N_TASTES: Final = 60
 ITERATIONS: Final = 12
 
 _FIRST_SIZE: Final = 0.3  # of the items' first factors
+_MOST: Final = 3_000_000  # ratings that all sweeps are over
 _LEAST_NOISE: Final = 1e-6  # for ratings of unit variance: data without noise stays solvable
 
 
@@ -38,6 +42,7 @@ def train_ratings(
     seed: int,
     n_tastes: int = N_TASTES,
     iterations: int = ITERATIONS,
+    n_threads: int = 0,
 ) -> RatingModel | None:
     """Fit the rating model; None where there are no ratings.
 
@@ -49,6 +54,7 @@ def train_ratings(
         seed: Of everything random.
         n_tastes: Directions of who rates what that inform the vectors.
         iterations: Sweeps over users and items.
+        n_threads: 0 means one for each processor that this process may use.
 
     Raises:
         BatchError: A rating, or what became of it, is not finite.
@@ -65,7 +71,7 @@ def train_ratings(
     lowest, mean, unit = table.data.min(), float(table.data.mean()), float(table.data.std()) or 1.0
     table.data = (table.data - mean) / unit
     with threadpool_limits(1, "blas"):  # more threads would sum in another order
-        users, items = _learn(table, n_factors, n_tastes, iterations, seed)
+        users, items = _learn(table, n_factors, n_tastes, iterations, seed, n_threads)
     _check_finite("the rating model's vectors", users, items)
     users, items, centre = _centred(users, items)
     return RatingModel(
@@ -76,25 +82,49 @@ def train_ratings(
     )
 
 
+class _State(NamedTuple):
+    """What a sweep begins with and ends with: the items, both priors, the noise."""
+
+    items: Vectors
+    user_prior: Prior
+    item_prior: Prior
+    noise: float
+
+
 def _learn(
-    table: sp.csr_matrix, n_factors: int, n_tastes: int, iterations: int, seed: int
+    table: sp.csr_matrix,
+    n_factors: int,
+    n_tastes: int,
+    iterations: int,
+    seed: int,
+    n_threads: int,
 ) -> tuple[Floats, Floats]:
     """Return the users' and the items' vectors (bias, factors) for ratings about 0."""
-    is_rated = sp.csr_matrix((np.ones(table.nnz), table.indices, table.indptr), table.shape)
-    tastes = find_tastes(is_rated, n_tastes, seed)
-    chunks = split_users(is_rated, table, tastes.users)
-    items = _first_items(tastes, n_factors, seed)
-    user_prior = item_prior = first_prior(tastes.items.shape[1], n_factors)
+    drawn = users_by_lot(table.getnnz(axis=1), _MOST, seed)
+    tastes = find_tastes(table, drawn, n_tastes, seed)
+    everybody = Users(table, tastes.users)
+    some = everybody if drawn.all() else Users(table[drawn], tastes.users[drawn])
+    prior = first_prior(tastes.items.shape[1], n_factors)
+    state = _State(_first_items(tastes, n_factors, seed), prior, prior, 1.0)
     users: Floats = np.empty(0)
-    noise = 1.0
+    n_threads = n_threads or len(os.sched_getaffinity(0))
     for _ in range(iterations):
-        users, heard = hear_users(chunks, tell(items), user_prior, noise)
-        evidence = Evidence(heard.squares, heard.pull)
-        items = solve(evidence, tastes.items, item_prior, noise)
-        noise = max(unexplained(evidence, items, heard.rest) / table.nnz, _LEAST_NOISE)
-        user_prior = learn_prior(heard.sums)
-        item_prior = learn_prior(Sums.of(tastes.items, *items))
-    return users, items.mean
+        users, state = _sweep(some, tastes.items, state, n_threads)
+    if some is not everybody:
+        users, state = _sweep(everybody, tastes.items, state, n_threads)
+    return users, state.items.mean
+
+
+def _sweep(
+    users: Users, item_tastes: Floats, state: _State, n_threads: int
+) -> tuple[Floats, _State]:
+    """Solve the users, then the items, and learn both priors and the noise again."""
+    means, heard = hear_users(users, tell(state.items), state.user_prior, state.noise, n_threads)
+    evidence = Evidence(heard.squares, heard.pull)
+    items = solve(evidence, item_tastes, state.item_prior, state.noise)
+    noise = max(unexplained(evidence, items, heard.rest) / users.rating.nnz, _LEAST_NOISE)
+    item_prior = learn_prior(Sums.of(item_tastes, *items))
+    return means, _State(items, learn_prior(heard.sums), item_prior, noise)
 
 
 def _first_items(tastes: Tastes, n_factors: int, seed: int) -> Vectors:

@@ -5,7 +5,9 @@ they tell the items, which is a sum, so memory hardly grows with users; and the
 sum comes in one order on any machine.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,16 +20,14 @@ from batch.ratings.vectors import Evidence, Told, gather, solve, tell
 _CHUNK: Final = 16_384  # users; each of their matrices takes 10 MB at 8 factors
 
 
-class Chunk(NamedTuple):
-    """Some users.
+class Users(NamedTuple):
+    """Users with their ratings.
 
     Attributes:
-        is_rated: (n_users, n_items), 1 where there is a rating.
-        rating: (n_users, n_items), about 0.
+        rating: (n_users, n_items), about 0; an entry where there is a rating.
         tastes: (n_users, n_features).
     """
 
-    is_rated: sp.csr_matrix
     rating: sp.csr_matrix
     tastes: Floats
 
@@ -56,44 +56,57 @@ class Heard(NamedTuple):
         )
 
 
-def split_users(is_rated: sp.csr_matrix, rating: sp.csr_matrix, tastes: Floats) -> list[Chunk]:
-    """Cut all users into chunks, by number alone."""
-    parts = [slice(begin, begin + _CHUNK) for begin in range(0, rating.shape[0], _CHUNK)]
-    return [Chunk(is_rated[part], rating[part], tastes[part]) for part in parts]
-
-
 def hear_users(
-    chunks: Sequence[Chunk], told: Told, prior: Prior, noise: float
+    users: Users, told: Told, prior: Prior, noise: float, n_threads: int
 ) -> tuple[Floats, Heard]:
     """Solve all users.
 
     Args:
-        chunks: The users.
+        users: At least one.
         told: By the items.
         prior: Of the users.
         noise: Variance of a rating about what the model expects.
+        n_threads: At least 1; the sums are the same for any number.
 
     Returns:
         The means of their vectors, (n_users, 1 + n_factors), and what they tell.
     """
+    parts = [slice(begin, begin + _CHUNK) for begin in range(0, len(users.tastes), _CHUNK)]
+
+    def hear(part: slice) -> tuple[Floats, Heard]:
+        return _hear(users.rating[part], users.tastes[part], told, prior, noise)
+
     heard: Heard | None = None
     means = []
-    for chunk in chunks:
-        mean, now = _hear(chunk, told, prior, noise)
+    for mean, now in _in_order(hear, parts, n_threads):
         means.append(mean)
         heard = now if heard is None else heard.plus(now)
-    assert heard is not None, "there is no chunk without users"
+    assert heard is not None, "there are no users"
     return np.concatenate(means), heard
 
 
-def _hear(chunk: Chunk, told: Told, prior: Prior, noise: float) -> tuple[Floats, Heard]:
-    is_rated, rating, tastes = chunk
+def _in_order(
+    hear: Callable[[slice], tuple[Floats, Heard]], parts: Sequence[slice], n_threads: int
+) -> Iterator[tuple[Floats, Heard]]:
+    """Yield what the parts tell, in their order; no more than one a thread lies waiting."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        waiting = deque(pool.submit(hear, part) for part in parts[:n_threads])
+        for part in [*parts[n_threads:], *[None] * len(waiting)]:
+            yield waiting.popleft().result()
+            if part is not None:
+                waiting.append(pool.submit(hear, part))
+
+
+def _hear(
+    rating: sp.csr_matrix, tastes: Floats, told: Told, prior: Prior, noise: float
+) -> tuple[Floats, Heard]:
+    is_rated = sp.csr_matrix((np.ones(rating.nnz), rating.indices, rating.indptr), rating.shape)
     vectors = solve(gather(is_rated, rating, told), tastes, prior, noise)
     of_items: Evidence = gather(is_rated.T, rating.T, tell(vectors))
     bias, variance = vectors.mean[:, 0], vectors.covariance[:, 0, 0]
     rest = (
         float(np.vdot(rating.data, rating.data))
         - 2 * float(bias @ (rating @ np.ones(rating.shape[1])))
-        + float(is_rated.getnnz(axis=1) @ (bias**2 + variance))
+        + float(rating.getnnz(axis=1) @ (bias**2 + variance))
     )
     return vectors.mean, Heard(*of_items, rest, Sums.of(tastes, *vectors))

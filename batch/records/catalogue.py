@@ -4,14 +4,15 @@ An item exists if any of the files lists it; each adds what it knows.
 Interactions with anything else are noise and never reach a list.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
-from batch.records.fields import flag, number, text
+from batch.records.fields import flag, moment, number, text
 from batch.records.kinds import Kind, any_line_like, csv_kind, json_kind
 from batch.records.read import Source, read_records
 from batch.records.rows import ID, Row, separated_rows
@@ -36,6 +37,11 @@ class Item:
         genres: Names, in the order of the source; empty if none is known.
         runtime: Minutes, above 0 and at most a day.
         adult: Whether it is not for minors.
+        language: Of the original, as the source writes it: "fr".
+        cost: Of one play in licence fees, USD, 0 or more.
+        available_from: Since when it may be shown, ISO 8601 in UTC; None: ever since.
+        available_until: From when on it may not, the same; None: open end.
+            `UNREADABLE` where the source says something that is no time.
     """
 
     title: str | None
@@ -43,6 +49,10 @@ class Item:
     genres: tuple[str, ...]
     runtime: float | None
     adult: bool | None
+    language: str | None = None
+    cost: float | None = None
+    available_from: str | None = None
+    available_until: str | None = None
 
     def or_else(self, other: "Item") -> "Item":
         """Return this item, what it lacks taken from `other`."""
@@ -52,6 +62,10 @@ class Item:
             genres=self.genres or other.genres,
             runtime=self.runtime or other.runtime,
             adult=other.adult if self.adult is None else self.adult,
+            language=self.language or other.language,
+            cost=other.cost if self.cost is None else self.cost,
+            available_from=self.available_from or other.available_from,
+            available_until=self.available_until or other.available_until,
         )
 
 
@@ -85,6 +99,7 @@ def _api_item(row: Row) -> Item:
         genres=_api_genres(row.get("genres")),
         runtime=_runtime(row.get("runtime")),
         adult=flag(row.get("adult")),
+        **_licence(row),
     )
 
 
@@ -97,7 +112,30 @@ def _movielens_item(row: Row) -> Item:
         genres=_barred_genres(row.get("genres")),
         runtime=_runtime(row.get("runtime")),
         adult=flag(row.get("adult")),
+        **_licence(row),
     )
+
+
+class _Licence(TypedDict):
+    language: str | None
+    cost: float | None
+    available_from: str | None
+    available_until: str | None
+
+
+def _licence(row: Row) -> _Licence:
+    """Return the fields that the API and CSV name alike."""
+    return {
+        "language": text(row.get("original_language")),
+        "cost": _cost(row.get("cost")),
+        "available_from": moment(row.get("available_from")),
+        "available_until": moment(row.get("available_until"), at_end=True),
+    }
+
+
+def _cost(value: object) -> float | None:
+    usd = number(value)
+    return usd if usd is not None and 0 <= usd < math.inf else None
 
 
 def _title_and_year(title: str | None) -> tuple[str | None, int | None]:

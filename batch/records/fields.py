@@ -5,7 +5,10 @@ altogether where a field is not known. None of these is an error: the field
 is missing, and the entry stands.
 """
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
+
+UNREADABLE: Final = "unreadable"  # a time that is none: unlike the rest, it must not pass for open
 
 _MISSING: Final = frozenset(("", "null", "None", "nan", "NaN", "{}"))
 _FLAGS: Final = {"true": True, "false": False}
@@ -36,3 +39,31 @@ def flag(value: object) -> bool | None:
     if isinstance(value, bool):
         return value
     return _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def moment(value: object, *, at_end: bool = False) -> str | None:
+    """Return an ISO 8601 date or time in UTC, `2026-11-21T00:00:00+00:00`, sortable as text.
+
+    A time without a zone is in UTC. What is given but is no time comes out as `UNREADABLE`.
+
+    Args:
+        value: As text.
+        at_end: A date without a time stands for its end, not for its beginning.
+    """
+    if value is None or value == {} or (isinstance(value, str) and text(value) is None):
+        return None
+    try:
+        return _in_utc(value.strip(), at_end) if isinstance(value, str) else UNREADABLE
+    except (ValueError, OverflowError):
+        return UNREADABLE
+
+
+def _in_utc(given: str, at_end: bool) -> str:
+    try:
+        day = date.fromisoformat(given)
+    except ValueError:
+        at = datetime.fromisoformat(given)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    else:
+        at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=at_end)
+    return at.isoformat(timespec="seconds")

@@ -5,6 +5,7 @@
                                                                 ├─► lines ─► noise ─► logs
                                                                 └─► tables (Parquet)
     statistics ─► compare         a history beside real files
+    live                          the service while it runs, against real servers
 
 Everything is drawn from one seed: the same arguments give the same bytes.
 """

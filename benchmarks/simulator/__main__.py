@@ -1,4 +1,4 @@
-"""The simulator's commands: `python -m benchmarks.simulator history`, `compare`."""
+"""The simulator's commands: `python -m benchmarks.simulator history`, `compare`, `live`."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmarks.simulator.compare_verb import add_compare
 from benchmarks.simulator.history_verb import add_history
+from benchmarks.simulator.live.verb import add_live
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     add_history(verbs)
     add_compare(verbs)
+    add_live(verbs)
     given = parser.parse_args(arguments)
     status: int = given.run(given)
     return status

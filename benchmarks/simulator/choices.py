@@ -27,12 +27,12 @@ class Chooser:
         self._first = np.searchsorted(self._taste_of, np.arange(len(appeal) + 1))
         self._common = np.cumsum(world.common_tastes)
 
-    def choose(self, users: slice, owner: Rows, day: Rows, rng: np.random.Generator) -> Rows:
+    def choose(self, users: slice | Rows, owner: Rows, day: Rows, rng: np.random.Generator) -> Rows:
         """Return (n,) an item row for each view, -1 where none was found.
 
         Args:
-            users: The block of rows in the world's users.
-            owner: (n,) ascending, the user of each view, counted from the block's first.
+            users: The block of rows in the world's users, or these rows themselves.
+            owner: (n,) ascending, the user of each view, counted within `users`.
             day: (n,) of the history.
             rng: Of this block.
         """

@@ -34,6 +34,18 @@ class _Columns(NamedTuple):
     has_fraction: npt.NDArray[np.bool_]
 
 
+class Said(NamedTuple):
+    """Lines of answers.
+
+    Attributes:
+        second: (n,) after the history's beginning.
+        texts: Each line from the fraction of the second on, without its end.
+    """
+
+    second: Rows
+    texts: pa.StringArray
+
+
 class LineMaker:
     """Makes lines of a world's events in one edition."""
 
@@ -68,11 +80,20 @@ class LineMaker:
             heads: Of that day.
             rng: Of this span, for fractions of seconds.
         """
+        users = self._users.take(pa.array(answers.user_row))
+        texts = answer_texts(answers, users, self._items, self._edition, rng)
+        return self.join(views, Said(answers.second, texts), span, day, heads, rng)
+
+    def join(
+        self, views: Views, said: Said, span: tuple[int, int], day: int,
+        heads: pa.StringArray, rng: np.random.Generator,
+    ) -> pa.StringArray:  # fmt: skip
+        """Return the lines of a span as `make` does, of answers that are texts already."""
         kinds = (
             self._minutes(views, span),
             self._ratings(views, span),
             self._accounts(span),
-            self._answers(answers, rng),
+            self._answers(said),
         )
         columns = [columns for columns, _ in kinds]
         offsets = np.cumsum([0, *(len(middles) for _, middles in kinds)])
@@ -115,13 +136,9 @@ class LineMaker:
         users = self._users.take(pa.array(rows))
         return columns, pc.binary_join_element_wise("", users, "GET /create_account", ",")
 
-    def _answers(
-        self, answers: Answers, rng: np.random.Generator
-    ) -> tuple[_Columns, pa.StringArray]:
-        row = np.arange(len(answers.second))
-        columns = _Columns(answers.second, row, np.full(len(row), _PLAIN), row >= 0)
-        users = self._users.take(pa.array(answers.user_row))
-        return columns, answer_texts(answers, users, self._items, self._edition, rng)
+    def _answers(self, said: Said) -> tuple[_Columns, pa.StringArray]:
+        row = np.arange(len(said.second))
+        return _Columns(said.second, row, np.full(len(row), _PLAIN), row >= 0), said.texts
 
     def _middles(self, views: Views, request: str) -> pa.StringArray:
         users = self._users.take(pa.array(views["user_row"]))

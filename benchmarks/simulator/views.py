@@ -79,27 +79,45 @@ class ViewSource:
         return np.asarray(np.maximum(began, not_before))
 
     def _watch(self, views: Views, day: Rows, rng: np.random.Generator) -> None:
-        """Fill in minutes and stars, both by how much the view is enjoyed.
-
-        Enjoyment is standard normal: in part the liking that comes of taste.
-        The least enjoyed views are broken off, anywhere; stars go by its rank.
-        """
-        liking = np.empty(len(views))
-        for begin in range(0, len(views), 1 << 16):
-            part = slice(begin, begin + (1 << 16))
-            rows = views["user_row"][part], views["item_row"][part]
-            liking[part] = self._truth.liking(*rows, day[part])
-        noise = rng.standard_normal(len(views))
-        enjoyment = LIKING_WEIGHT * liking + np.sqrt(1 - LIKING_WEIGHT**2) * noise
-        is_complete = enjoyment > ndtri(1 - COMPLETED_SHARE)
-        share = np.where(is_complete, 1.0, rng.random(len(views)))
-        minutes = np.ceil(share * self._world.items.runtimes[views["item_row"]]).astype(np.int64)
+        """Fill in minutes and stars; what goes on after the history's end is cut off."""
+        rows = views["user_row"], views["item_row"]
+        minutes, stars = watched(self._truth, *rows, day, rng)
         end = self._world.n_days * DAY_SECONDS
         until_end = (end - 1 - views["began"]) // 60 + 1
         views["minutes"] = np.clip(minutes, 1, until_end)
-        is_rated = rng.random(len(views)) < RATED_SHARE
-        is_rated &= views["began"] + 60 * minutes < end
-        views["stars"] = np.where(is_rated, 1 + np.searchsorted(_HALF_STARS, enjoyment), 0)
+        views["stars"] = np.where(views["began"] + 60 * minutes < end, stars, 0)
+
+
+def watched(
+    truth: Truth, user_rows: Rows, item_rows: Rows, day: Rows, rng: np.random.Generator
+) -> tuple[Rows, Rows]:
+    """Draw minutes and stars of views, both by how much each is enjoyed.
+
+    Enjoyment is standard normal: in part the liking that comes of taste.
+    The least enjoyed views are broken off, anywhere; stars go by its rank.
+
+    Args:
+        truth: Of the world.
+        user_rows: (n,)
+        item_rows: (n,)
+        day: (n,) of each view.
+        rng: Of these views.
+
+    Returns:
+        (n,) minutes, at least 1; (n,) half stars from 1 to 10, 0 where none are given.
+    """
+    liking = np.empty(len(user_rows))
+    for begin in range(0, len(liking), 1 << 16):
+        part = slice(begin, begin + (1 << 16))
+        liking[part] = truth.liking(user_rows[part], item_rows[part], day[part])
+    noise = rng.standard_normal(len(liking))
+    enjoyment = LIKING_WEIGHT * liking + np.sqrt(1 - LIKING_WEIGHT**2) * noise
+    is_complete = enjoyment > ndtri(1 - COMPLETED_SHARE)
+    share = np.where(is_complete, 1.0, rng.random(len(liking)))
+    minutes = np.ceil(share * truth.world.items.runtimes[item_rows]).astype(np.int64)
+    is_rated = rng.random(len(liking)) < RATED_SHARE
+    stars = np.where(is_rated, 1 + np.searchsorted(_HALF_STARS, enjoyment), 0)
+    return np.maximum(minutes, 1), stars
 
 
 def _expected_views(world: World) -> Floats:

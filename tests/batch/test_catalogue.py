@@ -2,11 +2,13 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
 from batch.errors import InputError
 from batch.records.catalogue import Item, read_catalogues
+from batch.records.fields import UNREADABLE
 
 NOTHING = Item(title=None, year=None, genres=(), runtime=None, adult=None)
 U_ITEM = "1|Toy Story (1995)|01-Jan-1995||http://url|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n"
@@ -347,3 +349,43 @@ def test_real_movielens_is_read_whole(shared_data, name, n_items, n_without_year
 def test_real_titles_lose_no_letter(shared_data):
     items = read_catalogues([shared_data / "ml-1m" / "movies.dat"]).items
     assert items["73"] == Item("Misérables, Les", 1995, ("Drama", "Musical"), None, None)
+
+
+# Licences
+
+
+LICENCE = {
+    "original_language": "fr", "cost": 2.5,
+    "available_from": "2026-01-01", "available_until": "2026-12-31",
+}  # fmt: skip
+LICENSED = replace(
+    NOTHING,
+    language="fr",
+    cost=2.5,
+    available_from="2026-01-01T00:00:00+00:00",
+    available_until="2027-01-01T00:00:00+00:00",
+)
+
+
+def test_what_a_play_costs_and_when_it_may_be_shown(read):
+    """From the API and from CSV alike; the day of an end is included."""
+    columns = "movieID," + ",".join(LICENCE)
+    row = "a," + ",".join(map(str, LICENCE.values()))
+    assert read(api(**LICENCE)).items == {"a": LICENSED}
+    assert read(f"{columns}\n{row}\n").items == {"a": LICENSED}
+
+
+def test_files_add_licences_to_each_other(read):
+    """The first that knows a field decides it, and a cost of 0 is one."""
+    free = read(api(cost=0), api(**LICENCE)).items["a"]
+    assert free == replace(LICENSED, cost=0.0)
+
+
+@pytest.mark.parametrize("cost", [-1, "dear", None, {}, float("inf"), True])
+def test_a_cost_that_is_none_is_not_known(read, cost):
+    assert read(api(cost=cost)).items["a"].cost is None
+
+
+def test_an_end_that_cannot_be_read_is_no_open_end(read):
+    """The rules must hear of it."""
+    assert read(api(available_until="soon")).items["a"].available_until == UNREADABLE

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from batch.errors import BatchError
 from batch.interactions import Ratings
+from batch.ratings.lot import users_by_lot
 from batch.ratings.measure import folds, measure_ratings
 from batch.ratings.model import misses
 from batch.ratings.train import _centred, train_ratings
@@ -144,14 +145,16 @@ def as_bytes(model):
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_same_ratings_give_the_same_model(n_threads):
+def test_same_ratings_give_the_same_model(n_threads, monkeypatch):
     """To the last bit, on one thread and on two, whatever order they came in."""
     data, *_ = made_by_a_model(n_users=3_000, n_items=150, share=0.1)
     order = np.random.default_rng(1).permutation(len(data.rating))
     shuffled = Ratings(data.user_row[order], data.item_row[order], data.rating[order], 20.0)
-    expected = as_bytes(train_ratings(data, 3_000, 150, **HOW))
+    monkeypatch.setattr("batch.ratings.users._CHUNK", 500)  # more chunks than threads
+    found = train_ratings(shuffled, 3_000, 150, **HOW, n_threads=n_threads)
     with threadpool_limits(n_threads, "blas"):
-        assert as_bytes(train_ratings(shuffled, 3_000, 150, **HOW)) == expected
+        again = train_ratings(data, 3_000, 150, **HOW, n_threads=3)
+    assert as_bytes(found) == as_bytes(again)
 
 
 def test_chunks_of_users_make_no_difference(monkeypatch):
@@ -165,6 +168,27 @@ def test_chunks_of_users_make_no_difference(monkeypatch):
 
 
 # --- hard data ------------------------------------------------------------------------------
+
+
+def test_of_very_many_ratings_a_part_teaches_nearly_as_much(monkeypatch):
+    """A third of the users make the sweeps, one more is over all: everybody is predicted."""
+    data, *_ = made_by_a_model(n_users=3000)
+    whole = rmse(data, 3000, 200, n_factors=3)
+    monkeypatch.setattr("batch.ratings.train._MOST", len(data.rating) // 3)
+    part = rmse(data, 3000, 200, n_factors=3)
+    assert part == pytest.approx(whole, rel=0.03)
+    assert part != whole
+
+
+def test_the_lot_draws_as_many_users_as_have_the_ratings_wanted():
+    """All where there are not more, one at least, others for another seed."""
+    n_ratings = np.full(100, 7)
+    assert users_by_lot(n_ratings, 700, seed=1).all()
+    assert users_by_lot(n_ratings, 699, seed=1).sum() == 99
+    assert users_by_lot(n_ratings, 70, seed=1).sum() == 10
+    assert users_by_lot(n_ratings, 1, seed=1).sum() == 1
+    one, two = (users_by_lot(n_ratings, 350, seed=seed) for seed in (1, 2))
+    assert (one != two).any()
 
 
 def test_without_ratings_there_is_no_model():

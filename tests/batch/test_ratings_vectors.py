@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from batch.ratings.prior import Prior, Sums, learn_prior
-from batch.ratings.users import hear_users, split_users
+from batch.ratings.users import Users, hear_users
 from batch.ratings.vectors import Vectors, gather, solve, tell, unexplained
 
 N_USERS, N_ITEMS, WIDTH, N_TASTES, NOISE = 7, 6, 4, 2, 0.6
@@ -108,7 +108,7 @@ def test_users_tell_what_their_own_halves_would(rng, table, prior, monkeypatch):
     is_rated, rating = table
     tastes, told = rng.normal(0, 1, (N_USERS, N_TASTES)), tell(uncertain(rng, N_ITEMS))
     users = solve(gather(is_rated, rating, told), tastes, prior, NOISE)
-    mean, heard = hear_users(split_users(is_rated, rating, tastes), told, prior, NOISE)
+    mean, heard = hear_users(Users(rating, tastes), told, prior, NOISE, n_threads=2)
     evidence = gather(is_rated.T, rating.T, tell(users))
     rest = sum(
         np.mean((rating[user, item] - points(users.mean[user], users.covariance[user])[:, 0]) ** 2)

@@ -1,6 +1,8 @@
 """nginx before the workers: what it lets through, and what it answers when nobody else does."""
 
 import json
+import os
+import signal
 import stat
 from pathlib import Path
 
@@ -12,12 +14,16 @@ from tests.serve.running import ask, stand_still, wait_until
 from tests.snapshots import make_snapshot
 
 LISTED = {"ann": ["alien", "brazil"]}
-CONDITIONAL = {
-    "Range": "bytes=0-1",
-    "If-None-Match": '"abc"',
-    "If-Modified-Since": "Fri, 31 Dec 2100 23:59:59 GMT",
-    "If-Range": '"abc"',
-}
+CONDITIONS = [
+    {"Range": "bytes=0-1"},
+    {"If-None-Match": '"abc"'},
+    {"If-None-Match": "*"},
+    {"If-Modified-Since": "Fri, 31 Dec 2100 23:59:59 GMT"},
+    {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+    {"If-Match": '"abc"'},
+    {"If-Match": "0"},  # which nginx takes for false, too
+    {"If-Range": '"abc"', "Range": "bytes=0-1"},
+]
 
 
 @pytest.fixture
@@ -32,6 +38,10 @@ def served(serve, *options, **more):
     wait_until(lambda: static_list(server))
     server.wait_for_workers()
     return server
+
+
+def named(headers):
+    return ", ".join(f"{name}: {text}" for name, text in headers.items())
 
 
 def log_lines(path):
@@ -83,12 +93,12 @@ def test_the_rest_is_got_or_posted(fronted, target, method):
 
 
 @pytest.mark.parametrize("target", ["/recommend/ann", "/recommend/nobody"])
-@pytest.mark.parametrize("name", CONDITIONAL)
-def test_conditions_and_ranges_change_nothing(fronted, name, target):
+@pytest.mark.parametrize("conditions", CONDITIONS, ids=named)
+def test_conditions_and_ranges_change_nothing(fronted, conditions, target):
     """200 and the whole list, whatever a client has in its cache."""
     plain = fronted.get(target)
 
-    answer = fronted.get(target, headers={name: CONDITIONAL[name]})
+    answer = fronted.get(target, headers=conditions)
 
     assert (answer.status, answer.body) == (200, plain.body)
 
@@ -161,13 +171,34 @@ def test_with_every_worker_stopped_there_is_still_a_list(server):
     wait_until(lambda: server.get("/recommend/ann").source == "list")
 
 
-@pytest.mark.parametrize("name", CONDITIONAL)
-def test_conditions_and_ranges_change_nothing_of_the_last_resort(server, name):
-    """It is a file, but nobody may notice."""
+def test_conditions_and_ranges_change_nothing_of_the_last_resort(server):
+    """It is a file, but nobody may notice; a front that took another's place knows it as well."""
+    [master], _ = nginx(server)
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: nginx(server)[0] not in ([], [master]))
     with no_workers(server):
-        answer = server.get("/recommend/ann", headers={name: CONDITIONAL[name]})
+        got = {named(one): server.get("/recommend/ann", headers=one) for one in CONDITIONS}
+        head = {named(one): server.get("/recommend/ann", "HEAD", one) for one in CONDITIONS}
 
-    assert (answer.status, answer.body) == (200, b"casablanca,diva")
+    whole = (200, "static", b"casablanca,diva", "text/plain; charset=utf-8")
+    for name, answer in got.items():
+        content_type = answer.headers["Content-Type"]
+        assert (answer.status, answer.source, answer.body, content_type) == whole, name
+    for name, answer in head.items():
+        assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, "15", b""), (
+            name
+        )
+
+
+def test_conditions_without_any_list_are_told_so_too(serve):
+    """503 in words, as without them."""
+    server = serve("--workers", "2", front=True)
+    wait_until(lambda: server.get("/healthz").status == 200)
+    with no_workers(server):
+        answer = server.get("/recommend/ann", headers={"If-None-Match": "*"})
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.text.startswith("no list to serve yet")
 
 
 def test_the_last_resort_is_never_not_modified(server):
@@ -251,6 +282,19 @@ def test_the_access_log_has_a_json_line_for_each_request(server, tmp_path):
     assert lines[0]["request"] == "GET /recommend/ann HTTP/1.1"
     assert {"time", "client", "bytes", "seconds"} <= lines[0].keys()
     assert stat.S_ISREG(path.stat().st_mode)
+
+
+def test_the_access_log_names_the_last_resort(server, tmp_path):
+    """So an operator sees who was answered without any worker."""
+    with no_workers(server):
+        server.get("/recommend/ann")
+        server.get("/recommend/ann", headers={"If-None-Match": "*"})
+
+    lines = wait_until(
+        lambda: found if len(found := log_lines(tmp_path / "var/log/access.log")) == 2 else None
+    )
+
+    assert [line["source"] for line in lines] == ["static", "static"]
 
 
 def test_the_access_log_survives_a_hostile_request(server, tmp_path):

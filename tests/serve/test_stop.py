@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.serve.copied import Code
 from tests.serve.running import ask, stand_still
 from tests.snapshots import make_snapshot
 
@@ -81,6 +82,24 @@ def test_what_was_asked_before_is_still_answered(server):
         assert connection.getresponse().read() == b"alien"
 
     assert server.process.wait(30) == 0
+
+
+def test_a_worker_told_to_end_before_its_loop_runs_ends_soon(serve, store, tmp_path):
+    """SIGTERM in the moment before bjoern listens for signals is heard all the same."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    code = Code(tmp_path / "code")
+    code.change(
+        "serve/worker.py",
+        "        bjoern.server_run(",
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(10 * _SHUT_EVERY_SECONDS)\n"
+        "        bjoern.server_run(",
+    )
+    began_at = time.monotonic()
+
+    serve("--workers", "1", **code.environ).wait_for_log("worker 0 ended with 0")
+
+    assert time.monotonic() - began_at < SOON_SECONDS
 
 
 def test_it_ends_while_requests_go_on(server):

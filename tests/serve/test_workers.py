@@ -6,11 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
-from tests.serve.running import ask, stand_still, wait_until
+from tests.serve.copied import Code
+from tests.serve.running import ask, stand_still, state, wait_until
 from tests.snapshots import make_snapshot
+
+LONGER_THAN_A_HANG_SECONDS = 3.3
 
 
 @pytest.fixture
@@ -95,6 +99,23 @@ def test_a_stopped_worker_is_replaced_and_all_is_served_meanwhile(server):
         wait_until(lambda: ask(connection, "/recommend/ann").body == b"alien")
 
 
+def test_workers_are_not_blamed_when_the_whole_machine_stood_still(server):
+    """A paused virtual machine: whoever wakes first finds all the others silent."""
+    workers = server.workers()
+    everybody = [*workers, server.process.pid]
+    for pid in everybody:
+        stand_still(pid)
+    time.sleep(LONGER_THAN_A_HANG_SECONDS)
+
+    for pid in reversed(everybody):
+        os.kill(pid, signal.SIGCONT)
+        wait_until(lambda p=pid: state(p) != "T")
+        time.sleep(0.3)
+
+    assert server.get("/recommend/ann").body == b"alien"
+    assert server.workers() == workers
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace to inject the fault with")
 def test_a_fork_that_fails_is_tried_again(server, tmp_path):
     """No process to be had for a moment: the other worker serves, and the place is filled later."""
@@ -120,6 +141,46 @@ def test_a_worker_told_to_end_is_replaced(server):
     os.kill(ended, signal.SIGTERM)
 
     server.wait_for_workers(other_than=[ended])
+
+
+def test_a_new_worker_is_ready_but_for_the_snapshot(serve, store, tmp_path, kill_all_workers):
+    """The app is made once, before the first fork: while it was made, nobody would answer."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    code = Code(tmp_path / "code")
+    code.change(
+        "serve/app.py",
+        "        self.served: Served | None = None",
+        "        import sys; print('an app is made', file=sys.stderr)\n"
+        "        self.served: Served | None = None",
+    )
+    server = serve("--workers", "2", **code.environ)
+    server.wait_for_generation(1)
+
+    kill_all_workers(server)
+
+    server.wait_for_generation(1)
+    assert server.log.read_text().count("an app is made") == 1
+
+
+def test_a_new_worker_imports_nothing(serve, store, tmp_path):
+    """All modules are there before the fork: each would cost the time in which nobody answers."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    code = Code(tmp_path / "code")
+    code.change(
+        "serve/worker.py",
+        "        self._place = place",
+        "        import sys; self._known = {*sys.modules}\n        self._place = place",
+    )
+    code.change(
+        "serve/worker.py",
+        "        self._page.say_ready(self._place)",
+        "        import sys; log.info('imports %s', sorted({*sys.modules} - self._known))\n"
+        "        self._page.say_ready(self._place)",
+    )
+    server = serve("--workers", "1", **code.environ)
+    server.wait_for_generation(1)
+
+    assert "imports []" in server.log.read_text()
 
 
 def test_a_replaced_worker_follows_the_next_publish(server, store):

@@ -104,7 +104,7 @@ def test_an_unknown_section_is_refused(written, section):
     """A typo in a section's name, or a key outside of every section, names those that exist."""
     message = refusal(written(section))
     assert "is not a section" in message
-    assert "batch, serve, store, cron" in message
+    assert "batch, gate, rules, serve, store, cron" in message
 
 
 def test_an_unknown_key_in_the_file_is_refused(written):

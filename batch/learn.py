@@ -1,0 +1,170 @@
+"""Learning: a trial on the last day, then a model of everything that begins where it ended.
+
+served factors ─► fit without the last day ─► judged beside what is served
+                        └─► a few sweeps over everything ─► the model
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from batch.gate.settings import GateSettings
+from batch.gate.trial import LastDay, Trial, judge_last_day, last_day
+from batch.interactions import Interactions
+from batch.models.als import Als, Model
+from batch.models.choose import recommender
+from batch.models.factors import FittedFactors
+from batch.models.protocol import Fitted, Times
+from batch.served import DATA_UNTIL, seen_until, served_lists, start_from
+from batch.settings import BatchSettings
+from batch.stages import Stages
+from store.snapshot import Snapshot
+
+_CLOCK_SKEW = timedelta(days=1)  # local times may be ahead of UTC
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What was learned.
+
+    Attributes:
+        fitted: Makes the lists.
+        model: ALS's factors, for the index and the tables, whatever makes the lists.
+        trial: What the last day told, or why there was no trial.
+        learned_from: What training began with: `generation 41`, or why from nothing.
+        metrics: For the manifest.
+        n_threads: That it took, and that the lists may take.
+    """
+
+    fitted: Fitted
+    model: Model
+    trial: Trial | str
+    learned_from: str
+    metrics: dict[str, Any]
+    n_threads: int
+
+
+def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
+    """Return the times, those that have not come yet as 0, unknown."""
+    if at is None:
+        return None
+    latest = int((not_after + _CLOCK_SKEW).timestamp())
+    return np.where(at > latest, 0, at)
+
+
+def learn(
+    interactions: Interactions,
+    at: Times | None,
+    served: Snapshot | str,
+    settings: BatchSettings,
+    gate: GateSettings,
+    stages: Stages,
+) -> Learned:
+    """Try the model on the last day, then train it on everything.
+
+    Args:
+        interactions: To learn from.
+        at: (n_interactions,) seconds since 1970 beside their weights, 0 if unknown;
+            None if all are.
+        served: What is served now, or why nothing of it can be used.
+        settings: Which model, and its parameters.
+        gate: How many users the trial wants.
+        stages: To time each step.
+
+    Raises:
+        BatchError: The weights, or what was learned from them, are not finite.
+    """
+    n_threads = settings.n_threads or len(os.sched_getaffinity(0))
+    until = None if isinstance(served, str) else seen_until(served)
+    day = last_day(interactions.weights, at, until, gate, settings.seed)
+    with stages("start"):
+        start, learned_from = _start(interactions, served, day, settings)
+    chosen = recommender(settings.model, settings, start)
+    trial: Trial | str
+    with stages("train", total=settings.iterations) as advance:
+        split = None if isinstance(day, str) else day.split
+        fitted = chosen.fit(
+            split.train if split else interactions.weights,
+            at=split.at if split else at,
+            n_threads=n_threads,
+            on_step=lambda: advance(1),
+        )
+    if isinstance(day, str):
+        trial = day
+    else:
+        with stages("trial"):
+            trial = _judge(fitted, day, interactions, served, settings, n_threads)
+        with stages("train all"):
+            fitted = chosen.refit(fitted, interactions.weights, n_threads=n_threads)
+    with stages("factors"):
+        model = _taste(fitted, start, interactions, settings, n_threads)
+    metrics = {name: round(value, 4) for name, value in fitted.about.items()}
+    return Learned(
+        fitted, model, trial, learned_from, metrics | _of_times(at) | _of_trial(trial), n_threads
+    )
+
+
+def _start(
+    interactions: Interactions, served: Snapshot | str, day: LastDay | str, settings: BatchSettings
+) -> tuple[Model | None, str]:
+    """Return the factors to begin with, and whose they are or why there are none."""
+    if not settings.warm_start:
+        return None, "nothing: [batch] warm_start is off"
+    if isinstance(served, str):
+        return None, f"nothing: {served}"
+    if not isinstance(day, str) and not day.is_new_to_served:
+        return None, "nothing: what is served has seen the day that the trial is judged by"
+    start = start_from(
+        served, interactions.user_ids, interactions.item_ids, settings.n_factors, settings.seed
+    )
+    if start is None:
+        return None, f"nothing: generation {served.generation} has vectors of another length"
+    return start, f"generation {served.generation}"
+
+
+def _judge(
+    fitted: Fitted,
+    day: LastDay,
+    interactions: Interactions,
+    served: Snapshot | str,
+    settings: BatchSettings,
+    n_threads: int,
+) -> Trial:
+    lists = None
+    if not isinstance(served, str):
+        user_ids = interactions.user_ids.take(day.split.user_rows).to_pylist()
+        lists = served_lists(served, user_ids, interactions.item_ids)
+    return judge_last_day(fitted, day, lists, n_threads=n_threads, seed=settings.seed)
+
+
+def _taste(
+    fitted: Fitted,
+    start: Model | None,
+    interactions: Interactions,
+    settings: BatchSettings,
+    n_threads: int,
+) -> Model:
+    als = recommender("als", settings, start)
+    assert isinstance(als, Als)
+    if settings.model in ("auto", "als"):
+        assert isinstance(fitted, FittedFactors)
+        return als.taste(fitted)
+    return als.taste(als.fit(interactions.weights, n_threads=n_threads))
+
+
+def _of_times(at: Times | None) -> dict[str, str]:
+    if at is None or not (latest := int(at.max(initial=0))):
+        return {}
+    return {
+        DATA_UNTIL: datetime.fromtimestamp(latest, UTC).isoformat()[: len("2026-01-07T23:59:59")]
+    }
+
+
+def _of_trial(trial: Trial | str) -> dict[str, float]:
+    if isinstance(trial, str):
+        return {}
+    ndcg = {f"last_day_ndcg_{name}": round(found.mean, 4) for name, found in trial.ndcg.items()}
+    return {"last_day_users": trial.n_judged, **ndcg}

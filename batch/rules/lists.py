@@ -1,0 +1,49 @@
+"""Candidates in another order: what every rule that reorders needs."""
+
+import numpy as np
+import numpy.typing as npt
+
+from batch.topk import NO_ITEM, Floats, TopK
+
+Order = npt.NDArray[np.int64]
+
+
+def reordered(lists: TopK, order: Order) -> TopK:
+    """Return the lists with their places in `order`, (n_users, k)."""
+    return TopK(
+        np.take_along_axis(lists.item_rows, order, axis=1),
+        np.take_along_axis(lists.scores, order, axis=1),
+    )
+
+
+def by_score(lists: TopK, scores: Floats) -> TopK:
+    """Return the lists by falling new scores; equal ones stay in the order they were in."""
+    scores = np.where(lists.item_rows == NO_ITEM, -np.inf, scores).astype(np.float32)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return reordered(TopK(lists.item_rows, scores), order)
+
+
+def standardised(lists: TopK) -> TopK:
+    """Return the lists with scores of mean 0 and deviation 1 within each user's candidates.
+
+    How large scores are, and whether they are below 0, depends on the user and the
+    model; so measured, a number from outside means the same for everybody. The order
+    stays. Equal scores, or one alone, become 0.
+    """
+    is_item = lists.item_rows != NO_ITEM
+    n = np.maximum(is_item.sum(axis=1, keepdims=True), 1)
+    scores = np.where(is_item, lists.scores, 0).astype(np.float64)
+    deviation = np.where(is_item, scores - scores.sum(axis=1, keepdims=True) / n, 0)
+    spread = np.sqrt((deviation**2).sum(axis=1, keepdims=True) / n)
+    scores = deviation / np.where(spread > 0, spread, 1)
+    return TopK(lists.item_rows, np.where(is_item, scores, -np.inf).astype(np.float32))
+
+
+def places(lists: TopK) -> Order:
+    """Return (n_users, k) 0, 1, 2 … of each row."""
+    return np.broadcast_to(np.arange(lists.item_rows.shape[1]), lists.item_rows.shape)
+
+
+def lengths(lists: TopK) -> Order:
+    """Return (n_users,) how many items each list holds."""
+    return np.asarray((lists.item_rows != NO_ITEM).sum(axis=1))

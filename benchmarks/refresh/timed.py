@@ -1,0 +1,82 @@
+"""One refresh in a process of its own, timed stage by stage."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.report import print_figure, print_table
+
+
+class Timed(NamedTuple):
+    """What one refresh took.
+
+    Attributes:
+        summary: What it printed about itself.
+        cpu_seconds: Of all its threads, the system's work for them included.
+    """
+
+    summary: dict[str, Any]
+    cpu_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """From the first stage to the last."""
+        return float(sum(self.summary["seconds"].values()))
+
+    @property
+    def peak_mib(self) -> float:
+        """The most memory that it had."""
+        return float(max(self.summary["peak_mib"].values()))
+
+
+def time_refresh(store: Path, inputs: Sequence[str]) -> Timed:
+    """Refresh a store, and say what it took.
+
+    Args:
+        store: It may hold a snapshot to begin with.
+        inputs: `--events …` and the like, as `python -m batch refresh` takes them.
+
+    Raises:
+        SystemExit: The refresh failed; it has said why.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "marquee.toml"
+        config.write_text(f'[batch]\nquarantine = "{folder}/quarantine"\n')
+        command = [sys.executable, "-m", "batch", "refresh", "--json", "--store", str(store)]
+        before = _cpu_seconds()
+        run = subprocess.run(
+            [*command, "--config", str(config), *inputs],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    if run.returncode:
+        raise SystemExit(run.returncode)
+    return Timed(json.loads(run.stdout), _cpu_seconds() - before)
+
+
+def show(subject: str, timed: Timed, **about: Any) -> None:
+    """Print the table of the stages, and a figure for each."""
+    summary = timed.summary
+    counts = {key: summary[key] for key in ("n_users", "n_items", "n_interactions", "n_events")}
+    seconds, peak_mib = summary["seconds"], summary["peak_mib"]
+    rows = [(name, f"{seconds[name]:.2f}", f"{peak_mib[name]:,.0f}") for name in seconds]
+    rows.append(("all", f"{timed.seconds:.2f}", f"{timed.peak_mib:,.0f}"))
+    rows.append(("all, of processor time", f"{timed.cpu_seconds:.2f}", ""))
+    print(f"\n{subject}: began with {summary['learned_from']}", file=sys.stderr)
+    print_table(("stage", "seconds", "peak MiB so far"), rows)
+    figures = {f"{name}_seconds": value for name, value in seconds.items()}
+    figures |= {"all_seconds": timed.seconds, "cpu_seconds": timed.cpu_seconds}
+    for name, value in figures.items():
+        print_figure("refresh", name, value, "s", subject=subject, **counts, **about)
+    print_figure("refresh", "peak_memory", timed.peak_mib, "MiB", subject=subject, **counts)
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,95 @@
+"""The user and the movie API over HTTP, in a process of their own.
+
+    GET /user/<id>[,<id>…]     age, gender, occupation, likes in words
+    GET /movie/<id>[,<id>…]    as the catalogue has it
+
+One id is answered by one JSON object, several by an array in their order. The
+process shares some memory with the live loop, which tells the time, who has
+joined and what outage there is by writing to it, and never waits.
+"""
+
+import multiprocessing
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+
+from benchmarks.simulator.items import Rows
+from benchmarks.simulator.live.api_server import OUTAGES, ApiOptions, Told, run
+from benchmarks.simulator.live.errors import ApiError
+from benchmarks.simulator.world import World
+
+_START_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 5.0
+
+
+class Apis:
+    """Both APIs, from now until `close`.
+
+    Args:
+        world: Whose users and items; they appear as its days go on.
+        options: How.
+
+    Attributes:
+        host, port: Where they listen.
+
+    Raises:
+        ApiError: They cannot be started.
+    """
+
+    def __init__(self, world: World, options: ApiOptions) -> None:
+        context = multiprocessing.get_context("spawn")  # no lock of our threads is inherited
+        told = Told(context.RawArray("q", 2), context.RawArray("i", len(world.users)))
+        self._now, self._joined = told.now, np.ctypeslib.as_array(told.joined)
+        self._joined[:] = world.users.joined
+        ours, theirs = context.Pipe()
+        self._parent = ours
+        self._process = context.Process(
+            target=run, args=(world, options, told, theirs), name="apis", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.host = options.host
+        self.port = self._port(f"{options.host}:{options.port}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def tell(self, second: float) -> None:
+        """Let it be this second after the history's beginning: who joined by then is there."""
+        self._now[0] = int(second)
+
+    def join(self, user_rows: Rows, second: int) -> None:
+        """Let users join at a second after the history's beginning who have not yet."""
+        self._joined[user_rows] = second
+
+    def set_outage(self, outage: str) -> None:
+        """Fail from now on in one of the ways of OUTAGES; "" ends it."""
+        self._now[1] = OUTAGES.index(outage)
+
+    def close(self) -> None:
+        """End the process."""
+        self._parent.close()
+        self._process.terminate()
+        self._process.join(_STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _port(self, address: str) -> int:
+        try:
+            answer = self._parent.recv() if self._parent.poll(_START_SECONDS) else "no answer"
+        except EOFError:
+            answer = "the process has ended"
+        if isinstance(answer, int):
+            return answer
+        self.close()
+        raise ApiError(f"the APIs at {address}", f"do not start: {answer}", "choose another port")

@@ -1,0 +1,92 @@
+"""Who uses the service while it runs: the history's users, and newcomers whom it has never seen."""
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.simulator.items import Rows
+from benchmarks.simulator.parallel import in_order
+from benchmarks.simulator.seeds import generator
+from benchmarks.simulator.users import Users
+from benchmarks.simulator.views import ViewSource
+from benchmarks.simulator.world import World
+
+NOT_YET: Final = np.iinfo(np.int32).max  # `joined` of those who have not come yet
+_MOST_RECENT: Final = 50_000
+
+
+def with_newcomers(world: World, n_newcomers: int) -> World:
+    """Return the world with users behind its own who are yet to come.
+
+    Each has the age, the tastes and the rest of some user; only the id is new.
+    """
+    users = world.users
+    like = generator(world.seed, "newcomers").integers(0, len(users), n_newcomers)
+    grown = {
+        field.name: np.concatenate((column, column[like]))
+        for field in dataclasses.fields(Users)
+        for column in (getattr(users, field.name),)
+    }
+    grown["ids"][len(users) :] = users.ids[-1] + 1 + np.arange(n_newcomers)
+    grown["joined"][len(users) :] = NOT_YET
+    return dataclasses.replace(world, users=Users(**grown))
+
+
+class Seen:
+    """What each user has watched, in the history and since.
+
+    Args:
+        n_items: Of the world.
+        keys: user_row · n_items + item_row of each view, in any order.
+    """
+
+    def __init__(self, n_items: int, keys: Rows) -> None:
+        self._n_items = n_items
+        self._keys = np.unique(keys)
+        self._recent = np.empty(0, np.int64)
+
+    @classmethod
+    def of_history(cls, source: ViewSource, n_items: int) -> "Seen":
+        """Draw the history's views once more: the same world has the same."""
+        drawn = in_order(source.draw, source.blocks())
+        keys = [views["user_row"].astype(np.int64) * n_items + views["item_row"] for views in drawn]
+        return cls(n_items, np.concatenate(keys))
+
+    def has(self, user_rows: Rows, item_rows: Rows) -> npt.NDArray[np.bool_]:
+        """Tell of each pair, shapes broadcast, whether the user has watched the item."""
+        keys = np.asarray(user_rows, np.int64) * self._n_items + item_rows
+        return _is_in(keys, self._keys) | _is_in(keys, self._recent)
+
+    def add(self, user_rows: Rows, item_rows: Rows) -> None:
+        """Note views."""
+        keys = np.asarray(user_rows, np.int64) * self._n_items + item_rows
+        self._recent = _merged(self._recent, keys)
+        if len(self._recent) > _MOST_RECENT:
+            self._keys = _merged(self._keys, self._recent)
+            self._recent = self._recent[:0]
+
+    def matrix(self, user_rows: Rows) -> npt.NDArray[np.bool_]:
+        """Return (n, n_items), what each of some users has watched."""
+        seen = np.zeros((len(user_rows), self._n_items), bool)
+        first = np.asarray(user_rows, np.int64) * self._n_items
+        for keys in (self._keys, self._recent):
+            begin, end = np.searchsorted(keys, (first, first + self._n_items))
+            row = np.repeat(np.arange(len(first)), end - begin)
+            place = np.arange(len(row)) - np.repeat(np.cumsum(end - begin) - end, end - begin)
+            seen[row, keys[place] - first[row]] = True
+        return seen
+
+
+def _merged(keys: Rows, new: Rows) -> Rows:
+    """Return both in order: by copying, for sorting millions again would take seconds."""
+    new = np.sort(new)
+    return np.asarray(np.insert(keys, np.searchsorted(keys, new), new))
+
+
+def _is_in(keys: Rows, among: Rows) -> npt.NDArray[np.bool_]:
+    if not len(among):
+        return np.zeros(keys.shape, bool)
+    place = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+    return np.asarray(among[place] == keys)

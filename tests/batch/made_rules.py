@@ -1,0 +1,76 @@
+"""Candidates, items and models for the tests of the rules."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import scipy.sparse as sp
+from hypothesis import strategies as st
+
+from batch.interactions import Interactions
+from batch.models.factors import FittedFactors
+from batch.records.catalogue import Item
+from batch.rules.known import Known
+from batch.topk import NO_ITEM, TopK
+
+AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+N_ITEMS = 40
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def made_lists(seed: int, n_users: int = 7, k: int = 12, n_items: int = N_ITEMS) -> TopK:
+    """Candidates as a search gives them: best first, none twice, some lists short, some empty.
+
+    Few distinct scores, so that there are ties, above and below 0.
+    """
+    random = np.random.default_rng(seed)
+    item_rows = np.stack([random.permutation(n_items)[:k] for _ in range(n_users)])
+    scores = -np.sort(-random.integers(-5, 6, (n_users, k)) / 4, axis=1)
+    n = random.choice([0, 1, k // 2, k, k, k], n_users)
+    is_item = np.arange(k) < n[:, None]
+    return TopK(
+        np.where(is_item, item_rows, NO_ITEM).astype(np.int32),
+        np.where(is_item, scores, -np.inf).astype(np.float32),
+    )
+
+
+def made_item(**fields: object) -> Item:
+    """An item of which only `fields` are known."""
+    return Item(
+        **{"title": None, "year": None, "genres": (), "runtime": None, "adult": None} | fields
+    )
+
+
+def made_known(items: list[Item]) -> Known:
+    """Items `i0`, `i1` and so on, at noon of a day."""
+    names = [f"i{row}" for row in range(len(items))]
+    return Known(names, items, np.arange(len(items)), set(names), AT, seed=1)
+
+
+def made_interactions(seen: sp.csr_matrix) -> Interactions:
+    """Users `u000`, `u001` … who have had items `i000`, `i001` …"""
+    n_users, n_items = seen.shape
+    return Interactions(
+        pa.array([f"u{row:03}" for row in range(n_users)]),
+        pa.array([f"i{row:03}" for row in range(n_items)]),
+        seen,
+        None,
+        {},
+        0,
+    )
+
+
+def made_fitted(seed: int, n_users: int = 90, n_items: int = 120, popularity: float = 2.0):
+    """A model whose scores share a popular side, so that lists look alike, as in life."""
+    random = np.random.default_rng(seed)
+    users = random.normal(size=(n_users, 6)).astype(np.float32)
+    items = random.normal(size=(n_items, 6)).astype(np.float32)
+    users[:, 0], items[:, 0] = 1, random.exponential(popularity, n_items)
+    seen = sp.random(n_users, n_items, 0.05, "csr", np.float32, rng=random)
+    seen.sort_indices()
+    return FittedFactors(users, items, seen, lambda _: users)
+
+
+def names_of(lists: TopK) -> list[list[int]]:
+    """The lists without the empty places."""
+    return [[row for row in rows if row != NO_ITEM] for rows in lists.item_rows.tolist()]

@@ -1,0 +1,280 @@
+"""The rules that reorder candidates, one by one: what holds of any lists."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch.rules.boost import boosted, factors, parse_boost
+from batch.rules.cost import cheaper, standard_costs
+from batch.rules.diversity import diversified, genre_vectors, of_length_1
+from batch.rules.exploration import explored
+from batch.rules.lists import standardised
+from batch.topk import NO_ITEM, TopK
+from tests.batch.made_rules import N_ITEMS, SEEDS, made_item, made_known, made_lists, names_of
+
+SHARES = st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0])
+GENRES = ("Comedy", "Drama", "Horror", "War")
+N_LIST, N_KEPT = 5, 8
+
+
+def costs_of(seed):
+    random = np.random.default_rng(seed)
+    costs = [None if row % 7 == 0 else float(random.integers(0, 5)) for row in range(N_ITEMS)]
+    return [made_item(cost=cost) for cost in costs]
+
+
+def genres_of(seed):
+    random = np.random.default_rng(seed)
+    return [
+        made_item(genres=tuple(np.array(GENRES)[random.random(4) < 0.4])) for _ in range(N_ITEMS)
+    ]
+
+
+def explore(lists, n=2, seed=3, n_users_of=None):
+    n_users_of = np.arange(N_ITEMS) if n_users_of is None else n_users_of
+    random = np.random.default_rng(seed)
+    return explored(lists, n, n_list=N_LIST, n_kept=N_KEPT, n_users_of=n_users_of, random=random)
+
+
+def factor_of(seed):
+    return np.random.default_rng(seed).choice([0.1, 1, 1, 3], N_ITEMS)
+
+
+RULES = {
+    "boost": lambda lists, seed: boosted(standardised(lists), factor_of(seed)),
+    "cost": lambda lists, seed: cheaper(standardised(lists), standard_costs(costs_of(seed)), 0.4),
+    "diversity": lambda lists, seed: diversified(
+        lists, genre_vectors(genres_of(seed)), N_KEPT, 0.4
+    ),
+    "exploration": lambda lists, seed: explore(lists, 2, seed),
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@given(SEEDS)
+def test_a_rule_only_reorders(rule, seed):
+    """Each user keeps exactly the items that they had, none twice, empty places last."""
+    lists = made_lists(seed)
+    found = rule(lists, seed)
+    assert np.array_equal(np.sort(found.item_rows), np.sort(lists.item_rows))
+    is_item = found.item_rows != NO_ITEM
+    assert (np.diff(is_item.astype(int), axis=1) <= 0).all()
+    assert np.array_equal(np.isfinite(found.scores), is_item)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@given(SEEDS)
+def test_a_rule_does_the_same_again(rule, seed):
+    lists = made_lists(seed)
+    assert np.array_equal(rule(lists, seed).item_rows, rule(lists, seed).item_rows)
+
+
+# The measure of scores
+
+
+@given(SEEDS, st.sampled_from([0.001, 1, 50]), st.sampled_from([-9, 0, 100]))
+def test_standardised_scores_know_no_scale(seed, scale, shift):
+    """Neither multiplying nor shifting a user's scores makes a difference; the order stays."""
+    lists = made_lists(seed)
+    moved = TopK(lists.item_rows, (lists.scores.astype(np.float64) * scale + shift))
+    here, there = standardised(lists), standardised(moved)
+    assert here.scores == pytest.approx(there.scores, abs=1e-4)
+    assert np.array_equal(here.item_rows, lists.item_rows)
+    for rows, scores in zip(lists.item_rows, here.scores, strict=True):
+        known = scores[rows != NO_ITEM].astype(np.float64)
+        assert (np.diff(known) <= 0).all()
+        if len(known) > 1 and known.std() > 0:
+            assert (known.mean(), known.std()) == pytest.approx((0, 1), abs=1e-5)
+
+
+# Boosts
+
+
+@given(SEEDS)
+def test_boosts_of_1_change_nothing(seed):
+    lists = standardised(made_lists(seed))
+    assert np.array_equal(boosted(lists, np.ones(N_ITEMS)).item_rows, lists.item_rows)
+
+
+@given(SEEDS, st.sampled_from([1.01, 2, 1e6]))
+def test_more_boost_is_never_a_worse_place(seed, factor):
+    """Whatever the signs of the scores; and the others stay as they were among themselves."""
+    lists = standardised(made_lists(seed))
+    one = int(lists.item_rows.max())
+    weights = np.where(np.arange(N_ITEMS) == one, factor, 1.0)
+    for before, after in zip(names_of(lists), names_of(boosted(lists, weights)), strict=True):
+        assert [row for row in before if row != one] == [row for row in after if row != one]
+        if one in before:
+            assert after.index(one) <= before.index(one)
+            assert factor < 1e6 or after.index(one) == 0
+
+
+def test_a_boost_is_a_factor_on_odds():
+    """Twice the odds, below 0 as well: items are ranked by e to the score, times 2."""
+    scores = np.array([[0.5, -0.1, -0.5]], np.float32)
+    lists = TopK(np.array([[0, 1, 2]], np.int32), scores)
+    found = boosted(lists, np.array([1.0, 2.0, 1.0]))
+    assert found.item_rows.tolist() == [[1, 0, 2]]
+    assert np.exp(found.scores) == pytest.approx(np.exp([[-0.1 + np.log(2), 0.5, -0.5]]))
+
+
+def test_boosts_of_an_item_multiply():
+    items = [made_item(genres=("War",), language="fr", year=1999), made_item(year=2000)]
+    known = made_known(items)
+    texts = ("genre:War=0.5", "language:fr=3", "year:1990-1999=2", "year:2000=5", "item:i1=0.5")
+    assert factors([parse_boost(text) for text in texts], known).tolist() == [3, 2.5]
+    assert known.warnings == []
+
+
+def test_a_boost_at_most_0_is_never():
+    """Whatever else would raise the item."""
+    known = made_known([made_item(genres=("War",))])
+    for number in ("0", "-1"):
+        texts = ("item:i0=9", f"genre:War={number}", "item:i0=9")
+        assert factors([parse_boost(text) for text in texts], known).tolist() == [0]
+
+
+def test_a_boost_that_fits_nothing_is_warned_of():
+    known = made_known([made_item(genres=("War",))])
+    factors([parse_boost("genre:war=2")], known)
+    assert known.warnings == ["boosts: genre:war fits no item"]
+
+
+def test_an_id_may_hold_what_parts_a_boost():
+    """Ids may hold colons, and no equals sign."""
+    boost = parse_boost("item:a:b=-2.5")
+    assert (boost.what, boost.value, boost.factor) == ("item", "a:b", -2.5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Horror=2", "genre:=2", "genre:Horror", "genre:Horror=", "genre:Horror=much",
+     "genre:Horror=nan", "genre:Horror=inf", "gnere:Horror=2", "year:nineties=2", "year:1-2-3=1"],
+)  # fmt: skip
+def test_what_is_no_boost_is_refused(text):
+    with pytest.raises(ValueError, match="is not like genre:Horror") as error:
+        parse_boost(text)
+    assert repr(text) in str(error.value)
+
+
+# Cost
+
+
+@given(SEEDS)
+def test_no_weight_of_cost_is_taste_alone(seed):
+    lists = standardised(made_lists(seed))
+    found = cheaper(lists, standard_costs(costs_of(seed)), 0.0)
+    assert np.array_equal(found.item_rows, lists.item_rows)
+
+
+@given(SEEDS)
+def test_all_weight_of_cost_is_the_cheapest_first(seed):
+    """An unknown cost stands where the mean does; equal costs stay in the order of taste."""
+    lists = standardised(made_lists(seed))
+    items = costs_of(seed)
+    mean = np.mean([item.cost for item in items if item.cost is not None])
+    cost = [mean if item.cost is None else item.cost for item in items]
+    found = cheaper(lists, standard_costs(items), 1.0)
+    for before, after in zip(names_of(lists), names_of(found), strict=True):
+        assert after == sorted(before, key=lambda row: cost[row])
+
+
+@given(SEEDS)
+def test_more_weight_of_cost_never_costs_more(seed):
+    """The mean cost of a list falls, or stays, with the weight."""
+    lists = standardised(made_lists(seed))
+    costs = standard_costs(costs_of(seed))
+    spent = []
+    for weight in (0.0, 0.3, 0.6, 0.9, 1.0):
+        kept = cheaper(lists, costs, weight).item_rows[:, :N_LIST]
+        spent.append(np.where(kept == NO_ITEM, 0, costs[kept]).sum(axis=1, dtype=np.float64))
+    assert (np.diff(spent, axis=0) <= 1e-4).all()
+
+
+def test_costs_that_nobody_knows_do_nothing():
+    assert standard_costs([made_item(), made_item()]).tolist() == [0, 0]
+    assert standard_costs([made_item(cost=3.0), made_item(cost=3.0)]).tolist() == [0, 0]
+
+
+# Diversity
+
+
+@given(SEEDS)
+def test_no_weight_of_diversity_is_the_order_as_it_was(seed):
+    lists = made_lists(seed)
+    found = diversified(lists, genre_vectors(genres_of(seed)), N_KEPT, 0.0)
+    assert np.array_equal(found.item_rows, lists.item_rows)
+    assert np.array_equal(found.scores, lists.scores)
+
+
+@given(SEEDS, SHARES)
+def test_diversity_is_what_its_formula_says(seed, weight):
+    """Against the formula, one user, one place, one candidate at a time, in whole numbers."""
+    lists = made_lists(seed, n_users=3)
+    random = np.random.default_rng(seed)
+    vectors = of_length_1(random.normal(size=(N_ITEMS, 3)).astype(np.float32))
+    found = diversified(lists, vectors, N_KEPT, weight)
+    for rows, scores, after in zip(lists.item_rows, lists.scores, found.item_rows, strict=True):
+        left = [(row, score) for row, score in zip(rows, scores, strict=True) if row != NO_ITEM]
+        if not left:
+            continue
+        low, high = left[-1][1], left[0][1]
+        chosen = []
+        for row in after[: min(N_KEPT, len(left))]:
+            values = {}
+            for other, score in left:
+                relevance = (score - low) / (high - low) if high > low else 0
+                likeness = max([0, *(float(vectors[other] @ vectors[one]) for one in chosen)])
+                values[other] = (1 - weight) * relevance - weight * likeness
+            assert values[row] == pytest.approx(max(values.values()), abs=1e-5)
+            chosen.append(row)
+            left = [(other, score) for other, score in left if other != row]
+        rest = [row for row in rows if row != NO_ITEM and row not in chosen]
+        assert [row for row in after if row != NO_ITEM][len(chosen) :] == rest
+
+
+def test_all_weight_of_diversity_begins_with_the_best_and_goes_to_the_unlike():
+    items = [made_item(genres=(genre,)) for genre in ("War", "War", "Drama", "War", "Comedy")]
+    scores = np.array([[5, 4, 3, 2, 1]], np.float32)
+    lists = TopK(np.array([[0, 1, 2, 3, 4]], np.int32), scores)
+    found = diversified(lists, genre_vectors(items), 3, 1.0)
+    assert found.item_rows.tolist() == [[0, 2, 4, 1, 3]]
+
+
+def test_items_without_a_genre_are_like_nothing():
+    assert genre_vectors([made_item(), made_item()]).tolist() == [[0], [0]]
+    vectors = genre_vectors([made_item(genres=("War", "Drama")), made_item(genres=("War",))])
+    assert vectors @ vectors.T == pytest.approx(np.array([[1, 0.5**0.5], [0.5**0.5, 1]]))
+
+
+# Exploration
+
+
+@given(SEEDS, st.integers(1, N_LIST))
+def test_explored_places_are_the_last_and_come_from_behind(seed, n):
+    """What they displace leads the spares; everything else stays in its order."""
+    lists = made_lists(seed)
+    for before, after in zip(names_of(lists), names_of(explore(lists, n, seed)), strict=True):
+        m = min(n, max(len(before) - N_KEPT, 0))
+        assert after[: N_LIST - m] == before[: N_LIST - m]
+        drawn = after[N_LIST - m : N_LIST] if m else []
+        assert set(drawn) <= set(before[N_KEPT:])
+        assert [row for row in after if row not in drawn] == [
+            row for row in before if row not in drawn
+        ]
+
+
+def test_the_seed_decides_what_is_explored():
+    lists = made_lists(1, n_users=50, k=30)
+    assert not np.array_equal(explore(lists, 2, 1).item_rows, explore(lists, 2, 2).item_rows)
+
+
+def test_what_is_rarely_seen_is_explored_rather():
+    """An item that nobody has is drawn 10 times as often as one that 9 users have."""
+    item_rows = np.tile(np.arange(N_KEPT + 2, dtype=np.int32), (20_000, 1))
+    lists = TopK(item_rows, -item_rows.astype(np.float32))
+    n_users_of = np.where(np.arange(N_ITEMS) == N_KEPT, 9, 0)
+    drawn = explore(lists, 1, 5, n_users_of).item_rows[:, N_LIST - 1]
+    assert (drawn == N_KEPT).sum() + (drawn == N_KEPT + 1).sum() == 20_000
+    assert (drawn == N_KEPT).mean() == pytest.approx(1 / 11, abs=0.01)

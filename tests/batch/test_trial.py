@@ -1,0 +1,128 @@
+"""The trial: which day is judged, by whom, and what the lists are worth."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from batch.gate.settings import GateSettings
+from batch.gate.trial import LastDay, judge_last_day, last_day
+from batch.learn import known_times
+from batch.models.popularity import Popularity
+from batch.topk import NO_ITEM
+
+DAY = 86_400
+N_USERS, N_ITEMS = 300, 40
+GATE = GateSettings()
+
+
+def two_weeks(seed: int = 1) -> tuple[sp.csr_matrix, np.ndarray]:
+    """Each user has 6 items, at any time of 14 days; the latest moment is 14 · DAY."""
+    random = np.random.default_rng(seed)
+    items = np.stack([np.sort(random.choice(N_ITEMS, 6, replace=False)) for _ in range(N_USERS)])
+    weights = sp.csr_matrix(
+        (np.ones(items.size, np.float32), items.ravel(), np.arange(0, items.size + 1, 6)),
+        shape=(N_USERS, N_ITEMS),
+    )
+    at = random.integers(1, 14 * DAY, items.size)
+    at[0] = 14 * DAY
+    return weights, at
+
+
+def split(seen_until: int | None, **settings) -> LastDay:
+    day = last_day(*two_weeks(), seen_until, GateSettings(min_judged=20, **settings), seed=1)
+    assert isinstance(day, LastDay), day
+    return day
+
+
+# Which day
+
+
+def test_the_last_day_is_what_is_judged_by():
+    """Everything of the last 24 hours is on one side, the rest on the other."""
+    weights, at = two_weeks()
+    day = split(None)
+    n_last = int((at > 13 * DAY).sum())
+    assert day.split.train.nnz == weights.nnz - n_last
+    assert day.split.at.max() <= 13 * DAY
+    assert 20 <= len(day.split.user_rows) <= n_last
+    assert not day.is_new_to_served
+
+
+def test_what_is_served_is_judged_by_what_it_has_not_seen():
+    """If it has seen half of the last day, the other half judges both."""
+    day = split(13 * DAY + DAY // 2)
+    assert day.is_new_to_served
+    assert day.split.at.max() > 13 * DAY
+
+
+def test_an_old_served_snapshot_is_judged_by_the_last_day_alone():
+    """Though it has not seen the whole week."""
+    day = split(7 * DAY)
+    assert day.is_new_to_served
+    assert day.split.at.max() <= 13 * DAY
+
+
+def test_a_served_snapshot_that_has_seen_it_all_is_not_judged():
+    """The new model still is."""
+    day = split(14 * DAY)
+    assert not day.is_new_to_served
+    assert day.split.at.max() <= 13 * DAY
+
+
+def test_no_more_users_than_asked_for_are_judged():
+    """The same ones for the same seed."""
+    days = [split(None, most_judged=25) for _ in range(2)]
+    assert [len(day.split.user_rows) for day in days] == [25, 25]
+    assert np.array_equal(days[0].split.user_rows, days[1].split.user_rows)
+    assert days[0].split.test.shape == days[0].split.given.shape == (25, N_ITEMS)
+
+
+def test_without_times_or_users_the_reason_is_said():
+    """No times, a single day, too few users, nobody on both sides: a reason each."""
+    weights, at = two_weeks()
+    assert last_day(weights, np.zeros_like(at), None, GATE, 1) == "the events have no times"
+    assert last_day(weights, at % DAY + 1, None, GATE, 1) == (
+        "nobody has events both on the last day and before it"
+    )
+    late = np.where(np.arange(len(at)) % 6 > 1, 14 * DAY - 5, at % DAY + 1)
+    assert last_day(weights, late, None, GATE, 1) == "most events are of the last day"
+    few = last_day(weights, at, None, GateSettings(min_judged=N_USERS, most_judged=N_USERS), 1)
+    assert str(few).startswith("only ")
+
+
+def test_times_that_have_not_come_yet_are_unknown():
+    """An event of the year 2099 must not make every other event old."""
+    at = np.array([5, 10 * DAY, 10 * DAY + 1, 4_000_000_000])
+    now = datetime.fromtimestamp(9 * DAY, UTC)
+    assert known_times(at, not_after=now).tolist() == [5, 10 * DAY, 0, 0]
+
+
+# What the lists are worth
+
+
+def test_lists_are_judged_by_the_last_day():
+    """Served lists that name exactly what was watched are worth 1, empty ones 0."""
+    day = split(13 * DAY)
+    popular = Popularity().fit(day.split.train)
+    perfect = np.full((len(day.split.user_rows), 20), NO_ITEM, np.int32)
+    for row, place in zip(*day.split.test.nonzero(), strict=True):
+        perfect[row, np.argmin(perfect[row])] = place
+    found = judge_last_day(popular, day, perfect)
+    assert found.ndcg["served"].mean == pytest.approx(1)
+    assert found.change["served"].high < 0
+    assert found.change["popular"] == (0, 0, 0)  # the new model is popularity itself here
+    found = judge_last_day(popular, day, np.full_like(perfect, NO_ITEM))
+    assert found.ndcg["served"].mean == 0
+    assert found.change["served"].mean == found.ndcg["new"].mean > 0
+
+
+def test_served_lists_that_have_seen_the_day_are_left_out():
+    """And so are those that do not exist; each with its reason."""
+    day = split(14 * DAY)
+    popular = Popularity().fit(day.split.train)
+    lists = np.zeros((len(day.split.user_rows), 20), np.int32)
+    assert judge_last_day(popular, day, lists).why_not_served == "it has seen the last day"
+    assert set(judge_last_day(popular, day, lists).ndcg) == {"new", "popular"}
+    assert judge_last_day(popular, day, None).why_not_served == "nothing is served yet"

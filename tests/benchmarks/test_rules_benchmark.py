@@ -1,0 +1,64 @@
+"""The benchmark of the rules runs on data of its own, and its figures say what rules do."""
+
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from benchmarks import rules as benchmark
+
+METRICS = {
+    "ndcg", "recall", "coverage", "novelty", "genre_likeness", "top_share", "drama", "cost",
+    "adult_to_minors", "short_lists", "ndcg_minus_none",
+}  # fmt: skip
+SUBJECTS = {
+    "none",
+    "no adult titles to minors",
+    "cost 0.3",
+    "diversity 0.3",
+    "explore 3",
+    "cap 0.1",
+}
+TIMES = {"seconds_per_100k_users", "cpu_seconds_per_100k_users"}
+
+
+@pytest.fixture
+def figures(monkeypatch, capsys):
+    """What a quick run without real data prints: values by metric, by subject."""
+    monkeypatch.delenv("MARQUEE_SHARED_DATA", raising=False)
+    assert benchmark.main(["--quick"]) == 0
+    output = capsys.readouterr()
+    found = defaultdict(dict)
+    for line in map(json.loads, output.out.splitlines()):
+        assert {"benchmark", "subject", "metric", "value", "unit", "seed", "python"} <= line.keys()
+        found[line["subject"]][line["metric"]] = line["value"]
+    for subject in SUBJECTS:
+        assert f"| {subject} " in output.err
+    return found
+
+
+def test_every_rule_does_what_it_is_for(figures):
+    """And every metric is there for each of them."""
+    assert figures.keys() == SUBJECTS
+    assert all(found.keys() >= METRICS for found in figures.values())
+    none = figures["none"]
+    assert figures["no adult titles to minors"]["adult_to_minors"] == 0
+    assert figures["cost 0.3"]["cost"] < 0.9 * none["cost"]
+    assert figures["diversity 0.3"]["genre_likeness"] < 0.8 * none["genre_likeness"]
+    assert figures["explore 3"]["coverage"] > none["coverage"]
+    assert figures["cap 0.1"]["top_share"] <= 0.1 < none["top_share"]
+    assert none["ndcg_minus_none"] == 0 < none["ndcg"]
+    timed = SUBJECTS - {"no adult titles to minors"}
+    assert all(figures[subject][name] > 0 for subject in timed for name in TIMES)
+
+
+@pytest.mark.parametrize(
+    ("lists", "likeness"),
+    [([[0, 1]], 1.0), ([[0, 2]], 0.0), ([[0, 1, 2]], 1 / 3), ([[0, 1], [0, -1]], 0.5)],
+    ids=["alike", "unlike", "two of three", "short"],
+)
+def test_likeness_is_over_pairs(lists, likeness):
+    """Items 0 and 1 are of one genre, item 2 is of another."""
+    vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    assert benchmark._likeness(np.array(lists, np.int32), vectors) == pytest.approx(likeness)

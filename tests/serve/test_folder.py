@@ -1,0 +1,86 @@
+"""The front's directory: it goes with its server, or with the next one that starts."""
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from serve.folder import remove_left_over
+from tests.serve.copied import front_folder, nginx
+from tests.serve.running import wait_until
+from tests.snapshots import make_snapshot
+
+
+@pytest.fixture
+def start(serve, store):
+    """Start a server behind nginx that answers."""
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+
+    def run():
+        server = serve("--workers", "1", front=True)
+        wait_until(lambda: server.get("/recommend/ann").source == "list")
+        return server
+
+    return run
+
+
+def kill(server):
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+    wait_until(lambda: not server.processes())
+
+
+def test_that_of_a_killed_server_goes_with_the_next_start(start):
+    """SIGKILL leaves it behind, and the next server cleans up."""
+    killed = start()
+    folder = front_folder(killed)
+    kill(killed)
+    assert folder.exists()
+
+    start()
+
+    assert not folder.exists()
+
+
+def test_that_of_a_server_that_lives_stays(start):
+    """However many others start beside it."""
+    living = start()
+    folder = front_folder(living)
+
+    start()
+
+    assert (folder / "nginx.conf").exists()
+    assert living.get("/recommend/ann").body == b"alien"
+
+
+def test_it_stays_when_nobody_of_the_first_program_is_left(start):
+    """SIGHUP, every worker another, and nginx too: the new program holds it as the old one did."""
+    server = start()
+    folder = front_folder(server)
+    [master], _ = nginx(server)
+    old = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_workers(other_than=old)
+    os.kill(master, signal.SIGKILL)
+    wait_until(lambda: nginx(server)[0] not in ([], [master]))
+
+    start()
+
+    assert (folder / "nginx.conf").exists()
+
+
+@pytest.fixture
+def foreign():
+    """A directory of that name that no server has made."""
+    folder = Path(tempfile.mkdtemp(prefix="marquee-", dir="/tmp"))
+    yield folder
+    folder.rmdir()
+
+
+def test_what_nobody_of_ours_made_stays(foreign):
+    """A name alone proves nothing."""
+    remove_left_over()
+
+    assert foreign.exists()

@@ -79,7 +79,8 @@ def gather(
     item_ids, item_row = _rows(events.views["item_id"], events.ratings["item_id"])
     ordered = bring_together(user_row, item_row, (len(user_ids), len(item_ids)))
     del user_row, item_row
-    viewed = _viewed(events.views, ordered, _runtimes(item_ids, runtimes or {}))
+    runtime = _runtimes(item_ids, runtimes or {})
+    viewed = _viewed(events.views, ordered, runtime, with_latest=with_latest)
     rated = last_ratings(events.ratings, *ordered.after(len(events.views)), max_rating)
     meetings = ordered.meetings
     del ordered  # it weighs as much as all that is left
@@ -122,15 +123,15 @@ class _Viewed(NamedTuple):
         place: Ascending, where in the meetings.
         share: Of the item that was watched.
         first_at: In seconds since 1970, 0 if unknown.
-        last_at: Likewise.
+        last_at: Likewise; None if nobody asks.
         n_events: Lines that it was made of.
     """
 
     place: Integers
     share: Floats
     first_at: Times
-    last_at: Times
-    n_events: Times
+    last_at: Times | None
+    n_events: Integers
 
 
 def _rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
@@ -139,14 +140,13 @@ def _rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
     return ids.dictionary, codes_of(ids)
 
 
-def _viewed(views: pa.Table, ordered: Ordered, runtime: Floats) -> _Viewed:
+def _viewed(views: pa.Table, ordered: Ordered, runtime: Floats, *, with_latest: bool) -> _Viewed:
     place, view = ordered.before(len(views))
     minute = views["minute"].to_numpy()[view].astype(np.float32)  # NaN where unknown
     watched = (minute + 1) / runtime[ordered.meetings.indices[place]]
     share = np.clip(np.nan_to_num(watched, nan=1), LEAST, 1)
-    first_at, last_at = (
-        pc.fill_null(views[name], 0).to_numpy()[view] for name in ("first_at", "last_at")
-    )
+    first_at = pc.fill_null(views["first_at"], 0).to_numpy()[view]
+    last_at = pc.fill_null(views["last_at"], 0).to_numpy()[view] if with_latest else None
     return _Viewed(place, share, first_at, last_at, views["n_events"].to_numpy()[view])
 
 
@@ -197,5 +197,6 @@ def _first(n_places: int, *parts: _Viewed | Rated) -> Times:
 def _latest(n_places: int, *parts: _Viewed | Rated) -> Times:
     latest = np.zeros(n_places, np.int64)
     for part in parts:
-        latest[part.place] = np.maximum(latest[part.place], part.last_at)
+        if part.last_at is not None:
+            latest[part.place] = np.maximum(latest[part.place], part.last_at)
     return latest

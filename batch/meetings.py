@@ -109,6 +109,9 @@ def bring_together(user_row: Codes, item_row: Codes, shape: tuple[int, int]) -> 
     is_new = np.ones(len(item), dtype=bool)
     is_new[1:] = item[1:] != item[:-1]
     is_new[indptr[:-1][np.diff(indptr) > 0]] = True
-    n_before = np.zeros(len(item) + 1, indptr.dtype)
-    np.cumsum(is_new, out=n_before[1:])
-    return Ordered(Meetings(n_before[indptr], item[is_new]), by_user.data, n_before[1:] - 1)
+    place = np.cumsum(is_new, dtype=indptr.dtype)
+    place -= 1
+    begins = np.full_like(indptr, is_new.sum())  # of a user's places: behind all, or that of
+    is_inside = indptr < len(place)
+    begins[is_inside] = place[indptr[is_inside]]  # the first event, which is always new
+    return Ordered(Meetings(begins, item[is_new]), by_user.data, place)

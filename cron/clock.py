@@ -62,7 +62,12 @@ class Clock:
         """Run the refresh now, whatever is due; log and record how it went."""
         began = datetime.now(UTC)
         _log.info("the refresh starts: %s", shlex.join(self._command))
-        run = run_child(self._command, self._stop, self._settings.timeout_seconds)
+        run = run_child(
+            self._command,
+            self._stop,
+            self._settings.timeout_seconds,
+            nice=self._settings.nice,
+        )
         failed = run.ending in (Ending.FAILED, Ending.TIMED_OUT)  # one that is stopped has not
         _log.log(
             logging.ERROR if failed else logging.INFO,

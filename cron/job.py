@@ -25,6 +25,7 @@ from cron.stop import StopRequest
 
 _POLL_SECONDS: Final = 0.1
 _STDERR: Final = 2
+_AUTOGROUP: Final = "/proc/self/autogroup"  # sched(7)
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _LIBC: Final = ctypes.CDLL(None)  # loaded here: little is allowed between fork and exec
 
@@ -65,6 +66,7 @@ def run_child(
     stop: StopRequest,
     timeout_seconds: float,
     grace_seconds: float = 10.0,
+    nice: int = 0,
 ) -> Run:
     """Run `command` to its end, the time-out or the request to stop.
 
@@ -75,10 +77,11 @@ def run_child(
         stop: Ends the run early once requested.
         timeout_seconds: The run is ended after that time.
         grace_seconds: From SIGTERM to SIGKILL.
+        nice: Added to our niceness for the child.
     """
     began = time.monotonic()
     try:
-        child = _start(command)
+        child = _start(command, nice)
     except OSError as error:
         _log.error("cannot start %s: %s", shlex.join(command), error)
         return Run(Ending.FAILED, None, time.monotonic() - began)
@@ -89,25 +92,28 @@ def run_child(
     return Run(ending, child.returncode, time.monotonic() - began)
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], nice: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=_STDERR,
         start_new_session=True,
-        preexec_fn=_die_with(os.getpid()),
+        preexec_fn=_prepared(os.getpid(), nice),
     )
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what a child does first so that it does not outlive `parent`."""
+def _prepared(parent: int, nice: int) -> Callable[[], None]:
+    """Return what a child does first: it stands back, and will not outlive `parent`."""
 
-    def ask_kernel() -> None:
+    def prepare() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
+        os.nice(nice)
+        with contextlib.suppress(OSError), open(_AUTOGROUP, "w") as group:  # noqa: PTH123
+            group.write(str(nice))  # among sessions, Linux may weigh only this one
 
-    return ask_kernel
+    return prepare
 
 
 def _watch(child: subprocess.Popen[bytes], stop: StopRequest, deadline: float) -> Ending:

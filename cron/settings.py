@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _DAY_MINUTES: Final = 1440.0
+_NICEST: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class CronSettings:
         timezone: IANA name of that wall clock's zone; empty means the machine's.
         timeout_minutes: A refresh that takes longer is ended.
         retry_minutes: Pause after a failed refresh before the next try.
+        nice: Niceness of the refresh, 0 to 19: who answers requests goes first.
     """
 
     path: str = "var/cron"
@@ -27,6 +29,7 @@ class CronSettings:
     timezone: str = ""
     timeout_minutes: float = 240.0
     retry_minutes: float = 30.0
+    nice: int = 10
 
     def __post_init__(self) -> None:
         if not _CLOCK.fullmatch(self.at):
@@ -42,6 +45,9 @@ class CronSettings:
                 raise ValueError(
                     f"{key} must be more than 0 and at most {_DAY_MINUTES:.0f}, not {value!r}"
                 )
+
+        if not 0 <= self.nice <= _NICEST:
+            raise ValueError(f"nice must lie between 0 and {_NICEST}, not {self.nice}")
 
     @property
     def at_time(self) -> time:

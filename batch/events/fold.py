@@ -59,7 +59,11 @@ def fold_views(views: pa.Table, *, by_day: bool = False) -> pa.Table:
         del column
         if len(first):
             values = reduce.reduceat(values, first)
-        folded.append(pa.array(values, mask=None if unknown is None else values == unknown))
+        folded.append(
+            pa.array(
+                values, VIEWS.field(name).type, mask=None if unknown is None else values == unknown
+            )
+        )
     return pa.table(folded, schema=VIEWS)
 
 

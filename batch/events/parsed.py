@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from batch.events.ids import ID, encode
 
 VIEWS: Final = pa.schema(
-    [("user_id", ID), ("item_id", ID), ("minute", pa.int32()), ("n_events", pa.int64()),
+    [("user_id", ID), ("item_id", ID), ("minute", pa.int32()), ("n_events", pa.int32()),
      ("first_at", pa.int64()), ("last_at", pa.int64())]
 )  # fmt: skip
 RATINGS: Final = pa.schema(

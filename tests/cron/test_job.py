@@ -1,5 +1,6 @@
 """Real children: each ends as it should, and leaves nobody behind."""
 
+import os
 import signal
 import sys
 
@@ -98,3 +99,21 @@ def test_a_request_stays():
     stop.request()
     assert stop.wait(600.0)
     assert stop.wait(600.0)
+
+
+def test_a_nice_child_stands_back(capfd):
+    """Its niceness is raised, and that of its session where Linux weighs sessions."""
+    code = """
+import os
+print("nice", os.nice(0))
+try:
+    print("group", open("/proc/self/autogroup").read().split()[-1])
+except OSError:
+    print("group 7")
+"""
+    before = os.nice(0)
+    assert run_child(python(code), StopRequest(), AMPLE_SECONDS, nice=7).ok
+    told = capfd.readouterr().err
+    assert f"nice {before + 7}" in told
+    assert "group 7" in told
+    assert os.nice(0) == before

@@ -29,6 +29,8 @@ def test_the_file_sets_the_hour(tmp_path):
         "timeout_minutes = nan",
         "retry_minutes = -1",
         "retry_minutes = 1441",
+        "nice = -1",
+        "nice = 20",
     ],
 )
 def test_a_bad_setting_is_named(tmp_path, line):

@@ -121,7 +121,7 @@ def _play_script(
     top = int(play.world.items.popularity.argmax())
 
     def refreshed() -> None:
-        _refresh(folder, [history, folder / "live"])
+        _refresh(folder, [history, _kept(folder / "live", folder / "new")])
 
     def taken_down() -> None:
         take_down(store, [play.world.items.ids[top]], _WHY)
@@ -198,12 +198,23 @@ def _beside(do: Callable[[], None]) -> Iterator[None]:
 def _problems(report: Report, script: _Script) -> list[str]:
     found = list(script.problems)
     if report.n_failed:
-        found.append(f"{report.n_failed:,} requests failed")
+        n_late = sum(one.n_sent_late for one in report.servers)
+        starved = f", {n_late:,} of them sent late by a starved simulator" if n_late else ""
+        found.append(f"{report.n_failed:,} requests failed{starved}")
     if report.n_withheld_shown:
         found.append(f"{report.n_withheld_shown:,} answers held what was taken down")
     if report.played.n_dropped:
         found.append(f"{report.played.n_dropped:,} lines were lost")
     return found
+
+
+def _kept(events: Path, folder: Path) -> Path:
+    """Link the stream's pieces into a folder of their own: the oldest may be removed meanwhile."""
+    folder.mkdir()
+    for piece in events.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            os.link(piece, folder / piece.name)
+    return folder
 
 
 def _refresh(folder: Path, events: Sequence[Path]) -> None:

@@ -51,7 +51,7 @@ REQUESTS = [
     {"user_row": 0, "milliseconds": 3, "source": "list", "expected": 0.3},
     {"user_row": 1, "milliseconds": 5, "source": "popular", "rank": 4, "minutes": 20, "cost": 0.3,
      "expected": 0.2, "best": 0.6, "popular": 0.2, "ndcg": 0.5},
-    {"user_row": 1, "milliseconds": 601, "failure": TIMED_OUT, "own": True},
+    {"user_row": 1, "milliseconds": 601, "late_ms": 300, "failure": TIMED_OUT, "own": True},
     {"user_row": -1, "milliseconds": 2},
     {"user_row": -1, "milliseconds": 2, "failure": NOT_REFUSED},
 ]  # fmt: skip
@@ -154,6 +154,7 @@ def test_text_and_json_say_the_same(world):
     for said in (
         "3 of 4 (75.0000 %)",
         "1 × time-out, as user 9: too late",
+        "1 of these were sent late by the simulator itself",
         "1 of 2 refused",
         "click_through    0.5 (",
         "66.7%",

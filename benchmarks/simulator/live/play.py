@@ -36,7 +36,7 @@ from benchmarks.simulator.views import ViewSource
 from benchmarks.simulator.world import World
 
 NOT_REFUSED: Final = "malformed id not refused"
-_LEAD_SECONDS: Final = 0.5  # that a window is handed over before it begins
+_LEAD_SECONDS: Final = 1.0  # that a window is handed over before it begins
 _NEWCOMERS_SPARE: Final = 1.5
 
 
@@ -113,7 +113,7 @@ class Play:
         one_thread = threadpool_limits(1, "blas")  # of products so small more only get in the way
         with one_thread, Asker(self._run.servers, keeps=self._run.keeps) as asker:
             before = time.process_time()
-            self._started = time.monotonic() + 2 * _LEAD_SECONDS
+            self._started = time.monotonic() + 1.2 * _LEAD_SECONDS
             self._ask_all(asker)
             seconds = time.monotonic() - self._started
             mine = time.process_time() - before
@@ -131,7 +131,7 @@ class Play:
             self._hand_over(asker, number)
             self._work_until(asker, self._due(number + 1) - _LEAD_SECONDS)
         while self._plans:
-            self._work_until(asker, time.monotonic() + _LEAD_SECONDS)
+            self._work_until(asker, time.monotonic() + WINDOW_SECONDS)
 
     def _due(self, number: int) -> float:
         return self._started + number * WINDOW_SECONDS

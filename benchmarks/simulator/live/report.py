@@ -21,6 +21,7 @@ from benchmarks.simulator.users import Users
 
 ALL: Final = "all"
 PERSONALISED: Final = ("list", "history", "recent")
+_LATE_MS: Final = 100.0
 _PERCENTILES: Final = {"p50_ms": 50, "p99_ms": 99, "p99.9_ms": 99.9, "max_ms": 100}
 
 
@@ -33,6 +34,7 @@ class Answered:
         n_requests: Well-formed ones.
         n_failed: Of these, by the grader's rules.
         failures: Of these, by kind.
+        n_sent_late: Of these, those that the simulator itself sent more than 100 ms late.
         n_malformed: Requests that had to be refused.
         n_not_refused: Of these, those that were not.
         percentiles: Milliseconds of well-formed requests from the moment when each was due.
@@ -44,6 +46,7 @@ class Answered:
     n_requests: int
     n_failed: int
     failures: dict[str, int]
+    n_sent_late: int
     n_malformed: int
     n_not_refused: int
     percentiles: dict[str, float]
@@ -186,6 +189,7 @@ def _answered(played: Played, records: Records, number: int) -> Answered:
         n_requests=len(known),
         n_failed=len(known) - n_good,
         failures=failures,
+        n_sent_late=int(((known["failure"] > 0) & (known["late_ms"] > _LATE_MS)).sum()),
         n_malformed=len(mine) - len(known),
         n_not_refused=int((mine["failure"] == not_refused).sum()),
         percentiles={

@@ -55,6 +55,8 @@ def _answers(one: Answered, report: Report) -> Iterator[str]:
     )
     for kind, n in one.failures.items():
         yield f"    {n:,} × {kind}, as {report.played.examples.get(kind, '')}"
+    if one.n_sent_late:
+        yield f"    {one.n_sent_late:,} of these were sent late by the simulator itself"
     yield (
         f"  malformed     {one.n_malformed - one.n_not_refused:,} of {one.n_malformed:,} refused"
     )

@@ -61,7 +61,7 @@ def test_a_night_begins_with_what_is_served_and_is_judged_beside_it(nights, caps
     assert manifest.gate["result"] == "passed"
     assert manifest.metrics["data_until"].startswith("2026-03-07T23")
     assert {"last_day_users", "last_day_ndcg_new", "last_day_ndcg_served"} <= set(manifest.metrics)
-    assert manifest.parameters["gate"]["max_loss"] == 0.05
+    assert manifest.parameters["gate"]["max_loss_to_popular"] == 0.05
 
 
 def test_the_same_data_again_is_learned_from_nothing(nights, capsys):
@@ -129,6 +129,7 @@ def test_bad_parameters_are_refused(nights, capsys, monkeypatch):
     """A model that learned nothing loses to what is served, by the last day's users."""
     before, history = nights
     refresh(capsys, before, history)
+    monkeypatch.setenv("MARQUEE_GATE_MAX_LOSS_TO_SERVED", "0.05")  # so few users tell no more
     monkeypatch.setenv("MARQUEE_BATCH_MODEL", "als")
     monkeypatch.setenv("MARQUEE_BATCH_REGULARIZATION", "1000000")
     status, _, error = refresh(capsys, history.events, history)

@@ -66,7 +66,10 @@ def check_quality(trial: Trial | str, settings: GateSettings) -> list[Check]:
         trial: What the trial found, or why there was none.
         settings: With the threshold.
     """
-    return [_loss(name, trial, settings.max_loss) for name in ("served", "popular")]
+    return [
+        _loss("served", trial, settings.max_loss_to_served),
+        _loss("popular", trial, settings.max_loss_to_popular),
+    ]
 
 
 def _loss(name: str, trial: Trial | str, most: float) -> Check:

@@ -2,8 +2,12 @@
 
 import math
 from dataclasses import dataclass, fields
+from typing import Final
 
-_SHARES = ("min_users_share", "min_items_share", "max_short_share", "max_repeat_share", "max_loss")
+_SHARES: Final = (
+    "min_users_share", "min_items_share", "max_short_share", "max_repeat_share",
+    "max_loss_to_served", "max_loss_to_popular",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +20,10 @@ class GateSettings:
         max_short_share: Of the lists that have fewer than 20 items though the user
             has not seen as many.
         max_repeat_share: Of the lists that hold an item twice.
-        max_loss: Of the NDCG@20 that the served lists, and the popular list, have on
-            the last day: a loss that is surely larger is refused.
+        max_loss_to_served: Of the NDCG@20 that the served lists have on the last day: a
+            loss that is surely larger is refused. It must be wide: users watch what
+            they are shown, so on their own day the served lists look better than they are.
+        max_loss_to_popular: Likewise of the popular list's.
         min_judged: With fewer users to judge by, quality is not judged.
         most_judged: Users to judge by at most.
     """
@@ -26,7 +32,8 @@ class GateSettings:
     min_items_share: float = 0.9
     max_short_share: float = 0.01
     max_repeat_share: float = 0.0
-    max_loss: float = 0.05
+    max_loss_to_served: float = 0.5
+    max_loss_to_popular: float = 0.05
     min_judged: int = 100
     most_judged: int = 20_000
 

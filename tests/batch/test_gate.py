@@ -121,8 +121,8 @@ def trial(new: float, base: float, high: float, name: str = "served") -> Trial:
     [
         (0.30, 0.11, True),  # better
         (0.19, 0.01, True),  # worse, perhaps
-        (0.17, -0.01, True),  # surely worse by 5 %, which is allowed
-        (0.17, -0.0101, False),  # surely worse by more
+        (0.09, -0.10, True),  # surely worse by half, which is allowed
+        (0.09, -0.101, False),  # surely worse by more
         (0.00, -0.20, False),
     ],
 )
@@ -132,6 +132,13 @@ def test_a_sure_loss_is_refused(new, high, is_ok):
     assert check.is_ok is is_ok
     assert check.figure == pytest.approx((0.2 - new) / 0.2)
     assert f"{new:.4f} against 0.2000 served" in check.note
+
+
+def test_a_loss_to_the_popular_list_is_hardly_allowed():
+    """A twentieth, surely: nobody was shown the popular list, so it has no advantage."""
+    for high, is_ok in ((-0.01, True), (-0.0101, False)):
+        check = by_rule(check_quality(trial(0.17, 0.2, high, "popular"), GATE))["loss to popular"]
+        assert check.is_ok is is_ok
 
 
 def test_what_was_not_tried_is_not_judged():
@@ -178,8 +185,8 @@ def test_an_override_is_written_down_only_where_it_was_needed():
     ("settings", "message"),
     [
         ({"min_users_share": 1.1}, "min_users_share must lie between 0 and 1"),
-        ({"max_loss": -0.1}, "max_loss must be 0 or more"),
-        ({"max_loss": float("nan")}, "max_loss must be 0 or more, and finite"),
+        ({"max_loss_to_served": -0.1}, "max_loss_to_served must be 0 or more"),
+        ({"max_loss_to_served": float("nan")}, "max_loss_to_served must be 0 or more, and finite"),
         ({"min_judged": 1}, "min_judged must be at least 2"),
         ({"min_judged": 50, "most_judged": 40}, "most_judged must be at least min_judged"),
     ],

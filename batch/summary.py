@@ -139,8 +139,9 @@ def summarise(
 
 
 def _gate(gate: dict[str, Any]) -> str:
-    quality = [check["note"] for check in gate["checks"] if check["rule"].startswith("loss")]
-    return "; ".join([gate["result"], *dict.fromkeys(quality)])
+    quality = [check for check in gate["checks"] if check["rule"].startswith("loss")]
+    judged = [check for check in quality if check["figure"] is not None] or quality[:1]
+    return "; ".join([gate["result"], *(check["note"] for check in judged)])
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -5,9 +5,9 @@ import dataclasses
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from batch.errors import BatchError
+from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
 from batch.gate.settings import GateSettings
@@ -23,7 +23,10 @@ _EXAMPLE = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
 
 What is not given comes from marquee.toml, else from the defaults in README.md.
-Exit status: 0 published, 1 not (the message says why), 2 wrong usage."""
+Exit status: 0 published, 1 not (the message says why), 2 wrong usage,
+3 built and kept, but refused by the gate: what was served goes on being served."""
+
+_REFUSED: Final = 3  # `cron` knows it too: it does not try again what would be refused again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(given.run(given, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
         print(f"{given.verb} failed: {error}", file=sys.stderr)
-        return 1
+        return _REFUSED if isinstance(error, GateRefusedError) else 1
     except KeyboardInterrupt:
         print(f"{given.verb} stopped; the store is as it was", file=sys.stderr)
         return 1

@@ -26,6 +26,7 @@ from store.train import take_training_request
 
 _STATE: Final = "refresh.json"
 _TICK_SECONDS: Final = 1.0
+_REFUSED: Final = 3  # the refresh's exit status where the gate did not let its snapshot pass
 
 _log = logging.getLogger(__name__)
 
@@ -68,15 +69,17 @@ class Clock:
             self._settings.timeout_seconds,
             nice=self._settings.nice,
         )
-        failed = run.ending in (Ending.FAILED, Ending.TIMED_OUT)  # one that is stopped has not
+        refused = run.status == _REFUSED
+        # One that is stopped has not failed.
+        failed = not refused and run.ending in (Ending.FAILED, Ending.TIMED_OUT)
         _log.log(
-            logging.ERROR if failed else logging.INFO,
+            logging.ERROR if failed or refused else logging.INFO,
             "the refresh %s after %.1f s, exit status %s",
-            run.ending,
+            "was refused by the gate" if refused else run.ending,
             run.seconds,
             run.status,
         )
-        if run.ok:
+        if run.ok or refused:
             self._record(replace(self._state, last_success=began))
         elif failed:
             self._record_failure()

@@ -20,8 +20,9 @@ class State:
     """How the refresh last went; all times are aware.
 
     Attributes:
-        last_success: When the last good refresh began; it knows the events up to
-            then. None if there was none.
+        last_success: When the last refresh began that came to its end; it knows the
+            events up to then. One that the gate refused counts, for the same events
+            would be refused again. None if there was none.
         last_failure: When the last failed refresh ended, None if there was none.
     """
 

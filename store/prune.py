@@ -18,8 +18,9 @@ from store.pointer import current_or_none, pinned
 def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
     """Remove all snapshots but the newest `keep` and those younger than `keep_days`.
 
-    Never the current one, the one that a pin holds, or one that somebody has
-    open. The caller holds `writing`.
+    Those that the gate refused do not count: they must not push out what one may go
+    back to. Of them the newest is kept for a look. Never removed are the current one,
+    the one that a pin holds, and one that somebody has open. The caller holds `writing`.
 
     Returns:
         The generations removed.
@@ -31,8 +32,7 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
     spared = {current_or_none(store), pin.generation if pin else None}
     removed = []
     try:
-        kept = generations(store)
-        for generation in kept[: max(len(kept) - keep, 0)]:
+        for generation in _surplus(store, keep):
             folder = snapshot_folder(store, generation)
             if generation in spared or _is_young(folder, keep_days) or _is_open(folder):
                 continue
@@ -43,6 +43,22 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
         where = error.filename or store
         raise WriteError(where, f"cannot be pruned: {error.strerror}") from error
     return removed
+
+
+def _surplus(store: Path, keep: int) -> list[int]:
+    """Return the generations that are too many, oldest first."""
+    by_fate: dict[bool, list[int]] = {False: [], True: []}
+    for generation in generations(store):
+        by_fate[_is_refused(snapshot_folder(store, generation))].append(generation)
+    good, refused = by_fate[False], by_fate[True]
+    return sorted(good[: max(len(good) - keep, 0)] + refused[:-1])
+
+
+def _is_refused(folder: Path) -> bool:
+    try:
+        return read_manifest(folder).gate.get("result") == "refused"
+    except StoreError:
+        return False
 
 
 def _is_young(folder: Path, keep_days: float) -> bool:

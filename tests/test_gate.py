@@ -79,7 +79,7 @@ def test_half_of_the_users_gone_is_refused_and_the_old_one_served(nights, tmp_pa
     _, history = nights
     refresh(capsys, history.events, history)
     status, _, error = refresh(capsys, few_users_of(history, tmp_path), history)
-    assert status == 1
+    assert status == 3
     last = error.splitlines()[-1]
     assert "users: 200 after 400 are 0.500 of the served, at least 0.9 wanted" in last
     assert '--override-gate "why"' in last
@@ -121,7 +121,7 @@ def test_an_override_publishes_this_one_and_not_the_next(nights, tmp_path, capsy
     fewer = {line.split(",")[1] for line in lines[:60]}
     half.write_text("".join(line for line in lines if line.split(",")[1] in fewer))
     status, _, error = refresh(capsys, half, history)
-    assert status == 1
+    assert status == 3
     assert "the gate refused it" in error
 
 
@@ -133,7 +133,7 @@ def test_bad_parameters_are_refused(nights, capsys, monkeypatch):
     monkeypatch.setenv("MARQUEE_BATCH_MODEL", "als")
     monkeypatch.setenv("MARQUEE_BATCH_REGULARIZATION", "1000000")
     status, _, error = refresh(capsys, history.events, history)
-    assert status == 1
+    assert status == 3
     assert "loss to served: NDCG@20 of" in error
     assert current(Path("store")) == 1
 

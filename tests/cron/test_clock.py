@@ -15,6 +15,7 @@ from cron.stop import StopRequest
 from store.train import request_training, take_training_request
 
 SUCCEED = [sys.executable, "-c", "pass"]
+REFUSED = [sys.executable, "-c", "raise SystemExit(3)"]
 FAIL = [sys.executable, "-c", "raise SystemExit(1)"]
 RAISE = [sys.executable, "\0"]  # no such argument can be given: Popen raises a ValueError
 AT_ONCE = 0.001  # minutes
@@ -83,6 +84,17 @@ def test_a_failure_is_recorded_and_tried_again(tmp_path, stop, on_log, command, 
     state = read_state(tmp_path / "refresh.json")
     assert state.last_success is None
     assert began <= state.last_failure <= now()
+
+
+def test_what_the_gate_refused_is_not_built_again_and_again(tmp_path, stop, on_log, caplog):
+    """It is an error in the log, and done until the next night: the same data would be refused."""
+    on_log("the refresh was refused by the gate", stop.request)
+    began = now()
+    run_clock(tmp_path, REFUSED, stop)
+    state = read_state(tmp_path / "refresh.json")
+    assert began <= state.last_success <= now()
+    assert state.last_failure is None
+    assert "ERROR" in {record.levelname for record in caplog.records}
 
 
 def test_an_unwritable_record_is_no_end(tmp_path, stop, on_log):

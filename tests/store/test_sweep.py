@@ -43,6 +43,19 @@ def test_sweep_keeps_the_newest(five):
     assert generations(five) == [4, 5]
 
 
+def test_what_the_gate_refused_pushes_nothing_out(store):
+    """Two nights refused after three good ones: those to go back to stay, and the last refused."""
+    for _ in range(3):
+        make_snapshot(store, {"ann": ["a"]}, ["a"])
+    for _ in range(2):
+        generation = make_snapshot(store, {"ann": ["a"]}, ["a"], flip=False)
+        manifest = snapshot_folder(store, generation) / "MANIFEST.json"
+        about = json.loads(manifest.read_text()) | {"gate": {"result": "refused"}}
+        manifest.write_text(json.dumps(about))
+    assert swept(store, keep=2) == [1, 4]
+    assert generations(store) == [2, 3, 5]
+
+
 def test_sweep_with_room_left_removes_nothing(five):
     """A store within its limit stays as it is."""
     before = files_of(five)

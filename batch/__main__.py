@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
@@ -26,8 +26,6 @@ What is not given comes from marquee.toml, else from the defaults in README.md.
 Exit status: 0 published, 1 not (the message says why), 2 wrong usage,
 3 built and kept, but refused by the gate: what was served goes on being served."""
 
-_REFUSED: Final = 3  # `cron` knows it too: it does not try again what would be refused again
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -42,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(given.run(given, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
         print(f"{given.verb} failed: {error}", file=sys.stderr)
-        return _REFUSED if isinstance(error, GateRefusedError) else 1
+        return GateRefusedError.STATUS if isinstance(error, GateRefusedError) else 1
     except KeyboardInterrupt:
         print(f"{given.verb} stopped; the store is as it was", file=sys.stderr)
         return 1
@@ -112,7 +110,12 @@ def _inputs() -> argparse.ArgumentParser:
 
 
 def _time(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no ISO 8601 time such as 2026-11-24T03:30"
+        ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 

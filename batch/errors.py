@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 
 class BatchError(Exception):
@@ -24,12 +25,20 @@ class NothingToLearnError(BatchError):
 
 
 class GateRefusedError(BatchError):
-    """The snapshot was built and is kept for a look, but the gate did not let it be served."""
+    """The snapshot was built and is kept for a look, but the gate did not let it be served.
+
+    Attributes:
+        STATUS: The refresh's exit status then; the clock knows it, and does not try again
+            what would be refused again.
+    """
+
+    STATUS: Final = 3
 
     def __init__(self, generation: int, refusals: Sequence[str]) -> None:
         super().__init__(
             f"generation {generation}",
             f"the gate refused it: {'; '.join(refusals)}; what was served goes on being served",
-            f"look at it with `python -m store show {generation}`; to publish such a one once: "
+            f"look at it with `python -m store show --generation {generation}`; "
+            "to publish such a one once: "
             'python -m batch refresh --override-gate "why", the rest as before',
         )

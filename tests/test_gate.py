@@ -1,6 +1,10 @@
 """The gate in the refresh: night after night, what is worse is built, kept and not served."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +38,14 @@ def refresh(capsys, events: Path, history: History, *more: object) -> tuple[int,
     status = main([*map(str, arguments), "--store", "store", *map(str, more)])
     output = capsys.readouterr()
     return status, json.loads(output.out) if output.out else {}, output.err
+
+
+def show_as_told(message: str) -> str:
+    """Run the command that a refusal names to look at what was refused."""
+    [named] = re.findall("`python -m store (show [^`]+)`", message)
+    command = [sys.executable, "-m", "store", "--store", "store", *named.split()]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    return subprocess.check_output(command, env=environment, text=True)
 
 
 def notes(summary: dict) -> dict[str, str]:
@@ -83,6 +95,7 @@ def test_half_of_the_users_gone_is_refused_and_the_old_one_served(nights, tmp_pa
     last = error.splitlines()[-1]
     assert "users: 200 after 400 are 0.500 of the served, at least 0.9 wanted" in last
     assert '--override-gate "why"' in last
+    assert re.search(r"result +refused", show_as_told(last))
     store = Path("store")
     assert current(store) == 1
     assert verify(snapshot_folder(store, 2)).gate["result"] == "refused"

@@ -274,4 +274,4 @@ def test_a_time_that_is_none_is_wrong_usage(history, capsys):
     with pytest.raises(SystemExit) as end:
         main(["refresh", "--events", str(history.events), "--at", "soon"])
     assert end.value.code == 2
-    assert "--at" in capsys.readouterr().err
+    assert "--at: 'soon' is no ISO 8601 time such as" in capsys.readouterr().err

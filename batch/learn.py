@@ -16,9 +16,10 @@ from batch.cold.new_items import with_expected_vectors
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, judge_last_day, last_day
 from batch.interactions import Interactions
-from batch.models.als import Model, taste_of
+from batch.models.als import taste_of
 from batch.models.choose import recommender
 from batch.models.factors import FittedFactors
+from batch.models.least_squares import Model
 from batch.models.protocol import Fitted, Times
 from batch.records.catalogue import Item
 from batch.served import DATA_UNTIL, seen_until, served_lists, start_from

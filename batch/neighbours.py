@@ -13,7 +13,7 @@ import annoy
 import numpy as np
 import numpy.typing as npt
 
-from batch.models.als import Factors
+from batch.models.least_squares import Factors
 from store.errors import WriteError
 
 _NOTHING: Final[Mapping[int, Factors]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from batch.models.als import Model
+from batch.models.least_squares import Model
 from batch.models.protocol import Floats
 from batch.models.warm import carry_over
 from batch.topk import NO_ITEM

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from batch.cold.likes import NO_LIKED, LikedLists
 from batch.interactions import Interactions
-from batch.models.als import Model
+from batch.models.least_squares import Model
 from batch.ratings.model import RatingModel
 from batch.ratings.tables import bias_records, vector_records
 from batch.records.catalogue import Item

@@ -141,7 +141,7 @@ def _candidates() -> dict[str, Callable[[], Iterator[Recommender]]]:
         "item_knn": _knns,
         "bpr": _bprs,
         "als": _alss,
-        "auto": lambda: (Auto(als, _HELD_OUT) for als in _alss()),
+        "auto": lambda: (Auto(dataclasses.replace(als, n_held_out=_HELD_OUT)) for als in _alss()),
         "item_knn, popularity by rank": lambda: (
             Fused(knn, Popularity(), weight)
             for weight in (0.3, 1.0, 3.0, 10.0)

@@ -1,46 +1,38 @@
-"""Implicit ALS: factor vectors of users and items from the weights of their interactions.
+"""Implicit ALS as a model: sweeps over some users, until a holdout gains no more, then over all."""
 
-Confidence is ours to compute, 1 + alpha · weight: `implicit` takes the matrix
-as it is, so a matrix of ones would make a view worth no more than no view.
-"""
-
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
-from implicit.cpu.als import AlternatingLeastSquares
-from implicit.recommender_base import ModelFitError
-from threadpoolctl import threadpool_limits
 
 from batch.models.chance import chance
+from batch.models.drawn import Drawn, draw
 from batch.models.factors import FittedFactors
-from batch.models.finite import check_finite
-from batch.models.holdout import Plateau, hold_out
+from batch.models.holdout import Holdout, Plateau, hold_out
+from batch.models.least_squares import Model, solve_users, train_als
 from batch.models.protocol import Fitted, Times, nothing
 
-# Over everything, after what was learned from a part: one where the part lacks a few users'
-# item, two where it lacks a day, for the first solves users with the old vectors of items.
-_SWEEPS_AFTER_HOLDOUT: Final = 1
-_SWEEPS_AFTER_TRIAL: Final = 2
 
-Factors = npt.NDArray[np.float32]
-
-
-class Model(NamedTuple):
-    """Trained factors; a user likes an item by the inner product of their rows.
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What the sweeps over some users came to.
 
     Attributes:
-        user_factors: (n_users, n_factors).
-        item_factors: (n_items, n_factors).
+        drawn: These users.
+        held: What they had, and what of it was held out.
+        fitted: Trained on the rest.
     """
 
-    user_factors: Factors
-    item_factors: Factors
+    drawn: Drawn
+    held: Holdout
+    fitted: FittedFactors
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the sweeps have heard everything."""
+        return self.drawn.is_everybody and not len(self.held.user_rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +48,9 @@ class Als:
         n_held_out: Users of whom one item is held out to tell when another
             sweep gains nothing more; 0 always makes all sweeps.
         start: Factors to begin with, in the rows of the weights (see `warm`).
+        n_swept: Interactions an item, on average, that the sweeps are made over, those of
+            users drawn by lot; the last sweep is over all. (A third of them lost 1 % of
+            NDCG@20 on ML-1M, half of them nothing.)
     """
 
     n_factors: int = 64
@@ -65,6 +60,7 @@ class Als:
     seed: int = 42
     n_held_out: int = 0
     start: Model | None = None
+    n_swept: int = 300
 
     name = "als"
 
@@ -77,37 +73,56 @@ class Als:
         on_step: Callable[[], object] = nothing,
     ) -> FittedFactors:
         """Factorize; see `Recommender.fit`."""
-        held = hold_out(weights, at, self.n_held_out, self.seed)
-        if not len(held.user_rows):
-            model = self.train(weights, self.start, n_threads=n_threads, on_step=on_step)
-            return self.fitted(model, weights, {"iterations": self.iterations})
-        watch = Plateau(held, n_threads)
-        trial = self.train(
-            held.weights, self.start, n_threads=n_threads, on_step=on_step, is_enough=watch
-        )
-        about = {"iterations": watch.n_seen, "holdout_ndcg": watch.best}
-        fitted = self.fitted(trial, held.weights, about)
-        return self.finish(fitted, weights, n_threads=n_threads)
+        swept = self.sweep(weights, at=at, n_threads=n_threads, on_step=on_step)
+        return self.finish(swept, weights, n_threads=n_threads)
 
     def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
-        """Make two sweeps over everything; see `Recommender.refit`."""
-        return self.finish(trial, weights, sweeps=_SWEEPS_AFTER_TRIAL, n_threads=n_threads)
+        """Sweep over everything; see `Recommender.refit`."""
+        assert isinstance(trial, FittedFactors)
+        taste = taste_of(trial, self.n_factors)
+        # a part that lacks a day may lack items too: users are solved beside what they became
+        return self._once_more(taste, weights, trial.about, n_threads, users_last=True)
 
-    def finish(
+    def sweep(
         self,
-        trial: Fitted,
         weights: sp.csr_matrix,
         *,
-        sweeps: int = _SWEEPS_AFTER_HOLDOUT,
+        at: Times | None = None,
         n_threads: int = 0,
-    ) -> FittedFactors:
-        """Return the model after a few sweeps over everything, from the factors of a part."""
-        assert isinstance(trial, FittedFactors)
+        on_step: Callable[[], object] = nothing,
+    ) -> Swept:
+        """Sweep over some users, until the holdout gains no more; as `Recommender.fit`."""
+        drawn = draw(weights, at, self.n_swept * weights.shape[1], self.seed)
+        held = hold_out(drawn.weights, drawn.at, self.n_held_out, self.seed)
+        watch = Plateau(held, n_threads) if len(held.user_rows) else None
+        start = drawn.only(self.start)
         model = self.train(
-            weights, taste_of(trial, self.n_factors), iterations=sweeps, n_threads=n_threads
+            held.weights, start, n_threads=n_threads, on_step=on_step, is_enough=watch
         )
-        about = {**trial.about, "iterations": trial.about.get("iterations", 0) + sweeps}
-        return self.fitted(model, weights, about)
+        about: dict[str, float] = {"iterations": self.iterations}
+        if watch:
+            about = {"iterations": watch.n_seen, "holdout_ndcg": watch.best}
+        return Swept(drawn, held, self.fitted(model, held.weights, about))
+
+    def finish(self, swept: Swept, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+        """Sweep over everything, if the sweeps lacked anything of it."""
+        model, about = taste_of(swept.fitted, self.n_factors), swept.fitted.about
+        if swept.is_all:
+            return self.fitted(model, weights, about)
+        everybody = swept.drawn.spread(model, self.start)
+        return self._once_more(everybody, weights, about, n_threads)
+
+    def _once_more(
+        self,
+        model: Model,
+        weights: sp.csr_matrix,
+        about: Mapping[str, float],
+        n_threads: int,
+        *,
+        users_last: bool = False,
+    ) -> FittedFactors:
+        model = self.train(weights, model, iterations=1, n_threads=n_threads, users_last=users_last)
+        return self.fitted(model, weights, {**about, "iterations": about["iterations"] + 1})
 
     def train(
         self,
@@ -118,6 +133,7 @@ class Als:
         n_threads: int = 0,
         on_step: Callable[[], object] = nothing,
         is_enough: Callable[[Model], bool] | None = None,
+        users_last: bool = False,
     ) -> Model:
         """Return factors with these parameters; the rest as in `train_als`."""
         return train_als(
@@ -131,6 +147,7 @@ class Als:
             on_iteration=on_step,
             start=start,
             is_enough=is_enough,
+            users_last=users_last,
         )
 
     def fitted(
@@ -153,108 +170,3 @@ def taste_of(fitted: FittedFactors, n_factors: int) -> Model:
         np.ascontiguousarray(fitted.user_factors[:, own]),
         np.ascontiguousarray(fitted.item_factors[:, own]),
     )
-
-
-def train_als(
-    weights: sp.csr_matrix,
-    *,
-    n_factors: int,
-    regularization: float,
-    alpha: float,
-    iterations: int,
-    seed: int,
-    n_threads: int = 0,
-    on_iteration: Callable[[], object] = nothing,
-    start: Model | None = None,
-    is_enough: Callable[[Model], bool] | None = None,
-) -> Model:
-    """Factorize weights by alternating least squares.
-
-    Args:
-        weights: (n_users, n_items), above 0 where a user has had an item.
-        n_factors: Length of a vector.
-        regularization: λ of the paper's equation 3, as `implicit` counts it
-            (not scaled by frequency).
-        alpha: Confidence is 1 + alpha · weight.
-        iterations: Most sweeps over users and items.
-        seed: Of the first vectors; the same seed gives the same factors.
-        n_threads: 0 means all processors.
-        on_iteration: Called after each sweep, for progress.
-        start: Factors to begin with in place of random ones; they stay as they are.
-        is_enough: Asked after each sweep; True makes it the last.
-
-    Raises:
-        BatchError: The weights or the start are not finite, or the factors became so.
-        ValueError: The start is of another shape.
-
-    Source:
-        Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback
-        Datasets", ICDM 2008, section 4; solved by conjugate gradient as in
-        Takács, Pilászy and Tikk, RecSys 2011.
-    """
-    check_finite(weights.data, "weights of the interactions")
-    with threadpool_limits(1, "blas"):  # BLAS threads inside implicit's own make it crawl
-        model = AlternatingLeastSquares(
-            factors=n_factors,
-            regularization=regularization,
-            alpha=1.0,  # the confidence is complete as it is
-            iterations=iterations,
-            random_state=seed,
-            num_threads=n_threads,
-        )
-        if start:
-            model.user_factors, model.item_factors = _checked(start, weights.shape, n_factors)
-
-        def after_sweep(*_: object) -> None:
-            on_iteration()
-            if is_enough and is_enough(Model(model.user_factors, model.item_factors)):
-                raise _Enough
-
-        # ModelFitError is NaN: the check below says so in our words
-        with contextlib.suppress(_Enough, ModelFitError):
-            model.fit(_confidence(weights, alpha), show_progress=False, callback=after_sweep)
-    check_finite(model.user_factors, "user factors")
-    check_finite(model.item_factors, "item factors")
-    return Model(np.asarray(model.user_factors), np.asarray(model.item_factors))
-
-
-class _Enough(Exception):  # noqa: N818  it is no error, but the only way out of implicit's loop
-    """Another sweep would gain nothing."""
-
-
-def solve_users(
-    item_factors: Factors, weights: sp.csr_matrix, *, regularization: float, alpha: float
-) -> Factors:
-    """Return the factors that users would have beside these items, solved exactly.
-
-    Args:
-        item_factors: (n_items, n_factors).
-        weights: (n_users, n_items).
-        regularization: As in training.
-        alpha: As in training.
-    """
-    check_finite(weights.data, "weights of the interactions")
-    n_users, n_factors = weights.shape[0], item_factors.shape[1]
-    if not n_users:
-        return np.zeros((0, n_factors), np.float32)
-    with threadpool_limits(1, "blas"):
-        model = AlternatingLeastSquares(factors=n_factors, regularization=regularization, alpha=1.0)
-        model.item_factors = item_factors
-        return np.asarray(model.recalculate_user(np.arange(n_users), _confidence(weights, alpha)))
-
-
-def _confidence(weights: sp.csr_matrix, alpha: float) -> sp.csr_matrix:
-    confidence = weights.copy()
-    confidence.data = 1 + np.float32(alpha) * confidence.data.astype(np.float32)
-    return confidence
-
-
-def _checked(start: Model, shape: tuple[int, int], n_factors: int) -> tuple[Factors, Factors]:
-    """Return copies of factors to start with, for training writes to what it is given."""
-    given = (start.user_factors.shape, start.item_factors.shape)
-    wanted = ((shape[0], n_factors), (shape[1], n_factors))
-    if given != wanted:
-        raise ValueError(f"the start's factors are {given}, but {wanted} are wanted")
-    check_finite(start.user_factors, "user factors to start with")
-    check_finite(start.item_factors, "item factors to start with")
-    return start.user_factors.astype(np.float32), start.item_factors.astype(np.float32)

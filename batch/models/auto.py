@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from batch.models.als import Als
 from batch.models.blend import usual_best, with_popularity
 from batch.models.factors import FittedFactors
-from batch.models.holdout import Holdout, Plateau, hold_out
+from batch.models.holdout import Holdout
 from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted, Times, nothing
 
@@ -31,12 +31,10 @@ class Auto:
     """ALS with as much popularity as the holdout asks for.
 
     Attributes:
-        als: The taste model.
-        n_held_out: Users of whom one item is held out.
+        als: The taste model; of the users that it holds out the mixture is learned too.
     """
 
-    als: Als = field(default_factory=Als)
-    n_held_out: int = 20_000
+    als: Als = field(default_factory=lambda: Als(n_held_out=20_000))
 
     name = "auto"
 
@@ -49,21 +47,13 @@ class Auto:
         on_step: Callable[[], object] = nothing,
     ) -> FittedFactors:
         """Choose on a holdout, then learn from everything; see `Recommender.fit`."""
-        held = hold_out(weights, at, self.n_held_out, self.als.seed)
-        start = self.als.start
-        if not len(held.user_rows):
-            model = self.als.train(weights, start, n_threads=n_threads, on_step=on_step)
-            about = {"iterations": self.als.iterations, _WEIGHT: 0.0}
-            return self.als.fitted(model, weights, about)
-        watch = Plateau(held, n_threads)
-        model = self.als.train(
-            held.weights, start, n_threads=n_threads, on_step=on_step, is_enough=watch
-        )
-        trial = self.als.fitted(model, held.weights, {"iterations": watch.n_seen})
-        weight, ndcg = choose_weight(trial, held, n_threads)
-        about = {**trial.about, _WEIGHT: weight, "holdout_ndcg": ndcg}
-        taste = self.als.finish(replace(trial, about=about), weights, n_threads=n_threads)
-        return _mixed(taste, weights, n_threads)
+        swept = self.als.sweep(weights, at=at, n_threads=n_threads, on_step=on_step)
+        about = {**swept.fitted.about, _WEIGHT: 0.0}
+        if len(swept.held.user_rows):
+            weight, ndcg = choose_weight(swept.fitted, swept.held, n_threads)
+            about |= {_WEIGHT: weight, "holdout_ndcg": ndcg}
+        swept = replace(swept, fitted=replace(swept.fitted, about=about))
+        return _mixed(self.als.finish(swept, weights, n_threads=n_threads), weights, n_threads)
 
     def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
         """Learn taste from everything, mixed as the trial was; see `Recommender.refit`."""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from batch.models.als import Als, Model
+from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.bpr import Bpr
 from batch.models.item_knn import ItemKnn
+from batch.models.least_squares import Model
 from batch.models.popularity import Popularity
 from batch.models.protocol import Recommender
 from batch.settings import MODELS, BatchSettings
@@ -41,7 +42,7 @@ def _als(settings: BatchSettings, start: Model | None) -> Als:
 
 
 def _auto(settings: BatchSettings, start: Model | None) -> Auto:
-    return Auto(_als(settings, start), settings.holdout_users)
+    return Auto(_als(settings, start))
 
 
 def _item_knn(settings: BatchSettings, _: Model | None) -> ItemKnn:

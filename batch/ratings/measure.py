@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from batch.interactions import Ratings
-from batch.ratings.lot import users_by_lot
+from batch.lot import users_by_lot
 from batch.ratings.model import Flags, misses
 from batch.ratings.train import train_ratings
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from batch.errors import BatchError
 from batch.interactions import Ratings
-from batch.ratings.lot import users_by_lot
+from batch.lot import users_by_lot
 from batch.ratings.model import Flags, Floats, RatingModel, Rows, Scale, Side
 from batch.ratings.prior import Prior, Sums, first_prior, learn_prior
 from batch.ratings.tastes import N_COUNTS, Tastes, find_tastes

@@ -39,7 +39,7 @@ def cold_items(data: Data, seed: int) -> list[Sequence[str]]:
     cold = np.sort(random.choice(able, int(_SHARE * len(able)), replace=False))
     held = hold_out(_without_items(weights, cold), None, _MOST_USERS, seed)
     train = dataclasses.replace(data.interactions, weights=held.weights)
-    before = Auto(Als(seed=seed)).fit(train.weights)
+    before = Auto(Als(seed=seed, n_held_out=20_000)).fit(train.weights)
     after = with_expected_vectors(before, train, data.items, _N_FACTORS, seed)
     for metric in ("new_items", "new_items_regularization", "new_items_explained"):
         print_figure("cold_start", metric, round(after.about[metric], 4), "1", data=data.name)

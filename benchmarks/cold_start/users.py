@@ -52,7 +52,7 @@ def likes_of_titles(data: Data, seed: int) -> list[Sequence[str]]:
     named = [some[np.argsort(order[some])[: max(_SAID)]] for some in entries]
     test = without(theirs, np.concatenate(named))
     seen = [set(theirs.indices[some].tolist()) for some in named]
-    fitted = Auto(Als(seed=seed)).fit(train.weights)
+    fitted = Auto(Als(seed=seed, n_held_out=20_000)).fit(train.weights)
     subjects = {
         "popular": _without_seen(popular, seen),
         "segment": _without_seen(by_segment, seen),
@@ -70,7 +70,7 @@ def likes_of_genres(data: Data, seed: int) -> list[Sequence[str]]:
     """Judge lists by likes as the profiles have them."""
     train, cold = _split(data, seed)
     popular, by_segment = _segment_lists(data, train, cold)
-    fitted = Auto(Als(seed=seed)).fit(train.weights)
+    fitted = Auto(Als(seed=seed, n_held_out=20_000)).fit(train.weights)
     liked = _liked(fitted, data, train, cold, by_segment)
     lists = {"popular": popular, "segment": by_segment, "likes, genres": liked}
     subjects = {name: some[:, :K] for name, some in lists.items()}

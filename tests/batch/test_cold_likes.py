@@ -49,7 +49,7 @@ def made():
 
 @pytest.fixture(scope="module", params=["auto", "als"])
 def fitted(made, request):
-    als = Als(n_factors=N_FACTORS, seed=1)
+    als = Als(n_factors=N_FACTORS, seed=1, n_held_out=20_000)
     return (Auto(als) if request.param == "auto" else als).fit(made.weights)
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from batch.errors import BatchError
-from batch.models.als import train_als
+from batch.models.least_squares import train_als
 
 HOW = {
     "n_factors": 4, "regularization": 2.0, "alpha": 2.0, "iterations": 10, "seed": 42,

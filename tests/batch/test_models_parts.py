@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.errors import BatchError
-from batch.models.als import Als, Model, solve_users
+from batch.models.als import Als
 from batch.models.auto import Auto, choose_weight
 from batch.models.blend import usual_best, with_popularity
 from batch.models.fill import filled
 from batch.models.holdout import Plateau, hold_out, without
+from batch.models.least_squares import Model, solve_users
 from batch.models.popularity import Popularity, users_of_items
 from batch.models.sparse_topk import sparse_top_k
 from batch.models.warm import carry_over
@@ -114,7 +115,7 @@ def test_without_a_holdout_all_sweeps_are_made():
     assert len(heard) == 25
 
 
-@pytest.mark.parametrize("make", [lambda als: als, lambda als: Auto(als, 500)])
+@pytest.mark.parametrize("make", [lambda als: als, Auto])
 def test_what_was_held_out_is_learned_in_the_end(make):
     """An item that one user alone has had, as their last: held out, and yet it has a vector."""
     weights = some_weights().tolil()
@@ -265,7 +266,9 @@ def test_where_views_have_no_taste_popularity_is_chosen():
     has = sp.lil_matrix((3000, 300), dtype=np.float32)
     for user in range(3000):
         has[user, rng.choice(300, 3, replace=False, p=share / share.sum())] = 1
-    fitted = Auto(Als(n_factors=16, iterations=8), 2000).fit(sp.csr_matrix(has), n_threads=1)
+    fitted = Auto(Als(n_factors=16, iterations=8, n_held_out=2000)).fit(
+        sp.csr_matrix(has), n_threads=1
+    )
     assert fitted.about["popularity_weight"] >= 3
 
 
@@ -275,8 +278,8 @@ def test_where_taste_is_all_it_is_left_alone():
     has = np.zeros((400, 400), np.float32)
     for user in range(400):
         has[user, 200 * (user % 2) + rng.choice(200, 30, replace=False)] = 1
-    als = Als(n_factors=4, regularization=0.2, iterations=8)
-    fitted = Auto(als, 300).fit(sp.csr_matrix(has), n_threads=1)
+    als = Als(n_factors=4, regularization=0.2, iterations=8, n_held_out=300)
+    fitted = Auto(als).fit(sp.csr_matrix(has), n_threads=1)
     assert fitted.about["popularity_weight"] <= 0.4
 
 
@@ -297,7 +300,7 @@ def test_the_weight_with_the_best_holdout_is_chosen():
 def test_auto_is_als_where_nothing_can_be_held_out():
     """Users of one item each: no choice can be made, and none is."""
     one_each = sp.csr_matrix(np.tile(np.eye(10, dtype=np.float32), (3, 1)))
-    fitted = Auto(Als(n_factors=3, iterations=2), 100).fit(one_each, n_threads=1)
+    fitted = Auto(Als(n_factors=3, iterations=2, n_held_out=100)).fit(one_each, n_threads=1)
     assert fitted.about["popularity_weight"] == 0
 
 

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from batch.errors import BatchError
 from batch.interactions import Ratings
-from batch.ratings.lot import users_by_lot
+from batch.lot import users_by_lot
 from batch.ratings.measure import folds, measure_ratings
 from batch.ratings.model import misses
 from batch.ratings.train import _centred, train_ratings

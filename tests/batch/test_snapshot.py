@@ -13,7 +13,7 @@ from batch.cold.likes import LikedLists
 from batch.cold.popular import popular_items
 from batch.cold.segments import segment_items
 from batch.interactions import Interactions, Ratings
-from batch.models.als import Model
+from batch.models.least_squares import Model
 from batch.neighbours import build_index, save_index, similar_items
 from batch.ratings.train import train_ratings
 from batch.records.catalogue import Item

@@ -85,7 +85,11 @@ def _piece(columns: _Columns, first_number: int) -> Piece:
             reasons[is_wrong] = reason
             is_sound &= ~is_wrong
     broken = np.flatnonzero(~is_sound)
-    parsed = _parsed({name: column.filter(pa.array(is_sound)) for name, column in columns.items()})
+    sound = columns
+    if len(broken):
+        kept = pa.array(is_sound)
+        sound = {name: column.filter(kept) for name, column in columns.items()}
+    parsed = _parsed(sound)
     numbers, lines = (first_number + broken).tolist(), _as_lines(columns, broken)
     return Piece(n_rows, parsed, list(zip(reasons[broken].tolist(), numbers, lines, strict=True)))
 

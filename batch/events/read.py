@@ -7,6 +7,7 @@ stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
                  views and ratings, folded, one Events
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 
 from batch.errors import InputError, RejectedError
+from batch.events.ahead import read_ahead
 from batch.events.delimited import DelimitedParser
 from batch.events.fold import fold_views
 from batch.events.lines import Block, read_blocks
@@ -30,7 +32,7 @@ from batch.files import head_lines, is_parquet
 # folded already: soon where folding pays, for the memory; late where it does not, for the time.
 _FOLD_ROWS: Final = 2_000_000
 _SOON: Final = 0.5
-_LATE: Final = 2.0
+_LATE: Final = 4.0
 _PAYS: Final = 0.8  # of the rows are left, or fewer
 
 
@@ -56,7 +58,8 @@ class Events:
     """Everything that was read.
 
     Attributes:
-        views: `parsed.VIEWS`, one row a (user, item).
+        views: `parsed.VIEWS`; where folding pays one row a (user, item), else here and there
+            more.
         ratings: `parsed.RATINGS`, one row a rating.
         n_accounts: New accounts.
         n_answers: Answered or failed recommendation requests.
@@ -153,11 +156,13 @@ def read_events(
         RejectedError: More of a file was rejected than is allowed.
     """
     gathered = _Gathered()
-    sources = [
-        read_file(path, known, quarantine, max_rejected_share, gathered.take, on_lines)
-        for path in event_files(paths)
-    ]
-    return gathered.events(tuple(sources))
+    files = ((path, *_open(path, known)) for path in event_files(paths))
+    named = (((path, kind), pieces) for path, kind, pieces in files)
+    sources = tuple(
+        _take(path, kind, pieces, quarantine, max_rejected_share, gathered.take, on_lines)
+        for (path, kind), pieces in read_ahead(named, len(os.sched_getaffinity(0)))
+    )
+    return gathered.events(sources)
 
 
 def read_file(
@@ -183,17 +188,7 @@ def read_file(
         RejectedError: More of it was rejected than is allowed.
     """
     kind, pieces = _open(path, known)
-    n_lines = 0
-    reasons: Counter[str] = Counter()
-    for n_lines_of_piece, parsed, rejected in pieces:
-        quarantine.add(str(path), rejected)
-        n_lines += n_lines_of_piece
-        reasons.update(reason for reason, _, _ in rejected)
-        take(parsed)
-        on_lines(n_lines_of_piece)
-    source = Source(path, kind, n_lines, reasons.total())
-    _check_share(source, reasons, quarantine.path, max_rejected_share)
-    return source
+    return _take(path, kind, pieces, quarantine, max_rejected_share, take, on_lines)
 
 
 def event_files(paths: Sequence[Path]) -> list[Path]:
@@ -218,6 +213,28 @@ def _has_events(path: Path, folder: Path) -> bool:
     return not is_hidden and path.is_file() and path.stat().st_size > 0
 
 
+def _take(
+    path: Path,
+    kind: str,
+    pieces: Iterator[Piece],
+    quarantine: Quarantine,
+    max_rejected_share: float,
+    take: Callable[[Parsed], object],
+    on_lines: Callable[[int], object],
+) -> Source:
+    n_lines = 0
+    reasons: Counter[str] = Counter()
+    for n_lines_of_piece, parsed, rejected in pieces:
+        quarantine.add(str(path), rejected)
+        n_lines += n_lines_of_piece
+        reasons.update(reason for reason, _, _ in rejected)
+        take(parsed)
+        on_lines(n_lines_of_piece)
+    source = Source(path, kind, n_lines, reasons.total())
+    _check_share(source, reasons, quarantine.path, max_rejected_share)
+    return source
+
+
 class _Gathered:
     """Views and ratings of all files; the views folded now and then."""
 
@@ -238,9 +255,10 @@ class _Gathered:
             self._fold()
 
     def events(self, sources: tuple[Source, ...]) -> Events:
-        self._fold()
+        if self._patience == _SOON:
+            self._fold()
         return Events(
-            self._folded,
+            pa.concat_tables(self._all_views()),
             pa.concat_tables(self._ratings).unify_dictionaries(),
             self._n_accounts,
             self._n_answers,

@@ -41,6 +41,7 @@ from benchmarks.simulator.views import Views
 
 KINDS: Final = ("views", "ratings", "accounts", "answers")
 _ROWS: Final = 1_000_000  # of a row group
+_IDS_BYTES: Final = 1 << 26  # of one dictionary, as the ingest writes them
 _SPAN_ANSWERS: Final = 50_000
 
 
@@ -167,7 +168,9 @@ def _write(path: Path, tables: Iterator[pa.Table]) -> int:
                 continue
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
+                writer = stack.enter_context(
+                    pq.ParquetWriter(path, table.schema, dictionary_pagesize_limit=_IDS_BYTES)
+                )
             writer.write_table(table)
             n_rows += len(table)
     return n_rows

@@ -1,7 +1,7 @@
 """Learning: a trial on the last day, then a model of everything that begins where it ended.
 
-served factors ─► fit without the last day ─► judged beside what is served
-                        └─► a few sweeps over everything ─► the model
+served factors ─► fit to users drawn by lot, without the last day ─► judged beside what is served
+                        └─► a sweep over everything ─► the model
 """
 
 import os
@@ -18,6 +18,7 @@ from batch.gate.trial import LastDay, Trial, judge_last_day, last_day
 from batch.interactions import Interactions
 from batch.models.als import taste_of
 from batch.models.choose import recommender
+from batch.models.drawn import Drawn, draw
 from batch.models.factors import FittedFactors
 from batch.models.least_squares import Model
 from batch.models.protocol import Fitted, Times
@@ -27,6 +28,9 @@ from batch.settings import BatchSettings
 from batch.stages import Stages
 from store.snapshot import Snapshot
 
+# Interactions an item, on average, that a trial learns from. (ALS lost nothing of its NDCG@20
+# on ML-1M with half of its 290, and 1 % with a third.)
+_PER_ITEM: Final = 300
 _TASTE_MODELS: Final = ("auto", "als")
 _CLOCK_SKEW: Final = timedelta(days=1)  # local times may be ahead of UTC
 
@@ -86,28 +90,27 @@ def learn(
     Raises:
         BatchError: The weights, or what was learned from them, are not finite.
     """
+    weights, model = interactions.weights, settings.model
     n_threads = settings.n_threads or len(os.sched_getaffinity(0))
-    until = None if isinstance(served, str) else seen_until(served)
-    day = last_day(interactions.weights, at, until, gate, settings.seed)
+    with stages("split"):
+        drawn = draw(weights, at, _PER_ITEM * weights.shape[1], settings.seed)
+        until = None if isinstance(served, str) else seen_until(served)
+        day = last_day(drawn.weights, drawn.at, until, gate, settings.seed)
+        part, part_at = (
+            (drawn.weights, drawn.at) if isinstance(day, str) else (day.split.train, day.split.at)
+        )
     with stages("start"):
         start, learned_from = _start(interactions, served, day, settings)
-    chosen = recommender(settings.model, settings, start)
-    trial: Trial | str
     with stages("train", total=settings.iterations) as advance:
-        split = None if isinstance(day, str) else day.split
-        fitted = chosen.fit(
-            split.train if split else interactions.weights,
-            at=split.at if split else at,
-            n_threads=n_threads,
-            on_step=lambda: advance(1),
+        fitted = recommender(model, settings, drawn.only(start)).fit(
+            part, at=part_at, n_threads=n_threads, on_step=lambda: advance(1)
         )
-    if isinstance(day, str):
-        trial = day
-    else:
-        with stages("trial"):
-            trial = _judge(fitted, day, interactions, served, settings, n_threads)
+    with stages("trial"):
+        trial = _judge(fitted, day, drawn, interactions, served, settings, n_threads)
+    if not (drawn.is_everybody and isinstance(day, str)):
         with stages("train all"):
-            fitted = chosen.refit(fitted, interactions.weights, n_threads=n_threads)
+            everything = recommender(model, settings, start)
+            fitted = everything.refit(fitted, drawn.user_rows, weights, n_threads=n_threads)
     with stages("new items"):
         n_factors = settings.n_factors
         taste = _taste(fitted, start, interactions, settings, n_threads)
@@ -145,15 +148,19 @@ def _start(
 
 def _judge(
     fitted: Fitted,
-    day: LastDay,
+    day: LastDay | str,
+    drawn: Drawn,
     interactions: Interactions,
     served: Snapshot | str,
     settings: BatchSettings,
     n_threads: int,
-) -> Trial:
+) -> Trial | str:
+    """Judge by the last day of the drawn users, or say again why there is none."""
+    if isinstance(day, str):
+        return day
     lists = None
     if not isinstance(served, str):
-        user_ids = interactions.user_ids.take(day.split.user_rows).to_pylist()
+        user_ids = interactions.user_ids.take(drawn.user_rows[day.split.user_rows]).to_pylist()
         lists = served_lists(served, user_ids, interactions.item_ids)
     return judge_last_day(fitted, day, lists, n_threads=n_threads, seed=settings.seed)
 

@@ -45,7 +45,9 @@ class Fused:
         on_step()
         return FittedFused(fitted[0], fitted[1], self.weight, weights.shape[1])
 
-    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> "FittedFused":
+    def refit(
+        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+    ) -> "FittedFused":
         """Fit both anew."""
         return self.fit(weights, n_threads=n_threads)
 

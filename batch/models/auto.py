@@ -17,9 +17,9 @@ import scipy.sparse as sp
 from batch.models.als import Als
 from batch.models.blend import usual_best, with_popularity
 from batch.models.factors import FittedFactors
-from batch.models.holdout import Holdout
+from batch.models.holdout import Holdout, hold_out
 from batch.models.popularity import users_of_items
-from batch.models.protocol import Fitted, Times, nothing
+from batch.models.protocol import Fitted, Rows, Times, nothing
 
 _K: Final = 20
 _POPULARITY_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
@@ -47,17 +47,22 @@ class Auto:
         on_step: Callable[[], object] = nothing,
     ) -> FittedFactors:
         """Choose on a holdout, then learn from everything; see `Recommender.fit`."""
-        swept = self.als.sweep(weights, at=at, n_threads=n_threads, on_step=on_step)
-        about = {**swept.fitted.about, _WEIGHT: 0.0}
-        if len(swept.held.user_rows):
-            weight, ndcg = choose_weight(swept.fitted, swept.held, n_threads)
+        als = self.als
+        held = hold_out(weights, at, als.n_held_out, als.seed)
+        trial = als.sweep(held, n_threads=n_threads, on_step=on_step)
+        about = {**trial.about, _WEIGHT: 0.0}
+        if len(held.user_rows):
+            weight, ndcg = choose_weight(trial, held, n_threads)
             about |= {_WEIGHT: weight, "holdout_ndcg": ndcg}
-        swept = replace(swept, fitted=replace(swept.fitted, about=about))
-        return _mixed(self.als.finish(swept, weights, n_threads=n_threads), weights, n_threads)
+        trial = replace(trial, about=about)
+        return _mixed(als.finish(trial, held, weights, n_threads=n_threads), weights, n_threads)
 
-    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+    def refit(
+        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+    ) -> FittedFactors:
         """Learn taste from everything, mixed as the trial was; see `Recommender.refit`."""
-        return _mixed(self.als.refit(trial, weights, n_threads=n_threads), weights, n_threads)
+        taste = self.als.refit(trial, user_rows, weights, n_threads=n_threads)
+        return _mixed(taste, weights, n_threads)
 
 
 def _mixed(taste: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:

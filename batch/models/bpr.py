@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from batch.errors import BatchError
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted, Floats, Times, nothing
+from batch.models.protocol import Fitted, Floats, Rows, Times, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ class Bpr:
             np.asarray(model.user_factors), np.asarray(model.item_factors), weights, _solve
         )
 
-    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+    def refit(
+        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+    ) -> FittedFactors:
         """Learn anew; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 

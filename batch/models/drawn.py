@@ -1,7 +1,7 @@
-"""Users drawn by lot for the sweeps: the items' vectors need many users, but not all.
+"""Users drawn by lot for a trial: the items' vectors need many users, but not all.
 
-    1,000,000 users ─► 200,000 of them ─► sweeps ─► vectors of items, and of these users
-                                                        └─► sweeps over everybody
+    1,000,000 users ─► 160,000 of them ─► trial ─► vectors of items, and of these users
+                                                        └─► one sweep over everybody
 
 Where everybody is few enough, everybody is drawn.
 """
@@ -44,20 +44,23 @@ class Drawn:
             return start
         return Model(start.user_factors[self.user_rows], start.item_factors)
 
-    def spread(self, model: Model, start: Model | None) -> Model:
-        """Return everybody's factors: these users' own, the others' as at the start, or 0.
 
-        Args:
-            model: Factors of these users.
-            start: Of everybody, before these were trained.
-        """
-        if self.is_everybody:
-            return model
-        users = np.zeros((self.n_users, model.user_factors.shape[1]), np.float32)
-        if start is not None:
-            users[:] = start.user_factors
-        users[self.user_rows] = model.user_factors
-        return Model(users, model.item_factors)
+def spread(model: Model, user_rows: Rows, n_users: int, start: Model | None) -> Model:
+    """Return everybody's factors: some users' own, the others' as at the start, or 0.
+
+    Args:
+        model: Factors of these users.
+        user_rows: (n_some,) ascending, their rows among all.
+        n_users: All of them.
+        start: Of everybody, before these were trained.
+    """
+    if len(user_rows) == n_users:
+        return model
+    users = np.zeros((n_users, model.user_factors.shape[1]), np.float32)
+    if start is not None:
+        users[:] = start.user_factors
+    users[user_rows] = model.user_factors
+    return Model(users, model.item_factors)
 
 
 def draw(weights: sp.csr_matrix, at: Times | None, most: int, seed: int) -> Drawn:

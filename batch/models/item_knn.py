@@ -66,7 +66,9 @@ class ItemKnn:
         on_step()
         return FittedKnn(similarity, weights, Popularity().fit(weights))
 
-    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> "FittedKnn":
+    def refit(
+        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+    ) -> "FittedKnn":
         """Learn anew; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 

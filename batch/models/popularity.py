@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted, Floats, Times, nothing
+from batch.models.protocol import Fitted, Floats, Rows, Times, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class Popularity:
         on_step()
         return FittedFactors(_ones(weights), n_users, weights, _ones)
 
-    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> FittedFactors:
+    def refit(
+        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+    ) -> FittedFactors:
         """Learn anew; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 

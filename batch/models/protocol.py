@@ -91,11 +91,14 @@ class Recommender(Protocol):
             BatchError: The weights are not finite, or what was learned is not.
         """
 
-    def refit(self, trial: Fitted, weights: sp.csr_matrix, *, n_threads: int = 0) -> Fitted:
+    def refit(
+        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+    ) -> Fitted:
         """Learn from all weights what was tried on a part of them.
 
         Args:
-            trial: What this recommender learned from the part, the rows being the same.
+            trial: What this recommender learned from the part.
+            user_rows: (n_part,) ascending, the rows that the part's users have among all.
             weights: (n_users, n_items), all of them.
             n_threads: 0 means one for each processor that this process may use.
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from batch.models.als import Als
-from batch.models.drawn import draw
+from batch.models.choose import recommender
+from batch.models.drawn import draw, spread
 from batch.models.least_squares import Model
+from batch.settings import BatchSettings
 
 
 def two_tastes(n_users=600, n_items=40):
@@ -47,19 +48,24 @@ def test_who_was_not_drawn_keeps_their_vector():
     trained = Model(np.full((100, 4), 9, np.float32), np.full((40, 4), 8, np.float32))
     left_out = np.setdiff1d(np.arange(600), drawn.user_rows)
     for given, theirs in ((start, start.user_factors), (None, np.zeros((600, 4)))):
-        spread = drawn.spread(trained, given)
-        assert (spread.user_factors[drawn.user_rows] == 9).all()
-        assert np.array_equal(spread.user_factors[left_out], theirs[left_out])
-        assert (spread.item_factors == 8).all()
+        everybody = spread(trained, drawn.user_rows, 600, given)
+        assert (everybody.user_factors[drawn.user_rows] == 9).all()
+        assert np.array_equal(everybody.user_factors[left_out], theirs[left_out])
+        assert (everybody.item_factors == 8).all()
     assert np.array_equal(drawn.only(start).user_factors, start.user_factors[drawn.user_rows])
 
 
-@pytest.mark.parametrize("n_held_out", [0, 200])
-def test_everybody_has_lists_of_their_taste(n_held_out):
-    """Those too that the sweeps never met: ten items left, the best five are of their kind."""
+@pytest.mark.parametrize("model", ["als", "auto", "item_knn", "bpr", "popularity"])
+def test_everybody_has_lists_in_the_end(model):
+    """Those too that the trial never met; where taste is learned, of their taste."""
     weights = two_tastes()
-    als = Als(n_factors=4, n_swept=30, n_held_out=n_held_out)
-    fitted = als.fit(weights, n_threads=1)
-    lists = fitted.top_k(5, n_threads=1).item_rows
-    assert (lists % 2 == np.arange(600)[:, None] % 2).all()
-    assert (als.refit(fitted, weights).top_k(5, n_threads=1).item_rows % 2 == lists % 2).all()
+    settings = BatchSettings(n_factors=4, n_neighbours=20, bpr_iterations=30, holdout_users=50)
+    drawn = draw(weights, None, 1500, seed=1)
+    made = recommender(model, settings)
+    trial = made.fit(drawn.weights, n_threads=1)
+    lists = made.refit(trial, drawn.user_rows, weights, n_threads=1).top_k(5).item_rows
+    assert lists.shape == (600, 5)
+    assert not weights[np.repeat(np.arange(600), 5), lists.ravel()].any()
+    if model != "popularity":
+        is_their_taste = lists % 2 == np.arange(600)[:, None] % 2
+        assert is_their_taste.mean() > 0.99

@@ -15,14 +15,14 @@ from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.history import DEFAULT_EDITION
 from benchmarks.simulator.history_verb import add_world
 from benchmarks.simulator.live.arguments import positive
+from benchmarks.simulator.live.asking.traffic import Mix
+from benchmarks.simulator.live.asking.wire import Address
 from benchmarks.simulator.live.errors import LiveError
 from benchmarks.simulator.live.outside import Outside, add_outside
 from benchmarks.simulator.live.play import Play
-from benchmarks.simulator.live.report import Report, make_report
-from benchmarks.simulator.live.report_text import as_text
+from benchmarks.simulator.live.report.figures import Report, make_report
+from benchmarks.simulator.live.report.text import as_text
 from benchmarks.simulator.live.run import Run
-from benchmarks.simulator.live.traffic import Mix
-from benchmarks.simulator.live.wire import Address
 from benchmarks.simulator.world import World, make_world
 
 _MOST_SERVERS: Final = 2

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from benchmarks.simulator.live.errors import TroubleError
-from benchmarks.simulator.live.orders import KINDS
-from benchmarks.simulator.live.trouble import Trouble
+from benchmarks.simulator.live.trouble.happenings import Trouble
+from benchmarks.simulator.live.trouble.orders import KINDS
 
 _HOST: Final = "127.0.0.1"
 _PATH: Final = "/trouble"

@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 
 from benchmarks.simulator.items import Rows
-from benchmarks.simulator.live.api_server import OUTAGES, ApiOptions, Told, run
+from benchmarks.simulator.live.apis.server import OUTAGES, ApiOptions, Told, run
 from benchmarks.simulator.live.errors import ApiError
 from benchmarks.simulator.world import World
 

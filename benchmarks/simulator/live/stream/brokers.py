@@ -5,7 +5,7 @@ of a partition: about 300,000 lines as we compress them, so a consumer must not 
 further behind. A process of their own takes no time from the live loop, and can be
 stopped and go on: an outage as others see it, who find their connections silent.
 
-    python -m benchmarks.simulator.live.brokers     runs them until its input ends
+    python -m benchmarks.simulator.live.stream.brokers     runs them until its input ends
 """
 
 import os

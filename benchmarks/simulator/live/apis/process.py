@@ -9,7 +9,6 @@ joined and what outage there is by writing to it, and never waits.
 """
 
 import multiprocessing
-from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
@@ -55,12 +54,7 @@ class Apis:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def tell(self, second: float) -> None:

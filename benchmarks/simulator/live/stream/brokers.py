@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-from types import TracebackType
 from typing import Final, Self
 
 from confluent_kafka import Producer
@@ -51,12 +50,7 @@ class Brokers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def go_down(self) -> None:

@@ -18,13 +18,13 @@ import numpy as np
 from benchmarks.report import print_figure, print_table
 from benchmarks.simulator.clock import DAY_SECONDS, FIRST_DAY
 from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.brokers import Brokers
-from benchmarks.simulator.live.file_stream import FileStream
-from benchmarks.simulator.live.kafka_stream import KafkaStream
-from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.stream_times import written
-from benchmarks.simulator.live.trouble import Trouble
-from benchmarks.simulator.live.troubled_stream import TroubledStream
+from benchmarks.simulator.live.stream.brokers import Brokers
+from benchmarks.simulator.live.stream.file import FileStream
+from benchmarks.simulator.live.stream.kafka import KafkaStream
+from benchmarks.simulator.live.stream.protocol import Stream
+from benchmarks.simulator.live.stream.times import written
+from benchmarks.simulator.live.trouble.happenings import Trouble
+from benchmarks.simulator.live.trouble.stream import TroubledStream
 from benchmarks.simulator.world import World, make_world
 
 _N_USERS, _N_ITEMS, _SEED = 20_000, 2000, 7

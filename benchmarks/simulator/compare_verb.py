@@ -11,10 +11,11 @@ from batch.errors import BatchError
 from benchmarks.report import print_figure, print_table
 from benchmarks.simulator.arguments import count, seed
 from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.statistics import Statistics, measure
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history_verb import world_of
+from benchmarks.simulator.statistics import SAME_PAIRS, Statistics, measure
 
 _SIMULATED: Final = "simulated"
+_NUMBERS: Final = ("users", "items", "views", "views per user", SAME_PAIRS, "rating, mean")
 _EXAMPLE: Final = """\
 example:
   python -m benchmarks.simulator compare views.tsv.gz noisy.log ratings.csv"""
@@ -37,7 +38,7 @@ def add_compare(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("--items", type=count, default=25_000, metavar="N", help="default: 25,000")
     verb.add_argument("--days", type=count, default=7, metavar="N", help="default: 7")
     verb.add_argument("--seed", type=seed, default=42, metavar="N", help="default: 42")
-    verb.set_defaults(run=_run)
+    verb.set_defaults(run=_run, wandering=None, views_per_user=None)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -55,8 +56,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _made(given: argparse.Namespace, folder: Path) -> Path:
-    world = make_world(given.users, given.items, given.seed, given.days)
-    write_history(world, folder / "history", HistoryOptions())
+    write_history(world_of(given), folder / "history", HistoryOptions())
     return folder / "history"
 
 
@@ -83,4 +83,4 @@ def _shown(value: float | None) -> str:
 def _unit(name: str) -> str:
     if name.startswith("minute"):
         return "min"
-    return "1" if name in ("users", "items", "views", "views per user", "rating, mean") else "share"
+    return "1" if name in _NUMBERS else "share"

@@ -1,6 +1,7 @@
 """`python -m benchmarks.simulator history`."""
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Final
 
 from benchmarks.simulator.arguments import count, mean_views, seed, share
 from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.fitted import WANDERING_SHARE
 from benchmarks.simulator.history import DEFAULT_EDITION, HistoryOptions, write_history
 from benchmarks.simulator.noise import KINDS, Noise
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.views import usual_wandering
+from benchmarks.simulator.world import World, make_world
 
 _EXAMPLE: Final = """\
 examples:
@@ -63,18 +64,26 @@ def add_world(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--wandering",
         type=share,
-        default=WANDERING_SHARE,
         metavar="SHARE",
-        help="of views that follow no taste, default: %(default)s",
+        help="of views that follow no taste, default: one of each user, and 0.08 at least",
     )
     verb.add_argument(
         "--views-per-user", type=mean_views, metavar="MEAN", help="default: 1.4 in a week"
     )
 
 
+def world_of(given: argparse.Namespace) -> World:
+    """Make the world that the arguments of `add_world` describe."""
+    world = make_world(given.users, given.items, given.seed, given.days)
+    wandering = given.wandering
+    if wandering is None:
+        wandering = usual_wandering(world, given.views_per_user)
+    return dataclasses.replace(world, wandering=wandering)
+
+
 def _run(given: argparse.Namespace) -> int:
     began = time.perf_counter()
-    world = make_world(given.users, given.items, given.seed, given.days, given.wandering)
+    world = world_of(given)
     line_end = b"\r\n" if given.crlf else b"\n"
     options = HistoryOptions(
         views_per_user=given.views_per_user,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import scipy.sparse as sp
 
 from batch.events.lines import read_blocks
 from batch.events.quarantine import Quarantine
@@ -17,10 +18,13 @@ from batch.settings import BatchSettings
 
 Numbers = npt.NDArray[np.int64]
 
+SAME_PAIRS: Final = "same pairs of items, over chance"
+
 _RANKS: Final = (1, 10, 100, 1000, 10_000)
 _MINUTE_QUANTILES: Final = (0.25, 0.5, 0.75, 0.95)
 _HOURS: Final = 4  # that stand together in the table
 _MOST_MINUTES: Final = 1440
+_FEWEST_PAIRS: Final = 1000  # fewer say nothing
 _MINUTE_LINE: Final = (
     r"^\d{4}-\d\d-\d\dT(?P<hour>\d\d):\d\d[^,]*,\d+,GET /data/m/[^/]+/(?P<minute>\d{1,4})\.mpg"
 )
@@ -86,7 +90,36 @@ def _activity(events: Events) -> dict[str, float]:
             for rank in _RANKS
             if rank <= len(top)
         },
+        **_same_pairs(pairs),
     }
+
+
+def _same_pairs(pairs: pa.Table) -> dict[str, float]:
+    """Return how much oftener users of two items have the same two than if items were drawn apart.
+
+    1 where no items go together; more where tastes make them. Users of more items are left
+    out: what they watch is less popular, which would look like taste.
+
+    Two such pairs drawn from items by their shares p, the items of a pair not the same, are
+    the same with the chance
+
+        2 · (s₂² - s₄) / (1 - s₂)²,   s_n = Σ_i p_i^n
+
+    Args:
+        pairs: Of a user and an item, none twice.
+    """
+    codes = (pairs[name].combine_chunks().indices.to_numpy() for name in ("user_id", "item_id"))
+    users, items = (np.unique(column, return_inverse=True)[1] for column in codes)
+    has = sp.csr_matrix((np.ones(len(users), np.int64), (users, items)))
+    has = has[np.diff(has.indptr) == 2]
+    n_pairs = has.shape[0]
+    if n_pairs < _FEWEST_PAIRS:
+        return {}
+    counts = sp.triu(has.T @ has, 1).data
+    same = (counts * (counts - 1)).sum() / (n_pairs * (n_pairs - 1))
+    p = np.asarray(has.sum(axis=0)).ravel() / (2 * n_pairs)
+    by_chance = 2 * ((p**2).sum() ** 2 - (p**4).sum()) / (1 - (p**2).sum()) ** 2
+    return {SAME_PAIRS: float(same / by_chance)}
 
 
 def _watched(events: Events) -> tuple[Numbers, Numbers]:

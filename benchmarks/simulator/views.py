@@ -9,7 +9,13 @@ from scipy.special import ndtri
 
 from benchmarks.simulator.choices import Chooser
 from benchmarks.simulator.clock import DAY_SECONDS, seconds_of_day
-from benchmarks.simulator.fitted import COMPLETED_SHARE, LIKING_WEIGHT, RATED_SHARE, STARS
+from benchmarks.simulator.fitted import (
+    COMPLETED_SHARE,
+    LIKING_WEIGHT,
+    RATED_SHARE,
+    STARS,
+    WANDERING_SHARE,
+)
 from benchmarks.simulator.items import ALWAYS, Floats, Rows
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.truth import Truth
@@ -86,6 +92,19 @@ class ViewSource:
         until_end = (end - 1 - views["began"]) // 60 + 1
         views["minutes"] = np.clip(minutes, 1, until_end)
         views["stars"] = np.where(views["began"] + 60 * minutes < end, stars, 0)
+
+
+def usual_wandering(world: World, views_per_user: float | None) -> float:
+    """Return which share of a world's views follows no taste unless somebody says otherwise.
+
+    It is one view of each user, or WANDERING_SHARE where that is more.
+
+    Args:
+        world: Its users; what it has for its own share does not matter.
+        views_per_user: As `ViewSource` takes it.
+    """
+    mean = views_per_user or _mean_views(_expected_views(world))
+    return max(WANDERING_SHARE, 1 / mean)
 
 
 def watched(

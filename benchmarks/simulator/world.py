@@ -44,7 +44,16 @@ class World:
 def make_world(
     n_users: int, n_items: int, seed: int, n_days: int = 7, wandering: float = WANDERING_SHARE
 ) -> World:
-    """Draw a world; the same arguments give the same one."""
+    """Draw a world; the same arguments give the same one.
+
+    Args:
+        n_users: That there are at the history's end.
+        n_items: As many.
+        seed: Of everything random.
+        n_days: Length of the history.
+        wandering: Share of the views that follow no taste; `views.usual_wandering` says
+            which one suits users of whom little is known.
+    """
     items = make_items(n_items, n_days, seed)
     common = items.popularity @ items.tastes.astype(np.float64)
     common /= common.sum()

@@ -16,9 +16,9 @@ from benchmarks.simulator.catalogue import movie_answers
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.items import ALWAYS
-from benchmarks.simulator.live.api_limit import RateLimit
-from benchmarks.simulator.live.api_server import ApiOptions
-from benchmarks.simulator.live.apis import Apis
+from benchmarks.simulator.live.apis.limit import RateLimit
+from benchmarks.simulator.live.apis.process import Apis
+from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.errors import ApiError
 from benchmarks.simulator.profiles import user_answers
 from benchmarks.simulator.world import make_world
@@ -261,8 +261,8 @@ def test_they_end_with_whoever_started_them(tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys\n"
-        "from benchmarks.simulator.live.apis import Apis\n"
-        "from benchmarks.simulator.live.api_server import ApiOptions\n"
+        "from benchmarks.simulator.live.apis.process import Apis\n"
+        "from benchmarks.simulator.live.apis.server import ApiOptions\n"
         "from benchmarks.simulator.world import make_world\n"
         "if __name__ == '__main__':\n"
         "    apis = Apis(make_world(9, 9, 1), ApiOptions())\n"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from benchmarks.simulator.live.asking import Asker
-from benchmarks.simulator.live.wire import CUT, LIMIT_MS, REFUSED, TIMED_OUT, Address, Window
+from benchmarks.simulator.live.asking.asker import Asker
+from benchmarks.simulator.live.asking.wire import CUT, LIMIT_MS, REFUSED, TIMED_OUT, Address, Window
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Marquee-Source: list\r\n\r\na+1,b+2"
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, ttest_ind
 
-from benchmarks.simulator.live.audience import Seen
-from benchmarks.simulator.live.comparison import compare
-from benchmarks.simulator.live.metrics import user_sums
-from benchmarks.simulator.live.tally import RECORD
-from benchmarks.simulator.live.traffic import Mix, Traffic
-from benchmarks.simulator.live.viewers import Viewers
-from benchmarks.simulator.live.wants import Wants
+from benchmarks.simulator.live.asking.traffic import Mix, Traffic
+from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.live.audience.viewers import Viewers
+from benchmarks.simulator.live.audience.wants import Wants
+from benchmarks.simulator.live.report.comparison import compare
+from benchmarks.simulator.live.report.metrics import user_sums
+from benchmarks.simulator.live.report.tally import RECORD
 from benchmarks.simulator.ranking import best_of
 from benchmarks.simulator.truth import LIST_LENGTH
 from benchmarks.simulator.world import make_world

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.metrics import METRICS, metric_intervals, user_sums
-from benchmarks.simulator.live.play import NOT_REFUSED
-from benchmarks.simulator.live.report import make_report
-from benchmarks.simulator.live.report_text import as_text
+from benchmarks.simulator.live.asking.traffic import Mix
+from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED
+from benchmarks.simulator.live.asking.wire import TIMED_OUT, Address
+from benchmarks.simulator.live.report.figures import make_report
+from benchmarks.simulator.live.report.metrics import METRICS, metric_intervals, user_sums
+from benchmarks.simulator.live.report.tally import RECORD, Tally
+from benchmarks.simulator.live.report.text import as_text
 from benchmarks.simulator.live.run import Cost, Played, Run
-from benchmarks.simulator.live.tally import RECORD, Tally
-from benchmarks.simulator.live.traffic import Mix
-from benchmarks.simulator.live.wire import TIMED_OUT, Address
 from benchmarks.simulator.world import make_world
 
 CLICK_THROUGH = next(metric for metric in METRICS if metric.name == "click_through")

@@ -15,13 +15,13 @@ from benchmarks.resilience.server import Server
 from benchmarks.simulator.__main__ import main
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.live.orders import read_order
+from benchmarks.simulator.live.asking.traffic import Mix
+from benchmarks.simulator.live.asking.wire import Address
+from benchmarks.simulator.live.audience.wants import Wants
 from benchmarks.simulator.live.play import Play
 from benchmarks.simulator.live.run import Run
-from benchmarks.simulator.live.traffic import Mix
-from benchmarks.simulator.live.trouble import Trouble
-from benchmarks.simulator.live.wants import Wants
-from benchmarks.simulator.live.wire import Address
+from benchmarks.simulator.live.trouble.happenings import Trouble
+from benchmarks.simulator.live.trouble.orders import read_order
 from benchmarks.simulator.ranking import best_of
 from benchmarks.simulator.strict import is_sound
 from benchmarks.simulator.world import make_world

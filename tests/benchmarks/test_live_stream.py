@@ -10,10 +10,10 @@ import time
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.simulator.live.brokers import Brokers
 from benchmarks.simulator.live.errors import StreamError
-from benchmarks.simulator.live.file_stream import FileStream
-from benchmarks.simulator.live.kafka_stream import KafkaStream
+from benchmarks.simulator.live.stream.brokers import Brokers
+from benchmarks.simulator.live.stream.file import FileStream
+from benchmarks.simulator.live.stream.kafka import KafkaStream
 
 PATIENCE_SECONDS = 30
 LINES = [b"2026-01-01T12:23:12,%d,GET /data/m/heat+1995/16.mpg" % user for user in range(2000)]
@@ -118,7 +118,7 @@ def test_brokers_end_with_whoever_started_them(is_stopped):
     """Also if that was killed, and also while they are stopped."""
     down = "brokers.go_down();" if is_stopped else ""
     code = (
-        "from benchmarks.simulator.live.brokers import Brokers; brokers = Brokers();"
+        "from benchmarks.simulator.live.stream.brokers import Brokers; brokers = Brokers();"
         f"{down} print(brokers._process.pid, flush=True); input()"
     )
     parent = subprocess.Popen(
@@ -205,7 +205,7 @@ def test_lines_wait_while_the_disk_is_full_and_never_stand_there_by_halves(tmp_p
     code = f"""
 import resource, signal, sys
 from pathlib import Path
-from benchmarks.simulator.live.file_stream import FileStream
+from benchmarks.simulator.live.stream.file import FileStream
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path({str(tmp_path / "events.log")!r})
 stream = FileStream(path, buffer_bytes=100)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.simulator.live.audience import NOT_YET, with_newcomers
-from benchmarks.simulator.live.traffic import (
+from benchmarks.simulator.live.asking.traffic import (
     MALFORMED,
     NOBODY,
     WINDOW_SECONDS,
@@ -12,6 +11,7 @@ from benchmarks.simulator.live.traffic import (
     Traffic,
     server_of,
 )
+from benchmarks.simulator.live.audience.newcomers import NOT_YET, with_newcomers
 from benchmarks.simulator.world import make_world
 
 N_USERS, N_NEW = 50, 400

@@ -16,18 +16,18 @@ from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.items import ALWAYS, genre_profiles
 from benchmarks.simulator.lines import LineMaker
-from benchmarks.simulator.live.brokers import Brokers
-from benchmarks.simulator.live.disturbance import Disturbance
-from benchmarks.simulator.live.edition_change import EditionChange
+from benchmarks.simulator.live.audience.disturbance import Disturbance
 from benchmarks.simulator.live.errors import StreamError, TroubleError
-from benchmarks.simulator.live.file_stream import FileStream
-from benchmarks.simulator.live.flood import Flood
-from benchmarks.simulator.live.kafka_stream import KafkaStream
-from benchmarks.simulator.live.orders import KINDS, argument, read_order
-from benchmarks.simulator.live.stream_times import parts, seconds_of, written
-from benchmarks.simulator.live.trouble import Trouble
-from benchmarks.simulator.live.trouble_control import TroubleControl
-from benchmarks.simulator.live.troubled_stream import TroubledStream
+from benchmarks.simulator.live.stream.brokers import Brokers
+from benchmarks.simulator.live.stream.file import FileStream
+from benchmarks.simulator.live.stream.kafka import KafkaStream
+from benchmarks.simulator.live.stream.times import parts, seconds_of, written
+from benchmarks.simulator.live.trouble.control import TroubleControl
+from benchmarks.simulator.live.trouble.edition import EditionChange
+from benchmarks.simulator.live.trouble.flood import Flood
+from benchmarks.simulator.live.trouble.happenings import Trouble
+from benchmarks.simulator.live.trouble.orders import KINDS, argument, read_order
+from benchmarks.simulator.live.trouble.stream import TroubledStream
 from benchmarks.simulator.noise import KINDS as NOISES
 from benchmarks.simulator.strict import is_sound
 from benchmarks.simulator.truth import Truth

@@ -3,10 +3,10 @@
 import pytest
 
 from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.telling import Clock, Teller
-from benchmarks.simulator.live.verdicts import Verdict, is_well_refused, judge
-from benchmarks.simulator.live.wire import CUT, REFUSED, TIMED_OUT, Address, Came
+from benchmarks.simulator.live.asking.verdicts import Verdict, is_well_refused, judge
+from benchmarks.simulator.live.asking.wire import CUT, REFUSED, TIMED_OUT, Address, Came
+from benchmarks.simulator.live.stream.protocol import Stream
+from benchmarks.simulator.live.stream.telling import Clock, Teller
 from benchmarks.simulator.strict import is_sound
 from benchmarks.simulator.world import make_world
 

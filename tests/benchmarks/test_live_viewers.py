@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks.simulator.live import audience
-from benchmarks.simulator.live.audience import Seen, with_newcomers
-from benchmarks.simulator.live.disturbance import Shift
-from benchmarks.simulator.live.viewers import (
+from benchmarks.simulator.live.audience import seen as seen_module
+from benchmarks.simulator.live.audience.disturbance import Shift
+from benchmarks.simulator.live.audience.newcomers import with_newcomers
+from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.live.audience.viewers import (
     GOES_ON,
     LOOKS_SHARE,
     OWN_SHARE,
@@ -14,7 +15,7 @@ from benchmarks.simulator.live.viewers import (
     attraction,
     expected_clicks,
 )
-from benchmarks.simulator.live.wants import Wants
+from benchmarks.simulator.live.audience.wants import Wants
 from benchmarks.simulator.ranking import best_of
 from benchmarks.simulator.truth import LIST_LENGTH
 from benchmarks.simulator.world import make_world
@@ -163,7 +164,7 @@ def test_a_group_that_turns_to_a_taste_wants_it_and_turns_back(world):
 
 def test_seen_answers_as_a_set_would(monkeypatch):
     """Pairs, whole rows, and pairs added meanwhile, against Python's own set."""
-    monkeypatch.setattr(audience, "_MOST_RECENT", 30)  # so that they are put together once
+    monkeypatch.setattr(seen_module, "_MOST_RECENT", 30)  # so that they are put together once
     rng = np.random.default_rng(2)
     pairs = {(int(u), int(i)) for u, i in rng.integers(0, 30, (200, 2))}
     seen = Seen(30, np.array([user * 30 + item for user, item in pairs]))

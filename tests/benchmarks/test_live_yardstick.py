@@ -5,10 +5,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from benchmarks.simulator.live.audience import Seen
-from benchmarks.simulator.live.viewers import attraction, expected_clicks
-from benchmarks.simulator.live.wants import Wants
-from benchmarks.simulator.live.yardstick import Yardstick
+from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.live.audience.viewers import attraction, expected_clicks
+from benchmarks.simulator.live.audience.wants import Wants
+from benchmarks.simulator.live.audience.yardstick import Yardstick
 from benchmarks.simulator.ranking import best_of, ndcg
 from benchmarks.simulator.truth import LIST_LENGTH, Truth
 from benchmarks.simulator.views import ViewSource

@@ -43,6 +43,16 @@ def test_same_seed_same_bytes(tmp_path, more):
     assert files(one) == files(again)
 
 
+def test_one_view_of_each_user_follows_no_taste_unless_said_otherwise(tmp_path):
+    """With five views a user a fifth of them does, as if it had been asked for."""
+    arguments = {"usual": [], "a fifth": ["--wandering", "0.2"], "none": ["--wandering", "0"]}
+    usual, fifth, none = (
+        files(history(tmp_path / name, "--views-per-user", "5", *more))
+        for name, more in arguments.items()
+    )
+    assert usual == fifth != none
+
+
 @pytest.mark.parametrize("more", [(), ("--parquet",), ("--noise", "0.02")])
 def test_another_seed_other_bytes(tmp_path, more):
     """No file of one seed's history is that of another's."""

@@ -1,10 +1,13 @@
 """`compare`: a history's figures beside real ones."""
 
+import itertools
 import json
 
+import numpy as np
 import pytest
 
 from benchmarks.simulator.__main__ import main
+from benchmarks.simulator.statistics import SAME_PAIRS
 
 
 def figures(capsys):
@@ -39,6 +42,22 @@ def test_figures_of_a_file_whose_figures_are_known(tmp_path, capsys):
     assert "| users " in table
 
 
+@pytest.mark.parametrize("n_groups", [1, 2, 4])
+def test_items_that_go_together_are_found(tmp_path, capsys, n_groups):
+    """Of 40 items in 1, 2 or 4 groups, users of two have each pair of a group equally often."""
+    groups = np.split(np.arange(40), n_groups)
+    pairs = [pair for group in groups for pair in itertools.combinations(group, 2)]
+    users = [pair for pair in pairs for _ in range(10)]
+    views = tmp_path / "views.tsv"
+    views.write_text(
+        "".join(f"{user}\tfilm{item}\n" for user, pair in enumerate(users) for item in pair)
+        + "".join(f"{user}\tfilm{item}\n" for user in (10**6, 10**6 + 1) for item in range(30))
+    )
+    assert main(["compare", str(views), "--users", "20", "--items", "20"]) == 0
+    same = 9 / (10 * len(pairs) - 1)  # of another user, the chance to have the same
+    assert f"| {same * 40 * 39 / 2:.4f}" in capsys.readouterr().err
+
+
 def test_an_existing_history_beside_itself_is_the_same(tmp_path, capsys):
     """Every ratio is 1, and all figures are there, hours of the day too."""
     size = ["--users", "500", "--items", "200", "--days", "3"]
@@ -64,7 +83,7 @@ def test_the_defaults_look_like_the_real_service(shared_data, capsys):
         "views-290k-users.tsv.gz": [
             *("views per user", "users with 1 view", "users with 2 views", "users with 3 views"),
             *("views of the top 1 item", "views of the top 10 items"),
-            *("views of the top 100 items", "views of the top 1,000 items"),
+            *("views of the top 100 items", "views of the top 1,000 items", SAME_PAIRS),
         ],
         "kafka-2022-11-noisy-50k.log": [
             *("minute of a line, mean", "minute of a line, 25% below"),

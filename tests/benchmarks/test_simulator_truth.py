@@ -1,5 +1,6 @@
 """The truth of a simulated world: its histories follow it, and a refresh finds it again."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.simulator.choices import Chooser
-from benchmarks.simulator.fitted import COMPLETED_SHARE, RATED_SHARE, STARS
+from benchmarks.simulator.fitted import COMPLETED_SHARE, RATED_SHARE, STARS, WANDERING_SHARE
 from benchmarks.simulator.history import HistoryOptions, write_history
 from benchmarks.simulator.ranking import best_of, ndcg
 from benchmarks.simulator.truth import Truth
-from benchmarks.simulator.views import ViewSource
+from benchmarks.simulator.views import ViewSource, usual_wandering
 from benchmarks.simulator.world import make_world
 from store.snapshot import open_snapshot
 
@@ -61,6 +62,15 @@ def test_in_a_world_that_only_wanders_all_want_the_same():
     there = world.items.popularity * (world.items.first_days <= 7)
     chances = Truth(world).watch_chances(np.arange(30), 7)
     np.testing.assert_allclose(chances, np.tile(there / there.sum(), (30, 1)), rtol=1e-3)
+
+
+def test_who_is_seen_seldom_follows_no_taste():
+    """One view of each user wanders, of what was measured as of any mean; 0.08 of many views."""
+    world = make_world(20_000, 100, 3)
+    n_views = len(all_views(Truth(world)))
+    assert usual_wandering(world, None) == pytest.approx(len(world.users) / n_views, rel=0.01)
+    assert usual_wandering(world, 5) == pytest.approx(0.2)
+    assert usual_wandering(world, 50) == WANDERING_SHARE
 
 
 def test_tastes_drift():
@@ -142,6 +152,7 @@ def test_a_refresh_recovers_the_latent_tastes(tmp_path):
     """NDCG@20 by the true chances: far above popularity's, and better the more is known."""
     n_users, n_items = 4000, 600
     world = make_world(n_users, n_items, 5)
+    world = dataclasses.replace(world, wandering=usual_wandering(world, 8))
     write_history(world, tmp_path, HistoryOptions(views_per_user=8, is_parquet=True))
     refresh(tmp_path)
     seen = seen_by_all(world, tmp_path)

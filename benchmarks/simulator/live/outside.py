@@ -9,18 +9,18 @@ from typing import Self
 from benchmarks.simulator.arguments import share
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.items import Rows
-from benchmarks.simulator.live.api_server import ApiOptions
-from benchmarks.simulator.live.apis import Apis
+from benchmarks.simulator.live.apis.process import Apis
+from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.arguments import port, positive
-from benchmarks.simulator.live.brokers import Brokers
-from benchmarks.simulator.live.disturbance import Disturbance
-from benchmarks.simulator.live.file_stream import FileStream
-from benchmarks.simulator.live.kafka_stream import KafkaStream
-from benchmarks.simulator.live.orders import argument
-from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.trouble import Trouble
-from benchmarks.simulator.live.trouble_control import TroubleControl
-from benchmarks.simulator.live.troubled_stream import TroubledStream
+from benchmarks.simulator.live.audience.disturbance import Disturbance
+from benchmarks.simulator.live.stream.brokers import Brokers
+from benchmarks.simulator.live.stream.file import FileStream
+from benchmarks.simulator.live.stream.kafka import KafkaStream
+from benchmarks.simulator.live.stream.protocol import Stream
+from benchmarks.simulator.live.trouble.control import TroubleControl
+from benchmarks.simulator.live.trouble.happenings import Trouble
+from benchmarks.simulator.live.trouble.orders import argument
+from benchmarks.simulator.live.trouble.stream import TroubledStream
 from benchmarks.simulator.world import World
 
 _OWN_BROKERS = "own"

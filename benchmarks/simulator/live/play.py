@@ -17,25 +17,25 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.items import Rows
-from benchmarks.simulator.live.asking import Asker
-from benchmarks.simulator.live.audience import Seen, with_newcomers
-from benchmarks.simulator.live.disturbance import Disturbance
+from benchmarks.simulator.live.asking.asker import Asker
+from benchmarks.simulator.live.asking.traffic import NOBODY, WINDOW_SECONDS, Plan, Traffic
+from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED, Verdict, is_well_refused, judge
+from benchmarks.simulator.live.asking.wire import Came, Window
+from benchmarks.simulator.live.audience.disturbance import Disturbance
+from benchmarks.simulator.live.audience.newcomers import with_newcomers
+from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.live.audience.viewers import Viewers
+from benchmarks.simulator.live.audience.wants import Wants
+from benchmarks.simulator.live.audience.yardstick import Yardstick
+from benchmarks.simulator.live.report.tally import RECORD, Records, Tally
 from benchmarks.simulator.live.run import Cost, Played, Run, Withheld
-from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.tally import RECORD, Records, Tally
-from benchmarks.simulator.live.telling import Clock, Teller
-from benchmarks.simulator.live.traffic import NOBODY, WINDOW_SECONDS, Plan, Traffic
-from benchmarks.simulator.live.verdicts import Verdict, is_well_refused, judge
-from benchmarks.simulator.live.viewers import Viewers
-from benchmarks.simulator.live.wants import Wants
-from benchmarks.simulator.live.wire import Came, Window
-from benchmarks.simulator.live.yardstick import Yardstick
+from benchmarks.simulator.live.stream.protocol import Stream
+from benchmarks.simulator.live.stream.telling import Clock, Teller
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.truth import LIST_LENGTH, Truth
 from benchmarks.simulator.views import ViewSource
 from benchmarks.simulator.world import World
 
-NOT_REFUSED: Final = "malformed id not refused"
 _LEAD_SECONDS: Final = 1.0  # that a window is handed over before it begins
 _NEWCOMERS_SPARE: Final = 1.5
 

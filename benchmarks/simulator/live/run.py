@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.simulator.editions import Edition
-from benchmarks.simulator.live.tally import Tally
-from benchmarks.simulator.live.traffic import WINDOW_SECONDS, Mix
-from benchmarks.simulator.live.wire import Address
+from benchmarks.simulator.live.asking.traffic import WINDOW_SECONDS, Mix
+from benchmarks.simulator.live.asking.wire import Address
+from benchmarks.simulator.live.report.tally import Tally
 from benchmarks.simulator.world import World
 
 

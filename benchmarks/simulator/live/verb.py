@@ -13,17 +13,17 @@ from urllib.parse import urlsplit
 from benchmarks.simulator.arguments import seed, share
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.history import DEFAULT_EDITION
-from benchmarks.simulator.history_verb import add_world
+from benchmarks.simulator.history_verb import add_world, world_of
 from benchmarks.simulator.live.arguments import positive
+from benchmarks.simulator.live.asking.traffic import Mix
+from benchmarks.simulator.live.asking.wire import Address
 from benchmarks.simulator.live.errors import LiveError
 from benchmarks.simulator.live.outside import Outside, add_outside
 from benchmarks.simulator.live.play import Play
-from benchmarks.simulator.live.report import Report, make_report
-from benchmarks.simulator.live.report_text import as_text
+from benchmarks.simulator.live.report.figures import Report, make_report
+from benchmarks.simulator.live.report.text import as_text
 from benchmarks.simulator.live.run import Run
-from benchmarks.simulator.live.traffic import Mix
-from benchmarks.simulator.live.wire import Address
-from benchmarks.simulator.world import World, make_world
+from benchmarks.simulator.world import World
 
 _MOST_SERVERS: Final = 2
 _EXAMPLE: Final = """\
@@ -103,7 +103,7 @@ def _run(given: argparse.Namespace) -> int:
     try:
         if given.json:
             given.json.parent.mkdir(parents=True, exist_ok=True)
-        world = make_world(given.users, given.items, given.seed, given.days, given.wandering)
+        world = world_of(given)
         with Outside(given) as outside:
             report = _play(world, given, outside)
             print(as_text(report))  # at once: the stream may fail to close

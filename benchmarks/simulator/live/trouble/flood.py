@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.simulator.editions import Edition
 from benchmarks.simulator.items import Rows
-from benchmarks.simulator.live.stream_times import written
+from benchmarks.simulator.live.stream.times import written
 
 
 class Timed(NamedTuple):

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 from benchmarks.simulator.items import Floats
-from benchmarks.simulator.live.metrics import METRICS, Metric, Sums
+from benchmarks.simulator.live.report.metrics import METRICS, Metric, Sums
 
 _SURE: Final = 0.975
 

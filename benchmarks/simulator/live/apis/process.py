@@ -9,13 +9,12 @@ joined and what outage there is by writing to it, and never waits.
 """
 
 import multiprocessing
-from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
 
 from benchmarks.simulator.items import Rows
-from benchmarks.simulator.live.api_server import OUTAGES, ApiOptions, Told, run
+from benchmarks.simulator.live.apis.server import OUTAGES, ApiOptions, Told, run
 from benchmarks.simulator.live.errors import ApiError
 from benchmarks.simulator.world import World
 
@@ -55,12 +54,7 @@ class Apis:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def tell(self, second: float) -> None:

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.simulator.items import Floats, Rows
-from benchmarks.simulator.live.audience import Seen
-from benchmarks.simulator.live.wants import Wants
+from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.live.audience.wants import Wants
 from benchmarks.simulator.views import watched
 
 # Chosen: no recording says it. Systems of this kind reported a click rate of

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.api_server import OUTAGES
+from benchmarks.simulator.live.apis.server import OUTAGES
 from benchmarks.simulator.live.errors import TroubleError
-from benchmarks.simulator.live.schemas import SCHEMAS
+from benchmarks.simulator.live.trouble.schemas import SCHEMAS
 from benchmarks.simulator.noise import KINDS as NOISES
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}

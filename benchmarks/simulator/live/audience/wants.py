@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.simulator.choices import Chooser
 from benchmarks.simulator.items import Floats, Floats32, Rows
-from benchmarks.simulator.live.audience import Seen
-from benchmarks.simulator.live.disturbance import Disturbance, Shift
+from benchmarks.simulator.live.audience.disturbance import Disturbance, Shift
+from benchmarks.simulator.live.audience.seen import Seen
 from benchmarks.simulator.truth import Truth
 from benchmarks.simulator.world import World
 

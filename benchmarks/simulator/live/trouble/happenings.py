@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from benchmarks.simulator.fitted import AGES, GENRES, N_TASTES
 from benchmarks.simulator.items import genre_profiles
-from benchmarks.simulator.live.disturbance import Shift
+from benchmarks.simulator.live.audience.disturbance import Shift
 from benchmarks.simulator.live.errors import TroubleError
-from benchmarks.simulator.live.orders import Order, read_order
+from benchmarks.simulator.live.trouble.orders import Order, read_order
 from benchmarks.simulator.world import World
 
 _EVERYBODY: Final = "all"

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from batch.evaluation.bootstrap import Interval
 from benchmarks.simulator.fitted import AGES
-from benchmarks.simulator.live.comparison import Difference, compare
-from benchmarks.simulator.live.metrics import METRICS, Sums, metric_intervals, user_sums
-from benchmarks.simulator.live.play import NOT_REFUSED
+from benchmarks.simulator.live.asking.traffic import NOBODY
+from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED
+from benchmarks.simulator.live.asking.wire import LIMIT_MS
+from benchmarks.simulator.live.report.comparison import Difference, compare
+from benchmarks.simulator.live.report.metrics import METRICS, Sums, metric_intervals, user_sums
+from benchmarks.simulator.live.report.tally import Records
 from benchmarks.simulator.live.run import Played
-from benchmarks.simulator.live.tally import Records
-from benchmarks.simulator.live.traffic import NOBODY
-from benchmarks.simulator.live.wire import LIMIT_MS
 from benchmarks.simulator.users import Users
 
 ALL: Final = "all"

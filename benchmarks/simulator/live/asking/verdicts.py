@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from benchmarks.simulator.live.wire import LIMIT_MS, REFUSED, TIMED_OUT, Address, Came
+from benchmarks.simulator.live.asking.wire import LIMIT_MS, REFUSED, TIMED_OUT, Address, Came
 from benchmarks.simulator.truth import LIST_LENGTH
 
 OK: Final = 200
@@ -17,6 +17,7 @@ WRONG_STATUS: Final = "status"
 EMPTY: Final = "empty"
 UNKNOWN: Final = "unknown id"
 TOO_LONG: Final = "too long"
+NOT_REFUSED: Final = "malformed id not refused"
 
 _WRONG_BODY: Final = 400
 _SHOWN: Final = 120  # characters of an id that is none

@@ -5,14 +5,13 @@ of a partition: about 300,000 lines as we compress them, so a consumer must not 
 further behind. A process of their own takes no time from the live loop, and can be
 stopped and go on: an outage as others see it, who find their connections silent.
 
-    python -m benchmarks.simulator.live.brokers     runs them until its input ends
+    python -m benchmarks.simulator.live.stream.brokers     runs them until its input ends
 """
 
 import os
 import signal
 import subprocess
 import sys
-from types import TracebackType
 from typing import Final, Self
 
 from confluent_kafka import Producer
@@ -51,12 +50,7 @@ class Brokers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def go_down(self) -> None:

@@ -15,14 +15,14 @@ import numpy as np
 
 from benchmarks.simulator.clock import FIRST_DAY
 from benchmarks.simulator.editions import EDITIONS, Edition
-from benchmarks.simulator.live.edition_change import EditionChange
-from benchmarks.simulator.live.flood import Flood
-from benchmarks.simulator.live.line_noise import LineNoise
-from benchmarks.simulator.live.losses import Losses
-from benchmarks.simulator.live.schemas import SCHEMAS
-from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.stream_times import Jump, parts, seconds_of
-from benchmarks.simulator.live.trouble import Happening, Trouble
+from benchmarks.simulator.live.stream.losses import Losses
+from benchmarks.simulator.live.stream.protocol import Stream
+from benchmarks.simulator.live.stream.times import Jump, parts, seconds_of
+from benchmarks.simulator.live.trouble.edition import EditionChange
+from benchmarks.simulator.live.trouble.flood import Flood
+from benchmarks.simulator.live.trouble.happenings import Happening, Trouble
+from benchmarks.simulator.live.trouble.noise import LineNoise
+from benchmarks.simulator.live.trouble.schemas import SCHEMAS
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.world import World
 

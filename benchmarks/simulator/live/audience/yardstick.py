@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from benchmarks.simulator.items import Floats, Rows
-from benchmarks.simulator.live.audience import Seen
-from benchmarks.simulator.live.viewers import attraction, expected_clicks
-from benchmarks.simulator.live.wants import Wants
+from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.live.audience.viewers import attraction, expected_clicks
+from benchmarks.simulator.live.audience.wants import Wants
 from benchmarks.simulator.truth import LIST_LENGTH
 
 _CELLS: Final = 300_000  # pairs of a user and an item in a window: some milliseconds

@@ -10,7 +10,7 @@ from benchmarks.simulator.catalogue import movie_answers
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.editions import Edition
 from benchmarks.simulator.items import Items
-from benchmarks.simulator.live.api_fields import with_odd_fields
+from benchmarks.simulator.live.apis.fields import with_odd_fields
 from benchmarks.simulator.profiles import user_answers
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.users import Users

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.simulator.editions import Edition
-from benchmarks.simulator.live.stream_times import joined, parts
+from benchmarks.simulator.live.stream.times import joined, parts
 
 _ANSWER: Final = re.compile(rb"(.*, status \d+, result: )(.*?), ?(\d+) ?ms")
 _BETWEEN: Final = re.compile(rb", ?")

@@ -10,12 +10,11 @@ import json
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, Final, Self
 
 from benchmarks.simulator.live.errors import TroubleError
-from benchmarks.simulator.live.orders import KINDS
-from benchmarks.simulator.live.trouble import Trouble
+from benchmarks.simulator.live.trouble.happenings import Trouble
+from benchmarks.simulator.live.trouble.orders import KINDS
 
 _HOST: Final = "127.0.0.1"
 _PATH: Final = "/trouble"
@@ -56,12 +55,7 @@ class TroubleControl:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from errno import EINPROGRESS
 from typing import Final
 
 from benchmarks.resilience.answers import Answer, MalformedError, read_answer
-from benchmarks.simulator.live.wire import CUT, REFUSED, Address
+from benchmarks.simulator.live.asking.wire import CUT, REFUSED, Address
 
 _MOST_LINKS: Final = 512  # to one server; more requests wait, and are as late as that makes them
 _HEADERS: Final = b" HTTP/1.1\r\nHost: %s\r\nUser-Agent: AHC/2.1\r\nAccept: */*\r\n%s\r\n"

@@ -17,10 +17,10 @@ from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.editions import Edition
 from benchmarks.simulator.items import Floats, Rows
 from benchmarks.simulator.lines import LineMaker, Said
-from benchmarks.simulator.live.stream import Stream
-from benchmarks.simulator.live.verdicts import Verdict
-from benchmarks.simulator.live.viewers import Reaction
-from benchmarks.simulator.live.wire import Address
+from benchmarks.simulator.live.asking.verdicts import Verdict
+from benchmarks.simulator.live.asking.wire import Address
+from benchmarks.simulator.live.audience.viewers import Reaction
+from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.views import VIEW, Views
 from benchmarks.simulator.world import World

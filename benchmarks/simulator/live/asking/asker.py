@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.resilience.answers import Answer
-from benchmarks.simulator.live.links import Links, Request
-from benchmarks.simulator.live.wire import LIMIT_MS, TIMED_OUT, Address, Came, Window
+from benchmarks.simulator.live.asking.links import Links, Request
+from benchmarks.simulator.live.asking.wire import LIMIT_MS, TIMED_OUT, Address, Came, Window
 
-_ROOT: Final = Path(__file__).parents[3]
+_ROOT: Final = Path(__file__).parents[4]
 _LIMIT_SECONDS: Final = LIMIT_MS / 1000
 _IDLE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 10.0

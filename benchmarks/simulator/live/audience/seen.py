@@ -1,6 +1,5 @@
-"""Who uses the service while it runs: the history's users, and newcomers whom it has never seen."""
+"""What users have watched, and so are never shown, nor choose, again."""
 
-import dataclasses
 from typing import Final
 
 import numpy as np
@@ -8,30 +7,9 @@ import numpy.typing as npt
 
 from benchmarks.simulator.items import Rows
 from benchmarks.simulator.parallel import in_order
-from benchmarks.simulator.seeds import generator
-from benchmarks.simulator.users import Users
 from benchmarks.simulator.views import ViewSource
-from benchmarks.simulator.world import World
 
-NOT_YET: Final = np.iinfo(np.int32).max  # `joined` of those who have not come yet
 _MOST_RECENT: Final = 50_000
-
-
-def with_newcomers(world: World, n_newcomers: int) -> World:
-    """Return the world with users behind its own who are yet to come.
-
-    Each has the age, the tastes and the rest of some user; only the id is new.
-    """
-    users = world.users
-    like = generator(world.seed, "newcomers").integers(0, len(users), n_newcomers)
-    grown = {
-        field.name: np.concatenate((column, column[like]))
-        for field in dataclasses.fields(Users)
-        for column in (getattr(users, field.name),)
-    }
-    grown["ids"][len(users) :] = users.ids[-1] + 1 + np.arange(n_newcomers)
-    grown["joined"][len(users) :] = NOT_YET
-    return dataclasses.replace(world, users=Users(**grown))
 
 
 class Seen:

@@ -18,8 +18,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from benchmarks.simulator.editions import EDITIONS, Edition
-from benchmarks.simulator.live.api_answers import Answers, ItemAnswers, UserAnswers, is_newest
-from benchmarks.simulator.live.api_limit import RateLimit
+from benchmarks.simulator.live.apis.answers import Answers, ItemAnswers, UserAnswers, is_newest
+from benchmarks.simulator.live.apis.limit import RateLimit
 from benchmarks.simulator.world import World
 
 OUTAGES: Final = ("", "503", "hang", "refused")

@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -209,7 +210,10 @@ KEY = "2026-03-01T12:00,7,GET /data/m/m/0.mpg"
 
 
 def read_all(paths):
-    with Quarantine(Path(paths[0]).parent / "refused", "now", 30) as quarantine:
+    with (
+        tempfile.TemporaryDirectory() as refused,  # beside the files others' data would get it
+        Quarantine(Path(refused), "now", 30) as quarantine,
+    ):
         return read_events([Path(path) for path in paths], KNOWN, quarantine, 1.0)
 
 

@@ -29,10 +29,21 @@ def readable(about: dict[str, Any]) -> Iterator[str]:
             continue
         yield name
         entries = value.items() if isinstance(value, dict) else enumerate(value, 1)
-        yield from (f"  {key!s:<22}  {_short(entry)}" for key, entry in entries)
+        for key, entry in entries:
+            if _is_table(entry):
+                yield f"  {key}"
+                yield from (f"    {_short(row)}" for row in entry)
+            else:
+                yield f"  {key!s:<22}  {_short(entry)}"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(row, dict) for row in value)
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(field)}" for name, field in value.items())
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from store.__main__ import main
+from store.commands.show import readable
 from store.journal import journal
 from store.layout import snapshot_folder
 from store.pointer import current
@@ -52,6 +53,18 @@ def test_show_prints_a_line_a_field(two, command):
     assert status == 0
     assert re.search(r"^generation +2$", output, re.MULTILINE)
     assert re.search(r"^  recs.mdb/users +2$", output, re.MULTILINE)
+
+
+def test_show_gives_each_row_of_a_table_its_own_line():
+    """The checks of a gate: JSON in one line is nothing to read at 3 a.m."""
+    checks = [{"rule": "users", "is_ok": True, "figure": 0.5}, {"rule": "items", "is_ok": False}]
+    assert [*readable({"gate": {"checks": checks, "result": "refused"}})] == [
+        "gate",
+        "  checks",
+        "    rule users, is_ok true, figure 0.5",
+        "    rule items, is_ok false",
+        "  result                  refused",
+    ]
 
 
 def test_show_prints_the_manifest_of_the_current(two, command):

@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-_PARENT: Final = Path("/tmp")  # noqa: S108 - a socket's path has 107 bytes, names are random
+PARENT: Final = Path("/tmp")  # noqa: S108 - a socket's path has 107 bytes, names are random
 _PREFIX: Final = "marquee-"
 _OWNER: Final = "owner"
 
 
 def make_folder() -> Path:
     """Make one and hold it; the children and the next program go on holding it."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_PARENT))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=PARENT))
     folder.chmod(0o755)  # nginx's workers are not root, even if we are
     pending = folder / f"{_OWNER}.pending"  # nobody sees it before it is locked
     owner = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -34,7 +34,7 @@ def make_folder() -> Path:
 
 def remove_left_over() -> None:
     """Remove the directories of servers that are dead, so far as they were ours."""
-    for owner in _PARENT.glob(f"{_PREFIX}*/{_OWNER}"):
+    for owner in PARENT.glob(f"{_PREFIX}*/{_OWNER}"):
         with contextlib.suppress(OSError):  # it lives, is another user's, or has just gone
             _remove_if_dead(owner)
 

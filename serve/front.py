@@ -19,14 +19,15 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from serve.errors import ServeError
-from serve.folder import make_folder, remove_left_over
+from serve.folder import PARENT, make_folder, remove_left_over
 from serve.processes import Kept, become, end_with_parent, take_short_turns
 from serve.settings import ServeSettings
+from store.durable import replace_durable
 
 log = logging.getLogger(__name__)
 
@@ -95,21 +96,24 @@ class Front:
             pid: Of the one that runs.
 
         Raises:
-            ServeError: nginx is not installed.
+            ServeError: nginx is not installed, or there is no room for its directory.
         """
         self._nginx = nginx_program(settings)
         self._settings = settings
         self._listener = listener
         if folder is None:
             remove_left_over()
-        self.folder = folder or _furnished()
+            with _room():
+                folder = _furnished()
+        self.folder = folder
         self.kept = Kept("nginx", self._become_nginx, pid)
         self._log = LogFile(settings)
         text = configuration(settings, address, n_workers=n_workers, folder=self.folder)
         file = self.folder / _CONFIGURATION
         is_changed = not file.exists() or file.read_text(encoding="utf-8") != text
         if is_changed:
-            file.write_text(text, encoding="utf-8")
+            with _room():
+                replace_durable(file, text)
             if pid:
                 os.kill(pid, signal.SIGHUP)  # nginx reads it anew
 
@@ -207,14 +211,16 @@ def check_front(settings: ServeSettings) -> None:
     """Let nginx read the configuration that these settings make, and start nothing.
 
     Raises:
-        ServeError: nginx is not installed, or refuses it.
+        ServeError: nginx is not installed or refuses it, or there is no room for it.
     """
     nginx = nginx_program(settings)
-    folder = _furnished()
+    with _room():
+        folder = _furnished()
     try:
         address = (settings.host, settings.port or 8080)
         text = configuration(settings, address, n_workers=1, folder=folder)
-        (folder / _CONFIGURATION).write_text(text, encoding="utf-8")
+        with _room():
+            replace_durable(folder / _CONFIGURATION, text)
         command = [nginx, "-t", "-q", *_arguments(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
@@ -254,14 +260,30 @@ def configuration(
     return _filled(_filled(_TEMPLATE.read_text(encoding="utf-8"), values), values)
 
 
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ServeError(
+            str(error.filename or PARENT),
+            f"cannot be written: {error.strerror or error}",
+            "make room there, or let us write there",
+        ) from error
+
+
 def _furnished() -> Path:
     """Make the front's directory, with what does not depend on settings."""
     folder = make_folder()
-    for name in ("static", "problems"):
-        (folder / name).mkdir(mode=0o755)
-    for status, title in _TITLES.items():
-        problem = f'{{"status": {status}, "title": "{status} {title}"}}'
-        (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
+    try:
+        for name in ("static", "problems"):
+            (folder / name).mkdir(mode=0o755)
+        for status, title in _TITLES.items():
+            problem = f'{{"status": {status}, "title": "{status} {title}"}}'
+            (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

@@ -1,13 +1,18 @@
 """The front's directory: it goes with its server, or with the next one that starts."""
 
 import os
+import resource
 import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from serve import folder as folder_module
+from serve.errors import ServeError
 from serve.folder import remove_left_over
+from serve.front import check_front
+from serve.settings import ServeSettings
 from tests.serve.copied import front_folder, nginx
 from tests.serve.running import wait_until
 from tests.snapshots import make_snapshot
@@ -69,6 +74,28 @@ def test_it_stays_when_nobody_of_the_first_program_is_left(start):
     start()
 
     assert (folder / "nginx.conf").exists()
+
+
+def test_without_room_for_it_the_start_says_so(tmp_path, monkeypatch):
+    """Which directory, what is wrong, and what to do; and nothing is left there."""
+    monkeypatch.setattr(folder_module, "PARENT", tmp_path / "gone")
+    with pytest.raises(ServeError, match=r"gone/marquee-.*cannot be written: No such file.*room"):
+        check_front(ServeSettings())
+
+
+def test_what_was_made_before_the_room_ended_is_removed(tmp_path, monkeypatch):
+    """A file of ours cannot be longer than the limit of the process."""
+    monkeypatch.setattr(folder_module, "PARENT", tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(ServeError, match="cannot be written: File too large"):
+            check_front(ServeSettings())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

@@ -133,12 +133,12 @@ def segments(profile: Profile) -> tuple[str, ...]:
 
     In the order in which the server backs off: `a/b/c`, `a/b`, `a`, `b`, `c`.
     """
-    return _segments(age_band(profile.age), profile.gender, profile.occupation)
+    return _segments(profile.age, profile.gender, profile.occupation)
 
 
 @lru_cache(maxsize=1 << 16)
-def _segments(band: str | None, gender: str | None, occupation: str | None) -> tuple[str, ...]:
-    parts = [part for part in (band, gender, _occupation_key(occupation)) if part]
+def _segments(age: int | None, gender: str | None, occupation: str | None) -> tuple[str, ...]:
+    parts = [part for part in (age_band(age), gender, _occupation_key(occupation)) if part]
     narrow = ("/".join(parts[:n]) for n in range(len(parts), 1, -1))
     return (*narrow, *parts)
 

@@ -20,6 +20,6 @@ def by_popularity(interactions: Interactions) -> npt.NDArray[np.int64]:
     weights = interactions.weights
     n_items = weights.shape[1]
     n_users = np.bincount(weights.indices, minlength=n_items)
-    weight = np.bincount(weights.indices, weights=weights.data, minlength=n_items)
+    weight = weights.T @ np.ones(weights.shape[0])
     order = np.lexsort((np.arange(n_items), -weight, -n_users))
     return order[: np.count_nonzero(n_users)]

@@ -134,6 +134,13 @@ def test_only_users_with_interactions_make_a_segment():
     assert segment_items(interactions(np.ones((19, 2))), people, 20) == {}
 
 
+def test_twenty_users_are_enough_for_a_segment():
+    """As many as must have an item: if all of them have it, it is the segment's."""
+    people = profiles(*[(30, "F")] * 20)
+    lists = segment_items(interactions(np.ones((20, 2))), people, 20)
+    assert lists == {key: [0, 1] for key in ("25-34", "25-34/F", "F")}
+
+
 def test_users_without_a_profile_are_in_no_segment():
     """Interactions of the unknown count for the popular list alone."""
     weights = np.zeros((500, 2), np.float32)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.cold.popular import by_popularity
+from batch.cold.popular import by_popularity, n_users_of
 from batch.interactions import Interactions
 from batch.records.profiles import Profile, segments
 
@@ -68,14 +68,12 @@ def _segment_rates(
     names, belongs, groups = _groups(interactions.user_ids.to_pylist(), profiles)
     ones = np.ones(weights.nnz, np.int32)
     has = sp.csr_matrix((ones, weights.indices, weights.indptr), shape=weights.shape)
-    n_users_of = sp.csr_matrix(belongs @ (groups @ has))  # (n_segments, n_items)
+    n_users_in = sp.csr_matrix(belongs @ (groups @ has))  # (n_segments, n_items)
     n_members = belongs @ np.diff(groups.indptr)
     wider_names = {_wider(name) for name in names}
-    rates = {
-        _EVERYBODY: np.bincount(weights.indices, minlength=weights.shape[1]) / weights.shape[0]
-    }
+    rates = {_EVERYBODY: n_users_of(weights) / weights.shape[0]}
     for row, name in enumerate(names):  # in their order, what is wider comes first
-        n_users = n_users_of[[row]].toarray().ravel()
+        n_users = n_users_in[[row]].toarray().ravel()
         own = (n_users + _PRIOR_USERS * rates[_wider(name)]) / (n_members[row] + _PRIOR_USERS)
         if name in wider_names:
             rates[name] = own

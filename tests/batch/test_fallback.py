@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold.popular import popular_items
+from batch.cold.popular import n_users_of, popular_items
 from batch.cold.segments import segment_items
 from batch.interactions import Interactions, Ratings
 from batch.records.profiles import Profile, segments
@@ -49,6 +49,14 @@ def test_popular_is_what_most_users_have():
 def test_equal_counts_are_ordered_by_weight_then_by_row():
     """Among items of as many users the heavier is first, then the lower row."""
     assert popular_items(interactions([[1, 2, 1, 2, 1.5]]), 5) == [1, 3, 4, 0, 2]
+
+
+def test_users_and_weights_are_summed_over_all_pieces(monkeypatch):
+    """However many interactions are looked at in one go."""
+    made = interactions([[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 4, 2]])
+    monkeypatch.setattr("batch.cold.popular._CHUNK", 2)
+    assert popular_items(made, 4) == [2, 1, 3, 0]
+    assert n_users_of(made.weights).tolist() == [1, 3, 3, 2]
 
 
 def test_popular_is_cut_to_n():

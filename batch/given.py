@@ -1,6 +1,7 @@
 """What a refresh is given: events, catalogue and profiles, and what became of their lines."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -42,22 +43,24 @@ class Given:
         events = replace(self.events, views=VIEWS.empty_table(), ratings=RATINGS.empty_table())
         return replace(self, events=events)
 
-    def fingerprints(self) -> list[dict[str, Any]]:
-        """Return which bytes all this was, for the manifest."""
+    def fingerprints(self, n_threads: int) -> list[dict[str, Any]]:
+        """Return which bytes all this was, for the manifest; hashed by so many threads."""
         sources: list[EventSource | RecordSource] = [
             *self.events.sources,
             *self.catalogue.sources,
             *self.profiles.sources,
         ]
+        with ThreadPoolExecutor(n_threads) as pool:
+            hashes = pool.map(sha256, (source.path for source in sources))
         return [
             {
                 "name": source.path.name,
                 "kind": source.kind,
                 "rejected": source.n_rejected,
                 "bytes": source.path.stat().st_size,
-                "sha256": sha256(source.path),
+                "sha256": found,
             }
-            for source in sources
+            for source, found in zip(sources, hashes, strict=True)
         ]
 
     @property

@@ -114,7 +114,7 @@ def refresh(store: Path, how: How) -> Summary:
             metrics |= learned.metrics | rules.judge(content.lists, interactions, taken_down)
             metrics |= _metrics(content, settings.seed, hidden)
     with stages("fingerprint"):
-        inputs = given.fingerprints() + rules.inputs()
+        inputs = given.fingerprints(learned.n_threads) + rules.inputs()
     parameters = asdict(settings) | {
         "gate": asdict(how.gate),
         "rules": rules.parameters(),

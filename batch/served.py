@@ -1,6 +1,7 @@
 """What is served while the next snapshot is built: its factors to begin with, its lists to beat."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from store.errors import StoreError
 from store.layout import LIST_LENGTH, POPULAR
 from store.pointer import current_or_none
 from store.snapshot import Snapshot, open_factors, open_snapshot
+
+_CHUNK: Final = 10_000  # vectors that are in memory twice
 
 DATA_UNTIL: Final = "data_until"  # in the manifest's metrics: the latest event's time
 
@@ -96,12 +99,13 @@ def _vectors(
     """Return (n, n_factors) vectors of a table and their ids; no vectors if of another length."""
     table = factors.open_db(name.encode(), create=False)
     with factors.begin(db=table) as transaction:
-        keys, values = [], []
-        for key, value in transaction.cursor():
-            keys.append(key)
-            values.append(value)
-    ids = pa.array(keys, pa.binary()).cast(pa.string())
-    vectors = np.frombuffer(b"".join(values), "<f4")
-    if len(vectors) != len(keys) * n_factors:
-        return None, ids
-    return vectors.reshape(-1, n_factors).astype(np.float32), ids
+        vectors = np.empty((transaction.stat(table)["entries"], n_factors), np.float32)
+        keys: list[bytes] = []
+        records = iter(transaction.cursor())
+        while chunk := list(itertools.islice(records, _CHUNK)):
+            found = np.frombuffer(b"".join(value for _, value in chunk), "<f4")
+            if len(found) != len(chunk) * n_factors:
+                return None, pa.array([], pa.string())
+            vectors[len(keys) : len(keys) + len(chunk)] = found.reshape(-1, n_factors)
+            keys += [key for key, _ in chunk]
+    return vectors, pa.array(keys, pa.binary()).cast(pa.string())

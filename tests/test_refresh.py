@@ -177,11 +177,15 @@ def test_the_next_refresh_has_a_parent_and_old_ones_are_swept(history, tmp_path,
 
 def test_the_manifest_says_what_it_was_made_of(history, tmp_path, capsys):
     """Inputs with their hashes, parameters, seed, counts and code stand in the manifest."""
-    refresh(capsys, *inputs(history), "--store", tmp_path / "store")
+    given = (*inputs(history), "--profiles", history.profiles)
+    refresh(capsys, *given, "--store", tmp_path / "store")
     with open_snapshot(tmp_path / "store", 1) as snapshot:
         manifest = snapshot.manifest
-    sha256 = subprocess.run(["sha256sum", history.events], capture_output=True, text=True)
-    assert manifest.inputs[0]["sha256"] == sha256.stdout.split()[0]
+    paths = [history.events, history.catalogue, history.profiles]
+    hashes = subprocess.run(["sha256sum", *paths], capture_output=True, text=True).stdout
+    assert [(one["name"], one["sha256"]) for one in manifest.inputs] == [
+        (path.name, line.split()[0]) for path, line in zip(paths, hashes.splitlines(), strict=True)
+    ]
     assert manifest.inputs[0]["kind"] == "stream log"
     assert manifest.parameters["seed"] == 42
     assert manifest.counts["recs.mdb/users"] == len(history.seen)

@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from batch.cold.popular import n_users_of
 from batch.cold.tastes import Taste, TasteReader
 from batch.interactions import Interactions
 from batch.models.factors import FittedFactors
-from batch.models.popularity import users_of_items
+from batch.models.protocol import Floats
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor
 from batch.topk import NO_ITEM
@@ -80,10 +81,13 @@ def liked_lists(
         n_threads: 0 means all processors.
     """
     by_user = tastes_of(interactions, items, profiles, is_minor)
+    if not by_user:
+        return LikedLists((), np.empty((0, k), np.int32))
     user_ids = sorted(by_user)
     tastes = sorted(set(by_user.values()))
-    signs = _Signs(interactions, items, similar)
-    scorer = _Scorer(fitted, interactions.weights, n_factors)
+    n_users = n_users_of(interactions.weights).astype(np.float32)
+    signs = _Signs(interactions.item_ids.to_pylist(), n_users, items, similar)
+    scorer = _Scorer(fitted, interactions.weights, n_users, n_factors)
     lists = np.full((len(tastes), k), NO_ITEM, np.int32)
     for first in range(0, len(tastes), _TASTES):
         some = tastes[first : first + _TASTES]
@@ -104,21 +108,17 @@ def tastes_of(
     is_minor: Callable[[Profile], bool] = is_minor,
 ) -> dict[str, Taste]:
     """Return the tastes of the users without interactions, of those who tell of any."""
+    known = set(interactions.user_ids.to_pylist())
     telling = {
         user_id: profile
         for user_id, profile in profiles.items()
-        if profile.likes or profile.dislikes
+        if user_id not in known and (profile.likes or profile.dislikes)
     }
     if not telling:
         return {}
-    known = set(interactions.user_ids.to_pylist())
-    n_users = users_of_items(interactions.weights).astype(int).tolist()
+    n_users = n_users_of(interactions.weights).tolist()
     reader = TasteReader(interactions.item_ids.to_pylist(), items, n_users, is_minor)
-    tastes = {
-        user_id: reader.taste(profile)
-        for user_id, profile in telling.items()
-        if user_id not in known
-    }
+    tastes = {user_id: reader.taste(profile) for user_id, profile in telling.items()}
     return {user_id: taste for user_id, taste in tastes.items() if taste}
 
 
@@ -128,14 +128,15 @@ class _Scorer:
     Everything is measured by the usual best score of somebody who has had one item.
     """
 
-    def __init__(self, fitted: FittedFactors, weights: sp.csr_matrix, n_factors: int) -> None:
+    def __init__(
+        self, fitted: FittedFactors, weights: sp.csr_matrix, n_users: Floats, n_factors: int
+    ) -> None:
         columns = slice(n_factors)  # behind them, the popularity for those who are known better
         self._taste = replace(
             fitted,
             item_factors=np.ascontiguousarray(fitted.item_factors[:, columns]),
             solve=lambda others: np.ascontiguousarray(fitted.solve(others)[:, columns]),
         )
-        n_users = users_of_items(weights)
         share = n_users / max(n_users.max(initial=0), 1)
         self._items = np.column_stack((self._taste.item_factors, share)).astype(np.float32)
         self._popularity = max(_POPULARITY, fitted.about.get("popularity_weight", 0.0))
@@ -181,13 +182,13 @@ class _Signs:
 
     def __init__(
         self,
-        interactions: Interactions,
+        item_ids: Sequence[str],
+        n_users: Floats,
         items: Mapping[str, Item],
         similar: Sequence[Sequence[int]],
     ) -> None:
-        n_users = users_of_items(interactions.weights)
         by_popularity = np.lexsort((np.arange(len(n_users)), -n_users)).tolist()
-        listed = [items.get(item_id) for item_id in interactions.item_ids.to_pylist()]
+        listed = [items.get(item_id) for item_id in item_ids]
         self._n_users = n_users
         self._similar = similar
         self._of_genre: dict[str, list[int]] = {}

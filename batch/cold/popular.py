@@ -1,11 +1,15 @@
 """Popular: what most users have had to do with, equal counts by weight and then by item row."""
 
 from collections.abc import Collection
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from batch.interactions import Interactions
+
+_CHUNK: Final = 1 << 20  # interactions of which there are copies in 64 bits
 
 
 def popular_items(
@@ -18,8 +22,17 @@ def popular_items(
 def by_popularity(interactions: Interactions) -> npt.NDArray[np.int64]:
     """Return all item rows that any user has, most users first."""
     weights = interactions.weights
-    n_items = weights.shape[1]
-    n_users = np.bincount(weights.indices, minlength=n_items)
-    weight = np.bincount(weights.indices, weights=weights.data, minlength=n_items)
-    order = np.lexsort((np.arange(n_items), -weight, -n_users))
+    n_users, weight = n_users_of(weights), np.zeros(weights.shape[1])
+    for begin in range(0, weights.nnz, _CHUNK):
+        chunk = slice(begin, begin + _CHUNK)
+        np.add.at(weight, weights.indices[chunk], weights.data[chunk].astype(np.float64))
+    order = np.lexsort((np.arange(len(n_users)), -weight, -n_users))
     return order[: np.count_nonzero(n_users)]
+
+
+def n_users_of(weights: sp.csr_matrix) -> npt.NDArray[np.int64]:
+    """Return (n_items,) how many users have each."""
+    n_users = np.zeros(weights.shape[1], np.int64)
+    for begin in range(0, weights.nnz, _CHUNK):
+        n_users += np.bincount(weights.indices[begin : begin + _CHUNK], minlength=len(n_users))
+    return n_users

@@ -14,6 +14,7 @@ Source:
     `python -m benchmarks.cold_start`.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.cold.popular import by_popularity
+from batch.cold.popular import by_popularity, n_users_of
 from batch.interactions import Interactions
 from batch.records.profiles import Profile, segments
 
@@ -29,8 +30,10 @@ _MIN_USERS: Final = 20  # of a segment, that must have an item
 _PRIOR_USERS: Final = 100  # as many as the wider segment's rate counts for
 
 _EVERYBODY: Final = ""
+_UNKNOWN: Final = Profile(None, None, None)
 
 Rates = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.integer]
 
 
 def segment_items(
@@ -62,18 +65,15 @@ def _segment_rates(
 ) -> Iterator[tuple[str, Rates, npt.NDArray[np.bool_]]]:
     """Yield segments, wider ones first; the rate of each item, and if enough users have it."""
     weights = interactions.weights
-    names, members = _members(interactions.user_ids.to_pylist(), profiles)
-    has = sp.csr_matrix(
-        (np.ones(weights.nnz, np.int64), weights.indices, weights.indptr), shape=weights.shape
-    )
-    n_users_of = sp.csr_matrix(members @ has)  # (n_segments, n_items)
-    n_members = np.diff(members.indptr)
+    names, belongs, groups = _groups(interactions.user_ids.to_pylist(), profiles)
+    ones = np.ones(weights.nnz, np.int32)
+    has = sp.csr_matrix((ones, weights.indices, weights.indptr), shape=weights.shape)
+    n_users_in = sp.csr_matrix(belongs @ (groups @ has))  # (n_segments, n_items)
+    n_members = belongs @ np.diff(groups.indptr)
     wider_names = {_wider(name) for name in names}
-    rates = {
-        _EVERYBODY: np.bincount(weights.indices, minlength=weights.shape[1]) / weights.shape[0]
-    }
+    rates = {_EVERYBODY: n_users_of(weights) / weights.shape[0]}
     for row, name in enumerate(names):  # in their order, what is wider comes first
-        n_users = n_users_of[[row]].toarray().ravel()
+        n_users = n_users_in[[row]].toarray().ravel()
         own = (n_users + _PRIOR_USERS * rates[_wider(name)]) / (n_members[row] + _PRIOR_USERS)
         if name in wider_names:
             rates[name] = own
@@ -85,21 +85,31 @@ def _wider(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _members(
+def _groups(
     user_ids: Sequence[str], profiles: Mapping[str, Profile]
-) -> tuple[list[str], sp.csr_matrix]:
-    """Return the segments' names, and (n_segments, n_users) with a 1 for each of their users.
+) -> tuple[list[str], sp.csr_matrix, sp.csr_matrix]:
+    """Put users who are in the same segments into one group: each user is counted once.
 
-    Segments of fewer than 20 users are left out.
+    Returns:
+        The segments' names; those of fewer than 20 users are left out.
+        (n_segments, n_groups) with a 1 for each group of their users.
+        (n_groups, n_users) with a 1 for each user of the group.
     """
-    members: dict[str, list[int]] = {}
-    for user_row, user_id in enumerate(user_ids):
-        if profile := profiles.get(user_id):
-            for segment in segments(profile):
-                members.setdefault(segment, []).append(user_row)
-    names = sorted(name for name, rows in members.items() if len(rows) >= _MIN_USERS)
-    rows = [members[name] for name in names]
-    indptr = np.concatenate(([0], np.cumsum([len(some) for some in rows]))).astype(np.int64)
-    indices = np.fromiter((row for some in rows for row in some), np.int64, count=int(indptr[-1]))
-    ones = np.ones(len(indices), np.int64)
-    return names, sp.csr_matrix((ones, indices, indptr), shape=(len(names), len(user_ids)))
+    group_of: dict[tuple[str, ...], int] = {}
+    users = (segments(profiles.get(user_id, _UNKNOWN)) for user_id in user_ids)
+    group = np.array([group_of.setdefault(names, len(group_of)) for names in users], np.int32)
+    groups = _ones(group, np.arange(len(user_ids)), (len(group_of), len(user_ids)))
+    n_members = Counter[str]()
+    for names, n_users in zip(group_of, np.diff(groups.indptr).tolist(), strict=True):
+        n_members.update(dict.fromkeys(names, n_users))
+    told = sorted(name for name, n_users in n_members.items() if n_users >= _MIN_USERS)
+    row_of = {name: row for row, name in enumerate(told)}
+    places = [
+        (row_of[name], g) for names, g in group_of.items() for name in names if name in row_of
+    ]
+    rows, columns = np.array(places, np.int64).reshape(-1, 2).T
+    return told, _ones(rows, columns, (len(told), len(group_of))), groups
+
+
+def _ones(rows: Rows, columns: Rows, shape: tuple[int, int]) -> sp.csr_matrix:
+    return sp.csr_matrix((np.ones(len(rows), np.int32), (rows, columns)), shape=shape)

@@ -37,6 +37,7 @@ _GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key i
 _NOT_IN_KEYS: Final = re.compile(r"[\W_]+")
 _LONGEST_KEY: Final = 40  # characters of an occupation's name in a segment's
 _RESERVED: Final = frozenset((POPULAR.decode(), RESERVE.decode()))
+_ONE_WORD: Final = ("age", "gender", "occupation")
 _LONGEST_LIKES: Final = 2_000  # characters; what stands behind them is not read
 _OCCUPATIONS: Final = (  # by code: the README of MovieLens 1M
     "other",
@@ -93,9 +94,10 @@ class Profile:
         )
 
 
-# A million users share some thousand profiles, so that each needs no memory of its own.
+# A million users share some thousand profiles, so that each needs no memory of its own; still
+# fewer are the words that they are made of, each of which is cleaned once.
 _profile = lru_cache(maxsize=1 << 16)(Profile)
-_shared = lru_cache(maxsize=1 << 16)(str)  # and many say the same of what they like
+_remembered = lru_cache(maxsize=1 << 16, typed=True)  # True is 1, but no age
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,12 @@ def segments(profile: Profile) -> tuple[str, ...]:
 
     In the order in which the server backs off: `a/b/c`, `a/b`, `a`, `b`, `c`.
     """
-    return _segments(age_band(profile.age), profile.gender, profile.occupation)
+    return _segments(profile.age, profile.gender, profile.occupation)
 
 
 @lru_cache(maxsize=1 << 16)
-def _segments(band: str | None, gender: str | None, occupation: str | None) -> tuple[str, ...]:
-    parts = [part for part in (band, gender, _occupation_key(occupation)) if part]
+def _segments(age: int | None, gender: str | None, occupation: str | None) -> tuple[str, ...]:
+    parts = [part for part in (age_band(age), gender, _occupation_key(occupation)) if part]
     narrow = ("/".join(parts[:n]) for n in range(len(parts), 1, -1))
     return (*narrow, *parts)
 
@@ -159,32 +161,51 @@ def is_minor(profile: Profile) -> bool:
 
 
 def _user(row: Row) -> Profile:
-    return _profile(
-        _age(row.get("age")),
-        _gender(row.get("gender")),
-        text(row.get("occupation")),
-        _words(row.get("likes")),
-        _words(row.get("dislikes")),
-    )
+    get = row.get
+    try:
+        return _profile(
+            _age(get("age")),
+            _gender(get("gender")),
+            _occupation(get("occupation")),
+            _words(get("likes")),
+            _words(get("dislikes")),
+        )
+    except TypeError:  # {} or [], which cannot be remembered, and is no word
+        return _user({**row, **{name: None for name in _ONE_WORD if _is_compound(row.get(name))}})
 
 
 def _coded_user(row: Row) -> Profile:
     return _user({**row, "occupation": _OCCUPATION_OF_CODE.get(str(row.get("occupation")))})
 
 
+def _is_compound(value: object) -> bool:
+    return isinstance(value, list | dict)
+
+
 def _words(value: object) -> str | None:
     """Return free text; of a list, its texts one after the other."""
     if isinstance(value, list):
         value = "; ".join(entry for entry in value[:_LONGEST_LIKES] if isinstance(entry, str))
-    words = text(value, _LONGEST_LIKES)
-    return words and _shared(words)
+    return _sentence(value[:_LONGEST_LIKES]) if isinstance(value, str) else None
 
 
+@_remembered
+def _sentence(words: str) -> str | None:
+    return text(words)
+
+
+@_remembered
+def _occupation(value: object) -> str | None:
+    return text(value)
+
+
+@_remembered
 def _age(value: object) -> int | None:
     years = number(value)
     return int(years) if years is not None and 1 <= years <= _OLDEST else None
 
 
+@_remembered
 def _gender(value: object) -> str | None:
     word = (text(value) or "").upper()
     word = _GENDERS.get(word, word)

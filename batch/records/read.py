@@ -60,8 +60,11 @@ def read_records(
         kind = kind_of(path, kinds)
         found, n_rejected = _read(path, kind, is_id)
         sources.append(Source(path, kind.name, len(found), n_rejected))
-        for name, record in found.items():
-            _add(records, name, record)
+        if records:
+            for name, record in found.items():
+                _add(records, name, record)
+        else:
+            records = found
     return records, tuple(sources)
 
 

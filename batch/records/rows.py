@@ -9,10 +9,11 @@ rejected and counted like any other; no line is fatal.
 """
 
 import csv
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from batch.files import open_input
 
@@ -20,6 +21,7 @@ Row = Mapping[str, object]
 
 ID: Final = "id"  # what the field with the id is called in a row of any kind
 
+_CHUNK: Final = 100  # lines that are parsed in one go
 _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
@@ -44,21 +46,38 @@ def _decoded(line: bytes) -> str:
 
 def json_rows(lines: Iterable[str], id_field: str) -> Iterator[Row]:
     """Yield one row for each JSON object, bare or under "doc"."""
-    for line in lines:
-        if line.strip():
-            row = _json_object(line)
-            yield {**row, ID: row.get(id_field)}
+    rest = filter(str.strip, lines)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        for found in _flat_objects(chunk) or map(_json_object, chunk):
+            inner = found.get("doc")
+            row = inner if isinstance(inner, dict) else found
+            row[ID] = row.get(id_field)
+            yield row
 
 
-def _json_object(line: str) -> Row:
+def _flat_objects(lines: Sequence[str]) -> list[dict[str, object]] | None:
+    """Return each line's object, parsed in one go; None if not every line is one without others.
+
+    That is so where every line begins with the only brace that opens in it, and ends with one that
+    closes: a line end within quotes is no JSON, so what closes there is what began the line.
+    """
+    text = ",".join(lines)
+    n_joints = text.count("}\n,{") + text.count("}\r\n,{")
+    n_framed = n_joints + (text[0] == "{" and text.rstrip()[-1] == "}")
+    if not text.count("{") == n_framed == len(lines):
+        return None
     try:
-        outer = json.loads(line)
+        return cast(list[dict[str, object]], json.loads(f"[{text}]"))
     except (ValueError, RecursionError):
-        return _NO_ROW
-    if not isinstance(outer, dict):
-        return _NO_ROW
-    inner = outer.get("doc")
-    return inner if isinstance(inner, dict) else outer
+        return None
+
+
+def _json_object(line: str) -> dict[str, object]:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def csv_columns(header: str, id_columns: Collection[str]) -> list[str]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold.popular import popular_items
+from batch.cold.popular import n_users_of, popular_items
 from batch.cold.segments import segment_items
 from batch.interactions import Interactions, Ratings
 from batch.records.profiles import Profile, segments
@@ -49,6 +49,14 @@ def test_popular_is_what_most_users_have():
 def test_equal_counts_are_ordered_by_weight_then_by_row():
     """Among items of as many users the heavier is first, then the lower row."""
     assert popular_items(interactions([[1, 2, 1, 2, 1.5]]), 5) == [1, 3, 4, 0, 2]
+
+
+def test_users_and_weights_are_summed_over_all_pieces(monkeypatch):
+    """However many interactions are looked at in one go."""
+    made = interactions([[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 4, 2]])
+    monkeypatch.setattr("batch.cold.popular._CHUNK", 2)
+    assert popular_items(made, 4) == [2, 1, 3, 0]
+    assert n_users_of(made.weights).tolist() == [1, 3, 3, 2]
 
 
 def test_popular_is_cut_to_n():
@@ -132,6 +140,13 @@ def test_only_users_with_interactions_make_a_segment():
     """People who are known but have nothing do not count."""
     people = profiles(*[(30, "F")] * 500)
     assert segment_items(interactions(np.ones((19, 2))), people, 20) == {}
+
+
+def test_twenty_users_are_enough_for_a_segment():
+    """As many as must have an item: if all of them have it, it is the segment's."""
+    people = profiles(*[(30, "F")] * 20)
+    lists = segment_items(interactions(np.ones((20, 2))), people, 20)
+    assert lists == {key: [0, 1] for key in ("25-34", "25-34/F", "F")}
 
 
 def test_users_without_a_profile_are_in_no_segment():

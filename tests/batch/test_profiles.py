@@ -255,6 +255,21 @@ def test_likes_are_one_line_of_text(read, likes, expected):
     assert (user.likes, user.dislikes) == (expected, expected)
 
 
+@pytest.mark.parametrize("field", ["age", "gender", "occupation"])
+@pytest.mark.parametrize("value", [["28", "F", "writer"], {"28": "F"}], ids=["list", "object"])
+def test_what_is_no_word_costs_its_field_alone(read, field, value):
+    """Though likes may be a list."""
+    user = read(api(**{"likes": ["Heat", "Alien"], field: value})).users["1"]
+    assert user == Profile(None, None, None, "Heat; Alien")
+
+
+def test_users_who_say_the_same_in_other_types_are_told_apart(read):
+    """1 is an age and True is none, though Python has them equal; so are 28 and 28.0 one age."""
+    ages = [1, True, 1.0, "1", False, 28, 28.0, "28"]
+    users = read("".join(api(user_id=n, age=age) for n, age in enumerate(ages))).users
+    assert [user.age for user in users.values()] == [1, None, 1, 1, None, 28, 28, 28]
+
+
 def test_half_a_character_in_likes_can_be_written(read):
     assert read('{"user_id": 1, "likes": "Heat \\ud83d"}\n').users["1"].likes == "Heat "
 

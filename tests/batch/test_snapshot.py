@@ -153,10 +153,12 @@ def test_without_spares_the_table_is_empty(written):
 
 
 def test_users_over_chunks_keep_their_own_lists(written, monkeypatch):
-    """How many users are written at a time is no matter."""
-    expected = dict(written().users)
+    """How many users are written at a time is no matter, to lists and to vectors."""
+    expected = written()
     monkeypatch.setattr("batch.snapshot._CHUNK", 1)
-    assert dict(written().users) == expected
+    found = written()
+    assert dict(found.users) == dict(expected.users)
+    assert factors(found, b"users") == factors(expected, b"users")
 
 
 def test_similar_are_the_names_of_the_neighbours(written):

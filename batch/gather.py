@@ -10,11 +10,11 @@ whatever order they came in.
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,7 @@ _OUTSIDE: Final = "item outside the catalogue"
 _LONE: Final = f"item of fewer than {_MIN_USERS} users, without a catalogue"
 _OFF_SCALE: Final = "rating off the scale"
 
+T = TypeVar("T")
 Runtimes = Mapping[str, float | None]
 
 
@@ -79,13 +80,14 @@ def gather(
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
-    user_ids, user_row = _rows(events.views["user_id"], events.ratings["user_id"])
-    item_ids, item_row = _rows(events.views["item_id"], events.ratings["item_id"])
+    sides = [(events.views[name], events.ratings[name]) for name in ("user_id", "item_id")]
+    (user_ids, user_row), (item_ids, item_row) = _each(_rows, *zip(*sides, strict=True))
     columns = Columns.of(user_row, item_row, events.views, events.ratings, with_latest=with_latest)
     met = _meet(columns, len(user_ids), _runtimes(item_ids, runtimes or {}))
     del user_row, item_row, columns  # they weigh as much as all that is left
     best = max_rating or best_of([one.given for one in met])
     told = [one.told(best) for one in met]
+    del met
     n_users = np.sum([one.n_users(len(item_ids)) for one in told], axis=0)
     exists = _existing(item_ids, n_users, runtimes)
     parts = [one.kept(exists, with_latest=with_latest) for one in told]
@@ -96,7 +98,7 @@ def gather(
             outside: sum(part.n_outside for part in parts),
         }
     )
-    del met, told
+    del told
     kept, has_item, has_user = side_by_side([p.meetings for p in parts]).dense(len(item_ids))
     _check_enough(int(has_item.sum()), int(has_user.sum()), dropped)
     began_at = np.concatenate([part.began_at for part in parts])
@@ -121,11 +123,16 @@ def gather(
 def _meet(columns: Columns, n_users: int, runtime: Floats) -> list[Met]:
     """Bring together what there is of each user, a block of users at a time."""
     blocks = blocks_of(n_users, len(columns.user_row))
-    views = blocks.rows(columns.user_row[: columns.n_views])
-    ratings = blocks.rows(columns.user_row[columns.n_views :])
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
+    user_row, n_views = columns.user_row, columns.n_views
+    views, ratings = _each(blocks.rows, (user_row[:n_views], user_row[n_views:]))
+    return _each(partial(meet, columns, runtime=runtime), users, views, ratings)
+
+
+def _each(make: Callable[..., T], *given: Iterable[Any]) -> list[T]:
+    """Make one of each that is given, on all processors, which arrays let us."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(partial(meet, columns, runtime=runtime), users, views, ratings))
+        return list(pool.map(make, *given))
 
 
 def _rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:

@@ -27,9 +27,7 @@ from batch.given import Given, read_given
 from batch.interactions import Interactions, build_interactions
 from batch.learn import Learned, known_times, learn
 from batch.neighbours import recall, save_index
-from batch.ratings.measure import measure_ratings
-from batch.ratings.model import RatingModel
-from batch.ratings.train import train_ratings
+from batch.ratings.learn import learn_ratings
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
 from batch.served import open_served
@@ -102,7 +100,13 @@ def refresh(store: Path, how: How) -> Summary:
         gone = sorted(takedowns(store))
         taken_down = _rows_of(interactions, gone)
     with stages("ratings"):
-        ratings, metrics = _learn_ratings(interactions, settings)
+        ratings, figures = learn_ratings(
+            interactions.ratings,
+            *interactions.weights.shape,
+            n_factors=settings.n_rating_factors,
+            seed=settings.seed,
+            n_threads=settings.n_threads,
+        )
     with open_served(store) as served:
         learned = learn(interactions, at, given.catalogue.items, served, settings, how.gate, stages)
         content, index = make_content(
@@ -111,7 +115,8 @@ def refresh(store: Path, how: How) -> Summary:
         with stages("gate"):
             hidden = rules.hidden_rows | taken_down
             verdict = Verdict(_checks(content, learned, served, hidden, how.gate), how.override)
-            metrics |= learned.metrics | rules.judge(content.lists, interactions, taken_down)
+            metrics = {**figures, **learned.metrics}
+            metrics |= rules.judge(content.lists, interactions, taken_down)
             metrics |= _metrics(content, settings.seed, hidden)
     with stages("fingerprint"):
         inputs = given.fingerprints(learned.n_threads) + rules.inputs()
@@ -157,17 +162,6 @@ def _interactions(given: Given, settings: BatchSettings) -> Interactions:
     runtimes = {name: item.runtime for name, item in items.items()} if items else None
     met = build_interactions(given.events, runtimes, settings.max_rating, weighting(settings))
     return with_new_items(met, items) if items and settings.new_items == "content" else met
-
-
-def _learn_ratings(
-    interactions: Interactions, settings: BatchSettings
-) -> tuple[RatingModel | None, dict[str, Any]]:
-    """Train the rating model on all ratings, and measure it on some that it has not seen."""
-    n_users, n_items = interactions.weights.shape
-    n_factors, seed, n_threads = settings.n_rating_factors, settings.seed, settings.n_threads
-    how = {"n_factors": n_factors, "seed": seed, "n_threads": n_threads}
-    measured = measure_ratings(interactions.ratings, n_users, n_items, **how)
-    return train_ratings(interactions.ratings, n_users, n_items, **how), {**measured}
 
 
 def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> set[int]:

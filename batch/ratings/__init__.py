@@ -2,6 +2,7 @@
 
     predicted rating = mean + user_bias + item_bias + user_factors · item_factors
 
-`train` fits it, `model` is what comes out, `vectors` is one half of a sweep, and
-`tastes` is what the mere choice of what to rate says about a user or an item.
+`learn` is what a refresh asks for, `train` fits the model, `model` is what comes out,
+`vectors` is one half of a sweep, and `tastes` is what the mere choice of what to rate says
+about a user or an item.
 """

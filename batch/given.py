@@ -97,6 +97,7 @@ def read_given(settings: BatchSettings, began_at: datetime, stages: Stages) -> G
             quarantine,
             settings.max_rejected_share,
             advance,
+            n_threads=settings.n_threads,
         )
     rejected = quarantine.counts
     return Given(events, catalogue, profiles, rejected, quarantine.path if rejected else None)

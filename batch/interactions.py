@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.events.read import Events
-from batch.gather import Gathered, Runtimes, gather
+from batch.gathering.gather import Gathered, Runtimes, gather
 from batch.weights import USUAL, Times, Weighting, weigh
 
 Rows = npt.NDArray[np.int64]
@@ -67,7 +67,12 @@ class Interactions:
 
 
 def build_interactions(
-    events: Events, runtimes: Runtimes | None, max_rating: float, how: Weighting = USUAL
+    events: Events,
+    runtimes: Runtimes | None,
+    max_rating: float,
+    how: Weighting = USUAL,
+    *,
+    n_threads: int = 0,
 ) -> Interactions:
     """Turn events into weights.
 
@@ -76,12 +81,14 @@ def build_interactions(
         runtimes: As `gather` has it, and so max_rating.
         max_rating: Best rating of the scale, 0 to tell it from the data.
         how: What weighs how much.
+        n_threads: 0 means one for each processor that this process may use.
 
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
     is_aged = how.half_life_days > 0
-    return weighed(gather(events, runtimes, max_rating, with_latest=is_aged), how)
+    gathered = gather(events, runtimes, max_rating, with_latest=is_aged, n_threads=n_threads)
+    return weighed(gathered, how)
 
 
 def weighed(gathered: Gathered, how: Weighting = USUAL) -> Interactions:

@@ -4,11 +4,10 @@ served factors ─► fit to users drawn by lot, without the last day ─► jud
                         └─► a sweep over everything ─► the model
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -21,16 +20,18 @@ from batch.models.choose import recommender
 from batch.models.drawn import Drawn, draw
 from batch.models.factors import FittedFactors
 from batch.models.least_squares import Model
-from batch.models.protocol import Fitted, Times
+from batch.models.protocol import Fitted, Rows, Times
 from batch.records.catalogue import Item
 from batch.served import DATA_UNTIL, seen_until, served_lists, start_from
 from batch.settings import BatchSettings
 from batch.stages import Stages
+from batch.threads import usable
 from store.snapshot import Snapshot
 
 # Interactions an item, on average, that a trial learns from. (ALS lost nothing of its NDCG@20
 # on ML-1M with half of its 290, and 1 % with a third.)
 _PER_ITEM: Final = 300
+_FEW: Final = 2_000_000  # interactions: so many are learned from in seconds, and none is left out
 _TASTE_MODELS: Final = ("auto", "als")
 _CLOCK_SKEW: Final = timedelta(days=1)  # local times may be ahead of UTC
 
@@ -90,30 +91,18 @@ def learn(
     Raises:
         BatchError: The weights, or what was learned from them, are not finite.
     """
-    weights, model = interactions.weights, settings.model
-    n_threads = settings.n_threads or len(os.sched_getaffinity(0))
-    with stages("split"):
-        drawn = draw(weights, at, _PER_ITEM * weights.shape[1], settings.seed)
-        until = None if isinstance(served, str) else seen_until(served)
-        day = last_day(drawn.weights, drawn.at, until, gate, settings.seed)
-        part, part_at = (
-            (drawn.weights, drawn.at) if isinstance(day, str) else (day.split.train, day.split.at)
-        )
-    with stages("start"):
-        start, learned_from = _start(interactions, served, day, settings)
-    with stages("train", total=settings.iterations) as advance:
-        fitted = recommender(model, settings, drawn.only(start)).fit(
-            part, at=part_at, n_threads=n_threads, on_step=lambda: advance(1)
-        )
-    with stages("trial"):
-        trial = _judge(fitted, day, drawn, interactions, served, settings, n_threads)
-    if not (drawn.is_everybody and isinstance(day, str)):
+    n_threads = usable(settings.n_threads)
+    tried = _try(interactions, at, served, settings, gate, n_threads, stages)
+    fitted = tried.fitted
+    if not tried.is_everything:
         with stages("train all"):
-            everything = recommender(model, settings, start)
-            fitted = everything.refit(fitted, drawn.user_rows, weights, n_threads=n_threads)
+            everything = recommender(settings.model, settings, tried.start)
+            fitted = everything.refit(
+                fitted, tried.user_rows, interactions.weights, n_threads=n_threads
+            )
     with stages("new items"):
         n_factors = settings.n_factors
-        taste = _taste(fitted, start, interactions, settings, n_threads)
+        taste = _taste(fitted, tried.start, interactions, settings, n_threads)
         taste = with_expected_vectors(taste, interactions, items, n_factors, settings.seed)
         fitted = taste if settings.model in _TASTE_MODELS else fitted
     metrics = {name: round(value, 4) for name, value in fitted.about.items()}
@@ -121,11 +110,64 @@ def learn(
         fitted=fitted,
         taste=taste,
         model=taste_of(taste, n_factors),
-        trial=trial,
-        learned_from=learned_from,
-        metrics=metrics | _of_times(at) | _of_trial(trial),
+        trial=tried.trial,
+        learned_from=tried.learned_from,
+        metrics=metrics | _of_times(at) | _of_trial(tried.trial),
         n_threads=n_threads,
     )
+
+
+class _Tried(NamedTuple):
+    """What the trial left.
+
+    Attributes:
+        fitted: To the part that it learned from.
+        user_rows: (n_part,) that part's users.
+        is_everything: Nothing was left out, so there is nothing more to learn.
+        trial: What the last day told, or why there was no trial.
+        start: Everybody's factors to begin with.
+        learned_from: Whose these are, or why there are none.
+    """
+
+    fitted: Fitted
+    user_rows: Rows
+    is_everything: bool
+    trial: Trial | str
+    start: Model | None
+    learned_from: str
+
+
+def _try(
+    interactions: Interactions,
+    at: Times | None,
+    served: Snapshot | str,
+    settings: BatchSettings,
+    gate: GateSettings,
+    n_threads: int,
+    stages: Stages,
+) -> _Tried:
+    """Learn from users drawn by lot, without the last day if it can be judged by."""
+    weights = interactions.weights
+    with stages("split"):
+        most = max(_PER_ITEM * weights.shape[1], _FEW)
+        drawn = draw(weights, at, most, settings.seed)
+        until = None if isinstance(served, str) else seen_until(served)
+        day = last_day(drawn.weights, drawn.at, until, gate, settings.seed)
+        if isinstance(day, str) and settings.model not in _TASTE_MODELS:
+            drawn = draw(weights, at, weights.nnz, settings.seed)  # to learn a part is of no use
+        part, part_at = (
+            (drawn.weights, drawn.at) if isinstance(day, str) else (day.split.train, day.split.at)
+        )
+    with stages("start"):
+        start, learned_from = _start(interactions, served, day, settings)
+    with stages("train", total=settings.iterations) as advance:
+        fitted = recommender(settings.model, settings, drawn.only(start)).fit(
+            part, at=part_at, n_threads=n_threads, on_step=lambda: advance(1)
+        )
+    with stages("trial"):
+        trial = _judge(fitted, day, drawn, interactions, served, settings, n_threads)
+    is_everything = drawn.is_everybody and isinstance(day, str)
+    return _Tried(fitted, drawn.user_rows, is_everything, trial, start, learned_from)
 
 
 def _start(

@@ -160,7 +160,13 @@ def refresh(store: Path, how: How) -> Summary:
 def _interactions(given: Given, settings: BatchSettings) -> Interactions:
     items = given.catalogue.items if settings.catalogue else None
     runtimes = {name: item.runtime for name, item in items.items()} if items else None
-    met = build_interactions(given.events, runtimes, settings.max_rating, weighting(settings))
+    met = build_interactions(
+        given.events,
+        runtimes,
+        settings.max_rating,
+        weighting(settings),
+        n_threads=settings.n_threads,
+    )
     return with_new_items(met, items) if items and settings.new_items == "content" else met
 
 

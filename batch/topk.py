@@ -19,7 +19,6 @@ Source:
     Matrix Product", SIGMOD 2015, section 3 (length-based pruning in blocks).
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
@@ -28,6 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
+
+from batch.threads import usable
 
 NO_ITEM: Final = -1
 
@@ -104,7 +105,7 @@ def top_k(
 
     with (
         threadpool_limits(1, "blas"),
-        ThreadPoolExecutor(n_threads or len(os.sched_getaffinity(0))) as pool,
+        ThreadPoolExecutor(usable(n_threads)) as pool,
     ):
         for done in [pool.submit(fill, first) for first in range(0, n_users, n_task)]:
             done.result()

@@ -21,14 +21,22 @@ _OWNER: Final = "owner"
 
 
 def make_folder() -> Path:
-    """Make one and hold it; the children and the next program go on holding it."""
+    """Make one and hold it; the children and the next program go on holding it.
+
+    Raises:
+        OSError: There is no room for it; nothing is left of it.
+    """
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=PARENT))
-    folder.chmod(0o755)  # nginx's workers are not root, even if we are
-    pending = folder / f"{_OWNER}.pending"  # nobody sees it before it is locked
-    owner = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(owner, fcntl.LOCK_EX)
-    os.set_inheritable(owner, True)  # never closed: the lock ends with the last who has it
-    pending.rename(folder / _OWNER)
+    try:
+        folder.chmod(0o755)  # nginx's workers are not root, even if we are
+        pending = folder / f"{_OWNER}.pending"  # nobody sees it before it is locked
+        owner = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        os.set_inheritable(owner, True)  # never closed: the lock ends with the last who has it
+        pending.rename(folder / _OWNER)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

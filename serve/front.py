@@ -103,7 +103,7 @@ class Front:
         self._listener = listener
         if folder is None:
             remove_left_over()
-            with _room():
+            with _said_if_no_room():
                 folder = _furnished()
         self.folder = folder
         self.kept = Kept("nginx", self._become_nginx, pid)
@@ -112,8 +112,13 @@ class Front:
         file = self.folder / _CONFIGURATION
         is_changed = not file.exists() or file.read_text(encoding="utf-8") != text
         if is_changed:
-            with _room():
-                replace_durable(file, text)
+            try:
+                with _said_if_no_room():
+                    replace_durable(file, text)
+            except ServeError:
+                if not pid:
+                    shutil.rmtree(self.folder, ignore_errors=True)
+                raise
             if pid:
                 os.kill(pid, signal.SIGHUP)  # nginx reads it anew
 
@@ -214,12 +219,12 @@ def check_front(settings: ServeSettings) -> None:
         ServeError: nginx is not installed or refuses it, or there is no room for it.
     """
     nginx = nginx_program(settings)
-    with _room():
+    with _said_if_no_room():
         folder = _furnished()
     try:
         address = (settings.host, settings.port or 8080)
         text = configuration(settings, address, n_workers=1, folder=folder)
-        with _room():
+        with _said_if_no_room():
             replace_durable(folder / _CONFIGURATION, text)
         command = [nginx, "-t", "-q", *_arguments(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -261,7 +266,7 @@ def configuration(
 
 
 @contextlib.contextmanager
-def _room() -> Iterator[None]:
+def _said_if_no_room() -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.cold.popular import n_users_of
 from batch.cold.tastes import Taste, TasteReader
 from batch.interactions import Interactions
 from batch.models.factors import FittedFactors
+from batch.models.popularity import users_of_items
 from batch.models.protocol import Floats
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor
@@ -85,7 +85,7 @@ def liked_lists(
         return LikedLists((), np.empty((0, k), np.int32))
     user_ids = sorted(by_user)
     tastes = sorted(set(by_user.values()))
-    n_users = n_users_of(interactions.weights).astype(np.float32)
+    n_users = users_of_items(interactions.weights).astype(np.float32)
     signs = _Signs(interactions.item_ids.to_pylist(), n_users, items, similar)
     scorer = _Scorer(fitted, interactions.weights, n_users, n_factors)
     lists = np.full((len(tastes), k), NO_ITEM, np.int32)
@@ -116,7 +116,7 @@ def tastes_of(
     }
     if not telling:
         return {}
-    n_users = n_users_of(interactions.weights).tolist()
+    n_users = users_of_items(interactions.weights).tolist()
     reader = TasteReader(interactions.item_ids.to_pylist(), items, n_users, is_minor)
     tastes = {user_id: reader.taste(profile) for user_id, profile in telling.items()}
     return {user_id: taste for user_id, taste in tastes.items() if taste}

@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from batch.interactions import Interactions
+from batch.models.popularity import users_of_items
 
 _CHUNK: Final = 1 << 20  # interactions of which there are copies in 64 bits
 
@@ -22,17 +22,9 @@ def popular_items(
 def by_popularity(interactions: Interactions) -> npt.NDArray[np.int64]:
     """Return all item rows that any user has, most users first."""
     weights = interactions.weights
-    n_users, weight = n_users_of(weights), np.zeros(weights.shape[1])
+    n_users, weight = users_of_items(weights), np.zeros(weights.shape[1])
     for begin in range(0, weights.nnz, _CHUNK):
         chunk = slice(begin, begin + _CHUNK)
         np.add.at(weight, weights.indices[chunk], weights.data[chunk].astype(np.float64))
     order = np.lexsort((np.arange(len(n_users)), -weight, -n_users))
     return order[: np.count_nonzero(n_users)]
-
-
-def n_users_of(weights: sp.csr_matrix) -> npt.NDArray[np.int64]:
-    """Return (n_items,) how many users have each."""
-    n_users = np.zeros(weights.shape[1], np.int64)
-    for begin in range(0, weights.nnz, _CHUNK):
-        n_users += np.bincount(weights.indices[begin : begin + _CHUNK], minlength=len(n_users))
-    return n_users

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.cold.popular import by_popularity, n_users_of
+from batch.cold.popular import by_popularity
 from batch.interactions import Interactions
+from batch.models.popularity import users_of_items
 from batch.records.profiles import Profile, segments
 
 _MIN_USERS: Final = 20  # of a segment, that must have an item
@@ -71,7 +72,7 @@ def _segment_rates(
     n_users_in = sp.csr_matrix(belongs @ (groups @ has))  # (n_segments, n_items)
     n_members = belongs @ np.diff(groups.indptr)
     wider_names = {_wider(name) for name in names}
-    rates = {_EVERYBODY: n_users_of(weights) / weights.shape[0]}
+    rates = {_EVERYBODY: users_of_items(weights) / weights.shape[0]}
     for row, name in enumerate(names):  # in their order, what is wider comes first
         n_users = n_users_in[[row]].toarray().ravel()
         own = (n_users + _PRIOR_USERS * rates[_wider(name)]) / (n_members[row] + _PRIOR_USERS)

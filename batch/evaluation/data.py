@@ -18,7 +18,7 @@ from batch.evaluation.pairs import read_pairs
 from batch.evaluation.splits import Split, cut, pairs
 from batch.events.quarantine import Quarantine
 from batch.events.read import kinds, read_events
-from batch.gather import gather
+from batch.gathering.gather import gather
 from batch.models.holdout import entries_of
 from batch.models.protocol import Times
 from batch.records.catalogue import read_catalogues

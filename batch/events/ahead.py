@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
 Name = TypeVar("Name")
-Piece = TypeVar("Piece")
+T = TypeVar("T")
 
 _FILES_AHEAD: Final = 2
 
@@ -21,8 +21,8 @@ class _End:
 
 
 def read_ahead(
-    files: Iterable[tuple[Name, Iterator[Piece]]], n_threads: int
-) -> Iterator[tuple[Name, Iterator[Piece]]]:
+    files: Iterable[tuple[Name, Iterator[T]]], n_threads: int
+) -> Iterator[tuple[Name, Iterator[T]]]:
     """Yield the same files, the first pieces of the next ones already being made.
 
     Each must be used up before the next one is taken. What goes wrong in making a piece
@@ -36,29 +36,27 @@ def read_ahead(
         yield from files
         return
     remaining = iter(files)
-    begun: deque[tuple[Name, Iterator[Piece], Future[Piece | _End]]] = deque()
+    begun: deque[tuple[Name, Iterator[T]]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
 
         def begin(n: int) -> None:
             for _, (name, pieces) in zip(range(n), remaining, strict=False):
-                begun.append((name, pieces, pool.submit(_next, pieces)))
+                begun.append((name, _one_ahead(pieces, [pool.submit(_next, pieces)], pool)))
 
         begin(1 + _FILES_AHEAD)
         while begun:
-            name, pieces, first = begun.popleft()
-            yield name, _one_ahead(pieces, first, pool)
+            yield begun.popleft()
             begin(1)
 
 
 def _one_ahead(
-    pieces: Iterator[Piece], first: Future[Piece | _End], pool: ThreadPoolExecutor
-) -> Iterator[Piece]:
-    piece = first.result()
-    while not isinstance(piece, _End):
-        following = pool.submit(_next, pieces)
+    pieces: Iterator[T], being_made: list[Future[T | _End]], pool: ThreadPoolExecutor
+) -> Iterator[T]:
+    # a list, as whoever holds a future holds its piece
+    while not isinstance(piece := being_made.pop().result(), _End):
+        being_made.append(pool.submit(_next, pieces))
         yield piece
-        piece = following.result()
 
 
-def _next(pieces: Iterator[Piece]) -> Piece | _End:
+def _next(pieces: Iterator[T]) -> T | _End:
     return next(pieces, _End())

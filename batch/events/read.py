@@ -7,7 +7,6 @@ stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
                  views and ratings, folded, one Events
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from batch.events.parsed import RATINGS, VIEWS, Parsed, Piece
 from batch.events.quarantine import Quarantine
 from batch.events.stream import StreamParser
 from batch.files import head_lines, is_parquet
+from batch.threads import usable
 
 # Views are folded when so many rows have come together, and at least this multiple of what is
 # folded already: soon where folding pays, for the memory; late where it does not, for the time.
@@ -140,6 +140,8 @@ def read_events(
     quarantine: Quarantine,
     max_rejected_share: float,
     on_lines: Callable[[int], object] = lambda _: None,
+    *,
+    n_threads: int = 0,
 ) -> Events:
     """Read all files; what is broken goes to the quarantine.
 
@@ -150,17 +152,18 @@ def read_events(
         quarantine: Takes every rejected line.
         max_rejected_share: Of a file's lines; more is an error.
         on_lines: Called with the number of lines of each block, for progress.
+        n_threads: 0 means one for each processor that this process may use.
 
     Raises:
         InputError: A file is missing, unreadable, empty or of no known kind.
         RejectedError: More of a file was rejected than is allowed.
     """
     gathered = _Gathered()
-    files = ((path, *_open(path, known)) for path in event_files(paths))
+    files = [(path, *_open(path, known)) for path in event_files(paths)]
     named = (((path, kind), pieces) for path, kind, pieces in files)
     sources = tuple(
         _take(path, kind, pieces, quarantine, max_rejected_share, gathered.take, on_lines)
-        for (path, kind), pieces in read_ahead(named, len(os.sched_getaffinity(0)))
+        for (path, kind), pieces in read_ahead(named, usable(n_threads))
     )
     return gathered.events(sources)
 

@@ -1,7 +1,7 @@
 """Implicit ALS as a model: sweeps until a holdout gains no more, and one over everything."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -85,7 +85,7 @@ class Als:
     ) -> FittedFactors:
         """Sweep once more, over what was held out as well; without any, nothing is to be done."""
         if not len(held.user_rows):
-            return trial
+            return replace(trial, seen=weights)
         return self._once_more(taste_of(trial, self.n_factors), weights, trial.about, n_threads)
 
     def _once_more(

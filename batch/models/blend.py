@@ -15,12 +15,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.models.factors import FittedFactors
-from batch.models.protocol import Floats
+from batch.models.protocol import Floats, Rows
 
 _SCALE_USERS: Final = 1000  # whose best scores say what a large score is
 
 
-def with_popularity(fitted: FittedFactors, n_users: Floats, gain: float) -> FittedFactors:
+def with_popularity(fitted: FittedFactors, n_users: Rows, gain: float) -> FittedFactors:
     """Return the model with popularity added to each score.
 
     Args:

@@ -8,6 +8,7 @@ one block: the items' norms are their scores.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,6 +16,8 @@ import scipy.sparse as sp
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.protocol import Fitted, Floats, Rows, Times, nothing
+
+_CHUNK: Final = 1 << 20  # interactions of which there are copies in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Popularity:
     ) -> FittedFactors:
         """Count; see `Recommender.fit`."""
         check_finite(weights.data, "weights of the interactions")
-        n_users = users_of_items(weights)[:, None]
+        n_users = users_of_items(weights).astype(np.float32)[:, None]
         on_step()
         return FittedFactors(_ones(weights), n_users, weights, _ones)
 
@@ -44,9 +47,12 @@ class Popularity:
         return self.fit(weights, n_threads=n_threads)
 
 
-def users_of_items(weights: sp.csr_matrix) -> Floats:
+def users_of_items(weights: sp.csr_matrix) -> Rows:
     """Return (n_items,) how many users have each item."""
-    return np.bincount(weights.indices, minlength=weights.shape[1]).astype(np.float32)
+    n_users = np.zeros(weights.shape[1], np.int64)
+    for begin in range(0, weights.nnz, _CHUNK):
+        n_users += np.bincount(weights.indices[begin : begin + _CHUNK], minlength=len(n_users))
+    return n_users
 
 
 def _ones(weights: sp.csr_matrix) -> Floats:

@@ -8,7 +8,6 @@ scatter, are learned in the same sweeps, by variational Bayes. Where there are v
 many ratings the sweeps are over users drawn by lot, and one more is over everybody.
 """
 
-import os
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from batch.ratings.prior import Prior, Sums, first_prior, learn_prior
 from batch.ratings.tastes import N_COUNTS, Tastes, find_tastes
 from batch.ratings.users import Users, hear_users
 from batch.ratings.vectors import Evidence, Vectors, solve, tell, unexplained
+from batch.threads import usable
 
 # Chosen by a split inside four fifths of ml-latest-small; no other data was looked at.
 N_TASTES: Final = 60
@@ -107,7 +107,7 @@ def _learn(
     prior = first_prior(tastes.items.shape[1], n_factors)
     state = _State(_first_items(tastes, n_factors, seed), prior, prior, 1.0)
     users: Floats = np.empty(0)
-    n_threads = n_threads or len(os.sched_getaffinity(0))
+    n_threads = usable(n_threads)
     for _ in range(iterations):
         users, state = _sweep(some, tastes.items, state, n_threads)
     if some is not everybody:

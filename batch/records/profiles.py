@@ -171,7 +171,10 @@ def _user(row: Row) -> Profile:
             _words(get("dislikes")),
         )
     except TypeError:  # {} or [], which cannot be remembered, and is no word
-        return _user({**row, **{name: None for name in _ONE_WORD if _is_compound(row.get(name))}})
+        compound = [name for name in _ONE_WORD if _is_compound(row.get(name))]
+        if not compound:
+            raise
+        return _user({**row, **dict.fromkeys(compound)})
 
 
 def _coded_user(row: Row) -> Profile:
@@ -189,7 +192,7 @@ def _words(value: object) -> str | None:
     return _sentence(value[:_LONGEST_LIKES]) if isinstance(value, str) else None
 
 
-@_remembered
+@lru_cache(maxsize=1 << 12)  # long, and seldom the same
 def _sentence(words: str) -> str | None:
     return text(words)
 

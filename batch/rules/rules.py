@@ -4,7 +4,6 @@ settings, catalogue, profiles ─► Rules ─► hidden_rows   what no table of
                                    └────► lists         of every user, cut to what is kept
 """
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from batch.rules.search import Search
 from batch.rules.settings import RuleSettings
 from batch.rules.short import n_short
 from batch.rules.under_cap import under_cap
+from batch.threads import usable
 from batch.topk import Floats, TopK
 from store.layout import LIST_LENGTH
 from store.manifest import sha256
@@ -87,7 +87,7 @@ class Rules:
         """
         item_ids = interactions.item_ids.to_pylist()
         of_rows = [items.get(name, _UNKNOWN) for name in item_ids]
-        n_users_of = users_of_items(interactions.weights).astype(np.int64)
+        n_users_of = users_of_items(interactions.weights)
         known = Known(item_ids, of_rows, n_users_of, items.keys() | item_ids, at, seed)
         boost = boost_factors(settings, known)
         hidden = hidden_items(settings, known, boost)
@@ -189,7 +189,7 @@ def _in_order(candidates: TopK, found: tuple[Step, ...], first: int, n_threads: 
 
     with (
         threadpool_limits(1, "blas"),
-        ThreadPoolExecutor(n_threads or len(os.sched_getaffinity(0))) as pool,
+        ThreadPoolExecutor(usable(n_threads)) as pool,
     ):
         for done in [pool.submit(work, n) for n in range(0, len(candidates.item_rows), _BLOCK)]:
             done.result()

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold.popular import n_users_of, popular_items
+from batch.cold.popular import popular_items
 from batch.cold.segments import segment_items
 from batch.interactions import Interactions, Ratings
+from batch.models.popularity import users_of_items
 from batch.records.profiles import Profile, segments
 
 NOBODY = np.array([], np.int64)
@@ -56,7 +57,7 @@ def test_users_and_weights_are_summed_over_all_pieces(monkeypatch):
     made = interactions([[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 4, 2]])
     monkeypatch.setattr("batch.cold.popular._CHUNK", 2)
     assert popular_items(made, 4) == [2, 1, 3, 0]
-    assert n_users_of(made.weights).tolist() == [1, 3, 3, 2]
+    assert users_of_items(made.weights).tolist() == [1, 3, 3, 2]
 
 
 def test_popular_is_cut_to_n():

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import batch.blocks as blocks_module
-from batch.blocks import blocks_of
+import batch.gathering.blocks as blocks_module
+from batch.errors import NothingToLearnError
 from batch.events.fold import fold_views
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.read import Events
-from batch.gather import gather
+from batch.gathering.blocks import blocks_of
+from batch.gathering.gather import gather
 
 ITEMS = dict.fromkeys("abcdef", 100.0)
 
@@ -78,13 +79,14 @@ def expected(views, ratings, best=5.0):
     return found
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("block_events", [1 << 20, 40, 1])
 @pytest.mark.parametrize("seed", range(4))
-def test_gathered_is_what_a_dictionary_says(seed, block_events, monkeypatch):
-    """In one block, in a few, and with one user in each."""
+def test_gathered_is_what_a_dictionary_says(seed, block_events, n_threads, monkeypatch):
+    """In one block, in a few, and with one user in each; on one thread and two."""
     monkeypatch.setattr(blocks_module, "_EVENTS", block_events)
     views, ratings = some_rows(seed)
-    gathered = gather(events(views, ratings), ITEMS, 5.0)
+    gathered = gather(events(views, ratings), ITEMS, 5.0, n_threads=n_threads)
     assert told(gathered) == expected(views, ratings)
     assert gathered.dropped["rating off the scale"] == len(
         {rating for rating in ratings if rating[2] > 5}
@@ -133,3 +135,10 @@ def test_blocks_hold_every_row_once(user_row, n_events):
     for block, mine in enumerate(rows):
         inside = [row for row, user in enumerate(user_row) if user in blocks.users(block)]
         assert mine.tolist() == inside
+
+
+def test_an_empty_catalogue_lists_nothing():
+    """It is not the same as none."""
+    views, ratings = some_rows(5)
+    with pytest.raises(NothingToLearnError, match="outside the catalogue"):
+        gather(events(views, ratings), {}, 5.0)

@@ -1,6 +1,7 @@
 """Reading ahead: the same pieces in the same order, and no error lost."""
 
 import threading
+import weakref
 
 import pytest
 
@@ -71,3 +72,37 @@ def test_what_goes_wrong_is_raised_where_it_belongs(n_threads):
     with pytest.raises(ValueError, match="broken"):
         use([("a", iter([0])), ("b", broken()), ("c", iter([2]))])
     assert seen == [("a", 0), ("b", 1)]
+
+
+def test_a_reader_who_stops_half_way_is_let_go():
+    """Closing waits for what was begun, and asks for no more."""
+    asked = []
+
+    def pieces(file):
+        for piece in range(100):
+            asked.append((file, piece))
+            yield piece
+
+    reading = read_ahead([(file, pieces(file)) for file in range(5)], 2)
+    _, first = next(reading)
+    assert next(first) == 0
+    reading.close()
+    n_asked = len(asked)
+    assert n_asked <= 5
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    assert len(asked) == n_asked
+
+
+def test_a_piece_that_was_used_is_held_by_nobody():
+    """Of a large file no piece but the next one lies in memory."""
+
+    class Heavy:
+        pass
+
+    seen = []
+    for _, pieces in read_ahead([("a", (Heavy() for _ in range(5)))], 2):
+        for piece in pieces:
+            assert not [ref for ref in seen[:-1] if ref() is not None]
+            seen.append(weakref.ref(piece))
+            del piece
+    assert len(seen) == 5

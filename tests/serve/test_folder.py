@@ -1,5 +1,6 @@
 """The front's directory: it goes with its server, or with the next one that starts."""
 
+import errno
 import os
 import resource
 import signal
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from serve import folder as folder_module
+from serve import front as front_module
 from serve.errors import ServeError
 from serve.folder import remove_left_over
-from serve.front import check_front
+from serve.front import Front, check_front
 from serve.settings import ServeSettings
 from tests.serve.copied import front_folder, nginx
 from tests.serve.running import wait_until
@@ -95,6 +97,19 @@ def test_what_was_made_before_the_room_ended_is_removed(tmp_path, monkeypatch):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, old)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_front_without_room_for_its_configuration_leaves_nothing(tmp_path, monkeypatch):
+    """The directory was made, the last file of it did not fit."""
+    monkeypatch.setattr(folder_module, "PARENT", tmp_path)
+
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(front_module, "replace_durable", full)
+    with pytest.raises(ServeError, match=r"nginx\.conf: cannot be written: No space left"):
+        Front(ServeSettings(), ("127.0.0.1", 0), 0, n_workers=1)
     assert not list(tmp_path.iterdir())
 
 

@@ -10,17 +10,14 @@ few, never by hashing: a third of a second for eight million.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-Integers = npt.NDArray[np.integer]
-Codes = npt.NDArray[np.int32]
-Flags = npt.NDArray[np.bool_]
+from batch.gathering.counting import INT32, Codes, Integers, by_counting
 
-_INT32: Final = np.iinfo(np.int32).max
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ def side_by_side(parts: Sequence[Meetings]) -> Meetings:
     """Return the meetings of the users of all parts, in this order."""
     n_places = np.cumsum([0, *(part.n_places for part in parts)])
     indptr = [part.indptr[:-1] + before for part, before in zip(parts, n_places, strict=False)]
-    dtype = np.int32 if n_places[-1] <= _INT32 else np.int64
+    dtype = np.int32 if n_places[-1] <= INT32 else np.int64
     return Meetings(
         np.concatenate([*indptr, n_places[-1:]], dtype=dtype),
         np.concatenate([part.indices for part in parts], dtype=dtype),  # scipy wants them alike
@@ -110,11 +107,7 @@ def bring_together(user_row: Codes, item_row: Codes, shape: tuple[int, int]) -> 
         item_row: (n_events,) below shape[1].
         shape: Users and items.
     """
-    n_events = len(user_row)
-    numbers: Integers = np.arange(n_events, dtype=np.int32 if n_events < _INT32 else np.int64)
-    events: Any = sp.coo_matrix((numbers, (user_row, item_row)), shape)
-    events.has_canonical_format = True  # not so, but else events of one place would be summed
-    by_user = events.tocsr()
+    by_user = by_counting(user_row, item_row, shape)
     by_user.has_sorted_indices = False
     by_user.sort_indices()
     indptr, item = by_user.indptr, by_user.indices

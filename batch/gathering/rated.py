@@ -1,19 +1,20 @@
 """Ratings of each user and item: the last one on the scale is the one that counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from batch.meetings import Integers
+from batch.gathering.counting import Integers
 
 Stars = npt.NDArray[np.float32]
 Times = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class AllRatings:
     """Distinct ratings that were given, on the scale or off it, in the order of their places.
 
     Attributes:
@@ -62,7 +63,7 @@ class Rated:
     n_off_scale: int
 
 
-def last_on_scale(given: Given, best: float) -> Rated:
+def last_on_scale(given: AllRatings, best: float) -> Rated:
     """Return what counts of ratings.
 
     Args:
@@ -88,7 +89,7 @@ def last_on_scale(given: Given, best: float) -> Rated:
     )
 
 
-def best_of(given: list[Given]) -> float:
+def best_of(given: Sequence[AllRatings]) -> float:
     """Tell a scale to 5 from one to 10: stray ratings above 5 are noise, many are a scale."""
     n_above_5 = sum(int(((one.rating > 5) & (one.rating <= 10)).sum()) for one in given)
     return 10.0 if n_above_5 > 0.01 * sum(len(one.rating) for one in given) else 5.0

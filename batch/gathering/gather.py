@@ -8,9 +8,8 @@ Rows are in the order of the ids' bytes, so the same events give the same matrix
 whatever order they came in.
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +19,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.blocks import Codes, blocks_of
 from batch.errors import NothingToLearnError
 from batch.events.ids import ID, codes_of, sort_ids, whole
 from batch.events.read import Events
-from batch.meetings import Flags, Integers, Meetings, side_by_side
-from batch.met import Columns, Met, meet
-from batch.rated import best_of
+from batch.gathering.blocks import blocks_of
+from batch.gathering.columns import Columns
+from batch.gathering.counting import Codes
+from batch.gathering.kept import Kept, Told
+from batch.gathering.meetings import Flags, Meetings, side_by_side
+from batch.gathering.met import Met, meet
+from batch.gathering.rated import best_of
+from batch.threads import usable
 from batch.weights import Evidence, Floats, Times
 
 _USUAL_RUNTIME: Final = 100.0  # minutes, where no runtime at all is known
@@ -64,7 +67,12 @@ class Gathered:
 
 
 def gather(
-    events: Events, runtimes: Runtimes | None, max_rating: float, *, with_latest: bool = True
+    events: Events,
+    runtimes: Runtimes | None,
+    max_rating: float,
+    *,
+    with_latest: bool = True,
+    n_threads: int = 0,
 ) -> Gathered:
     """Bring together what there is of each user and item.
 
@@ -76,29 +84,56 @@ def gather(
         max_rating: Best rating of the scale, 0 to tell it from the data.
         with_latest: Whether the evidence says when the latest event was: 8 bytes
             an interaction, of no use where weights do not age.
+        n_threads: 0 means one for each processor that this process may use.
 
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
-    sides = [(events.views[name], events.ratings[name]) for name in ("user_id", "item_id")]
-    (user_ids, user_row), (item_ids, item_row) = _each(_rows, *zip(*sides, strict=True))
-    columns = Columns.of(user_row, item_row, events.views, events.ratings, with_latest=with_latest)
-    met = _meet(columns, len(user_ids), _runtimes(item_ids, runtimes or {}))
-    del user_row, item_row, columns  # they weigh as much as all that is left
+    user_ids, item_ids, met = _meet(events, runtimes or {}, n_threads, with_latest=with_latest)
     best = max_rating or best_of([one.given for one in met])
     told = [one.told(best) for one in met]
-    del met
-    n_users = np.sum([one.n_users(len(item_ids)) for one in told], axis=0)
-    exists = _existing(item_ids, n_users, runtimes)
+    del met  # gigabytes, of which the half is not needed any more
+    exists = _existing(item_ids, told, runtimes)
     parts = [one.kept(exists, with_latest=with_latest) for one in told]
     outside = _LONE if runtimes is None else _OUTSIDE
-    dropped = +Counter(
+    dropped = Counter(
         {
             _OFF_SCALE: sum(one.rated.n_off_scale for one in told),
             outside: sum(part.n_outside for part in parts),
         }
     )
     del told
+    return _gathered(user_ids, item_ids, parts, best, +dropped)
+
+
+def _meet(
+    events: Events, runtimes: Runtimes, n_threads: int, *, with_latest: bool
+) -> tuple[pa.StringArray, pa.StringArray, list[Met]]:
+    """Return all ids, sorted, and what users have met, a block of users at a time."""
+
+    def each(make: Callable[..., T], *given: Iterable[Any]) -> list[T]:
+        with ThreadPoolExecutor(usable(n_threads)) as pool:
+            return list(pool.map(make, *given))
+
+    views, ratings = events.views, events.ratings
+    sides = [(views[name], ratings[name]) for name in ("user_id", "item_id")]
+    (user_ids, user_row), (item_ids, item_row) = each(_rows, *zip(*sides, strict=True))
+    columns = Columns.of(user_row, item_row, views, ratings, with_latest=with_latest)
+    blocks = blocks_of(len(user_ids), len(user_row))
+    users = [blocks.users(block) for block in range(blocks.n_blocks)]
+    rows = each(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
+    meet_some = partial(meet, columns, runtime=_runtimes(item_ids, runtimes))
+    return user_ids, item_ids, each(meet_some, users, *rows)
+
+
+def _gathered(
+    user_ids: pa.StringArray,
+    item_ids: pa.StringArray,
+    parts: Sequence[Kept],
+    best: float,
+    dropped: Counter[str],
+) -> Gathered:
+    """Put the parts of all users behind each other, without users and items that have nothing."""
     kept, has_item, has_user = side_by_side([p.meetings for p in parts]).dense(len(item_ids))
     _check_enough(int(has_item.sum()), int(has_user.sum()), dropped)
     began_at = np.concatenate([part.began_at for part in parts])
@@ -112,27 +147,12 @@ def gather(
             np.concatenate([part.watched for part in parts]),
             np.concatenate([part.rating for part in parts]),
             best,
-            np.concatenate(last_at) if with_latest and has_time else None,
+            np.concatenate(last_at) if last_at and has_time else None,
         ),
         began_at=began_at if has_time else None,
         dropped=dropped,
         n_users_without=len(user_ids) - int(has_item.sum()),
     )
-
-
-def _meet(columns: Columns, n_users: int, runtime: Floats) -> list[Met]:
-    """Bring together what there is of each user, a block of users at a time."""
-    blocks = blocks_of(n_users, len(columns.user_row))
-    users = [blocks.users(block) for block in range(blocks.n_blocks)]
-    user_row, n_views = columns.user_row, columns.n_views
-    views, ratings = _each(blocks.rows, (user_row[:n_views], user_row[n_views:]))
-    return _each(partial(meet, columns, runtime=runtime), users, views, ratings)
-
-
-def _each(make: Callable[..., T], *given: Iterable[Any]) -> list[T]:
-    """Make one of each that is given, on all processors, which arrays let us."""
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(make, *given))
 
 
 def _rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
@@ -150,10 +170,13 @@ def _runtimes(item_ids: pa.StringArray, runtimes: Runtimes) -> Floats:
     return runtime
 
 
-def _existing(item_ids: pa.StringArray, n_users: Integers, runtimes: Runtimes | None) -> Flags:
+def _existing(item_ids: pa.StringArray, told: Sequence[Told], runtimes: Runtimes | None) -> Flags:
     """Return (n_items,) which of them exist: the catalogue's, else those that 2 users met."""
-    if not runtimes:
-        return np.asarray(n_users >= _MIN_USERS)
+    if runtimes is None:
+        n_users = np.zeros(len(item_ids), np.int64)
+        for one in told:
+            n_users += one.n_users(len(item_ids))
+        return n_users >= _MIN_USERS
     is_listed = pc.is_in(item_ids, value_set=pa.array(runtimes, pa.string()))
     return np.asarray(is_listed.to_numpy(zero_copy_only=False), dtype=bool)
 

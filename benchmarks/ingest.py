@@ -93,7 +93,7 @@ def _write_logs(folder: Path, n_users: int) -> tuple[Path, Path]:
     """
     command = [sys.executable, "-m", "benchmarks.simulator", "history", "--out", str(folder)]
     for name, value in (("users", n_users), ("items", _N_ITEMS), ("days", _N_DAYS),
-                        ("noise", _NOISE), ("seed", _SEED)):  # fmt: skip
+                        ("noise", _NOISE), ("seed", _SEED), ("answers", 0)):  # fmt: skip
         command += [f"--{name}", str(value)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     log, large = folder / "events", folder / "large"
@@ -157,7 +157,7 @@ def _python_re(logs: list[Path], out: Path) -> Outcome:
     ratings: set[tuple[str, str, str, str]] = set()
     n_lines = n_rejected = 0
     for log in logs:
-        with log.open(newline="\n") as file:
+        with log.open(newline="\n", errors="replace") as file:
             for line in file:
                 n_lines += 1
                 try:
@@ -191,8 +191,9 @@ def _pandas(logs: list[Path], out: Path) -> Outcome:
     views, ratings = [], []
     for log in logs:
         for lines in pd.read_csv(
-            log, sep="\x01", header=None, names=["line"], quoting=3, chunksize=_CHUNK_LINES
-        ):
+            log, sep="\x01", header=None, names=["line"], quoting=3, chunksize=_CHUNK_LINES,
+            encoding_errors="replace", skip_blank_lines=False, na_filter=False,
+        ):  # fmt: skip
             fields = lines["line"].str.extract(_LINE)
             fields.columns = ["at", "user", "item", "minute", "rated", "rating"]
             moment = pd.to_datetime(fields["at"], format="ISO8601", errors="coerce")

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from batch.errors import InputError
+from batch.events.events import Events
+from batch.events.events import Source as EventSource
+from batch.events.kinds import kinds
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.quarantine import Quarantine
-from batch.events.read import Events, kinds, read_events
-from batch.events.read import Source as EventSource
+from batch.events.read import read_events
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import Source as RecordSource

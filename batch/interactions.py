@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from batch.events.read import Events
+from batch.events.events import Events
 from batch.gathering.gather import Gathered, Runtimes, gather
 from batch.weights import USUAL, Times, Weighting, weigh
 

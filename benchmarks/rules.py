@@ -31,8 +31,9 @@ import scipy.sparse as sp
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import of_all_lists, per_user
 from batch.evaluation.splits import Split, by_time, last_out
+from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.interactions import Interactions, Ratings, build_interactions
 from batch.models.choose import recommender
 from batch.models.factors import FittedFactors

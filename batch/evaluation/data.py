@@ -16,8 +16,9 @@ import scipy.sparse as sp
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
 from batch.evaluation.splits import Split, cut, pairs
+from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.gathering.gather import gather
 from batch.models.holdout import entries_of
 from batch.models.protocol import Times

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batch.errors import InputError
+from batch.events.kinds import stream_log
 from batch.events.partitions import partitions
 from batch.events.quarantine import Quarantine
-from batch.events.read import event_files, read_file, stream_log
+from batch.events.read import event_files, read_file
 from batch.files import is_parquet
 from batch.settings import BatchSettings
 from batch.stages import Stages

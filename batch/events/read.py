@@ -7,131 +7,20 @@ stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
                  views and ratings, folded, one Events
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import pyarrow as pa
 
 from batch.errors import InputError, RejectedError
 from batch.events.ahead import read_ahead
-from batch.events.delimited import DelimitedParser
-from batch.events.fold import fold_views
+from batch.events.events import Events, Source, Taken
+from batch.events.kinds import Kind
 from batch.events.lines import Block, read_blocks
 from batch.events.parquet import read_parquet
-from batch.events.parsed import RATINGS, VIEWS, Parsed, Piece
+from batch.events.parsed import Parsed, Piece
 from batch.events.quarantine import Quarantine
-from batch.events.stream import StreamParser
 from batch.files import head_lines, is_parquet
 from batch.threads import usable
-
-# Views are folded when so many rows have come together, and at least this multiple of what is
-# folded already: soon where folding pays, for the memory; late where it does not, for the time.
-_FOLD_ROWS: Final = 2_000_000
-_SOON: Final = 0.5
-_LATE: Final = 4.0
-_PAYS: Final = 0.8  # of the rows are left, or fewer
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What was read from one file.
-
-    Attributes:
-        path: The file.
-        kind: As what it was read.
-        n_lines: Lines, or rows; a header is none.
-        n_rejected: Of these, the rejected ones.
-    """
-
-    path: Path
-    kind: str
-    n_lines: int
-    n_rejected: int
-
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Everything that was read.
-
-    Attributes:
-        views: `parsed.VIEWS`; where folding pays one row a (user, item), else here and there
-            more.
-        ratings: `parsed.RATINGS`, one row a rating.
-        n_accounts: New accounts.
-        n_answers: Answered or failed recommendation requests.
-        sources: What came from where.
-    """
-
-    views: pa.Table
-    ratings: pa.Table
-    n_accounts: int
-    n_answers: int
-    sources: tuple[Source, ...]
-
-
-class Kind(NamedTuple):
-    """A kind of text file.
-
-    Attributes:
-        name: For people.
-        looks_like: What a line of it holds, read loosely: noise is told later.
-        header: What its first line holds if that is a header.
-        parse: Block of lines to events.
-    """
-
-    name: str
-    looks_like: re.Pattern[str]
-    header: re.Pattern[str] | None
-    parse: Callable[[pa.BinaryArray], Parsed]
-
-    def has_header(self, lines: Sequence[str]) -> bool:
-        """Tell whether the first of a file's lines is this kind's header."""
-        return bool(self.header and lines and self.header.search(lines[0]))
-
-    def n_hits(self, lines: Sequence[str]) -> int:
-        """Count the lines that look like this kind's."""
-        return self.has_header(lines) + sum(bool(self.looks_like.search(line)) for line in lines)
-
-
-def stream_log(user_pattern: str, item_pattern: str) -> Kind:
-    """The one kind of text that holds all kinds of events."""
-    parser = StreamParser(user_pattern, item_pattern)
-    return Kind("stream log", re.compile(r",GET /|,recommendation request "), None, parser)
-
-
-def kinds(user_pattern: str, item_pattern: str) -> tuple[Kind, ...]:
-    """The kinds of text that events come in; the first that looks right is taken."""
-    return (
-        stream_log(user_pattern, item_pattern),
-        Kind(
-            "MovieLens ratings.dat",
-            re.compile(r"^[^:]+::[^:]+::[\d.]+(::\d+)?$"),
-            None,
-            DelimitedParser("::", has_rating=True),
-        ),
-        Kind(
-            "MovieLens u.data",
-            re.compile(r"^[^\t]+\t[^\t]+\t[\d.]+(\t\d+)?$"),
-            None,
-            DelimitedParser(r"\t", has_rating=True),
-        ),
-        Kind(
-            "MovieLens ratings.csv",
-            re.compile(r"^[^,\t]+,[^,\t]+,[\d.]+(,\d+)?$"),
-            re.compile(r"^user_?id,(movie|item)_?id,rating", re.IGNORECASE),
-            DelimitedParser(",", has_rating=True),
-        ),
-        Kind(
-            "user/item pairs",
-            re.compile(r"^[^\t,]+\t[^\t,]+$"),
-            re.compile(r"^user_?id\t(movie|item)_?id$", re.IGNORECASE),
-            DelimitedParser(r"\t", has_rating=False),
-        ),
-    )
 
 
 def read_events(
@@ -158,14 +47,14 @@ def read_events(
         InputError: A file is missing, unreadable, empty or of no known kind.
         RejectedError: More of a file was rejected than is allowed.
     """
-    gathered = _Gathered()
+    taken = Taken()
     files = [(path, *_open(path, known)) for path in event_files(paths)]
     named = (((path, kind), pieces) for path, kind, pieces in files)
     sources = tuple(
-        _take(path, kind, pieces, quarantine, max_rejected_share, gathered.take, on_lines)
+        _take(path, kind, pieces, quarantine, max_rejected_share, taken.take, on_lines)
         for (path, kind), pieces in read_ahead(named, usable(n_threads))
     )
-    return gathered.events(sources)
+    return taken.events(sources)
 
 
 def read_file(
@@ -236,49 +125,6 @@ def _take(
     source = Source(path, kind, n_lines, reasons.total())
     _check_share(source, reasons, quarantine.path, max_rejected_share)
     return source
-
-
-class _Gathered:
-    """Views and ratings of all files; the views folded now and then."""
-
-    def __init__(self) -> None:
-        self._folded = VIEWS.empty_table()
-        self._views: list[pa.Table] = []
-        self._ratings = [RATINGS.empty_table()]
-        self._n_accounts = self._n_answers = self._n_unfolded = 0
-        self._patience = _SOON
-
-    def take(self, parsed: Parsed) -> None:
-        self._n_accounts += parsed.n_accounts
-        self._n_answers += parsed.n_answers
-        self._ratings.append(parsed.ratings)
-        self._views.append(parsed.views)
-        self._n_unfolded += parsed.views.num_rows
-        if self._n_unfolded > max(_FOLD_ROWS, self._patience * self._folded.num_rows):
-            self._fold()
-
-    def events(self, sources: tuple[Source, ...]) -> Events:
-        if self._patience == _SOON:
-            self._fold()
-        return Events(
-            pa.concat_tables(self._all_views()),
-            pa.concat_tables(self._ratings).unify_dictionaries(),
-            self._n_accounts,
-            self._n_answers,
-            sources,
-        )
-
-    def _fold(self) -> None:
-        n_rows = self._folded.num_rows + self._n_unfolded
-        self._folded = fold_views(pa.concat_tables(self._all_views()))  # which alone holds them
-        self._patience = _SOON if self._folded.num_rows <= _PAYS * n_rows else _LATE
-        self._n_unfolded = 0
-
-    def _all_views(self) -> list[pa.Table]:
-        """Give away all views."""
-        views, self._views = [self._folded, *self._views], []
-        self._folded = VIEWS.empty_table()
-        return views
 
 
 def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[Piece]]:

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.errors import NothingToLearnError
+from batch.events.events import Events
 from batch.events.ids import ID, codes_of, sort_ids, whole
-from batch.events.read import Events
 from batch.gathering.blocks import blocks_of
 from batch.gathering.columns import Columns
 from batch.gathering.counting import Codes

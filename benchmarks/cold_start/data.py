@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from batch.cold.words import words_in
+from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.interactions import Interactions, build_interactions
 from batch.records.catalogue import Item, read_catalogues
 from batch.records.profiles import Profile, read_profiles

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from batch.events.events import Events
+from batch.events.kinds import kinds
 from batch.events.lines import read_blocks
 from batch.events.quarantine import Quarantine
-from batch.events.read import Events, kinds, read_events
+from batch.events.read import read_events
 from batch.settings import BatchSettings
 
 Numbers = npt.NDArray[np.int64]

@@ -9,8 +9,9 @@ import pytest
 
 from batch.errors import InputError, RejectedError
 from batch.events.ingest import ingest
+from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.interactions import build_interactions
 from batch.settings import BatchSettings
 

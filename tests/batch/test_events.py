@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.errors import InputError, RejectedError
+from batch.events import events as events_module
 from batch.events import lines as lines_module
-from batch.events import read as read_module
+from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.settings import BatchSettings
 from store.ids import is_item_id
 
@@ -444,7 +445,7 @@ def test_sizes_of_blocks_and_folds_change_nothing(read, monkeypatch, block_bytes
     text = "".join(noisy_lines(400, 1))
     expected = outcome(read(text))
     monkeypatch.setattr(lines_module, "_BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(read_module, "_FOLD_ROWS", fold_rows)
+    monkeypatch.setattr(events_module, "_FOLD_ROWS", fold_rows)
     assert outcome(read(text)) == expected
 
 

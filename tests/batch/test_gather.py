@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import batch.gathering.blocks as blocks_module
 from batch.errors import NothingToLearnError
+from batch.events.events import Events
 from batch.events.fold import fold_views
 from batch.events.parsed import RATINGS, VIEWS
-from batch.events.read import Events
 from batch.gathering.blocks import blocks_of
 from batch.gathering.gather import gather
 

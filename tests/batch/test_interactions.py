@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from batch.errors import NothingToLearnError
+from batch.events.events import Events
 from batch.events.parsed import RATINGS, VIEWS
-from batch.events.read import Events
 from batch.interactions import build_interactions
 from batch.weights import USUAL
 

@@ -21,9 +21,10 @@ from batch.errors import BatchError, InputError, NothingToLearnError, RejectedEr
 from batch.events import lines as lines_module
 from batch.events import partitions as partitions_module
 from batch.events.ingest import ingest
+from batch.events.kinds import kinds
 from batch.events.partitions import partitions
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.interactions import build_interactions
 from batch.settings import BatchSettings
 

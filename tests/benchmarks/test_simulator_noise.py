@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
-from batch.events.read import kinds, read_events
+from batch.events.read import read_events
 from batch.settings import BatchSettings
 from benchmarks.simulator.__main__ import main
 from benchmarks.simulator.noise import KINDS

@@ -54,7 +54,7 @@ def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
         rules=load_section("rules", RuleSettings, given.config),
         gate=load_section("gate", GateSettings, given.config),
         store=store,
-        override=given.override_gate,
+        override=given.override_gate or "",
         at=given.at,
     )
     summary = refresh(given.store or Path(store.path), how)
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
     verb.add_argument(
-        "--override-gate", default="", metavar="WHY",
+        "--override-gate", type=_reason, metavar="WHY",
         help="publish this one whatever the gate says; the reason goes into the journal",
     )  # fmt: skip
     verb.add_argument(
@@ -107,6 +107,12 @@ def _inputs() -> argparse.ArgumentParser:
     inputs.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     inputs.add_argument("--json", action="store_true", help="print one JSON object")
     return inputs
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("say why, in a word or more: it goes into the journal")
+    return text
 
 
 def _time(text: str) -> datetime:

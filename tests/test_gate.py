@@ -117,6 +117,15 @@ def test_a_refused_snapshot_is_not_served_by_any_other_way(nights, tmp_path, cap
     assert unpin(store, "no more") == current(store) == 1
 
 
+@pytest.mark.parametrize("why", ["", " \t"], ids=["empty", "blank"])
+def test_an_override_wants_a_reason(why, capsys):
+    """Who gives none would think the gate open, and find it shut after the night's work."""
+    with pytest.raises(SystemExit) as ended:
+        main(["refresh", "--events", "x", "--override-gate", why])
+    assert ended.value.code == 2
+    assert "--override-gate: say why" in capsys.readouterr().err
+
+
 def test_an_override_publishes_this_one_and_not_the_next(nights, tmp_path, capsys):
     """The reason stands in manifest and journal, and the next worse one is refused again."""
     _, history = nights

@@ -156,8 +156,14 @@ def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Da
             kinds(settings.user_pattern, settings.item_pattern),
             quarantine,
             settings.max_rejected_share,
+            n_threads=settings.n_threads,
         )
-    gathered = gather(events, runtimes if settings.catalogue else None, settings.max_rating)
+    gathered = gather(
+        events,
+        runtimes if settings.catalogue else None,
+        settings.max_rating,
+        n_threads=settings.n_threads,
+    )
     places = np.arange(gathered.meetings.n_places, dtype=np.int64)
     return Data(
         gathered.meetings.matrix(places, len(gathered.item_ids)),

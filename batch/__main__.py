@@ -11,13 +11,14 @@ from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
 from batch.gate.settings import GateSettings
-from batch.refresh import How, refresh
+from batch.refresh import RefreshOptions, refresh
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
+from store.gate_result import EXIT_REFUSED
 
 _EXAMPLE = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(given.run(given, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
         print(f"{given.verb} failed: {error}", file=sys.stderr)
-        return GateRefusedError.STATUS if isinstance(error, GateRefusedError) else 1
+        return EXIT_REFUSED if isinstance(error, GateRefusedError) else 1
     except KeyboardInterrupt:
         print(f"{given.verb} stopped; the store is as it was", file=sys.stderr)
         return 1
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
     store = load_section("store", StoreSettings, given.config)
-    how = How(
+    how = RefreshOptions(
         settings,
         rules=load_section("rules", RuleSettings, given.config),
         gate=load_section("gate", GateSettings, given.config),

@@ -11,18 +11,19 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from batch.cold.new_items import with_expected_vectors
+from batch.arrays import Rows, Times
+from batch.cold_start.new_items import with_expected_vectors
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, judge_last_day, last_day
-from batch.interactions import Interactions
-from batch.models.als import taste_of
+from batch.interactions.build import Interactions
+from batch.models.als import als_factors
 from batch.models.choose import recommender
-from batch.models.drawn import Drawn, draw
+from batch.models.drawn import UserSample, draw
 from batch.models.factors import FittedFactors
 from batch.models.least_squares import Model
-from batch.models.protocol import Fitted, Rows, Times
+from batch.models.protocol import Fitted
+from batch.parent import DATA_UNTIL, seen_until, served_lists, start_from
 from batch.records.catalogue import Item
-from batch.served import DATA_UNTIL, seen_until, served_lists, start_from
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.threads import usable
@@ -109,7 +110,7 @@ def learn(
     return Learned(
         fitted=fitted,
         taste=taste,
-        model=taste_of(taste, n_factors),
+        model=als_factors(taste, n_factors),
         trial=tried.trial,
         learned_from=tried.learned_from,
         metrics=metrics | _of_times(at) | _of_trial(tried.trial),
@@ -191,7 +192,7 @@ def _start(
 def _judge(
     fitted: Fitted,
     day: LastDay | str,
-    drawn: Drawn,
+    drawn: UserSample,
     interactions: Interactions,
     served: Snapshot | str,
     settings: BatchSettings,

@@ -17,28 +17,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.cold.new_items import with_new_items
-from batch.content import make_content
+from batch.cold_start.new_items import with_new_items
 from batch.errors import GateRefusedError
-from batch.gate.rules import check_coverage, check_lists, check_quality
+from batch.gate.checks import check_coverage, check_lists, check_quality
 from batch.gate.settings import GateSettings
-from batch.gate.verdict import REFUSED, Check, Verdict
-from batch.given import Given, read_given
-from batch.interactions import Interactions, build_interactions
+from batch.inputs import RefreshInputs, read_inputs
+from batch.interactions.build import Interactions, build_interactions
+from batch.interactions.weights import weighting
 from batch.learn import Learned, known_times, learn
-from batch.neighbours import recall, save_index
+from batch.parent import open_parent
 from batch.ratings.learn import learn_ratings
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
-from batch.served import open_served
 from batch.settings import BatchSettings
-from batch.snapshot import Content, write_tables
 from batch.stages import Stages
 from batch.summary import Summary, summarise
+from batch.tables.assemble import assemble_tables
+from batch.tables.neighbours import recall, save_index
+from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM
 from batch.version import code_version
-from batch.weights import weighting
 from store.config import StoreSettings
+from store.gate_result import REFUSED, GateCheck, GateResult
 from store.journal import write_journal
 from store.layout import INDEX, LIST_LENGTH
 from store.prune import prune
@@ -49,7 +49,7 @@ from store.writer import SnapshotWriter
 
 
 @dataclass(frozen=True, slots=True)
-class How:
+class RefreshOptions:
     """How to refresh.
 
     Attributes:
@@ -69,7 +69,7 @@ class How:
     at: datetime | None = None
 
 
-def refresh(store: Path, how: How) -> Summary:
+def refresh(store: Path, how: RefreshOptions) -> Summary:
     """Build a snapshot of everything in the input, and publish it if the gate lets it pass.
 
     Args:
@@ -84,7 +84,7 @@ def refresh(store: Path, how: How) -> Summary:
     began_at = datetime.now(UTC)
     stages, settings = Stages(), how.batch
     check_writable(store)
-    given = read_given(settings, began_at, stages)
+    given = read_inputs(settings, began_at, stages)
     with stages("interactions"):
         interactions = _interactions(given, settings)
         given = given.without_events()  # gigabytes that training needs
@@ -107,14 +107,14 @@ def refresh(store: Path, how: How) -> Summary:
             seed=settings.seed,
             n_threads=settings.n_threads,
         )
-    with open_served(store) as served:
+    with open_parent(store) as served:
         learned = learn(interactions, at, given.catalogue.items, served, settings, how.gate, stages)
-        content, index = make_content(
+        content, index = assemble_tables(
             learned, interactions, given, ratings, taken_down, rules, settings, stages
         )
         with stages("gate"):
             hidden = rules.hidden_rows | taken_down
-            verdict = Verdict(_checks(content, learned, served, hidden, how.gate), how.override)
+            verdict = GateResult(_checks(content, learned, served, hidden, how.gate), how.override)
             metrics = {**figures, **learned.metrics}
             metrics |= rules.judge(content.lists, interactions, taken_down)
             metrics |= _metrics(content, settings.seed, hidden)
@@ -143,7 +143,13 @@ def refresh(store: Path, how: How) -> Summary:
             is_current = _publish(store, manifest.generation, verdict)
             prune(store, how.store.keep, how.store.keep_days)
     if verdict.result == REFUSED:
-        raise GateRefusedError(manifest.generation, verdict.refusals)
+        raise GateRefusedError(
+            f"generation {manifest.generation}",
+            f"refused by the gate: {'; '.join(verdict.refusals)}; "
+            "the current generation stays in service",
+            f"inspect it with `python -m store show --generation {manifest.generation}`; "
+            'to publish such a snapshot once: `python -m batch refresh --override-gate "why"`',
+        )
     return summarise(
         store,
         manifest,
@@ -157,7 +163,7 @@ def refresh(store: Path, how: How) -> Summary:
     )
 
 
-def _interactions(given: Given, settings: BatchSettings) -> Interactions:
+def _interactions(given: RefreshInputs, settings: BatchSettings) -> Interactions:
     items = given.catalogue.items if settings.catalogue else None
     runtimes = {name: item.runtime for name, item in items.items()} if items else None
     met = build_interactions(
@@ -176,12 +182,12 @@ def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> set[int]:
 
 
 def _checks(
-    content: Content,
+    content: SnapshotTables,
     learned: Learned,
     served: Snapshot | str,
     hidden: Collection[int],
     gate: GateSettings,
-) -> list[Check]:
+) -> list[GateCheck]:
     lists, interactions = content.lists.item_rows, content.interactions
     counts = None if isinstance(served, str) else served.manifest.counts
     n_users = int((lists[:, 0] != NO_ITEM).sum()) + len(content.liked.user_ids)
@@ -192,12 +198,12 @@ def _checks(
     ]
 
 
-def _metrics(content: Content, seed: int, hidden: Collection[int]) -> dict[str, Any]:
+def _metrics(content: SnapshotTables, seed: int, hidden: Collection[int]) -> dict[str, Any]:
     found = recall(content.similar, content.model.item_factors, LIST_LENGTH, seed, hidden)
     return {"index_recall_at_20": round(found, 4)}
 
 
-def _publish(store: Path, generation: int, verdict: Verdict) -> bool:
+def _publish(store: Path, generation: int, verdict: GateResult) -> bool:
     """Make the snapshot current if it may be, and say in the journal what came of it."""
     if verdict.result == REFUSED:
         write_journal(store, generation, REFUSED, verdict.why)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch.given import Given
-from batch.interactions import Interactions
+from batch.inputs import RefreshInputs
+from batch.interactions.build import Interactions
 from batch.stages import Stages
 from store.layout import snapshot_folder
 from store.manifest import Manifest
@@ -91,7 +91,7 @@ class Summary:
 def summarise(
     store: Path,
     manifest: Manifest,
-    given: Given,
+    given: RefreshInputs,
     interactions: Interactions,
     stages: Stages,
     *,

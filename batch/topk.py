@@ -24,10 +24,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import Floats, ItemRows, Rows
 from batch.threads import usable
 
 NO_ITEM: Final = -1
@@ -41,10 +41,6 @@ _MOST_ITEMS: Final = 1024
 
 _LOWEST: Final = np.finfo(np.float32).min  # what hidden items, at -inf, do not reach
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.int32]
-
 
 class TopK(NamedTuple):
     """The k best items of each user, best first.
@@ -54,7 +50,7 @@ class TopK(NamedTuple):
         scores: (n_users, k) float32; -inf there.
     """
 
-    item_rows: Rows
+    item_rows: ItemRows
     scores: Floats
 
 
@@ -126,7 +122,7 @@ class _Search:
         self._k = k
         self._edges = _block_edges(len(norms), k)
 
-    def __call__(self, users: Floats, first: int) -> tuple[Rows, Floats]:
+    def __call__(self, users: Floats, first: int) -> tuple[ItemRows, Floats]:
         """Return (n, k) item rows and scores of `users`, whose rows begin at `first`."""
         best = _Best(len(users), self._k)
         user_norms = _norms(users)
@@ -164,7 +160,7 @@ class _Best:
         self._keys = np.full((n_users, k), _NOTHING, np.int64)  # unordered, the least first
         self.reached = np.full(n_users, _LOWEST)
 
-    def offer(self, users: Ints, scores: Floats, item_rows: Ints) -> None:
+    def offer(self, users: Rows, scores: Floats, item_rows: Rows) -> None:
         """Let (len(users), len(item_rows)) `scores` compete for the users' k places."""
         if len(item_rows) >= self._k and (self.reached[users] == _LOWEST).any():
             self._raise(users, _reached_by(scores, self._k))  # the block itself tells
@@ -182,13 +178,13 @@ class _Best:
         self._keys[users[gaining]] = pool[:, -self._k :]
         self._raise(users[gaining], _score_of(pool[:, -self._k]))
 
-    def lists(self) -> tuple[Rows, Floats]:
+    def lists(self) -> tuple[ItemRows, Floats]:
         """Return (n_users, k) item rows and scores, best first."""
         keys = np.sort(self._keys, axis=1)[:, ::-1]
         item_rows = np.where(keys == _NOTHING, NO_ITEM, _item_row_of(keys)).astype(np.int32)
         return item_rows, _score_of(keys)
 
-    def _raise(self, users: Ints, reached: Floats) -> None:
+    def _raise(self, users: Rows, reached: Floats) -> None:
         self.reached[users] = np.maximum(self.reached[users], reached)
 
 
@@ -211,7 +207,7 @@ def _columns(seen: sp.csc_matrix, begin: int, end: int) -> sp.csr_matrix:
     return sp.csc_matrix(part, shape=(seen.shape[0], end - begin)).tocsr()
 
 
-def _hide(scores: Floats, seen: sp.csr_matrix, users: Ints) -> None:
+def _hide(scores: Floats, seen: sp.csr_matrix, users: Rows) -> None:
     """Set to -inf what each of `users`, rows of `seen` and in turn of `scores`, has seen."""
     starts = seen.indptr[users]
     counts = seen.indptr[users + 1] - starts
@@ -249,18 +245,18 @@ _ROW_MASK: Final = (1 << _ROW_BITS) - 1
 _SIGN_FLIP: Final = 0x7FFFFFFF
 
 
-def _keys(scores: Floats, item_rows: Ints) -> Ints:
+def _keys(scores: Floats, item_rows: Rows) -> Rows:
     bits = (scores + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0: they are a tie
     ordered = np.where(bits < 0, bits ^ _SIGN_FLIP, bits).astype(np.int64)
     return (ordered << _ROW_BITS) | (_ROW_MASK - item_rows)
 
 
-def _score_of(keys: Ints) -> Floats:
+def _score_of(keys: Rows) -> Floats:
     ordered = (keys >> _ROW_BITS).astype(np.int32)
     return np.where(ordered < 0, ordered ^ _SIGN_FLIP, ordered).astype(np.int32).view(np.float32)
 
 
-def _item_row_of(keys: Ints) -> Ints:
+def _item_row_of(keys: Rows) -> Rows:
     return _ROW_MASK - (keys & _ROW_MASK)
 
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.models.protocol import Fitted, Recommender, Rows, Times, nothing
+from batch.arrays import Rows, Times
+from batch.models.protocol import Fitted, Recommender, nothing
 from batch.models.sparse_topk import sparse_top_k
 from batch.topk import NO_ITEM, TopK
 

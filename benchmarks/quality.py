@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from batch.arrays import Times
 from batch.evaluation.data import read_split
 from batch.evaluation.judge import judge
 from batch.evaluation.report import several_as_json, several_as_text
@@ -30,7 +31,7 @@ from batch.models.bpr import Bpr
 from batch.models.holdout import Holdout, entries_of, hold_out
 from batch.models.item_knn import ItemKnn
 from batch.models.popularity import Popularity
-from batch.models.protocol import Recommender, Times
+from batch.models.protocol import Recommender
 from batch.settings import BatchSettings
 from benchmarks.fused import Fused
 from benchmarks.report import print_figure

@@ -22,9 +22,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from batch.interactions import Ratings
+from batch.arrays import Flags
+from batch.interactions.build import Ratings
 from batch.ratings.measure import Fold, folds, some
-from batch.ratings.model import Flags, Misses, misses
+from batch.ratings.model import PredictionErrors, misses
 from batch.ratings.train import train_ratings
 from benchmarks.report import print_figure, print_table
 
@@ -164,9 +165,9 @@ def _measured(parts: Sequence[Fold], data: _Data, how: dict[str, int] | None) ->
     return _Result(float(rmse), float(mae), statistics.median(seconds) if seconds else 0.0)
 
 
-def _misses_of_mean(fold: Fold) -> Misses:
+def _misses_of_mean(fold: Fold) -> PredictionErrors:
     miss = fold.train.rating.mean() - fold.test.rating
-    return Misses(float(np.sqrt(np.mean(miss**2))), float(np.mean(np.abs(miss))))
+    return PredictionErrors(float(np.sqrt(np.mean(miss**2))), float(np.mean(np.abs(miss))))
 
 
 def _print(

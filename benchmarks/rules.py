@@ -28,16 +28,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
+from batch.arrays import Floats
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import of_all_lists, per_user
 from batch.evaluation.splits import Split, by_time, last_out
 from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
-from batch.interactions import Interactions, Ratings, build_interactions
+from batch.interactions.build import Interactions, Ratings, build_interactions
 from batch.models.choose import recommender
 from batch.models.factors import FittedFactors
-from batch.models.protocol import Floats
 from batch.records.catalogue import Item, read_catalogues
 from batch.records.profiles import Profile, is_minor, read_profiles
 from batch.rules.diversity import genre_vectors

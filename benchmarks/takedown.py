@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.report import print_figure, print_table
-from serve.served import Served
+from serve.worker.served import Served
 from store.layout import FACTORS, INDEX, POPULAR, RECS, RESERVE
 from store.publish import publish, writing
 from store.snapshot import open_snapshot

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cron.clock import Clock
 from cron.errors import CronError
 from cron.lock import one_instance
+from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.stop import stop_on_signals
 from store.config import StoreSettings, load_section
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_section("cron", CronSettings, options.config)
         store = Path(load_section("store", StoreSettings, options.config).path)
         with one_instance(Path(settings.path)):
-            clock = Clock(settings, store, _refresh_command(options.config), stop)
+            clock = Scheduler(settings, store, _refresh_command(options.config), stop)
             if options.once:
                 return 0 if clock.refresh() else 1
             clock.run()

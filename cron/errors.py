@@ -1,20 +1,15 @@
-"""The clock's one family of errors: what, where, and the way out."""
+"""The scheduler's family of errors."""
 
-from pathlib import Path
-from typing import ClassVar
+from store.errors import MarqueeError
 
 
-class CronError(Exception):
-    """The clock cannot be started."""
+class CronError(MarqueeError):
+    """The scheduler cannot be started."""
 
-    hint: ClassVar[str] = "see that you may write there, or set path in [cron] of marquee.toml"
-
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path}: {what} ({self.hint})")
-        self.path = path
+    remedy = "check that you may write there, or set path in [cron] of marquee.toml"
 
 
 class AlreadyRunningError(CronError):
     """Another instance holds the lock."""
 
-    hint = "stop that one first; `fuser` on this file names it"
+    remedy = "stop that one first; `fuser` on this file names it"

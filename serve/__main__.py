@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from serve.errors import ServeError
-from serve.front import check_front
-from serve.handover import OPTION, Handover
 from serve.settings import ServeSettings
-from serve.supervisor import Supervisor
+from serve.supervisor.handover import OPTION, Handover
+from serve.supervisor.nginx import check_front
+from serve.supervisor.supervisor import Supervisor
 from store.config import StoreSettings, load_section
 from store.errors import ConfigError, StoreError
 

@@ -1,8 +1,9 @@
-"""The server's one family of errors: what, where, and the way out."""
+"""The server's family of errors."""
+
+from store.errors import MarqueeError
 
 
-class ServeError(Exception):
-    """The server cannot start as it was asked to."""
+class ServeError(MarqueeError):
+    """The server cannot start as configured."""
 
-    def __init__(self, thing: str, what: str, way_out: str) -> None:
-        super().__init__(f"{thing}: {what} ({way_out})")
+    remedy = "`python -m serve --help` lists the options"

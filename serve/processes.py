@@ -1,4 +1,4 @@
-"""Child processes of the supervisor: started, buried, and started again."""
+"""Child processes of the supervisor: started, reaped, and started again."""
 
 import contextlib
 import ctypes
@@ -31,7 +31,7 @@ CRASHES: Final = {
 }  # exit statuses of a process that came to harm by itself
 
 
-class Kept:
+class ChildProcess:
     """One process that runs as long as the server does, whichever process that is.
 
     Attributes:
@@ -89,7 +89,7 @@ def become(program: str, *arguments: str, **environment: str) -> NoReturn:
     os.execve(program, [program, *arguments], {**os.environ, **environment})  # noqa: S606
 
 
-def die_of(error: Exception) -> NoReturn:
+def abort_on_corruption(error: Exception) -> NoReturn:
     """End as a crash does.
 
     For what LMDB finds broken in a snapshot: after one error its long
@@ -104,7 +104,7 @@ def end_with_parent(number: signal.Signals) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, number)
 
 
-def take_short_turns() -> None:
+def request_short_timeslice() -> None:
     """Ask the scheduler for short turns: this process answers, and others wait for it.
 
     On one core nginx and a worker take turns at every request. A turn of the

@@ -27,7 +27,7 @@ class ServeSettings:
             the system allows.
         nginx: The program, by name or path.
         connections: Clients connected to the front at the same time.
-        connections_per_client: Requests of one address that are answered at the same time.
+        concurrent_requests_per_client: Requests of one address that are answered at the same time.
         rate_limit: Requests a second of one address; 0 means no limit.
         access_log: JSON lines, a line a request; empty means none.
         access_log_mib: The log is rotated when it has grown to this.
@@ -45,7 +45,7 @@ class ServeSettings:
     worker_descriptors: int = 0
     nginx: str = "nginx"
     connections: int = 8192
-    connections_per_client: int = 1024
+    concurrent_requests_per_client: int = 1024
     rate_limit: int = 0
     access_log: str = "var/log/access.log"
     access_log_mib: int = 100
@@ -100,7 +100,7 @@ _LEAST: Final = {
     "worker_memory_mib": 64,
     "worker_descriptors": 0,
     "connections": 16,
-    "connections_per_client": 1,
+    "concurrent_requests_per_client": 1,
     "rate_limit": 0,
     "access_log_mib": 1,
     "access_log_keep": 1,

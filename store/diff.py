@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from store.layout import LIST_LENGTH
+from store.merge_join import merge_join
 from store.snapshot import Snapshot
-from store.walk import side_by_side
 
 Names = list[bytes]
 
@@ -56,7 +56,7 @@ def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> Difference:
     n: Counter[str] = Counter()
     lists: Counter[bytes] = Counter()
     sum_overlap = sum_rank_overlap = 0.0
-    for _, found in side_by_side({"a": before.users, "b": after.users}):
+    for _, found in merge_join({"a": before.users, "b": after.users}):
         if len(found) == 2 and found["a"] == found["b"]:
             n["same"] += 1
             continue

@@ -21,15 +21,15 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, ClassVar, Final, Self
+from typing import IO, Any, Final, Self
 
 import lmdb
 
 from store.errors import StoreError
 from store.layout import FACTORS, INDEX, RECS
 from store.manifest import Manifest
+from store.merge_join import Record, merge_join
 from store.snapshot import Snapshot, Table, open_factors
-from store.walk import Record, side_by_side
 from store.writer import SnapshotWriter
 
 _PIECE: Final = 3 << 14  # bytes of the index in a line; a multiple of 3 needs no padding
@@ -57,7 +57,7 @@ Line = dict[str, Any]
 class BadDumpError(StoreError):
     """The lines are not a whole dump of a snapshot."""
 
-    hint: ClassVar[str] = "make it again with `python -m store dump`"
+    remedy = "make it again with `python -m store dump`"
 
 
 def dump_users(snapshot: Snapshot) -> Iterator[Line]:
@@ -265,7 +265,7 @@ _KINDS: Final = {  # a line's first name: the table of each of its others
 
 
 def _lines(kind: str, tables: dict[str, Table]) -> Iterator[Line]:
-    for key, found in side_by_side(tables):
+    for key, found in merge_join(tables):
         fields = found.pop("fields", None)
         yield (
             {kind: key.decode()}

@@ -16,7 +16,7 @@ from store.manifest import Manifest
 from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedowns
-from store.withhold import WithholdingLists
+from store.takedown_filter import FilteredLists
 
 Names = list[str]
 
@@ -99,7 +99,7 @@ def _kept_manifest(store: Path, generation: int) -> Manifest:
 
 def _answer(snapshot: Snapshot, user_id: str, hidden: set[str]) -> tuple[str, Names, Names]:
     """Return source, stored list and answer, as a worker would find them."""
-    lists = WithholdingLists(snapshot, {name.encode() for name in hidden})
+    lists = FilteredLists(snapshot, {name.encode() for name in hidden})
     stored = snapshot.users.get(user_id.encode())
     if kept := lists.get(user_id.encode()):
         return "list", _names(stored), _names(kept)

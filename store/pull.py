@@ -176,7 +176,7 @@ def _fetch(remote: Remote, there: str, aside: Path, checksums: bytes) -> None:
     except CorruptSnapshotError as error:
         shutil.rmtree(aside)
         what = f"is not what its {CHECKSUMS} says"
-        name = Path(error.path).name
+        name = Path(str(error.subject)).name
         raise ReplicaError(
             f"{remote.url}/{there}/{name}", what, f"remove it and {_AGAIN}"
         ) from error

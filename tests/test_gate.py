@@ -25,7 +25,7 @@ N_USERS = 400
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, History]:
     """The whole log, and the same as it was a day before its end."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MARQUEE_GATE_MIN_JUDGED", "30")
+    monkeypatch.setenv("MARQUEE_GATE_MIN_EVALUATED_USERS", "30")
     history = write_history(tmp_path / "history", n_users=N_USERS, n_views=12)
     lines = history.events.read_text().splitlines(keepends=True)
     before = tmp_path / "before.log"
@@ -144,7 +144,7 @@ def test_an_override_publishes_this_one_and_not_the_next(nights, tmp_path, capsy
     half.write_text("".join(line for line in lines if line.split(",")[1] in fewer))
     status, _, error = refresh(capsys, half, history)
     assert status == 3
-    assert "the gate refused it" in error
+    assert "refused by the gate" in error
 
 
 def test_bad_parameters_are_refused(nights, capsys, monkeypatch):

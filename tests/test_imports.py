@@ -61,7 +61,7 @@ def test_store_knows_lmdb_and_the_standard_library_alone():
     assert loaded_by(*modules("store")) - sys.stdlib_module_names == {"store", "lmdb"}
 
 
-@pytest.mark.parametrize("name", ["serve.app", "serve.supervisor"])
+@pytest.mark.parametrize("name", ["serve.worker.app", "serve.supervisor.supervisor"])
 def test_a_worker_starts_small(name):
     """The server's process never holds NumPy, pandas or the batch."""
     loaded = loaded_by(name)

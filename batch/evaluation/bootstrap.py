@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-Figures = npt.NDArray[np.float64]
+from batch.arrays import Doubles
 
 _RESAMPLES: Final = 1000
 _TAIL: Final = 0.025
@@ -43,7 +43,7 @@ class Interval(NamedTuple):
 
 
 def intervals(
-    figures: Figures,
+    figures: Doubles,
     groups: npt.NDArray[np.bool_],
     *,
     seed: int = 0,
@@ -81,7 +81,7 @@ def intervals(
     ]
 
 
-def resampled_sums(columns: Figures, n_resamples: int = _RESAMPLES, seed: int = 0) -> Figures:
+def resampled_sums(columns: Doubles, n_resamples: int = _RESAMPLES, seed: int = 0) -> Doubles:
     """Return (n_resamples, n_columns) sums over users, the rows, drawn with replacement."""
     random = np.random.default_rng(seed)
     n_users = len(columns)
@@ -95,7 +95,7 @@ def resampled_sums(columns: Figures, n_resamples: int = _RESAMPLES, seed: int = 
     return sums
 
 
-def _means(sums: Figures, n_groups: int) -> Figures:
+def _means(sums: Doubles, n_groups: int) -> Doubles:
     """Return (n, n_groups, n_figures) from sums whose last columns count the users.
 
     NaN where a group has nobody: a draw may miss a small one.
@@ -107,7 +107,7 @@ def _means(sums: Figures, n_groups: int) -> Figures:
     return means
 
 
-def _quantiles(means: Figures) -> tuple[Figures, Figures]:
+def _quantiles(means: Doubles) -> tuple[Doubles, Doubles]:
     """Return both tails over the draws, those left out in which a group had nobody."""
     ordered = np.sort(means, axis=0)  # NaN last
     n_met = (~np.isnan(means)).sum(axis=0)

@@ -13,19 +13,19 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from batch.arrays import Floats, Times
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
 from batch.evaluation.splits import Split, cut, pairs
 from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
-from batch.gathering.gather import gather
+from batch.interactions.aggregate import aggregate_events
+from batch.interactions.weights import Evidence, Weighting, weigh, weighting
 from batch.models.holdout import entries_of
-from batch.models.protocol import Times
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.settings import BatchSettings
-from batch.weights import Evidence, Floats, Weighting, weigh, weighting
 
 MOST_JUDGED: Final = 100_000  # users of whom the last item is taken: enough for any interval
 
@@ -158,13 +158,13 @@ def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Da
             settings.max_rejected_share,
             n_threads=settings.n_threads,
         )
-    gathered = gather(
+    gathered = aggregate_events(
         events,
         runtimes if settings.catalogue else None,
         settings.max_rating,
         n_threads=settings.n_threads,
     )
-    places = np.arange(gathered.meetings.n_places, dtype=np.int64)
+    places = np.arange(gathered.meetings.n_pairs, dtype=np.int64)
     return Data(
         gathered.meetings.matrix(places, len(gathered.item_ids)),
         gathered.evidence,

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from batch.arrays import Flags
 from batch.records.profiles import Profile, age_band
 
-Members = npt.NDArray[np.bool_]
 ALL = "all"
 
 
 def groups_of(
     user_ids: Sequence[str], n_had: npt.NDArray[np.int64], profiles: Mapping[str, Profile]
-) -> dict[str, Members]:
+) -> dict[str, Flags]:
     """Return who belongs to what: `all` first, then `age 25-34`, `gender F`, `activity 5–19`.
 
     Args:
@@ -28,7 +28,7 @@ def groups_of(
     return groups | _by_activity(n_had)
 
 
-def _by_label(kind: str, labels: Sequence[str | None]) -> dict[str, Members]:
+def _by_label(kind: str, labels: Sequence[str | None]) -> dict[str, Flags]:
     column = np.array([label or "" for label in labels], dtype=object)
     names = sorted({label for label in labels if label})
     return {f"{kind} {name}": np.asarray(column == name, dtype=bool) for name in names}
@@ -37,7 +37,7 @@ def _by_label(kind: str, labels: Sequence[str | None]) -> dict[str, Members]:
 _ACTIVITY = ((1, 1), (2, 4), (5, 19), (20, 99), (100, None))
 
 
-def _by_activity(n_had: npt.NDArray[np.int64]) -> dict[str, Members]:
+def _by_activity(n_had: npt.NDArray[np.int64]) -> dict[str, Flags]:
     groups = {}
     for least, most in _ACTIVITY:
         is_in = (n_had >= least) & (n_had <= (most or n_had.max(initial=0)))

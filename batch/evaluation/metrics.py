@@ -10,15 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from batch.arrays import Doubles, ItemRows
 from batch.topk import NO_ITEM
 
 _PAIRED_USERS: Final = 10_000
 
-Figures = npt.NDArray[np.float64]
-Lists = npt.NDArray[np.int32]
 
-
-def hits_of(item_rows: Lists, test: sp.csr_matrix) -> npt.NDArray[np.bool_]:
+def hits_of(item_rows: ItemRows, test: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     """Return (n_users, k) whether each place of each list is relevant.
 
     Args:
@@ -36,7 +34,7 @@ def hits_of(item_rows: Lists, test: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     return np.asarray((padded[place] == cells) & (item_rows != NO_ITEM))
 
 
-def per_user(item_rows: Lists, test: sp.csr_matrix) -> dict[str, Figures]:
+def per_user(item_rows: ItemRows, test: sp.csr_matrix) -> dict[str, Doubles]:
     """Return each metric at k, the lists' length, for each user.
 
     Args:
@@ -53,35 +51,35 @@ def per_user(item_rows: Lists, test: sp.csr_matrix) -> dict[str, Figures]:
     return {name: metric(hits, n_relevant) for name, metric in METRICS.items()}
 
 
-def _recall(hits: Figures, n_relevant: Figures) -> Figures:
+def _recall(hits: Doubles, n_relevant: Doubles) -> Doubles:
     return np.asarray(hits.sum(axis=1) / n_relevant)
 
 
-def _recall_capped(hits: Figures, n_relevant: Figures) -> Figures:
+def _recall_capped(hits: Doubles, n_relevant: Doubles) -> Doubles:
     """Divide by what a list of k can hold: the recall of the VAE papers."""
     return np.asarray(hits.sum(axis=1) / np.minimum(n_relevant, hits.shape[1]))
 
 
-def _ndcg(hits: Figures, n_relevant: Figures) -> Figures:
+def _ndcg(hits: Doubles, n_relevant: Doubles) -> Doubles:
     discount = 1 / np.log2(np.arange(hits.shape[1]) + 2)
     ideal = np.cumsum(discount)[np.minimum(n_relevant, hits.shape[1]).astype(np.int64) - 1]
     return np.asarray(hits @ discount / ideal)
 
 
-def _average_precision(hits: Figures, n_relevant: Figures) -> Figures:
+def _average_precision(hits: Doubles, n_relevant: Doubles) -> Doubles:
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     return np.asarray((precision * hits).sum(axis=1) / n_relevant)
 
 
-def _reciprocal_rank(hits: Figures, _: Figures) -> Figures:
+def _reciprocal_rank(hits: Doubles, _: Doubles) -> Doubles:
     return np.asarray((hits / np.arange(1, hits.shape[1] + 1)).max(axis=1))
 
 
-def _hit_rate(hits: Figures, _: Figures) -> Figures:
+def _hit_rate(hits: Doubles, _: Doubles) -> Doubles:
     return np.asarray(hits.max(axis=1))
 
 
-METRICS: Final[Mapping[str, Callable[[Figures, Figures], Figures]]] = {
+METRICS: Final[Mapping[str, Callable[[Doubles, Doubles], Doubles]]] = {
     "ndcg": _ndcg,
     "recall": _recall,
     "recall_capped": _recall_capped,
@@ -91,7 +89,7 @@ METRICS: Final[Mapping[str, Callable[[Figures, Figures], Figures]]] = {
 }
 
 
-def of_all_lists(item_rows: Lists, train: sp.csr_matrix) -> dict[str, float]:
+def of_all_lists(item_rows: ItemRows, train: sp.csr_matrix) -> dict[str, float]:
     """Return what all lists together say.
 
     Args:
@@ -125,7 +123,7 @@ def of_all_lists(item_rows: Lists, train: sp.csr_matrix) -> dict[str, float]:
     }
 
 
-def _personalization(item_rows: Lists) -> float:
+def _personalization(item_rows: ItemRows) -> float:
     random = np.random.default_rng(0)
     ones = item_rows[random.permutation(len(item_rows))[:_PAIRED_USERS]]
     others = np.roll(ones, 1, axis=0)

@@ -12,9 +12,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from batch.arrays import Floats, Rows, Times
 from batch.errors import BatchError
 from batch.models.holdout import entries_of, hold_out, without
-from batch.models.protocol import Fitted, Floats, Rows, Times
+from batch.models.protocol import Fitted
 from batch.topk import TopK
 
 SPLITS: Final = ("time", "last-out", "fold-in", "pairs")

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.arrays import Integers, Rows
 from batch.events.ids import codes_of, sort_ids, whole
 from batch.events.parsed import RATINGS, VIEWS
 
@@ -29,9 +30,6 @@ _FOLDED: Final = (  # of a group: which one of its values, and what stands for n
     ("first_at", np.minimum, _LARGEST),
     ("last_at", np.maximum, -_LARGEST),
 )
-
-Rows = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int32] | Rows
 
 
 def fold_views(views: pa.Table, *, by_day: bool = False) -> pa.Table:
@@ -46,7 +44,7 @@ def fold_views(views: pa.Table, *, by_day: bool = False) -> pa.Table:
     columns = dict(zip(views.column_names, views.columns, strict=True))
     del views  # so that each column is gone once it is folded, if nobody else holds it
     user, item = (whole(columns.pop(name)) for name in ("user_id", "item_id"))
-    keys: list[Codes] = [codes_of(user), codes_of(item)]
+    keys: list[Integers] = [codes_of(user), codes_of(item)]
     if by_day:
         keys.append(days(columns["first_at"]))
     order, first = _groups(keys)
@@ -104,7 +102,7 @@ def days(seconds: pa.ChunkedArray) -> Rows:
     return number
 
 
-def _groups(keys: Sequence[Codes]) -> tuple[Rows, Rows]:
+def _groups(keys: Sequence[Integers]) -> tuple[Rows, Rows]:
     """Return the order that brings equal keys together, and where in it each group begins."""
     sizes = [int(np.ptp(key)) + 1 if len(key) else 1 for key in keys]
     if np.prod(sizes, dtype=object) > _LARGEST:

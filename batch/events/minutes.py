@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.arrays import Characters, Flags, Rows
 from batch.events.fold import fold_views
 from batch.events.parsed import VIEWS, view_table
-from batch.events.times import SHORTEST_LINE, Characters, Flags, Rows, read_times, words_at
+from batch.events.times import SHORTEST_LINE, read_times, words_at
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _PREFIX: Final = b",GET /data/m/"

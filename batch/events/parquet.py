@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batch.arrays import Rows
 from batch.errors import InputError
 from batch.events.ids import encode
 from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed, Piece, to_table
-from batch.events.times import Rows
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _CALLED: Final = {

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.arrays import Flags, Rows
 from batch.events.answers import REQUEST, AnswerTable, whole_numbers
 from batch.events.fold import fold_views
 from batch.events.minutes import MinuteParser, has_ids, places_of
 from batch.events.parsed import ACCOUNTS, RATINGS, Cause, Parsed, reasons_for, to_table, view_table
-from batch.events.times import Flags, Rows, read_times
+from batch.events.times import read_times
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _TIME: Final = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?"

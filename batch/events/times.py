@@ -11,13 +11,11 @@ run of equal ones is read once.
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from batch.arrays import Characters, Flags, Rows
 
 SHORTEST_LINE: Final = 31  # bytes from a line's begin that are looked at
 
-Rows = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Characters = npt.NDArray[np.uint8]
 
 _STAMP: Final = len("2022-11-14T12:23")
 _MARKS: Final = {4: "-", 7: "-", 10: "T", 13: ":"}

@@ -24,8 +24,8 @@ class GateSettings:
             loss that is surely larger is refused. It must be wide: users watch what
             they are shown, so on their own day the served lists look better than they are.
         max_loss_to_popular: Likewise of the popular list's.
-        min_judged: With fewer users to judge by, quality is not judged.
-        most_judged: Users to judge by at most.
+        min_evaluated_users: With fewer users to judge by, quality is not judged.
+        max_evaluated_users: Users to judge by at most.
     """
 
     min_users_share: float = 0.9
@@ -34,8 +34,8 @@ class GateSettings:
     max_repeat_share: float = 0.0
     max_loss_to_served: float = 0.5
     max_loss_to_popular: float = 0.05
-    min_judged: int = 100
-    most_judged: int = 20_000
+    min_evaluated_users: int = 100
+    max_evaluated_users: int = 20_000
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -45,7 +45,12 @@ class GateSettings:
         for name in _SHARES:
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
-        if self.min_judged < 2:
-            raise ValueError(f"min_judged must be at least 2, not {self.min_judged}")
-        if self.most_judged < self.min_judged:
-            raise ValueError(f"most_judged must be at least min_judged, {self.min_judged}")
+        if self.min_evaluated_users < 2:
+            raise ValueError(
+                f"min_evaluated_users must be at least 2, not {self.min_evaluated_users}"
+            )
+        if self.max_evaluated_users < self.min_evaluated_users:
+            raise ValueError(
+                "max_evaluated_users must be at least min_evaluated_users, "
+                f"{self.min_evaluated_users}, not {self.max_evaluated_users}"
+            )

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from batch.arrays import Times
 from batch.errors import BatchError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
 from batch.evaluation.splits import Split, after
 from batch.gate.settings import GateSettings
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted, Times
+from batch.models.protocol import Fitted
 from store.layout import LIST_LENGTH
 
 _DAY_SECONDS: Final = 86_400
@@ -91,8 +92,8 @@ def last_day(
             continue
         if split.train.nnz < _LEAST_TRAIN_SHARE * len(at):
             return "most events are of the last day"
-        if len(split.user_rows) >= settings.min_judged:
-            return LastDay(_fewer(split, settings.most_judged, seed), is_new)
+        if len(split.user_rows) >= settings.min_evaluated_users:
+            return LastDay(_fewer(split, settings.max_evaluated_users, seed), is_new)
         why = f"only {len(split.user_rows):,} users have events on the last day and before it"
     return why
 

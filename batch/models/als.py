@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
-from batch.models.chance import chance
-from batch.models.drawn import spread
+from batch.arrays import Rows, Times
+from batch.models.drawn import scatter_back
 from batch.models.factors import FittedFactors
-from batch.models.holdout import Holdout, Plateau, hold_out
+from batch.models.holdout import EarlyStopping, Holdout, hold_out
 from batch.models.least_squares import Model, solve_users, train_als
-from batch.models.protocol import Fitted, Rows, Times, nothing
+from batch.models.noise import noise_singular_value
+from batch.models.protocol import Fitted, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class Als:
     ) -> FittedFactors:
         """Sweep over everything; see `Recommender.refit`."""
         assert isinstance(trial, FittedFactors)
-        taste = taste_of(trial, self.n_factors)
-        everybody = spread(taste, user_rows, weights.shape[0], self.start)
+        taste = als_factors(trial, self.n_factors)
+        everybody = scatter_back(taste, user_rows, weights.shape[0], self.start)
         # a part may lack items too: users are solved beside what these became
         return self._once_more(everybody, weights, trial.about, n_threads, users_last=True)
 
@@ -71,7 +72,7 @@ class Als:
         on_step: Callable[[], object] = nothing,
     ) -> FittedFactors:
         """Sweep over what was not held out, until what was says that it is enough."""
-        watch = Plateau(held, n_threads) if len(held.user_rows) else None
+        watch = EarlyStopping(held, n_threads) if len(held.user_rows) else None
         model = self.train(
             held.weights, self.start, n_threads=n_threads, on_step=on_step, is_enough=watch
         )
@@ -86,7 +87,7 @@ class Als:
         """Sweep once more, over what was held out as well; without any, nothing is to be done."""
         if not len(held.user_rows):
             return replace(trial, seen=weights)
-        return self._once_more(taste_of(trial, self.n_factors), weights, trial.about, n_threads)
+        return self._once_more(als_factors(trial, self.n_factors), weights, trial.about, n_threads)
 
     def _once_more(
         self,
@@ -115,7 +116,7 @@ class Als:
         return train_als(
             weights,
             n_factors=self.n_factors,
-            regularization=self.regularization * chance(weights),
+            regularization=self.regularization * noise_singular_value(weights),
             alpha=self.alpha,
             iterations=self.iterations if iterations is None else iterations,
             seed=self.seed,
@@ -133,13 +134,13 @@ class Als:
         solve = partial(
             solve_users,
             model.item_factors,
-            regularization=self.regularization * chance(weights),
+            regularization=self.regularization * noise_singular_value(weights),
             alpha=self.alpha,
         )
         return FittedFactors(model.user_factors, model.item_factors, weights, solve, about)
 
 
-def taste_of(fitted: FittedFactors, n_factors: int) -> Model:
+def als_factors(fitted: FittedFactors, n_factors: int) -> Model:
     """Return ALS's own columns of factors; behind them there may be popularity."""
     own = slice(n_factors)
     return Model(

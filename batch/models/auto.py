@@ -14,12 +14,13 @@ from typing import Final
 
 import scipy.sparse as sp
 
+from batch.arrays import Rows, Times
 from batch.models.als import Als
-from batch.models.blend import usual_best, with_popularity
+from batch.models.blend import mean_top_score, with_popularity
 from batch.models.factors import FittedFactors
 from batch.models.holdout import Holdout, hold_out
 from batch.models.popularity import users_of_items
-from batch.models.protocol import Fitted, Rows, Times, nothing
+from batch.models.protocol import Fitted, nothing
 
 _K: Final = 20
 _POPULARITY_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
@@ -67,7 +68,7 @@ class Auto:
 
 def _mixed(taste: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
     """Return taste with the popularity that it says it wants."""
-    gain = taste.about.get(_WEIGHT, 0.0) * usual_best(taste, n_threads)
+    gain = taste.about.get(_WEIGHT, 0.0) * mean_top_score(taste, n_threads)
     return with_popularity(taste, users_of_items(weights), gain)
 
 
@@ -83,7 +84,7 @@ def choose_weight(trial: FittedFactors, held: Holdout, n_threads: int = 0) -> tu
         held: What to judge on; at least one user.
         n_threads: 0 means all processors.
     """
-    scale, n_users = usual_best(trial, n_threads), users_of_items(held.weights)
+    scale, n_users = mean_top_score(trial, n_threads), users_of_items(held.weights)
     judged = replace(
         trial,
         user_factors=trial.user_factors[held.user_rows],

@@ -1,4 +1,4 @@
-"""Taste and popularity in one score, still as factors, and so with the same exact top-k.
+"""Factors and popularity in one score, still as factors, and so with the same exact top-k.
 
     user   [ taste …, gain ]
     item   [ taste …, its users as a share of the most popular item's ]
@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from batch.arrays import Floats, Rows
 from batch.models.factors import FittedFactors
-from batch.models.protocol import Floats, Rows
 
 _SCALE_USERS: Final = 1000  # whose best scores say what a large score is
 
@@ -41,7 +41,7 @@ def with_popularity(fitted: FittedFactors, n_users: Rows, gain: float) -> Fitted
     )
 
 
-def usual_best(fitted: FittedFactors, n_threads: int = 0) -> float:
+def mean_top_score(fitted: FittedFactors, n_threads: int = 0) -> float:
     """Return the mean best score of at most 1,000 users, spread over all rows.
 
     Gains are measured by it, for how large scores are depends on the data and on alpha.

@@ -8,10 +8,11 @@ import scipy.sparse as sp
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import Floats, Rows, Times
 from batch.errors import BatchError
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted, Floats, Rows, Times, nothing
+from batch.models.protocol import Fitted, nothing
 
 
 @dataclass(frozen=True, slots=True)

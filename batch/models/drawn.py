@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from batch.lot import users_by_lot
+from batch.arrays import Rows, Times
 from batch.models.holdout import entries_of
 from batch.models.least_squares import Model
-from batch.models.protocol import Rows, Times
+from batch.sampling import sample_users
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class UserSample:
     """Some users, with all that they have.
 
     Attributes:
@@ -45,7 +45,7 @@ class Drawn:
         return Model(start.user_factors[self.user_rows], start.item_factors)
 
 
-def spread(model: Model, user_rows: Rows, n_users: int, start: Model | None) -> Model:
+def scatter_back(model: Model, user_rows: Rows, n_users: int, start: Model | None) -> Model:
     """Return everybody's factors: some users' own, the others' as at the start, or 0.
 
     Args:
@@ -63,7 +63,7 @@ def spread(model: Model, user_rows: Rows, n_users: int, start: Model | None) -> 
     return Model(users, model.item_factors)
 
 
-def draw(weights: sp.csr_matrix, at: Times | None, most: int, seed: int) -> Drawn:
+def draw(weights: sp.csr_matrix, at: Times | None, most: int, seed: int) -> UserSample:
     """Draw as many users as have `most` interactions together; all, if they have no more.
 
     Args:
@@ -72,9 +72,9 @@ def draw(weights: sp.csr_matrix, at: Times | None, most: int, seed: int) -> Draw
         most: Interactions wanted.
         seed: Of the lot.
     """
-    user_rows = np.flatnonzero(users_by_lot(np.diff(weights.indptr), most, seed))
+    user_rows = np.flatnonzero(sample_users(np.diff(weights.indptr), most, seed))
     n_users = weights.shape[0]
     if len(user_rows) == n_users:
-        return Drawn(user_rows, weights, at, n_users)
+        return UserSample(user_rows, weights, at, n_users)
     their_at = None if at is None else at[entries_of(weights, user_rows)]
-    return Drawn(user_rows, weights[user_rows], their_at, n_users)
+    return UserSample(user_rows, weights[user_rows], their_at, n_users)

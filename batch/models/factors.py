@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.models.protocol import Floats, Rows
+from batch.arrays import Floats, Rows
 from batch.topk import NO_ITEM, TopK, top_k
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from batch.arrays import Floats, Rows, Times
 from batch.models.factors import FittedFactors
-from batch.models.protocol import Floats, Rows, Times
 from batch.topk import TopK
 
 _K: Final = 20
@@ -83,7 +83,7 @@ def without(weights: sp.csr_matrix, entries: Rows) -> sp.csr_matrix:
     )
 
 
-class Plateau:
+class EarlyStopping:
     """Says when the holdout's NDCG has stopped to rise.
 
     Attributes:

@@ -21,11 +21,12 @@ from implicit.nearest_neighbours import (
     tfidf_weight,
 )
 
+from batch.arrays import Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.fill import filled
 from batch.models.finite import check_finite
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted, Rows, Times, nothing
+from batch.models.protocol import Fitted, nothing
 from batch.models.sparse_topk import sparse_top_k
 from batch.topk import TopK
 

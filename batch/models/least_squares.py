@@ -10,15 +10,13 @@ from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import Floats
 from batch.models.finite import check_finite
 from batch.models.protocol import nothing
-
-Factors = npt.NDArray[np.float32]
 
 _SMALL: Final = 0.01  # of random vectors to begin with
 
@@ -31,8 +29,8 @@ class Model(NamedTuple):
         item_factors: (n_items, n_factors).
     """
 
-    user_factors: Factors
-    item_factors: Factors
+    user_factors: Floats
+    item_factors: Floats
 
 
 def train_als(
@@ -61,7 +59,7 @@ def train_als(
         seed: Of the first vectors; the same seed gives the same factors.
         n_threads: 0 means all processors.
         on_iteration: Called after each sweep, for progress.
-        start: Factors to begin with in place of random ones; they stay as they are.
+        start: Floats to begin with in place of random ones; they stay as they are.
         is_enough: Asked after each sweep; True makes it the last.
         users_last: Solve the users once more at the end, beside the items' last vectors.
 
@@ -94,8 +92,8 @@ def train_als(
 
 
 def solve_users(
-    item_factors: Factors, weights: sp.csr_matrix, *, regularization: float, alpha: float
-) -> Factors:
+    item_factors: Floats, weights: sp.csr_matrix, *, regularization: float, alpha: float
+) -> Floats:
     """Return the factors that users would have beside these items, solved exactly.
 
     Args:
@@ -116,7 +114,7 @@ def solve_users(
 
 def _solver(
     n_threads: int, regularization: float
-) -> Callable[[sp.csr_matrix, Factors, Factors], None]:
+) -> Callable[[sp.csr_matrix, Floats, Floats], None]:
     """Return what solves one side beside the other, in place."""
     solver = AlternatingLeastSquares().solver
     return partial(solver, regularization=regularization, num_threads=n_threads)
@@ -129,7 +127,7 @@ def _confidence(weights: sp.csr_matrix, alpha: float) -> sp.csr_matrix:
 
 def _start(
     start: Model | None, shape: tuple[int, int], n_factors: int, seed: int
-) -> tuple[Factors, Factors]:
+) -> tuple[Floats, Floats]:
     """Return factors to start with that are nobody else's, for training writes to them."""
     if start is None:
         random = np.random.default_rng(seed)

@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from batch.arrays import Floats, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted, Floats, Rows, Times, nothing
+from batch.models.protocol import Fitted, nothing
 
 _CHUNK: Final = 1 << 20  # interactions of which there are copies in 64 bits
 

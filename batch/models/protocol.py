@@ -7,11 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from batch.arrays import Rows, Times
 from batch.topk import TopK
-
-Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-Times = npt.NDArray[np.int64]
 
 
 def nothing() -> None:

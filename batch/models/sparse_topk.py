@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from batch.models.protocol import Floats, Rows
+from batch.arrays import Floats, Rows
 from batch.topk import NO_ITEM, TopK
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.models.protocol import Floats
+from batch.arrays import Floats
 
 _SMALL: Final = 0.01  # what `implicit` begins with
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import threadpool_limits
 
-from batch.interactions import Ratings
+from batch.interactions.build import Ratings
 from batch.ratings.measure import measure_ratings
 from batch.ratings.model import RatingModel
 from batch.ratings.train import train_ratings

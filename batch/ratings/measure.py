@@ -6,10 +6,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.interactions import Ratings
-from batch.lot import users_by_lot
-from batch.ratings.model import Flags, misses
+from batch.arrays import Flags
+from batch.interactions.build import Ratings
+from batch.ratings.model import misses
 from batch.ratings.train import train_ratings
+from batch.sampling import sample_users
 
 _N_FOLDS: Final = 10  # of which the first is held out
 _FEWEST: Final = 100  # ratings; fewer say nothing
@@ -72,5 +73,5 @@ def measure_ratings(
 
 
 def _bounded(ratings: Ratings, n_users: int, seed: int) -> Ratings:
-    is_drawn = users_by_lot(np.bincount(ratings.user_row, minlength=n_users), _MOST, seed)
+    is_drawn = sample_users(np.bincount(ratings.user_row, minlength=n_users), _MOST, seed)
     return ratings if is_drawn.all() else some(ratings, is_drawn[ratings.user_row])

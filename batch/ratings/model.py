@@ -6,11 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from batch.interactions import Ratings
-
-Floats = npt.NDArray[np.floating]
-Rows = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from batch.arrays import AnyFloats, Flags, Rows
+from batch.interactions.build import Ratings
 
 
 class Scale(NamedTuple):
@@ -36,7 +33,7 @@ class Side:
     """
 
     is_rated: Flags
-    bias: Floats
+    bias: AnyFloats
     factors: npt.NDArray[np.float32]
 
 
@@ -56,16 +53,16 @@ class RatingModel:
     users: Side
     items: Side
 
-    def predict(self, user_row: Rows, item_row: Rows) -> Floats:
+    def predict(self, user_row: Rows, item_row: Rows) -> AnyFloats:
         """Return the (n_pairs,) ratings expected of those users for those items."""
         users, items = self.users, self.items
         shared = np.einsum("ij,ij->i", users.factors[user_row], items.factors[item_row])
         expected = self.mean + users.bias[user_row] + items.bias[item_row] + shared
-        predicted: Floats = np.clip(expected, *self.scale)
+        predicted: AnyFloats = np.clip(expected, *self.scale)
         return predicted
 
 
-class Misses(NamedTuple):
+class PredictionErrors(NamedTuple):
     """How far predictions lie from ratings, in points of the scale.
 
     Attributes:
@@ -77,7 +74,7 @@ class Misses(NamedTuple):
     mae: float
 
 
-def misses(model: RatingModel, held_out: Ratings) -> Misses:
+def misses(model: RatingModel, held_out: Ratings) -> PredictionErrors:
     """Measure a model on ratings that it has not been trained on, at least one."""
     miss = model.predict(held_out.user_row, held_out.item_row) - held_out.rating
-    return Misses(float(np.sqrt(np.mean(miss**2))), float(np.mean(np.abs(miss))))
+    return PredictionErrors(float(np.sqrt(np.mean(miss**2))), float(np.mean(np.abs(miss))))

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.ratings.model import Floats
+from batch.arrays import AnyFloats
 
 _RIDGE: Final = 20.0  # on the weights, in rows
 
@@ -22,8 +22,8 @@ class Prior(NamedTuple):
         variance: (1 + n_factors,) about that.
     """
 
-    weights: Floats
-    variance: Floats
+    weights: AnyFloats
+    variance: AnyFloats
 
 
 class Sums(NamedTuple):
@@ -37,12 +37,12 @@ class Sums(NamedTuple):
     """
 
     n_rows: int
-    tastes: Floats
-    crossed: Floats
-    squares: Floats
+    tastes: AnyFloats
+    crossed: AnyFloats
+    squares: AnyFloats
 
     @classmethod
-    def of(cls, tastes: Floats, mean: Floats, covariance: Floats) -> "Sums":
+    def of(cls, tastes: AnyFloats, mean: AnyFloats, covariance: AnyFloats) -> "Sums":
         """Sum over the rows of some vectors."""
         squares = (mean**2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(axis=0)
         return cls(len(mean), tastes.T @ tastes, tastes.T @ mean, squares)

@@ -1,6 +1,6 @@
 """Training the rating model: sweeps over users and items until all agree.
 
-    items tell ─► users solve, a chunk at a time, and tell ─► items solve
+    items moments ─► users solve, a chunk at a time, and moments ─► items solve
                         └─► both priors and the noise are learned again ◄─┘
 
 There is no regularization to set: how far vectors may spread, and how far ratings
@@ -14,14 +14,15 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import AnyFloats, Flags, Rows
 from batch.errors import BatchError
-from batch.interactions import Ratings
-from batch.lot import users_by_lot
-from batch.ratings.model import Flags, Floats, RatingModel, Rows, Scale, Side
+from batch.interactions.build import Ratings
+from batch.ratings.implicit_features import N_COUNTS, ImplicitFeatures, find_implicit_features
+from batch.ratings.model import RatingModel, Scale, Side
 from batch.ratings.prior import Prior, Sums, first_prior, learn_prior
-from batch.ratings.tastes import N_COUNTS, Tastes, find_tastes
-from batch.ratings.users import Users, hear_users
-from batch.ratings.vectors import Evidence, Vectors, solve, tell, unexplained
+from batch.ratings.users import Users, update_users
+from batch.ratings.vectors import NormalEquations, Vectors, moments, solve, unexplained
+from batch.sampling import sample_users
 from batch.threads import usable
 
 # Chosen by a split inside four fifths of ml-latest-small; no other data was looked at.
@@ -98,15 +99,15 @@ def _learn(
     iterations: int,
     seed: int,
     n_threads: int,
-) -> tuple[Floats, Floats]:
+) -> tuple[AnyFloats, AnyFloats]:
     """Return the users' and the items' vectors (bias, factors) for ratings about 0."""
-    drawn = users_by_lot(table.getnnz(axis=1), _MOST, seed)
-    tastes = find_tastes(table, drawn, n_tastes, seed)
+    drawn = sample_users(table.getnnz(axis=1), _MOST, seed)
+    tastes = find_implicit_features(table, drawn, n_tastes, seed)
     everybody = Users(table, tastes.users)
     some = everybody if drawn.all() else Users(table[drawn], tastes.users[drawn])
     prior = first_prior(tastes.items.shape[1], n_factors)
     state = _State(_first_items(tastes, n_factors, seed), prior, prior, 1.0)
-    users: Floats = np.empty(0)
+    users: AnyFloats = np.empty(0)
     n_threads = usable(n_threads)
     for _ in range(iterations):
         users, state = _sweep(some, tastes.items, state, n_threads)
@@ -116,18 +117,20 @@ def _learn(
 
 
 def _sweep(
-    users: Users, item_tastes: Floats, state: _State, n_threads: int
-) -> tuple[Floats, _State]:
+    users: Users, item_tastes: AnyFloats, state: _State, n_threads: int
+) -> tuple[AnyFloats, _State]:
     """Solve the users, then the items, and learn both priors and the noise again."""
-    means, heard = hear_users(users, tell(state.items), state.user_prior, state.noise, n_threads)
-    evidence = Evidence(heard.squares, heard.pull)
+    means, heard = update_users(
+        users, moments(state.items), state.user_prior, state.noise, n_threads
+    )
+    evidence = NormalEquations(heard.squares, heard.pull)
     items = solve(evidence, item_tastes, state.item_prior, state.noise)
     noise = max(unexplained(evidence, items, heard.rest) / users.rating.nnz, _LEAST_NOISE)
     item_prior = learn_prior(Sums.of(item_tastes, *items))
     return means, _State(items, learn_prior(heard.sums), item_prior, noise)
 
 
-def _first_items(tastes: Tastes, n_factors: int, seed: int) -> Vectors:
+def _first_items(tastes: ImplicitFeatures, n_factors: int, seed: int) -> Vectors:
     """Begin with the tastes themselves as factors, chance where there are too few, and no bias."""
     n_items, n_features = tastes.items.shape
     factors = np.random.default_rng(seed).standard_normal((n_items, n_factors))
@@ -137,7 +140,7 @@ def _first_items(tastes: Tastes, n_factors: int, seed: int) -> Vectors:
     return Vectors(mean, np.zeros((n_items, 1 + n_factors, 1 + n_factors)))
 
 
-def _centred(users: Floats, items: Floats) -> tuple[Floats, Floats, float]:
+def _centred(users: AnyFloats, items: AnyFloats) -> tuple[AnyFloats, AnyFloats, float]:
     """Return the same model with the average user at 0, and what that adds to the mean.
 
     Every prediction stays what it was; but one for a user without ratings, whose
@@ -154,7 +157,7 @@ def _places(is_rated: Flags) -> Rows:
     return np.cumsum(is_rated) - 1
 
 
-def _side(vectors: Floats, unit: float, is_rated: Flags) -> Side:
+def _side(vectors: AnyFloats, unit: float, is_rated: Flags) -> Side:
     bias = np.zeros(len(is_rated))
     bias[is_rated] = unit * vectors[:, 0]
     factors = np.zeros((len(is_rated), vectors.shape[1] - 1), dtype=np.float32)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from batch.ratings.model import Floats
+from batch.arrays import AnyFloats
 from batch.ratings.prior import Prior
 
 Matrix = sp.csr_matrix | sp.csc_matrix
@@ -35,11 +35,11 @@ class Vectors(NamedTuple):
         covariance: (n_rows, 1 + n_factors, 1 + n_factors).
     """
 
-    mean: Floats
-    covariance: Floats
+    mean: AnyFloats
+    covariance: AnyFloats
 
 
-class Told(NamedTuple):
+class Moments(NamedTuple):
     """What one side tells the other of each of its rows, o standing for (1, factors).
 
     Attributes:
@@ -48,12 +48,12 @@ class Told(NamedTuple):
         bias_o: (n_rows, 1 + n_factors) expected bias · o.
     """
 
-    o: Floats
-    oo: Floats
-    bias_o: Floats
+    o: AnyFloats
+    oo: AnyFloats
+    bias_o: AnyFloats
 
 
-class Evidence(NamedTuple):
+class NormalEquations(NamedTuple):
     """What a row's ratings say of its vector.
 
     Attributes:
@@ -61,11 +61,11 @@ class Evidence(NamedTuple):
         pull: (n_rows, 1 + n_factors) sum of o times what the rest leaves to explain.
     """
 
-    squares: Floats
-    pull: Floats
+    squares: AnyFloats
+    pull: AnyFloats
 
 
-def tell(vectors: Vectors) -> Told:
+def moments(vectors: Vectors) -> Moments:
     """Return the moments that the other side's equations are made of."""
     mean, covariance = vectors
     o = mean.copy()
@@ -74,10 +74,10 @@ def tell(vectors: Vectors) -> Told:
     oo[:, 1:, 1:] += covariance[:, 1:, 1:]
     bias_o = o * mean[:, :1]
     bias_o[:, 1:] += covariance[:, 0, 1:]
-    return Told(o, oo.reshape(len(o), -1), bias_o)
+    return Moments(o, oo.reshape(len(o), -1), bias_o)
 
 
-def gather(is_rated: Matrix, rating: Matrix, told: Told) -> Evidence:
+def accumulate(is_rated: Matrix, rating: Matrix, told: Moments) -> NormalEquations:
     """Sum the equations of each row.
 
     Args:
@@ -87,10 +87,10 @@ def gather(is_rated: Matrix, rating: Matrix, told: Told) -> Evidence:
     """
     width = told.o.shape[1]
     squares = (is_rated @ told.oo).reshape(-1, width, width)
-    return Evidence(squares, rating @ told.o - is_rated @ told.bias_o)
+    return NormalEquations(squares, rating @ told.o - is_rated @ told.bias_o)
 
 
-def solve(evidence: Evidence, tastes: Floats, prior: Prior, noise: float) -> Vectors:
+def solve(evidence: NormalEquations, tastes: AnyFloats, prior: Prior, noise: float) -> Vectors:
     """Return what is believed after the ratings.
 
     Args:
@@ -105,7 +105,7 @@ def solve(evidence: Evidence, tastes: Floats, prior: Prior, noise: float) -> Vec
     return Vectors(np.einsum("nij,nj->ni", covariance, pull), covariance)
 
 
-def unexplained(evidence: Evidence, vectors: Vectors, rest: float) -> float:
+def unexplained(evidence: NormalEquations, vectors: Vectors, rest: float) -> float:
     """Return the expected sum of the squared misses over all ratings.
 
     Args:

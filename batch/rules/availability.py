@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from batch.arrays import Flags
 from batch.records.catalogue import Item
 from batch.records.fields import UNREADABLE
-from batch.rules.known import Flags, Known
+from batch.rules.context import RuleContext
 
 
-def unavailable(known: Known, hours: float) -> Flags:
+def unavailable(known: RuleContext, hours: float) -> Flags:
     """Return (n_items,) whether each item is missing during any part of the next hours.
 
     A time that cannot be read hides its item, and is warned of: a licence that may

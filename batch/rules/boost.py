@@ -21,14 +21,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from batch.arrays import Doubles, Flags
 from batch.records.catalogue import Item
-from batch.rules.known import Flags, Known
+from batch.rules.context import RuleContext
 from batch.rules.lists import by_score
 from batch.topk import TopK
-
-Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,7 @@ def parse_boost(text: str) -> Boost:
     return Boost(what, value, factor)
 
 
-def factors(boosts: Sequence[Boost], known: Known) -> Weights:
+def factors(boosts: Sequence[Boost], known: RuleContext) -> Doubles:
     """Return (n_items,) the product of each item's boosts; 0 if one of them is never.
 
     A boost that fits no item is warned of.
@@ -80,7 +78,7 @@ def factors(boosts: Sequence[Boost], known: Known) -> Weights:
     return product
 
 
-def boosted(lists: TopK, factor: Weights) -> TopK:
+def boosted(lists: TopK, factor: Doubles) -> TopK:
     """Return the lists with each score raised by the logarithm of its item's factor.
 
     Args:
@@ -91,7 +89,7 @@ def boosted(lists: TopK, factor: Weights) -> TopK:
     return by_score(lists, lists.scores + gain[lists.item_rows])
 
 
-def _fitting(boost: Boost, known: Known) -> Flags:
+def _fitting(boost: Boost, known: RuleContext) -> Flags:
     if boost.what == "item":
         return np.array([name == boost.value for name in known.item_ids], np.bool_)
     match = _MATCHES[boost.what]

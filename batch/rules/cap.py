@@ -22,9 +22,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from batch.arrays import Rows
 from batch.topk import NO_ITEM, TopK
-
-Rows = npt.NDArray[np.int64]
 
 
 class Room:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from batch.arrays import Floats
 from batch.records.catalogue import Item
 from batch.rules.lists import by_score
-from batch.topk import Floats, TopK
+from batch.topk import TopK
 
 
 def standard_costs(items: Sequence[Item]) -> Floats:

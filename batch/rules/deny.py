@@ -12,8 +12,9 @@ from typing import Final
 
 import numpy as np
 
+from batch.arrays import Flags
 from batch.errors import InputError
-from batch.rules.known import Flags, Known
+from batch.rules.context import RuleContext
 
 _SHOWN: Final = 5
 
@@ -37,7 +38,7 @@ def denied_ids(deny: Sequence[str], deny_file: str) -> frozenset[str]:
     return frozenset((*deny, *filter(None, named)))
 
 
-def denied(item_ids: Collection[str], known: Known) -> Flags:
+def denied(item_ids: Collection[str], known: RuleContext) -> Flags:
     """Return (n_items,) whether each item is denied; warn of ids that no item has."""
     if unknown := sorted(set(item_ids).difference(known.existing)):
         shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")

@@ -16,9 +16,10 @@ from typing import Final
 
 import numpy as np
 
+from batch.arrays import Floats
 from batch.records.catalogue import Item
 from batch.rules.lists import places, reordered
-from batch.topk import NO_ITEM, Floats, TopK
+from batch.topk import NO_ITEM, TopK
 
 _BEHIND_ALL: Final = np.float32(-1e9)  # but before what is chosen already
 

@@ -1,14 +1,12 @@
 """Candidates in another order: what every rule that reorders needs."""
 
 import numpy as np
-import numpy.typing as npt
 
-from batch.topk import NO_ITEM, Floats, TopK
-
-Order = npt.NDArray[np.int64]
+from batch.arrays import Floats, Rows
+from batch.topk import NO_ITEM, TopK
 
 
-def reordered(lists: TopK, order: Order) -> TopK:
+def reordered(lists: TopK, order: Rows) -> TopK:
     """Return the lists with their places in `order`, (n_users, k)."""
     return TopK(
         np.take_along_axis(lists.item_rows, order, axis=1),
@@ -39,11 +37,11 @@ def standardised(lists: TopK) -> TopK:
     return TopK(lists.item_rows, np.where(is_item, scores, -np.inf).astype(np.float32))
 
 
-def places(lists: TopK) -> Order:
+def places(lists: TopK) -> Rows:
     """Return (n_users, k) 0, 1, 2 … of each row."""
     return np.broadcast_to(np.arange(lists.item_rows.shape[1]), lists.item_rows.shape)
 
 
-def lengths(lists: TopK) -> Order:
+def lengths(lists: TopK) -> Rows:
     """Return (n_users,) how many items each list holds."""
     return np.asarray((lists.item_rows != NO_ITEM).sum(axis=1))

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from batch.arrays import Flags
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor
-from batch.rules.known import Flags
 
 _UNKNOWN = Profile(None, None, None)
 

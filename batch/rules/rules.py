@@ -14,23 +14,23 @@ from typing import Any, Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import Doubles, Flags, Floats
 from batch.errors import InputError
-from batch.interactions import Interactions
+from batch.interactions.build import Interactions
 from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
-from batch.rules.boost import Weights
-from batch.rules.known import Flags, Known
+from batch.rules.context import RuleContext
 from batch.rules.lists import standardised
 from batch.rules.minors import adult, minor_test, minors
-from batch.rules.order import Step, boost_factors, hidden_items, steps
+from batch.rules.pipeline import Step, boost_factors, hidden_items, steps
 from batch.rules.search import Search
 from batch.rules.settings import RuleSettings
 from batch.rules.short import n_short
 from batch.rules.under_cap import under_cap
 from batch.threads import usable
-from batch.topk import Floats, TopK
+from batch.topk import TopK
 from store.layout import LIST_LENGTH
 from store.manifest import sha256
 
@@ -54,12 +54,12 @@ class Rules:
     """
 
     settings: RuleSettings
-    known: Known
+    known: RuleContext
     is_minor: Callable[[Profile], bool]
     minors: Flags
     adult: Flags
     hidden: Flags
-    boost: Weights
+    boost: Doubles
 
     @classmethod
     def of(
@@ -88,7 +88,7 @@ class Rules:
         item_ids = interactions.item_ids.to_pylist()
         of_rows = [items.get(name, _UNKNOWN) for name in item_ids]
         n_users_of = users_of_items(interactions.weights)
-        known = Known(item_ids, of_rows, n_users_of, items.keys() | item_ids, at, seed)
+        known = RuleContext(item_ids, of_rows, n_users_of, items.keys() | item_ids, at, seed)
         boost = boost_factors(settings, known)
         hidden = hidden_items(settings, known, boost)
         if hidden.all():

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from batch.models.protocol import Fitted, Rows
-from batch.rules.known import Flags
+from batch.arrays import Flags, Rows
+from batch.models.protocol import Fitted
 from batch.topk import NO_ITEM, TopK
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from batch.rules.known import Flags
+from batch.arrays import Flags
 from batch.rules.lists import lengths
 from batch.topk import TopK
 from store.layout import LIST_LENGTH

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from batch.arrays import Rows
 from batch.models.fill import filled
-from batch.models.protocol import Rows
 from batch.rules.cap import Room, capped
 from batch.rules.lists import lengths
 from batch.rules.search import Search

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from batch.evaluation.data import MOST_JUDGED, Data, split_data, weights_of
 from batch.evaluation.splits import Split, cut
+from batch.interactions.weights import weighting
 from batch.settings import BatchSettings
-from batch.weights import weighting
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from batch.cold.words import words_in
+from batch.cold_start.words import words_in
 from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
-from batch.interactions import Interactions, build_interactions
+from batch.interactions.build import Interactions, build_interactions
 from batch.records.catalogue import Item, read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.settings import BatchSettings

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.cold.content import has_content
-from batch.cold.new_items import with_expected_vectors
-from batch.interactions import Interactions
+from batch.cold_start.item_features import has_content
+from batch.cold_start.new_items import with_expected_vectors
+from batch.interactions.build import Interactions
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.factors import FittedFactors

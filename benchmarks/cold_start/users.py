@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from batch.cold.likes import liked_lists, tastes_of
-from batch.cold.popular import popular_items
-from batch.cold.segments import segment_items
-from batch.interactions import Interactions
+from batch.cold_start.likes import liked_lists, tastes_of
+from batch.cold_start.popular import popular_items
+from batch.cold_start.segments import segment_items
+from batch.interactions.build import Interactions
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.factors import FittedFactors

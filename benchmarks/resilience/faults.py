@@ -59,7 +59,7 @@ class Bench:
         """A server of the newest snapshot, in a folder for this fault alone."""
         folder = self.folder / name
         folder.mkdir()
-        text = "[serve]\nconnections_per_client = 8192\n" + configured
+        text = "[serve]\nconcurrent_requests_per_client = 8192\n" + configured
         (folder / "marquee.toml").write_text(text)
         with Server(self.store, folder, "--workers", str(N_WORKERS), *options) as server:
             with Load(server.address, self.n_users, folder, rate=50):  # until all is warm

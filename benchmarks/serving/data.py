@@ -24,7 +24,7 @@ from unittest import mock
 
 import numpy as np
 
-from batch.neighbours import build_index, save_index, similar_items
+from batch.tables.neighbours import build_index, save_index, similar_items
 from benchmarks.store.redis_server import Redis
 from store.layout import (
     FACTORS,

@@ -1,11 +1,12 @@
-"""The benchmark's one family of errors: what, where, and the way out."""
+"""The errors of the benchmarks."""
+
+from store.errors import MarqueeError
 
 
-class BenchmarkError(Exception):
+class BenchmarkError(MarqueeError):
     """Something could not be measured."""
 
-    def __init__(self, thing: str, what: str, way_out: str = "") -> None:
-        super().__init__(f"{thing}: {what}" + (f" ({way_out})" if way_out else ""))
+    remedy = "`--help` lists the options"
 
 
 class NotInstalledError(BenchmarkError):
@@ -17,4 +18,4 @@ class RefusedError(BenchmarkError):
 
 
 class LoadError(BenchmarkError):
-    """The load went wrong: errors, or answers that are no good."""
+    """The load went wrong: errors, or answers that are not valid."""

@@ -63,7 +63,7 @@ class Size:
     Attributes:
         users: With views.
         items: In the catalogue.
-        views: Drawn; some fall together.
+        views: UserSample; some fall together.
     """
 
     users: int

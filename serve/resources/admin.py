@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import falcon
 
-from serve.resources.asked import bad, json_body
+from serve.resources.params import bad, json_body
 from store.errors import NotAnItemError, StoreBusyError, StoreError, WriteError
 from store.publish import pin, rollback, unpin
+from store.refresh_request import request_refresh
 from store.takedown import take_down
-from store.train import request_training
 
 Body = Mapping[str, Any]
 Action = Callable[[Path, Body], dict[str, Any]]
@@ -88,7 +88,7 @@ def _takedown(store: Path, body: Body) -> dict[str, Any]:
 
 
 def _train(store: Path, body: Body) -> dict[str, Any]:
-    request_training(store, _why(body))
+    request_refresh(store, _why(body))
     return {"requested": "the clock, `python -m cron`, starts the refresh within seconds"}
 
 

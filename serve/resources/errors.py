@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import falcon
 import lmdb
 
-from serve.processes import die_of
+from serve.processes import abort_on_corruption
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def write_unexpected(
 ) -> NoReturn:
     """Keep the trace for our log: none of it leaves the process."""
     if isinstance(error, lmdb.Error):
-        die_of(error)
+        abort_on_corruption(error)
     log.error("%s %s failed", req.method, req.path, exc_info=error)
     raise falcon.HTTPInternalServerError(title="this answer could not be made")
 

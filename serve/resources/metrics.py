@@ -20,7 +20,7 @@ from serve.counting import ANSWERS, N_BUCKETS, OUTCOMES, SUM, Counts
 from serve.resources.status import age_seconds
 
 if TYPE_CHECKING:
-    from serve.app import MarqueeApp
+    from serve.worker.app import MarqueeApp
 
 _SHOWN: Final = range(10, 31)  # 1 µs to 1 s, each twice the one before
 _SUPERVISED: Final = {

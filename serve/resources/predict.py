@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import falcon
 
-from serve.resources.asked import item_id_of, json_body, user_id_of
 from serve.resources.errors import not_found
-from serve.resources.recommend import say_what_made_it
+from serve.resources.params import item_id_of, json_body, user_id_of
+from serve.resources.recommend import set_source_headers
 
 if TYPE_CHECKING:
-    from serve.app import MarqueeApp
+    from serve.worker.app import MarqueeApp
 
 
 class Predict:
@@ -27,7 +27,7 @@ class Predict:
         prediction = served.ratings().predict(user_id.encode(), movie_id.encode())
         if prediction is None:
             raise not_found("no ratings", "the data that is served holds no ratings")
-        say_what_made_it(resp, served, "predict")
+        set_source_headers(resp, served, "predict")
         resp.media = {
             "user_id": user_id,
             "movie_id": movie_id,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import lmdb
 
-from serve.fallback import Answer
-from serve.resources.asked import Query, bad, json_body, n_items_of, user_id_of
-from serve.served import Served
+from serve.resources.params import Query, bad, json_body, n_items_of, user_id_of
+from serve.worker.fallback import Answer
+from serve.worker.served import Served
 from store.ids import USER_ID_RULE, is_user_id
 
 if TYPE_CHECKING:
-    from serve.app import MarqueeApp
+    from serve.worker.app import MarqueeApp
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Recommend:
         served = self._app.served  # once: a tick may swap it at any line
         answer = best_list(self._app, served, user_id, query.history)
         names = answer.names[: query.n]
-        say_what_made_it(resp, served, answer.source)
+        set_source_headers(resp, served, answer.source)
         if query.as_json:
             resp.media = described(served, user_id, answer.source, names)
         else:
@@ -55,7 +55,7 @@ class Recommendations:
         user_id, n = user_id_of(body), n_items_of(body, "n_recommendations")
         served = self._app.served
         answer = best_list(self._app, served, user_id)
-        say_what_made_it(resp, served, answer.source)
+        set_source_headers(resp, served, answer.source)
         resp.media = described(served, user_id, answer.source, answer.names[:n])
 
 
@@ -84,7 +84,7 @@ def best_list(
     )
 
 
-def say_what_made_it(resp: falcon.Response, served: Served | None, source: str) -> None:
+def set_source_headers(resp: falcon.Response, served: Served | None, source: str) -> None:
     """Set the headers that name an answer's origin."""
     resp.context["source"] = source
     resp.set_header("X-Marquee-Source", source)

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import falcon
 
-from serve.resources.asked import Query, bad
 from serve.resources.errors import not_found
-from serve.resources.recommend import described_item, say_what_made_it
+from serve.resources.params import Query, bad
+from serve.resources.recommend import described_item, set_source_headers
 from store.ids import ITEM_ID_RULE, is_item_id
 
 if TYPE_CHECKING:
-    from serve.app import MarqueeApp
+    from serve.worker.app import MarqueeApp
 
 
 class Similar:
@@ -27,7 +27,7 @@ class Similar:
         names = served.similar(item_id.encode()) if served else None
         if names is None:
             raise not_found("no such item", f"{item_id} is not in the catalogue that is served")
-        say_what_made_it(resp, served, "similar")
+        set_source_headers(resp, served, "similar")
         if query.as_json:
             items = [described_item(served, name) for name in names[: query.n]]
             generation = served.generation if served else None

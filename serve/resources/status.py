@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from serve.served import Served
 from serve.settings import ServeSettings
+from serve.worker.served import Served
 
 if TYPE_CHECKING:
-    from serve.app import MarqueeApp
+    from serve.worker.app import MarqueeApp
 
 _RETRY_SECONDS = 5
 

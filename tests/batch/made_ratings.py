@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from batch.interactions import Ratings
+from batch.interactions.build import Ratings
 
 
 def made_by_a_model(n_users=500, n_items=200, n_factors=3, noise=0.3, share=0.25, seed=1):

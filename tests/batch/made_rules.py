@@ -7,10 +7,10 @@ import pyarrow as pa
 import scipy.sparse as sp
 from hypothesis import strategies as st
 
-from batch.interactions import Interactions
+from batch.interactions.build import Interactions
 from batch.models.factors import FittedFactors
 from batch.records.catalogue import Item
-from batch.rules.known import Known
+from batch.rules.context import RuleContext
 from batch.topk import NO_ITEM, TopK
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -41,10 +41,10 @@ def made_item(**fields: object) -> Item:
     )
 
 
-def made_known(items: list[Item]) -> Known:
+def made_known(items: list[Item]) -> RuleContext:
     """Items `i0`, `i1` and so on, at noon of a day."""
     names = [f"i{row}" for row in range(len(items))]
-    return Known(names, items, np.arange(len(items)), set(names), AT, seed=1)
+    return RuleContext(names, items, np.arange(len(items)), set(names), AT, seed=1)
 
 
 def made_interactions(seen: sp.csr_matrix) -> Interactions:

@@ -12,7 +12,7 @@ from batch.events.ingest import ingest
 from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
-from batch.interactions import build_interactions
+from batch.interactions.build import build_interactions
 from batch.settings import BatchSettings
 
 KNOWN = kinds(BatchSettings().user_pattern, BatchSettings().item_pattern)

@@ -308,7 +308,7 @@ def test_file_of_another_kind_is_refused_with_the_kinds_that_are_known(read, con
 
 
 def test_refusal_shows_the_first_line_shortened(read):
-    with pytest.raises(InputError, match=f"begins with '{'x' * 60}'… "):
+    with pytest.raises(InputError, match=f"begins with '{'x' * 60}'…; "):
         read("x" * 1000)
 
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold.likes import liked_lists
-from batch.interactions import Interactions, Ratings
+from batch.cold_start.likes import liked_lists
+from batch.interactions.build import Interactions, Ratings
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.records.catalogue import Item

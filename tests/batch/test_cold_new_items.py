@@ -9,10 +9,10 @@ import pytest
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from batch.cold.content import features_of, has_content
-from batch.cold.new_items import with_expected_vectors, with_new_items
-from batch.cold.ridge import learn_ridge
-from batch.interactions import Interactions, Ratings, with_items
+from batch.cold_start.item_features import features_of, has_content
+from batch.cold_start.new_items import with_expected_vectors, with_new_items
+from batch.cold_start.ridge import learn_ridge
+from batch.interactions.build import Interactions, Ratings, with_items
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.factors import FittedFactors

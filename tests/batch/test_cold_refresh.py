@@ -6,7 +6,7 @@ import random
 import pytest
 
 from batch.__main__ import main
-from serve.served import Served
+from serve.worker.served import Served
 from store.check import broken_records
 from store.snapshot import open_snapshot
 

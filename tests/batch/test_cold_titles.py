@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.cold.genres import Genres
-from batch.cold.tastes import Taste, TasteReader
-from batch.cold.titles import Titled, Titles
-from batch.cold.words import PLAIN_WORDS, words_in
+from batch.cold_start.genres import Genres
+from batch.cold_start.stated_preferences import StatedPreferences, TasteReader
+from batch.cold_start.titles import Titled, Titles
+from batch.cold_start.words import PLAIN_WORDS, words_in
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 
@@ -165,7 +165,7 @@ def test_a_genre_is_called_what_the_catalogue_calls_it():
     assert genres.at(words_in("science fiction"), 0) == (2, "Sci-Fi")
 
 
-# Tastes
+# Preferences
 
 ITEMS = {
     "heat+1995": Item("Heat", 1995, ("Crime", "Drama"), None, None),
@@ -181,22 +181,24 @@ def taste(likes=None, dislikes=None, age=None):
 
 def test_taste_is_items_and_genres_on_both_sides():
     said = taste("Heat and some crime", "horror; Saw", 15)
-    assert said == Taste((0,), ("Crime",), (1,), ("Horror",), is_minor=True)
+    assert said == StatedPreferences((0,), ("Crime",), (1,), ("Horror",), is_minor=True)
 
 
 def test_item_without_a_title_is_called_by_its_id():
-    assert taste("The Fly (1986)") == Taste(items=(2,))
+    assert taste("The Fly (1986)") == StatedPreferences(items=(2,))
 
 
 def test_a_genre_is_no_title():
     items = {"drama+2010": Item("Drama", 2010, ("Drama",), None, None)}
     reader = TasteReader(["drama+2010"], items, [9])
-    assert reader.taste(Profile(None, None, None, "I love Drama")) == Taste(genres=("Drama",))
-    assert reader.taste(Profile(None, None, None, "Drama (2010)")) == Taste(items=(0,))
+    assert reader.taste(Profile(None, None, None, "I love Drama")) == StatedPreferences(
+        genres=("Drama",)
+    )
+    assert reader.taste(Profile(None, None, None, "Drama (2010)")) == StatedPreferences(items=(0,))
 
 
 def test_what_is_both_liked_and_disliked_is_disliked():
-    assert taste("Heat, horror", "heat, Horror!") == Taste((), (), (0,), ("Horror",))
+    assert taste("Heat, horror", "heat, Horror!") == StatedPreferences((), (), (0,), ("Horror",))
 
 
 @pytest.mark.parametrize("likes", [None, "films", "it is up to her", "¿?", "x" * 2_000])

@@ -7,9 +7,9 @@ import pytest
 import scipy.sparse as sp
 
 from batch.evaluation.data import Data, split_data, weights_of
+from batch.interactions.weights import USUAL, Evidence
 from batch.models.holdout import entries_of
 from batch.tuning.nested import nest
-from batch.weights import USUAL, Evidence
 
 N_USERS, N_ITEMS, DAY = 80, 30, 86_400
 AGING = replace(USUAL, half_life_days=10.0)

@@ -75,7 +75,7 @@ def test_events_at_one_moment_stay_together(weights):
 def test_by_time_wants_times(weights, at):
     """It says how many are unknown, and which splits do without."""
     at[:3] = 0
-    with pytest.raises(BatchError, match=r"3 of .* have no time .*last-out"):
+    with pytest.raises(BatchError, match=r"3 of .* have no time; .*last-out"):
         by_time(weights, at)
 
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold.popular import popular_items
-from batch.cold.segments import segment_items
-from batch.interactions import Interactions, Ratings
+from batch.cold_start.popular import popular_items
+from batch.cold_start.segments import segment_items
+from batch.interactions.build import Interactions, Ratings
 from batch.models.popularity import users_of_items
 from batch.records.profiles import Profile, segments
 
@@ -55,7 +55,7 @@ def test_equal_counts_are_ordered_by_weight_then_by_row():
 def test_users_and_weights_are_summed_over_all_pieces(monkeypatch):
     """However many interactions are looked at in one go."""
     made = interactions([[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 4, 2]])
-    monkeypatch.setattr("batch.cold.popular._CHUNK", 2)
+    monkeypatch.setattr("batch.cold_start.popular._CHUNK", 2)
     assert popular_items(made, 4) == [2, 1, 3, 0]
     assert users_of_items(made.weights).tolist() == [1, 3, 3, 2]
 

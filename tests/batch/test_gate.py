@@ -5,17 +5,17 @@ import pytest
 import scipy.sparse as sp
 
 from batch.evaluation.bootstrap import Interval
-from batch.gate.rules import check_coverage, check_lists, check_quality
+from batch.gate.checks import check_coverage, check_lists, check_quality
 from batch.gate.settings import GateSettings
 from batch.gate.trial import Trial
-from batch.gate.verdict import Check, Verdict
 from batch.topk import NO_ITEM
+from store.gate_result import GateCheck, GateResult
 
 GATE = GateSettings()
 SERVED = {"recs.mdb/users": 1000, "recs.mdb/rows": 200}
 
 
-def by_rule(checks: list[Check]) -> dict[str, Check]:
+def by_rule(checks: list[GateCheck]) -> dict[str, GateCheck]:
     return {check.rule: check for check in checks}
 
 
@@ -61,7 +61,7 @@ def nobody_saw_anything(n_users: int = 100, n_items: int = 60) -> sp.csr_matrix:
     return sp.csr_matrix((n_users, n_items), dtype=np.float32)
 
 
-def checked(rows, seen=None, hidden=(), **settings) -> dict[str, Check]:
+def checked(rows, seen=None, hidden=(), **settings) -> dict[str, GateCheck]:
     seen = nobody_saw_anything(len(rows)) if seen is None else seen
     return by_rule(check_lists(rows, seen, hidden, GateSettings(**settings)))
 
@@ -158,27 +158,27 @@ def test_where_nothing_is_found_nothing_is_lost():
 
 # The verdict
 
-OK = Check("users", 1.0, 0.9, is_ok=True, note="all there")
-BAD = Check("items", 0.5, 0.9, is_ok=False, note="half are gone")
+OK = GateCheck("users", 1.0, 0.9, is_ok=True, note="all there")
+BAD = GateCheck("items", 0.5, 0.9, is_ok=False, note="half are gone")
 
 
 def test_all_rules_must_agree():
     """One refusal is enough, and the journal's line says which."""
-    assert Verdict([OK]).result == "passed"
-    assert Verdict([OK]).why == "refresh"
-    assert Verdict([OK, BAD]).result == "refused"
-    assert Verdict([OK, BAD]).why == "gate: items: half are gone"
+    assert GateResult([OK]).result == "passed"
+    assert GateResult([OK]).why == "refresh"
+    assert GateResult([OK, BAD]).result == "refused"
+    assert GateResult([OK, BAD]).why == "gate: items: half are gone"
 
 
 def test_an_override_is_written_down_only_where_it_was_needed():
     """With the reason and with what it overrode."""
-    verdict = Verdict([OK, BAD], override="the catalogue was cut on purpose")
+    verdict = GateResult([OK, BAD], override="the catalogue was cut on purpose")
     assert verdict.result == "overridden"
     assert verdict.why.startswith("refresh, gate overridden (the catalogue was cut on purpose)")
     assert verdict.as_json()["override"] == "the catalogue was cut on purpose"
     assert verdict.as_json()["checks"][1]["is_ok"] is False
-    assert Verdict([OK], override="to be safe").as_json()["result"] == "passed"
-    assert "override" not in Verdict([OK], override="to be safe").as_json()
+    assert GateResult([OK], override="to be safe").as_json()["result"] == "passed"
+    assert "override" not in GateResult([OK], override="to be safe").as_json()
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,11 @@ def test_an_override_is_written_down_only_where_it_was_needed():
         ({"min_users_share": 1.1}, "min_users_share must lie between 0 and 1"),
         ({"max_loss_to_served": -0.1}, "max_loss_to_served must be 0 or more"),
         ({"max_loss_to_served": float("nan")}, "max_loss_to_served must be 0 or more, and finite"),
-        ({"min_judged": 1}, "min_judged must be at least 2"),
-        ({"min_judged": 50, "most_judged": 40}, "most_judged must be at least min_judged"),
+        ({"min_evaluated_users": 1}, "min_evaluated_users must be at least 2"),
+        (
+            {"min_evaluated_users": 50, "max_evaluated_users": 40},
+            "max_evaluated_users must be at least min_evaluated_users",
+        ),
     ],
 )
 def test_thresholds_out_of_range_are_refused(settings, message):

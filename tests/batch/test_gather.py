@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import batch.gathering.blocks as blocks_module
+import batch.interactions.blocks as blocks_module
 from batch.errors import NothingToLearnError
 from batch.events.events import Events
 from batch.events.fold import fold_views
 from batch.events.parsed import RATINGS, VIEWS
-from batch.gathering.blocks import blocks_of
-from batch.gathering.gather import gather
+from batch.interactions.aggregate import aggregate_events
+from batch.interactions.blocks import blocks_of
 
 ITEMS = dict.fromkeys("abcdef", 100.0)
 
@@ -45,7 +45,7 @@ def events(views, ratings):
 def told(gathered):
     """Return what was gathered, by user and item."""
     users, items = gathered.user_ids.to_pylist(), gathered.item_ids.to_pylist()
-    places = np.arange(gathered.meetings.n_places)
+    places = np.arange(gathered.meetings.n_pairs)
     rows = gathered.meetings.user_rows(places), gathered.meetings.indices
     evidence = gathered.evidence
     columns = (evidence.watched, evidence.rating, gathered.began_at, evidence.last_at)
@@ -86,7 +86,7 @@ def test_gathered_is_what_a_dictionary_says(seed, block_events, n_threads, monke
     """In one block, in a few, and with one user in each; on one thread and two."""
     monkeypatch.setattr(blocks_module, "_EVENTS", block_events)
     views, ratings = some_rows(seed)
-    gathered = gather(events(views, ratings), ITEMS, 5.0, n_threads=n_threads)
+    gathered = aggregate_events(events(views, ratings), ITEMS, 5.0, n_threads=n_threads)
     assert told(gathered) == expected(views, ratings)
     assert gathered.dropped["rating off the scale"] == len(
         {rating for rating in ratings if rating[2] > 5}
@@ -99,21 +99,23 @@ def test_folded_views_say_the_same():
     plain = events(views, ratings)
     folded = Events(fold_views(plain.views), plain.ratings, 0, 0, ())
     assert folded.views.num_rows < plain.views.num_rows
-    assert told(gather(folded, ITEMS, 5.0)) == told(gather(plain, ITEMS, 5.0))
+    assert told(aggregate_events(folded, ITEMS, 5.0)) == told(aggregate_events(plain, ITEMS, 5.0))
 
 
 def test_views_and_ratings_may_lack():
     """Either alone will do."""
     views, ratings = some_rows(3)
-    assert {at[1] for at in told(gather(events(views, []), ITEMS, 5.0)).values()} == {0.0}
-    assert {at[0] for at in told(gather(events([], ratings), ITEMS, 5.0)).values()} == {1.0}
+    assert {at[1] for at in told(aggregate_events(events(views, []), ITEMS, 5.0)).values()} == {0.0}
+    assert {at[0] for at in told(aggregate_events(events([], ratings), ITEMS, 5.0)).values()} == {
+        1.0
+    }
 
 
 def test_events_of_items_that_do_not_exist_are_counted_over_all_blocks(monkeypatch):
     """Each line of a view, each distinct rating."""
     monkeypatch.setattr(blocks_module, "_EVENTS", 20)
     views, ratings = some_rows(5)
-    gathered = gather(events(views, ratings), dict.fromkeys("abcd"), 10.0)
+    gathered = aggregate_events(events(views, ratings), dict.fromkeys("abcd"), 10.0)
     lines = sum(view[3] for view in views if view[1] in "ef")
     stars = len({rating for rating in ratings if rating[1] in "ef"})
     assert gathered.dropped == {"item outside the catalogue": lines + stars}
@@ -141,4 +143,4 @@ def test_an_empty_catalogue_lists_nothing():
     """It is not the same as none."""
     views, ratings = some_rows(5)
     with pytest.raises(NothingToLearnError, match="outside the catalogue"):
-        gather(events(views, ratings), {}, 5.0)
+        aggregate_events(events(views, ratings), {}, 5.0)

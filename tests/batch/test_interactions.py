@@ -11,8 +11,8 @@ import pytest
 from batch.errors import NothingToLearnError
 from batch.events.events import Events
 from batch.events.parsed import RATINGS, VIEWS
-from batch.interactions import build_interactions
-from batch.weights import USUAL
+from batch.interactions.build import build_interactions
+from batch.interactions.weights import USUAL
 
 OUTSIDE = "item outside the catalogue"
 LONE = "item of fewer than 2 users, without a catalogue"

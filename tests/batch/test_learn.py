@@ -7,14 +7,14 @@ import scipy.sparse as sp
 
 import batch.learn as learn_module
 from batch.gate.settings import GateSettings
-from batch.interactions import Interactions, Ratings
+from batch.interactions.build import Interactions, Ratings
 from batch.learn import learn
 from batch.settings import BatchSettings
 from batch.stages import Stages
 
 N_USERS, N_ITEMS = 400, 40
 DAY = 86_400
-GATE = GateSettings(min_judged=20)
+GATE = GateSettings(min_evaluated_users=20)
 
 
 def two_tastes(*, with_times=True):

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from batch.models.choose import recommender
-from batch.models.drawn import draw, spread
+from batch.models.drawn import draw, scatter_back
 from batch.models.least_squares import Model
 from batch.settings import BatchSettings
 
@@ -48,7 +48,7 @@ def test_who_was_not_drawn_keeps_their_vector():
     trained = Model(np.full((100, 4), 9, np.float32), np.full((40, 4), 8, np.float32))
     left_out = np.setdiff1d(np.arange(600), drawn.user_rows)
     for given, theirs in ((start, start.user_factors), (None, np.zeros((600, 4)))):
-        everybody = spread(trained, drawn.user_rows, 600, given)
+        everybody = scatter_back(trained, drawn.user_rows, 600, given)
         assert (everybody.user_factors[drawn.user_rows] == 9).all()
         assert np.array_equal(everybody.user_factors[left_out], theirs[left_out])
         assert (everybody.item_factors == 8).all()

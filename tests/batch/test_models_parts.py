@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from batch.errors import BatchError
 from batch.models.als import Als
 from batch.models.auto import Auto, choose_weight
-from batch.models.blend import usual_best, with_popularity
+from batch.models.blend import mean_top_score, with_popularity
 from batch.models.fill import filled
-from batch.models.holdout import Plateau, hold_out, without
+from batch.models.holdout import EarlyStopping, hold_out, without
 from batch.models.least_squares import Model, solve_users
 from batch.models.popularity import Popularity, users_of_items
 from batch.models.sparse_topk import sparse_top_k
@@ -136,7 +136,7 @@ def test_a_rising_figure_is_no_plateau():
     """Two sweeps without a gain are."""
     weights = some_weights()
     held = hold_out(weights, None, 100, seed=1)
-    watch = Plateau(held, 1)
+    watch = EarlyStopping(held, 1)
     good = Als(n_factors=4).train(held.weights, None, n_threads=1)
     poor = Model(np.ones_like(good.user_factors), -np.ones_like(good.item_factors))
     assert [watch(poor), watch(good), watch(good), watch(poor)] == [False, False, False, True]
@@ -223,7 +223,7 @@ def test_folding_in_solves_the_equation_of_the_paper():
 
 
 def blended(fitted, weights, weight):
-    return with_popularity(fitted, users_of_items(weights), weight * usual_best(fitted, 1))
+    return with_popularity(fitted, users_of_items(weights), weight * mean_top_score(fitted, 1))
 
 
 def test_a_weight_of_0_leaves_the_lists_as_they_were():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from batch.neighbours import build_index, recall, save_index, similar_items
+from batch.tables.neighbours import build_index, recall, save_index, similar_items
 from store.errors import WriteError
 
 

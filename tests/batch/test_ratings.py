@@ -7,11 +7,11 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from batch.errors import BatchError
-from batch.interactions import Ratings
-from batch.lot import users_by_lot
+from batch.interactions.build import Ratings
 from batch.ratings.measure import folds, measure_ratings
 from batch.ratings.model import misses
 from batch.ratings.train import _centred, train_ratings
+from batch.sampling import sample_users
 from tests.batch.made_ratings import made_by_a_model
 
 HOW = {"n_factors": 8, "seed": 42}
@@ -183,11 +183,11 @@ def test_of_very_many_ratings_a_part_teaches_nearly_as_much(monkeypatch):
 def test_the_lot_draws_as_many_users_as_have_the_ratings_wanted():
     """All where there are not more, one at least, others for another seed."""
     n_ratings = np.full(100, 7)
-    assert users_by_lot(n_ratings, 700, seed=1).all()
-    assert users_by_lot(n_ratings, 699, seed=1).sum() == 99
-    assert users_by_lot(n_ratings, 70, seed=1).sum() == 10
-    assert users_by_lot(n_ratings, 1, seed=1).sum() == 1
-    one, two = (users_by_lot(n_ratings, 350, seed=seed) for seed in (1, 2))
+    assert sample_users(n_ratings, 700, seed=1).all()
+    assert sample_users(n_ratings, 699, seed=1).sum() == 99
+    assert sample_users(n_ratings, 70, seed=1).sum() == 10
+    assert sample_users(n_ratings, 1, seed=1).sum() == 1
+    one, two = (sample_users(n_ratings, 350, seed=seed) for seed in (1, 2))
     assert (one != two).any()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from batch.errors import BatchError
-from batch.interactions import Ratings
+from batch.interactions.build import Ratings
 from batch.ratings.learn import learn_ratings
 from batch.ratings.measure import measure_ratings
 from batch.ratings.train import train_ratings

@@ -1,10 +1,10 @@
-"""Tastes: the main directions of who rates what, against a full decomposition."""
+"""Implicit features: the main directions of who rates what, against a full decomposition."""
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from batch.ratings.tastes import find_tastes
+from batch.ratings.implicit_features import find_implicit_features
 
 N_TASTES = 5
 
@@ -28,7 +28,7 @@ def test_tastes_are_the_main_singular_vectors(is_rated):
     dense = is_rated.toarray()
     counts = np.sqrt(dense.sum(axis=1, keepdims=True)), np.sqrt(dense.sum(axis=0))
     users, _, items = np.linalg.svd(dense / np.maximum(counts[0], 1) / np.maximum(counts[1], 1))
-    tastes = find_tastes(is_rated, everybody(is_rated), N_TASTES, seed=1)
+    tastes = find_implicit_features(is_rated, everybody(is_rated), N_TASTES, seed=1)
     for found, exact in ((tastes.users, users), (tastes.items, items.T)):
         basis = np.linalg.qr(found[:, :N_TASTES]).Q
         main = exact[:, :4]  # the groups; what comes after is chance, one as large as the next
@@ -37,14 +37,14 @@ def test_tastes_are_the_main_singular_vectors(is_rated):
 
 def test_features_are_of_unit_size(is_rated):
     """So that one ridge suits all of them."""
-    for features in find_tastes(is_rated, everybody(is_rated), N_TASTES, seed=1):
+    for features in find_implicit_features(is_rated, everybody(is_rated), N_TASTES, seed=1):
         size = np.sqrt(np.mean(features[:, :N_TASTES] ** 2, axis=0))
         assert size == pytest.approx(np.ones(N_TASTES))
 
 
 def test_last_features_are_a_one_and_the_log_of_the_count(is_rated):
     """The log about its mean, so that the one stands for the average."""
-    tastes = find_tastes(is_rated, everybody(is_rated), N_TASTES, seed=1)
+    tastes = find_implicit_features(is_rated, everybody(is_rated), N_TASTES, seed=1)
     for features, axis in zip(tastes, (1, 0), strict=True):
         logs = np.log1p(is_rated.getnnz(axis=axis))
         assert (features[:, -2] == 1).all()
@@ -54,15 +54,15 @@ def test_last_features_are_a_one_and_the_log_of_the_count(is_rated):
 def test_there_are_no_more_than_users_or_items():
     """Two users have at most two tastes, and without any the counts are left."""
     few = sp.csr_matrix(np.ones((2, 30)))
-    assert find_tastes(few, everybody(few), 60, seed=1).items.shape == (30, 2 + 2)
-    assert find_tastes(few, everybody(few), 0, seed=1).users.shape == (2, 2)
+    assert find_implicit_features(few, everybody(few), 60, seed=1).items.shape == (30, 2 + 2)
+    assert find_implicit_features(few, everybody(few), 0, seed=1).users.shape == (2, 2)
 
 
 def test_some_users_find_the_tastes_of_all(is_rated):
     """Half of them find directions that describe everybody nearly as well."""
     half = np.arange(is_rated.shape[0]) % 2 == 0
-    users, items = find_tastes(is_rated, half, N_TASTES, seed=1)
-    whole = find_tastes(is_rated, everybody(is_rated), N_TASTES, seed=1)
+    users, items = find_implicit_features(is_rated, half, N_TASTES, seed=1)
+    whole = find_implicit_features(is_rated, everybody(is_rated), N_TASTES, seed=1)
     assert users.shape == whole.users.shape
     for found, full in ((users, whole.users), (items, whole.items)):
         basis = np.linalg.qr(full[:, :N_TASTES]).Q

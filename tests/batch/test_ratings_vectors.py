@@ -10,8 +10,8 @@ import pytest
 import scipy.sparse as sp
 
 from batch.ratings.prior import Prior, Sums, learn_prior
-from batch.ratings.users import Users, hear_users
-from batch.ratings.vectors import Vectors, gather, solve, tell, unexplained
+from batch.ratings.users import Users, update_users
+from batch.ratings.vectors import Vectors, accumulate, moments, solve, unexplained
 
 N_USERS, N_ITEMS, WIDTH, N_TASTES, NOISE = 7, 6, 4, 2, 0.6
 
@@ -70,7 +70,7 @@ def test_solution_is_that_of_least_squares(rng, table, prior, believed):
     """Each user's vector is `lstsq`'s, and its covariance the inverse of the normal matrix."""
     is_rated, rating = table
     items, tastes = believed(rng, N_ITEMS), rng.normal(0, 1, (N_USERS, N_TASTES))
-    found = solve(gather(is_rated, rating, tell(items)), tastes, prior, NOISE)
+    found = solve(accumulate(is_rated, rating, moments(items)), tastes, prior, NOISE)
     for user in range(N_USERS):
         rows, targets = equations(rating, user, items, prior, tastes)
         assert found.mean[user] == pytest.approx(np.linalg.lstsq(rows, targets)[0])
@@ -80,7 +80,7 @@ def test_solution_is_that_of_least_squares(rng, table, prior, believed):
 def test_without_ratings_the_prior_stays(rng, table, prior):
     """User 6 is where the tastes say, as widely as the prior says."""
     tastes = rng.normal(0, 1, (N_USERS, N_TASTES))
-    found = solve(gather(*table, tell(certain(rng, N_ITEMS))), tastes, prior, NOISE)
+    found = solve(accumulate(*table, moments(certain(rng, N_ITEMS))), tastes, prior, NOISE)
     assert found.mean[6] == pytest.approx(tastes[6] @ prior.weights)
     assert found.covariance[6] == pytest.approx(np.diag(prior.variance))
 
@@ -98,7 +98,7 @@ def test_unexplained_is_the_expected_sum_of_squares(rng, table, believed):
         said = of_user[:, None, 0] + of_item[None, :, 0] + both.sum(axis=2)
         expected += np.mean((rating[user, item] - said) ** 2)
         rest += np.mean((rating[user, item] - of_user[:, 0]) ** 2)
-    evidence = gather(is_rated.T, rating.T, tell(users))
+    evidence = accumulate(is_rated.T, rating.T, moments(users))
     assert unexplained(evidence, items, rest) == pytest.approx(expected)
 
 
@@ -106,10 +106,10 @@ def test_users_tell_what_their_own_halves_would(rng, table, prior, monkeypatch):
     """Two chunks of users together: vectors, evidence, and what their biases leave."""
     monkeypatch.setattr("batch.ratings.users._CHUNK", 4)
     is_rated, rating = table
-    tastes, told = rng.normal(0, 1, (N_USERS, N_TASTES)), tell(uncertain(rng, N_ITEMS))
-    users = solve(gather(is_rated, rating, told), tastes, prior, NOISE)
-    mean, heard = hear_users(Users(rating, tastes), told, prior, NOISE, n_threads=2)
-    evidence = gather(is_rated.T, rating.T, tell(users))
+    tastes, told = rng.normal(0, 1, (N_USERS, N_TASTES)), moments(uncertain(rng, N_ITEMS))
+    users = solve(accumulate(is_rated, rating, told), tastes, prior, NOISE)
+    mean, heard = update_users(Users(rating, tastes), told, prior, NOISE, n_threads=2)
+    evidence = accumulate(is_rated.T, rating.T, moments(users))
     rest = sum(
         np.mean((rating[user, item] - points(users.mean[user], users.covariance[user])[:, 0]) ** 2)
         for user, item in zip(*rating.nonzero(), strict=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from batch.__main__ import main
-from serve.served import Served
+from serve.worker.served import Served
 from store.check import broken_records
 from store.snapshot import Snapshot, open_snapshot
-from store.withhold import WithholdingLists
+from store.takedown_filter import FilteredLists
 from tests.histories import History, write_history
 
 TABLES = ("users", "spares", "similar", "fallback")
@@ -155,7 +155,7 @@ def test_no_adult_title_is_shown_to_a_minor(refresh, history, catalogue):
     _, snapshot = refresh()
     minors = minors_of(history)
     assert 0 < len(minors) < len(history.seen)
-    withheld = WithholdingLists(snapshot, {b"film+1+1951", b"film+2+1952", b"film+4+1954"})
+    withheld = FilteredLists(snapshot, {b"film+1+1951", b"film+2+1952", b"film+4+1954"})
     served = Served(snapshot)
     for user in minors:
         name = user.encode()

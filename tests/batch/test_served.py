@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from batch.served import start_from
+from batch.parent import start_from
 from store.snapshot import open_snapshot
 from tests.snapshots import make_snapshot
 
@@ -30,7 +30,7 @@ def start(tmp_path):
 @pytest.mark.parametrize("n_at_a_time", [1, 2, 3, 10_000])
 def test_each_id_begins_with_its_own_vector(start, monkeypatch, n_at_a_time):
     """However many are read at a time; who is new begins with something small."""
-    monkeypatch.setattr("batch.served._CHUNK", n_at_a_time)
+    monkeypatch.setattr("batch.parent._CHUNK", n_at_a_time)
     users, items = start()
     assert users[:3].tolist() == [[0, 1], [1, 1], [2, 1]]
     assert items.tolist() == [[0, 1], [1, 1]]
@@ -44,7 +44,7 @@ def test_vectors_of_another_length_lend_nothing(start):
 
 def test_one_vector_of_another_length_lends_nothing(start, monkeypatch):
     """Wherever it stands, and though the others are right."""
-    monkeypatch.setattr("batch.served._CHUNK", 2)
+    monkeypatch.setattr("batch.parent._CHUNK", 2)
     broken = {b"ann": struct.pack("<2f", 0, 1), b"bob": struct.pack("<2f", 1, 1), b"cem": b"\0" * 4}
     assert start(users=broken) is None
 

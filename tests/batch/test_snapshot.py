@@ -9,16 +9,16 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold.likes import LikedLists
-from batch.cold.popular import popular_items
-from batch.cold.segments import segment_items
-from batch.interactions import Interactions, Ratings
+from batch.cold_start.likes import LikedLists
+from batch.cold_start.popular import popular_items
+from batch.cold_start.segments import segment_items
+from batch.interactions.build import Interactions, Ratings
 from batch.models.least_squares import Model
-from batch.neighbours import build_index, save_index, similar_items
 from batch.ratings.train import train_ratings
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
-from batch.snapshot import Content, write_tables
+from batch.tables.neighbours import build_index, save_index, similar_items
+from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM, top_k
 from store.check import broken_records
 from store.layout import INDEX
@@ -73,7 +73,7 @@ def content(**changes):
         "profiles": PROFILES,
         "ratings": train_ratings(ratings, len(USER_IDS), N_ITEMS, n_factors=2, seed=42),
     }
-    return Content(**{**fields, **changes})
+    return SnapshotTables(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_without_spares_the_table_is_empty(written):
 def test_users_over_chunks_keep_their_own_lists(written, monkeypatch):
     """How many users are written at a time is no matter, to lists and to vectors."""
     expected = written()
-    monkeypatch.setattr("batch.snapshot._CHUNK", 1)
+    monkeypatch.setattr("batch.tables.write._CHUNK", 1)
     found = written()
     assert dict(found.users) == dict(expected.users)
     assert factors(found, b"users") == factors(expected, b"users")

@@ -31,7 +31,9 @@ def two_weeks(seed: int = 1) -> tuple[sp.csr_matrix, np.ndarray]:
 
 
 def split(seen_until: int | None, **settings) -> LastDay:
-    day = last_day(*two_weeks(), seen_until, GateSettings(min_judged=20, **settings), seed=1)
+    day = last_day(
+        *two_weeks(), seen_until, GateSettings(min_evaluated_users=20, **settings), seed=1
+    )
     assert isinstance(day, LastDay), day
     return day
 
@@ -73,7 +75,7 @@ def test_a_served_snapshot_that_has_seen_it_all_is_not_judged():
 
 def test_no_more_users_than_asked_for_are_judged():
     """The same ones for the same seed."""
-    days = [split(None, most_judged=25) for _ in range(2)]
+    days = [split(None, max_evaluated_users=25) for _ in range(2)]
     assert [len(day.split.user_rows) for day in days] == [25, 25]
     assert np.array_equal(days[0].split.user_rows, days[1].split.user_rows)
     assert days[0].split.test.shape == days[0].split.given.shape == (25, N_ITEMS)
@@ -88,7 +90,9 @@ def test_without_times_or_users_the_reason_is_said():
     )
     late = np.where(np.arange(len(at)) % 6 > 1, 14 * DAY - 5, at % DAY + 1)
     assert last_day(weights, late, None, GATE, 1) == "most events are of the last day"
-    few = last_day(weights, at, None, GateSettings(min_judged=N_USERS, most_judged=N_USERS), 1)
+    few = last_day(
+        weights, at, None, GateSettings(min_evaluated_users=N_USERS, max_evaluated_users=N_USERS), 1
+    )
     assert str(few).startswith("only ")
 
 

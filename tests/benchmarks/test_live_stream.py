@@ -109,7 +109,7 @@ def test_brokers_that_were_never_there_do_not_stop_the_writer(capfd):
 
 @pytest.mark.parametrize("address", ["", "kafka", "kafka:port", "kafka:9092;other:9092"])
 def test_an_address_that_is_none_is_refused(address):
-    with pytest.raises(StreamError, match=r"no brokers' addresses \(give host:port,host:port"):
+    with pytest.raises(StreamError, match=r"no brokers' addresses; give host:port,host:port"):
         KafkaStream(address)
 
 
@@ -229,5 +229,5 @@ stream.close()
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path):
-    with pytest.raises(StreamError, match=r"cannot be written: Is a directory \(choose another"):
+    with pytest.raises(StreamError, match=r"cannot be written: Is a directory; choose another"):
         FileStream(tmp_path)

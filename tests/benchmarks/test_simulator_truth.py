@@ -82,7 +82,7 @@ def test_tastes_drift():
 
 
 def test_all_users_together_watch_by_popularity():
-    """Tastes differ, but their mean is what is popular."""
+    """Preferences differ, but their mean is what is popular."""
     world = make_world(20_000, 100, 3)
     chances = Truth(world).watch_chances(np.arange(20_000), 7).mean(axis=0)
     np.testing.assert_allclose(chances, world.items.popularity, rtol=0.1)

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cron.clock import Clock
+from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.state import State, read_state, write_state
 from cron.stop import StopRequest
-from store.train import request_training, take_training_request
+from store.refresh_request import request_refresh, take_refresh_request
 
 SUCCEED = [sys.executable, "-c", "pass"]
 REFUSED = [sys.executable, "-c", "raise SystemExit(3)"]
@@ -45,7 +45,7 @@ def on_log(caplog):
 
 def run_clock(folder, command, stop, poll_seconds=1):
     settings = CronSettings(path=str(folder), timezone="UTC", retry_minutes=AT_ONCE)
-    Clock(settings, folder / "store", command, stop).run(poll_seconds)
+    Scheduler(settings, folder / "store", command, stop).run(poll_seconds)
 
 
 def second_time(action):
@@ -120,7 +120,7 @@ def test_a_request_is_followed_though_nothing_is_due(tmp_path, stop, on_log):
     """What `/admin/train` leaves in the store starts one refresh, and is gone then."""
     write_state(tmp_path / "refresh.json", State(last_success=now()))
     (tmp_path / "store").mkdir()
-    request_training(tmp_path / "store", "new films")
+    request_refresh(tmp_path / "store", "new films")
     asked = []
     on_log("a refresh was asked for: new films", lambda: asked.append(1))
     on_log("the refresh succeeded", stop.request)
@@ -128,7 +128,7 @@ def test_a_request_is_followed_though_nothing_is_due(tmp_path, stop, on_log):
     run_clock(tmp_path, SUCCEED, stop, poll_seconds=3600)
 
     assert asked == [1]
-    assert take_training_request(tmp_path / "store") is None
+    assert take_refresh_request(tmp_path / "store") is None
 
 
 def test_a_request_that_cannot_be_taken_away_starts_nothing(tmp_path, stop, on_log):

@@ -118,7 +118,7 @@ def test_a_second_instance_is_refused(cron, stand_in_batch, arguments):
     cron().wait_for("the refresh starts")
     second = cron(*arguments)
     assert second.wait() == 1
-    assert re.fullmatch(r"var/cron/LOCK: another .* is running \(stop .*\)\n", second.log())
+    assert re.fullmatch(r"var/cron/LOCK: another .* is running; stop .*\n", second.log())
 
 
 def test_a_path_that_cannot_be_made(tmp_path, cron):
@@ -134,7 +134,7 @@ def test_a_bad_setting_exits_1(tmp_path, cron):
     (tmp_path / "marquee.toml").write_text('[cron]\nat = "25:00"\n')
     refused = cron()
     assert refused.wait() == 1
-    assert re.fullmatch(r"marquee.toml: \[cron\] at must be .* not '25:00' .*\n", refused.log())
+    assert re.fullmatch(r"marquee.toml: \[cron\] at must be .* not '25:00'; .*\n", refused.log())
 
 
 def test_usage_exits_2(cron):

@@ -23,8 +23,8 @@ from typing import NamedTuple, Self
 import pytest
 
 from serve.errors import ServeError
-from serve.front import nginx_program
 from serve.settings import ServeSettings
+from serve.supervisor.nginx import nginx_program
 from store.layout import RECS, snapshot_folder
 
 ROOT = Path(__file__).parents[2]

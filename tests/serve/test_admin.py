@@ -7,8 +7,8 @@ import pytest
 from store.journal import journal
 from store.pointer import current, pinned
 from store.publish import writing
+from store.refresh_request import take_refresh_request
 from store.takedown import takedowns
-from store.train import take_training_request
 from tests.serve.running import Server, wait_until
 from tests.snapshots import make_snapshot
 
@@ -87,7 +87,7 @@ def test_nobody_comes_in_without_the_token(guarded, path, authorization):
     assert current(guarded.store) == 1
     assert pinned(guarded.store) is None
     assert takedowns(guarded.store) == {}
-    assert take_training_request(guarded.store) is None
+    assert take_refresh_request(guarded.store) is None
 
 
 def test_the_token_may_stand_in_a_file(serve, store, tmp_path):
@@ -107,7 +107,7 @@ def test_an_action_is_a_post(guarded, method):
 
     refused(answer, 405)
     assert "POST" in answer.headers["Allow"]
-    assert take_training_request(guarded.store) is None
+    assert take_refresh_request(guarded.store) is None
 
 
 def test_an_unknown_action_is_not_found(guarded):
@@ -193,7 +193,7 @@ def test_train_leaves_a_request(admin, store, path):
     """The clock finds it in the store, with the reason."""
     done(post(admin, path, {"why": "the catalogue\nhas changed"}))
 
-    assert take_training_request(store) == "the catalogue has changed"
+    assert take_refresh_request(store) == "the catalogue has changed"
 
 
 def test_a_busy_store_is_tried_again(admin, store):
@@ -217,7 +217,7 @@ def test_without_a_reason_nothing_is_done(guarded, path, body):
 
     assert problem["title"] == "malformed why"
     assert takedowns(guarded.store) == {}
-    assert take_training_request(guarded.store) is None
+    assert take_refresh_request(guarded.store) is None
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -234,7 +234,7 @@ def test_a_reason_outside_unicode_breaks_nothing(admin, store):
     done(post(admin, "/admin/pin", '{"why": "\\ud800!"}'))
 
     assert takedowns(store)["brazil"].why == "?!"
-    assert take_training_request(store) == "?!"
+    assert take_refresh_request(store) == "?!"
     assert pinned(store) == (2, "?!")
 
 

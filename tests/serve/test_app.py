@@ -5,11 +5,11 @@ import contextlib
 import falcon.testing
 import pytest
 
-from serve.app import MarqueeApp
 from serve.counting import Counts
-from serve.page import SharedPage
-from serve.served import Served
+from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.worker.app import MarqueeApp
+from serve.worker.served import Served
 from store.snapshot import open_snapshot
 from tests.snapshots import make_snapshot
 
@@ -48,7 +48,7 @@ def two(store):
 
 
 def make_app(*emergency_list):
-    return MarqueeApp(SharedPage(1), ServeSettings(emergency_list=emergency_list), Counts())
+    return MarqueeApp(Scoreboard(1), ServeSettings(emergency_list=emergency_list), Counts())
 
 
 def serve_from(app, served, at_each=lambda: None):

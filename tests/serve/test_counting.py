@@ -20,7 +20,7 @@ from serve.counting import (
     outcome,
     summed,
 )
-from serve.page import SharedPage
+from serve.scoreboard import Scoreboard
 from tests.serve.running import wait_until
 from tests.snapshots import make_snapshot
 
@@ -126,7 +126,7 @@ def test_counting_on_does_not_change_a_sum():
 def test_a_page_gives_back_any_words(filled):
     """Each place its own, up to the largest that a word holds."""
     rows = [[one.get(at, 0) for at in range(N_WORDS)] for one in filled]
-    page = SharedPage(3)
+    page = Scoreboard(3)
     for place, one in enumerate(rows):
         page.write_counts(place, Counts(one))
     assert [page.read_counts(place).words().tolist() for place in (0, 1)] == rows
@@ -135,7 +135,7 @@ def test_a_page_gives_back_any_words(filled):
 
 def test_places_do_not_touch_each_other():
     """Heartbeat, readiness and counts of one leave those of its neighbours alone."""
-    page = SharedPage(3)
+    page = Scoreboard(3)
     for place in range(3):
         page.enter(place)
         page.write_counts(place, counts_of([(OWN_LIST, place)]))
@@ -151,7 +151,7 @@ def test_places_do_not_touch_each_other():
 
 def test_the_first_words_do_not_touch_the_places():
     """Generation, the longest problem and the supervisor's counts stand before them."""
-    page = SharedPage(1)
+    page = Scoreboard(1)
     page.generation = LONGEST
     page.problem = "ü" * 1000
     for what in page.supervised():
@@ -167,7 +167,7 @@ def test_the_first_words_do_not_touch_the_places():
 
 def test_a_page_is_shared_with_a_child():
     """What one process writes, the other reads."""
-    page = SharedPage(2)
+    page = Scoreboard(2)
     if not (pid := os.fork()):
         page.write_counts(1, counts_of([(OWN_LIST, 7)]))
         os._exit(0)
@@ -177,12 +177,12 @@ def test_a_page_is_shared_with_a_child():
 
 def test_a_page_is_taken_over():
     """By whoever has its descriptor; one of another size is made anew."""
-    page = SharedPage(2)
+    page = Scoreboard(2)
     page.generation = 41
     page.write_counts(0, counts_of([(OWN_LIST, 7)]))
-    taken = SharedPage(2, page.descriptor)
+    taken = Scoreboard(2, page.descriptor)
     assert (taken.generation, taken.total_counts().rows[0][SUM]) == (41, 7)
-    larger = SharedPage(3, page.descriptor)
+    larger = Scoreboard(3, page.descriptor)
     assert (larger.generation, larger.total_counts().rows[0][SUM]) == (0, 0)
 
 

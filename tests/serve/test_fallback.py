@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve.served import Served
+from serve.worker.served import Served
 from store.layout import LIST_LENGTH
 from store.recent import RecentWriter
 from store.snapshot import open_snapshot

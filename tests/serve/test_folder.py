@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from serve import folder as folder_module
-from serve import front as front_module
 from serve.errors import ServeError
-from serve.folder import remove_left_over
-from serve.front import Front, check_front
 from serve.settings import ServeSettings
+from serve.supervisor import nginx as front_module
+from serve.supervisor import runtime_dir as folder_module
+from serve.supervisor.nginx import ReverseProxy, check_front
+from serve.supervisor.runtime_dir import remove_left_over
 from tests.serve.copied import front_folder, nginx
 from tests.serve.running import wait_until
 from tests.snapshots import make_snapshot
@@ -109,7 +109,7 @@ def test_a_front_without_room_for_its_configuration_leaves_nothing(tmp_path, mon
 
     monkeypatch.setattr(front_module, "replace_durable", full)
     with pytest.raises(ServeError, match=r"nginx\.conf: cannot be written: No space left"):
-        Front(ServeSettings(), ("127.0.0.1", 0), 0, n_workers=1)
+        ReverseProxy(ServeSettings(), ("127.0.0.1", 0), 0, n_workers=1)
     assert not list(tmp_path.iterdir())
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import annoy
 import pytest
 
-from serve.index import ItemIndex
-from serve.served import Served
+from serve.worker.index import ItemIndex
+from serve.worker.served import Served
 from store.items import Items
 from store.layout import INDEX, snapshot_folder
 from store.snapshot import open_snapshot

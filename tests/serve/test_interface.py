@@ -9,10 +9,10 @@ import subprocess
 
 import pytest
 
-from serve.app import MarqueeApp
 from serve.counting import Counts
-from serve.page import SharedPage
+from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.worker.app import MarqueeApp
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 from tests.serve.conftest import LISTS
 from tests.serve.running import ask
@@ -41,7 +41,7 @@ def description(server):
 
 def test_the_description_names_every_endpoint(server):
     """All that is routed and nothing else."""
-    app = MarqueeApp(SharedPage(1), ServeSettings(), Counts())
+    app = MarqueeApp(Scoreboard(1), ServeSettings(), Counts())
     described = description(server)["paths"]
 
     assert {*described} == {

@@ -72,7 +72,7 @@ def test_a_client_beyond_the_rate_limit_gets_429(limited):
 
 def test_requests_of_one_client_at_the_same_time_are_limited(limited):
     """Two unfinished bodies are as many as are granted here: the third request is refused."""
-    server = limited(MARQUEE_SERVE_CONNECTIONS_PER_CLIENT="2")
+    server = limited(MARQUEE_SERVE_CONCURRENT_REQUESTS_PER_CLIENT="2")
     half = b"POST /recommendations HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
     with contextlib.ExitStack() as opened:
         for _ in range(2):

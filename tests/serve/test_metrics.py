@@ -7,7 +7,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve.worker import TICK_SECONDS
+from serve.worker.worker import TICK_SECONDS
 from store.takedown import take_down
 from tests.serve.running import ask, flip_byte, force_current, wait_until
 from tests.snapshots import make_snapshot

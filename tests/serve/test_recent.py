@@ -7,12 +7,12 @@ import signal
 
 import pytest
 
-from serve.app import MarqueeApp
 from serve.counting import Counts
-from serve.page import SharedPage
 from serve.resources.recommend import best_list
-from serve.served import Served
+from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.worker.app import MarqueeApp
+from serve.worker.served import Served
 from store.recent import RecentWriter, recent_file
 from store.snapshot import open_snapshot
 from tests.serve.running import wait_until
@@ -235,7 +235,7 @@ class Unasked:
 
 def test_a_user_with_a_list_causes_no_look(published):
     """Not on the hot path, nor off it; a user without one does."""
-    app = MarqueeApp(SharedPage(1), ServeSettings(), Counts())
+    app = MarqueeApp(Scoreboard(1), ServeSettings(), Counts())
     app.recent = Unasked()
     with open_snapshot(published, 1) as snapshot:
         app.served = Served(snapshot)
@@ -249,7 +249,7 @@ def test_a_user_with_a_list_causes_no_look(published):
 def test_a_known_user_is_one_lookup(published):
     """Counted at the table itself."""
     asked = []
-    app = MarqueeApp(SharedPage(1), ServeSettings(), Counts())
+    app = MarqueeApp(Scoreboard(1), ServeSettings(), Counts())
     with open_snapshot(published, 1) as snapshot:
         for name in ("users", "spares", "similar", "fallback", "profiles", "items", "rows"):
             table = getattr(snapshot, name)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from serve import watch as watch_module
-from serve.page import SharedPage
-from serve.watch import Watch
+from serve.scoreboard import Scoreboard
+from serve.supervisor import snapshot_watcher as watch_module
+from serve.supervisor.snapshot_watcher import SnapshotWatcher
 from store.layout import CHECKSUMS, DATA_FILES, INDEX, MANIFEST, RECS, snapshot_folder
 from store.manifest import sha256
 from store.publish import publish, writing
@@ -359,8 +359,8 @@ class Watched:
     """A watch over a store, whose verifications are awaited."""
 
     def __init__(self, store):
-        self.page = SharedPage(2)
-        self.watch = Watch(store, self.page)
+        self.page = Scoreboard(2)
+        self.watch = SnapshotWatcher(store, self.page)
         self.settle()
 
     def settle(self):

@@ -89,7 +89,7 @@ def test_a_worker_told_to_end_before_its_loop_runs_ends_soon(serve, store, tmp_p
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     code = Code(tmp_path / "code")
     code.change(
-        "serve/worker.py",
+        "serve/worker/worker.py",
         "        bjoern.server_run(",
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
         "        time.sleep(10 * _SHUT_EVERY_SECONDS)\n"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from serve.app import Served
+from serve.worker.app import Served
 from store.snapshot import open_snapshot
 from store.takedown import restore, take_down, takedown_file
 from tests.serve.running import wait_until

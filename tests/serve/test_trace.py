@@ -13,8 +13,8 @@ import pytest
 
 from batch.records.catalogue import read_catalogues
 from serve.errors import ServeError
-from serve.front import nginx_program
 from serve.settings import ServeSettings
+from serve.supervisor.nginx import nginx_program
 from tests.serve.running import Server, environment, wait_until
 
 GIVES_UP_SECONDS = 0.6

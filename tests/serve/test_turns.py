@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.processes import fork, take_short_turns
+from serve.processes import fork, request_short_timeslice
 from tests.serve.copied import nginx
 from tests.serve.running import wait_until
 from tests.snapshots import make_snapshot
@@ -57,7 +57,7 @@ def test_what_an_operator_has_chosen_stays(policy, nice):
         os.sched_setscheduler(0, policy, os.sched_param(0))
         os.nice(nice)
         before = os.sched_getscheduler(0), os.nice(0)
-        take_short_turns()
+        request_short_timeslice()
         return int((os.sched_getscheduler(0), os.nice(0)) != before)
 
     _, status = os.waitpid(fork(child), 0)

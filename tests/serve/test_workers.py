@@ -148,7 +148,7 @@ def test_a_new_worker_is_ready_but_for_the_snapshot(serve, store, tmp_path, kill
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     code = Code(tmp_path / "code")
     code.change(
-        "serve/app.py",
+        "serve/worker/app.py",
         "        self.served: Served | None = None",
         "        import sys; print('an app is made', file=sys.stderr)\n"
         "        self.served: Served | None = None",
@@ -167,12 +167,12 @@ def test_a_new_worker_imports_nothing(serve, store, tmp_path):
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     code = Code(tmp_path / "code")
     code.change(
-        "serve/worker.py",
+        "serve/worker/worker.py",
         "        self._place = place",
         "        import sys; self._known = {*sys.modules}\n        self._place = place",
     )
     code.change(
-        "serve/worker.py",
+        "serve/worker/worker.py",
         "        self._page.say_ready(self._place)",
         "        import sys; log.info('imports %s', sorted({*sys.modules} - self._known))\n"
         "        self._page.say_ready(self._place)",

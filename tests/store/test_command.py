@@ -93,7 +93,7 @@ def test_a_store_with_nothing_in_it_is_1(command, verb):
     """The message says that nothing has been published, and what to do."""
     done = command(*verb)
     assert outcome(done) == (1, "")
-    assert "nothing has been published yet (build one with" in done.stderr
+    assert "nothing has been published yet; build one with" in done.stderr
 
 
 # get
@@ -236,7 +236,7 @@ def test_a_bad_configuration_is_1(python):
     """The message is the configuration's own."""
     done = python("-m", "store", "--config", "missing.toml", "ls")
     assert outcome(done) == (1, "")
-    assert "missing.toml: no such file (name one that exists with --config)" in done.stderr
+    assert "missing.toml: no such file; name one that exists with --config" in done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(two, command):

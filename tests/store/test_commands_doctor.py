@@ -131,8 +131,8 @@ def test_an_empty_store_needs_a_refresh(command, store):
     """One trouble, one command; no store is made."""
     assert json.loads(ran(command("doctor", "--json"), 1)) == [
         {
-            "what": f"{store}: nothing has been published yet (build one with "
-            "`python -m batch refresh`, or look with `python -m store ls`)",
+            "what": f"{store}: nothing has been published yet; build one with "
+            "`python -m batch refresh`, or look with `python -m store ls`",
             "mend": "python -m batch refresh",
         }
     ]

@@ -13,7 +13,7 @@ from store.prune import prune
 from store.publish import rollback, writing
 from store.snapshot import open_snapshot
 from store.takedown import take_down
-from store.withhold import WithholdingLists
+from store.takedown_filter import FilteredLists
 from tests.snapshots import make_snapshot
 
 
@@ -126,7 +126,7 @@ def test_explain_answers_as_the_server_does(store):
     take_down(store, hidden, "rights")
     found = {user: explain(store, user) for user in lists}
     with open_snapshot(store, 1) as snapshot:
-        served = WithholdingLists(snapshot, [name.encode() for name in hidden])
+        served = FilteredLists(snapshot, [name.encode() for name in hidden])
         for user, explanation in found.items():
             assert ",".join(explanation.items).encode() == served.get(user.encode())
 

@@ -164,7 +164,7 @@ def test_a_value_out_of_range_in_the_environment_names_the_variable(written):
 def test_a_file_that_was_named_but_is_missing_is_refused(tmp_path):
     """A mistyped --config is no reason to run on defaults."""
     message = refusal(tmp_path / "marqee.toml")
-    assert "marqee.toml: no such file (name one that exists with --config)" in message
+    assert "marqee.toml: no such file; name one that exists with --config" in message
 
 
 @pytest.mark.parametrize("broken", [b"[store", b"[store]\npath = '\xff'\n"])

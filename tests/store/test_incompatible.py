@@ -73,7 +73,7 @@ def test_an_older_or_newer_format_is_not_opened(unpublished, version):
     of_version(snapshot_folder(unpublished, 2), version)
     with pytest.raises(
         IncompatibleSnapshotError,
-        match=f"format version {version}, but this code reads {FORMAT_VERSION} .rebuild with",
+        match=f"format version {version}, but this code reads {FORMAT_VERSION}; rebuild with",
     ):
         open_snapshot(unpublished, 2)
 
@@ -106,7 +106,7 @@ def test_a_file_of_another_kind_of_machine_is_not_opened(unpublished, name, dama
     """LMDB's files are tied to byte order and word size: the refusal says so, and what to do."""
     damage(snapshot_folder(unpublished, 2) / name)
     with pytest.raises(
-        IncompatibleSnapshotError, match=f"{name}: .*another byte order or word size .rebuild with"
+        IncompatibleSnapshotError, match=f"{name}: .*another byte order or word size; rebuild with"
     ):
         open_snapshot(unpublished, 2)
 

@@ -202,7 +202,7 @@ def test_a_second_writer_in_another_process_is_refused(two, command):
     with writing(two):
         done = command("rollback", "--why", "now")
     assert done.returncode == 1
-    assert "another process is writing to it (wait for it to end" in done.stderr
+    assert "another process is writing to it; wait for it to end" in done.stderr
     assert current(two) == 2
 
 

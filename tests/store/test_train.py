@@ -6,37 +6,37 @@ import threading
 import pytest
 
 from store.errors import WriteError
-from store.train import request_training, take_training_request
+from store.refresh_request import request_refresh, take_refresh_request
 
 
 def test_a_request_is_taken_with_its_reason(tmp_path):
     """And then it is gone."""
-    request_training(tmp_path, "new catalogue")
-    assert take_training_request(tmp_path) == "new catalogue"
-    assert take_training_request(tmp_path) is None
+    request_refresh(tmp_path, "new catalogue")
+    assert take_refresh_request(tmp_path) == "new catalogue"
+    assert take_refresh_request(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_asked(tmp_path):
     """No request, no store, no matter."""
-    assert take_training_request(tmp_path) is None
-    assert take_training_request(tmp_path / "nowhere") is None
+    assert take_refresh_request(tmp_path) is None
+    assert take_refresh_request(tmp_path / "nowhere") is None
 
 
 def test_asked_twice_it_runs_once(tmp_path):
     """The later reason stands."""
-    request_training(tmp_path, "first")
-    request_training(tmp_path, "second")
-    assert take_training_request(tmp_path) == "second"
-    assert take_training_request(tmp_path) is None
+    request_refresh(tmp_path, "first")
+    request_refresh(tmp_path, "second")
+    assert take_refresh_request(tmp_path) == "second"
+    assert take_refresh_request(tmp_path) is None
 
 
 def test_a_request_after_the_taking_is_another(tmp_path):
     """Who asks while the refresh runs gets one more."""
-    request_training(tmp_path, "first")
-    take_training_request(tmp_path)
-    request_training(tmp_path, "second")
-    assert take_training_request(tmp_path) == "second"
+    request_refresh(tmp_path, "first")
+    take_refresh_request(tmp_path)
+    request_refresh(tmp_path, "second")
+    assert take_refresh_request(tmp_path) == "second"
 
 
 @pytest.mark.parametrize(
@@ -45,31 +45,31 @@ def test_a_request_after_the_taking_is_another(tmp_path):
 )
 def test_a_reason_is_one_line(tmp_path, why, kept):
     """Whatever is given as one."""
-    request_training(tmp_path, why)
+    request_refresh(tmp_path, why)
     [line] = (tmp_path / "TRAIN").read_text(encoding="utf-8").splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00\t.*", line)
-    assert take_training_request(tmp_path) == kept
+    assert take_refresh_request(tmp_path) == kept
 
 
 @pytest.mark.parametrize("content", [b"", b"no tab", b"\xff\xfe", b"\n\n"])
 def test_a_broken_request_is_a_request(tmp_path, content):
     """Somebody wants a refresh, even if nobody knows why."""
     (tmp_path / "TRAIN").write_bytes(content)
-    assert take_training_request(tmp_path) is not None
-    assert take_training_request(tmp_path) is None
+    assert take_refresh_request(tmp_path) is not None
+    assert take_refresh_request(tmp_path) is None
 
 
 def test_what_cannot_be_written_is_said(tmp_path):
     """With the file's name."""
     with pytest.raises(WriteError, match="TRAIN: cannot be written"):
-        request_training(tmp_path / "nowhere", "why")
+        request_refresh(tmp_path / "nowhere", "why")
 
 
 def test_what_cannot_be_taken_away_is_said(tmp_path):
     """Else the refresh would run for ever."""
     (tmp_path / "TRAIN").mkdir()
     with pytest.raises(WriteError, match="TRAIN: cannot be taken away"):
-        take_training_request(tmp_path)
+        take_refresh_request(tmp_path)
 
 
 def test_a_taker_finds_whole_requests_alone(tmp_path):
@@ -80,14 +80,14 @@ def test_a_taker_finds_whole_requests_alone(tmp_path):
     def ask():
         while not is_enough.is_set():
             for why in reasons:
-                request_training(tmp_path, why)
+                request_refresh(tmp_path, why)
 
     asker = threading.Thread(target=ask)
     asker.start()
     taken = []
     try:
         while len(taken) < 20:
-            if (why := take_training_request(tmp_path)) is not None:
+            if (why := take_refresh_request(tmp_path)) is not None:
                 taken.append(why)
     finally:
         is_enough.set()

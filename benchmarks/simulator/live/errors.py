@@ -1,11 +1,12 @@
-"""The live simulator's one family of errors: the thing, what is wrong, and the way out."""
+"""The errors of the live simulator."""
+
+from store.errors import MarqueeError
 
 
-class LiveError(Exception):
+class LiveError(MarqueeError):
     """A part of the running simulator cannot do what it was asked for."""
 
-    def __init__(self, thing: object, what: str, way_out: str = "") -> None:
-        super().__init__(f"{thing}: {what}" + (f" ({way_out})" if way_out else ""))
+    remedy = "`python -m benchmarks.simulator live --help` lists the options"
 
 
 class StreamError(LiveError):

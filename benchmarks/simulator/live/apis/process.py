@@ -27,7 +27,7 @@ class Apis:
 
     Args:
         world: Whose users and items; they appear as its days go on.
-        options: How.
+        options: RefreshOptions.
 
     Attributes:
         host, port: Where they listen.

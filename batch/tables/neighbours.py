@@ -1,0 +1,119 @@
+"""The Annoy index over the item factors: which items are like an item.
+
+Angular, item to item: that is what Annoy does well (its dot metric is not to
+be trusted). The index answers the fallback, and the `similar` lists are read
+from it. Every build measures how much of the exact answer it finds.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import annoy
+import numpy as np
+import numpy.typing as npt
+
+from batch.arrays import Floats
+from store.errors import WriteError
+
+_NOTHING: Final[Mapping[int, Floats]] = {}
+_N_PROBES: Final = 200  # items whose exact neighbours the recall is measured on
+
+
+def build_index(
+    item_factors: Floats, *, n_trees: int, seed: int, hidden: Collection[int] = frozenset()
+) -> annoy.AnnoyIndex:
+    """Build the index of all item rows but the hidden ones.
+
+    Annoy never finds a row that was not added, and has zeros for its vector; behind
+    the last row that was added it has nothing.
+
+    Args:
+        item_factors: (n_items, n_factors).
+        n_trees: More trees find more and weigh more.
+        seed: The same seed and factors give the same index.
+        hidden: Rows that must never be found.
+    """
+    index = annoy.AnnoyIndex(item_factors.shape[1], "angular")
+    index.set_seed(seed)
+    for item_row, vector in enumerate(item_factors):
+        if item_row not in hidden:
+            index.add_item(item_row, vector)
+    index.build(n_trees, n_jobs=1)  # with more jobs it is not deterministic
+    return index
+
+
+def save_index(index: annoy.AnnoyIndex, path: Path) -> None:
+    """Write the index; the caller fsyncs it, for Annoy does not.
+
+    Raises:
+        WriteError: The disk is full or the directory may not be written to.
+    """
+    try:
+        index.save(str(path))
+    except OSError as error:
+        raise WriteError(path, f"cannot be written: {error}") from error
+
+
+def similar_items(
+    index: annoy.AnnoyIndex,
+    k: int,
+    hidden: Collection[int] = frozenset(),
+    *,
+    left_out: Mapping[int, Floats] = _NOTHING,
+    on_items: Callable[[int], object] = lambda _: None,
+) -> list[list[int]]:
+    """Return for each item row its k nearest others, nearest first, none of them hidden.
+
+    Args:
+        index: Of all rows but those of `left_out`.
+        k: Neighbours of each.
+        hidden: Rows that are nobody's neighbours.
+        left_out: (n_factors,) vectors of the rows that the index was built without.
+        on_items: Called with the number of items done.
+    """
+    n_rows = max(index.get_n_items(), 1 + max(left_out, default=-1))
+    similar = []
+    for item_row in range(n_rows):
+        similar.append(_nearest(index, item_row, k, hidden, left_out.get(item_row)))
+        on_items(1)
+    return similar
+
+
+def _nearest(
+    index: annoy.AnnoyIndex,
+    item_row: int,
+    k: int,
+    hidden: Collection[int],
+    vector: Floats | None,
+) -> list[int]:
+    n_asked = k + 1
+    while True:
+        if vector is None:
+            nearest = index.get_nns_by_item(item_row, n_asked)
+        else:
+            nearest = index.get_nns_by_vector(vector, n_asked)
+        kept = [row for row in nearest if row != item_row and row not in hidden]
+        if len(kept) >= k or len(nearest) < n_asked:
+            return kept[:k]
+        n_asked *= 2
+
+
+def recall(
+    similar: Sequence[Sequence[int]],
+    item_factors: Floats,
+    k: int,
+    seed: int,
+    hidden: Collection[int] = frozenset(),
+) -> float:
+    """Return the share of the exact k neighbours that the index found, on a sample of items."""
+    probes = np.random.default_rng(seed).permutation(len(item_factors))[:_N_PROBES]
+    norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
+    unit = item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
+    cosine = unit[probes] @ unit.T
+    cosine[np.arange(len(probes)), probes] = -np.inf
+    cosine[:, list(hidden)] = -np.inf
+    n_exact = min(k, max(len(unit) - len(hidden) - 1, 1))
+    exact: npt.NDArray[np.int64] = np.argsort(-cosine, axis=1)[:, :n_exact]
+    found = sum(len(set(similar[p]) & set(best)) for p, best in zip(probes, exact, strict=True))
+    return float(found / exact.size)

@@ -1,0 +1,102 @@
+"""The list of last resort: a file that the front answers with when no worker does.
+
+It follows what is served: the popular list, takedowns applied, and without
+adult titles, for nobody is left who could tell a minor from an adult.
+"""
+
+import contextlib
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+from serve.changes import file_state
+from serve.processes import fork, signal_all
+from serve.scoreboard import Scoreboard
+from serve.settings import ServeSettings
+from serve.supervisor.nginx import ReverseProxy
+from store.errors import StoreError
+from store.items import Items, split
+from store.layout import LIST_LENGTH, POPULAR, RESERVE
+from store.snapshot import open_snapshot
+from store.takedown import takedown_file, takedowns
+
+log = logging.getLogger(__name__)
+
+_TRY_AGAIN_SECONDS: Final = 5.0
+
+State = tuple[int, tuple[int, ...] | None]
+
+
+class StaticList:
+    """Written anew when the generation or the takedowns change, by a child of its own."""
+
+    def __init__(
+        self, store: Path, page: Scoreboard, settings: ServeSettings, front: ReverseProxy | None
+    ) -> None:
+        self._store = store
+        self._page = page
+        self._settings = settings
+        self._path = front.static_list if front else None
+        self._written: State | None = None
+        self._writing: tuple[int, State] | None = None  # pid, what it writes
+        self._try_again_at = 0.0
+
+    def keep(self) -> None:
+        """See whether it is still what it should be."""
+        if self._path is None or self._writing or time.monotonic() < self._try_again_at:
+            return
+        state = self._page.generation, file_state(takedown_file(self._store))
+        if state != self._written:
+            with contextlib.suppress(OSError):  # no process to be had: the next look tries again
+                self._writing = fork(lambda: self._write(state[0])), state
+
+    def ended(self, pid: int, status: int) -> bool:
+        """Note the end of a child; False if it was not ours."""
+        if not self._writing or pid != self._writing[0]:
+            return False
+        if status == 0:
+            self._written = self._writing[1]
+        else:
+            self._try_again_at = time.monotonic() + _TRY_AGAIN_SECONDS
+        self._writing = None
+        return True
+
+    def stop(self) -> set[int]:
+        """End a child that writes; return the pid to wait for, if there is one."""
+        pids = {self._writing[0]} if self._writing else set[int]()
+        signal_all(pids, signal.SIGTERM)
+        return pids
+
+    def _write(self, generation: int) -> int:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        try:
+            self._replace(generation)
+        except (StoreError, OSError) as error:
+            log.error("the list of last resort stays as it is: %s", error)  # noqa: TRY400
+            return 1
+        return 0
+
+    def _replace(self, generation: int) -> None:
+        assert self._path is not None
+        hidden = {item_id.encode() for item_id in takedowns(self._store)}
+        names = _popular(self._store, generation, hidden) if generation else []
+        emergency = [name.encode() for name in self._settings.emergency_list]
+        names = names or [name for name in emergency if name not in hidden]
+        if not names:
+            self._path.unlink(missing_ok=True)
+            return
+        pending = self._path.with_suffix(".pending")
+        pending.write_bytes(b",".join(names))
+        pending.chmod(0o644)
+        pending.replace(self._path)
+
+
+def _popular(store: Path, generation: int, hidden: set[bytes]) -> list[bytes]:
+    with open_snapshot(store, generation, verified=True) as snapshot:
+        items = Items(snapshot)
+        fallback = snapshot.fallback.get
+        names = [*split(fallback(POPULAR)), *split(fallback(RESERVE))]
+        shown = [name for name in names if name not in hidden and not items.is_adult(name)]
+        return shown[:LIST_LENGTH]

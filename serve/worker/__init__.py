@@ -1,0 +1,4 @@
+"""A worker process: bjoern, the Falcon app, and one timer.
+
+`Worker` in `worker.py` runs from the fork to the end of the process.
+"""

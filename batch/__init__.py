@@ -2,6 +2,6 @@
 
     events ─► interactions ─► ALS ─► exact top-k ─► rules ─► index ─► fallbacks ─► gate ─► snapshot
 
-It may be heavy (pandas, pyarrow, implicit): it runs in a process of its own
-that ends. `python -m batch refresh` is its command.
+It may import heavy packages (pandas, pyarrow, implicit), since it runs in a process of
+its own. `python -m batch refresh` is the command.
 """

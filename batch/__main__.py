@@ -1,4 +1,4 @@
-"""The batch's commands: `python -m batch ingest`, `refresh`, `evaluate`, `compare`, `tune`."""
+"""The commands of the batch: `python -m batch ingest|refresh|evaluate|compare|tune`."""
 
 import argparse
 import dataclasses
@@ -11,7 +11,8 @@ from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_ingest
 from batch.gate.settings import GateSettings
-from batch.refresh import RefreshOptions, refresh
+from batch.options import RefreshOptions
+from batch.refresh import refresh
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.tuning.command import add_tune
@@ -23,43 +24,43 @@ from store.gate_result import EXIT_REFUSED
 _EXAMPLE = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
 
-What is not given comes from marquee.toml, else from the defaults in README.md.
-Exit status: 0 published, 1 not (the message says why), 2 wrong usage,
-3 built and kept, but refused by the gate: what was served goes on being served."""
+Options override marquee.toml, which overrides the defaults.
+Exit status: 0 published, 1 failed (with a message), 2 wrong usage,
+3 built and kept, but refused by the gate: the current generation stays in service."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    given = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     try:
-        settings = given.load(given.config)
+        settings = args.load(args.config)
         named: dict[str, Any] = {
             key: tuple(paths)
             for key in ("events", "catalogue", "profiles")
-            if (paths := getattr(given, key, None))
+            if (paths := getattr(args, key, None))
         }
-        print(given.run(given, dataclasses.replace(settings, **named)))
+        print(args.run(args, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
-        print(f"{given.verb} failed: {error}", file=sys.stderr)
+        print(f"{args.verb} failed: {error}", file=sys.stderr)
         return EXIT_REFUSED if isinstance(error, GateRefusedError) else 1
     except KeyboardInterrupt:
-        print(f"{given.verb} stopped; the store is as it was", file=sys.stderr)
+        print(f"{args.verb} stopped; the store is unchanged", file=sys.stderr)
         return 1
     return 0
 
 
-def _refresh(given: argparse.Namespace, settings: BatchSettings) -> str:
-    store = load_section("store", StoreSettings, given.config)
-    how = RefreshOptions(
+def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
+    store = load_section("store", StoreSettings, args.config)
+    options = RefreshOptions(
         settings,
-        rules=load_section("rules", RuleSettings, given.config),
-        gate=load_section("gate", GateSettings, given.config),
+        rules=load_section("rules", RuleSettings, args.config),
+        gate=load_section("gate", GateSettings, args.config),
         store=store,
-        override=given.override_gate or "",
-        at=given.at,
+        override=args.override_gate or "",
+        at=args.at,
     )
-    summary = refresh(given.store or Path(store.path), how)
-    return summary.as_json() if given.json else summary.as_text()
+    summary = refresh(args.store or Path(store.path), options)
+    return summary.as_json() if args.json else summary.as_text()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,14 +80,16 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path, var/store")
+    verb.add_argument(
+        "--store", type=Path, metavar="DIR", help="store to publish to; default: [store] path"
+    )
     verb.add_argument(
         "--override-gate", type=_reason, metavar="WHY",
-        help="publish this one whatever the gate says; the reason goes into the journal",
+        help="publish this snapshot even if the gate refuses it; WHY is written to the journal",
     )  # fmt: skip
     verb.add_argument(
         "--at", type=_time, metavar="TIME",
-        help="count availability from this time, ISO 8601, UTC without a zone; default: now",
+        help="time that availability counts from, ISO 8601, UTC without a zone; default: now",
     )  # fmt: skip
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
@@ -97,22 +100,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inputs() -> argparse.ArgumentParser:
-    """Return what all verbs have in common."""
+    """Return the options that all verbs share."""
     inputs = argparse.ArgumentParser(add_help=False)
-    for name, what in (
+    for name, text in (
         ("events", "event files or directories: stream log, ratings, pairs, Parquet"),
-        ("catalogue", "which items exist: movie API, CSV with movieID, MovieLens"),
-        ("profiles", "who the users are: user API, CSV, MovieLens"),
+        ("catalogue", "catalogues of existing items: movie API, CSV with movieID, MovieLens"),
+        ("profiles", "profiles of users: user API, CSV, MovieLens"),
     ):
-        inputs.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=what)
-    inputs.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+        inputs.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=text)
+    inputs.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings file; default: marquee.toml"
+    )
     inputs.add_argument("--json", action="store_true", help="print one JSON object")
     return inputs
 
 
 def _reason(text: str) -> str:
     if not text.strip():
-        raise argparse.ArgumentTypeError("say why, in a word or more: it goes into the journal")
+        raise argparse.ArgumentTypeError("a reason is required; it is written to the journal")
     return text
 
 
@@ -121,7 +126,7 @@ def _time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no ISO 8601 time such as 2026-11-24T03:30"
+            f"{text!r} is not a valid ISO 8601 time; write e.g. 2026-11-24T03:30"
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

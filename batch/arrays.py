@@ -1,6 +1,6 @@
 """The array types of the batch, each named once.
 
-Shapes stand in the docstrings of what takes and returns them.
+Shapes are stated in the docstrings of the functions and records that use them.
 """
 
 import numpy as np
@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]  # factors, scores, weights
 Doubles = npt.NDArray[np.float64]  # sums and metrics, where single precision is too coarse
-AnyFloats = npt.NDArray[np.floating]  # of either precision
+AnyFloats = npt.NDArray[np.floating]  # single or double precision
 Flags = npt.NDArray[np.bool_]
 Rows = npt.NDArray[np.int64]  # rows of users, items, events; positions in an array
 ItemRows = npt.NDArray[np.int32]  # (n_users, k) lists as item rows
-Codes = npt.NDArray[np.int32]  # of distinct ids
-Integers = npt.NDArray[np.integer]  # of any width
+Codes = npt.NDArray[np.int32]  # codes of distinct ids
+Integers = npt.NDArray[np.integer]  # integers of any width
 Times = npt.NDArray[np.int64]  # seconds since 1970, UTC; 0 where unknown
 Characters = npt.NDArray[np.uint8]  # bytes of text
+AnyArray = npt.NDArray[np.generic]  # any type, for sizes and files

@@ -1,67 +1,83 @@
-"""Learning: a trial on the last day, then a model of everything that begins where it ended.
+"""Training: a trial on the last day, then a model of everything that starts where it ended.
 
-served factors ─► fit to users drawn by lot, without the last day ─► judged beside what is served
-                        └─► a sweep over everything ─► the model
+parent's factors ─► fit to a sample of users, without the last day ─► evaluate beside the parent
+                        └─► one sweep over everything ─► the model
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from batch.arrays import Rows, Times
+from batch.arrays import Times
 from batch.cold_start.new_items import with_expected_vectors
 from batch.gate.settings import GateSettings
-from batch.gate.trial import LastDay, Trial, judge_last_day, last_day
+from batch.gate.trial import LastDay, Trial, evaluate_last_day, last_day
 from batch.interactions.build import Interactions
 from batch.models.als import als_factors
 from batch.models.choose import recommender
-from batch.models.drawn import UserSample, draw
-from batch.models.factors import FittedFactors
-from batch.models.least_squares import Model
+from batch.models.factors import Factors, FittedFactors
 from batch.models.protocol import Fitted
-from batch.parent import DATA_UNTIL, seen_until, served_lists, start_from
+from batch.parent import DATA_UNTIL, initial_factors, seen_until, served_lists
 from batch.records.catalogue import Item
+from batch.sampling import UserSample, sample
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.threads import usable
+from batch.unavailable import Unavailable
 from store.snapshot import Snapshot
 
-# Interactions an item, on average, that a trial learns from. (ALS lost nothing of its NDCG@20
-# on ML-1M with half of its 290, and 1 % with a third.)
-_PER_ITEM: Final = 300
-_FEW: Final = 2_000_000  # interactions: so many are learned from in seconds, and none is left out
-_TASTE_MODELS: Final = ("auto", "als")
-_CLOCK_SKEW: Final = timedelta(days=1)  # local times may be ahead of UTC
+# Interactions per item, on average, that a trial is trained on. (ALS lost nothing of its
+# NDCG@20 on ML-1M with half of its 290, and 1 % with a third.)
+_TRIAL_INTERACTIONS_PER_ITEM: Final = 300
+_MIN_TRIAL_INTERACTIONS: Final = 2_000_000  # trained on in seconds: no sample is taken of fewer
+_ALS_MODELS: Final = ("auto", "als")  # models that are ALS, so that no second one is trained
+_CLOCK_SKEW: Final = timedelta(days=1)  # lead that local times may have over UTC
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Data that a refresh is trained on.
+
+    Attributes:
+        interactions: Weights of all users and items.
+        at: (n_interactions,) seconds since 1970 beside the weights, 0 if unknown; None if
+            all are unknown.
+        items: Catalogue entries by item_id.
+    """
+
+    interactions: Interactions
+    at: Times | None
+    items: Mapping[str, Item]
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What was learned.
+    """The trained models of a refresh.
 
     Attributes:
-        fitted: Makes the lists.
-        taste: ALS, with popularity or without, whatever makes the lists.
-        model: Its factors alone, for the index and the tables.
-        trial: What the last day told, or why there was no trial.
-        learned_from: What training began with: `generation 41`, or why from nothing.
-        metrics: For the manifest.
-        n_threads: That it took, and that the lists may take.
+        ranker: Model that makes the lists.
+        als: ALS model, with popularity or without, whichever model makes the lists.
+        factors: ALS factors alone, for the index and the tables.
+        trial: Result of the trial on the last day.
+        warm_start: Origin of the initial factors, or `none: ` and the reason.
+        metrics: Figures for the manifest.
+        n_threads: Number of threads that training used, and that the lists may use.
     """
 
-    fitted: Fitted
-    taste: FittedFactors
-    model: Model
-    trial: Trial | str
-    learned_from: str
+    ranker: Fitted
+    als: FittedFactors
+    factors: Factors
+    trial: Trial | Unavailable
+    warm_start: str
     metrics: dict[str, Any]
     n_threads: int
 
 
 def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
-    """Return the times, those that have not come yet as 0, unknown."""
+    """Return the times, with those in the future as 0, unknown."""
     if at is None:
         return None
     latest = int((not_after + _CLOCK_SKEW).timestamp())
@@ -69,161 +85,155 @@ def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
 
 
 def learn(
-    interactions: Interactions,
-    at: Times | None,
-    items: Mapping[str, Item],
-    served: Snapshot | str,
+    data: TrainingData,
+    parent: Snapshot | Unavailable,
     settings: BatchSettings,
     gate: GateSettings,
     stages: Stages,
+    *,
+    max_trial_interactions: int | None = None,
 ) -> Learned:
-    """Try the model on the last day, then train it on everything.
+    """Evaluate the model on the last day, then train it on everything.
 
     Args:
-        interactions: To learn from.
-        at: (n_interactions,) seconds since 1970 beside their weights, 0 if unknown;
-            None if all are.
-        items: What the catalogue says, by item_id.
-        served: What is served now, or why nothing of it can be used.
-        settings: Which model, and its parameters.
-        gate: How many users the trial wants.
-        stages: To time each step.
+        data: Data to train on.
+        parent: Snapshot that is served now.
+        settings: Model and its parameters.
+        gate: Gate settings with the limits of the number of evaluated users.
+        stages: Timer of the stages.
+        max_trial_interactions: Maximum interactions in the trial's sample of users; None:
+            300 per item, at least 2 million.
 
     Raises:
-        BatchError: The weights, or what was learned from them, are not finite.
+        BatchError: The weights or the trained factors are not finite.
     """
-    n_threads = usable(settings.n_threads)
-    tried = _try(interactions, at, served, settings, gate, n_threads, stages)
-    fitted = tried.fitted
-    if not tried.is_everything:
+    training = _Training(data, parent, settings, gate, usable(settings.n_threads))
+    with stages("split"):
+        users, day = training.split(max_trial_interactions)
+    with stages("start"):
+        start = training.start(day)
+        factors = None if isinstance(start, Unavailable) else start
+    with stages("train", total=settings.iterations) as advance:
+        ranker = training.fit(users, day, factors, lambda: advance(1))
+    with stages("trial"):
+        trial = training.evaluate(ranker, users, day)
+    if not (users.is_complete and isinstance(day, Unavailable)):
         with stages("train all"):
-            everything = recommender(settings.model, settings, tried.start)
-            fitted = everything.refit(
-                fitted, tried.user_rows, interactions.weights, n_threads=n_threads
-            )
+            ranker = training.refit(ranker, users, factors)
     with stages("new items"):
-        n_factors = settings.n_factors
-        taste = _taste(fitted, tried.start, interactions, settings, n_threads)
-        taste = with_expected_vectors(taste, interactions, items, n_factors, settings.seed)
-        fitted = taste if settings.model in _TASTE_MODELS else fitted
-    metrics = {name: round(value, 4) for name, value in fitted.about.items()}
+        als = training.als(ranker, factors)
+        ranker = als if settings.model in _ALS_MODELS else ranker
+    metrics = {name: round(value, 4) for name, value in ranker.about.items()}
     return Learned(
-        fitted=fitted,
-        taste=taste,
-        model=als_factors(taste, n_factors),
-        trial=tried.trial,
-        learned_from=tried.learned_from,
-        metrics=metrics | _of_times(at) | _of_trial(tried.trial),
-        n_threads=n_threads,
+        ranker=ranker,
+        als=als,
+        factors=als_factors(als, settings.n_factors),
+        trial=trial,
+        warm_start=_warm_start(start, parent),
+        metrics=metrics | _time_metrics(data.at) | _trial_metrics(trial),
+        n_threads=training.n_threads,
     )
 
 
-class _Tried(NamedTuple):
-    """What the trial left.
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """The steps of one training.
 
     Attributes:
-        fitted: To the part that it learned from.
-        user_rows: (n_part,) that part's users.
-        is_everything: Nothing was left out, so there is nothing more to learn.
-        trial: What the last day told, or why there was no trial.
-        start: Everybody's factors to begin with.
-        learned_from: Whose these are, or why there are none.
+        data: Data to train on.
+        parent: Snapshot that is served now.
+        settings: Model and its parameters.
+        gate: Gate settings with the limits of the number of evaluated users.
+        n_threads: Number of threads.
     """
 
-    fitted: Fitted
-    user_rows: Rows
-    is_everything: bool
-    trial: Trial | str
-    start: Model | None
-    learned_from: str
+    data: TrainingData
+    parent: Snapshot | Unavailable
+    settings: BatchSettings
+    gate: GateSettings
+    n_threads: int
 
+    def split(self, max_interactions: int | None) -> tuple[UserSample, LastDay | Unavailable]:
+        """Sample users, and split off the last day of their interactions."""
+        weights, at, seed = self.data.interactions.weights, self.data.at, self.settings.seed
+        if max_interactions is None:
+            per_item = _TRIAL_INTERACTIONS_PER_ITEM * weights.shape[1]
+            max_interactions = max(per_item, _MIN_TRIAL_INTERACTIONS)
+        users = sample(weights, at, max_interactions, seed)
+        day = last_day(users.weights, users.at, seen_until(self.parent), self.gate, seed)
+        if isinstance(day, Unavailable) and self.settings.model not in _ALS_MODELS:
+            users = sample(weights, at, weights.nnz, seed)  # only ALS refits from a sample
+        return users, day
 
-def _try(
-    interactions: Interactions,
-    at: Times | None,
-    served: Snapshot | str,
-    settings: BatchSettings,
-    gate: GateSettings,
-    n_threads: int,
-    stages: Stages,
-) -> _Tried:
-    """Learn from users drawn by lot, without the last day if it can be judged by."""
-    weights = interactions.weights
-    with stages("split"):
-        most = max(_PER_ITEM * weights.shape[1], _FEW)
-        drawn = draw(weights, at, most, settings.seed)
-        until = None if isinstance(served, str) else seen_until(served)
-        day = last_day(drawn.weights, drawn.at, until, gate, settings.seed)
-        if isinstance(day, str) and settings.model not in _TASTE_MODELS:
-            drawn = draw(weights, at, weights.nnz, settings.seed)  # to learn a part is of no use
-        part, part_at = (
-            (drawn.weights, drawn.at) if isinstance(day, str) else (day.split.train, day.split.at)
+    def start(self, day: LastDay | Unavailable) -> Factors | Unavailable:
+        """Return the initial factors of all users and items."""
+        if not self.settings.warm_start:
+            return Unavailable("[batch] warm_start is off")
+        if isinstance(self.parent, Unavailable):
+            return self.parent
+        if isinstance(day, LastDay) and not day.is_new_to_served:
+            return Unavailable("the served snapshot was trained on the last day, too")
+        return initial_factors(
+            self.parent,
+            self.data.interactions.user_ids,
+            self.data.interactions.item_ids,
+            self.settings.n_factors,
+            self.settings.seed,
         )
-    with stages("start"):
-        start, learned_from = _start(interactions, served, day, settings)
-    with stages("train", total=settings.iterations) as advance:
-        fitted = recommender(settings.model, settings, drawn.only(start)).fit(
-            part, at=part_at, n_threads=n_threads, on_step=lambda: advance(1)
+
+    def fit(
+        self,
+        users: UserSample,
+        day: LastDay | Unavailable,
+        start: Factors | None,
+        on_step: Callable[[], object],
+    ) -> Fitted:
+        """Fit the model to the sample, without the last day if there is one to evaluate on."""
+        weights, at = users.weights, users.at
+        if isinstance(day, LastDay):
+            weights, at = day.split.train, day.split.at
+        model = recommender(self.settings.model, self.settings, users.restrict(start))
+        return model.fit(weights, at=at, n_threads=self.n_threads, on_step=on_step)
+
+    def evaluate(
+        self, ranker: Fitted, users: UserSample, day: LastDay | Unavailable
+    ) -> Trial | Unavailable:
+        """Evaluate the new lists of the sampled users, and the served ones, on the last day."""
+        if isinstance(day, Unavailable):
+            return day
+        user_rows = users.user_rows[day.split.user_rows]
+        user_ids = self.data.interactions.user_ids.take(user_rows).to_pylist()
+        served = served_lists(self.parent, user_ids, self.data.interactions.item_ids)
+        return evaluate_last_day(
+            ranker, day, served, n_threads=self.n_threads, seed=self.settings.seed
         )
-    with stages("trial"):
-        trial = _judge(fitted, day, drawn, interactions, served, settings, n_threads)
-    is_everything = drawn.is_everybody and isinstance(day, str)
-    return _Tried(fitted, drawn.user_rows, is_everything, trial, start, learned_from)
+
+    def refit(self, ranker: Fitted, users: UserSample, start: Factors | None) -> Fitted:
+        """Train the model of the sample on everything."""
+        model = recommender(self.settings.model, self.settings, start)
+        weights = self.data.interactions.weights
+        return model.refit(ranker, users.user_rows, weights, n_threads=self.n_threads)
+
+    def als(self, ranker: Fitted, start: Factors | None) -> FittedFactors:
+        """Return the ALS model, with vectors for new items; the index and the tables need it."""
+        interactions, settings = self.data.interactions, self.settings
+        if settings.model not in _ALS_MODELS:
+            als = recommender("als", settings, start)
+            ranker = als.fit(interactions.weights, n_threads=self.n_threads)
+        assert isinstance(ranker, FittedFactors)
+        return with_expected_vectors(
+            ranker, interactions, self.data.items, settings.n_factors, settings.seed
+        )
 
 
-def _start(
-    interactions: Interactions, served: Snapshot | str, day: LastDay | str, settings: BatchSettings
-) -> tuple[Model | None, str]:
-    """Return the factors to begin with, and whose they are or why there are none."""
-    if not settings.warm_start:
-        return None, "nothing: [batch] warm_start is off"
-    if isinstance(served, str):
-        return None, f"nothing: {served}"
-    if not isinstance(day, str) and not day.is_new_to_served:
-        return None, "nothing: what is served has seen the day that the trial is judged by"
-    start = start_from(
-        served, interactions.user_ids, interactions.item_ids, settings.n_factors, settings.seed
-    )
-    if start is None:
-        return None, f"nothing: generation {served.generation} has vectors of another length"
-    return start, f"generation {served.generation}"
+def _warm_start(start: Factors | Unavailable, parent: Snapshot | Unavailable) -> str:
+    if isinstance(start, Unavailable):
+        return f"none: {start.reason}"
+    assert not isinstance(parent, Unavailable)
+    return f"generation {parent.generation}"
 
 
-def _judge(
-    fitted: Fitted,
-    day: LastDay | str,
-    drawn: UserSample,
-    interactions: Interactions,
-    served: Snapshot | str,
-    settings: BatchSettings,
-    n_threads: int,
-) -> Trial | str:
-    """Judge by the last day of the drawn users, or say again why there is none."""
-    if isinstance(day, str):
-        return day
-    lists = None
-    if not isinstance(served, str):
-        user_ids = interactions.user_ids.take(drawn.user_rows[day.split.user_rows]).to_pylist()
-        lists = served_lists(served, user_ids, interactions.item_ids)
-    return judge_last_day(fitted, day, lists, n_threads=n_threads, seed=settings.seed)
-
-
-def _taste(
-    fitted: Fitted,
-    start: Model | None,
-    interactions: Interactions,
-    settings: BatchSettings,
-    n_threads: int,
-) -> FittedFactors:
-    """Return ALS, which index, tables and cold start want whatever makes the lists."""
-    if settings.model not in _TASTE_MODELS:
-        als = recommender("als", settings, start)
-        fitted = als.fit(interactions.weights, n_threads=n_threads)
-    assert isinstance(fitted, FittedFactors)
-    return fitted
-
-
-def _of_times(at: Times | None) -> dict[str, str]:
+def _time_metrics(at: Times | None) -> dict[str, str]:
     if at is None or not (latest := int(at.max(initial=0))):
         return {}
     return {
@@ -231,8 +241,8 @@ def _of_times(at: Times | None) -> dict[str, str]:
     }
 
 
-def _of_trial(trial: Trial | str) -> dict[str, float]:
-    if isinstance(trial, str):
+def _trial_metrics(trial: Trial | Unavailable) -> dict[str, float]:
+    if isinstance(trial, Unavailable):
         return {}
     ndcg = {f"last_day_ndcg_{name}": round(found.mean, 4) for name, found in trial.ndcg.items()}
-    return {"last_day_users": trial.n_judged, **ndcg}
+    return {"last_day_users": trial.n_users, **ndcg}

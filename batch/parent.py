@@ -1,4 +1,4 @@
-"""What is served while the next snapshot is built: its factors to begin with, its lists to beat."""
+"""The parent: the served snapshot, for initial factors, and for lists to compare with."""
 
 import contextlib
 import itertools
@@ -9,103 +9,115 @@ from typing import Final
 
 import lmdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from batch.arrays import Floats
-from batch.models.least_squares import Model
+from batch.arrays import Floats, ItemRows
+from batch.models.factors import Factors
 from batch.models.warm import carry_over
 from batch.topk import NO_ITEM
+from batch.unavailable import Unavailable
 from store.errors import StoreError
 from store.layout import LIST_LENGTH, POPULAR
 from store.pointer import current_or_none
 from store.snapshot import Snapshot, open_factors, open_snapshot
 
-_CHUNK: Final = 10_000  # vectors that are in memory twice
+_CHUNK: Final = 10_000  # vectors read at a time
 
-DATA_UNTIL: Final = "data_until"  # in the manifest's metrics: the latest event's time
+DATA_UNTIL: Final = "data_until"  # metric in the manifest: time of the latest event
 
 
 @contextlib.contextmanager
-def open_parent(store: Path) -> Iterator[Snapshot | str]:
-    """Hold the served snapshot open, or say why there is none to be used."""
+def open_parent(store: Path) -> Iterator[Snapshot | Unavailable]:
+    """Hold the served snapshot open, if there is one that can be used."""
     generation = current_or_none(store)
     if generation is None:
-        yield "nothing is served yet"
+        yield Unavailable("no snapshot is served yet")
         return
     try:
         snapshot = open_snapshot(store, generation)
     except StoreError as error:
-        yield f"the served snapshot is damaged: {error}"
+        yield Unavailable(f"the served snapshot is damaged: {error}")
         return
     with snapshot:
         yield snapshot
 
 
-def seen_until(served: Snapshot) -> int | None:
-    """Return the time of its latest event in seconds since 1970; None if it is not known."""
-    text = served.manifest.metrics.get(DATA_UNTIL)
+def seen_until(parent: Snapshot | Unavailable) -> int | None:
+    """Return the time of the parent's latest event in seconds since 1970; None if unknown."""
+    if isinstance(parent, Unavailable):
+        return None
+    text = parent.manifest.metrics.get(DATA_UNTIL)
     return int(datetime.fromisoformat(f"{text}+00:00").timestamp()) if text else None
 
 
-def start_from(
-    served: Snapshot, user_ids: pa.StringArray, item_ids: pa.StringArray, n_factors: int, seed: int
-) -> Model | None:
-    """Return its factors in the rows of other ids; None if they are of another length.
+def counts_of(parent: Snapshot | Unavailable) -> dict[str, int] | None:
+    """Return the numbers of records in the parent's tables; None without a parent."""
+    return None if isinstance(parent, Unavailable) else dict(parent.manifest.counts)
+
+
+def initial_factors(
+    parent: Snapshot,
+    user_ids: pa.StringArray,
+    item_ids: pa.StringArray,
+    n_factors: int,
+    seed: int,
+    *,
+    chunk: int = _CHUNK,
+) -> Factors | Unavailable:
+    """Return the parent's factors, in the rows of the new ids.
 
     Args:
-        served: The snapshot.
-        user_ids: Of the rows wanted.
-        item_ids: Of the rows wanted.
-        n_factors: Length of a vector.
-        seed: Of the vectors of ids that are new.
+        parent: Snapshot with the factors.
+        user_ids: User ids in the order of the new rows.
+        item_ids: Item ids in the order of the new rows.
+        n_factors: Length of a factor vector.
+        seed: Random seed of the vectors of new ids.
+        chunk: Number of vectors read at a time.
     """
-    with contextlib.closing(open_factors(served)) as factors:
-        sides = [
-            (*_vectors(factors, name, n_factors), ids)
-            for name, ids in (("users", user_ids), ("items", item_ids))
-        ]
-    if any(vectors is None for vectors, _, _ in sides):
-        return None
-    users, items = (
-        carry_over(vectors, old_ids, ids, seed)
-        for vectors, old_ids, ids in sides
-        if vectors is not None
-    )
-    return Model(users, items)
+    with contextlib.closing(open_factors(parent)) as factors:
+        sides = []
+        for table, ids in (("users", user_ids), ("items", item_ids)):
+            found = _vectors(factors, table, n_factors, chunk)
+            if found is None:
+                what = f"vectors of generation {parent.generation} have another length"
+                return Unavailable(what)
+            sides.append(carry_over(*found, ids, seed))
+    return Factors(*sides)
 
 
 def served_lists(
-    served: Snapshot, user_ids: list[str], item_ids: pa.StringArray
-) -> npt.NDArray[np.int32]:
-    """Return (n_users, 20) item rows of what these users are answered; NO_ITEM where it ends.
+    parent: Snapshot | Unavailable, user_ids: list[str], item_ids: pa.StringArray
+) -> ItemRows | None:
+    """Return (n_users, 20) item rows of the lists that are served; None without a parent.
 
-    Who has no list of their own is answered the popular one. Items that are no
-    longer there leave their place empty.
+    A user without a list is served the popular one. Items without a row leave their
+    place empty, as do places behind the end of a list: NO_ITEM.
     """
+    if isinstance(parent, Unavailable):
+        return None
     row_of = {name.encode(): row for row, name in enumerate(item_ids.to_pylist())}
-    popular = served.fallback.get(POPULAR) or b""
+    popular = parent.fallback.get(POPULAR) or b""
     lists = np.full((len(user_ids), LIST_LENGTH), NO_ITEM, np.int32)
-    for place, user_id in enumerate(user_ids):
-        body = served.users.get(user_id.encode()) or popular
+    for user_row, user_id in enumerate(user_ids):
+        body = parent.users.get(user_id.encode()) or popular
         rows = [row_of.get(name, NO_ITEM) for name in body.split(b",")]
-        lists[place, : len(rows)] = rows
+        lists[user_row, : len(rows)] = rows
     return lists
 
 
 def _vectors(
-    factors: lmdb.Environment, name: str, n_factors: int
-) -> tuple[Floats | None, pa.StringArray]:
-    """Return (n, n_factors) vectors of a table and their ids; no vectors if of another length."""
+    factors: lmdb.Environment, name: str, n_factors: int, chunk: int
+) -> tuple[Floats, pa.StringArray] | None:
+    """Return (n, n_factors) vectors of a table and their ids; None if of another length."""
     table = factors.open_db(name.encode(), create=False)
     with factors.begin(db=table) as transaction:
         vectors = np.empty((transaction.stat(table)["entries"], n_factors), np.float32)
         keys: list[bytes] = []
         records = iter(transaction.cursor())
-        while chunk := list(itertools.islice(records, _CHUNK)):
-            found = np.frombuffer(b"".join(value for _, value in chunk), "<f4")
-            if len(found) != len(chunk) * n_factors:
-                return None, pa.array([], pa.string())
-            vectors[len(keys) : len(keys) + len(chunk)] = found.reshape(-1, n_factors)
-            keys += [key for key, _ in chunk]
+        while some := list(itertools.islice(records, chunk)):
+            found = np.frombuffer(b"".join(value for _, value in some), "<f4")
+            if len(found) != len(some) * n_factors:
+                return None
+            vectors[len(keys) : len(keys) + len(some)] = found.reshape(-1, n_factors)
+            keys += [key for key, _ in some]
     return vectors, pa.array(keys, pa.binary()).cast(pa.string())

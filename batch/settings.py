@@ -12,48 +12,55 @@ import pyarrow.compute as pc
 MODELS: Final = ("auto", "als", "item_knn", "bpr", "popularity")
 NEW_ITEMS: Final = ("content", "none")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
-_MOST_WEIGHT: Final = 1000
+_MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    r"""What a refresh does when the command line does not say otherwise.
+    r"""The section `[batch]`: inputs, model and parameters.
 
     Attributes:
         events: Files or directories of events.
-        catalogue: Files that say which items exist; none: whatever 2 users touched.
-        profiles: Files with users' age, gender, occupation.
+        catalogue: Files of existing items; none: every item that 2 users have.
+        profiles: Files of users' age, gender, occupation, likes and dislikes.
         quarantine: Directory of rejected lines.
-        quarantine_keep: Quarantine files kept.
-        max_rejected_share: Of a file's lines; a refresh with more stops.
-        user_pattern: What a user id is in the stream (RE2, without groups).
-        item_pattern: What an item id is in the stream (RE2, without groups).
+        quarantine_keep: Number of quarantine files to keep.
+        max_rejected_share: Maximum share of rejected lines in a file; a refresh with more
+            stops.
+        user_pattern: Pattern of a user id in the stream (RE2, without groups).
+        item_pattern: Pattern of an item id in the stream (RE2, without groups).
         max_rating: Best rating of the scale; 0: 5, or 10 if more than 1 % are above 5.
-        weight_watched: Of an item watched to the end; 0: watching says nothing.
-        weight_rating: What the best rating adds to that, and the worst takes away;
-            0: ratings say nothing.
-        half_life_days: After so many an interaction weighs half; 0: always the same.
-        model: auto, als, item_knn, bpr or popularity.
-        tuned: A file that `python -m batch tune` has written, whose parameters stand in
-            place of the defaults; empty: none.
-        new_items: Where an item that nobody has had gets a vector from: content, or none.
-        holdout_users: Of whom one item is held out to tell when ALS may stop and
-            how much popularity counts; 0: all sweeps, no popularity.
-        warm_start: Begin with the vectors of the snapshot that is served.
+        weight_watched: Weight of an item watched to the end (or rated without a view), and
+            in proportion of one watched in part; 0: watching does not count.
+        weight_rating: Weight that the best rating adds, and that the worst subtracts; 0:
+            ratings do not count.
+        half_life_days: Age in days at which an interaction has half of its weight, counted
+            from the latest event; 0: no decay.
+        model: Model of the lists: `auto` (ALS and popularity, blended by a holdout), `als`,
+            `item_knn`, `bpr` or `popularity`.
+        tuned: File written by `python -m batch tune`, with parameters in place of the
+            defaults; empty: none.
+        new_items: Source of the vectors of new items (no interactions): `content` (genres,
+            overview, language, year), or `none`: no vector before the first interaction.
+        holdout_users: Maximum users in the holdout for early stopping of ALS and the
+            popularity weight; 0: all iterations, no popularity.
+        warm_start: Whether training starts with the vectors of the served snapshot.
         n_factors: Length of a factor vector.
-        regularization: Of ALS, in multiples of what chance alone makes in such data.
-        alpha: Confidence is 1 + alpha · weight.
-        iterations: Most sweeps of ALS.
-        n_neighbours: Of each item, for item_knn.
-        similarity: Of items, for item_knn: cosine, tfidf or bm25.
-        bpr_learning_rate: Of BPR.
-        bpr_regularization: Of BPR.
-        bpr_iterations: Passes of BPR.
-        n_rating_factors: Length of a vector of the rating model; 0 leaves the biases.
-        n_spares: Items kept after the 20, for takedowns.
-        n_trees: Of the Annoy index; more find more and weigh more.
-        n_threads: 0 means one for each processor that this process may use.
-        seed: Of everything random.
+        regularization: Regularization of ALS, in multiples of √(interactions of a user) +
+            √(interactions of an item), the largest singular value of noise.
+        alpha: Growth of the confidence of ALS, 1 + alpha · weight.
+        iterations: Maximum iterations of ALS.
+        n_neighbours: Number of neighbours of each item, for `item_knn`.
+        similarity: Similarity of items, for `item_knn`: `cosine`, `tfidf` or `bm25`.
+        bpr_learning_rate: Learning rate of BPR.
+        bpr_regularization: Regularization of BPR.
+        bpr_iterations: Number of iterations of BPR.
+        n_rating_factors: Length of a factor vector of the rating model; 0: biases alone.
+        n_spares: Number of items kept behind the list of 20, for takedowns.
+        n_trees: Number of trees of the Annoy index; more trees: higher recall, larger
+            index.
+        n_threads: Number of threads; 0: one for each usable processor.
+        seed: Random seed of sampling and initial vectors.
     """
 
     events: tuple[str, ...] = ()
@@ -109,28 +116,28 @@ class BatchSettings:
             raise ValueError("max_rejected_share must lie between 0 and 1")
         for name in ("user_pattern", "item_pattern"):
             _check_pattern(name, getattr(self, name))
-        if not 0 < self.weight_watched + self.weight_rating <= _MOST_WEIGHT:
+        if not 0 < self.weight_watched + self.weight_rating <= _MAX_WEIGHT:
             raise ValueError(
-                f"weight_watched + weight_rating must be above 0 and at most {_MOST_WEIGHT}"
+                f"weight_watched + weight_rating must be above 0 and at most {_MAX_WEIGHT}"
             )
-        _check_known("model", self.model, MODELS)
-        _check_known("new_items", self.new_items, NEW_ITEMS)
-        _check_known("similarity", self.similarity, SIMILARITIES)
+        _check_choice("model", self.model, MODELS)
+        _check_choice("new_items", self.new_items, NEW_ITEMS)
+        _check_choice("similarity", self.similarity, SIMILARITIES)
 
 
-def _check_known(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
 
 def _check_pattern(name: str, pattern: str) -> None:
     try:
         n_groups = re.compile(pattern).groups
     except re.error as error:
-        raise ValueError(f"{name} is no regular expression: {error}") from error
-    try:  # the events are read with RE2, which knows less than `re`
+        raise ValueError(f"{name} is not a valid regular expression: {error}") from error
+    try:  # events are read with RE2, which supports less than `re`
         pc.match_substring_regex(pa.array([""]), pattern=pattern)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{name} is nothing that RE2 knows: {error}") from error
+        raise ValueError(f"{name} is not a valid RE2 expression: {error}") from error
     if n_groups:
         raise ValueError(f"{name} must have no groups; write (?:…) for (…)")

@@ -1,4 +1,4 @@
-"""What a refresh did, for people and for programs."""
+"""The summary of a refresh, as text for a terminal and as JSON for programs."""
 
 import dataclasses
 import json
@@ -6,37 +6,59 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from batch.inputs import RefreshInputs
-from batch.interactions.build import Interactions
+from batch.prepare import Prepared
 from batch.stages import Stages
+from store.gate_result import GateResult
 from store.layout import snapshot_folder
 from store.manifest import Manifest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Summary:
-    """What a refresh did.
+class RefreshOutcome:
+    """Result of a refresh, before it is summarised.
 
     Attributes:
-        snapshot: The directory built.
-        generation: Its number.
-        is_current: Whether it is served now; not while the store is pinned.
-        n_bytes: Its size.
+        store: Directory of the store.
+        manifest: Manifest of the snapshot.
+        gate_result: Result of the gate.
+        is_current: Whether the snapshot is served now.
+        warm_start: Origin of the initial factors, or `none: ` and the reason.
+        n_liked: Users with a list made from their stated preferences.
+    """
+
+    store: Path
+    manifest: Manifest
+    gate_result: GateResult
+    is_current: bool
+    warm_start: str
+    n_liked: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """Summary of a refresh; its fields are the keys of `--json`.
+
+    Attributes:
+        snapshot: Directory of the snapshot.
+        generation: Generation of the snapshot.
+        is_current: Whether the snapshot is served now; False while the store is pinned.
+        n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
         rejected: Rejected ones by reason.
-        quarantine: Where they lie, None if there are none.
-        dropped: Sound events that were not used, by reason.
-        unusable: Entries of catalogues and profiles without an id that can be used, by file.
+        quarantine: File of the rejected lines, None without any.
+        dropped: Valid events that were not used, by reason.
+        unusable: Entries of catalogues and profiles without a valid id, by file.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
             dropped, or they have seen everything.
         n_items: Items that can be recommended.
         n_interactions: Pairs of a user and an item.
-        learned_from: What training began with: `generation 41`, or why from nothing.
-        gate: What the gate said, as in the manifest.
-        warnings: A sentence each.
-        seconds: Of each stage.
-        peak_mib: The most memory up to the end of each stage.
+        learned_from: Origin of the initial factors: `generation 41`, or `none: ` and the
+            reason.
+        gate: Result of the gate, the same as in the manifest.
+        warnings: Warnings, a sentence each.
+        seconds: Duration of each stage.
+        peak_mib: Peak memory up to the end of each stage.
     """
 
     snapshot: Path
@@ -66,7 +88,7 @@ class Summary:
         """Return some lines for a terminal."""
         rejected = sum(self.rejected.values())
         done = "published" if self.is_current else "built (the store is pinned: not published)"
-        without = f"; {self.n_users_without:,} others get the fallback"
+        fallback = f"; {self.n_users_without:,} others get the fallback"
         lines = [
             f"generation {self.generation} {done} in {sum(self.seconds.values()):.1f} s",
             f"  events        {self.n_events:,} read, {rejected:,} rejected"
@@ -76,63 +98,47 @@ class Summary:
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
             *(f"  warning       {warning}" for warning in self.warnings),
             f"  users         {self.n_users:,} with a list of their own"
-            + (without if self.n_users_without else ""),
+            + (fallback if self.n_users_without else ""),
             f"  items         {self.n_items:,}",
             f"  interactions  {self.n_interactions:,}",
-            f"  learned from  {self.learned_from}",
+            f"  warm start    {self.learned_from}",
             f"  gate          {_gate(self.gate)}",
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in self.seconds.items())}",
-            f"  memory        {max(self.peak_mib.values()):,.0f} MiB at most",
+            f"  memory        {max(self.peak_mib.values()):,.0f} MiB at peak",
             f"  snapshot      {self.snapshot}, {self.n_bytes / 1e6:.1f} MB",
         ]
         return "\n".join(line for line in lines if line)
 
 
-def summarise(
-    store: Path,
-    manifest: Manifest,
-    given: RefreshInputs,
-    interactions: Interactions,
-    stages: Stages,
-    *,
-    n_liked: int,
-    learned_from: str,
-    warnings: Sequence[str],
-    is_current: bool,
-) -> Summary:
-    """Gather what a refresh did.
+def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Summary:
+    """Return the summary of a refresh.
 
     Args:
-        store: Where the snapshot lies.
-        manifest: Its.
-        given: What it was made of.
-        interactions: What was learned from.
-        stages: Their times.
-        n_liked: Users with a list of what they say they like.
-        learned_from: As in `Summary`, and so the rest.
-        warnings: Likewise.
-        is_current: Likewise.
+        outcome: Result of the refresh.
+        prepared: Inputs, interactions and rules that the snapshot was made of.
+        stages: Timer of the stages.
     """
-    folder = snapshot_folder(store, manifest.generation)
+    manifest, inputs, interactions = outcome.manifest, prepared.inputs, prepared.interactions
+    folder = snapshot_folder(outcome.store, manifest.generation)
     n_users = manifest.counts["recs.mdb/users"]
-    n_seen_all = len(interactions.user_ids) + n_liked - n_users
+    n_candidates = len(interactions.user_ids) + outcome.n_liked
     return Summary(
         snapshot=folder,
         generation=manifest.generation,
-        is_current=is_current,
+        is_current=outcome.is_current,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
-        n_events=sum(source.n_lines for source in given.events.sources),
-        rejected=dict(given.rejected.most_common()),
-        quarantine=given.quarantine,
+        n_events=sum(source.n_lines for source in inputs.events.sources),
+        rejected=dict(inputs.rejected.most_common()),
+        quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),
-        unusable=given.unusable,
+        unusable=inputs.unusable,
         n_users=n_users,
-        n_users_without=interactions.n_users_without + n_seen_all,
+        n_users_without=interactions.n_users_without + n_candidates - n_users,
         n_items=len(interactions.item_ids),
         n_interactions=interactions.weights.nnz,
-        learned_from=learned_from,
-        gate=manifest.gate,
-        warnings=warnings,
+        learned_from=outcome.warm_start,
+        gate=outcome.gate_result.as_json(),
+        warnings=prepared.rules.context.warnings,
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,
     )
@@ -140,8 +146,8 @@ def summarise(
 
 def _gate(gate: dict[str, Any]) -> str:
     quality = [check for check in gate["checks"] if check["rule"].startswith("loss")]
-    judged = [check for check in quality if check["figure"] is not None] or quality[:1]
-    return "; ".join([gate["result"], *(check["note"] for check in judged)])
+    evaluated = [check for check in quality if check["figure"] is not None] or quality[:1]
+    return "; ".join([gate["result"], *(check["note"] for check in evaluated)])
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Rows, Times
-from batch.models.protocol import Fitted, Recommender, nothing
+from batch.models.protocol import Fitted, Recommender
 from batch.models.sparse_topk import sparse_top_k
+from batch.progress import noop
 from batch.topk import NO_ITEM, TopK
 
 _DEPTH: Final = 100  # places of either list that count
@@ -37,7 +38,7 @@ class Fused:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> "FittedFused":
         """Fit both; see `Recommender.fit`."""
         fitted = [

@@ -1,4 +1,4 @@
-"""The gate in the refresh: night after night, what is worse is built, kept and not served."""
+"""The gate in the refresh: a worse snapshot is built and kept, but not served."""
 
 import json
 import os
@@ -23,7 +23,7 @@ N_USERS = 400
 
 @pytest.fixture
 def nights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, History]:
-    """The whole log, and the same as it was a day before its end."""
+    """The log as it was a day before its end, and the whole history."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MARQUEE_GATE_MIN_EVALUATED_USERS", "30")
     history = write_history(tmp_path / "history", n_users=N_USERS, n_views=12)
@@ -40,8 +40,8 @@ def refresh(capsys, events: Path, history: History, *more: object) -> tuple[int,
     return status, json.loads(output.out) if output.out else {}, output.err
 
 
-def show_as_told(message: str) -> str:
-    """Run the command that a refusal names to look at what was refused."""
+def run_named_command(message: str) -> str:
+    """Run the command that a refusal names to inspect the refused snapshot."""
     [named] = re.findall("`python -m store (show [^`]+)`", message)
     command = [sys.executable, "-m", "store", "--store", "store", *named.split()]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
@@ -52,7 +52,7 @@ def notes(summary: dict) -> dict[str, str]:
     return {check["rule"]: check["note"] for check in summary["gate"]["checks"]}
 
 
-def few_users_of(history: History, tmp_path: Path) -> Path:
+def half_of_the_users(history: History, tmp_path: Path) -> Path:
     users = set(list(history.seen)[: N_USERS // 2])
     path = tmp_path / "half.log"
     lines = history.events.read_text().splitlines(keepends=True)
@@ -60,11 +60,11 @@ def few_users_of(history: History, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_night_begins_with_what_is_served_and_is_judged_beside_it(nights, capsys):
-    """Warm vectors, a trial on the last day against the served lists, all in the manifest."""
+def test_a_refresh_starts_from_its_parent_and_is_compared_with_it(nights, capsys):
+    """A warm start and a trial against the served lists, both in the manifest."""
     before, history = nights
     status, first, _ = refresh(capsys, before, history)
-    assert (status, first["learned_from"]) == (0, "nothing: nothing is served yet")
+    assert (status, first["learned_from"]) == (0, "none: no snapshot is served yet")
     status, second, _ = refresh(capsys, history.events, history)
     assert (status, second["learned_from"]) == (0, "generation 1")
     assert "users on the last day" in notes(second)["loss to served"]
@@ -76,26 +76,28 @@ def test_a_night_begins_with_what_is_served_and_is_judged_beside_it(nights, caps
     assert manifest.parameters["gate"]["max_loss_to_popular"] == 0.05
 
 
-def test_the_same_data_again_is_learned_from_nothing(nights, capsys):
-    """The served vectors have seen the day that the trial is judged by."""
+def test_the_same_data_again_is_trained_without_a_warm_start(nights, capsys):
+    """The served vectors were trained on the last day, too."""
     _, history = nights
     refresh(capsys, history.events, history)
     status, again, _ = refresh(capsys, history.events, history)
     assert status == 0
-    assert "has seen the day" in again["learned_from"]
-    assert notes(again)["loss to served"] == "not judged: it has seen the last day"
+    assert again["learned_from"] == "none: the served snapshot was trained on the last day, too"
+    assert notes(again)["loss to served"] == (
+        "not evaluated: the served snapshot was trained on the last day"
+    )
 
 
-def test_half_of_the_users_gone_is_refused_and_the_old_one_served(nights, tmp_path, capsys):
-    """The error names rule, figure, threshold and the way out; the journal and manifest too."""
+def test_a_snapshot_without_half_of_the_users_is_refused(nights, tmp_path, capsys):
+    """The error has check, figure, threshold and remedy; journal and manifest have them too."""
     _, history = nights
     refresh(capsys, history.events, history)
-    status, _, error = refresh(capsys, few_users_of(history, tmp_path), history)
+    status, _, error = refresh(capsys, half_of_the_users(history, tmp_path), history)
     assert status == 3
     last = error.splitlines()[-1]
-    assert "users: 200 after 400 are 0.500 of the served, at least 0.9 wanted" in last
+    assert "users: 200 after 400, a share of 0.500, limit 0.9" in last
     assert '--override-gate "why"' in last
-    assert re.search(r"result +refused", show_as_told(last))
+    assert re.search(r"result +refused", run_named_command(last))
     store = Path("store")
     assert current(store) == 1
     assert verify(snapshot_folder(store, 2)).gate["result"] == "refused"
@@ -104,33 +106,33 @@ def test_half_of_the_users_gone_is_refused_and_the_old_one_served(nights, tmp_pa
     assert "200 after 400" in line.why
 
 
-def test_a_refused_snapshot_is_not_served_by_any_other_way(nights, tmp_path, capsys):
+def test_a_refused_snapshot_cannot_be_served(nights, tmp_path, capsys):
     """Neither by rollback nor by pin nor by unpin."""
     _, history = nights
     refresh(capsys, history.events, history)
-    refresh(capsys, few_users_of(history, tmp_path), history)
+    refresh(capsys, half_of_the_users(history, tmp_path), history)
     store = Path("store")
-    for way in (rollback, pin):
+    for verb in (rollback, pin):
         with pytest.raises(RefusedSnapshotError):
-            way(store, "let me", to=2)
-    pin(store, "for now")
-    assert unpin(store, "no more") == current(store) == 1
+            verb(store, "test", to=2)
+    pin(store, "test")
+    assert unpin(store, "test") == current(store) == 1
 
 
 @pytest.mark.parametrize("why", ["", " \t"], ids=["empty", "blank"])
-def test_an_override_wants_a_reason(why, capsys):
-    """Who gives none would think the gate open, and find it shut after the night's work."""
+def test_an_override_requires_a_reason(why, capsys):
+    """Without one it is wrong usage, before any work."""
     with pytest.raises(SystemExit) as ended:
         main(["refresh", "--events", "x", "--override-gate", why])
     assert ended.value.code == 2
-    assert "--override-gate: say why" in capsys.readouterr().err
+    assert "--override-gate: a reason is required" in capsys.readouterr().err
 
 
-def test_an_override_publishes_this_one_and_not_the_next(nights, tmp_path, capsys):
-    """The reason stands in manifest and journal, and the next worse one is refused again."""
+def test_an_override_holds_for_one_refresh(nights, tmp_path, capsys):
+    """The reason is in manifest and journal, and the next worse snapshot is refused again."""
     _, history = nights
     refresh(capsys, history.events, history)
-    half = few_users_of(history, tmp_path)
+    half = half_of_the_users(history, tmp_path)
     why = "half of the users moved to another service"
     status, summary, _ = refresh(capsys, half, history, "--override-gate", why)
     assert (status, summary["gate"]["result"], summary["is_current"]) == (0, "overridden", True)
@@ -148,10 +150,12 @@ def test_an_override_publishes_this_one_and_not_the_next(nights, tmp_path, capsy
 
 
 def test_bad_parameters_are_refused(nights, capsys, monkeypatch):
-    """A model that learned nothing loses to what is served, by the last day's users."""
+    """A model with an extreme regularization has a significant loss to the served lists."""
     before, history = nights
     refresh(capsys, before, history)
-    monkeypatch.setenv("MARQUEE_GATE_MAX_LOSS_TO_SERVED", "0.05")  # so few users tell no more
+    monkeypatch.setenv(
+        "MARQUEE_GATE_MAX_LOSS_TO_SERVED", "0.05"
+    )  # narrow, for the small number of users
     monkeypatch.setenv("MARQUEE_BATCH_MODEL", "als")
     monkeypatch.setenv("MARQUEE_BATCH_REGULARIZATION", "1000000")
     status, _, error = refresh(capsys, history.events, history)
@@ -160,8 +164,8 @@ def test_bad_parameters_are_refused(nights, capsys, monkeypatch):
     assert current(Path("store")) == 1
 
 
-def test_the_served_snapshot_need_not_be_whole(nights, capsys):
-    """A damaged one lends no vectors and is not compared with, and the refresh goes on."""
+def test_a_damaged_parent_does_not_stop_the_refresh(nights, capsys):
+    """There is no warm start, and no comparison with the served lists."""
     before, history = nights
     refresh(capsys, before, history)
     factors = snapshot_folder(Path("store"), 1) / "factors.mdb"
@@ -173,18 +177,18 @@ def test_the_served_snapshot_need_not_be_whole(nights, capsys):
     assert "the served snapshot is damaged" in summary["learned_from"]
 
 
-def test_vectors_of_another_length_are_not_begun_with(nights, capsys, monkeypatch):
-    """A change of n_factors begins from nothing, and says so."""
+def test_vectors_of_another_length_are_not_a_warm_start(nights, capsys, monkeypatch):
+    """After a change of n_factors the summary has the reason."""
     before, history = nights
     refresh(capsys, before, history)
     monkeypatch.setenv("MARQUEE_BATCH_N_FACTORS", "16")
     status, summary, _ = refresh(capsys, history.events, history)
     assert status == 0
-    assert summary["learned_from"] == "nothing: generation 1 has vectors of another length"
+    assert summary["learned_from"] == "none: vectors of generation 1 have another length"
 
 
-def test_a_second_night_is_the_same_on_one_and_on_two_threads(nights, tmp_path, capsys):
-    """Same input, parameters, seed and parent: the same bytes, trial and warm start included."""
+def test_a_warm_start_gives_the_same_bytes_on_one_and_on_two_threads(nights, tmp_path, capsys):
+    """Same input, parameters, seed and parent: the same bytes, trial included."""
     before, history = nights
     for threads in ("1", "2"):
         config = tmp_path / f"{threads}.toml"

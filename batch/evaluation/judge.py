@@ -12,7 +12,8 @@ import numpy.typing as npt
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import METRICS, of_all_lists, per_user
 from batch.evaluation.splits import Split
-from batch.models.protocol import Fitted, Recommender, nothing
+from batch.models.protocol import Fitted, Recommender
+from batch.progress import noop
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def judge(
     k: int,
     *,
     n_threads: int = 0,
-    on_step: Callable[[], object] = nothing,
+    on_step: Callable[[], object] = noop,
 ) -> Judged:
     """Fit a model to one side of a split and judge its lists by the other.
 

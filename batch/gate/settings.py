@@ -12,20 +12,25 @@ _SHARES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """What a snapshot must be like to be published.
+    """The section `[gate]`: thresholds that a snapshot must meet to be published.
 
     Attributes:
-        min_users_share: Of the served snapshot's users that have a list.
-        min_items_share: Of the served snapshot's items that can be recommended.
-        max_short_share: Of the lists that have fewer than 20 items though the user
-            has not seen as many.
-        max_repeat_share: Of the lists that hold an item twice.
-        max_loss_to_served: Of the NDCG@20 that the served lists have on the last day: a
-            loss that is surely larger is refused. It must be wide: users watch what
-            they are shown, so on their own day the served lists look better than they are.
-        max_loss_to_popular: Likewise of the popular list's.
-        min_evaluated_users: With fewer users to judge by, quality is not judged.
-        max_evaluated_users: Users to judge by at most.
+        min_users_share: Minimum share of the served snapshot's users that have a list; a
+            snapshot with fewer is refused.
+        min_items_share: Minimum share of the served snapshot's items that can be
+            recommended.
+        max_short_share: Maximum share of the lists with fewer than 20 items, though the
+            user has enough unseen ones.
+        max_repeat_share: Maximum share of the lists with the same item twice.
+        max_loss_to_served: Maximum loss of NDCG@20 to the served lists, as a share of
+            theirs; a snapshot is refused if the whole 95 % interval is below it. Wide,
+            because of exposure bias.
+        max_loss_to_popular: Maximum loss of NDCG@20 to the popular list, as a share of its
+            own.
+        min_evaluated_users: Minimum users on the last day; with fewer, quality is not
+            evaluated.
+        max_evaluated_users: Maximum users to evaluate, a random sample of those on the
+            last day.
     """
 
     min_users_share: float = 0.9

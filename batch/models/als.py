@@ -1,4 +1,4 @@
-"""Implicit ALS as a model: sweeps until a holdout gains no more, and one over everything."""
+"""Implicit ALS with early stopping on a holdout, and one final sweep over everything."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,27 +8,29 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Rows, Times
-from batch.models.drawn import scatter_back
-from batch.models.factors import FittedFactors
+from batch.models.factors import Factors, FittedFactors
 from batch.models.holdout import EarlyStopping, Holdout, hold_out
-from batch.models.least_squares import Model, solve_users, train_als
+from batch.models.least_squares import AlsParameters, solve_users, train_als
 from batch.models.noise import noise_singular_value
-from batch.models.protocol import Fitted, nothing
+from batch.models.protocol import Fitted
+from batch.progress import noop
+from batch.sampling import scatter_back
 
 
 @dataclass(frozen=True, slots=True)
 class Als:
-    """Alternating least squares, as the protocol wants it.
+    """Alternating least squares as a recommender.
 
     Attributes:
-        n_factors: Length of a vector.
-        regularization: In multiples of what chance alone makes (see `chance`).
-        alpha: Confidence is 1 + alpha · weight.
-        iterations: Most sweeps over users and items.
-        seed: Of the first vectors and of the users held out.
-        n_held_out: Users of whom one item is held out to tell when another
-            sweep gains nothing more; 0 always makes all sweeps.
-        start: Factors to begin with, in the rows of the weights (see `warm`).
+        n_factors: Length of a factor vector.
+        regularization: Regularization in multiples of the noise of such a matrix
+            (see `noise`).
+        alpha: Growth of the confidence, 1 + alpha · weight.
+        iterations: Maximum sweeps over users and items.
+        seed: Random seed of the first vectors and of the holdout.
+        n_held_out: Maximum users of whom one item is held out for early stopping;
+            0: no early stopping.
+        start: Initial factors, in the rows of the weights (see `warm`); None: random.
     """
 
     n_factors: int = 64
@@ -37,7 +39,7 @@ class Als:
     iterations: int = 15
     seed: int = 42
     n_held_out: int = 0
-    start: Model | None = None
+    start: Factors | None = None
 
     name = "als"
 
@@ -47,7 +49,7 @@ class Als:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> FittedFactors:
         """Factorize; see `Recommender.fit`."""
         held = hold_out(weights, at, self.n_held_out, self.seed)
@@ -57,93 +59,111 @@ class Als:
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> FittedFactors:
-        """Sweep over everything; see `Recommender.refit`."""
+        """Sweep once over everything; see `Recommender.refit`."""
         assert isinstance(trial, FittedFactors)
-        taste = als_factors(trial, self.n_factors)
-        everybody = scatter_back(taste, user_rows, weights.shape[0], self.start)
-        # a part may lack items too: users are solved beside what these became
-        return self._once_more(everybody, weights, trial.about, n_threads, users_last=True)
+        factors = als_factors(trial, self.n_factors)
+        start = scatter_back(factors, user_rows, weights.shape[0], self.start)
+        # A sample may lack items too: users are solved again with the items' last vectors.
+        return self._sweep_once(start, weights, trial.about, n_threads, users_last=True)
 
     def sweep(
         self,
         held: Holdout,
         *,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> FittedFactors:
-        """Sweep over what was not held out, until what was says that it is enough."""
-        watch = EarlyStopping(held, n_threads) if len(held.user_rows) else None
-        model = self.train(
-            held.weights, self.start, n_threads=n_threads, on_step=on_step, is_enough=watch
+        """Train on everything outside of the holdout, with early stopping on the holdout."""
+        stopping = EarlyStopping(held, n_threads) if len(held.user_rows) else None
+
+        def on_iteration(factors: Factors) -> bool:
+            on_step()
+            return stopping is not None and stopping(factors)
+
+        factors = self.train(
+            held.weights, self.start, n_threads=n_threads, on_iteration=on_iteration
         )
         about: dict[str, float] = {"iterations": self.iterations}
-        if watch:
-            about = {"iterations": watch.n_seen, "holdout_ndcg": watch.best}
-        return self.fitted(model, held.weights, about)
+        if stopping:
+            about = {"iterations": stopping.n_seen, "holdout_ndcg": stopping.best}
+        return self.fitted(factors, held.weights, about)
 
     def finish(
         self, trial: FittedFactors, held: Holdout, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> FittedFactors:
-        """Sweep once more, over what was held out as well; without any, nothing is to be done."""
+        """Sweep once more with the holdout included; nothing is to do if it is empty."""
         if not len(held.user_rows):
             return replace(trial, seen=weights)
-        return self._once_more(als_factors(trial, self.n_factors), weights, trial.about, n_threads)
+        factors = als_factors(trial, self.n_factors)
+        return self._sweep_once(factors, weights, trial.about, n_threads)
 
-    def _once_more(
+    def _sweep_once(
         self,
-        model: Model,
+        start: Factors,
         weights: sp.csr_matrix,
         about: Mapping[str, float],
         n_threads: int,
         *,
         users_last: bool = False,
     ) -> FittedFactors:
-        model = self.train(weights, model, iterations=1, n_threads=n_threads, users_last=users_last)
-        return self.fitted(model, weights, {**about, "iterations": about["iterations"] + 1})
+        factors = self.train(
+            weights, start, iterations=1, n_threads=n_threads, users_last=users_last
+        )
+        return self.fitted(factors, weights, {**about, "iterations": about["iterations"] + 1})
 
     def train(
         self,
         weights: sp.csr_matrix,
-        start: Model | None,
+        start: Factors | None,
         *,
         iterations: int | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
-        is_enough: Callable[[Model], bool] | None = None,
+        on_iteration: Callable[[Factors], object] = noop,
         users_last: bool = False,
-    ) -> Model:
-        """Return factors with these parameters; the rest as in `train_als`."""
-        return train_als(
-            weights,
+    ) -> Factors:
+        """Return factors trained with these parameters; see `train_als`.
+
+        Args:
+            weights: (n_users, n_items) weights of the interactions.
+            start: Initial factors; None: random ones.
+            iterations: Maximum sweeps; None: those of the parameters.
+            n_threads: Number of threads; 0 means all processors.
+            on_iteration: Callback after each sweep; a true result ends the training.
+            users_last: Whether users are solved once more at the end.
+        """
+        parameters = AlsParameters(
             n_factors=self.n_factors,
             regularization=self.regularization * noise_singular_value(weights),
             alpha=self.alpha,
             iterations=self.iterations if iterations is None else iterations,
             seed=self.seed,
+        )
+        return train_als(
+            weights,
+            parameters,
+            start,
             n_threads=n_threads,
-            on_iteration=on_step,
-            start=start,
-            is_enough=is_enough,
+            on_iteration=on_iteration,
             users_last=users_last,
         )
 
     def fitted(
-        self, model: Model, weights: sp.csr_matrix, about: Mapping[str, float]
+        self, factors: Factors, weights: sp.csr_matrix, about: Mapping[str, float]
     ) -> FittedFactors:
-        """Return factors as what answers for the users of `weights`."""
+        """Return the fitted model of these factors for the users of `weights`."""
         solve = partial(
             solve_users,
-            model.item_factors,
+            factors.item_factors,
             regularization=self.regularization * noise_singular_value(weights),
             alpha=self.alpha,
         )
-        return FittedFactors(model.user_factors, model.item_factors, weights, solve, about)
+        return FittedFactors(factors.user_factors, factors.item_factors, weights, solve, about)
 
 
-def als_factors(fitted: FittedFactors, n_factors: int) -> Model:
-    """Return ALS's own columns of factors; behind them there may be popularity."""
+def als_factors(fitted: FittedFactors, n_factors: int) -> Factors:
+    """Return ALS's own columns of the factors; popularity may follow behind them."""
     own = slice(n_factors)
-    return Model(
+    return Factors(
         np.ascontiguousarray(fitted.user_factors[:, own]),
         np.ascontiguousarray(fitted.item_factors[:, own]),
     )

@@ -1,11 +1,11 @@
-"""ALS and popularity, mixed as this data wants it: the mixture is chosen on a holdout.
+"""ALS blended with popularity; the popularity weight is chosen on a holdout.
 
     hold out one item each of some users ─► ALS ─► NDCG@20 at each popularity weight
         ─► the best weight ─► ALS with everything
 
-Where users show taste, ALS is left alone or helped a little. Where views are so few
-that nothing but popularity can be learned, lists come close to the popular one,
-which no model beats there.
+Where interactions are personal, the weight is 0 or small. Where there are so few of them
+that only popularity can be learned, the lists are close to the popular one, which no
+model beats on such data.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,8 @@ from batch.models.blend import mean_top_score, with_popularity
 from batch.models.factors import FittedFactors
 from batch.models.holdout import Holdout, hold_out
 from batch.models.popularity import users_of_items
-from batch.models.protocol import Fitted, nothing
+from batch.models.protocol import Fitted
+from batch.progress import noop
 
 _K: Final = 20
 _POPULARITY_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
@@ -29,10 +30,10 @@ _WEIGHT: Final = "popularity_weight"
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """ALS with as much popularity as the holdout asks for.
+    """ALS with the popularity weight that is best on a holdout.
 
     Attributes:
-        als: The taste model; of the users that it holds out the mixture is learned too.
+        als: The ALS model; its holdout is the one that the weight is chosen on.
     """
 
     als: Als = field(default_factory=lambda: Als(n_held_out=20_000))
@@ -45,9 +46,9 @@ class Auto:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> FittedFactors:
-        """Choose on a holdout, then learn from everything; see `Recommender.fit`."""
+        """Choose the weight on a holdout, then train on everything; see `Recommender.fit`."""
         als = self.als
         held = hold_out(weights, at, als.n_held_out, als.seed)
         trial = als.sweep(held, n_threads=n_threads, on_step=on_step)
@@ -56,43 +57,44 @@ class Auto:
             weight, ndcg = choose_weight(trial, held, n_threads)
             about |= {_WEIGHT: weight, "holdout_ndcg": ndcg}
         trial = replace(trial, about=about)
-        return _mixed(als.finish(trial, held, weights, n_threads=n_threads), weights, n_threads)
+        return _blended(als.finish(trial, held, weights, n_threads=n_threads), weights, n_threads)
 
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> FittedFactors:
-        """Learn taste from everything, mixed as the trial was; see `Recommender.refit`."""
-        taste = self.als.refit(trial, user_rows, weights, n_threads=n_threads)
-        return _mixed(taste, weights, n_threads)
+        """Refit ALS with the trial's popularity weight; see `Recommender.refit`."""
+        als = self.als.refit(trial, user_rows, weights, n_threads=n_threads)
+        return _blended(als, weights, n_threads)
 
 
-def _mixed(taste: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
-    """Return taste with the popularity that it says it wants."""
-    gain = taste.about.get(_WEIGHT, 0.0) * mean_top_score(taste, n_threads)
-    return with_popularity(taste, users_of_items(weights), gain)
+def _blended(als: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
+    """Return the ALS model blended with popularity by the weight in its `about`."""
+    gain = als.about.get(_WEIGHT, 0.0) * mean_top_score(als, n_threads)
+    return with_popularity(als, users_of_items(weights), gain)
 
 
 def choose_weight(trial: FittedFactors, held: Holdout, n_threads: int = 0) -> tuple[float, float]:
     """Return the popularity weight with the best NDCG@20 on the holdout, and that NDCG.
 
-    A weight is what the most popular item gains, in best taste scores. Of equally good
-    ones it is the least: lists stay as personal as they can be. (The least within one
-    standard error of the best was tried: it lost 0.6 % where popularity is all there is.)
+    A weight is the gain of the most popular item in units of the mean top score of ALS.
+    Of equally good weights the smallest is chosen, for the most personal lists. (The
+    smallest within one standard error of the best was tried: it lost 0.6 % on data with
+    popularity alone.)
 
     Args:
-        trial: Trained on `held.weights`.
-        held: What to judge on; at least one user.
-        n_threads: 0 means all processors.
+        trial: Model trained on `held.weights`.
+        held: Holdout of at least one user.
+        n_threads: Number of threads; 0 means all processors.
     """
     scale, n_users = mean_top_score(trial, n_threads), users_of_items(held.weights)
-    judged = replace(
+    evaluated = replace(
         trial,
         user_factors=trial.user_factors[held.user_rows],
         seen=held.weights[held.user_rows],
     )
     ndcg = {}
     for weight in _POPULARITY_WEIGHTS:
-        lists = with_popularity(judged, n_users, weight * scale).top_k(_K, n_threads=n_threads)
+        lists = with_popularity(evaluated, n_users, weight * scale).top_k(_K, n_threads=n_threads)
         ndcg[weight] = float(held.ndcg(lists).mean())
-    best = max(ndcg, key=ndcg.__getitem__)  # of equal ones the first
+    best = max(ndcg, key=ndcg.__getitem__)  # the first of equal ones
     return best, ndcg[best]

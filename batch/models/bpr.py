@@ -1,4 +1,4 @@
-"""BPR: factors that rank what a user has above what they have not, by stochastic gradient."""
+"""BPR: factors that rank a user's items above all others, by stochastic gradient descent."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,22 +12,23 @@ from batch.arrays import Floats, Rows, Times
 from batch.errors import BatchError
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted, nothing
+from batch.models.protocol import Fitted
+from batch.progress import noop
 
 
 @dataclass(frozen=True, slots=True)
 class Bpr:
     """Bayesian personalized ranking, by `implicit`.
 
-    It trains on one thread whatever it is given: with more, threads race for the
-    same vectors and no two runs are alike.
+    It always trains on one thread: more threads would race for the same vectors, and
+    no two runs would be alike.
 
     Attributes:
-        n_factors: Length of a vector; an item's bias comes besides.
-        learning_rate: Of the first step to the last.
-        regularization: Of all vectors.
+        n_factors: Length of a factor vector, without the item's bias.
+        learning_rate: Constant step size.
+        regularization: L2 regularization of all vectors.
         iterations: Passes over as many samples as there are interactions.
-        seed: Of the first vectors and of the samples.
+        seed: Random seed of the first vectors and of the samples.
     """
 
     n_factors: int = 64
@@ -44,9 +45,9 @@ class Bpr:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> FittedFactors:
-        """Learn from pairs of what a user has and has not; see `Recommender.fit`.
+        """Train on pairs of a user's item and another one; see `Recommender.fit`.
 
         Source:
             Rendle, Freudenthaler, Gantner and Schmidt-Thieme, "BPR: Bayesian
@@ -72,13 +73,13 @@ class Bpr:
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> FittedFactors:
-        """Learn anew; see `Recommender.refit`."""
+        """Train again from the start; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 
 
 def _solve(_: sp.csr_matrix) -> Floats:
     raise BatchError(
         "bpr",
-        "answers only for users that it was trained with",
-        "judge it with --split time, last-out or pairs",
+        "cannot fold in users outside of its training data",
+        "evaluate it with --split time, leave-last-out or pairs",
     )

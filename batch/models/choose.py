@@ -6,30 +6,30 @@ from typing import Final
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.bpr import Bpr
+from batch.models.factors import Factors
 from batch.models.item_knn import ItemKnn
-from batch.models.least_squares import Model
 from batch.models.popularity import Popularity
 from batch.models.protocol import Recommender
 from batch.settings import MODELS, BatchSettings
 
 
-def recommender(name: str, settings: BatchSettings, start: Model | None = None) -> Recommender:
+def recommender(name: str, settings: BatchSettings, start: Factors | None = None) -> Recommender:
     """Return the recommender of that name with the parameters of the settings.
 
     Args:
-        name: As `[batch] model`.
-        settings: With the parameters of all models.
-        start: Factors for ALS to begin with, of the rows that it will be fitted to.
+        name: Name of the model, a value of `[batch] model`.
+        settings: Settings with the parameters of all models.
+        start: Initial factors of ALS, in the rows that it will be fitted to.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: The name is not that of a model.
     """
     if name not in _MAKERS:
-        raise ValueError(f"there is no model {name!r}; there are {', '.join(MODELS)}")
+        raise ValueError(f"model: {name!r} is not a valid name; choose {', '.join(MODELS)}")
     return _MAKERS[name](settings, start)
 
 
-def _als(settings: BatchSettings, start: Model | None) -> Als:
+def _als(settings: BatchSettings, start: Factors | None) -> Als:
     return Als(
         n_factors=settings.n_factors,
         regularization=settings.regularization,
@@ -41,15 +41,15 @@ def _als(settings: BatchSettings, start: Model | None) -> Als:
     )
 
 
-def _auto(settings: BatchSettings, start: Model | None) -> Auto:
+def _auto(settings: BatchSettings, start: Factors | None) -> Auto:
     return Auto(_als(settings, start))
 
 
-def _item_knn(settings: BatchSettings, _: Model | None) -> ItemKnn:
+def _item_knn(settings: BatchSettings, _: Factors | None) -> ItemKnn:
     return ItemKnn(settings.n_neighbours, settings.similarity)
 
 
-def _bpr(settings: BatchSettings, _: Model | None) -> Bpr:
+def _bpr(settings: BatchSettings, _: Factors | None) -> Bpr:
     return Bpr(
         n_factors=settings.n_factors,
         learning_rate=settings.bpr_learning_rate,
@@ -59,7 +59,7 @@ def _bpr(settings: BatchSettings, _: Model | None) -> Bpr:
     )
 
 
-_MAKERS: Final[Mapping[str, Callable[[BatchSettings, Model | None], Recommender]]] = {
+_MAKERS: Final[Mapping[str, Callable[[BatchSettings, Factors | None], Recommender]]] = {
     "auto": _auto,
     "als": _als,
     "item_knn": _item_knn,

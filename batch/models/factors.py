@@ -1,26 +1,39 @@
-"""A model that ended in factors: whoever made them, the exact top-k is one and the same."""
+"""Factors of users and items, and the exact top-k that all models of factors share."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.arrays import Floats, Rows
+from batch.arrays import AnyArray, Floats, Rows
+from batch.progress import noop
 from batch.topk import NO_ITEM, TopK, top_k
 
 
-@dataclass(frozen=True, slots=True)
-class FittedFactors:
-    """Factors of users and items; a user likes an item by the inner product of their rows.
+class Factors(NamedTuple):
+    """Factors of users and items; a score is the inner product of two rows.
 
     Attributes:
         user_factors: (n_users, n_factors).
         item_factors: (n_items, n_factors).
-        seen: (n_users, n_items), a stored entry where the user has the item.
-        solve: Returns the factors of users from their weights, for `fold_in`.
-        about: What was found out in training.
+    """
+
+    user_factors: Floats
+    item_factors: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class FittedFactors:
+    """A fitted model of factors.
+
+    Attributes:
+        user_factors: (n_users, n_factors).
+        item_factors: (n_items, n_factors).
+        seen: (n_users, n_items) matrix with a stored entry where the user has the item.
+        solve: Function from users' weights to their factors, for `fold_in`.
+        about: Figures found in training, by name.
     """
 
     user_factors: Floats
@@ -30,8 +43,8 @@ class FittedFactors:
     about: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Both sides' factors."""
+    def arrays(self) -> Mapping[str, AnyArray]:
+        """Factors of users and of items."""
         return {"user_factors": self.user_factors, "item_factors": self.item_factors}
 
     def top_k(
@@ -41,9 +54,9 @@ class FittedFactors:
         user_rows: Rows | None = None,
         hidden: Collection[int] = frozenset(),
         n_threads: int = 0,
-        on_users: Callable[[int], object] = lambda _: None,
+        on_users: Callable[[int], object] = noop,
     ) -> TopK:
-        """Return the lists of norm-pruned blocks; see `Fitted.top_k`."""
+        """Search by norm-pruned blocks; see `Fitted.top_k`."""
         users, seen = self.user_factors, self.seen
         if user_rows is not None:
             users, seen = users[user_rows], seen[user_rows]
@@ -62,5 +75,5 @@ class FittedFactors:
         return TopK(rows.astype(np.int32), found.scores)
 
     def fold_in(self, weights: sp.csr_matrix) -> "FittedFactors":
-        """Return the same items with the factors that these users would have."""
+        """Return the model with these users in place of those of the training data."""
         return replace(self, user_factors=self.solve(weights), seen=weights)

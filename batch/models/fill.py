@@ -1,4 +1,4 @@
-"""Lists that came out short, filled from others."""
+"""Short lists, filled up from other lists."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from batch.topk import NO_ITEM, TopK
 
 
 def filled(lists: TopK, others: TopK) -> TopK:
-    """Return `lists`, what lacks taken from `others` in their order, nothing twice.
+    """Return `lists` with empty places filled from `others` in their order, without repeats.
 
-    What is filled in has a score of 0: the model that made the list has none.
+    Filled places have a score of 0: the model of `lists` has no score for them.
 
     Args:
-        lists: (n_users, k).
-        others: (n_users, k) too, so that they have enough that is not there yet.
+        lists: (n_users, k) lists that may be short.
+        others: (n_users, k) lists to fill from, long enough to fill every place.
     """
     short = np.flatnonzero((lists.item_rows == NO_ITEM).any(axis=1))
     if not len(short):

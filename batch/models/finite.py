@@ -1,17 +1,17 @@
-"""NaN and infinity stop here: `implicit` would take them without a word."""
+"""A check for NaN and infinity, which `implicit` accepts silently."""
 
 import numpy as np
-import numpy.typing as npt
 
+from batch.arrays import AnyFloats
 from batch.errors import BatchError
 
 
-def check_finite(values: npt.NDArray[np.floating], what: str) -> None:
-    """Raise BatchError if any value is NaN or infinite, and say how many are."""
+def check_finite(values: AnyFloats, what: str) -> None:
+    """Raise BatchError with their number if any values are NaN or infinite."""
     n_bad = values.size - int(np.isfinite(values).sum())
     if n_bad:
         raise BatchError(
             what,
             f"{n_bad:,} of {values.size:,} are NaN or infinite",
-            "lower [batch] alpha or raise regularization; if it stays so, report it",
+            "lower [batch] alpha or raise regularization; report it if that does not help",
         )

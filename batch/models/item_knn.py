@@ -1,9 +1,9 @@
-"""Item-kNN: what is similar to what a user has, by the users that items share.
+"""Item-kNN: items similar to those of a user, by the users that items share.
 
-    score(user, item) = Σ over what the user has: weight · similarity(it, item)
+    score(user, item) = Σ over the user's items: weight · similarity(its item, item)
 
-Only the n_neighbours most similar items of each count. Where a user's neighbours
-do not fill a list, the most popular items do.
+Only the n_neighbours most similar items of each count. A list that these do not fill
+is filled with the most popular items.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from implicit.nearest_neighbours import (
     ItemItemRecommender,
@@ -21,16 +20,18 @@ from implicit.nearest_neighbours import (
     tfidf_weight,
 )
 
-from batch.arrays import Rows, Times
+from batch.arrays import AnyArray, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.fill import filled
 from batch.models.finite import check_finite
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted, nothing
+from batch.models.protocol import Fitted
 from batch.models.sparse_topk import sparse_top_k
+from batch.progress import noop
 from batch.topk import TopK
 
-_USERS: Final = 1024  # of a block: their scores, not everybody's, are in memory at once
+_BLOCK_USERS: Final = 1024  # users scored at a time, which limits memory
+_CSR: Final = ("data", "indices", "indptr")  # arrays of a sparse matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class ItemKnn:
     """Neighbours of items, by `implicit`.
 
     Attributes:
-        n_neighbours: Kept for each item.
-        similarity: "cosine", "tfidf" or "bm25".
+        n_neighbours: Neighbours kept for each item.
+        similarity: Similarity of items: "cosine", "tfidf" or "bm25".
     """
 
     n_neighbours: int = 100
@@ -53,15 +54,16 @@ class ItemKnn:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> "FittedKnn":
         """Find the neighbours of every item; see `Recommender.fit`."""
         check_finite(weights.data, "weights of the interactions")
-        model = ItemItemRecommender(self.n_neighbours + 1, num_threads=n_threads)  # and itself
+        # One more: an item's nearest neighbour is the item itself.
+        model = ItemItemRecommender(self.n_neighbours + 1, num_threads=n_threads)
         model.fit(self._item_vectors(weights).T.tocsr(), show_progress=False)
         similarity = sp.csr_matrix(model.similarity, dtype=np.float32)
         check_finite(similarity.data, "similarities of items")
-        similarity.setdiag(0)  # an item is no neighbour of its own
+        similarity.setdiag(0)  # an item is not its own neighbour
         similarity.eliminate_zeros()
         similarity.sort_indices()
         on_step()
@@ -70,11 +72,11 @@ class ItemKnn:
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> "FittedKnn":
-        """Learn anew; see `Recommender.refit`."""
+        """Find the neighbours again; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 
     def _item_vectors(self, weights: sp.csr_matrix) -> sp.coo_matrix:
-        """Return (n_items, n_users), whose inner products are the similarities."""
+        """Return (n_items, n_users) vectors whose inner products are the similarities."""
         users_of = sp.coo_matrix(weights.T, dtype=np.float64)
         if self.similarity == "cosine":
             return sp.coo_matrix(normalize(users_of))
@@ -98,7 +100,7 @@ class FittedKnn:
     popular: FittedFactors
 
     @property
-    def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
+    def arrays(self) -> Mapping[str, AnyArray]:
         """The neighbours, the users' items and the counts."""
         neighbours = {f"similarity_{k}": getattr(self.similarity, k) for k in _CSR}
         users = {f"weights_{k}": getattr(self.weights, k) for k in _CSR}
@@ -106,7 +108,7 @@ class FittedKnn:
 
     @property
     def about(self) -> Mapping[str, float]:
-        """How many pairs of neighbours there are."""
+        """Number of pairs of neighbours."""
         return {"n_neighbour_pairs": self.similarity.nnz}
 
     def top_k(
@@ -116,7 +118,7 @@ class FittedKnn:
         user_rows: Rows | None = None,
         hidden: Collection[int] = frozenset(),
         n_threads: int = 0,
-        on_users: Callable[[int], object] = lambda _: None,
+        on_users: Callable[[int], object] = noop,
     ) -> TopK:
         """Score neighbours block by block; see `Fitted.top_k`."""
         if k < 1:
@@ -125,13 +127,13 @@ class FittedKnn:
         similarity = self._without(hidden)
 
         def best(first: int) -> TopK:
-            block = weights[first : first + _USERS]
+            block = weights[first : first + _BLOCK_USERS]
             found = sparse_top_k(block @ similarity, block, k)
             on_users(block.shape[0])
             return found
 
         with ThreadPoolExecutor(n_threads or None) as pool:
-            parts = list(pool.map(best, range(0, weights.shape[0], _USERS)))
+            parts = list(pool.map(best, range(0, weights.shape[0], _BLOCK_USERS)))
         own = TopK(
             np.concatenate([np.empty((0, k), np.int32), *(part.item_rows for part in parts)]),
             np.concatenate([np.empty((0, k), np.float32), *(part.scores for part in parts)]),
@@ -149,6 +151,3 @@ class FittedKnn:
         is_open = np.ones(self.similarity.shape[1], np.float32)
         is_open[list(hidden)] = 0
         return sp.csr_matrix(self.similarity @ sp.diags_array(is_open))
-
-
-_CSR: Final = ("data", "indices", "indptr")

@@ -1,13 +1,14 @@
 """Alternating least squares: factor vectors of users and items from a matrix of weights.
 
-Confidence is ours to compute, 1 + alpha · weight: `implicit` takes the matrix
-as it is, so a matrix of ones would make a view worth no more than no view.
-The loop is ours too, round its solver.
+The confidence, 1 + alpha · weight, is computed here: `implicit` takes the matrix
+unchanged, so with a matrix of ones a view would count no more than no view.
+The training loop is here too, around implicit's solver.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,57 +16,56 @@ from implicit.cpu.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
 from batch.arrays import Floats
+from batch.models.factors import Factors
 from batch.models.finite import check_finite
-from batch.models.protocol import nothing
+from batch.progress import noop
 
-_SMALL: Final = 0.01  # of random vectors to begin with
+_INITIAL_SCALE: Final = 0.01  # scale of random initial vectors
 
 
-class Model(NamedTuple):
-    """Trained factors; a user likes an item by the inner product of their rows.
+@dataclass(frozen=True, slots=True)
+class AlsParameters:
+    """Hyper-parameters of alternating least squares.
 
     Attributes:
-        user_factors: (n_users, n_factors).
-        item_factors: (n_items, n_factors).
+        n_factors: Length of a factor vector.
+        regularization: λ of the paper's equation 3, in the scale of `implicit`
+            (not multiplied by frequency).
+        alpha: Growth of the confidence, 1 + alpha · weight.
+        iterations: Maximum sweeps over users and items.
+        seed: Random seed of the initial vectors; the same seed gives the same factors.
     """
 
-    user_factors: Floats
-    item_factors: Floats
+    n_factors: int
+    regularization: float
+    alpha: float
+    iterations: int
+    seed: int
 
 
 def train_als(
     weights: sp.csr_matrix,
+    parameters: AlsParameters,
+    start: Factors | None = None,
     *,
-    n_factors: int,
-    regularization: float,
-    alpha: float,
-    iterations: int,
-    seed: int,
     n_threads: int = 0,
-    on_iteration: Callable[[], object] = nothing,
-    start: Model | None = None,
-    is_enough: Callable[[Model], bool] | None = None,
+    on_iteration: Callable[[Factors], object] = noop,
     users_last: bool = False,
-) -> Model:
+) -> Factors:
     """Factorize weights by alternating least squares.
 
     Args:
-        weights: (n_users, n_items), above 0 where a user has had an item.
-        n_factors: Length of a vector.
-        regularization: λ of the paper's equation 3, as `implicit` counts it
-            (not scaled by frequency).
-        alpha: Confidence is 1 + alpha · weight.
-        iterations: Most sweeps over users and items.
-        seed: Of the first vectors; the same seed gives the same factors.
-        n_threads: 0 means all processors.
-        on_iteration: Called after each sweep, for progress.
-        start: Floats to begin with in place of random ones; they stay as they are.
-        is_enough: Asked after each sweep; True makes it the last.
-        users_last: Solve the users once more at the end, beside the items' last vectors.
+        weights: (n_users, n_items), above 0 where the user has the item.
+        parameters: Hyper-parameters.
+        start: Initial factors, not modified; None: random ones.
+        n_threads: Number of threads; 0 means all processors.
+        on_iteration: Callback after each sweep; a true result ends the training.
+        users_last: Whether users are solved once more at the end, with the items'
+            last vectors.
 
     Raises:
-        BatchError: The weights or the start are not finite, or the factors became so.
-        ValueError: The start is of another shape.
+        BatchError: The weights, the start or the trained factors are not finite.
+        ValueError: The start has another shape.
 
     Source:
         Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback
@@ -73,34 +73,33 @@ def train_als(
         Takács, Pilászy and Tikk, RecSys 2011.
     """
     check_finite(weights.data, "weights of the interactions")
-    users, items = _start(start, weights.shape, n_factors, seed)
-    liked = _confidence(weights, alpha)
-    likers = liked.T.tocsr()
-    with threadpool_limits(1, "blas"):  # BLAS threads inside implicit's own make it crawl
-        solve = _solver(n_threads, regularization)
-        for _ in range(iterations):
-            solve(liked, users, items)
-            solve(likers, items, users)
-            on_iteration()
-            if is_enough and is_enough(Model(users, items)):
+    users, items = _initial_factors(start, weights.shape, parameters)
+    items_of_users = _confidence(weights, parameters.alpha)
+    users_of_items = items_of_users.T.tocsr()
+    with threadpool_limits(1, "blas"):  # BLAS threads inside implicit's own slow it down
+        solve = _solver(n_threads, parameters.regularization)
+        for _ in range(parameters.iterations):
+            solve(items_of_users, users, items)
+            solve(users_of_items, items, users)
+            if on_iteration(Factors(users, items)):
                 break
         if users_last:
-            solve(liked, users, items)
+            solve(items_of_users, users, items)
     check_finite(users, "user factors")
     check_finite(items, "item factors")
-    return Model(users, items)
+    return Factors(users, items)
 
 
 def solve_users(
     item_factors: Floats, weights: sp.csr_matrix, *, regularization: float, alpha: float
 ) -> Floats:
-    """Return the factors that users would have beside these items, solved exactly.
+    """Return the exact least-squares factors of users, given the items' factors.
 
     Args:
         item_factors: (n_items, n_factors).
-        weights: (n_users, n_items).
-        regularization: As in training.
-        alpha: As in training.
+        weights: (n_users, n_items) weights of the users' interactions.
+        regularization: The same λ as in training.
+        alpha: The same alpha as in training.
     """
     check_finite(weights.data, "weights of the interactions")
     n_users, n_factors = weights.shape[0], item_factors.shape[1]
@@ -115,7 +114,7 @@ def solve_users(
 def _solver(
     n_threads: int, regularization: float
 ) -> Callable[[sp.csr_matrix, Floats, Floats], None]:
-    """Return what solves one side beside the other, in place."""
+    """Return the function that solves one side given the other, in place."""
     solver = AlternatingLeastSquares().solver
     return partial(solver, regularization=regularization, num_threads=n_threads)
 
@@ -125,19 +124,20 @@ def _confidence(weights: sp.csr_matrix, alpha: float) -> sp.csr_matrix:
     return sp.csr_matrix((confidence, weights.indices, weights.indptr), weights.shape)
 
 
-def _start(
-    start: Model | None, shape: tuple[int, int], n_factors: int, seed: int
+def _initial_factors(
+    start: Factors | None, shape: tuple[int, int], parameters: AlsParameters
 ) -> tuple[Floats, Floats]:
-    """Return factors to start with that are nobody else's, for training writes to them."""
+    """Return factors that training may write to: random ones, or a copy of the start."""
+    n_factors = parameters.n_factors
     if start is None:
-        random = np.random.default_rng(seed)
-        users, items = (_SMALL * random.random((n, n_factors), np.float32) for n in shape)
+        random = np.random.default_rng(parameters.seed)
+        users, items = (_INITIAL_SCALE * random.random((n, n_factors), np.float32) for n in shape)
         return users, items
-    given = (start.user_factors.shape, start.item_factors.shape)
-    wanted = ((shape[0], n_factors), (shape[1], n_factors))
-    if given != wanted:
-        raise ValueError(f"the start's factors are {given}, but {wanted} are wanted")
-    check_finite(start.user_factors, "user factors to start with")
-    check_finite(start.item_factors, "item factors to start with")
+    found = (start.user_factors.shape, start.item_factors.shape)
+    expected = ((shape[0], n_factors), (shape[1], n_factors))
+    if found != expected:
+        raise ValueError(f"initial factors: shapes are {found}; they must be {expected}")
+    check_finite(start.user_factors, "initial user factors")
+    check_finite(start.item_factors, "initial item factors")
     users, items = (factors.astype(np.float32) for factors in start)
     return users, items

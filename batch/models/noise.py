@@ -1,29 +1,29 @@
-"""How large chance alone is in a matrix: the measure of regularization.
+"""The largest singular value of pure noise, which is the unit of regularization.
 
-A matrix that says nothing still has singular values, the largest about
+A matrix of random entries has singular values too, the largest of about
 
     √(interactions of a user) + √(interactions of an item)
 
-and factors that follow anything smaller learn noise. So regularization is counted in
-multiples of it: 1 fits 60 users as it fits a million, and what was tuned on a sample
-of users fits all of them. (`implicit` counts from 0: 2 was far too little for a
-million ratings, and 20 left 60 users without any taste.)
+and factors that fit anything smaller fit noise. Regularization is therefore set in
+multiples of it: 1 suits 60 users as well as a million, and a value that was tuned on a
+sample of users suits all of them. (As a plain number, 2 was far too small for a million
+ratings, and 20 shrank the factors of 60 users to almost nothing.)
 
 Source:
     Bai and Yin, "Limit of the smallest eigenvalue of a large dimensional sample
     covariance matrix", Annals of Probability 1993: √v (√n_users + √n_items) for entries
-    of variance v, which here is the share of places that are filled.
+    of variance v, which here is the share of the matrix that is filled.
 """
 
 import scipy.sparse as sp
 
 
 def noise_singular_value(weights: sp.csr_matrix) -> float:
-    """Return the largest singular value of as many ones, strewn by chance; at least 1.
+    """Return the largest singular value of as many randomly placed ones; at least 1.
 
     Args:
-        weights: (n_users, n_items); empty rows and columns count as well.
+        weights: (n_users, n_items) weights; empty rows and columns count as well.
     """
     n_users, n_items = weights.shape
-    n_met = weights.nnz
-    return max(float((n_met / max(n_users, 1)) ** 0.5 + (n_met / max(n_items, 1)) ** 0.5), 1.0)
+    n_pairs = weights.nnz
+    return max(float((n_pairs / max(n_users, 1)) ** 0.5 + (n_pairs / max(n_items, 1)) ** 0.5), 1.0)

@@ -1,8 +1,8 @@
-"""Popularity: the same items for everybody, most users first, less what each has seen.
+"""Popularity: items ranked by their number of users, the same for every user.
 
-    user factor  1      item factor  how many users have it
+    user factor  1      item factor  number of its users
 
-As factors of length 1 it shares the exact top-k with the rest, and leaves it after
+As factors of length 1 it shares the exact top-k with the other models, which ends after
 one block: the items' norms are their scores.
 """
 
@@ -16,9 +16,10 @@ import scipy.sparse as sp
 from batch.arrays import Floats, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted, nothing
+from batch.models.protocol import Fitted
+from batch.progress import noop
 
-_CHUNK: Final = 1 << 20  # interactions of which there are copies in 64 bits
+_CHUNK: Final = 1 << 20  # interactions counted at a time, which limits 64-bit copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,9 @@ class Popularity:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> FittedFactors:
-        """Count; see `Recommender.fit`."""
+        """Count each item's users; see `Recommender.fit`."""
         check_finite(weights.data, "weights of the interactions")
         n_users = users_of_items(weights).astype(np.float32)[:, None]
         on_step()
@@ -44,12 +45,12 @@ class Popularity:
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> FittedFactors:
-        """Learn anew; see `Recommender.refit`."""
+        """Count again; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 
 
 def users_of_items(weights: sp.csr_matrix) -> Rows:
-    """Return (n_items,) how many users have each item."""
+    """Return (n_items,) the number of users that have each item."""
     n_users = np.zeros(weights.shape[1], np.int64)
     for begin in range(0, weights.nnz, _CHUNK):
         n_users += np.bincount(weights.indices[begin : begin + _CHUNK], minlength=len(n_users))

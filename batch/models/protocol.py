@@ -1,30 +1,25 @@
-"""What every recommender can do, and nothing more."""
+"""The protocol of a recommender, before and after training."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.arrays import Rows, Times
+from batch.arrays import AnyArray, Rows, Times
+from batch.progress import noop
 from batch.topk import TopK
 
 
-def nothing() -> None:
-    """Hear of progress and do nothing."""
-
-
 class Fitted(Protocol):
-    """What was learned: lists for the users of the weights that it was given."""
+    """A fitted model, which ranks items for the users of its training data."""
 
     @property
-    def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """All that it must keep to answer, by name: its size in memory and on disk."""
+    def arrays(self) -> Mapping[str, AnyArray]:
+        """Arrays that ranking needs, by name: the model's size in memory and on disk."""
 
     @property
     def about(self) -> Mapping[str, float]:
-        """What was found out in training, for the manifest: sweeps done, weights chosen."""
+        """Figures found in training, for the manifest: sweeps done, weights chosen."""
 
     def top_k(
         self,
@@ -33,38 +28,38 @@ class Fitted(Protocol):
         user_rows: Rows | None = None,
         hidden: Collection[int] = frozenset(),
         n_threads: int = 0,
-        on_users: Callable[[int], object] = lambda _: None,
+        on_users: Callable[[int], object] = noop,
     ) -> TopK:
-        """Return each user's k best items that they have not seen, best first.
+        """Return each user's k best unseen items, best first.
 
         Equal scores keep the lower item row first; the lists are the same on
-        any number of threads. What the model has no opinion on is left out.
+        any number of threads. Items that the model has no score for are left out.
 
         Args:
             k: Items to keep for each user, at least 1.
-            user_rows: The users to answer for, in this order; None means all.
-            hidden: Item rows that nobody is offered.
-            n_threads: 0 means one for each processor that this process may use.
-            on_users: Called with the number of users done, from several threads.
+            user_rows: Rows of the users to rank for, in this order; None means all.
+            hidden: Item rows that are in no list.
+            n_threads: Number of threads; 0 means one for each usable processor.
+            on_users: Callback with the number of users done, from several threads.
         """
 
     def fold_in(self, weights: sp.csr_matrix) -> "Fitted":
         """Return the same model for other users, without training it on them.
 
         Args:
-            weights: (n_other_users, n_items) of what those users have.
+            weights: (n_other_users, n_items) weights of those users' interactions.
 
         Raises:
-            BatchError: This model knows only the users that it was trained with.
+            BatchError: This model cannot fold in other users.
         """
 
 
 class Recommender(Protocol):
-    """A recommender with its parameters set, before it has learned anything."""
+    """A recommender with its parameters set, before training."""
 
     @property
     def name(self) -> str:
-        """Its name in `[batch] model` and in tables."""
+        """Name of the model in `[batch] model` and in tables."""
 
     def fit(
         self,
@@ -72,33 +67,32 @@ class Recommender(Protocol):
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = nothing,
+        on_step: Callable[[], object] = noop,
     ) -> Fitted:
-        """Learn from the weights of interactions, which stay as they are.
+        """Train on the weights of interactions, which are not modified.
 
         Args:
-            weights: (n_users, n_items), above 0 where a user has had an item.
-            at: (n_interactions,) when, in seconds since 1970, beside
-                `weights.data`; None if unknown. Only models that hold out part
-                of the weights look at it.
-            n_threads: 0 means one for each processor that this process may use.
-            on_step: Called after each sweep, for progress.
+            weights: (n_users, n_items), above 0 where the user has the item.
+            at: (n_interactions,) times in seconds since 1970 beside
+                `weights.data`; None if unknown. Only models with a holdout use it.
+            n_threads: Number of threads; 0 means one for each usable processor.
+            on_step: Callback after each sweep.
 
         Raises:
-            BatchError: The weights are not finite, or what was learned is not.
+            BatchError: The weights or the trained parameters are not finite.
         """
 
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> Fitted:
-        """Learn from all weights what was tried on a part of them.
+        """Train on all weights, beginning with a model of a sample of them.
 
         Args:
-            trial: What this recommender learned from the part.
-            user_rows: (n_part,) ascending, the rows that the part's users have among all.
-            weights: (n_users, n_items), all of them.
-            n_threads: 0 means one for each processor that this process may use.
+            trial: Model that this recommender fitted to the sample.
+            user_rows: (n_sampled,) rows of the sampled users among all users, ascending.
+            weights: (n_users, n_items) weights of all users.
+            n_threads: Number of threads; 0 means one for each usable processor.
 
         Raises:
-            BatchError: As in `fit`.
+            BatchError: The weights or the trained parameters are not finite.
         """

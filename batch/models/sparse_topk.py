@@ -11,8 +11,8 @@ def sparse_top_k(scores: sp.csr_matrix, seen: sp.csr_matrix, k: int) -> TopK:
     """Return the k best items of each row that have a score above 0 and are not seen.
 
     Args:
-        scores: (n_users, n_items).
-        seen: (n_users, n_items), a stored entry where the user has the item.
+        scores: (n_users, n_items) sparse scores.
+        seen: (n_users, n_items) matrix with a stored entry where the user has the item.
         k: Items to keep; equal scores keep the lower item row first.
     """
     n_users = scores.shape[0]

@@ -1,11 +1,11 @@
-"""Availability: only what may be shown until the next refresh is recommended.
+"""Availability: items are recommended only if they may be shown until the next refresh.
 
     refresh ├──────── hours ────────┤
         ├───────────────────────────────┤     recommended
-        ├───────────────┤                     not: it ends in between
-              ├─────────────────────────┤     not: it is not there yet
+        ├───────────────┤                     not: ends too early
+              ├─────────────────────────┤     not: begins too late
 
-The catalogue says `available_from` and `available_until`; what lacks is an open end.
+The catalogue has `available_from` and `available_until`; a missing one is an open end.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,24 +18,23 @@ from batch.records.fields import UNREADABLE
 from batch.rules.context import RuleContext
 
 
-def unavailable(known: RuleContext, hours: float) -> Flags:
+def unavailable(context: RuleContext, hours: float) -> Flags:
     """Return (n_items,) whether each item is missing during any part of the next hours.
 
-    A time that cannot be read hides its item, and is warned of: a licence that may
-    have ended is no open end.
+    An item with an unreadable time is hidden, with a warning: its licence may have ended.
     """
-    begins, ends = _text(known.at), _text(known.at + timedelta(hours=hours))
-    n_unreadable = sum(map(_is_unreadable, known.items))
+    begins, ends = _text(context.at), _text(context.at + timedelta(hours=hours))
+    n_unreadable = sum(map(_is_unreadable, context.items))
     if n_unreadable:
-        known.warnings.append(
+        context.warnings.append(
             f"availability: {n_unreadable:,} items are not recommended, "
-            "for their available_from or available_until is no ISO 8601 time"
+            "because their available_from or available_until is not an ISO 8601 time"
         )
-    return np.array([not _covers(item, begins, ends) for item in known.items], np.bool_)
+    return np.array([not _covers(item, begins, ends) for item in context.items], np.bool_)
 
 
 def _covers(item: Item, begins: str, ends: str) -> bool:
-    """Compare as text, which sorts like the times, all in UTC and of one form."""
+    """Compare as text, which sorts like the times: all are in UTC, in one format."""
     return not (
         _is_unreadable(item)
         or (item.available_from is not None and item.available_from > begins)

@@ -1,16 +1,16 @@
 """The cap: no item in more than a share of all lists, against the feedback loop.
 
-    place 1     every user asks for their best candidate; an item that more users ask
-                for than it has room takes those with the best scores
-    place 2     whoever's list is not full asks for the next one
-    …           until the lists are full, or the candidates at an end
+    round 1     every user requests their best candidate; an item with more requests
+                than room accepts those with the best scores
+    round 2     users whose list is not full request the next candidate
+    …           until the lists are full, or there are no more candidates
 
-So an item stays where it ranks highest, and those to whom it matters least lose it;
-their further candidates move up. This is deferred acceptance, of which the outcome
-does not hang on who asks first: an item prefers an earlier place, then a better score,
-then a lower user row, and since nobody asks for a place before all earlier ones are
-settled, what is accepted need never be taken back. Nobody could have an item above
-their own without somebody who ranks it higher losing it.
+An item stays in the lists where it ranks highest; in the others, further candidates move
+up. This is deferred acceptance, and its result does not depend on the order of requests:
+an item prefers an earlier rank, then a better score, then a lower user row. Since a rank
+is requested only when all earlier ones are settled, an accepted request is never
+revoked. The result is stable: no user can have a better item of their candidates unless
+a user who ranks it higher loses it.
 
 Source:
     Gale and Shapley, "College Admissions and the Stability of Marriage", American
@@ -20,59 +20,57 @@ Source:
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from batch.arrays import Rows
+from batch.arrays import Flags, Floats, Rows
 from batch.topk import NO_ITEM, TopK
-
-
-class Room:
-    """How many more lists may hold each item.
-
-    Attributes:
-        limit: Lists that may hold an item.
-        left: (n_items,).
-    """
-
-    def __init__(self, n_items: int, n_lists: int, share: float) -> None:
-        """Give every item the same: the share of the lists, rounded down, and at least one."""
-        self.limit = max(int(share * n_lists + _ROUNDING), 1)
-        self.left = np.full(n_items, self.limit, np.int64)
-
-    def take(self, item_rows: Rows, scores: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Return (n_asking,) who gets the item asked for; its room is the less for it.
-
-        Args:
-            item_rows: (n_asking,) one item each, in the order of users.
-            scores: (n_asking,).
-        """
-        n_asking = np.bincount(item_rows, minlength=len(self.left))
-        gets = (n_asking <= self.left)[item_rows]
-        contested = np.flatnonzero(~gets & (self.left[item_rows] > 0))
-        order = contested[np.lexsort((-scores[contested], item_rows[contested]))]
-        asked = item_rows[order]
-        is_first = np.append(True, asked[1:] != asked[:-1])
-        run = np.flatnonzero(is_first)[np.cumsum(is_first) - 1] if len(asked) else asked
-        gets[order] = np.arange(len(order)) - run < self.left[asked]
-        self.left -= np.bincount(item_rows[gets], minlength=len(self.left))
-        return gets
-
 
 _ROUNDING: Final = 1e-9  # 0.29 · 100 is 28.999999999999996
 
 
+class Room:
+    """The number of further lists that may hold each item.
+
+    Attributes:
+        limit: Maximum lists with the same item.
+        left: (n_items,) further lists that may hold each item.
+    """
+
+    def __init__(self, n_items: int, n_lists: int, share: float) -> None:
+        """Give every item the same room: the share of the lists, rounded down, at least 1."""
+        self.limit = max(int(share * n_lists + _ROUNDING), 1)
+        self.left = np.full(n_items, self.limit, np.int64)
+
+    def take(self, item_rows: Rows, scores: Floats) -> Flags:
+        """Return (n_requests,) whether each request is accepted, and reduce the room.
+
+        Args:
+            item_rows: (n_requests,) requested item of each user, in the order of users.
+            scores: (n_requests,) score of each requested item.
+        """
+        n_requests = np.bincount(item_rows, minlength=len(self.left))
+        is_accepted = (n_requests <= self.left)[item_rows]
+        contested = np.flatnonzero(~is_accepted & (self.left[item_rows] > 0))
+        order = contested[np.lexsort((-scores[contested], item_rows[contested]))]
+        requested = item_rows[order]
+        is_first = np.append(True, requested[1:] != requested[:-1])
+        run = np.flatnonzero(is_first)[np.cumsum(is_first) - 1] if len(requested) else requested
+        is_accepted[order] = np.arange(len(order)) - run < self.left[requested]
+        self.left -= np.bincount(item_rows[is_accepted], minlength=len(self.left))
+        return is_accepted
+
+
 def capped(lists: TopK, n_list: int | Rows, room: Room, n_kept: int) -> TopK:
-    """Return the lists of those candidates that had room, what was not asked for behind them.
+    """Return the lists of the accepted candidates, with unrequested candidates behind them.
 
     Args:
-        lists: (n_users, k), best first; NO_ITEM may stand anywhere.
-        n_list: Items of a list, or (n_users,) of each; only these count.
-        room: For each item; what the lists hold is taken from it.
-        n_kept: Places returned.
+        lists: (n_users, k) candidates, best first; NO_ITEM is allowed at any place.
+        n_list: Number of items of a list, or (n_users,) one for each; only these count.
+        room: Room of each item, reduced by the lists that hold it.
+        n_kept: Number of places to return.
 
     Returns:
-        (n_users, n_kept); the first n_list places are the list, which is shorter, with
-        NO_ITEM behind it, where the candidates came to an end.
+        (n_users, n_kept) item rows and scores; the first n_list places are the list. It
+        is shorter, with NO_ITEM behind it, where there are no more candidates.
     """
     rows = lists.item_rows
     n_held = np.zeros(len(rows), np.int64)
@@ -81,17 +79,17 @@ def capped(lists: TopK, n_list: int | Rows, room: Room, n_kept: int) -> TopK:
         users = np.flatnonzero((n_held < n_list) & is_left[:, place])
         if not len(users):
             continue
-        gets = room.take(rows[users, place].astype(np.int64), lists.scores[users, place])
-        is_left[users[~gets], place] = False
-        n_held[users[gets]] += 1
+        is_accepted = room.take(rows[users, place].astype(np.int64), lists.scores[users, place])
+        is_left[users[~is_accepted], place] = False
+        n_held[users[is_accepted]] += 1
     return _closed_up(lists, is_left, n_kept)
 
 
-def _closed_up(lists: TopK, is_left: npt.NDArray[np.bool_], n_kept: int) -> TopK:
+def _closed_up(lists: TopK, is_left: Flags, n_kept: int) -> TopK:
     """Return the first n_kept of what is left of each list."""
     shape = (len(is_left), n_kept)
     found = TopK(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
-    place = np.zeros(len(is_left), np.int64)  # of each user's next
+    place = np.zeros(len(is_left), np.int64)  # next free place of each user
     for column in range(is_left.shape[1]):
         users = np.flatnonzero(is_left[:, column] & (place < n_kept))
         found.item_rows[users, place[users]] = lists.item_rows[users, column]

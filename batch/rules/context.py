@@ -1,32 +1,30 @@
-"""What the rules know when they are made."""
+"""The context of the rules: items, and the time of the refresh."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
-import numpy.typing as npt
-
+from batch.arrays import Rows
 from batch.records.catalogue import Item
 
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """Items, and the moment of the refresh; rows are those of the factors.
+    """Data that rules are made from; item rows are those of the factors.
 
     Attributes:
-        item_ids: (n_items,).
-        items: (n_items,) what the catalogue says of each.
-        n_users_of: (n_items,) users that have each.
-        existing: Ids of all items there are, with a row or without.
-        at: When the refresh began, with its zone.
-        seed: Of everything random.
-        warnings: Sentences for people, added to by whoever has one.
+        item_ids: (n_items,) id of each item row.
+        items: (n_items,) catalogue entry of each item row.
+        n_users_of: (n_items,) number of users of each item.
+        existing: Ids of all existing items, with a row or without.
+        at: Time that availability counts from, with its zone.
+        seed: Random seed of exploration.
+        warnings: Warnings for the summary, a sentence each; rules append to it.
     """
 
     item_ids: Sequence[str]
     items: Sequence[Item]
-    n_users_of: npt.NDArray[np.int64]
+    n_users_of: Rows
     existing: Collection[str]
     at: datetime
     seed: int

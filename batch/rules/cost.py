@@ -1,10 +1,10 @@
-"""Licence cost: taste against what a play costs.
+"""Licence cost: the score weighed against the cost of a play.
 
     score' = (1 - weight) · score - weight · cost
 
 both standardised: the score within the user's candidates, the cost, in USD a play,
-over the catalogue. 0 is taste alone, 1 the cheapest first. An item whose cost is
-not known counts as the mean of those that are.
+over the catalogue. A weight of 0 is the score alone, 1 the cheapest first. An item of
+unknown cost has the mean of the known costs.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from batch.topk import TopK
 
 
 def standard_costs(items: Sequence[Item]) -> Floats:
-    """Return (n_items,) costs of mean 0 and deviation 1 over the items whose cost is known."""
-    given = [np.nan if item.cost is None else item.cost for item in items]
-    costs = np.asarray(given, np.float64)
+    """Return (n_items,) costs of mean 0 and deviation 1 over the items of known cost."""
+    known = [np.nan if item.cost is None else item.cost for item in items]
+    costs = np.asarray(known, np.float64)
     is_known = np.isfinite(costs)
     if not is_known.any():
         return np.zeros(len(items), np.float32)
@@ -30,12 +30,12 @@ def standard_costs(items: Sequence[Item]) -> Floats:
 
 
 def cheaper(lists: TopK, costs: Floats, weight: float) -> TopK:
-    """Return the lists with cost weighed against taste.
+    """Return the lists with scores weighed against cost.
 
     Args:
-        lists: With standardised scores.
-        costs: (n_items,) standardised.
-        weight: 0 to 1.
+        lists: Lists with standardised scores.
+        costs: (n_items,) standardised costs.
+        weight: Weight of the cost, 0 to 1.
     """
-    scores = np.where(np.isfinite(lists.scores), lists.scores, 0)  # 0 · -inf is no number
+    scores = np.where(np.isfinite(lists.scores), lists.scores, 0)  # 0 · -inf would be NaN
     return by_score(lists, (1 - weight) * scores - weight * costs[lists.item_rows])

@@ -1,9 +1,10 @@
-"""Deny list: items that nobody is ever recommended, by configuration.
+"""Deny list: items that are never recommended, by configuration.
 
     deny = ["some+film+1999"]      in marquee.toml
-    deny_file = "deny.txt"         one id a line; blank lines and # remarks are passed over
+    deny_file = "deny.txt"         one id a line; blank lines and # comments are ignored
 
-A takedown works at once, this with the next refresh; it can lie in version control.
+A takedown takes effect at once, the deny list with the next refresh; it can be kept in
+version control.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,15 +17,15 @@ from batch.arrays import Flags
 from batch.errors import InputError
 from batch.rules.context import RuleContext
 
-_SHOWN: Final = 5
+_N_SHOWN: Final = 5  # unknown ids named in a warning
 
 
 def denied_ids(deny: Sequence[str], deny_file: str) -> frozenset[str]:
-    """Return the ids of both places.
+    """Return the ids of the setting and of the file.
 
     Raises:
-        InputError: The file cannot be read. Better the old lists than ones with
-            items in them that were to be left out.
+        InputError: The file cannot be read. The refresh stops, because the new lists
+            could contain denied items.
     """
     if not deny_file:
         return frozenset(deny)
@@ -32,15 +33,15 @@ def denied_ids(deny: Sequence[str], deny_file: str) -> frozenset[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        way_out = "put it right, or take it out of [rules] deny_file"
-        raise InputError(path, f"the deny list cannot be read: {error}", way_out) from error
+        remedy = "correct it, or remove it from [rules] deny_file"
+        raise InputError(path, f"the deny list cannot be read: {error}", remedy) from error
     named = (line.partition("#")[0].strip() for line in lines)
     return frozenset((*deny, *filter(None, named)))
 
 
-def denied(item_ids: Collection[str], known: RuleContext) -> Flags:
-    """Return (n_items,) whether each item is denied; warn of ids that no item has."""
-    if unknown := sorted(set(item_ids).difference(known.existing)):
-        shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
-        known.warnings.append(f"deny: {len(unknown):,} of the ids are no items: {shown}")
-    return np.array([name in item_ids for name in known.item_ids], np.bool_)
+def denied(item_ids: Collection[str], context: RuleContext) -> Flags:
+    """Return (n_items,) whether each item is denied; unknown ids give a warning."""
+    if unknown := sorted(set(item_ids).difference(context.existing)):
+        shown = ", ".join(unknown[:_N_SHOWN]) + (", …" if len(unknown) > _N_SHOWN else "")
+        context.warnings.append(f"deny: {len(unknown):,} of the ids are not items: {shown}")
+    return np.array([name in item_ids for name in context.item_ids], np.bool_)

@@ -1,4 +1,4 @@
-"""Candidates in another order: what every rule that reorders needs."""
+"""Functions on candidate lists that the reordering rules share."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from batch.topk import NO_ITEM, TopK
 
 
 def reordered(lists: TopK, order: Rows) -> TopK:
-    """Return the lists with their places in `order`, (n_users, k)."""
+    """Return the lists with their places permuted by `order`, (n_users, k)."""
     return TopK(
         np.take_along_axis(lists.item_rows, order, axis=1),
         np.take_along_axis(lists.scores, order, axis=1),
@@ -15,7 +15,7 @@ def reordered(lists: TopK, order: Rows) -> TopK:
 
 
 def by_score(lists: TopK, scores: Floats) -> TopK:
-    """Return the lists by falling new scores; equal ones stay in the order they were in."""
+    """Return the lists sorted by new scores, descending; equal ones keep their order."""
     scores = np.where(lists.item_rows == NO_ITEM, -np.inf, scores).astype(np.float32)
     order = np.argsort(-scores, axis=1, kind="stable")
     return reordered(TopK(lists.item_rows, scores), order)
@@ -24,9 +24,9 @@ def by_score(lists: TopK, scores: Floats) -> TopK:
 def standardised(lists: TopK) -> TopK:
     """Return the lists with scores of mean 0 and deviation 1 within each user's candidates.
 
-    How large scores are, and whether they are below 0, depends on the user and the
-    model; so measured, a number from outside means the same for everybody. The order
-    stays. Equal scores, or one alone, become 0.
+    Scale and sign of scores depend on the user and the model; standardised scores can be
+    combined with boosts and costs in the same way for every user. The order does not
+    change. Equal scores, or a single one, become 0.
     """
     is_item = lists.item_rows != NO_ITEM
     n = np.maximum(is_item.sum(axis=1, keepdims=True), 1)
@@ -38,10 +38,10 @@ def standardised(lists: TopK) -> TopK:
 
 
 def places(lists: TopK) -> Rows:
-    """Return (n_users, k) 0, 1, 2 … of each row."""
+    """Return (n_users, k) the places 0, 1, 2 … of each row."""
     return np.broadcast_to(np.arange(lists.item_rows.shape[1]), lists.item_rows.shape)
 
 
 def lengths(lists: TopK) -> Rows:
-    """Return (n_users,) how many items each list holds."""
+    """Return (n_users,) the number of items of each list."""
     return np.asarray((lists.item_rows != NO_ITEM).sum(axis=1))

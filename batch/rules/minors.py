@@ -1,10 +1,11 @@
-"""Adult titles are not for minors: who is one, and what is kept from them.
+"""Minors and adult titles: which users are minors, and which items are hidden from them.
 
-Their lists come out of a search of their own in which adult titles are hidden, so
-that they are the exact best of what is left, as long as anybody's.
+Their lists come from a separate search in which adult titles are hidden, so they are the
+exact best of the other items, and as long as any other list.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -12,14 +13,14 @@ from batch.arrays import Flags
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor
 
-_UNKNOWN = Profile(None, None, None)
+_UNKNOWN: Final = Profile(None, None, None)
 
 
 def minor_test(*, is_on: bool, unknown_age_is_minor: bool) -> Callable[[Profile], bool]:
-    """Return what tells whether adult titles are kept from users of a profile.
+    """Return the predicate of profiles whose users get no adult titles.
 
     Args:
-        is_on: Otherwise they are kept from nobody.
+        is_on: Whether the adult filter is on; otherwise the predicate is always False.
         unknown_age_is_minor: Whether a user of unknown age is treated as a minor.
     """
     if not is_on:
@@ -32,7 +33,7 @@ def minor_test(*, is_on: bool, unknown_age_is_minor: bool) -> Callable[[Profile]
 def minors(
     user_ids: Sequence[str], profiles: Mapping[str, Profile], is_minor: Callable[[Profile], bool]
 ) -> Flags:
-    """Return (n_users,) whether adult titles are kept from each user."""
+    """Return (n_users,) whether adult titles are hidden from each user."""
     return np.array([is_minor(profiles.get(name, _UNKNOWN)) for name in user_ids], np.bool_)
 
 

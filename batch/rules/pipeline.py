@@ -1,4 +1,4 @@
-"""Which rules there are, and in what order they act. Another rule is a file and a line here."""
+"""All rules, in the order in which they act. A new rule is a file and a line here."""
 
 from collections.abc import Callable
 
@@ -16,53 +16,53 @@ from batch.rules.settings import RuleSettings
 from batch.topk import TopK
 from store.layout import LIST_LENGTH
 
-# Candidates in, the same in another order out; the number is the first one's user row.
+# Function from candidates to the same candidates reordered; the number is the first user row.
 Step = Callable[[TopK, int], TopK]
 
 
-def boost_factors(settings: RuleSettings, known: RuleContext) -> Doubles:
-    """Return (n_items,) what the boosts multiply by; 0 where an item is never offered."""
-    return factors([parse_boost(text) for text in settings.boosts], known)
+def boost_factors(settings: RuleSettings, context: RuleContext) -> Doubles:
+    """Return (n_items,) factors of the boosts; 0 where an item is hidden."""
+    return factors([parse_boost(text) for text in settings.boosts], context)
 
 
-def hidden_items(settings: RuleSettings, known: RuleContext, boost: Doubles) -> Flags:
-    """Return (n_items,) whether nobody is offered an item.
+def hidden_items(settings: RuleSettings, context: RuleContext, boost: Doubles) -> Flags:
+    """Return (n_items,) whether each item is hidden from all users.
 
     Raises:
         InputError: The deny list cannot be read.
     """
-    hidden = denied(denied_ids(settings.deny, settings.deny_file), known)
+    hidden = denied(denied_ids(settings.deny, settings.deny_file), context)
     if settings.availability:
-        hidden |= unavailable(known, settings.availability_hours)
+        hidden |= unavailable(context, settings.availability_hours)
     hidden |= boost == 0
     return hidden
 
 
 def steps(
-    settings: RuleSettings, known: RuleContext, boost: Doubles, item_factors: Floats, n_kept: int
+    settings: RuleSettings, context: RuleContext, boost: Doubles, item_factors: Floats, n_kept: int
 ) -> tuple[Step, ...]:
-    """Return the rules that reorder each user's candidates, first things first.
+    """Return the rules that reorder each user's candidates, in their order.
 
-    Boosts and cost change scores, diversity chooses by them, exploration takes the
-    last places from what was chosen.
+    Boosts and cost change scores, diversity chooses by them, and exploration replaces
+    the last places of the result.
     """
     found: list[Step] = []
     if ((boost != 1) & (boost > 0)).any():
         found.append(lambda lists, _: boosted(lists, boost))
     if settings.cost_weight:
-        costs = standard_costs(known.items)
+        costs = standard_costs(context.items)
         found.append(lambda lists, _: cheaper(lists, costs, settings.cost_weight))
     if settings.diversity:
         by_genres = settings.diversity_by == "genres"
-        vectors = genre_vectors(known.items) if by_genres else of_length_1(item_factors)
+        vectors = genre_vectors(context.items) if by_genres else of_length_1(item_factors)
         found.append(lambda lists, _: diversified(lists, vectors, n_kept, settings.diversity))
     if settings.explore:
 
         def explore(lists: TopK, first: int) -> TopK:
-            random = np.random.default_rng((known.seed, first))
+            random = np.random.default_rng((context.seed, first))
             return explored(
                 lists, settings.explore, n_list=LIST_LENGTH, n_kept=n_kept,
-                n_users_of=known.n_users_of, random=random,
+                n_users_of=context.n_users_of, random=random,
             )  # fmt: skip
 
         found.append(explore)

@@ -1,7 +1,7 @@
-"""All rules of one refresh: what they hide, and the lists that they let through.
+"""All rules of one refresh: the items that they hide, and the lists that they make.
 
-settings, catalogue, profiles ─► Rules ─► hidden_rows   what no table of lists may hold
-                                   └────► lists         of every user, cut to what is kept
+settings, catalogue, profiles ─► Rules ─► hidden_rows   items that are in no table of lists
+                                   └────► lists         each user's list, with its spares
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -19,6 +19,7 @@ from batch.errors import InputError
 from batch.interactions.build import Interactions
 from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted
+from batch.progress import noop
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.rules.context import RuleContext
@@ -34,8 +35,8 @@ from batch.topk import TopK
 from store.layout import LIST_LENGTH
 from store.manifest import sha256
 
-_CHUNK: Final = 65_536  # users whose candidates are in memory at once
-_BLOCK: Final = 256  # users that one thread reorders at a time; their scores stay in its cache
+_CHUNK_USERS: Final = 65_536  # users whose candidates are in memory at once
+_BLOCK_USERS: Final = 256  # users that a thread reorders at a time; scores stay in its cache
 _UNKNOWN: Final = Item(None, None, (), None, None)
 
 
@@ -44,22 +45,24 @@ class Rules:
     """The rules, made for the rows of one refresh.
 
     Attributes:
-        settings: As configured.
-        known: What they know of the items.
-        is_minor: Whether adult titles are kept from users of a profile.
-        minors: (n_users,) from whom they are.
-        adult: (n_items,) adult titles.
-        hidden: (n_items,) what nobody is offered.
-        boost: (n_items,) factors.
+        settings: Settings of the section `[rules]`.
+        context: Items, and the time of the refresh.
+        is_minor: Predicate of the profiles whose users get no adult titles.
+        minors: (n_users,) whether adult titles are hidden from a user.
+        adult: (n_items,) whether an item is an adult title.
+        hidden: (n_items,) whether an item is hidden from all users.
+        boost: (n_items,) factors of the boosts.
+        chunk_users: Users whose candidates are in memory at once; a multiple of 256.
     """
 
     settings: RuleSettings
-    known: RuleContext
+    context: RuleContext
     is_minor: Callable[[Profile], bool]
     minors: Flags
     adult: Flags
     hidden: Flags
     boost: Doubles
+    chunk_users: int = _CHUNK_USERS
 
     @classmethod
     def of(
@@ -72,33 +75,33 @@ class Rules:
         at: datetime,
         seed: int,
     ) -> "Rules":
-        """Make the rules for some interactions.
+        """Make the rules for the rows of some interactions.
 
         Args:
-            settings: Of `[rules]`.
-            interactions: Whose rows they speak of.
-            items: What the catalogue says, by item_id.
-            profiles: By user_id.
-            at: When the refresh began, with its zone; availability counts from it.
-            seed: Of exploration.
+            settings: Settings of the section `[rules]`.
+            interactions: Interactions with the rows of users and items.
+            items: Catalogue entries by item_id.
+            profiles: Profiles by user_id.
+            at: Time that availability counts from, with its zone.
+            seed: Random seed of exploration.
 
         Raises:
-            InputError: The deny list cannot be read, or nothing is left to recommend.
+            InputError: The deny list cannot be read, or no item may be recommended.
         """
         item_ids = interactions.item_ids.to_pylist()
-        of_rows = [items.get(name, _UNKNOWN) for name in item_ids]
+        entries = [items.get(name, _UNKNOWN) for name in item_ids]
         n_users_of = users_of_items(interactions.weights)
-        known = RuleContext(item_ids, of_rows, n_users_of, items.keys() | item_ids, at, seed)
-        boost = boost_factors(settings, known)
-        hidden = hidden_items(settings, known, boost)
+        context = RuleContext(item_ids, entries, n_users_of, items.keys() | item_ids, at, seed)
+        boost = boost_factors(settings, context)
+        hidden = hidden_items(settings, context, boost)
         if hidden.all():
-            way_out = "look at deny, availability and boosts, and at the catalogue's dates"
-            raise InputError("[rules]", "leave no item that may be recommended", way_out)
+            remedy = "check deny, availability, boosts, and the dates in the catalogue"
+            raise InputError("[rules]", "leave no item that may be recommended", remedy)
         is_minor = minor_test(
             is_on=settings.adult_filter, unknown_age_is_minor=settings.unknown_age_is_minor
         )
-        kept_from = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
-        return cls(settings, known, is_minor, kept_from, adult(of_rows), hidden, boost)
+        is_minor_row = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
+        return cls(settings, context, is_minor, is_minor_row, adult(entries), hidden, boost)
 
     def lists(
         self,
@@ -108,67 +111,73 @@ class Rules:
         *,
         hidden: Collection[int] = (),
         n_threads: int = 0,
-        on_users: Callable[[int], object] = lambda _: None,
+        on_users: Callable[[int], object] = noop,
     ) -> TopK:
-        """Return what is kept of each user: the list, and the spares behind it.
+        """Return the list of each user, and the spares behind it.
 
-        Where no rule reorders, this is the model's own search. Else scores are those
-        that the rules gave.
+        Where no rule reorders, this is the search alone. Otherwise scores are those
+        that the rules have computed.
 
         Args:
-            fitted: The model.
-            item_factors: (n_items, n_factors), for likeness by factors.
-            n_kept: Items kept, at least a list's.
-            hidden: Item rows that nobody is offered either.
-            n_threads: 0 means all processors.
-            on_users: Called with the number of users done, from several threads.
+            fitted: Fitted model.
+            item_factors: (n_items, n_factors) factors, for similarity by factors.
+            n_kept: Number of items kept for each user, spares included.
+            hidden: Further item rows that are hidden from all users.
+            n_threads: Number of threads; 0 means all processors.
+            on_users: Callback with the number of users done, from several threads.
         """
-        hidden_too = self.hidden.copy()
-        hidden_too[list(hidden)] = True
-        search = Search(fitted, hidden_too, self.adult, self.minors, n_threads)
-        found = steps(self.settings, self.known, self.boost, item_factors, n_kept)
-        if not found and self.settings.cap == 1:
+        all_hidden = self.hidden.copy()
+        all_hidden[list(hidden)] = True
+        search = Search(fitted, all_hidden, self.adult, self.minors, n_threads)
+        reorder = steps(self.settings, self.context, self.boost, item_factors, n_kept)
+        if not reorder and self.settings.cap == 1:
             return search(n_kept, on_users=on_users)
         has_cap = self.settings.cap < 1
         n_users, n_candidates = len(self.minors), max(self.settings.candidates, n_kept)
         width = n_candidates if has_cap else n_kept
         kept = TopK(np.empty((n_users, width), np.int32), np.empty((n_users, width), np.float32))
-        for first in range(0, n_users, _CHUNK):
-            some = slice(first, min(first + _CHUNK, n_users))
+        for first in range(0, n_users, self.chunk_users):
+            some = slice(first, min(first + self.chunk_users, n_users))
             candidates = search(n_candidates, np.arange(some.start, some.stop))
-            lists = _in_order(candidates, found, first, n_threads)
+            lists = _reordered(candidates, reorder, first, n_threads)
             kept.item_rows[some], kept.scores[some] = (part[:, :width] for part in lists)
             on_users(some.stop - first)
         return under_cap(kept, self.settings.cap, search, n_kept) if has_cap else kept
 
     @property
     def hidden_rows(self) -> frozenset[int]:
-        """The item rows that nobody is offered."""
+        """Item rows that are hidden from all users."""
         return frozenset(np.flatnonzero(self.hidden).tolist())
 
     def parameters(self) -> dict[str, Any]:
-        """Return what the manifest records: the settings, and the time that counted."""
-        return asdict(self.settings) | {"at": self.known.at.isoformat(timespec="seconds")}
+        """Return the parameters for the manifest: the settings, and the time of the refresh."""
+        return asdict(self.settings) | {"at": self.context.at.isoformat(timespec="seconds")}
 
     def inputs(self) -> list[dict[str, Any]]:
-        """Return the files that the rules were made of, as the manifest lists inputs."""
+        """Return the files that the rules were read from, in the form of the manifest's inputs."""
         if not self.settings.deny_file:
             return []
         path = Path(self.settings.deny_file)
         found = {"name": path.name, "kind": "deny list", "rejected": 0}
         return [found | {"bytes": path.stat().st_size, "sha256": sha256(path)}]
 
-    def judge(
+    def effects(
         self, lists: TopK, interactions: Interactions, hidden: Collection[int]
     ) -> dict[str, int]:
-        """Return what the rules did, for the manifest; warn of lists that they made short."""
+        """Return the effects of the rules, for the manifest; short lists give a warning.
+
+        Args:
+            lists: (n_users, n_kept) lists that the rules have made.
+            interactions: Interactions of the users.
+            hidden: Item rows that are hidden for another reason.
+        """
         taken_down = np.zeros(len(self.hidden), np.bool_)
         taken_down[list(hidden)] = True
         short = n_short(lists, interactions.weights, taken_down)
         if short:
-            self.known.warnings.append(
+            self.context.warnings.append(
                 f"rules: {short:,} of {len(self.minors):,} lists have fewer than {LIST_LENGTH} "
-                "items, for the rules leave no more"
+                "items, because the rules leave no more"
             )
         return {
             "hidden_by_rules": int(self.hidden.sum()),
@@ -177,13 +186,13 @@ class Rules:
         }
 
 
-def _in_order(candidates: TopK, found: tuple[Step, ...], first: int, n_threads: int) -> TopK:
-    """Return the candidates, whose user rows begin at `first`, as the rules order them."""
+def _reordered(candidates: TopK, reorder: tuple[Step, ...], first: int, n_threads: int) -> TopK:
+    """Return the candidates, whose user rows begin at `first`, reordered by the rules."""
 
     def work(begin: int) -> None:
-        block = slice(begin, begin + _BLOCK)
+        block = slice(begin, begin + _BLOCK_USERS)
         lists = standardised(TopK(candidates.item_rows[block], candidates.scores[block]))
-        for step in found:
+        for step in reorder:
             lists = step(lists, first + begin)
         candidates.item_rows[block], candidates.scores[block] = lists
 
@@ -191,6 +200,7 @@ def _in_order(candidates: TopK, found: tuple[Step, ...], first: int, n_threads: 
         threadpool_limits(1, "blas"),
         ThreadPoolExecutor(usable(n_threads)) as pool,
     ):
-        for done in [pool.submit(work, n) for n in range(0, len(candidates.item_rows), _BLOCK)]:
+        begins = range(0, len(candidates.item_rows), _BLOCK_USERS)
+        for done in [pool.submit(work, begin) for begin in begins]:
             done.result()
     return candidates

@@ -1,4 +1,4 @@
-"""The candidates: the exact best items of each user, of those that this user may be offered."""
+"""The candidates: the exact best items of each user, without those hidden from that user."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -7,23 +7,20 @@ import numpy as np
 
 from batch.arrays import Flags, Rows
 from batch.models.protocol import Fitted
+from batch.progress import noop
 from batch.topk import NO_ITEM, TopK
-
-
-def _unheard(_: int) -> None:
-    """Hear of progress and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A fitted model with all that is hidden from whom.
+    """A fitted model, and the items that are hidden from its users.
 
     Attributes:
-        fitted: What answers.
-        hidden: (n_items,) from everybody.
-        adult: (n_items,) from minors.
-        minors: (n_users,).
-        n_threads: 0 means all processors.
+        fitted: Fitted model.
+        hidden: (n_items,) whether an item is hidden from all users.
+        adult: (n_items,) whether an item is hidden from minors.
+        minors: (n_users,) whether a user is a minor.
+        n_threads: Number of threads; 0 means all processors.
     """
 
     fitted: Fitted
@@ -38,17 +35,17 @@ class Search:
         user_rows: Rows | None = None,
         *,
         besides: Collection[int] = (),
-        on_users: Callable[[int], object] = _unheard,
+        on_users: Callable[[int], object] = noop,
     ) -> TopK:
-        """Return the k best of each user, best first.
+        """Return the k best items of each user, best first.
 
-        Without minors or adult titles among them, this is the model's own answer.
+        Without minors or adult titles this is a single search of the model.
 
         Args:
-            k: At least 1.
-            user_rows: None means all.
-            besides: Item rows that are hidden from these users too.
-            on_users: Called with the number of users done, from several threads.
+            k: Number of items, at least 1.
+            user_rows: Rows of the users; None means all.
+            besides: Further item rows that are hidden from these users.
+            on_users: Callback with the number of users done, from several threads.
         """
         hidden = self.hidden.copy()
         hidden[list(besides)] = True
@@ -60,9 +57,9 @@ class Search:
             return self._best(k, user_rows, for_minors, on_users)
         lists = self._best(k, user_rows, hidden, on_users)
         places = np.flatnonzero(minors)
-        theirs = places if user_rows is None else user_rows[places]
-        of_minors = self._best(k, theirs, for_minors, _unheard)
-        lists.item_rows[places], lists.scores[places] = of_minors
+        minor_rows = places if user_rows is None else user_rows[places]
+        minor_lists = self._best(k, minor_rows, for_minors, noop)
+        lists.item_rows[places], lists.scores[places] = minor_lists
         return lists
 
     def _best(

@@ -8,29 +8,30 @@ from batch.rules.boost import parse_boost
 from store.layout import LIST_LENGTH
 
 SIMILARITIES: Final = ("genres", "factors")
-_MOST_CANDIDATES: Final = 1000
-_MOST_KEPT: Final = 2 * LIST_LENGTH  # with as many spares as there may be
+_MAX_CANDIDATES: Final = 1000
+_MAX_KEPT: Final = 2 * LIST_LENGTH  # the list, and the maximum of spares
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """What may be recommended to whom, and what counts besides taste.
+    """The section `[rules]`: rules of what may be recommended to whom, and in what order.
 
     Attributes:
-        deny: Items that nobody is ever recommended.
-        deny_file: A text file of more of them, one a line.
-        availability: Whether only what the catalogue calls available is recommended.
-        availability_hours: For which an item must be available, from the refresh on.
-        adult_filter: Whether adult titles are kept from minors.
+        deny: Item ids that are never recommended.
+        deny_file: Text file of further such ids, one a line, `#` before a comment.
+        availability: Whether only items that the catalogue calls available are
+            recommended.
+        availability_hours: Hours that an item must stay available, from the refresh on.
+        adult_filter: Whether adult titles are hidden from minors.
         unknown_age_is_minor: Whether users of unknown age are treated as minors.
-        boosts: What counts for more or less, such as "genre:Horror=0.5" or
-            "language:fr=1.2"; 0 or less: never.
-        cost_weight: Of licence cost against taste, 0 to 1.
-        diversity: Of unlikeness within a list against taste, 0 to 1.
-        diversity_by: What makes two items alike: genres or factors.
-        cap: Largest share of all lists that may hold the same item; 1: no cap.
-        explore: Last places of each list that are filled from far below.
-        candidates: Best items of each user that rules choose among, where one reorders.
+        boosts: Factors on the odds of items: `"genre:Horror=0.5"`, `"item:ID=2"`,
+            `"language:fr=1.2"`, `"year:1990-1999=1.1"`; 0 or less: never recommended.
+        cost_weight: Weight of licence cost against the score, 0 to 1.
+        diversity: Weight of dissimilarity within a list against the score, 0 to 1.
+        diversity_by: Basis of the similarity of two items: `genres` or `factors`.
+        cap: Maximum share of all lists with the same item; 1: no cap.
+        explore: Number of last places in each list filled with random further candidates.
+        candidates: Number of candidates of each user, if any rule reorders them.
     """
 
     deny: tuple[str, ...] = ()
@@ -52,20 +53,20 @@ class RuleSettings:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         if self.cap == 0:
-            raise ValueError("cap must be above 0: with 0 no list could hold anything")
+            raise ValueError("cap must be above 0: with 0 every list would be empty")
         if not 0 <= self.availability_hours < math.inf:
             raise ValueError("availability_hours must be 0 or more, and finite")
         if not 0 <= self.explore <= LIST_LENGTH:
             raise ValueError(f"explore must lie between 0 and {LIST_LENGTH}, not {self.explore}")
-        if not LIST_LENGTH <= self.candidates <= _MOST_CANDIDATES:
+        if not LIST_LENGTH <= self.candidates <= _MAX_CANDIDATES:
             raise ValueError(
-                f"candidates must lie between {LIST_LENGTH} and {_MOST_CANDIDATES}, "
+                f"candidates must lie between {LIST_LENGTH} and {_MAX_CANDIDATES}, "
                 f"not {self.candidates}"
             )
-        if self.explore and self.candidates < _MOST_KEPT + self.explore:
+        if self.explore and self.candidates < _MAX_KEPT + self.explore:
             raise ValueError(
-                f"explore draws from behind what is kept: candidates must be at least "
-                f"{_MOST_KEPT + self.explore}, not {self.candidates}"
+                f"explore draws from behind the kept items: candidates must be at least "
+                f"{_MAX_KEPT + self.explore}, not {self.candidates}"
             )
         if self.diversity_by not in SIMILARITIES:
             raise ValueError(

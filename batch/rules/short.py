@@ -1,4 +1,4 @@
-"""Lists that the rules have made shorter than they could be."""
+"""The number of lists that the rules have made short."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,12 +10,12 @@ from store.layout import LIST_LENGTH
 
 
 def n_short(lists: TopK, seen: sp.csr_matrix, hidden: Flags) -> int:
-    """Return how many lists hold fewer items than they would without rules.
+    """Return the number of lists that have fewer items than they would without rules.
 
     Args:
-        lists: (n_users, k).
-        seen: (n_users, n_items), a stored entry where the user has the item.
-        hidden: (n_items,) what is hidden for other reasons than rules.
+        lists: (n_users, k) lists.
+        seen: (n_users, n_items) matrix with a stored entry where the user has the item.
+        hidden: (n_items,) whether an item is hidden for another reason than a rule.
     """
     is_open = ~hidden
     n_seen = np.bincount(

@@ -1,4 +1,4 @@
-"""Tables: what was learned becomes the lists, neighbours and fallbacks of one snapshot.
+"""Tables: the lists, neighbours and fallbacks of one snapshot, made from the trained models.
 
 factors ─► lists ─► index, neighbours ─► fallbacks ─► `SnapshotTables` ─► records in key order
 

@@ -1,97 +1,133 @@
-"""From what was learned to everything that the tables hold: lists, neighbours, fallbacks."""
+"""Assembly: from the trained models to the lists, neighbours and fallbacks of the tables."""
 
-from collections.abc import Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from annoy import AnnoyIndex
 
-from batch.cold_start.likes import liked_lists
+from batch.cold_start.likes import LikedLists, liked_lists
 from batch.cold_start.popular import popular_items
 from batch.cold_start.segments import segment_items
-from batch.inputs import RefreshInputs
-from batch.interactions.build import Interactions
 from batch.learn import Learned
+from batch.prepare import Prepared
 from batch.ratings.model import RatingModel
-from batch.rules.rules import Rules
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.tables.neighbours import build_index, similar_items
 from batch.tables.write import SnapshotTables
+from batch.topk import TopK
 from store.layout import LIST_LENGTH
 
-_RESERVE_LENGTH: Final = 80  # items after the popular 20, which takedowns may need
+_RESERVE_LENGTH: Final = 80  # items behind the popular 20, which takedowns may need
 
 
 def assemble_tables(
+    prepared: Prepared,
     learned: Learned,
-    interactions: Interactions,
-    given: RefreshInputs,
     ratings: RatingModel | None,
-    taken_down: Collection[int],
-    rules: Rules,
     settings: BatchSettings,
     stages: Stages,
 ) -> tuple[SnapshotTables, AnnoyIndex]:
-    """Make every list that is served, and the index of what is not.
+    """Make every list that is served, and the index of the items.
 
     Args:
-        learned: Model and factors.
-        interactions: What they were learned from.
-        given: Catalogue and profiles.
-        ratings: The rating model, if there are any ratings.
-        taken_down: Item rows that must vanish.
-        rules: What may be recommended to whom.
-        settings: How many spares, how many trees.
-        stages: To time each step.
+        prepared: Interactions, catalogue, profiles and rules.
+        learned: Trained models.
+        ratings: Rating model; None without ratings.
+        settings: Number of spares and of trees.
+        stages: Timer of the stages.
     """
-    hidden = rules.hidden_rows.union(taken_down)
-    model, n_threads = learned.model, learned.n_threads
+    assembly = _Assembly(prepared, learned, settings)
+    interactions, inputs = prepared.interactions, prepared.inputs
     with stages("top-k", total=len(interactions.user_ids), unit="user") as advance:
-        lists = rules.lists(
-            learned.fitted,
-            model.item_factors,
-            LIST_LENGTH + settings.n_spares,
-            hidden=taken_down,
-            n_threads=n_threads,
-            on_users=advance,
-        )
+        lists = assembly.lists(advance)
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
-        index = build_index(
-            model.item_factors,
-            n_trees=settings.n_trees,
-            seed=settings.seed,
-            hidden=rules.hidden_rows,
-        )
-        left_out = {row: model.item_factors[row] for row in rules.hidden_rows}
-        similar = similar_items(index, LIST_LENGTH, hidden, left_out=left_out, on_items=advance)
+        index = assembly.index()
+        similar = assembly.similar(index, advance)
     with stages("likes"):
-        liked = liked_lists(
-            learned.taste,
-            interactions,
-            given.catalogue.items,
-            given.profiles.users,
-            similar,
-            LIST_LENGTH + settings.n_spares,
-            settings.n_factors,
-            hidden,
-            is_minor=rules.is_minor,
-            n_threads=n_threads,
-        )
+        liked = assembly.liked(similar)
     with stages("fallbacks"):
-        popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, hidden)
-        by_segment = segment_items(interactions, given.profiles.users, LIST_LENGTH, hidden)
-    content = SnapshotTables(
+        popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, prepared.hidden)
+        by_segment = segment_items(
+            interactions, inputs.profiles.users, LIST_LENGTH, prepared.hidden
+        )
+    tables = SnapshotTables(
         interactions=interactions,
-        model=model,
+        factors=learned.factors,
         lists=lists,
         similar=similar,
         popular=popular[:LIST_LENGTH],
         reserve=popular[LIST_LENGTH:],
         by_segment=by_segment,
-        items=given.catalogue.items,
-        profiles=given.profiles.users,
+        items=inputs.catalogue.items,
+        profiles=inputs.profiles.users,
         ratings=ratings,
-        is_minor=rules.is_minor,
+        is_minor=prepared.rules.is_minor,
         liked=liked,
     )
-    return content, index
+    return tables, index
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    """The steps of one assembly.
+
+    Attributes:
+        prepared: Interactions, catalogue, profiles and rules.
+        learned: Trained models.
+        settings: Number of spares and of trees.
+    """
+
+    prepared: Prepared
+    learned: Learned
+    settings: BatchSettings
+
+    @property
+    def n_kept(self) -> int:
+        """Number of items kept for each user: the list, and the spares behind it."""
+        return LIST_LENGTH + self.settings.n_spares
+
+    def lists(self, on_users: Callable[[int], object]) -> TopK:
+        """Return the list and the spares of each user."""
+        return self.prepared.rules.lists(
+            self.learned.ranker,
+            self.learned.factors.item_factors,
+            self.n_kept,
+            hidden=self.prepared.taken_down_rows,
+            n_threads=self.learned.n_threads,
+            on_users=on_users,
+        )
+
+    def index(self) -> AnnoyIndex:
+        """Return the index of all items but those that a rule hides."""
+        return build_index(
+            self.learned.factors.item_factors,
+            n_trees=self.settings.n_trees,
+            seed=self.settings.seed,
+            hidden=self.prepared.rules.hidden_rows,
+        )
+
+    def similar(self, index: AnnoyIndex, on_items: Callable[[int], object]) -> list[list[int]]:
+        """Return the neighbours of each item row."""
+        vectors = self.learned.factors.item_factors
+        left_out = {row: vectors[row] for row in self.prepared.rules.hidden_rows}
+        return similar_items(
+            index, LIST_LENGTH, self.prepared.hidden, left_out=left_out, on_items=on_items
+        )
+
+    def liked(self, similar: list[list[int]]) -> LikedLists:
+        """Return the lists of users without interactions who have stated preferences."""
+        inputs = self.prepared.inputs
+        return liked_lists(
+            self.learned.als,
+            self.prepared.interactions,
+            inputs.catalogue.items,
+            inputs.profiles.users,
+            similar,
+            self.n_kept,
+            self.settings.n_factors,
+            self.prepared.hidden,
+            is_minor=self.prepared.rules.is_minor,
+            n_threads=self.learned.n_threads,
+        )

@@ -1,8 +1,8 @@
-"""The Annoy index over the item factors: which items are like an item.
+"""The Annoy index over the item factors, and each item's neighbours.
 
-Angular, item to item: that is what Annoy does well (its dot metric is not to
-be trusted). The index answers the fallback, and the `similar` lists are read
-from it. Every build measures how much of the exact answer it finds.
+The metric is angular, which Annoy does well (its dot metric is not reliable). The
+index serves the fallback, and the `similar` lists are read from it. Each build
+measures its recall against exact search.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,13 +11,13 @@ from typing import Final
 
 import annoy
 import numpy as np
-import numpy.typing as npt
 
-from batch.arrays import Floats
+from batch.arrays import Floats, Rows
+from batch.progress import noop
 from store.errors import WriteError
 
-_NOTHING: Final[Mapping[int, Floats]] = {}
-_N_PROBES: Final = 200  # items whose exact neighbours the recall is measured on
+_NO_VECTORS: Final[Mapping[int, Floats]] = {}
+_N_PROBES: Final = 200  # items that recall is measured on
 
 
 def build_index(
@@ -25,14 +25,14 @@ def build_index(
 ) -> annoy.AnnoyIndex:
     """Build the index of all item rows but the hidden ones.
 
-    Annoy never finds a row that was not added, and has zeros for its vector; behind
-    the last row that was added it has nothing.
+    Annoy never finds a row that was not added. The vector of such a row is zero, and
+    a row behind the last one that was added has no vector.
 
     Args:
         item_factors: (n_items, n_factors).
-        n_trees: More trees find more and weigh more.
-        seed: The same seed and factors give the same index.
-        hidden: Rows that must never be found.
+        n_trees: Number of trees; more of them give a higher recall and a larger index.
+        seed: Random seed; the same seed and factors give the same index.
+        hidden: Item rows that are not added.
     """
     index = annoy.AnnoyIndex(item_factors.shape[1], "angular")
     index.set_seed(seed)
@@ -44,7 +44,7 @@ def build_index(
 
 
 def save_index(index: annoy.AnnoyIndex, path: Path) -> None:
-    """Write the index; the caller fsyncs it, for Annoy does not.
+    """Write the index; Annoy does not fsync it, so the caller has to.
 
     Raises:
         WriteError: The disk is full or the directory may not be written to.
@@ -60,17 +60,17 @@ def similar_items(
     k: int,
     hidden: Collection[int] = frozenset(),
     *,
-    left_out: Mapping[int, Floats] = _NOTHING,
-    on_items: Callable[[int], object] = lambda _: None,
+    left_out: Mapping[int, Floats] = _NO_VECTORS,
+    on_items: Callable[[int], object] = noop,
 ) -> list[list[int]]:
     """Return for each item row its k nearest others, nearest first, none of them hidden.
 
     Args:
-        index: Of all rows but those of `left_out`.
-        k: Neighbours of each.
-        hidden: Rows that are nobody's neighbours.
+        index: Index of all rows but those of `left_out`.
+        k: Number of neighbours of each item.
+        hidden: Item rows that are not neighbours of any item.
         left_out: (n_factors,) vectors of the rows that the index was built without.
-        on_items: Called with the number of items done.
+        on_items: Callback with the number of items done.
     """
     n_rows = max(index.get_n_items(), 1 + max(left_out, default=-1))
     similar = []
@@ -87,16 +87,16 @@ def _nearest(
     hidden: Collection[int],
     vector: Floats | None,
 ) -> list[int]:
-    n_asked = k + 1
+    n_requested = k + 1
     while True:
         if vector is None:
-            nearest = index.get_nns_by_item(item_row, n_asked)
+            nearest = index.get_nns_by_item(item_row, n_requested)
         else:
-            nearest = index.get_nns_by_vector(vector, n_asked)
+            nearest = index.get_nns_by_vector(vector, n_requested)
         kept = [row for row in nearest if row != item_row and row not in hidden]
-        if len(kept) >= k or len(nearest) < n_asked:
+        if len(kept) >= k or len(nearest) < n_requested:
             return kept[:k]
-        n_asked *= 2
+        n_requested *= 2
 
 
 def recall(
@@ -106,7 +106,7 @@ def recall(
     seed: int,
     hidden: Collection[int] = frozenset(),
 ) -> float:
-    """Return the share of the exact k neighbours that the index found, on a sample of items."""
+    """Return the index's recall of the exact k neighbours, on a sample of items."""
     probes = np.random.default_rng(seed).permutation(len(item_factors))[:_N_PROBES]
     norms = np.linalg.norm(item_factors, axis=1, keepdims=True)
     unit = item_factors / np.maximum(norms, np.finfo(np.float32).tiny)
@@ -114,6 +114,6 @@ def recall(
     cosine[np.arange(len(probes)), probes] = -np.inf
     cosine[:, list(hidden)] = -np.inf
     n_exact = min(k, max(len(unit) - len(hidden) - 1, 1))
-    exact: npt.NDArray[np.int64] = np.argsort(-cosine, axis=1)[:, :n_exact]
+    exact: Rows = np.argsort(-cosine, axis=1)[:, :n_exact]
     found = sum(len(set(similar[p]) & set(best)) for p, best in zip(probes, exact, strict=True))
     return float(found / exact.size)

@@ -1,6 +1,6 @@
-"""From model to snapshot: the records of every table, streamed in key order.
+"""Writing: the records of every table of a snapshot, streamed in key order.
 
-The tables and who reads them stand in the README; here is only how each is made.
+The formats of the tables are described in the documentation of the store.
 """
 
 import heapq
@@ -10,13 +10,13 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.arrays import Floats, ItemRows
 from batch.cold_start.likes import NO_LIKED, LikedLists
 from batch.interactions.build import Interactions
-from batch.models.least_squares import Model
+from batch.models.factors import Factors
 from batch.ratings.model import RatingModel
 from batch.ratings.tables import bias_records, vector_records
 from batch.records.catalogue import Item
@@ -27,32 +27,32 @@ from store.writer import SnapshotWriter
 
 Records = Iterator[tuple[bytes, bytes]]
 
-_CHUNK = 10_000
-_NOT_SERVED = ("overview", "language")  # the batch learns from them, and that is all
+_CHUNK: Final = 10_000  # users or vectors converted at a time
+_NOT_SERVED: Final = ("overview", "language")  # fields that only the batch uses
 _SERVED: Final = tuple(field.name for field in fields(Item) if field.name not in _NOT_SERVED)
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTables:
-    """Everything that goes into the tables; item rows are those of `interactions`.
+    """Contents of all tables; item rows are those of `interactions`.
 
     Attributes:
-        interactions: Ids and their rows.
-        model: Factors.
-        lists: The best items of each user, spares included.
-        similar: For each item row its neighbours.
-        popular: The list for everybody.
-        reserve: What comes after it.
-        by_segment: The list of each segment.
-        items: What the catalogue says, by item_id.
-        profiles: By user_id.
-        ratings: The rating model, if there are any ratings.
-        is_minor: Whether adult titles are kept from users of a profile.
-        liked: Lists of users who have no interactions, but have said what they like.
+        interactions: Ids of users and items, in the order of their rows.
+        factors: Factors of users and items.
+        lists: Best items of each user, spares included.
+        similar: Neighbours of each item row.
+        popular: List for users without any other.
+        reserve: Item rows behind the popular list, for takedowns.
+        by_segment: List of each segment.
+        items: Catalogue entries by item_id.
+        profiles: Profiles by user_id.
+        ratings: Rating model; None without ratings.
+        is_minor: Predicate of the profiles whose users get no adult titles.
+        liked: Lists of users who have no interactions, but stated preferences.
     """
 
     interactions: Interactions
-    model: Model
+    factors: Factors
     lists: TopK
     similar: Sequence[Sequence[int]]
     popular: Sequence[int]
@@ -65,30 +65,35 @@ class SnapshotTables:
     liked: LikedLists = NO_LIKED
 
 
-def write_tables(writer: SnapshotWriter, content: SnapshotTables) -> None:
+def write_tables(writer: SnapshotWriter, tables: SnapshotTables, *, chunk: int = _CHUNK) -> None:
     """Write every table of `recs.mdb` and `factors.mdb`.
+
+    Args:
+        writer: Writer of the snapshot.
+        tables: Contents of the tables.
+        chunk: Users or vectors converted at a time.
 
     Raises:
         WriteError: The disk is full, or ids are not in order.
     """
-    user_ids = _bytes(content.interactions.user_ids.to_pylist())
-    item_ids = _bytes(content.interactions.item_ids.to_pylist())
+    user_ids = _bytes(tables.interactions.user_ids.to_pylist())
+    item_ids = _bytes(tables.interactions.item_ids.to_pylist())
     first, rest = slice(0, LIST_LENGTH), slice(LIST_LENGTH, None)
-    own = (user_ids, content.lists.item_rows)
-    liked = (_bytes(content.liked.user_ids), content.liked.item_rows)
+    own = (user_ids, tables.lists.item_rows)
+    liked = (_bytes(tables.liked.user_ids), tables.liked.item_rows)
     for table, part in (("users", first), ("spares", rest)):
-        lists = (_lists(ids, rows[:, part], item_ids) for ids, rows in (own, liked))
-        writer.table(RECS, table, heapq.merge(*lists))  # nobody is in both
+        lists = (_lists(ids, rows[:, part], item_ids, chunk) for ids, rows in (own, liked))
+        writer.table(RECS, table, heapq.merge(*lists))  # no user is in both
     writer.table(
-        RECS, "similar", _named_lists(zip(item_ids, content.similar, strict=True), item_ids)
+        RECS, "similar", _named_lists(zip(item_ids, tables.similar, strict=True), item_ids)
     )
-    writer.table(RECS, "fallback", _fallback(content, item_ids))
-    writer.table(RECS, "profiles", _profiles(content.profiles, content.is_minor))
-    writer.table(RECS, "items", _items(content))
+    writer.table(RECS, "fallback", _fallback(tables, item_ids))
+    writer.table(RECS, "profiles", _profiles(tables.profiles, tables.is_minor))
+    writer.table(RECS, "items", _items(tables))
     writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
-    writer.table(FACTORS, "users", _vectors(user_ids, content.model.user_factors))
-    writer.table(FACTORS, "items", _vectors(item_ids, content.model.item_factors))
-    ratings = content.ratings
+    writer.table(FACTORS, "users", _vectors(user_ids, tables.factors.user_factors, chunk))
+    writer.table(FACTORS, "items", _vectors(item_ids, tables.factors.item_factors, chunk))
+    ratings = tables.ratings
     users, items = (ratings.users, ratings.items) if ratings else (None, None)
     writer.table(FACTORS, "biases", bias_records(ratings, user_ids, item_ids))
     writer.table(FACTORS, "rating_users", vector_records(users, user_ids))
@@ -96,20 +101,20 @@ def write_tables(writer: SnapshotWriter, content: SnapshotTables) -> None:
 
 
 def _lists(
-    user_ids: Sequence[bytes], item_rows: npt.NDArray[np.int32], item_ids: Sequence[bytes]
+    user_ids: Sequence[bytes], item_rows: ItemRows, item_ids: Sequence[bytes], chunk: int
 ) -> Records:
     """Yield the body of each user's list; a user whose list is empty has no record.
 
     Arrow joins them three times as fast as Python does.
     """
     names = pa.array(item_ids, pa.binary())
-    for begin in range(0, len(user_ids), _CHUNK):
-        chunk = slice(begin, begin + _CHUNK)
-        is_kept = item_rows[chunk] != NO_ITEM
+    for begin in range(0, len(user_ids), chunk):
+        part = slice(begin, begin + chunk)
+        is_kept = item_rows[part] != NO_ITEM
         ends = np.cumsum([0, *is_kept.sum(axis=1)], dtype=np.int32)
-        kept = pa.ListArray.from_arrays(ends, names.take(pa.array(item_rows[chunk][is_kept])))
+        kept = pa.ListArray.from_arrays(ends, names.take(pa.array(item_rows[part][is_kept])))
         bodies = pc.binary_join(kept, b",").to_pylist()
-        yield from (record for record in zip(user_ids[chunk], bodies, strict=True) if record[1])
+        yield from (record for record in zip(user_ids[part], bodies, strict=True) if record[1])
 
 
 def _named_lists(
@@ -119,11 +124,11 @@ def _named_lists(
         yield key, b",".join(item_ids[row] for row in item_rows)
 
 
-def _fallback(content: SnapshotTables, item_ids: Sequence[bytes]) -> Records:
-    lists = {POPULAR: content.popular}
-    if content.reserve:
-        lists[RESERVE] = content.reserve
-    lists |= {segment.encode(): rows for segment, rows in content.by_segment.items()}
+def _fallback(tables: SnapshotTables, item_ids: Sequence[bytes]) -> Records:
+    lists = {POPULAR: tables.popular}
+    if tables.reserve:
+        lists[RESERVE] = tables.reserve
+    lists |= {segment.encode(): rows for segment, rows in tables.by_segment.items()}
     return _named_lists(iter(sorted(lists.items())), item_ids)
 
 
@@ -136,10 +141,10 @@ def _profiles(profiles: Mapping[str, Profile], is_minor: Callable[[Profile], boo
             yield user_id.encode(), f"{names[0]}{flag}".encode()
 
 
-def _items(content: SnapshotTables) -> Records:
-    row_of = {name: row for row, name in enumerate(content.interactions.item_ids.to_pylist())}
-    for item_id in sorted(content.items.keys() | row_of.keys()):
-        item = content.items.get(item_id)
+def _items(tables: SnapshotTables) -> Records:
+    row_of = {name: row for row, name in enumerate(tables.interactions.item_ids.to_pylist())}
+    for item_id in sorted(tables.items.keys() | row_of.keys()):
+        item = tables.items.get(item_id)
         known = {name: getattr(item, name) for name in _SERVED} if item else {}
         about = {key: value for key, value in known.items() if value is not None and value != ()}
         if item_id in row_of:
@@ -147,12 +152,12 @@ def _items(content: SnapshotTables) -> Records:
         yield item_id.encode(), json.dumps(about, sort_keys=True).encode()
 
 
-def _vectors(ids: Sequence[bytes], factors: npt.NDArray[np.float32]) -> Records:
+def _vectors(ids: Sequence[bytes], factors: Floats, chunk: int) -> Records:
     n_bytes = factors.shape[1] * np.dtype("<f4").itemsize
-    for begin in range(0, len(ids), _CHUNK):
-        chunk = slice(begin, begin + _CHUNK)
-        vectors = np.ascontiguousarray(factors[chunk], "<f4").view(f"V{n_bytes}")[:, 0]
-        yield from zip(ids[chunk], vectors.tolist(), strict=True)
+    for begin in range(0, len(ids), chunk):
+        part = slice(begin, begin + chunk)
+        vectors = np.ascontiguousarray(factors[part], "<f4").view(f"V{n_bytes}")[:, 0]
+        yield from zip(ids[part], vectors.tolist(), strict=True)
 
 
 def _bytes(ids: Sequence[str]) -> list[bytes]:

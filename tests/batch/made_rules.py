@@ -1,13 +1,16 @@
 """Candidates, items and models for the tests of the rules."""
 
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 from hypothesis import strategies as st
 
-from batch.interactions.build import Interactions
+from batch.interactions.build import Interactions, Ratings
 from batch.models.factors import FittedFactors
 from batch.records.catalogue import Item
 from batch.rules.context import RuleContext
@@ -19,7 +22,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def made_lists(seed: int, n_users: int = 7, k: int = 12, n_items: int = N_ITEMS) -> TopK:
-    """Candidates as a search gives them: best first, none twice, some lists short, some empty.
+    """Candidates as of a search: best first, without repeats, some lists short, some empty.
 
     Few distinct scores, so that there are ties, above and below 0.
     """
@@ -34,39 +37,43 @@ def made_lists(seed: int, n_users: int = 7, k: int = 12, n_items: int = N_ITEMS)
     )
 
 
-def made_item(**fields: object) -> Item:
+_UNKNOWN = Item(None, None, (), None, None)
+
+
+def made_item(**fields: Any) -> Item:
     """An item of which only `fields` are known."""
-    return Item(
-        **{"title": None, "year": None, "genres": (), "runtime": None, "adult": None} | fields
-    )
+    return replace(_UNKNOWN, **fields)
 
 
-def made_known(items: list[Item]) -> RuleContext:
+def made_context(items: list[Item]) -> RuleContext:
     """Items `i0`, `i1` and so on, at noon of a day."""
     names = [f"i{row}" for row in range(len(items))]
     return RuleContext(names, items, np.arange(len(items)), set(names), AT, seed=1)
 
 
 def made_interactions(seen: sp.csr_matrix) -> Interactions:
-    """Users `u000`, `u001` … who have had items `i000`, `i001` …"""
+    """Users `u000`, `u001` … who have items `i000`, `i001` …"""
     n_users, n_items = seen.shape
+    no_rows = np.zeros(0, np.int64)
     return Interactions(
         pa.array([f"u{row:03}" for row in range(n_users)]),
         pa.array([f"i{row:03}" for row in range(n_items)]),
         seen,
-        None,
-        {},
+        Ratings(no_rows, no_rows, no_rows.astype(np.float32), 5.0),
+        Counter(),
         0,
     )
 
 
-def made_fitted(seed: int, n_users: int = 90, n_items: int = 120, popularity: float = 2.0):
-    """A model whose scores share a popular side, so that lists look alike, as in life."""
+def made_fitted(
+    seed: int, n_users: int = 90, n_items: int = 120, popularity: float = 2.0
+) -> FittedFactors:
+    """A model whose scores share a popular part, so that lists overlap as real ones do."""
     random = np.random.default_rng(seed)
     users = random.normal(size=(n_users, 6)).astype(np.float32)
     items = random.normal(size=(n_items, 6)).astype(np.float32)
     users[:, 0], items[:, 0] = 1, random.exponential(popularity, n_items)
-    seen = sp.random(n_users, n_items, 0.05, "csr", np.float32, rng=random)
+    seen = sp.csr_matrix(sp.random(n_users, n_items, 0.05, "csr", np.float32, rng=random))
     seen.sort_indices()
     return FittedFactors(users, items, seen, lambda _: users)
 

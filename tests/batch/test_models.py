@@ -1,4 +1,4 @@
-"""One contract for every recommender, whatever it learns."""
+"""One contract for every recommender."""
 
 import dataclasses
 
@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from batch.errors import BatchError
 from batch.models.choose import recommender
 from batch.models.finite import check_finite
+from batch.models.item_knn import ItemKnn
 from batch.settings import MODELS, BatchSettings
 from batch.topk import NO_ITEM
 
@@ -43,19 +44,19 @@ def seen_pairs(weights):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_it_bears_the_name_that_it_was_asked_for_by(name):
-    """So tables and configuration speak of the same."""
+def test_a_recommender_has_the_name_of_the_setting(name):
+    """Tables and configuration use the same names."""
     assert recommender(name, SETTINGS).name == name
 
 
-def test_an_unknown_name_is_refused_with_those_that_there_are():
-    """A typo does not end in another model."""
+def test_an_unknown_name_is_an_error_with_the_valid_ones():
+    """A typo does not select another model."""
     with pytest.raises(ValueError, match="popularity"):
         recommender("asl", SETTINGS)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_lists_are_full_and_hold_nothing_twice(fitted, weights, name):
+def test_lists_are_full_and_without_repeats(fitted, weights, name):
     """Each user gets k different items that exist."""
     rows = fitted[name].top_k(K, n_threads=1).item_rows
     assert rows.shape == (weights.shape[0], K)
@@ -65,8 +66,8 @@ def test_lists_are_full_and_hold_nothing_twice(fitted, weights, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_nothing_that_was_seen_comes_back(fitted, weights, name):
-    """Not even when all that is left is asked for, and then the rest of a list is empty."""
+def test_lists_hold_no_seen_items(fitted, weights, name):
+    """With k as large as the catalogue, lists hold every unseen item and end with NO_ITEM."""
     lists = fitted[name].top_k(weights.shape[1], n_threads=1)
     listed = [(u, i) for u, row in enumerate(lists.item_rows.tolist()) for i in row if i != NO_ITEM]
     assert not seen_pairs(weights) & set(listed)
@@ -77,7 +78,7 @@ def test_nothing_that_was_seen_comes_back(fitted, weights, name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_fall_and_ties_keep_the_lower_row_first(fitted, name):
-    """The order is the score's, and where that is equal the item row's, unless filled up."""
+    """Lists are sorted by score, then by item row, except for filled places."""
     lists = fitted[name].top_k(K, n_threads=1)
     scores, rows = lists.scores, lists.item_rows
     assert (np.diff(scores, axis=1) <= 0).all()
@@ -87,7 +88,7 @@ def test_scores_fall_and_ties_keep_the_lower_row_first(fitted, name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_same_input_gives_the_same_lists_on_any_number_of_threads(fitted, weights, name):
-    """Fitted again, on two threads: equal to the last bit."""
+    """A second fit on two threads gives the same bits."""
     again = recommender(name, SETTINGS).fit(weights, n_threads=2).top_k(K, n_threads=2)
     first = fitted[name].top_k(K, n_threads=1)
     assert np.array_equal(again.item_rows, first.item_rows)
@@ -95,8 +96,8 @@ def test_same_input_gives_the_same_lists_on_any_number_of_threads(fitted, weight
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_some_users_get_what_they_get_among_all(fitted, name):
-    """Asked for in any order."""
+def test_lists_of_some_users_are_those_among_all(fitted, name):
+    """The rows may be in any order."""
     chosen = np.array([99, 3, 57])
     all_lists = fitted[name].top_k(K, n_threads=1).item_rows
     some = fitted[name].top_k(K, user_rows=chosen, n_threads=1).item_rows
@@ -104,8 +105,8 @@ def test_some_users_get_what_they_get_among_all(fitted, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_hidden_items_leave_their_places_to_the_next(fitted, name):
-    """What is hidden is in no list; the others keep their order."""
+def test_hidden_items_are_replaced_by_the_next(fitted, name):
+    """Hidden items are in no list; the others keep their order."""
     hidden = {0, 1, 24, 30}
     longer = fitted[name].top_k(K + len(hidden), n_threads=1).item_rows
     expected = [[item for item in row if item not in hidden][:K] for row in longer.tolist()]
@@ -113,8 +114,8 @@ def test_hidden_items_leave_their_places_to_the_next(fitted, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_hidden_items_do_not_fill_a_list_that_ends(fitted, weights, name):
-    """When all is asked for, the last places are empty: the hidden ones are not there."""
+def test_hidden_items_do_not_fill_a_short_list(fitted, weights, name):
+    """With k as large as the catalogue, the last places are empty."""
     hidden = {0, 1, 24, 2 * GROUP_ITEMS - 1}
     rows = fitted[name].top_k(weights.shape[1], hidden=hidden, n_threads=1).item_rows
     for user, row in enumerate(rows.tolist()):
@@ -123,39 +124,39 @@ def test_hidden_items_do_not_fill_a_list_that_ends(fitted, weights, name):
 
 
 @pytest.mark.parametrize("name", FOLDING)
-def test_users_that_were_folded_in_get_nearly_what_training_gives_them(fitted, weights, name):
-    """The same users, as if they were strangers: most of their lists is the same."""
-    strangers = fitted[name].fold_in(weights[:40]).top_k(K, n_threads=1).item_rows
+def test_lists_of_folded_in_users_are_close_to_those_of_training(fitted, weights, name):
+    """The same users, folded in: most of their lists is the same."""
+    folded_in = fitted[name].fold_in(weights[:40]).top_k(K, n_threads=1).item_rows
     known = fitted[name].top_k(K, user_rows=np.arange(40), n_threads=1).item_rows
-    common = [len(set(a) & set(b)) for a, b in zip(strangers.tolist(), known.tolist(), strict=True)]
+    common = [len(set(a) & set(b)) for a, b in zip(folded_in.tolist(), known.tolist(), strict=True)]
     assert np.mean(common) >= 0.85 * K
 
 
 @pytest.mark.parametrize("name", FOLDING)
-def test_folding_in_masks_what_the_strangers_have(fitted, weights, name):
-    """Not what the users of the same rows have."""
-    strangers = weights[::-1][:20]
-    rows = fitted[name].fold_in(sp.csr_matrix(strangers)).top_k(K, n_threads=1).item_rows
+def test_fold_in_masks_the_items_of_the_new_users(fitted, weights, name):
+    """The items of the training users in the same rows are not masked."""
+    others = weights[::-1][:20]
+    rows = fitted[name].fold_in(sp.csr_matrix(others)).top_k(K, n_threads=1).item_rows
     listed = {(u, i) for u, row in enumerate(rows.tolist()) for i in row}
-    assert not seen_pairs(sp.csr_matrix(strangers)) & listed
+    assert not seen_pairs(sp.csr_matrix(others)) & listed
 
 
-def test_bpr_says_that_it_cannot_fold_in(fitted, weights):
-    """With the splits that it can be judged by."""
+def test_bpr_cannot_fold_in(fitted, weights):
+    """The error names the splits that it can be evaluated with."""
     with pytest.raises(BatchError, match="last-out"):
         fitted["bpr"].fold_in(weights[:2])
 
 
 @pytest.mark.parametrize("name", ["auto", "als", "item_knn", "bpr"])
-def test_it_learns_whose_group_a_user_is_of(fitted, weights, name):
-    """Of 10 places at least 8 hold what is left of the own group; chance would be 5."""
+def test_lists_hold_items_of_the_users_group(fitted, weights, name):
+    """At least 8 of 10 items are of the user's own group; chance would give 5."""
     rows = fitted[name].top_k(K, n_threads=1).item_rows
     own = (rows >= GROUP_ITEMS) == (np.arange(len(rows)) >= GROUP_USERS)[:, None]
     assert own.mean() >= 0.8
 
 
 def test_popularity_ranks_by_users_alone(fitted, weights):
-    """The most had item first, for whoever has not had it; equal counts by row."""
+    """The item with most users is first, unless seen; equal counts are sorted by row."""
     n_users = np.diff(sp.csc_matrix(weights).indptr)
     order = np.lexsort((np.arange(len(n_users)), -n_users)).tolist()
     had = [set(row.indices.tolist()) for row in weights]
@@ -165,8 +166,8 @@ def test_popularity_ranks_by_users_alone(fitted, weights):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_weights_that_are_not_finite_are_refused(weights, name, value):
-    """Before anything is learned from them."""
+def test_weights_that_are_not_finite_are_an_error(weights, name, value):
+    """Before training begins."""
     broken = weights.copy()
     broken.data[17] = value
     with pytest.raises(BatchError, match="weights of the interactions: 1 of"):
@@ -174,8 +175,8 @@ def test_weights_that_are_not_finite_are_refused(weights, name, value):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_weights_stay_as_they_were(weights, name):
-    """What a model computes, it computes aside."""
+def test_weights_are_not_modified(weights, name):
+    """A model computes on copies."""
     before = weights.copy()
     recommender(name, SETTINGS).fit(weights, at=np.arange(weights.nnz), n_threads=1)
     assert before.data.tobytes() == weights.data.tobytes()
@@ -183,8 +184,8 @@ def test_weights_stay_as_they_were(weights, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_it_keeps_is_finite_and_named(fitted, name):
-    """Its size is that of these arrays."""
+def test_arrays_are_finite_and_named(fitted, name):
+    """The size of the model is that of these arrays."""
     arrays = fitted[name].arrays
     assert arrays
     for what, array in arrays.items():
@@ -192,32 +193,30 @@ def test_what_it_keeps_is_finite_and_named(fitted, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_progress_is_heard(weights, name):
-    """At least once, so that a bar moves."""
-    heard = []
-    recommender(name, SETTINGS).fit(weights, n_threads=1, on_step=lambda: heard.append(1))
-    assert heard
+def test_progress_is_reported(weights, name):
+    """The callback is called at least once, so that a progress bar moves."""
+    calls: list[int] = []
+    recommender(name, SETTINGS).fit(weights, n_threads=1, on_step=lambda: calls.append(1))
+    assert calls
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_k_below_1_is_refused(fitted, name):
-    """A list of nothing is a mistake of the caller."""
+def test_k_below_1_is_an_error(fitted, name):
+    """An empty list is a mistake of the caller."""
     with pytest.raises(ValueError, match="at least 1"):
         fitted[name].top_k(0)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "tfidf", "bm25"])
-def test_item_knn_knows_three_similarities(weights, similarity):
-    """Each finds the groups, and they are not the same."""
+def test_item_knn_has_three_similarities(weights, similarity):
+    """Each finds the groups, and they differ."""
     settings = dataclasses.replace(SETTINGS, similarity=similarity)
     model = recommender("item_knn", settings).fit(weights, n_threads=1)
     rows = model.top_k(K, n_threads=1).item_rows
     own = (rows >= GROUP_ITEMS) == (np.arange(len(rows)) >= GROUP_USERS)[:, None]
     assert own.mean() >= 0.8
     data = {
-        other: recommender("item_knn", dataclasses.replace(SETTINGS, similarity=other))
-        .fit(weights, n_threads=1)
-        .similarity.data.tobytes()
+        ItemKnn(SETTINGS.n_neighbours, other).fit(weights, n_threads=1).similarity.data.tobytes()
         for other in ("cosine", "tfidf", "bm25")
     }
-    assert len(set(data.values())) == 3
+    assert len(data) == 3

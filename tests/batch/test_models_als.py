@@ -1,22 +1,22 @@
-"""ALS on data whose right answer is known: communities, and what confidence does."""
+"""ALS on data whose right answer is known: communities, and the effect of confidence."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from batch.errors import BatchError
-from batch.models.least_squares import train_als
+from batch.models.factors import Factors
+from batch.models.least_squares import AlsParameters, train_als
 
-HOW = {
-    "n_factors": 4, "regularization": 2.0, "alpha": 2.0, "iterations": 10, "seed": 42,
-    "n_threads": 2,
-}  # fmt: skip
+PARAMETERS = AlsParameters(n_factors=4, regularization=2.0, alpha=2.0, iterations=10, seed=42)
 GROUP_USERS, GROUP_ITEMS = 60, 25
 
 
 @pytest.fixture
 def communities():
-    """Two groups, each of which has half of its own items; every third user strays once."""
+    """Two groups that have half of their items; every third user has one of any group, too."""
     rng = np.random.default_rng(3)
     has = np.zeros((2 * GROUP_USERS, 2 * GROUP_ITEMS), np.float32)
     for user in range(len(has)):
@@ -32,7 +32,7 @@ def predicted(model):
 
 
 def share_of_own_items_first(model, weights):
-    """Return how often what is ranked before all else is of the user's own group."""
+    """Return the share of the top places that hold items of the user's own group."""
     scores = predicted(model)
     scores[weights.nonzero()] = -np.inf
     hits, places = 0, 0
@@ -46,15 +46,15 @@ def share_of_own_items_first(model, weights):
 
 @pytest.mark.parametrize("seed", [1, 42, 2**31])
 def test_communities_are_recovered(communities, seed):
-    """Users are offered what is left of their own group before anything of the other."""
-    model = train_als(communities, **{**HOW, "seed": seed})
+    """Unseen items of the own group rank before those of the other."""
+    model = train_als(communities, replace(PARAMETERS, seed=seed), n_threads=2)
     assert share_of_own_items_first(model, communities) >= 0.95
 
 
-def test_chance_would_not_recover_them(communities):
-    """The twin of the test above: untrained factors get about half of it right."""
+def test_random_factors_do_not_recover_communities(communities):
+    """The control of the test above: random factors get about half of it right."""
     rng = np.random.default_rng(0)
-    model = train_als(communities, **HOW)
+    model = train_als(communities, PARAMETERS, n_threads=2)
     noise = model._replace(
         user_factors=rng.standard_normal(model.user_factors.shape, dtype=np.float32)
     )
@@ -62,8 +62,8 @@ def test_chance_would_not_recover_them(communities):
 
 
 def test_factors_have_a_row_for_each_user_and_item(communities):
-    """Float32, of the length that was asked for."""
-    model = train_als(communities, **HOW)
+    """They are float32, of the length of the parameter."""
+    model = train_als(communities, PARAMETERS, n_threads=2)
     assert model.user_factors.shape == (2 * GROUP_USERS, 4)
     assert model.item_factors.shape == (2 * GROUP_ITEMS, 4)
     assert model.user_factors.dtype == model.item_factors.dtype == np.float32
@@ -75,66 +75,93 @@ def bits(model):
 
 @pytest.mark.parametrize("n_threads", [1, 2, 0])
 def test_same_seed_gives_the_same_bits(communities, n_threads):
-    """On one thread, on two, on all, and again: the factors are equal to the last bit."""
-    again = train_als(communities, **{**HOW, "n_threads": n_threads})
-    assert bits(again) == bits(train_als(communities, **{**HOW, "n_threads": 1}))
+    """On one thread, on two, on all: the factors are equal to the last bit."""
+    again = train_als(communities, PARAMETERS, n_threads=n_threads)
+    assert bits(again) == bits(train_als(communities, PARAMETERS, n_threads=1))
 
 
 def test_other_seed_gives_other_factors(communities):
-    """The seed is what the factors begin with."""
-    assert bits(train_als(communities, **{**HOW, "seed": 7})) != bits(train_als(communities, **HOW))
+    """The initial factors depend on the seed."""
+    assert bits(train_als(communities, replace(PARAMETERS, seed=7), n_threads=2)) != bits(
+        train_als(communities, PARAMETERS, n_threads=2)
+    )
 
 
-def test_alpha_is_how_much_an_interaction_counts(communities):
-    """The higher alpha, the closer to 1 is predicted what a user has had."""
-    met = communities.nonzero()
-    misses = [
-        float(np.abs(1 - predicted(train_als(communities, **{**HOW, "alpha": alpha}))[met]).mean())
+def test_a_larger_alpha_fits_interactions_closer(communities):
+    """The larger alpha, the closer to 1 is the prediction of a user's items."""
+    pairs = communities.nonzero()
+    errors = [
+        float(
+            np.abs(
+                1
+                - predicted(train_als(communities, replace(PARAMETERS, alpha=alpha), n_threads=2))[
+                    pairs
+                ]
+            ).mean()
+        )
         for alpha in (0.0, 2.0, 20.0)
     ]
-    assert misses[0] > 1.2 * misses[1] > 1.2**2 * misses[2]
+    assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
 
 
-def test_weight_is_how_much_an_interaction_counts(communities):
-    """What was watched to the end is predicted nearer to 1 than what was left at once."""
+def test_a_larger_weight_fits_interactions_closer(communities):
+    """Predictions of items watched to the end are closer to 1 than of those left at once."""
     weights = communities.copy()
     is_heavy = np.arange(weights.nnz) % 2 == 0
     weights.data = np.where(is_heavy, 1, 0.01).astype(np.float32)
-    misses = np.abs(1 - predicted(train_als(weights, **{**HOW, "alpha": 20.0}))[weights.nonzero()])
-    assert misses[~is_heavy].mean() > 1.2 * misses[is_heavy].mean()
+    errors = np.abs(
+        1
+        - predicted(train_als(weights, replace(PARAMETERS, alpha=20.0), n_threads=2))[
+            weights.nonzero()
+        ]
+    )
+    assert errors[~is_heavy].mean() > 1.2 * errors[is_heavy].mean()
 
 
 def test_regularization_makes_factors_small(communities):
-    """A heavy regularization leaves little of the factors."""
+    """A large regularization shrinks the factors."""
     loose, tight = (
-        train_als(communities, **{**HOW, "regularization": value}) for value in (0.01, 1000.0)
+        train_als(communities, replace(PARAMETERS, regularization=value), n_threads=2)
+        for value in (0.01, 1000.0)
     )
     assert np.linalg.norm(predicted(tight)) < 0.5 * np.linalg.norm(predicted(loose))
 
 
-def test_weights_stay_as_they_were(communities):
-    """The confidence is computed aside: the caller's weights are not touched."""
+def test_weights_are_not_modified(communities):
+    """The confidence is computed on a copy."""
     before = communities.data.copy()
-    train_als(communities, **HOW)
+    train_als(communities, PARAMETERS, n_threads=2)
     assert np.array_equal(communities.data, before)
 
 
-def test_progress_is_heard_once_an_iteration(communities):
-    """One call for each sweep."""
-    heard = []
-    train_als(communities, **HOW, on_iteration=lambda: heard.append(1))
-    assert len(heard) == HOW["iterations"]
+def test_progress_is_reported_once_an_iteration(communities):
+    """The callback gets the factors after each sweep."""
+    calls: list[Factors] = []
+    train_als(communities, PARAMETERS, n_threads=2, on_iteration=calls.append)
+    assert len(calls) == PARAMETERS.iterations
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_not_finite_are_refused(communities, value):
-    """One NaN would make all factors NaN without a word: it is an error that counts them."""
+def test_weights_that_are_not_finite_are_an_error(communities, value):
+    """One NaN would silently make all factors NaN; the error has the number of them."""
     communities.data[17] = value
     with pytest.raises(BatchError, match="weights of the interactions: 1 of"):
-        train_als(communities, **HOW)
+        train_als(communities, PARAMETERS, n_threads=2)
 
 
-def test_factors_that_are_not_finite_are_refused(communities):
-    """A confidence that float32 cannot carry ends in words, not in a snapshot of NaN."""
+def test_factors_that_are_not_finite_are_an_error(communities):
+    """A confidence too large for float32 is an error, not a snapshot of NaN."""
     with pytest.raises(BatchError, match="factors"):
-        train_als(communities, **{**HOW, "alpha": 1e30})
+        train_als(communities, replace(PARAMETERS, alpha=1e30), n_threads=2)
+
+
+def test_a_true_result_of_the_callback_ends_the_training(communities):
+    """The third sweep is the last of ten."""
+    calls: list[Factors] = []
+
+    def on_iteration(factors: Factors) -> bool:
+        calls.append(factors)
+        return len(calls) == 3
+
+    train_als(communities, PARAMETERS, n_threads=2, on_iteration=on_iteration)
+    assert len(calls) == 3

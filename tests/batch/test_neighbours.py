@@ -1,4 +1,4 @@
-"""The Annoy index: what it finds is what exact search finds, and the same file every time."""
+"""The Annoy index: recall against exact search, and the same file every time."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ def similar(unit_vectors):
     return similar_items(build_index(unit_vectors, n_trees=50, seed=42), 20)
 
 
-def test_neighbours_on_a_circle_are_those_beside():
-    """Items at known angles: each one's nearest are the ones beside it, whatever their length."""
+def test_neighbours_on_a_circle_are_the_adjacent_ones():
+    """Items at known angles: the nearest are the adjacent ones, of any length."""
     angles = np.linspace(0, np.pi, 40, endpoint=False)
     lengths = np.random.default_rng(1).uniform(0.1, 9, 40)
     vectors = (lengths * np.array([np.cos(angles), np.sin(angles)])).T.astype(np.float32)
@@ -28,49 +28,49 @@ def test_neighbours_on_a_circle_are_those_beside():
 
 
 def test_nearest_comes_first():
-    """The list of an item is in the order of the angle."""
+    """The list of an item is in the order of angles."""
     angles = np.array([0.0, 0.3, 0.1, 1.0, 0.2])
     vectors = np.array([np.cos(angles), np.sin(angles)]).T.astype(np.float32)
     assert similar_items(build_index(vectors, n_trees=20, seed=42), 4)[0] == [2, 4, 1, 3]
 
 
 def test_no_item_is_its_own_neighbour(similar):
-    """Each list holds k other items, none twice."""
+    """Each list holds k different other items."""
     assert all(len(set(rows)) == len(rows) == 20 for rows in similar)
     assert not any(item_row in rows for item_row, rows in enumerate(similar))
 
 
 def test_fewer_items_than_places():
-    """Where there are only two other items a list has two."""
+    """With only two other items a list has two."""
     found = similar_items(build_index(np.eye(3, dtype=np.float32), n_trees=5, seed=42), 20)
     assert [sorted(rows) for rows in found] == [[1, 2], [0, 2], [0, 1]]
 
 
 def test_equal_vectors_are_neighbours_and_never_the_item_itself():
-    """Where many items are equal a list still holds k others."""
+    """With many equal items a list still holds k others."""
     found = similar_items(build_index(np.ones((60, 4), np.float32), n_trees=10, seed=42), 20)
     assert all(len(set(rows) - {item_row}) == 20 for item_row, rows in enumerate(found))
 
 
 def test_progress_counts_every_item():
-    """The progress function hears of each item once."""
-    heard = []
+    """Each item is reported once."""
+    reported: list[int] = []
     similar_items(
-        build_index(np.eye(5, dtype=np.float32), n_trees=2, seed=42), 2, on_items=heard.append
+        build_index(np.eye(5, dtype=np.float32), n_trees=2, seed=42), 2, on_items=reported.append
     )
-    assert sum(heard) == 5
+    assert sum(reported) == 5
 
 
 # --- recall -------------------------------------------------------------------------------
 
 
-def test_sound_index_finds_nearly_all(unit_vectors, similar):
+def test_an_index_of_50_trees_finds_nearly_all(unit_vectors, similar):
     """On 2,000 random directions more than 9 of 10 exact neighbours are found."""
     assert recall(similar, unit_vectors, 20, seed=42) > 0.9
 
 
 def test_recall_of_poor_index_is_poor(unit_vectors):
-    """The twin: with one tree much is missed, and the measure says so."""
+    """The control of the test above: with one tree the recall is low."""
     poor = similar_items(build_index(unit_vectors, n_trees=1, seed=42), 20)
     assert recall(poor, unit_vectors, 20, seed=42) < 0.6
 
@@ -83,7 +83,7 @@ def exact_neighbours(vectors, k):
 
 
 def test_recall_of_exact_lists_is_1(unit_vectors):
-    """Lists by brute force have found everything, and lists of nothing nothing."""
+    """Lists by brute force have a recall of 1, empty lists of 0."""
     lengths = np.random.default_rng(2).uniform(0.1, 9, (2_000, 1)).astype(np.float32)
     assert recall(exact_neighbours(unit_vectors, 20), unit_vectors * lengths, 20, seed=1) == 1.0
     assert recall([[]] * 2_000, unit_vectors, 20, seed=1) == 0.0
@@ -97,14 +97,14 @@ def test_recall_of_half_lists_is_a_half(unit_vectors):
 
 @pytest.mark.parametrize("n_items", [2, 5])
 def test_recall_of_fewer_items_than_places(n_items):
-    """Where there are fewer items than places, all of the others are everything."""
+    """With fewer items than places, lists of all others have a recall of 1."""
     vectors = np.eye(n_items, dtype=np.float32)
     found = similar_items(build_index(vectors, n_trees=5, seed=42), 20)
     assert recall(found, vectors, 20, seed=42) == 1.0
 
 
-def test_zero_vector_is_no_error(unit_vectors):
-    """An item without a direction has a recall too, not a NaN."""
+def test_recall_with_a_zero_vector_is_finite(unit_vectors):
+    """An item without a direction does not make the recall NaN."""
     vectors = unit_vectors[:50].copy()
     vectors[7] = 0
     found = similar_items(build_index(vectors, n_trees=20, seed=42), 20)
@@ -120,19 +120,19 @@ def file_of(vectors, path, seed):
 
 
 def test_same_seed_gives_the_same_file(unit_vectors, tmp_path):
-    """Built again from the same factors the file is equal to the last byte."""
+    """A second build from the same factors gives the same bytes."""
     first = file_of(unit_vectors, tmp_path / "first.ann", 42)
     assert file_of(unit_vectors, tmp_path / "again.ann", 42) == first
 
 
 def test_other_seed_gives_another_file(unit_vectors, tmp_path):
-    """The seed is what the trees are drawn from."""
+    """The trees depend on the seed."""
     first = file_of(unit_vectors, tmp_path / "first.ann", 42)
     assert file_of(unit_vectors, tmp_path / "other.ann", 43) != first
 
 
 def test_index_that_cannot_be_written_is_an_error_of_the_store(unit_vectors, tmp_path):
-    """A directory that is not there is an error with the path in it."""
+    """The error of a missing directory has its path."""
     index = build_index(unit_vectors[:10], n_trees=2, seed=42)
     with pytest.raises(WriteError, match=r"none/items\.ann: cannot be written"):
         save_index(index, tmp_path / "none" / "items.ann")

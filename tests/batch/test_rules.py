@@ -9,7 +9,6 @@ import pytest
 from batch.errors import InputError
 from batch.models.item_knn import ItemKnn
 from batch.records.profiles import Profile
-from batch.rules import rules as module
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
 from batch.topk import NO_ITEM, top_k
@@ -34,7 +33,7 @@ every_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTI
 
 
 def made_rules(fitted, settings, seed=4):
-    """Rules for made items: of 10 one is adult, of 12 one is gone, of 5 users one is a minor."""
+    """Rules for items of which 1 in 10 is adult, 1 in 12 unavailable, and 1 in 5 users a minor."""
     interactions = made_interactions(fitted.seen)
     items = {
         name: made_item(
@@ -53,16 +52,16 @@ def made_rules(fitted, settings, seed=4):
     return of(interactions, items, profiles)
 
 
-def lists_of(fitted, settings, n_threads=1, hidden=()):
-    rules = made_rules(fitted, settings)
+def lists_of(fitted, settings, n_threads=1, hidden=(), chunk_users=65_536):
+    rules = replace(made_rules(fitted, settings), chunk_users=chunk_users)
     factors = getattr(fitted, "item_factors", np.eye(fitted.seen.shape[1], dtype=np.float32))
     return rules.lists(fitted, factors, N_KEPT, hidden=hidden, n_threads=n_threads)
 
 
 @every_setting
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_list_is_sound(settings, seed):
-    """As long as it should be, nothing twice, seen, denied, gone, hidden, or adult to a minor."""
+def test_every_list_is_valid(settings, seed):
+    """Full, without repeated, seen, denied, unavailable or hidden items, or adult for a minor."""
     fitted = made_fitted(seed)
     lists = lists_of(fitted, settings, hidden={7})
     assert lists.item_rows.shape == lists.scores.shape == (90, N_KEPT)
@@ -78,21 +77,19 @@ def test_every_list_is_sound(settings, seed):
 
 
 @every_setting
-def test_threads_and_chunks_change_nothing(settings, monkeypatch):
-    """The same on three threads, and where a few users are done at a time."""
+def test_threads_and_chunks_do_not_change_the_lists(settings):
+    """They are the same on three threads, and with chunks of a few users."""
     fitted = made_fitted(3)
     one = lists_of(fitted, settings)
     assert np.array_equal(one.item_rows, lists_of(fitted, settings, n_threads=3).item_rows)
-    monkeypatch.setattr(module, "_CHUNK", module._BLOCK)
     many = made_fitted(3, n_users=600)
-    there = lists_of(many, settings)
-    monkeypatch.undo()
-    assert np.array_equal(there.item_rows, lists_of(many, settings).item_rows)
+    in_chunks = lists_of(many, settings, chunk_users=256)
+    assert np.array_equal(in_chunks.item_rows, lists_of(many, settings).item_rows)
 
 
 @every_setting
-def test_other_models_have_rules_too(settings):
-    """Lists of item-kNN hold what rules allow."""
+def test_rules_apply_to_every_model(settings):
+    """Lists of item-kNN hold allowed items alone."""
     seen = made_fitted(5).seen
     seen.data[:] = 1
     fitted = ItemKnn(10).fit(seen, n_threads=1)
@@ -105,8 +102,8 @@ def test_other_models_have_rules_too(settings):
         assert user % 5 or not any(row % 10 == 0 for row in rows)
 
 
-def test_without_rules_the_lists_are_the_models_own():
-    """Byte for byte, scores too."""
+def test_without_rules_the_lists_are_those_of_the_model():
+    """They are equal byte for byte, scores too."""
     fitted = made_fitted(6)
     rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, seed=1)
     lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
@@ -116,7 +113,7 @@ def test_without_rules_the_lists_are_the_models_own():
 
 
 def test_lists_of_minors_are_exact():
-    """The best of all that is not adult, not the best of all less what is."""
+    """They are the best of all other titles, not the overall best without adult titles."""
     fitted = made_fitted(7)
     lists = lists_of(fitted, {})
     scores = fitted.user_factors @ fitted.item_factors.T
@@ -129,7 +126,7 @@ def test_lists_of_minors_are_exact():
 
 @pytest.mark.parametrize("age", [10, 30])
 def test_all_minors_or_none(age):
-    """The search is one, and adult titles are there or not."""
+    """A single search is done, with or without adult titles."""
     fitted = made_fitted(8)
     rules = made_rules(fitted, {})
     rules = replace(rules, minors=np.full(90, age < 18))
@@ -138,7 +135,7 @@ def test_all_minors_or_none(age):
 
 
 def test_minors_of_an_adult_catalogue_have_no_list():
-    """Where nothing is left for them, they get an empty one."""
+    """If all titles are adult, minors get an empty list."""
     fitted = made_fitted(8)
     rules = replace(made_rules(fitted, {}), adult=np.ones(120, bool))
     lengths = [len(rows) for rows in names_of(rules.lists(fitted, fitted.item_factors, N_KEPT))]
@@ -146,8 +143,8 @@ def test_minors_of_an_adult_catalogue_have_no_list():
 
 
 @pytest.mark.parametrize("share", [0.2, 0.25, 0.5])
-def test_the_cap_holds_and_lists_stay_full(share):
-    """20 places of 110 items need 18 % at least: below the candidates the search goes on."""
+def test_lists_under_the_cap_are_full(share):
+    """20 places of 110 items need at least 18 %: further candidates are searched for."""
     fitted = made_fitted(9, popularity=6.0)
     lists = lists_of(fitted, {"cap": share, "candidates": 30})
     n_lists = np.bincount(lists.item_rows[:, :20].ravel() + 1, minlength=121)
@@ -158,8 +155,8 @@ def test_the_cap_holds_and_lists_stay_full(share):
 
 
 @pytest.mark.parametrize("seed", [20, 21, 22])
-def test_a_short_list_has_nothing_left_to_hold(seed):
-    """Where many want the same, whoever comes away with nothing goes on looking."""
+def test_a_list_is_short_only_if_no_item_has_room(seed):
+    """If many users request the same items, further ones are searched for."""
     fitted = made_fitted(seed, popularity=20.0)
     rules = made_rules(fitted, {"cap": 0.19, "candidates": 20})
     lists = rules.lists(fitted, fitted.item_factors, 20)
@@ -173,31 +170,32 @@ def test_a_short_list_has_nothing_left_to_hold(seed):
             assert not is_open.any()
 
 
-def test_a_cap_that_nothing_fits_under_leaves_short_lists():
-    """Each item in 9 of 90 lists makes room for 990 places of 1,800; all of it is used."""
+def test_a_cap_with_too_little_room_leaves_short_lists():
+    """Each item in 9 of 90 lists gives 990 of 1,800 places; nearly all of them are used."""
     fitted = made_fitted(9)
     rules = made_rules(fitted, {"cap": 0.1})
     lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
     n_lists = np.bincount(lists.item_rows[:, :20][lists.item_rows[:, :20] != NO_ITEM])
     assert n_lists.max() == 9
     assert n_lists.sum() > 0.95 * 9 * 110
-    found = rules.judge(lists, made_interactions(fitted.seen), ())
+    found = rules.effects(lists, made_interactions(fitted.seen), ())
     assert found["short_lists"] == sum(len(rows) < 20 for rows in names_of(lists)) > 0
-    assert "lists have fewer than 20 items" in rules.known.warnings[0]
+    assert "lists have fewer than 20 items" in rules.context.warnings[0]
 
 
-def test_what_is_short_for_other_reasons_is_not_the_rules_doing():
-    """Who has seen nearly everything, or where takedowns leave little."""
+def test_lists_that_are_short_for_other_reasons_are_not_counted():
+    """Such as takedowns, or users who have seen nearly everything."""
     fitted = made_fitted(10, n_items=50)
     rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, seed=1)
     hidden = set(range(40))
     lists = rules.lists(fitted, fitted.item_factors, N_KEPT, hidden=hidden)
     assert (lists.item_rows == NO_ITEM)[:, :20].any()
-    assert rules.judge(lists, made_interactions(fitted.seen), hidden)["short_lists"] == 0
-    assert rules.known.warnings == []
+    assert rules.effects(lists, made_interactions(fitted.seen), hidden)["short_lists"] == 0
+    assert rules.context.warnings == []
 
 
-def test_rules_that_leave_nothing_are_an_error():
+def test_rules_that_hide_every_item_are_an_error():
+    """A deny list of the whole catalogue stops the refresh."""
     fitted = made_fitted(11)
     interactions = made_interactions(fitted.seen)
     settings = RuleSettings(deny=tuple(interactions.item_ids.to_pylist()))
@@ -205,8 +203,8 @@ def test_rules_that_leave_nothing_are_an_error():
         Rules.of(settings, interactions, {}, {}, at=AT, seed=1)
 
 
-def test_boosts_and_cost_move_what_they_should():
-    """Fewer of what counts less; cheaper lists."""
+def test_boosts_and_cost_change_the_lists():
+    """A genre boosted down is rarer, and a cost weight makes lists cheaper."""
     fitted = made_fitted(12)
     plain = lists_of(fitted, {}).item_rows[:, :20]
     less = lists_of(fitted, {"boosts": ("genre:Horror=0.2",)}).item_rows[:, :20]
@@ -215,7 +213,7 @@ def test_boosts_and_cost_move_what_they_should():
     assert (cheap % 7).mean() < 0.8 * (plain % 7).mean()
 
 
-def test_diversity_makes_lists_unlike():
+def test_diversity_mixes_genres():
     """Each third item has the same genre: a diverse list begins with one of each."""
     fitted = made_fitted(13)
 
@@ -226,8 +224,8 @@ def test_diversity_makes_lists_unlike():
     assert share_with_all(lists_of(fitted, {"diversity": 0.9})) == 1
 
 
-def test_the_manifest_hears_of_settings_and_time(tmp_path):
-    """And of the deny list's bytes."""
+def test_the_manifest_has_settings_time_and_deny_list(tmp_path):
+    """The deny list is among its inputs."""
     path = tmp_path / "deny.txt"
     path.write_bytes(b"i001\n")
     rules = made_rules(made_fitted(14), {"deny_file": str(path), "cap": 0.5})
@@ -244,15 +242,15 @@ BAD = {
 }  # fmt: skip
 
 
-def test_exploration_needs_something_to_draw_from():
-    """40 may be kept, spares included; below that nothing would be new."""
+def test_exploration_needs_candidates_behind_the_kept_ones():
+    """Up to 40 are kept, spares included."""
     assert RuleSettings(explore=3, candidates=43).explore == 3
     with pytest.raises(ValueError, match="candidates must be at least 43, not 42"):
         RuleSettings(explore=3, candidates=42)
 
 
 @pytest.mark.parametrize(("name", "value"), BAD.items(), ids=BAD)
-def test_settings_out_of_range_are_refused(name, value):
+def test_settings_out_of_range_are_an_error(name, value):
     """The message names the setting."""
     with pytest.raises(ValueError, match=name):
         RuleSettings(**{name: value})

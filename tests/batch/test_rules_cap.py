@@ -1,4 +1,4 @@
-"""The cap on one item's share of all lists."""
+"""The cap on the share of lists with the same item."""
 
 import numpy as np
 from hypothesis import given
@@ -12,8 +12,8 @@ N_ITEMS, N_LIST = 20, 5
 SHARES = st.sampled_from([0.05, 0.3, 0.5, 0.9, 1.0])
 
 
-def alike(seed, n_users=30):
-    """Lists of much the same items, so that there is something to be capped."""
+def overlapping(seed, n_users=30):
+    """Lists of mostly the same items, so that the cap applies."""
     return made_lists(seed, n_users, k=12, n_items=N_ITEMS)
 
 
@@ -28,8 +28,8 @@ def listed(lists):
 
 @given(SEEDS, SHARES)
 def test_no_item_is_in_more_lists_than_the_cap_allows(seed, share):
-    """And the room that is left is what the lists have not taken."""
-    found, room = cap(alike(seed), share)
+    """The room is reduced by the lists that hold each item."""
+    found, room = cap(overlapping(seed), share)
     n_lists = np.bincount([row for rows in listed(found) for row in rows], minlength=N_ITEMS)
     limit = max(int(share * 30 + 1e-9), 1)
     assert n_lists.max() <= limit
@@ -37,9 +37,9 @@ def test_no_item_is_in_more_lists_than_the_cap_allows(seed, share):
 
 
 @given(SEEDS, SHARES)
-def test_lists_keep_their_order_and_hold_nothing_twice(seed, share):
-    """What is left of the candidates stands in the order that it had."""
-    lists = alike(seed)
+def test_lists_keep_their_order_without_repeats(seed, share):
+    """The accepted candidates are in the order that they had."""
+    lists = overlapping(seed)
     for before, after in zip(names_of(lists), names_of(cap(lists, share)[0]), strict=True):
         assert after == [row for row in before if row in after]
         assert len(set(after)) == len(after)
@@ -47,8 +47,8 @@ def test_lists_keep_their_order_and_hold_nothing_twice(seed, share):
 
 @given(SEEDS, SHARES)
 def test_a_list_is_full_unless_its_candidates_have_no_room(seed, share):
-    """A place is lost only where every further candidate is in as many lists as it may be."""
-    lists = alike(seed)
+    """A list is short only if every further candidate is in as many lists as allowed."""
+    lists = overlapping(seed)
     found, room = cap(lists, share)
     for before, after in zip(names_of(lists), listed(found), strict=True):
         if len(after) < min(N_LIST, len(before)):
@@ -56,12 +56,12 @@ def test_a_list_is_full_unless_its_candidates_have_no_room(seed, share):
 
 
 @given(SEEDS, SHARES)
-def test_nobody_could_justly_ask_for_more(seed, share):
-    """Stable: whoever lost an item ranks it no higher than each of those who have it.
+def test_the_result_is_stable(seed, share):
+    """A user without an item ranks it lower than each user who has it.
 
-    At an equal place no better score, at an equal score no lower user row.
+    At an equal place by a lower score, at an equal score by a higher user row.
     """
-    lists = alike(seed)
+    lists = overlapping(seed)
     found, _ = cap(lists, share)
     claims = {}
     for user, (rows, scores) in enumerate(zip(lists.item_rows, lists.scores, strict=True)):
@@ -76,14 +76,14 @@ def test_nobody_could_justly_ask_for_more(seed, share):
                 assert all(claims[other, row] < claims[user, row] for other in holders)
 
 
-def test_no_cap_changes_nothing():
-    lists = alike(3)
+def test_a_cap_of_1_does_not_change_the_lists():
+    lists = overlapping(3)
     found, _ = cap(lists, 1.0)
     assert np.array_equal(found.item_rows, lists.item_rows)
     assert np.array_equal(found.scores, lists.scores)
 
 
-def test_whoever_ranks_it_lowest_loses_it():
+def test_an_item_stays_where_it_ranks_highest():
     """Each item may be in 1 of 3 lists: at equal places the best score keeps it."""
     lists = TopK(
         np.array([[1, 0, 4], [0, 1, 3], [0, 2, 4]], np.int32),
@@ -93,7 +93,7 @@ def test_whoever_ranks_it_lowest_loses_it():
     assert found.item_rows[:, :2].tolist() == [[1, 4], [3, NO_ITEM], [0, 2]]
 
 
-def test_shares_are_counted_as_they_are_written():
-    """0.29 of 100 lists are 29, whatever floating point thinks; and one at least."""
+def test_shares_are_not_rounded_down_by_floating_point():
+    """0.29 of 100 lists are 29; an item has room for at least one list."""
     assert Room(1, 100, 0.29).left.tolist() == [29]
     assert Room(1, 100, 0.001).left.tolist() == [1]

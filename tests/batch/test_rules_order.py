@@ -1,4 +1,4 @@
-"""The rules that reorder candidates, one by one: what holds of any lists."""
+"""The rules that reorder candidates, one by one: properties of any lists."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from batch.rules.diversity import diversified, genre_vectors, of_length_1
 from batch.rules.exploration import explored
 from batch.rules.lists import standardised
 from batch.topk import NO_ITEM, TopK
-from tests.batch.made_rules import N_ITEMS, SEEDS, made_item, made_known, made_lists, names_of
+from tests.batch.made_rules import N_ITEMS, SEEDS, made_context, made_item, made_lists, names_of
 
 SHARES = st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0])
 GENRES = ("Comedy", "Drama", "Horror", "War")
@@ -54,7 +54,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @given(SEEDS)
 def test_a_rule_only_reorders(rule, seed):
-    """Each user keeps exactly the items that they had, none twice, empty places last."""
+    """Each user keeps the same items, without repeats, and with empty places last."""
     lists = made_lists(seed)
     found = rule(lists, seed)
     assert np.array_equal(np.sort(found.item_rows), np.sort(lists.item_rows))
@@ -65,17 +65,17 @@ def test_a_rule_only_reorders(rule, seed):
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @given(SEEDS)
-def test_a_rule_does_the_same_again(rule, seed):
+def test_a_rule_is_deterministic(rule, seed):
     lists = made_lists(seed)
     assert np.array_equal(rule(lists, seed).item_rows, rule(lists, seed).item_rows)
 
 
-# The measure of scores
+# Standardised scores
 
 
 @given(SEEDS, st.sampled_from([0.001, 1, 50]), st.sampled_from([-9, 0, 100]))
-def test_standardised_scores_know_no_scale(seed, scale, shift):
-    """Neither multiplying nor shifting a user's scores makes a difference; the order stays."""
+def test_standardised_scores_are_invariant_to_scale_and_shift(seed, scale, shift):
+    """Neither changes the standardised scores of a user, or the order."""
     lists = made_lists(seed)
     moved = TopK(lists.item_rows, (lists.scores.astype(np.float64) * scale + shift))
     here, there = standardised(lists), standardised(moved)
@@ -92,14 +92,14 @@ def test_standardised_scores_know_no_scale(seed, scale, shift):
 
 
 @given(SEEDS)
-def test_boosts_of_1_change_nothing(seed):
+def test_boosts_of_1_do_not_change_the_order(seed):
     lists = standardised(made_lists(seed))
     assert np.array_equal(boosted(lists, np.ones(N_ITEMS)).item_rows, lists.item_rows)
 
 
 @given(SEEDS, st.sampled_from([1.01, 2, 1e6]))
-def test_more_boost_is_never_a_worse_place(seed, factor):
-    """Whatever the signs of the scores; and the others stay as they were among themselves."""
+def test_a_larger_boost_never_gives_a_worse_rank(seed, factor):
+    """With scores of any sign; the other items keep their order."""
     lists = standardised(made_lists(seed))
     one = int(lists.item_rows.max())
     weights = np.where(np.arange(N_ITEMS) == one, factor, 1.0)
@@ -121,30 +121,30 @@ def test_a_boost_is_a_factor_on_odds():
 
 def test_boosts_of_an_item_multiply():
     items = [made_item(genres=("War",), language="fr", year=1999), made_item(year=2000)]
-    known = made_known(items)
+    context = made_context(items)
     texts = ("genre:War=0.5", "language:fr=3", "year:1990-1999=2", "year:2000=5", "item:i1=0.5")
-    assert factors([parse_boost(text) for text in texts], known).tolist() == [3, 2.5]
-    assert known.warnings == []
+    assert factors([parse_boost(text) for text in texts], context).tolist() == [3, 2.5]
+    assert context.warnings == []
 
 
-def test_a_boost_at_most_0_is_never():
-    """Whatever else would raise the item."""
-    known = made_known([made_item(genres=("War",))])
+def test_a_boost_of_0_or_less_hides_the_item():
+    """Other boosts of the item do not count."""
+    context = made_context([made_item(genres=("War",))])
     for number in ("0", "-1"):
         texts = ("item:i0=9", f"genre:War={number}", "item:i0=9")
-        assert factors([parse_boost(text) for text in texts], known).tolist() == [0]
+        assert factors([parse_boost(text) for text in texts], context).tolist() == [0]
 
 
-def test_a_boost_that_fits_nothing_is_warned_of():
-    known = made_known([made_item(genres=("War",))])
-    factors([parse_boost("genre:war=2")], known)
-    assert known.warnings == ["boosts: genre:war fits no item"]
+def test_a_boost_that_matches_no_item_gives_a_warning():
+    context = made_context([made_item(genres=("War",))])
+    factors([parse_boost("genre:war=2")], context)
+    assert context.warnings == ["boosts: genre:war matches no item"]
 
 
-def test_an_id_may_hold_what_parts_a_boost():
-    """Ids may hold colons, and no equals sign."""
+def test_the_id_of_a_boost_may_contain_colons():
+    """Ids cannot contain an equals sign."""
     boost = parse_boost("item:a:b=-2.5")
-    assert (boost.what, boost.value, boost.factor) == ("item", "a:b", -2.5)
+    assert (boost.field, boost.value, boost.factor) == ("item", "a:b", -2.5)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_an_id_may_hold_what_parts_a_boost():
     ["", "Horror=2", "genre:=2", "genre:Horror", "genre:Horror=", "genre:Horror=much",
      "genre:Horror=nan", "genre:Horror=inf", "gnere:Horror=2", "year:nineties=2", "year:1-2-3=1"],
 )  # fmt: skip
-def test_what_is_no_boost_is_refused(text):
-    with pytest.raises(ValueError, match="is not like genre:Horror") as error:
+def test_an_invalid_boost_is_an_error(text):
+    with pytest.raises(ValueError, match="is not a valid boost; write e") as error:
         parse_boost(text)
     assert repr(text) in str(error.value)
 
@@ -162,15 +162,15 @@ def test_what_is_no_boost_is_refused(text):
 
 
 @given(SEEDS)
-def test_no_weight_of_cost_is_taste_alone(seed):
+def test_a_cost_weight_of_0_keeps_the_order(seed):
     lists = standardised(made_lists(seed))
     found = cheaper(lists, standard_costs(costs_of(seed)), 0.0)
     assert np.array_equal(found.item_rows, lists.item_rows)
 
 
 @given(SEEDS)
-def test_all_weight_of_cost_is_the_cheapest_first(seed):
-    """An unknown cost stands where the mean does; equal costs stay in the order of taste."""
+def test_a_cost_weight_of_1_sorts_by_cost(seed):
+    """An unknown cost counts as the mean; items of equal cost keep their order."""
     lists = standardised(made_lists(seed))
     items = costs_of(seed)
     mean = np.mean([item.cost for item in items if item.cost is not None])
@@ -181,8 +181,8 @@ def test_all_weight_of_cost_is_the_cheapest_first(seed):
 
 
 @given(SEEDS)
-def test_more_weight_of_cost_never_costs_more(seed):
-    """The mean cost of a list falls, or stays, with the weight."""
+def test_a_larger_cost_weight_never_makes_a_list_dearer(seed):
+    """The cost of a list does not rise with the weight."""
     lists = standardised(made_lists(seed))
     costs = standard_costs(costs_of(seed))
     spent = []
@@ -192,7 +192,7 @@ def test_more_weight_of_cost_never_costs_more(seed):
     assert (np.diff(spent, axis=0) <= 1e-4).all()
 
 
-def test_costs_that_nobody_knows_do_nothing():
+def test_unknown_or_equal_costs_have_no_effect():
     assert standard_costs([made_item(), made_item()]).tolist() == [0, 0]
     assert standard_costs([made_item(cost=3.0), made_item(cost=3.0)]).tolist() == [0, 0]
 
@@ -201,7 +201,7 @@ def test_costs_that_nobody_knows_do_nothing():
 
 
 @given(SEEDS)
-def test_no_weight_of_diversity_is_the_order_as_it_was(seed):
+def test_a_diversity_of_0_keeps_the_order(seed):
     lists = made_lists(seed)
     found = diversified(lists, genre_vectors(genres_of(seed)), N_KEPT, 0.0)
     assert np.array_equal(found.item_rows, lists.item_rows)
@@ -209,8 +209,8 @@ def test_no_weight_of_diversity_is_the_order_as_it_was(seed):
 
 
 @given(SEEDS, SHARES)
-def test_diversity_is_what_its_formula_says(seed, weight):
-    """Against the formula, one user, one place, one candidate at a time, in whole numbers."""
+def test_diversity_follows_its_formula(seed, weight):
+    """Compared with the formula for one user, place and candidate at a time."""
     lists = made_lists(seed, n_users=3)
     random = np.random.default_rng(seed)
     vectors = of_length_1(random.normal(size=(N_ITEMS, 3)).astype(np.float32))
@@ -220,13 +220,13 @@ def test_diversity_is_what_its_formula_says(seed, weight):
         if not left:
             continue
         low, high = left[-1][1], left[0][1]
-        chosen = []
+        chosen: list[int] = []
         for row in after[: min(N_KEPT, len(left))]:
             values = {}
             for other, score in left:
                 relevance = (score - low) / (high - low) if high > low else 0
-                likeness = max([0, *(float(vectors[other] @ vectors[one]) for one in chosen)])
-                values[other] = (1 - weight) * relevance - weight * likeness
+                similarity = max([0, *(float(vectors[other] @ vectors[one]) for one in chosen)])
+                values[other] = (1 - weight) * relevance - weight * similarity
             assert values[row] == pytest.approx(max(values.values()), abs=1e-5)
             chosen.append(row)
             left = [(other, score) for other, score in left if other != row]
@@ -234,7 +234,7 @@ def test_diversity_is_what_its_formula_says(seed, weight):
         assert [row for row in after if row != NO_ITEM][len(chosen) :] == rest
 
 
-def test_all_weight_of_diversity_begins_with_the_best_and_goes_to_the_unlike():
+def test_a_diversity_of_1_chooses_the_best_item_and_then_dissimilar_ones():
     items = [made_item(genres=(genre,)) for genre in ("War", "War", "Drama", "War", "Comedy")]
     scores = np.array([[5, 4, 3, 2, 1]], np.float32)
     lists = TopK(np.array([[0, 1, 2, 3, 4]], np.int32), scores)
@@ -242,7 +242,7 @@ def test_all_weight_of_diversity_begins_with_the_best_and_goes_to_the_unlike():
     assert found.item_rows.tolist() == [[0, 2, 4, 1, 3]]
 
 
-def test_items_without_a_genre_are_like_nothing():
+def test_items_without_a_genre_have_no_similarity():
     assert genre_vectors([made_item(), made_item()]).tolist() == [[0], [0]]
     vectors = genre_vectors([made_item(genres=("War", "Drama")), made_item(genres=("War",))])
     assert vectors @ vectors.T == pytest.approx(np.array([[1, 0.5**0.5], [0.5**0.5, 1]]))
@@ -252,8 +252,8 @@ def test_items_without_a_genre_are_like_nothing():
 
 
 @given(SEEDS, st.integers(1, N_LIST))
-def test_explored_places_are_the_last_and_come_from_behind(seed, n):
-    """What they displace leads the spares; everything else stays in its order."""
+def test_explored_items_are_in_the_last_places(seed, n):
+    """They come from behind the kept items; replaced ones lead the spares, in their order."""
     lists = made_lists(seed)
     for before, after in zip(names_of(lists), names_of(explore(lists, n, seed)), strict=True):
         m = min(n, max(len(before) - N_KEPT, 0))
@@ -265,13 +265,13 @@ def test_explored_places_are_the_last_and_come_from_behind(seed, n):
         ]
 
 
-def test_the_seed_decides_what_is_explored():
+def test_explored_items_depend_on_the_seed():
     lists = made_lists(1, n_users=50, k=30)
     assert not np.array_equal(explore(lists, 2, 1).item_rows, explore(lists, 2, 2).item_rows)
 
 
-def test_what_is_rarely_seen_is_explored_rather():
-    """An item that nobody has is drawn 10 times as often as one that 9 users have."""
+def test_items_with_few_users_are_explored_more():
+    """An item without users is drawn 10 times as often as one with 9 users."""
     item_rows = np.tile(np.arange(N_KEPT + 2, dtype=np.int32), (20_000, 1))
     lists = TopK(item_rows, -item_rows.astype(np.float32))
     n_users_of = np.where(np.arange(N_ITEMS) == N_KEPT, 9, 0)

@@ -1,4 +1,4 @@
-"""Rules from the configuration to every table of the snapshot, and to the server's answers."""
+"""Rules from the configuration to every table of the snapshot, and to the server's responses."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
 
 @pytest.fixture
 def catalogue(history):
-    """Change what the catalogue says of some items: fields by id."""
+    """Change fields of some items of the catalogue, by id."""
 
     def catalogue(fields: dict[str, dict[str, object]]) -> None:
         rows = [json.loads(line) for line in history.catalogue.read_text().splitlines()]
@@ -67,15 +67,15 @@ def lists(snapshot: Snapshot) -> dict[str, list[str]]:
 
 
 def answers(snapshot: Snapshot, item_ids, user=b"nobody") -> set[bytes]:
-    """Return what is answered to histories of each of some items alone, and of ten."""
+    """Return the items that are served for a history of each item alone, and of ten."""
     served, names = Served(snapshot), [name.encode() for name in sorted(item_ids)]
     found = [served.answer(user, history) for history in [*([name] for name in names), names[:10]]]
     assert all(len(answer.names) == 20 for answer in found)
     return {name for answer in found for name in answer.names}
 
 
-def test_what_is_denied_is_nowhere(refresh, history):
-    """In no list of any kind, nor found by a history; the most popular and the last row too."""
+def test_denied_items_are_nowhere(refresh, history):
+    """They are in no list, nor found by a history; the most popular and the last row too."""
     had = sorted(set().union(*history.seen.values()))
     gone = sorted(history.item_ids)[::20] + had[-3:] + ["film+0+1950"]
     Path("deny.txt").write_text("\n".join([*gone, "no+such+film"]))
@@ -84,7 +84,7 @@ def test_what_is_denied_is_nowhere(refresh, history):
     assert shown(snapshot).isdisjoint(gone)
     assert {len(names) for names in lists(snapshot).values()} == {20}
     assert answers(snapshot, history.item_ids).isdisjoint(name.encode() for name in gone)
-    assert summary["warnings"] == ["deny: 1 of the ids are no items: no+such+film"]
+    assert summary["warnings"] == ["deny: 1 of the ids are not items: no+such+film"]
     assert snapshot.manifest.metrics["hidden_by_rules"] == len(set(gone) & in_rows(snapshot))
     assert snapshot.manifest.inputs[-1]["kind"] == "deny list"
     assert all(snapshot.similar.get(name.encode()) for name in set(gone) & in_rows(snapshot))
@@ -94,14 +94,14 @@ def in_rows(snapshot):
     return {name.decode() for _, name in snapshot.rows}
 
 
-def test_the_recall_of_the_index_is_of_what_it_may_find(refresh, history):
-    """Neighbours that are denied are not missed; with half of the films gone it stays exact."""
+def test_recall_is_measured_without_denied_items(refresh, history):
+    """Denied neighbours do not count; with half of the films denied recall stays high."""
     _, snapshot = refresh(f"deny = {json.dumps(sorted(history.item_ids)[::2])}")
     assert snapshot.manifest.metrics["index_recall_at_20"] > 0.95
 
 
-def test_who_has_watched_what_is_hidden_is_answered_by_its_neighbour(refresh, history):
-    """It tells of taste as ever, in the middle of the rows and behind the last one indexed."""
+def test_a_hidden_item_of_a_history_is_replaced_by_its_neighbour(refresh, history):
+    """Both in the middle of the rows and behind the last indexed one."""
     last = max(set().union(*history.seen.values()))
     _, snapshot = refresh(f'deny = ["film+1+1951", "{last}"]')
     served = Served(snapshot)
@@ -114,8 +114,8 @@ def test_who_has_watched_what_is_hidden_is_answered_by_its_neighbour(refresh, hi
         assert answer.names[1:] == rest[:19]
 
 
-def test_what_is_not_available_is_nowhere(refresh, catalogue):
-    """By the time that was passed in; later it is there."""
+def test_unavailable_items_are_nowhere(refresh, catalogue):
+    """At the given time; at a later one they are available."""
     catalogue(
         {
             "film+0+1950": {"available_until": "2026-11-21"},
@@ -132,8 +132,8 @@ def test_what_is_not_available_is_nowhere(refresh, catalogue):
     assert {"film+0+1950", "film+1+1951"} <= shown(always)
 
 
-def test_the_same_time_builds_the_same_bytes(refresh, catalogue):
-    """With every rule on, and whatever the clock says."""
+def test_the_same_time_gives_the_same_bytes(refresh, catalogue):
+    """With every rule on; the system clock does not count."""
     catalogue({"film+0+1950": {"available_until": "2026-11-23", "cost": 3}})
     every = 'boosts = ["year:1951=2"]\ncost_weight = 0.2\ndiversity = 0.4\nexplore = 2\ncap = 0.6'
     snapshots = [refresh(every, store=name)[1].folder for name in ("a", "b")]
@@ -150,7 +150,7 @@ ADULT = [f"film+{n}+{1950 + n}" for n in range(0, 40, 3)]
 
 
 def test_no_adult_title_is_shown_to_a_minor(refresh, history, catalogue):
-    """In list and spares, and while a takedown or a history brings up others."""
+    """Neither in list and spares, nor when a takedown or a history adds other items."""
     catalogue({name: {"adult": True} for name in ADULT})
     _, snapshot = refresh()
     minors = minors_of(history)
@@ -168,10 +168,8 @@ def test_no_adult_title_is_shown_to_a_minor(refresh, history, catalogue):
 
 
 @pytest.mark.parametrize("is_minor", [True, False])
-def test_who_is_of_unknown_age_is_what_the_configuration_says(
-    refresh, catalogue, history, is_minor
-):
-    """Who has no profile, or one without an age, gets adult titles or does not."""
+def test_users_of_unknown_age_are_minors_by_configuration(refresh, catalogue, history, is_minor):
+    """Users without a profile, or with one without an age."""
     catalogue({name: {"adult": True} for name in ADULT})
     with history.profiles.open("a") as file:
         file.write('{"user_id": 5, "gender": "F"}\n')
@@ -189,7 +187,7 @@ def test_the_adult_filter_can_be_switched_off(refresh, history, catalogue):
     assert not seen_by_minors.isdisjoint(ADULT)
 
 
-def test_a_boost_raises_and_a_negative_one_excludes(refresh, catalogue, history):
+def test_a_boost_raises_and_a_negative_one_hides(refresh, catalogue, history):
     catalogue({name: {"original_language": "fr"} for name in sorted(history.item_ids)[::4]})
     french = {*sorted(history.item_ids)[::4]}
 
@@ -203,8 +201,8 @@ def test_a_boost_raises_and_a_negative_one_excludes(refresh, catalogue, history)
     assert shown(none).isdisjoint(french)
 
 
-def test_cost_counts(refresh, catalogue, history):
-    """At full weight nobody gets a film that costs more while a cheap candidate is left."""
+def test_a_cost_weight_changes_the_lists(refresh, catalogue, history):
+    """At a weight of 1, cheap candidates come before all dear ones."""
     dear = {*sorted(history.item_ids)[::2]}
     catalogue({name: {"cost": 5.0 if name in dear else 0.5} for name in history.item_ids})
     _, snapshot = refresh("cost_weight = 1.0")
@@ -214,8 +212,8 @@ def test_cost_counts(refresh, catalogue, history):
     assert json.loads(snapshot.items.get(min(dear).encode()))["cost"] == 5.0
 
 
-def test_diversity_counts(refresh, catalogue, history):
-    """The second place is of another genre than the first."""
+def test_diversity_changes_the_lists(refresh, catalogue, history):
+    """The second item is of another genre than the first."""
     genres = {name: ("War", "Drama")[n % 2] for n, name in enumerate(sorted(history.item_ids))}
     catalogue({name: {"genres": [{"id": 1, "name": genre}]} for name, genre in genres.items()})
 
@@ -227,8 +225,8 @@ def test_diversity_counts(refresh, catalogue, history):
     assert n_alike(diverse) == 0 < n_alike(plain)
 
 
-def test_the_cap_counts(refresh):
-    """No film in more than half of the 60 lists, and every list is full."""
+def test_the_cap_changes_the_lists(refresh):
+    """No film is in more than half of the 60 lists, and every list is full."""
     _, snapshot = refresh("cap = 0.5")
     found = [name for names in lists(snapshot).values() for name in names]
     assert max(found.count(name) for name in set(found)) <= 30
@@ -239,7 +237,7 @@ def test_the_cap_counts(refresh):
 
 
 def test_exploration_fills_the_last_places(refresh):
-    """17 places stay, 3 come from behind the 30 that are kept; the manifest says how many."""
+    """17 places stay, 3 come from behind the 30 kept ones; the manifest has the number."""
     _, plain = refresh()
     _, found = refresh("explore = 3")
     for user, names in lists(found).items():
@@ -250,28 +248,28 @@ def test_exploration_fills_the_last_places(refresh):
     assert found.manifest.parameters["rules"]["explore"] == 3
 
 
-def test_lists_that_rules_made_short_are_told(refresh, history):
-    """The summary and the manifest count them."""
+def test_lists_that_rules_made_short_are_counted(refresh, history):
+    """The summary has a warning, the manifest the number."""
     gone = sorted(history.item_ids)[15:]
     summary, snapshot = refresh(f"deny = {json.dumps(gone)}")
     assert len(lists(snapshot)) == 60
     assert summary["warnings"] == [
-        "rules: 60 of 60 lists have fewer than 20 items, for the rules leave no more"
+        "rules: 60 of 60 lists have fewer than 20 items, because the rules leave no more"
     ]
     assert snapshot.manifest.metrics["short_lists"] == 60
 
 
-def test_a_rule_that_is_none_stops_the_refresh(history, capsys, monkeypatch):
-    """With the setting's name, and nothing is published."""
+def test_an_invalid_rule_stops_the_refresh(history, capsys, monkeypatch):
+    """The error names the setting, and nothing is published."""
     monkeypatch.setenv("MARQUEE_RULES_BOOSTS", '["Horror=2"]')
     inputs = ["--events", history.events, "--catalogue", history.catalogue]
     assert main(["refresh", *map(str, inputs), "--store", "store"]) == 1
-    assert "[rules] boosts: 'Horror=2' is not like genre:Horror=0.5" in capsys.readouterr().err
+    assert "[rules] boosts: 'Horror=2' is not a valid boost" in capsys.readouterr().err
     assert not Path("store/CURRENT").exists()
 
 
-def test_a_time_that_is_none_is_wrong_usage(history, capsys):
+def test_an_invalid_time_is_wrong_usage(history, capsys):
     with pytest.raises(SystemExit) as end:
         main(["refresh", "--events", str(history.events), "--at", "soon"])
     assert end.value.code == 2
-    assert "--at: 'soon' is no ISO 8601 time such as" in capsys.readouterr().err
+    assert "--at: 'soon' is not a valid ISO 8601 time; write e.g." in capsys.readouterr().err

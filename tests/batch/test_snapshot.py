@@ -1,4 +1,4 @@
-"""From model to snapshot: every table holds what it should, byte for byte."""
+"""Writing a snapshot: the contents of every table, byte for byte."""
 
 import json
 import struct
@@ -13,7 +13,7 @@ from batch.cold_start.likes import LikedLists
 from batch.cold_start.popular import popular_items
 from batch.cold_start.segments import segment_items
 from batch.interactions.build import Interactions, Ratings
-from batch.models.least_squares import Model
+from batch.models.factors import Factors
 from batch.ratings.train import train_ratings
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
@@ -28,7 +28,7 @@ from store.writer import SnapshotWriter
 
 N_ITEMS = 35
 ITEM_IDS = [f"i{row:02}" for row in range(N_ITEMS)]
-USER_IDS = ["all", "few", "first", "most"]  # what each of them has seen
+USER_IDS = ["all", "few", "first", "most"]  # named after the items that they have seen
 SEEN = {"all": range(N_ITEMS), "few": [0, 5], "first": [0], "most": range(25)}
 UNLISTED = Item("Never Watched", None, (), None, None)
 ITEMS = {
@@ -46,8 +46,8 @@ PROFILES = {
 }
 
 
-def content(**changes):
-    """Return content whose best item is always the one with the lowest row, for everybody."""
+def made_tables(**changes):
+    """Return tables in which the best item of every user is the one with the lowest row."""
     seen = sp.lil_matrix((len(USER_IDS), N_ITEMS), dtype=np.float32)
     for row, user_id in enumerate(USER_IDS):
         seen[row, list(SEEN[user_id])] = 1
@@ -57,14 +57,14 @@ def content(**changes):
         pa.array(USER_IDS), pa.array(ITEM_IDS), seen.tocsr(), ratings, Counter(), 0
     )
     falling = np.arange(N_ITEMS, 0, -1, dtype=np.float32)
-    model = Model(
+    factors = Factors(
         np.array([[1, 0.1 * row] for row in range(len(USER_IDS))], np.float32),
         np.column_stack((falling, np.zeros(N_ITEMS))).astype(np.float32),
     )
     fields = {
         "interactions": interactions,
-        "model": model,
-        "lists": top_k(*model, interactions.weights, 30),
+        "factors": factors,
+        "lists": top_k(*factors, interactions.weights, 30),
         "similar": [[other for other in range(3) if other != row] for row in range(N_ITEMS)],
         "popular": popular_items(interactions, 20),
         "reserve": [],
@@ -78,15 +78,15 @@ def content(**changes):
 
 @pytest.fixture
 def written(tmp_path):
-    """Write content as a snapshot, and open it."""
+    """Write tables as a snapshot, and open it."""
     opened = []
 
-    def written(**changes):
-        made = content(**changes)
+    def written(chunk=10_000, **changes):
+        made = made_tables(**changes)
         with writing(tmp_path), SnapshotWriter(tmp_path) as writer:
-            index = build_index(made.model.item_factors, n_trees=2, seed=42)
+            index = build_index(made.factors.item_factors, n_trees=2, seed=42)
             save_index(index, writer.path(INDEX))
-            write_tables(writer, made)
+            write_tables(writer, made, chunk=chunk)
             manifest = writer.finish(
                 began_at="2026-11-21T01:00:00+00:00", finished_at="2026-11-21T02:00:00+00:00",
                 code_version="test", inputs=[], parameters={}, metrics={}, gate={},
@@ -111,32 +111,32 @@ def names(rows):
 # --- lists --------------------------------------------------------------------------------
 
 
-def test_snapshot_keeps_every_rule(written):
-    """No record breaks a rule of the format."""
+def test_a_snapshot_is_valid(written):
+    """No record violates the format."""
     assert list(broken_records(written())) == []
 
 
-def test_list_is_the_very_body_of_the_answer(written):
-    """The 20 best unseen items joined by commas, and nothing else."""
+def test_a_list_is_the_body_of_the_response(written):
+    """The value is the 20 best unseen items joined by commas, and nothing else."""
     users = written().users
     assert users.get(b"first") == names(range(1, 21))
     assert users.get(b"few") == names([*range(1, 5), *range(6, 22)])
 
 
 def test_short_list_has_no_empty_places(written):
-    """Who has only 10 items left has a list of 10, without a comma at its end."""
+    """A user with 10 unseen items has a list of 10, without a comma at its end."""
     assert written().users.get(b"most") == names(range(25, 35))
 
 
 def test_user_without_candidates_has_no_record(written):
-    """Who has seen everything gets the fallback: an empty body would be served as an answer."""
+    """An empty value would be served as an empty list, in place of the fallback."""
     snapshot = written()
     assert [key for key, _ in snapshot.users] == [b"few", b"first", b"most"]
     assert snapshot.manifest.counts["recs.mdb/users"] == 3
 
 
 def test_spares_are_the_next_ten(written):
-    """What follows in the ranking, disjoint from the list; none for who has none."""
+    """The next items of the ranking; a user without spares has no record."""
     assert dict(written().spares) == {
         b"few": names(range(22, 32)),
         b"first": names(range(21, 31)),
@@ -144,25 +144,24 @@ def test_spares_are_the_next_ten(written):
 
 
 def test_without_spares_the_table_is_empty(written):
-    """A list of 20 and no more leaves nothing for takedowns, and is no error."""
-    made = content()
-    lists = top_k(*made.model, made.interactions.weights, 20)
+    """Lists of exactly 20 are valid."""
+    made = made_tables()
+    lists = top_k(*made.factors, made.interactions.weights, 20)
     snapshot = written(lists=lists)
     assert dict(snapshot.spares) == {}
     assert snapshot.users.get(b"first") == names(range(1, 21))
 
 
-def test_users_over_chunks_keep_their_own_lists(written, monkeypatch):
-    """How many users are written at a time is no matter, to lists and to vectors."""
+def test_the_chunk_does_not_change_the_tables(written):
+    """Lists and vectors written one user at a time are those of a single chunk."""
     expected = written()
-    monkeypatch.setattr("batch.tables.write._CHUNK", 1)
-    found = written()
+    found = written(chunk=1)
     assert dict(found.users) == dict(expected.users)
     assert factors(found, b"users") == factors(expected, b"users")
 
 
 def test_similar_are_the_names_of_the_neighbours(written):
-    """One record for each item, in the order that the index gave."""
+    """Each item has one record, in the order of the index."""
     snapshot = written(similar=[[34, 0]] + [[0, 34][: 1 + row % 2] for row in range(1, N_ITEMS)])
     assert snapshot.similar.get(b"i00") == b"i34,i00"
     assert snapshot.similar.get(b"i01") == b"i00,i34"
@@ -170,12 +169,12 @@ def test_similar_are_the_names_of_the_neighbours(written):
     assert snapshot.manifest.counts["recs.mdb/similar"] == N_ITEMS
 
 
-def test_neighbours_of_a_real_index_keep_the_rules(written):
-    """What Annoy finds is written without an item twice."""
+def test_neighbours_of_a_real_index_are_valid(written):
+    """Lists of Annoy's neighbours hold no item twice."""
     vectors = np.random.default_rng(1).standard_normal((N_ITEMS, 2)).astype(np.float32)
-    model = content().model._replace(item_factors=vectors)
+    fitted = made_tables().factors._replace(item_factors=vectors)
     similar = similar_items(build_index(vectors, n_trees=10, seed=42), 20)
-    assert list(broken_records(written(model=model, similar=similar))) == []
+    assert list(broken_records(written(factors=fitted, similar=similar))) == []
 
 
 def test_fallback_holds_popular_and_every_segment(written):
@@ -189,14 +188,14 @@ def test_fallback_holds_popular_and_every_segment(written):
 
 
 def test_fallback_without_segments_is_popular_alone(written):
-    """Where nobody is known there is still the list for everybody."""
-    made = content()
+    """Without profiles there is still the popular list."""
+    made = made_tables()
     segments = segment_items(made.interactions, PROFILES, 20)  # fewer than 20 users: none
     assert [key for key, _ in written(by_segment=segments).fallback] == [b"popular"]
 
 
-def test_users_who_only_say_what_they_like_stand_between_the_others(written):
-    """Their lists and spares lie in the same tables; nothing is written for one without items."""
+def test_lists_by_stated_preferences_are_in_the_same_tables(written):
+    """They are merged in the order of user ids; a user with an empty list has no record."""
     rows = np.full((3, 30), NO_ITEM, np.int32)
     rows[0, :25], rows[1, :3] = range(5, 30), [9, 8, 7]
     snapshot = written(liked=LikedLists(["ann", "fey", "zoe"], rows))
@@ -207,7 +206,7 @@ def test_users_who_only_say_what_they_like_stand_between_the_others(written):
     assert list(broken_records(snapshot)) == []
 
 
-# --- what is known ------------------------------------------------------------------------
+# --- profiles and items ------------------------------------------------------------------------
 
 
 def test_profiles_are_the_segment_and_a_flag(written):
@@ -221,8 +220,8 @@ def test_profiles_are_the_segment_and_a_flag(written):
     }
 
 
-def test_items_hold_what_the_catalogue_knows(written):
-    """Each field that is known, and the row; what is unknown is left out."""
+def test_items_hold_the_known_fields_of_the_catalogue(written):
+    """They hold the row too; unknown fields are left out."""
     items = written().items
     assert json.loads(items.get(b"i00")) == {
         "title": "Amélie",
@@ -240,15 +239,15 @@ def test_items_hold_what_the_catalogue_knows(written):
     }
 
 
-def test_catalogue_item_that_nobody_touched_has_no_row(written):
-    """It exists, and it has no factors."""
+def test_an_item_without_interactions_has_no_row(written):
+    """It has an entry, but no factors."""
     assert json.loads(written().items.get(b"never")) == {"title": "Never Watched"}
 
 
-def test_what_only_the_batch_learns_from_is_not_served(written):
-    """Overview and language make vectors; they would make every lookup of an item slower."""
-    told = Item("Heat", 1995, (), None, None, overview="A thief.", language="en")
-    about = json.loads(written(items={**ITEMS, "heat": told}).items.get(b"heat"))
+def test_fields_of_training_alone_are_not_served(written):
+    """Overview and language would make every lookup of an item slower."""
+    item = Item("Heat", 1995, (), None, None, overview="A thief.", language="en")
+    about = json.loads(written(items={**ITEMS, "heat": item}).items.get(b"heat"))
     assert about == {"title": "Heat", "year": 1995}
 
 
@@ -258,7 +257,7 @@ def test_items_are_plain_ascii(written):
 
 
 def test_without_a_catalogue_items_are_those_of_the_interactions(written):
-    """Then an item is its row and no more."""
+    """An entry is the row alone."""
     snapshot = written(items={})
     assert dict(snapshot.items) == {
         name.encode(): json.dumps({"item_row": row}).encode() for row, name in enumerate(ITEM_IDS)
@@ -266,8 +265,8 @@ def test_without_a_catalogue_items_are_those_of_the_interactions(written):
     assert list(broken_records(snapshot)) == []
 
 
-def test_rows_and_items_name_each_other(written):
-    """Each row leads to the item whose row it is, and every item with a row is among them."""
+def test_rows_and_items_are_consistent(written):
+    """Each row has the item of that row, and every item with a row is among them."""
     snapshot = written()
     row_of = {
         key: about["item_row"]
@@ -279,7 +278,7 @@ def test_rows_and_items_name_each_other(written):
 
 
 def test_rows_are_keyed_in_decimal(written):
-    """Row 10 is the key `10`, which LMDB keeps between 1 and 11."""
+    """Row 10 has the key `10`, which LMDB sorts between 1 and 11."""
     snapshot = written()
     assert snapshot.rows.get(b"10") == b"i10"
     assert [key for key, _ in snapshot.rows][:4] == [b"0", b"1", b"10", b"11"]
@@ -290,9 +289,9 @@ def test_rows_are_keyed_in_decimal(written):
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8"])
 def test_factors_are_little_endian_float32(written, dtype):
-    """A vector is n_factors times four bytes, whatever the array was in memory."""
-    made = content().model
-    snapshot = written(model=Model(*(part.astype(dtype) for part in made)))
+    """A vector is n_factors times four bytes, for any type of the array in memory."""
+    made = made_tables().factors
+    snapshot = written(factors=Factors(*(part.astype(dtype) for part in made)))
     users, items = factors(snapshot, b"users"), factors(snapshot, b"items")
     assert users[b"few"] == struct.pack("<2f", 1.0, np.float32(0.1))
     assert items[b"i00"] == struct.pack("<2f", N_ITEMS, 0)
@@ -303,17 +302,17 @@ def test_factors_are_little_endian_float32(written, dtype):
 
 
 def test_factors_come_back_to_the_last_bit(written):
-    """What was trained is what a reader has."""
+    """A reader gets the trained vectors."""
     rng = np.random.default_rng(1)
     vectors = rng.standard_normal((N_ITEMS, 64)).astype(np.float32)
     users = rng.standard_normal((len(USER_IDS), 64)).astype(np.float32)
-    stored = factors(written(model=Model(users, vectors)), b"items")
+    stored = factors(written(factors=Factors(users, vectors)), b"items")
     back = np.array([np.frombuffer(stored[name.encode()], "<f4") for name in ITEM_IDS])
     assert back.tobytes() == vectors.tobytes()
 
 
 def test_rating_model_is_in_tables_of_its_own(written):
-    """Biases and vectors of those with ratings; how they read is tested with the model."""
+    """They hold biases and vectors of users and items with ratings."""
     snapshot = written()
     biases = factors(snapshot, b"biases")
     assert list(biases) == [b"i/i00", b"i/i03", b"i/i05", b"mean", b"scale", b"u/all", b"u/few"]
@@ -324,7 +323,7 @@ def test_rating_model_is_in_tables_of_its_own(written):
 
 
 def test_without_ratings_the_tables_are_empty(written):
-    """No ratings, no rating model; the tables are there and have no record."""
+    """The tables exist and have no record."""
     snapshot = written(ratings=None)
     for name in (b"biases", b"rating_users", b"rating_items"):
         assert factors(snapshot, name) == {}
@@ -335,7 +334,7 @@ def test_without_ratings_the_tables_are_empty(written):
 
 
 def test_counts_are_in_the_manifest(written):
-    """Each table's number of records is what the table holds."""
+    """The counts are the numbers of records in the tables."""
     snapshot = written()
     tables = ("users", "spares", "similar", "fallback", "profiles", "items", "rows")
     expected = {f"recs.mdb/{name}": len(list(getattr(snapshot, name))) for name in tables}
@@ -347,15 +346,15 @@ def test_counts_are_in_the_manifest(written):
 
 
 @pytest.mark.parametrize("name", ["recs.mdb", "factors.mdb", "items.ann"])
-def test_same_content_gives_the_same_file(written, name):
-    """Written twice, a file is equal to the last byte."""
+def test_the_same_tables_give_the_same_file(written, name):
+    """Writing it twice gives the same bytes."""
     first, again = written(), written()
     assert (first.folder / name).read_bytes() == (again.folder / name).read_bytes()
 
 
 def test_longest_ids_fit(written):
-    """A user id of 64 and an item id of 200 characters are keys, with their prefixes too."""
-    made = content()
+    """A user id of 64 and an item id of 200 characters are valid keys, with prefixes too."""
+    made = made_tables()
     user_ids, item_ids = [*USER_IDS[:-1], "z" * 64], [*ITEM_IDS[:-1], "z" * 200]
     interactions = Interactions(
         pa.array(user_ids), pa.array(item_ids), made.interactions.weights,

@@ -7,18 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch import topk as topk_module
-from batch.topk import NO_ITEM, top_k
-
-SIZES = ("_USERS", "_FEWEST_USERS", "_BLOCK_USERS", "_FIRST_ITEMS", "_MOST_ITEMS")
+from batch.topk import NO_ITEM, BlockSizes, Execution, top_k, top_k_in_blocks
 
 
 def integers(rng, n_rows, n_factors, largest=3):
-    """Return whole numbers as float32: every inner product of them is exact, and many tie."""
+    """Return integers as float32: their inner products are exact, and many are equal."""
     return rng.integers(-largest, largest + 1, (n_rows, n_factors)).astype(np.float32)
 
 
 def some_seen(rng, n_users, n_items, share):
-    """Return a matrix of which that share is stored; what is stored is no matter, 0 neither."""
+    """Return a matrix of which that share is stored, as 0 or 1: the values do not count."""
     is_seen = rng.random((n_users, n_items)) < share
     seen = sp.csr_matrix(is_seen, dtype=np.float32)
     seen.data[:] = rng.integers(0, 2, seen.nnz)
@@ -26,7 +24,7 @@ def some_seen(rng, n_users, n_items, share):
 
 
 def full_sort(users, items, seen, k):
-    """Return the lists by the definition: score every item exactly, sort, leave out the seen."""
+    """Return the lists by definition: all items scored exactly and sorted, without seen ones."""
     scores = users.astype(np.int64) @ items.astype(np.int64).T
     item_rows = np.full((len(users), k), NO_ITEM, np.int32)
     best = np.full((len(users), k), -np.inf, np.float32)
@@ -41,8 +39,11 @@ def full_sort(users, items, seen, k):
     return item_rows, best
 
 
-def assert_exact(users, items, seen, k, **how):
-    found = top_k(users, items, seen, k, **how)
+DEFAULT = Execution()
+
+
+def assert_exact(users, items, seen, k, execution=DEFAULT):
+    found = top_k_in_blocks(users, items, seen, k, execution)
     item_rows, scores = full_sort(users, items, seen, k)
     np.testing.assert_array_equal(found.item_rows, item_rows)
     np.testing.assert_array_equal(found.scores, scores)
@@ -72,17 +73,16 @@ def n_scored(monkeypatch):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    n_users=st.integers(0, 40),
-    n_items=st.integers(0, 1300),
-    n_factors=st.integers(1, 9),
+    shape=st.tuples(st.integers(0, 40), st.integers(0, 1300), st.integers(1, 9)),
     k=st.integers(1, 60),
     largest=st.sampled_from([0, 1, 3, 100]),
     share=st.sampled_from([0.0, 0.05, 0.5, 0.97, 1.0]),
     skew=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_lists_are_those_of_a_full_sort(n_users, n_items, n_factors, k, largest, share, skew, seed):
-    """Whatever the shape, ties, zeros and what is seen: the items and scores of a full sort."""
+def test_lists_are_those_of_a_full_sort(shape, k, largest, share, skew, seed):
+    """Of any shape, with ties, zeros and seen items: the items and scores of a full sort."""
+    n_users, n_items, n_factors = shape
     rng = np.random.default_rng(seed)
     users, items = integers(rng, n_users, n_factors, largest), integers(rng, n_items, n_factors)
     if skew:
@@ -103,11 +103,9 @@ def test_block_sizes_change_nothing(sizes, n_users, n_items, k, n_threads, seed)
     """With edges everywhere the lists are still those of a full sort."""
     rng = np.random.default_rng(seed)
     items = integers(rng, n_items, 3) * 2.0 ** rng.integers(0, 6, (n_items, 1)).astype(np.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, size in zip(SIZES, sizes, strict=True):
-            patch.setattr(topk_module, name, size)
-        seen = some_seen(rng, n_users, n_items, 0.2)
-        assert_exact(integers(rng, n_users, 3), items, seen, k, n_threads=n_threads)
+    seen = some_seen(rng, n_users, n_items, 0.2)
+    execution = Execution(n_threads, sizes=BlockSizes(*sizes))
+    assert_exact(integers(rng, n_users, 3), items, seen, k, execution)
 
 
 @settings(max_examples=100, deadline=None)
@@ -119,26 +117,24 @@ def test_block_sizes_change_nothing(sizes, n_users, n_items, k, n_threads, seed)
     share=st.sampled_from([0.0, 0.3, 0.99]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_norms_as_bad_as_can_be(exponents, n_distinct, k, n_threads, share, seed):
-    """Each item along a user's own direction, at its very bound, many the same or opposite."""
+def test_scores_that_equal_the_bound(exponents, n_distinct, k, n_threads, share, seed):
+    """Each item is along a user's own direction; many are the same or opposite."""
     rng = np.random.default_rng(seed)
     directions = np.eye(n_distinct, dtype=np.float32)[rng.integers(n_distinct, size=len(exponents))]
     signs = rng.choice(np.array([-1, 0, 1, 1], np.float32), len(exponents))
     items = directions * (signs * 2.0 ** np.array(exponents, np.float32))[:, None]
     users = np.vstack((np.eye(n_distinct), -np.eye(n_distinct))).astype(np.float32)
     seen = some_seen(rng, len(users), len(items), share)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in SIZES[1:]:
-            patch.setattr(topk_module, name, 4)
-        found = top_k(users, items, seen, k, n_threads=n_threads)
-    scaled = items.astype(np.float64) * 2**20  # whole numbers, for the full sort
+    sizes = BlockSizes(min_task_users=4, users=4, first_items=4, items=4)
+    found = top_k_in_blocks(users, items, seen, k, Execution(n_threads, sizes=sizes))
+    scaled = items.astype(np.float64) * 2**20  # integers, for the full sort
     item_rows, scores = full_sort(users, scaled, seen, k)
     np.testing.assert_array_equal(found.item_rows, item_rows)
     np.testing.assert_array_equal(found.scores, scores / np.float32(2**20))
 
 
-def test_norms_whose_squares_vanish():
-    """Items so small that float32 makes their norms 0 still win where all others score less."""
+def test_norms_whose_squares_underflow():
+    """Items so small that their float32 norms are 0 are found where all others score less."""
     items = np.tile(np.array([1e-25, 0], np.float32), (3_000, 1))
     items[:512] = [1e-30, 1]
     found = top_k(np.array([[1e10, 0]], np.float32), items, unseen(1, 3_000), 5)
@@ -146,7 +142,7 @@ def test_norms_whose_squares_vanish():
 
 
 def test_seen_in_any_order_and_twice():
-    """What is seen need not be sorted, and may be stored twice."""
+    """Seen items need not be sorted, and may be stored twice."""
     rng = np.random.default_rng(3)
     users, items = integers(rng, 300, 4), integers(rng, 900, 4)
     seen_items = rng.integers(0, 900, (300, 50))
@@ -154,8 +150,8 @@ def test_seen_in_any_order_and_twice():
     assert_exact(users, items, sp.csr_matrix(entries, shape=(300, 900)), 20)
 
 
-def test_all_users_have_seen_all_that_is_large():
-    """The first blocks may hold nothing that is open; the lists come from the rest."""
+def test_all_users_have_seen_all_large_items():
+    """The first blocks may hold no unseen item; the lists come from the others."""
     rng = np.random.default_rng(5)
     users, items = integers(rng, 400, 4), integers(rng, 3_000, 4)
     items[:1_200] *= 50
@@ -175,21 +171,21 @@ def test_thousands_of_users(seed):
 
 
 def test_more_places_than_items():
-    """Where there are fewer items than places, NO_ITEM and -inf fill the rest."""
+    """With fewer items than places, the other places are NO_ITEM and -inf."""
     found = top_k(np.ones((2, 1), np.float32), np.ones((3, 1), np.float32), unseen(2, 3), 5)
     assert found.item_rows.tolist() == [[0, 1, 2, NO_ITEM, NO_ITEM]] * 2
     assert found.scores.tolist() == [[1, 1, 1, -np.inf, -np.inf]] * 2
 
 
-def test_user_who_has_seen_everything_has_nothing():
-    """Nothing is left for them, and everything for the next user."""
+def test_a_user_who_has_seen_everything_has_an_empty_list():
+    """The next user is not affected."""
     seen = sp.csr_matrix(np.array([[1, 1], [0, 0]], np.float32))
     found = top_k(np.ones((2, 1), np.float32), np.ones((2, 1), np.float32), seen, 2)
     assert found.item_rows.tolist() == [[NO_ITEM, NO_ITEM], [0, 1]]
 
 
 def test_ties_keep_the_lower_item_row():
-    """Equal scores are in order of the rows, also where the norms say otherwise."""
+    """Equal scores are in the order of the rows, also where the norms have another order."""
     items = np.array([[1, 0], [1, 9], [1, 0], [1, 5]], np.float32)
     found = top_k(np.array([[2, 0]], np.float32), items, unseen(1, 4), 3)
     assert found.item_rows.tolist() == [[0, 1, 2]]
@@ -197,7 +193,7 @@ def test_ties_keep_the_lower_item_row():
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 def test_zero_vectors_tie_at_zero(zero):
-    """A user or an item of zeros scores 0 everywhere, and 0 beats what is negative."""
+    """A user or an item of zeros scores 0 everywhere, above negative scores."""
     users = np.array([[zero, zero], [1, 0]], np.float32)
     items = np.array([[-1, 0], [zero, zero], [1, 0], [-zero, 0]], np.float32)
     found = top_k(users, items, unseen(2, 4), 4)
@@ -206,21 +202,21 @@ def test_zero_vectors_tie_at_zero(zero):
 
 
 def test_negative_scores_are_ranked_too():
-    """Where nothing is liked the least disliked comes first."""
+    """Where all scores are negative the largest comes first."""
     items = np.arange(1, 2001, dtype=np.float32)[:, None]
     found = top_k(np.array([[-1]], np.float32), items, unseen(1, 2000), 3)
     assert found.item_rows.tolist() == [[0, 1, 2]]
 
 
 def test_one_item():
-    """A catalogue of one is no special case."""
+    """A catalogue of one item is not a special case."""
     found = top_k(np.ones((3, 2), np.float32), np.ones((1, 2), np.float32), unseen(3, 1), 1)
     assert found.item_rows.tolist() == [[0]] * 3
 
 
 @pytest.mark.parametrize(("n_users", "n_items"), [(0, 5), (5, 0), (0, 0)])
 def test_no_users_or_no_items(n_users, n_items):
-    """Nothing gives nothing, in the right shape."""
+    """The lists are empty, of the right shape."""
     users, items = np.ones((n_users, 2), np.float32), np.ones((n_items, 2), np.float32)
     found = top_k(users, items, unseen(n_users, n_items), 4)
     assert found.item_rows.shape == found.scores.shape == (n_users, 4)
@@ -242,7 +238,7 @@ def test_real_scores_are_those_of_brute_force(n_factors, seed):
     found = top_k(users, items, seen, 30)
     brute = users @ items.T
     own = np.take_along_axis(brute, found.item_rows.astype(np.int64), axis=1)
-    brute[seen.tocoo().coords] = -np.inf  # where anything is stored, 0 too
+    brute[seen.tocoo().coords] = -np.inf  # all stored entries, zeros too
     best = -np.sort(-brute, axis=1)[:, :30]
     np.testing.assert_allclose(found.scores, best, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found.scores, own, rtol=1e-5, atol=1e-5)
@@ -268,7 +264,7 @@ def test_number_of_threads_changes_no_bit(whole):
 
 
 def test_small_items_are_never_scored(n_scored):
-    """Where norms fall steeply, users leave early: far fewer scores, the same lists."""
+    """Where norms fall steeply, users are finished early: far fewer scores, the same lists."""
     rng = np.random.default_rng(7)
     n_users, n_items = 2_000, 12_000
     users, items = integers(rng, n_users, 8, 9), integers(rng, n_items, 8, 9)
@@ -278,18 +274,18 @@ def test_small_items_are_never_scored(n_scored):
     assert n_scored() < 0.1 * n_users * n_items
 
 
-def test_flat_items_are_all_scored(n_scored):
-    """Where all norms are equal nobody can leave: the count of the test above is honest."""
+def test_items_of_equal_norms_are_all_scored(n_scored):
+    """The control of the test above: where all norms are equal no user finishes early."""
     rng = np.random.default_rng(7)
     items = rng.choice(np.array([-1, 1], np.float32), (3_000, 8))
     users = integers(rng, 100, 8)
-    users[:, 0] = 1  # nobody is 0
+    users[:, 0] = 1  # no user is 0
     top_k(users, items, unseen(100, 3_000), 20)
     assert n_scored() == 100 * 3_000
 
 
-def test_one_user_who_stays_costs_no_others(n_scored):
-    """A user whose list cannot fill goes on alone."""
+def test_an_unfinished_user_does_not_keep_others(n_scored):
+    """The search goes on for a user whose list is not full, and for no other."""
     items = np.vstack((np.full((600, 1), 100), np.ones((9_400, 1)))).astype(np.float32)
     users = np.ones((1_000, 1), np.float32)
     seen = sp.lil_matrix((1_000, 10_000), dtype=np.float32)
@@ -302,27 +298,27 @@ def test_one_user_who_stays_costs_no_others(n_scored):
 # --- progress and errors ------------------------------------------------------------------
 
 
-def test_progress_counts_every_user(monkeypatch):
-    """The progress function hears of each user once, task by task."""
-    monkeypatch.setattr(topk_module, "_FEWEST_USERS", 1_000)
+def test_progress_counts_every_user():
+    """Each user is reported once, task by task."""
     users, items = np.ones((2_500, 1), np.float32), np.ones((3, 1), np.float32)
-    heard = []
-    top_k(users, items, unseen(2_500, 3), 2, on_users=heard.append)
-    assert sorted(heard) == [500, 1_000, 1_000]
+    reported: list[int] = []
+    execution = Execution(on_users=reported.append, sizes=BlockSizes(min_task_users=1_000))
+    top_k_in_blocks(users, items, unseen(2_500, 3), 2, execution)
+    assert sorted(reported) == [500, 1_000, 1_000]
 
 
 @pytest.mark.parametrize(
     ("users", "items", "seen"),
     [((3, 2), (4, 5), (3, 4)), ((3, 2), (4, 2), (4, 3)), ((3, 2), (4, 2), (3, 5))],
 )
-def test_shapes_that_do_not_fit_are_refused(users, items, seen):
-    """Factors of other lengths, or a seen matrix of other rows, are an error that shows them."""
-    with pytest.raises(ValueError, match="do not fit together"):
+def test_shapes_that_do_not_match_are_an_error(users, items, seen):
+    """Factors of different lengths, or a seen matrix of other rows; the error has the shapes."""
+    with pytest.raises(ValueError, match="do not match"):
         top_k(np.ones(users, np.float32), np.ones(items, np.float32), unseen(*seen), 2)
 
 
 @pytest.mark.parametrize("k", [0, -1])
-def test_k_below_one_is_refused(k):
+def test_k_below_one_is_an_error(k):
     """A list has at least one place."""
     with pytest.raises(ValueError, match="k must be at least 1"):
         top_k(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32), unseen(1, 1), k)

@@ -1,4 +1,4 @@
-"""The trial: which day is judged, by whom, and what the lists are worth."""
+"""The trial: the choice of the last day and its users, and the quality of the lists."""
 
 from datetime import UTC, datetime
 
@@ -7,10 +7,11 @@ import pytest
 import scipy.sparse as sp
 
 from batch.gate.settings import GateSettings
-from batch.gate.trial import LastDay, judge_last_day, last_day
+from batch.gate.trial import LastDay, evaluate_last_day, last_day
 from batch.learn import known_times
 from batch.models.popularity import Popularity
 from batch.topk import NO_ITEM
+from batch.unavailable import Unavailable
 
 DAY = 86_400
 N_USERS, N_ITEMS = 300, 40
@@ -38,95 +39,108 @@ def split(seen_until: int | None, **settings) -> LastDay:
     return day
 
 
+def latest_of(day: LastDay) -> int:
+    """Return the time of the latest training interaction."""
+    assert day.split.at is not None
+    return int(day.split.at.max())
+
+
 # Which day
 
 
-def test_the_last_day_is_what_is_judged_by():
-    """Everything of the last 24 hours is on one side, the rest on the other."""
+def test_the_last_day_is_the_test_side():
+    """Everything of the last 24 hours is on the test side, the rest on the training side."""
     weights, at = two_weeks()
     day = split(None)
     n_last = int((at > 13 * DAY).sum())
     assert day.split.train.nnz == weights.nnz - n_last
-    assert day.split.at.max() <= 13 * DAY
+    assert latest_of(day) <= 13 * DAY
     assert 20 <= len(day.split.user_rows) <= n_last
     assert not day.is_new_to_served
 
 
-def test_what_is_served_is_judged_by_what_it_has_not_seen():
-    """If it has seen half of the last day, the other half judges both."""
+def test_served_lists_are_evaluated_on_events_after_their_training():
+    """If the parent was trained on half of the last day, both are evaluated on the other half."""
     day = split(13 * DAY + DAY // 2)
     assert day.is_new_to_served
-    assert day.split.at.max() > 13 * DAY
+    assert latest_of(day) > 13 * DAY
 
 
-def test_an_old_served_snapshot_is_judged_by_the_last_day_alone():
-    """Though it has not seen the whole week."""
+def test_an_old_parent_is_evaluated_on_the_last_day_alone():
+    """The days between its training and the last day are training data."""
     day = split(7 * DAY)
     assert day.is_new_to_served
-    assert day.split.at.max() <= 13 * DAY
+    assert latest_of(day) <= 13 * DAY
 
 
-def test_a_served_snapshot_that_has_seen_it_all_is_not_judged():
-    """The new model still is."""
+def test_a_parent_trained_on_everything_is_not_evaluated():
+    """The new model still is evaluated on the last day."""
     day = split(14 * DAY)
     assert not day.is_new_to_served
-    assert day.split.at.max() <= 13 * DAY
+    assert latest_of(day) <= 13 * DAY
 
 
-def test_no_more_users_than_asked_for_are_judged():
-    """The same ones for the same seed."""
+def test_the_number_of_evaluated_users_is_limited():
+    """The sample is the same for the same seed."""
     days = [split(None, max_evaluated_users=25) for _ in range(2)]
     assert [len(day.split.user_rows) for day in days] == [25, 25]
     assert np.array_equal(days[0].split.user_rows, days[1].split.user_rows)
     assert days[0].split.test.shape == days[0].split.given.shape == (25, N_ITEMS)
 
 
-def test_without_times_or_users_the_reason_is_said():
-    """No times, a single day, too few users, nobody on both sides: a reason each."""
+def test_a_missing_trial_has_a_reason():
+    """No times, a single day, too few users, no user on both sides: a reason each."""
     weights, at = two_weeks()
-    assert last_day(weights, np.zeros_like(at), None, GATE, 1) == "the events have no times"
-    assert last_day(weights, at % DAY + 1, None, GATE, 1) == (
-        "nobody has events both on the last day and before it"
+    assert last_day(weights, np.zeros_like(at), None, GATE, 1) == Unavailable(
+        "the events have no times"
+    )
+    assert last_day(weights, at % DAY + 1, None, GATE, 1) == Unavailable(
+        "no user has events both on the last day and before it"
     )
     late = np.where(np.arange(len(at)) % 6 > 1, 14 * DAY - 5, at % DAY + 1)
-    assert last_day(weights, late, None, GATE, 1) == "most events are of the last day"
+    assert last_day(weights, late, None, GATE, 1) == Unavailable("most events are of the last day")
     few = last_day(
         weights, at, None, GateSettings(min_evaluated_users=N_USERS, max_evaluated_users=N_USERS), 1
     )
-    assert str(few).startswith("only ")
+    assert isinstance(few, Unavailable)
+    assert few.reason.startswith("only ")
 
 
-def test_times_that_have_not_come_yet_are_unknown():
+def test_times_in_the_future_are_unknown():
     """An event of the year 2099 must not make every other event old."""
     at = np.array([5, 10 * DAY, 10 * DAY + 1, 4_000_000_000])
     now = datetime.fromtimestamp(9 * DAY, UTC)
-    assert known_times(at, not_after=now).tolist() == [5, 10 * DAY, 0, 0]
+    times = known_times(at, not_after=now)
+    assert times is not None
+    assert times.tolist() == [5, 10 * DAY, 0, 0]
 
 
-# What the lists are worth
+# The quality of the lists
 
 
-def test_lists_are_judged_by_the_last_day():
-    """Served lists that name exactly what was watched are worth 1, empty ones 0."""
+def test_lists_are_evaluated_on_the_last_day():
+    """Served lists of exactly the watched items have an NDCG of 1, empty ones of 0."""
     day = split(13 * DAY)
     popular = Popularity().fit(day.split.train)
     perfect = np.full((len(day.split.user_rows), 20), NO_ITEM, np.int32)
     for row, place in zip(*day.split.test.nonzero(), strict=True):
         perfect[row, np.argmin(perfect[row])] = place
-    found = judge_last_day(popular, day, perfect)
+    found = evaluate_last_day(popular, day, perfect)
     assert found.ndcg["served"].mean == pytest.approx(1)
     assert found.change["served"].high < 0
     assert found.change["popular"] == (0, 0, 0)  # the new model is popularity itself here
-    found = judge_last_day(popular, day, np.full_like(perfect, NO_ITEM))
+    found = evaluate_last_day(popular, day, np.full_like(perfect, NO_ITEM))
     assert found.ndcg["served"].mean == 0
     assert found.change["served"].mean == found.ndcg["new"].mean > 0
 
 
-def test_served_lists_that_have_seen_the_day_are_left_out():
-    """And so are those that do not exist; each with its reason."""
+def test_served_lists_trained_on_the_day_are_left_out():
+    """The trial has the reason, and so it does without a parent."""
     day = split(14 * DAY)
     popular = Popularity().fit(day.split.train)
     lists = np.zeros((len(day.split.user_rows), 20), np.int32)
-    assert judge_last_day(popular, day, lists).why_not_served == "it has seen the last day"
-    assert set(judge_last_day(popular, day, lists).ndcg) == {"new", "popular"}
-    assert judge_last_day(popular, day, None).why_not_served == "nothing is served yet"
+    found = evaluate_last_day(popular, day, lists)
+    assert found.missing == {"served": "the served snapshot was trained on the last day"}
+    assert set(found.ndcg) == {"new", "popular"}
+    found = evaluate_last_day(popular, day, None)
+    assert found.missing == {"served": "no snapshot is served yet"}

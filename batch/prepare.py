@@ -1,0 +1,106 @@
+"""Preparation: events become interactions, and the rules are made for their rows.
+
+inputs ─► interactions, new items included ─► rules, times, takedowns ─► `Prepared`
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.cold_start.new_items import with_new_items
+from batch.inputs import RefreshInputs
+from batch.interactions.build import Interactions, build_interactions
+from batch.interactions.weights import weighting
+from batch.learn import TrainingData, known_times
+from batch.options import RefreshOptions
+from batch.rules.rules import Rules
+from batch.settings import BatchSettings
+from store.takedown import takedowns
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Data and rules of a refresh, before training.
+
+    Attributes:
+        inputs: Catalogue, profiles and sources; without the events.
+        data: Data to train on.
+        rules: Rules of what may be recommended to whom.
+        taken_down: Ids of the items that are taken down, sorted.
+        taken_down_rows: Item rows of those among them that have one.
+    """
+
+    inputs: RefreshInputs
+    data: TrainingData
+    rules: Rules
+    taken_down: list[str]
+    taken_down_rows: frozenset[int]
+
+    @property
+    def interactions(self) -> Interactions:
+        """Interactions of all users and items."""
+        return self.data.interactions
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """Item rows that are in no list: hidden by a rule, or taken down."""
+        return self.rules.hidden_rows | self.taken_down_rows
+
+
+def interactions_of(inputs: RefreshInputs, settings: BatchSettings) -> Interactions:
+    """Return the interactions of the events, with rows for new items if these are on."""
+    items = inputs.catalogue.items if settings.catalogue else None
+    runtimes = {name: item.runtime for name, item in items.items()} if items else None
+    interactions = build_interactions(
+        inputs.events,
+        runtimes,
+        settings.max_rating,
+        weighting(settings),
+        n_threads=settings.n_threads,
+    )
+    if items and settings.new_items == "content":
+        return with_new_items(interactions, items)
+    return interactions
+
+
+def prepare(
+    store: Path,
+    inputs: RefreshInputs,
+    interactions: Interactions,
+    options: RefreshOptions,
+    began_at: datetime,
+) -> Prepared:
+    """Make the rules, and look up what is taken down.
+
+    Args:
+        store: Directory of the store, where takedowns are recorded.
+        inputs: Catalogue and profiles.
+        interactions: Interactions of the events.
+        options: Options of the refresh.
+        began_at: Time when the refresh began, with its zone.
+
+    Raises:
+        InputError: The deny list cannot be read, or no item may be recommended.
+    """
+    items = inputs.catalogue.items
+    rules = Rules.of(
+        options.rules,
+        interactions,
+        items,
+        inputs.profiles.users,
+        at=options.at or began_at,
+        seed=options.batch.seed,
+    )
+    at = known_times(interactions.began_at, not_after=began_at)
+    data = TrainingData(interactions, at, items)
+    taken_down = sorted(takedowns(store))
+    return Prepared(inputs, data, rules, taken_down, _rows_of(interactions, taken_down))
+
+
+def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> frozenset[int]:
+    rows = pc.index_in(pa.array(item_ids, pa.string()), interactions.item_ids)
+    return frozenset(rows.drop_null().to_pylist())

@@ -1,0 +1,53 @@
+"""Parts of models: folding in, sparse top-k, filling of short lists."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batch.models.fill import filled
+from batch.models.least_squares import solve_users
+from batch.models.sparse_topk import sparse_top_k
+from batch.topk import NO_ITEM, TopK
+
+
+def test_folding_in_solves_the_equation_of_the_paper():
+    """x = (Yᵀ C Y + λI)⁻¹ Yᵀ C p, computed here by NumPy in double precision."""
+    rng = np.random.default_rng(2)
+    items = rng.standard_normal((30, 5)).astype(np.float32)
+    weights = sp.csr_matrix((rng.random((7, 30)) < 0.2) * rng.random((7, 30)), dtype=np.float32)
+    found = solve_users(items, weights, regularization=0.7, alpha=3.0)
+    for user in range(7):
+        row = weights[user].toarray()[0]
+        confidence = np.diag(1 + 3.0 * row.astype(np.float64))
+        left = items.T @ confidence @ items + 0.7 * np.eye(5)
+        expected = np.linalg.solve(left, items.T @ confidence @ (row > 0))
+        assert found[user] == pytest.approx(expected, abs=1e-4)
+
+
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
+def test_sparse_top_k_is_a_full_sort(seed, k):
+    """Rows are sorted by score, then item row, without seen items and scores up to 0."""
+    rng = np.random.default_rng(seed)
+    dense = rng.integers(-1, 4, (6, 10)) * (rng.random((6, 10)) < 0.6)
+    scores = sp.csr_matrix(dense, dtype=np.float32)
+    seen = sp.csr_matrix((rng.random((6, 10)) < 0.3).astype(np.float32))
+    found = sparse_top_k(scores, seen, k)
+    for user in range(6):
+        row, had = dense[user], seen[[user]].toarray()[0] > 0
+        is_open = (row > 0) & ~had
+        order = sorted(np.flatnonzero(is_open).tolist(), key=lambda item: (-row[item], item))
+        expected = order[:k] + [NO_ITEM] * (k - len(order[:k]))
+        assert found.item_rows[user].tolist() == expected
+        assert found.scores[user][: len(order[:k])].tolist() == [row[i] for i in order[:k]]
+
+
+def test_short_lists_are_filled_and_full_ones_unchanged():
+    """Items come in the order of the other lists, without repeats, with a score of 0."""
+    own = TopK(np.array([[5, NO_ITEM, NO_ITEM], [1, 2, 3]], np.int32),
+               np.array([[2, -np.inf, -np.inf], [3, 2, 1]], np.float32))  # fmt: skip
+    other = TopK(np.array([[5, 7, 6], [9, 8, 7]], np.int32), np.ones((2, 3), np.float32))
+    both = filled(own, other)
+    assert both.item_rows.tolist() == [[5, 7, 6], [1, 2, 3]]
+    assert both.scores.tolist() == [[2, 0, 0], [3, 2, 1]]

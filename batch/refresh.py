@@ -23,7 +23,7 @@ from batch.gate.checks import check_coverage, check_lists, check_quality
 from batch.gate.settings import GateSettings
 from batch.inputs import RefreshInputs, read_inputs
 from batch.interactions.build import Interactions, build_interactions
-from batch.interactions.weights import weighting
+from batch.interactions.weights import Weighting
 from batch.learn import Learned, known_times, learn
 from batch.parent import open_parent
 from batch.ratings.learn import learn_ratings
@@ -170,7 +170,7 @@ def _interactions(given: RefreshInputs, settings: BatchSettings) -> Interactions
         given.events,
         runtimes,
         settings.max_rating,
-        weighting(settings),
+        Weighting.from_settings(settings),
         n_threads=settings.n_threads,
     )
     return with_new_items(met, items) if items and settings.new_items == "content" else met

@@ -21,7 +21,7 @@ from batch.events.kinds import kinds
 from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.interactions.aggregate import aggregate_events
-from batch.interactions.weights import Evidence, Weighting, weigh, weighting
+from batch.interactions.weights import Evidence, Weighting, weigh
 from batch.models.holdout import entries_of
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
@@ -81,7 +81,7 @@ def read_split(name: str, settings: BatchSettings, test: Path | None) -> tuple[S
     """
     data = read_data(name, settings, test)
     split = split_data(name, data, settings.seed)
-    return split.weighed(weights_of(split, data, weighting(settings))), data
+    return split.weighed(weights_of(split, data, Weighting.from_settings(settings))), data
 
 
 def read_data(name: str, settings: BatchSettings, test: Path | None) -> Data:
@@ -164,9 +164,9 @@ def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Da
         settings.max_rating,
         n_threads=settings.n_threads,
     )
-    places = np.arange(gathered.meetings.n_pairs, dtype=np.int64)
+    places = np.arange(gathered.pairs.n_pairs, dtype=np.int64)
     return Data(
-        gathered.meetings.matrix(places, len(gathered.item_ids)),
+        gathered.pairs.matrix(places, len(gathered.item_ids)),
         gathered.evidence,
         gathered.began_at,
         gathered.user_ids.to_pylist(),

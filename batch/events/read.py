@@ -100,7 +100,7 @@ class OpenFile(NamedTuple):
     Attributes:
         path: Path of the file.
         kind: Name of its kind.
-        pieces: Its pieces, which are parsed on request.
+        pieces: Pieces of the file, which are parsed on request.
     """
 
     path: Path

@@ -59,13 +59,13 @@ def expected(views, ratings, best=5.0):
             pair["stars"].append((at, stars))
             pair["at"] += [(at, at)] if at else []
     found = {}
-    for pair, values in known.items():
+    for user_and_item, values in known.items():
         minutes = values["minutes"]
         share = np.float32(min((max(minutes) + 1) / 100, 1) if minutes else 1)
         stars = max(values["stars"])[1] if values["stars"] else 0.0
         first = min((first for first, _ in values["at"]), default=0)
         last = max((last for _, last in values["at"]), default=0)
-        found[pair] = (pytest.approx(float(share)), stars, first, last)
+        found[user_and_item] = (pytest.approx(float(share)), stars, first, last)
     return found
 
 

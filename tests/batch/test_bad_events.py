@@ -64,7 +64,7 @@ def test_log_of_only_broken_lines_is_refused_and_quarantined(read, tmp_path):
 
 
 def test_log_of_only_broken_lines_gives_nothing_where_all_may_be_rejected(tmp_path):
-    """There are no views, and the partitions stay empty."""
+    """No view is read, and the partitions stay empty."""
     path = tmp_path / "stream.log"
     path.write_bytes(BROKEN * 300)
     assert by_refresh(path, 1.0).views.num_rows == 0

@@ -188,6 +188,9 @@ def test_runtime_is_minutes_as_a_number_or_as_text(read, runtime, minutes):
     assert read(api(runtime=runtime)).items["a"].runtime == minutes
 
 
+BROKEN_FLAGS: list[object] = [None, {}, "null", "no", 1, 0]
+
+
 @pytest.mark.parametrize(
     ("adult", "expected"),
     [
@@ -195,7 +198,7 @@ def test_runtime_is_minutes_as_a_number_or_as_text(read, runtime, minutes):
         (False, False),
         ("True", True),
         ("false", False),
-        *((broken, None) for broken in (None, {}, "null", "no", 1, 0)),
+        *((broken, None) for broken in BROKEN_FLAGS),
     ],
 )
 def test_adult_is_a_boolean_or_its_word(read, adult, expected):

@@ -1,4 +1,4 @@
-"""Input files: plain or gzip, told apart by their content and never by their name."""
+"""Input files: plain or gzip, recognized by their content and never by their name."""
 
 import contextlib
 import gzip
@@ -16,11 +16,11 @@ _HEAD_BYTES: Final = 1 << 16
 
 @contextlib.contextmanager
 def open_input(path: Path) -> Iterator[IO[bytes]]:
-    """Open an input file for reading bytes, unpacked if it is gzip.
+    """Open an input file for reading bytes, decompressed if it is gzip.
 
     Raises:
-        InputError: It is missing, unreadable, or broken as a gzip file; also
-            when that shows only while it is being read.
+        InputError: It is missing, unreadable, or a broken gzip file; also if the
+            fault appears only during reading.
     """
     try:
         with path.open("rb") as raw:
@@ -30,7 +30,7 @@ def open_input(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         raise InputError(path, "no such file", "check the path") from None
     except PermissionError:
-        raise InputError(path, "may not be read", "give this user the right to read it") from None
+        raise InputError(path, "permission denied", "give this user the right to read it") from None
     except IsADirectoryError:
         raise InputError(path, "is a directory", "name the files in it") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -42,7 +42,7 @@ def open_input(path: Path) -> Iterator[IO[bytes]]:
 def head_lines(path: Path) -> list[str]:
     """Return the first whole lines of a text file, at most 64 KiB of them.
 
-    Undecodable bytes become U+FFFD, for this is for telling kinds apart.
+    Undecodable bytes become U+FFFD: the lines only serve to recognize the kind of file.
 
     Raises:
         InputError: The file cannot be read, or is empty.
@@ -57,6 +57,6 @@ def head_lines(path: Path) -> list[str]:
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell whether a file begins as Parquet does."""
+    """Return whether a file begins like Parquet."""
     with open_input(path) as file:
         return file.read(len(_PARQUET)) == _PARQUET

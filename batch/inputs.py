@@ -1,4 +1,4 @@
-"""What a refresh is given: events, catalogue and profiles, and what became of their lines."""
+"""Inputs of a refresh: events, catalogue and profiles, and a summary of the rejected lines."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -7,16 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batch.errors import InputError
-from batch.events.events import Events
-from batch.events.events import Source as EventSource
-from batch.events.kinds import kinds
+from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
-from batch.events.quarantine import Quarantine
-from batch.events.read import read_events
+from batch.events.read import check_named, read_events
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
-from batch.records.read import Source as RecordSource
+from batch.records.read import RecordFile
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from store.manifest import sha256
@@ -24,14 +20,14 @@ from store.manifest import sha256
 
 @dataclass(frozen=True, slots=True)
 class RefreshInputs:
-    """All that was read.
+    """Everything that a refresh read.
 
     Attributes:
         events: Views and ratings.
-        catalogue: The items that exist.
-        profiles: Who the users are.
-        rejected: Rejected lines of the events by reason.
-        quarantine: Where they lie, None if there are none.
+        catalogue: Items that exist.
+        profiles: Profiles of users.
+        rejected: Number of rejected lines of the events by reason.
+        quarantine: File of the rejected lines, None without any.
     """
 
     events: Events
@@ -41,67 +37,56 @@ class RefreshInputs:
     quarantine: Path | None
 
     def without_events(self) -> "RefreshInputs":
-        """Return the same, the events forgotten but for where they came from."""
+        """Return the same inputs without views and ratings; the list of files stays."""
         events = replace(self.events, views=VIEWS.empty_table(), ratings=RATINGS.empty_table())
         return replace(self, events=events)
 
     def fingerprints(self, n_threads: int) -> list[dict[str, Any]]:
-        """Return which bytes all this was, for the manifest; hashed by so many threads."""
-        sources: list[EventSource | RecordSource] = [
+        """Return name, size and hash of each file, for the manifest.
+
+        Args:
+            n_threads: Number of threads that compute hashes.
+        """
+        files: list[EventFile | RecordFile] = [
             *self.events.sources,
             *self.catalogue.sources,
             *self.profiles.sources,
         ]
         with ThreadPoolExecutor(n_threads) as pool:
-            hashes = pool.map(sha256, (source.path for source in sources))
+            hashes = pool.map(sha256, (file.path for file in files))
         return [
             {
-                "name": source.path.name,
-                "kind": source.kind,
-                "rejected": source.n_rejected,
-                "bytes": source.path.stat().st_size,
-                "sha256": found,
+                "name": file.path.name,
+                "kind": file.kind,
+                "rejected": file.n_rejected,
+                "bytes": file.path.stat().st_size,
+                "sha256": hash_of_file,
             }
-            for source, found in zip(sources, hashes, strict=True)
+            for file, hash_of_file in zip(files, hashes, strict=True)
         ]
 
     @property
     def unusable(self) -> dict[str, int]:
-        """Entries of catalogues and profiles without an id that can be used, by file."""
-        sources = (*self.catalogue.sources, *self.profiles.sources)
-        return {str(source.path): source.n_rejected for source in sources if source.n_rejected}
+        """Number of entries of catalogues and profiles without a valid id, by file."""
+        files = (*self.catalogue.sources, *self.profiles.sources)
+        return {str(file.path): file.n_rejected for file in files if file.n_rejected}
 
 
 def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> RefreshInputs:
-    """Read everything that the settings name.
+    """Read all files that the settings name.
 
     Args:
-        settings: Which files, and what an id is.
-        began_at: When the refresh began; the quarantine is named after it.
-        stages: To time each step.
+        settings: Settings of the batch: files and patterns of ids.
+        began_at: Time when the refresh began, after which the quarantine's file is named.
+        stages: Timer of the stages.
 
     Raises:
-        BatchError: Nothing is named, or a file is missing, broken or empty.
+        BatchError: No events are named, or a file is missing, broken or empty.
     """
-    if not settings.events:
-        raise InputError("events", "none given", "name files with --events, or in [batch] events")
+    check_named(settings)
     with stages("catalogue"):
         catalogue = read_catalogues([Path(path) for path in settings.catalogue])
         profiles = read_profiles([Path(path) for path in settings.profiles])
-    folder, name = Path(settings.quarantine), began_at.strftime("%Y-%m-%dT%H%M%S.%fZ")
-    with (
-        stages("events", unit="line") as advance,
-        Quarantine(folder, name, settings.quarantine_keep) as quarantine,
-    ):
-        events = read_events(
-            [Path(path) for path in settings.events],
-            kinds(settings.user_pattern, settings.item_pattern),
-            quarantine,
-            settings.max_rejected_share,
-            advance,
-            n_threads=settings.n_threads,
-        )
-    rejected = quarantine.counts
-    return RefreshInputs(
-        events, catalogue, profiles, rejected, quarantine.path if rejected else None
-    )
+    with stages("events", unit="line") as advance:
+        events, rejected, quarantine = read_events(settings, began_at, advance)
+    return RefreshInputs(events, catalogue, profiles, rejected, quarantine)

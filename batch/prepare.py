@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from batch.cold_start.new_items import with_new_items
 from batch.inputs import RefreshInputs
 from batch.interactions.build import Interactions, build_interactions
-from batch.interactions.weights import weighting
+from batch.interactions.weights import Weighting
 from batch.learn import TrainingData, known_times
 from batch.options import RefreshOptions
 from batch.rules.rules import Rules
@@ -59,7 +59,7 @@ def interactions_of(inputs: RefreshInputs, settings: BatchSettings) -> Interacti
         inputs.events,
         runtimes,
         settings.max_rating,
-        weighting(settings),
+        Weighting.from_settings(settings),
         n_threads=settings.n_threads,
     )
     if items and settings.new_items == "content":

@@ -1,8 +1,8 @@
-"""Threads: as many as are asked for, or one for each processor."""
+"""Number of threads: a setting, or one a usable processor."""
 
 import os
 
 
 def usable(n_threads: int) -> int:
-    """Return how many threads are meant, 0 being one for each processor that we may use."""
+    """Return the number of threads; 0 stands for one a processor that this process may use."""
     return n_threads or len(os.sched_getaffinity(0))

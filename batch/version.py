@@ -1,4 +1,4 @@
-"""Which code made this snapshot."""
+"""Version of the code, for the manifest."""
 
 import subprocess
 import tomllib
@@ -12,7 +12,7 @@ def code_version() -> str:
     """Return the package's version, and the commit where there is a checkout."""
     try:
         version = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]["version"]
-    except OSError:  # an image without it
+    except OSError:  # pyproject.toml is not in the image
         version = "unknown"
     described = (
         subprocess.run(

@@ -32,8 +32,6 @@ from batch.arrays import Floats
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import of_all_lists, per_user
 from batch.evaluation.splits import Split, by_time, last_out
-from batch.events.kinds import kinds
-from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.interactions.build import Interactions, Ratings, build_interactions
 from batch.models.choose import recommender
@@ -164,13 +162,9 @@ def _case(
     name: str, folder: Path, n_threads: int, *, is_by_time: bool, events: Path, catalogue: Path,
     profiles: Path,
 ) -> _Case:  # fmt: skip
-    settings = BatchSettings(seed=_SEED)
+    settings = BatchSettings(events=(str(events),), quarantine=str(folder), seed=_SEED)
     items = read_catalogues([catalogue]).items
-    with Quarantine(folder, "rejected", 1) as quarantine:
-        read = read_events(
-            [events], kinds(settings.user_pattern, settings.item_pattern), quarantine, 0.05,
-            lambda _: None,
-        )  # fmt: skip
+    read = read_events(settings).events
     if name.startswith("simulated"):  # where too few are for a figure
         named = sorted(items)[::_ADULT]
         items |= {item_id: replace(items[item_id], adult=True) for item_id in named}

@@ -1,7 +1,8 @@
-"""Data that is sound line by line and odd as a whole: the refresh ends well, or says why not."""
+"""Data that is valid line by line but unusual as a whole: the refresh publishes full lists."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     return write_history(tmp_path / "history")
 
 
-def refresh(capsys, *events: object, catalogue: object) -> tuple[int, dict, str]:
+def refresh(capsys, *events: object, catalogue: object) -> tuple[int, dict[str, Any], str]:
     arguments = ["--events", *events, "--catalogue", catalogue, "--store", "store", "--json"]
     status = main(["refresh", *map(str, arguments)])
     output = capsys.readouterr()
@@ -34,7 +35,7 @@ def lists() -> dict[str, list[str]]:
 
 
 def test_a_user_of_100_000_views_is_one_user(history, tmp_path, capsys):
-    """Who has seen all but five films, each a thousand times, has a list of those five."""
+    """A user who has seen all but five films, each many times, has a list of those five."""
     items = sorted(set().union(*history.seen.values()))
     flood = tmp_path / "flood.log"
     flood.write_text(
@@ -51,8 +52,8 @@ def test_a_user_of_100_000_views_is_one_user(history, tmp_path, capsys):
     assert summary["n_users"] == len(history.seen) + 1
 
 
-def test_one_item_with_nearly_all_views_takes_over_no_list(history, tmp_path, capsys):
-    """500 strangers who all watched one film: they have lists without it, as have its viewers."""
+def test_one_item_with_nearly_all_views_is_not_in_every_list(history, tmp_path, capsys):
+    """500 users who all watched one film have full lists without it."""
     flood = tmp_path / "flood.log"
     film = sorted(history.item_ids)[0]
     flood.write_text(
@@ -61,13 +62,13 @@ def test_one_item_with_nearly_all_views_takes_over_no_list(history, tmp_path, ca
     status, summary, error = refresh(capsys, history.events, flood, catalogue=history.catalogue)
     assert status == 0, error
     served = lists()
-    strangers = [served[str(9000 + n)] for n in range(500)]
-    assert all(len(body) == 20 and film not in body for body in strangers)
+    viewers = [served[str(9000 + n)] for n in range(500)]
+    assert all(len(body) == 20 and film not in body for body in viewers)
     assert summary["gate"]["result"] == "passed"
 
 
-def test_minutes_that_are_no_numbers_are_rejected_row_by_row(tmp_path, history, capsys):
-    """Of a Parquet file whose minutes are NaN, negative or infinite the sound rows are used."""
+def test_invalid_minutes_are_rejected_row_by_row(tmp_path, history, capsys):
+    """Rows of a Parquet file with NaN, negative or infinite minutes are rejected, others used."""
     items = sorted(history.item_ids)
     minutes = np.tile([np.nan, -1.0, np.inf, *[30.0] * 97], 10)
     rows = len(minutes)
@@ -91,12 +92,18 @@ def test_minutes_that_are_no_numbers_are_rejected_row_by_row(tmp_path, history, 
 
 
 def test_a_catalogue_without_runtimes_still_weighs_views(history, tmp_path, capsys):
-    """A runtime that is missing, null, 0 or text is unknown; the lists are as full as ever."""
-    odd = [{}, {"runtime": None}, {"runtime": 0}, {"runtime": "long"}, {"runtime": -90}]
-    catalogue = tmp_path / "odd.jsonl"
+    """A runtime that is missing, null, 0, negative or text is unknown; the lists are full."""
+    invalid: list[dict[str, object]] = [
+        {},
+        {"runtime": None},
+        {"runtime": 0},
+        {"runtime": "long"},
+        {"runtime": -90},
+    ]
+    catalogue = tmp_path / "catalogue.jsonl"
     catalogue.write_text(
         "".join(
-            json.dumps({"id": item, "title": item} | odd[n % len(odd)]) + "\n"
+            json.dumps({"id": item, "title": item} | invalid[n % len(invalid)]) + "\n"
             for n, item in enumerate(sorted(history.item_ids))
         )
     )
@@ -105,17 +112,17 @@ def test_a_catalogue_without_runtimes_still_weighs_views(history, tmp_path, caps
     assert {len(body) for body in lists().values()} == {20}
 
 
-def test_ratings_off_the_scale_make_nobody_a_fan(history, tmp_path, capsys):
-    """Ratings of 0 and of a million are counted and dropped; who gave only those has no list."""
+def test_ratings_off_the_scale_are_dropped(history, tmp_path, capsys):
+    """Ratings of 0 and of a million are counted and dropped; users with only those have no list."""
     film, *_ = sorted(history.item_ids)
-    odd = tmp_path / "odd.log"
-    odd.write_text(
+    off_scale = tmp_path / "off_scale.log"
+    off_scale.write_text(
         "".join(
             f"2026-03-05T10:00,{user},GET /rate/{film}={rating}\n"
             for user, rating in ((8001, 0), (8002, 1_000_000), (8003, 11))
         )
     )
-    status, summary, error = refresh(capsys, history.events, odd, catalogue=history.catalogue)
+    status, summary, error = refresh(capsys, history.events, off_scale, catalogue=history.catalogue)
     assert status == 0, error
     assert summary["dropped"] == {"rating off the scale": 3}
     assert {"8001", "8002", "8003"}.isdisjoint(lists())

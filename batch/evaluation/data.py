@@ -6,7 +6,6 @@ is known on the side to learn from, as the refresh would have weighed them at th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +16,9 @@ from batch.arrays import Floats, Times
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
 from batch.evaluation.splits import Split, cut, pairs
-from batch.events.kinds import kinds
-from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.interactions.aggregate import aggregate_events
-from batch.interactions.weights import Evidence, Weighting, weigh, weighting
+from batch.interactions.weights import Evidence, Weighting, weigh
 from batch.models.holdout import entries_of
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
@@ -81,7 +78,7 @@ def read_split(name: str, settings: BatchSettings, test: Path | None) -> tuple[S
     """
     data = read_data(name, settings, test)
     split = split_data(name, data, settings.seed)
-    return split.weighed(weights_of(split, data, weighting(settings))), data
+    return split.weighed(weights_of(split, data, Weighting.from_settings(settings))), data
 
 
 def read_data(name: str, settings: BatchSettings, test: Path | None) -> Data:
@@ -149,24 +146,15 @@ def _numbered(matrix: sp.csr_matrix) -> sp.csr_matrix:
 def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Data:
     items = read_catalogues([Path(path) for path in settings.catalogue]).items
     runtimes = {name: item.runtime for name, item in items.items()}
-    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%fZ")
-    with Quarantine(Path(settings.quarantine), name, settings.quarantine_keep) as quarantine:
-        events = read_events(
-            [Path(path) for path in settings.events],
-            kinds(settings.user_pattern, settings.item_pattern),
-            quarantine,
-            settings.max_rejected_share,
-            n_threads=settings.n_threads,
-        )
     gathered = aggregate_events(
-        events,
+        read_events(settings).events,
         runtimes if settings.catalogue else None,
         settings.max_rating,
         n_threads=settings.n_threads,
     )
-    places = np.arange(gathered.meetings.n_pairs, dtype=np.int64)
+    places = np.arange(gathered.pairs.n_pairs, dtype=np.int64)
     return Data(
-        gathered.meetings.matrix(places, len(gathered.item_ids)),
+        gathered.pairs.matrix(places, len(gathered.item_ids)),
         gathered.evidence,
         gathered.began_at,
         gathered.user_ids.to_pylist(),

@@ -1,7 +1,7 @@
-"""Reading ahead: the next pieces are made on other processors while one is being used.
+"""Reading ahead: other threads prepare the next pieces while one piece is being used.
 
 file 1   ▓ ▓ ▓            used by one thread, in the order of the files,
-file 2       ▒ ▒ ▒        made by others, one piece of each file ahead
+file 2       ▒ ▒ ▒        prepared by other threads, one piece of each file ahead
 file 3         ░
 """
 
@@ -10,51 +10,51 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-Name = TypeVar("Name")
+Label = TypeVar("Label")
 T = TypeVar("T")
 
 _FILES_AHEAD: Final = 2
 
 
 class _End:
-    """No piece: the file is over."""
+    """Marks the end of a file."""
 
 
 def read_ahead(
-    files: Iterable[tuple[Name, Iterator[T]]], n_threads: int
-) -> Iterator[tuple[Name, Iterator[T]]]:
-    """Yield the same files, the first pieces of the next ones already being made.
+    files: Iterable[tuple[Label, Iterator[T]]], n_threads: int
+) -> Iterator[tuple[Label, Iterator[T]]]:
+    """Yield the same files while the first pieces of the next ones are being prepared.
 
-    Each must be used up before the next one is taken. What goes wrong in making a piece
-    is raised where that piece is asked for; what was begun is waited for at the end.
+    Each file must be used up before the next one is requested. An error in a piece is
+    raised where that piece is requested. Started pieces are waited for at the end.
 
     Args:
-        files: What they are called, and pieces that can be made in another thread.
-        n_threads: That make them; with 1, each is made here when it is asked for.
+        files: Label and pieces of each file; pieces may be made in another thread.
+        n_threads: Number of threads that make pieces; with 1, pieces are made on request.
     """
     if n_threads < 2:
         yield from files
         return
     remaining = iter(files)
-    begun: deque[tuple[Name, Iterator[T]]] = deque()
+    started: deque[tuple[Label, Iterator[T]]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
 
-        def begin(n: int) -> None:
-            for _, (name, pieces) in zip(range(n), remaining, strict=False):
-                begun.append((name, _one_ahead(pieces, [pool.submit(_next, pieces)], pool)))
+        def start(n: int) -> None:
+            for _, (label, pieces) in zip(range(n), remaining, strict=False):
+                started.append((label, _one_ahead(pieces, [pool.submit(_next, pieces)], pool)))
 
-        begin(1 + _FILES_AHEAD)
-        while begun:
-            yield begun.popleft()
-            begin(1)
+        start(1 + _FILES_AHEAD)
+        while started:
+            yield started.popleft()
+            start(1)
 
 
 def _one_ahead(
-    pieces: Iterator[T], being_made: list[Future[T | _End]], pool: ThreadPoolExecutor
+    pieces: Iterator[T], pending: list[Future[T | _End]], pool: ThreadPoolExecutor
 ) -> Iterator[T]:
-    # a list, as whoever holds a future holds its piece
-    while not isinstance(piece := being_made.pop().result(), _End):
-        being_made.append(pool.submit(_next, pieces))
+    # a list, from which the future is removed: a future keeps its piece in memory
+    while not isinstance(piece := pending.pop().result(), _End):
+        pending.append(pool.submit(_next, pieces))
         yield piece
 
 

@@ -6,29 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from batch.events.ingest import Ingested, ingest
+from batch.events.ingest import IngestResult, ingest
 from batch.settings import BatchSettings
 
 _EXAMPLE = """example:
   python -m batch ingest --events var/log/stream-2026-11-14.log.gz
   python -m batch refresh --events var/events
 
-The same lines again change nothing. Exit status: 0 done, 1 not (the message says why,
-and the partitions are as they were), 2 wrong usage."""
+Ingesting the same lines again changes nothing. Exit status: 0 done, 1 failed (the
+partitions are unchanged), 2 wrong usage."""
 
 
 def add_ingest(verbs: Any) -> None:
     """Add the verb to the parser of `python -m batch`."""
     verb = verbs.add_parser(
         "ingest",
-        help="stream logs in, day partitions of Parquet out",
-        description="Bring the events of stream logs into day partitions, for refreshes to read.",
+        help="write the events of stream logs to day partitions of Parquet",
+        description="Write the events of stream logs to day partitions, which refreshes read.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument(
         "--events", nargs="+", action="extend", metavar="PATH",
-        help="logs or directories of them; default: [batch] events",
+        help="logs, or directories of logs; default: [batch] events",
     )  # fmt: skip
     verb.add_argument(
         "--out", type=Path, default=Path("var/events"), metavar="DIR", help="default: var/events"
@@ -38,26 +38,26 @@ def add_ingest(verbs: Any) -> None:
     verb.set_defaults(run=_ingest)
 
 
-def _ingest(given: argparse.Namespace, settings: BatchSettings) -> str:
-    done = ingest(settings, given.out)
-    return _as_json(done) if given.json else _as_text(done, given.out)
+def _ingest(arguments: argparse.Namespace, settings: BatchSettings) -> str:
+    result = ingest(settings, arguments.out)
+    return _as_json(result) if arguments.json else _as_text(result, arguments.out)
 
 
-def _as_json(done: Ingested) -> str:
-    return json.dumps(dataclasses.asdict(done), default=str)
+def _as_json(result: IngestResult) -> str:
+    return json.dumps(dataclasses.asdict(result), default=str)
 
 
-def _as_text(done: Ingested, out: Path) -> str:
-    rejected = sum(done.rejected.values())
-    seconds = sum(done.seconds.values())
+def _as_text(result: IngestResult, out: Path) -> str:
+    rejected = sum(result.rejected.values())
+    seconds = sum(result.seconds.values())
     lines = [
-        f"{done.n_lines:,} lines in {seconds:.1f} s, {rejected:,} rejected"
-        + (f": {_counts(done.rejected)}" if rejected else "")
+        f"{result.n_lines:,} lines in {seconds:.1f} s, {rejected:,} rejected"
+        + (f": {_counts(result.rejected)}" if rejected else "")
     ]
-    if done.quarantine:
-        lines.append(f"  quarantine    {done.quarantine}")
-    lines.append(f"  {out!s:<13} {_counts(done.rows)} in the days of these lines")
-    lines.append(f"  memory        {max(done.peak_mib.values()):,.0f} MiB at most")
+    if result.quarantine:
+        lines.append(f"  quarantine    {result.quarantine}")
+    lines.append(f"  {out!s:<13} {_counts(result.rows)} in the days of these lines")
+    lines.append(f"  memory        {max(result.peak_mib.values()):,.0f} MiB at most")
     return "\n".join(lines)
 
 

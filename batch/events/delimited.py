@@ -3,7 +3,7 @@
 196	242	3	881250949            ml-100k u.data       user, item, rating, time
 1::1193::5::978300760             ml-1m ratings.dat
 1,1,4.0,964982703                 ratings.csv
-42	the+matrix+1999               pairs               the user has had the item
+42	the+matrix+1999               pairs               a view without time or minute
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ class DelimitedParser:
     """Parses blocks of lines `user SEPARATOR item [SEPARATOR rating [SEPARATOR time]]`.
 
     Args:
-        separator: Between two fields (RE2).
+        separator: Separator of two fields (RE2).
         has_rating: Whether a rating must follow the item; the time is optional.
     """
 
@@ -51,6 +51,6 @@ class DelimitedParser:
         if not self._has_rating:
             return Parsed(views=view_table(user, item), rejected=broken, reasons=reasons)
         rating, at = rest
-        known_at = pc.if_else(pc.equal(at, b""), b"0", at)
-        ratings = to_table((user, item, rating, known_at), RATINGS)
+        at_or_0 = pc.if_else(pc.equal(at, b""), b"0", at)
+        ratings = to_table((user, item, rating, at_or_0), RATINGS)
         return Parsed(ratings=ratings, rejected=broken, reasons=reasons)

@@ -1,4 +1,4 @@
-"""Everything that was read of all files: views, folded now and then, and ratings."""
+"""All events of a refresh: views, folded from time to time, and ratings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,23 +9,23 @@ import pyarrow as pa
 from batch.events.fold import fold_views
 from batch.events.parsed import RATINGS, VIEWS, Parsed
 
-# Views are folded when so many rows have come together, and at least this multiple of what is
-# folded already: soon where folding pays, for the memory; late where it does not, for the time.
-_FOLD_ROWS: Final = 2_000_000
-_SOON: Final = 0.5
-_LATE: Final = 4.0
-_PAYS: Final = 0.8  # of the rows are left, or fewer
+FOLD_ROWS: Final = 2_000_000
+# Views are folded when the unfolded rows exceed `fold_rows` and this multiple of the folded
+# ones: often where folding removes many rows, to save memory; else rarely, to save time.
+_RATIO_IF_EFFECTIVE: Final = 0.5
+_RATIO_IF_NOT: Final = 4.0
+_MAX_EFFECTIVE_SHARE: Final = 0.8  # folding is effective if at most this share of the rows is left
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What was read from one file.
+class EventFile:
+    """A file of events that was read.
 
     Attributes:
-        path: The file.
-        kind: As what it was read.
-        n_lines: Lines, or rows; a header is none.
-        n_rejected: Of these, the rejected ones.
+        path: Path of the file.
+        kind: Name of its kind.
+        n_lines: Number of lines, or of rows, without a header.
+        n_rejected: Number of rejected lines among them.
     """
 
     path: Path
@@ -36,50 +36,56 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Everything that was read.
+    """Events of all files.
 
     Attributes:
-        views: `parsed.VIEWS`; where folding pays one row a (user, item), else here and there
-            more.
-        ratings: `parsed.RATINGS`, one row a rating.
-        n_accounts: New accounts.
-        n_answers: Answered or failed recommendation requests.
-        sources: What came from where.
+        views: Table with the columns of `parsed.VIEWS`; one row a (user, item) where folding
+            is effective, else some pairs have several.
+        ratings: Table with the columns of `parsed.RATINGS`, one row a rating.
+        n_accounts: Number of new accounts.
+        n_answers: Number of answered or failed recommendation requests.
+        sources: Files, in the order in which they were read.
     """
 
     views: pa.Table
     ratings: pa.Table
     n_accounts: int
     n_answers: int
-    sources: tuple[Source, ...]
+    sources: tuple[EventFile, ...]
 
 
-class Taken:
-    """Takes views and ratings of all files; the views are folded now and then."""
+class EventCollector:
+    """Collects views and ratings of all files, and folds the views from time to time.
 
-    def __init__(self) -> None:
+    Args:
+        fold_rows: Least number of unfolded views that are folded.
+    """
+
+    def __init__(self, fold_rows: int = FOLD_ROWS) -> None:
+        self._fold_rows = fold_rows
         self._folded = VIEWS.empty_table()
         self._views: list[pa.Table] = []
         self._ratings = [RATINGS.empty_table()]
         self._n_accounts = self._n_answers = self._n_unfolded = 0
-        self._patience = _SOON
+        self._is_effective = True
 
-    def take(self, parsed: Parsed) -> None:
-        """Take the events of one piece of a file."""
+    def add(self, parsed: Parsed) -> None:
+        """Add the events of one piece of a file."""
         self._n_accounts += parsed.n_accounts
         self._n_answers += parsed.n_answers
         self._ratings.append(parsed.ratings)
         self._views.append(parsed.views)
         self._n_unfolded += parsed.views.num_rows
-        if self._n_unfolded > max(_FOLD_ROWS, self._patience * self._folded.num_rows):
+        ratio = _RATIO_IF_EFFECTIVE if self._is_effective else _RATIO_IF_NOT
+        if self._n_unfolded > max(self._fold_rows, ratio * self._folded.num_rows):
             self._fold()
 
-    def events(self, sources: tuple[Source, ...]) -> Events:
-        """Return all that was taken, which is forgotten here."""
-        if self._patience == _SOON:
+    def events(self, sources: tuple[EventFile, ...]) -> Events:
+        """Return all events; the collector is empty afterwards."""
+        if self._is_effective:
             self._fold()
         return Events(
-            pa.concat_tables(self._all_views()),
+            pa.concat_tables(self._pop_views()),
             pa.concat_tables(self._ratings).unify_dictionaries(),
             self._n_accounts,
             self._n_answers,
@@ -88,12 +94,12 @@ class Taken:
 
     def _fold(self) -> None:
         n_rows = self._folded.num_rows + self._n_unfolded
-        self._folded = fold_views(pa.concat_tables(self._all_views()))  # which alone holds them
-        self._patience = _SOON if self._folded.num_rows <= _PAYS * n_rows else _LATE
+        self._folded = fold_views(pa.concat_tables(self._pop_views()))  # holds the only reference
+        self._is_effective = self._folded.num_rows <= _MAX_EFFECTIVE_SHARE * n_rows
         self._n_unfolded = 0
 
-    def _all_views(self) -> list[pa.Table]:
-        """Give away all views."""
+    def _pop_views(self) -> list[pa.Table]:
+        """Return all views and drop the collector's references to them."""
         views, self._views = [self._folded, *self._views], []
         self._folded = VIEWS.empty_table()
         return views

@@ -1,12 +1,12 @@
-"""Folding: many rows about one user and one item become one, whatever their order.
+"""Folding: many rows of one user and one item become one, whatever their order.
 
     user  item  minute  n_events  first_at  last_at
     7     heat      58        41     12:03    12:58
     7     heat       3         1     12:01    12:01   ─►   7  heat  58  42  12:01  12:58
 
-Folding what has been folded changes nothing, and neither does the order of the
-rows: so duplicates and late lines do no harm. Rows are brought together by a sort of
-integers, the codes of their ids: 90 ns a row, where Arrow's hash took 360.
+Folding again changes nothing, and neither does the order of the rows: duplicates and
+late lines do no harm. Rows are grouped by a sort of integers, the codes of their ids:
+90 ns a row, where Arrow's hash took 360.
 """
 
 from collections.abc import Sequence
@@ -22,27 +22,28 @@ from batch.events.ids import codes_of, sort_ids, whole
 from batch.events.parsed import RATINGS, VIEWS
 
 DAY_SECONDS: Final = 86_400
-_LARGEST: Final = np.iinfo(np.int64).max
+_INT64_MAX: Final = np.iinfo(np.int64).max
 
-_FOLDED: Final = (  # of a group: which one of its values, and what stands for none
+_FOLDED: Final = (  # column, aggregate of a group, and the value that stands for null
     ("minute", np.maximum, -1),
     ("n_events", np.add, None),
-    ("first_at", np.minimum, _LARGEST),
-    ("last_at", np.maximum, -_LARGEST),
+    ("first_at", np.minimum, _INT64_MAX),
+    ("last_at", np.maximum, -_INT64_MAX),
 )
 
 
 def fold_views(views: pa.Table, *, by_day: bool = False) -> pa.Table:
     """Return one row a (user, item), in the order of their codes.
 
-    It has the furthest minute, the sum of events, the first and the last time.
+    A row has the furthest minute, the sum of events, the first and the last time.
 
     Args:
-        views: As `VIEWS`.
-        by_day: One row a (user, item, day) instead; each row's times must be of one day.
+        views: Table with the columns of `VIEWS`.
+        by_day: Whether to return one row a (user, item, day) instead; both times of a row
+            must lie on one day.
     """
     columns = dict(zip(views.column_names, views.columns, strict=True))
-    del views  # so that each column is gone once it is folded, if nobody else holds it
+    del views  # each column is freed once it is folded, unless the caller keeps it
     user, item = (whole(columns.pop(name)) for name in ("user_id", "item_id"))
     keys: list[Integers] = [codes_of(user), codes_of(item)]
     if by_day:
@@ -68,8 +69,8 @@ def fold_views(views: pa.Table, *, by_day: bool = False) -> pa.Table:
 def fold_ratings(ratings: pa.Table) -> pa.Table:
     """Return the distinct ratings in the order of user, item, time, rating.
 
-    All times are kept: which rating is the last one that counts cannot be told before
-    it is known which of them are off the scale.
+    All times are kept: which rating is the latest on the scale is not known before the
+    scale is.
     """
     user, item = sort_ids(ratings["user_id"]), sort_ids(ratings["item_id"])
     columns = [
@@ -103,9 +104,9 @@ def days(seconds: pa.ChunkedArray) -> Rows:
 
 
 def _groups(keys: Sequence[Integers]) -> tuple[Rows, Rows]:
-    """Return the order that brings equal keys together, and where in it each group begins."""
+    """Return an order that groups equal keys, and the position of each group's first row."""
     sizes = [int(np.ptp(key)) + 1 if len(key) else 1 for key in keys]
-    if np.prod(sizes, dtype=object) > _LARGEST:
+    if np.prod(sizes, dtype=object) > _INT64_MAX:
         order = np.lexsort(keys[::-1])
         return order, np.flatnonzero(_is_new([key[order] for key in keys]))
     joined = np.zeros(len(keys[0]), np.int64)
@@ -118,7 +119,7 @@ def _groups(keys: Sequence[Integers]) -> tuple[Rows, Rows]:
 
 
 def _is_new(columns: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.bool_]:
-    """Tell of sorted columns which rows are not as the row before."""
+    """Return which rows of sorted columns differ from the row before."""
     is_new = np.ones(len(columns[0]), dtype=bool)
     is_new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
     return is_new

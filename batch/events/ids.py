@@ -1,4 +1,4 @@
-"""Ids as Arrow has them in columns: each distinct id once, and a code for every row."""
+"""Ids in Arrow columns: dictionary-encoded, each distinct id once and a code for every row."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ ID: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 def encode(ids: pa.Array) -> pa.DictionaryArray:
-    """Return ids as `ID`; they may be text, bytes that are ASCII, or numbers."""
+    """Return ids as `ID`; they may be text, ASCII bytes, or numbers."""
     if pa.types.is_binary(ids.type) or pa.types.is_large_string(ids.type):
         ids = ids.cast(pa.string())
     coded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
@@ -23,21 +23,21 @@ def whole(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Return a column of `ID` as one array, with one dictionary for all its rows."""
     chunks = column.chunks
     if all(chunk.dictionary.equals(chunks[0].dictionary) for chunk in chunks[1:]):
-        return column.combine_chunks()  # to unify again would hash each chunk's dictionary
+        return column.combine_chunks()  # unifying would hash each chunk's dictionary
     return column.unify_dictionaries().combine_chunks()
 
 
 def codes_of(ids: pa.DictionaryArray) -> npt.NDArray[np.int32]:
-    """Return (n,) for each row the place of its id in the dictionary."""
+    """Return (n,) position of each row's id in the dictionary."""
     codes: npt.NDArray[np.int32] = ids.indices.to_numpy(zero_copy_only=False)
     return codes
 
 
 def sort_ids(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Return the same ids, the dictionary in the order of its bytes and without unused ones.
+    """Return the same ids, the dictionary in byte order and without unused ids.
 
-    So the code of an id is its row among the sorted ids, and equal columns
-    are equal to the byte.
+    The code of an id is then its row among the sorted ids, and equal columns have
+    equal bytes.
     """
     ids = whole(column)
     codes = codes_of(ids)

@@ -1,4 +1,4 @@
-"""Ingest: stream logs in, day partitions out, which a refresh reads in place of the logs."""
+"""Ingest: writes the events of stream logs to day partitions, which a refresh reads instead."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,25 +6,25 @@ from pathlib import Path
 
 from batch.errors import InputError
 from batch.events.kinds import stream_log
-from batch.events.partitions import partitions
+from batch.events.partitions import DEFAULT_PARTITION_SIZES, PartitionSizes, open_partitions
 from batch.events.quarantine import Quarantine
-from batch.events.read import event_files, read_file
+from batch.events.read import DEFAULT_READ_SIZES, EventReader, ReadSizes, event_files
 from batch.files import is_parquet
 from batch.settings import BatchSettings
 from batch.stages import Stages
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """What an ingest did.
+class IngestResult:
+    """Counts and times of an ingest.
 
     Attributes:
-        n_lines: Lines read, rejected ones included.
-        rejected: Rejected ones by reason.
-        quarantine: Where they lie, None if there are none.
-        rows: Of each kind, in the days that the logs touched.
-        seconds: Of each stage.
-        peak_mib: The most memory up to the end of each stage.
+        n_lines: Number of lines read, rejected ones included.
+        rejected: Number of rejected lines by reason.
+        quarantine: File of the rejected lines, None without any.
+        rows: Number of rows, by type of event, in the days that the logs touched.
+        seconds: Duration of each stage.
+        peak_mib: Peak memory of the process up to the end of each stage.
     """
 
     n_lines: int
@@ -35,33 +35,44 @@ class Ingested:
     peak_mib: dict[str, float]
 
 
-def ingest(settings: BatchSettings, out: Path) -> Ingested:
-    """Bring the events of stream logs into the day partitions of `out`.
+def ingest(
+    settings: BatchSettings,
+    out: Path,
+    read_sizes: ReadSizes = DEFAULT_READ_SIZES,
+    partition_sizes: PartitionSizes = DEFAULT_PARTITION_SIZES,
+) -> IngestResult:
+    """Merge the events of stream logs into the day partitions of `out`.
 
-    The same lines again, in whatever order and files, leave the same partitions.
+    The same lines give the same partitions, in any order and any files, once or repeatedly.
+
+    Args:
+        settings: Settings of the batch: logs, patterns of ids, quarantine.
+        out: Directory of the partitions.
+        read_sizes: How much is read at a time.
+        partition_sizes: How much is merged at a time.
 
     Raises:
-        BatchError: A log is missing, broken or none, or `out` cannot be written;
-            its partitions are as they were.
+        BatchError: A log is missing, broken or of another kind, or `out` cannot be
+            written; its partitions are unchanged.
     """
-    files = event_files([Path(path) for path in settings.events])
-    if not files:
-        raise InputError("events", "none given", "name logs with --events, or in [batch] events")
-    stages, known = Stages(), [stream_log(settings.user_pattern, settings.item_pattern)]
-    name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%fZ")
-    quarantined = Quarantine(Path(settings.quarantine), name, settings.quarantine_keep)
+    files = event_files(settings)
+    stages, kinds = Stages(), [stream_log(settings.user_pattern, settings.item_pattern)]
     n_lines = 0
-    with quarantined as quarantine, partitions(out) as target:
+    with (
+        Quarantine.of_run(settings, datetime.now(UTC)) as quarantine,
+        open_partitions(out, partition_sizes) as target,
+    ):
         with stages("events", unit="line") as advance:
+            reader = EventReader(
+                kinds, quarantine, settings.max_rejected_share, advance, read_sizes
+            )
             for file in files:
                 if is_parquet(file):
-                    raise InputError(file, "is Parquet", "a refresh reads it as it is")
-                share = settings.max_rejected_share
-                source = read_file(file, known, quarantine, share, target.take, advance)
-                n_lines += source.n_lines
+                    raise InputError(file, "is Parquet", "give it to a refresh, which reads it")
+                n_lines += reader.read_file(file, target.add).n_lines
         with stages("partitions"):
             rows = target.commit()
-    return Ingested(
+    return IngestResult(
         n_lines=n_lines,
         rejected=dict(quarantine.counts.most_common()),
         quarantine=quarantine.path if quarantine.counts else None,

@@ -10,39 +10,46 @@ import pyarrow as pa
 from batch.errors import InputError
 from batch.files import open_input
 
-_BLOCK_BYTES: Final = 1 << 23
-_LONGEST_LINE_BYTES: Final = 1 << 26
+BLOCK_BYTES: Final = 1 << 23
+MAX_LINE_BYTES: Final = 1 << 26
 
 
 class Block(NamedTuple):
-    """Some whole lines of a file.
+    """Consecutive whole lines of a file.
 
     Attributes:
-        lines: The lines as binary, each with its line end.
-        first_number: The line number of the first, counted from 1.
+        lines: Lines as binary, each with its line end.
+        first_number: Line number of the first, counted from 1.
     """
 
     lines: pa.BinaryArray
     first_number: int
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
-    """Yield a file's lines in order; a last line without its end is a line too.
+def read_blocks(
+    path: Path, block_bytes: int = BLOCK_BYTES, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[Block]:
+    """Yield a file's lines in order; a last line without a line end is a line too.
+
+    Args:
+        path: Text file, plain or gzip.
+        block_bytes: Bytes that are read at a time.
+        max_line_bytes: Length of the longest line that is read.
 
     Raises:
-        InputError: The file cannot be read, or a line has no end for 64 MiB.
+        InputError: The file cannot be read, or a line is too long.
     """
     number = 1
     rest = b""
     with open_input(path) as file:
-        while data := file.read(_BLOCK_BYTES):
+        while data := file.read(block_bytes):
             data = rest + data
             n_whole = data.rfind(b"\n") + 1
             rest = data[n_whole:]
-            if len(rest) > _LONGEST_LINE_BYTES:
+            if len(rest) > max_line_bytes:
                 number += data.count(b"\n")
-                what = f"line {number} is longer than {_LONGEST_LINE_BYTES} bytes"
-                raise InputError(path, what, "give a file of text lines")
+                problem = f"line {number} is longer than {max_line_bytes} bytes"
+                raise InputError(path, problem, "give a file of text lines")
             if n_whole:
                 lines = split_lines(memoryview(data)[:n_whole])
                 yield Block(lines, number)

@@ -1,11 +1,11 @@
-"""Watched minutes, which are nearly all lines, read by place instead of by search.
+"""Watched minutes, which are nearly all lines, read by position instead of by pattern.
 
     2022-11-14T12:23:12,596363,GET /data/m/snowpiercer+2013/16.mpg
     └─ from the front ─┘└user─┘└─ as is ──┘└──── item ─────┘└ from the back
 
-Only the distinct ids of a block are matched against their patterns. What is not
-exactly of this form is left to whoever reads lines one pattern at a time: here
-nothing is rejected. 0.3 µs a line, where one pattern for all lines took 2.6.
+Only the distinct ids of a block are matched against their patterns. Lines that do not
+have exactly this form are left to the slower parser of one pattern a kind; nothing is
+rejected here. 0.3 µs a line, where one pattern for all lines took 2.6.
 """
 
 from typing import Final, NamedTuple
@@ -18,22 +18,22 @@ import pyarrow.compute as pc
 from batch.arrays import Characters, Flags, Rows
 from batch.events.fold import fold_views
 from batch.events.parsed import VIEWS, view_table
-from batch.events.times import SHORTEST_LINE, read_times, words_at
+from batch.events.times import MIN_LINE_BYTES, read_times, words_at
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _PREFIX: Final = b",GET /data/m/"
 _SUFFIX: Final = b".mpg"
-_MOST_DIGITS: Final = 3  # of a minute that is read here: with slash and suffix one word
+_MAX_DIGITS: Final = 3  # of a minute read here; with slash and suffix they fill one word
 _COMMAS, _ONES, _HIGHS = (np.frombuffer(bytes([b]) * 8, np.uint64)[0] for b in b",\x01\x80")
 
 
-class Places(NamedTuple):
-    """Where lines stand.
+class LinePositions(NamedTuple):
+    """Positions of lines in their buffer.
 
     Attributes:
-        characters: All bytes of the buffer that holds them.
-        begins: (n,) places of the first bytes.
-        ends: (n,) places behind the last ones, line ends left out.
+        characters: All bytes of the buffer.
+        begins: (n,) positions of the lines' first bytes.
+        ends: (n,) positions after the lines' last bytes, line ends excluded.
     """
 
     characters: Characters
@@ -45,8 +45,8 @@ class MinuteParser:
     """Reads the watched minutes of blocks of lines.
 
     Args:
-        user_pattern: What a user id is (RE2, no groups).
-        item_pattern: What an item id is (RE2, no groups).
+        user_pattern: Pattern of a user id (RE2, no groups).
+        item_pattern: Pattern of an item id (RE2, no groups).
     """
 
     def __init__(self, user_pattern: str, item_pattern: str) -> None:
@@ -54,10 +54,10 @@ class MinuteParser:
         self._item = (f"^(?:{item_pattern})$", f"^{ITEM_ID_PATTERN}$")
 
     def __call__(self, lines: pa.BinaryArray) -> tuple[pa.Table, Flags]:
-        """Return views folded by day, and which of the lines have gone into them."""
+        """Return views folded by day, and which of the lines were read."""
         is_read = np.zeros(len(lines), dtype=bool)
-        characters, begins, ends = places_of(lines)
-        rows = np.flatnonzero(ends - begins >= SHORTEST_LINE)
+        characters, begins, ends = line_positions(lines)
+        rows = np.flatnonzero(ends - begins >= MIN_LINE_BYTES)
         times = read_times(characters, begins[rows])
         minute, slashes, is_minute = _minutes(characters, ends[rows])
         formed = np.flatnonzero(times.is_real & is_minute & (times.ends < slashes))
@@ -79,19 +79,19 @@ class MinuteParser:
         return fold_views(views, by_day=True), is_read
 
 
-def places_of(lines: pa.BinaryArray) -> Places:
-    """Return where lines stand, LF and one CR before it not counted as theirs."""
+def line_positions(lines: pa.BinaryArray) -> LinePositions:
+    """Return the positions of lines, LF and one CR before it excluded."""
     _, offsets, data = lines.buffers()
     bounds = np.frombuffer(offsets, np.int32)[lines.offset :][: len(lines) + 1].astype(np.int64)
     characters = np.frombuffer(data or b"", np.uint8)
     begins, ends = bounds[:-1], bounds[1:].copy()
-    for end in b"\n\r":  # a line has at least its LF; before a blank one stands another's LF
+    for end in b"\n\r":  # a line has at least its LF, and the byte before a blank line is a LF
         ends -= characters[ends - 1] == end
-    return Places(characters, begins, ends)
+    return LinePositions(characters, begins, ends)
 
 
 def has_ids(fields: pa.StructArray) -> pa.BooleanArray:
-    """Tell where a line matched and its ids are such as the store takes, whatever the patterns."""
+    """Return which lines matched with ids that are valid in the store, whatever the patterns."""
     is_sound = pc.match_substring_regex(pc.struct_field(fields, "user"), f"^{USER_ID_PATTERN}$")
     if fields.type.get_field_index("item") >= 0:
         items = pc.struct_field(fields, "item")
@@ -101,13 +101,13 @@ def has_ids(fields: pa.StructArray) -> pa.BooleanArray:
 
 
 def _minutes(characters: Characters, ends: Rows) -> tuple[npt.NDArray[np.int32], Rows, Flags]:
-    """Return the numbers before `.mpg`, the slashes before them, and where there are both."""
-    tail = words_at(characters, ends - len(_SUFFIX) - 1 - _MOST_DIGITS)
+    """Return the numbers before `.mpg`, the slashes before them, and where both exist."""
+    tail = words_at(characters, ends - len(_SUFFIX) - 1 - _MAX_DIGITS)
     is_open = tail.view(np.uint32)[:, 1] == np.frombuffer(_SUFFIX, np.uint32)[0]
     minute, slashes = np.zeros(len(ends), np.int32), np.zeros(len(ends), np.int64)
-    for n_digits in range(_MOST_DIGITS + 1):
-        place = _MOST_DIGITS - n_digits  # in the tail, from its last digit back
-        character = np.ascontiguousarray(tail[:, place])
+    for n_digits in range(_MAX_DIGITS + 1):
+        position = _MAX_DIGITS - n_digits  # in the tail, from its last digit back
+        character = np.ascontiguousarray(tail[:, position])
         if n_digits:
             is_slash = is_open & (character == ord("/"))
             slashes += is_slash * (ends - len(_SUFFIX) - 1 - n_digits)
@@ -118,28 +118,28 @@ def _minutes(characters: Characters, ends: Rows) -> tuple[npt.NDArray[np.int32],
 
 
 def _commas(characters: Characters, begins: Rows, limits: Rows) -> tuple[Rows, Flags]:
-    """Return the first commas from places on, and where what follows one is as it should be."""
-    places, last = begins.copy(), limits - len(_PREFIX)
-    rows = np.flatnonzero(places < last)
+    """Return the first commas from `begins` on, and whether `_PREFIX` begins there."""
+    positions, last = begins.copy(), limits - len(_PREFIX)
+    rows = np.flatnonzero(positions < last)
     while len(rows):
-        # In `marks` the lowest bit that is set stands in the first byte that is a comma.
-        apart = words_at(characters, places[rows]).view(np.uint64)[:, 0] ^ _COMMAS
+        # The lowest bit set in `marks` lies in the first byte that is a comma.
+        apart = words_at(characters, positions[rows]).view(np.uint64)[:, 0] ^ _COMMAS
         marks = (apart - _ONES) & ~apart & _HIGHS
         n_before = np.bitwise_count((marks & -marks) - np.uint64(1)) >> 3
-        places[rows] += n_before
-        rows = rows[(n_before == 8) & (places[rows] < last[rows])]
-    is_watch = places < last
-    places = np.where(is_watch, places, last)
+        positions[rows] += n_before
+        rows = rows[(n_before == 8) & (positions[rows] < last[rows])]
+    is_watch = positions < last
+    positions = np.where(is_watch, positions, last)
     for begin in (0, len(_PREFIX) - 8):  # two words, which overlap
-        wanted = np.frombuffer(_PREFIX[begin : begin + 8], np.uint64)[0]
-        is_watch &= words_at(characters, places + begin).view(np.uint64)[:, 0] == wanted
-    return places, is_watch
+        expected = np.frombuffer(_PREFIX[begin : begin + 8], np.uint64)[0]
+        is_watch &= words_at(characters, positions + begin).view(np.uint64)[:, 0] == expected
+    return positions, is_watch
 
 
 def _ids(
     texts: pa.BinaryArray, patterns: tuple[str, str]
 ) -> tuple[npt.NDArray[np.int32], pa.StringArray]:
-    """Return the code of each text among those that match, else -1, and these as ids."""
+    """Return the code of each text's id, -1 if it does not match, and the distinct ids."""
     coded = texts.dictionary_encode()
     first, second = (pc.match_substring_regex(coded.dictionary, p) for p in patterns)
     is_id = pc.and_(first, second).to_numpy(zero_copy_only=False)
@@ -150,11 +150,11 @@ def _ids(
 
 
 def _spans(lines: pa.BinaryArray, begins: Rows, ends: Rows) -> pa.BinaryArray:
-    """Return pieces of the lines' bytes; they must be in order and not touch."""
+    """Return spans of the lines' bytes, which must ascend and not touch."""
     bounds = np.empty(2 * len(begins), np.int32)
     bounds[0::2], bounds[1::2] = begins, ends
     data = lines.buffers()[2]
     pieces = pa.Array.from_buffers(
         pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), data]
-    )  # every second one is what stands between
+    )  # every second piece is a gap between two spans
     return pieces.take(pa.array(np.arange(0, len(pieces), 2)))

@@ -1,12 +1,12 @@
 """Events from Parquet: a user and an item column, and more where there is more.
 
-user  item  [time]                             the user has had the item
+user  item  [time]                             a view without a minute
 user  item  minutes [first_at last_at]         a view
 user  item  rating  [time]                     a rating
-user  at                                       a new account, as `partitions` writes it
-user  at    host status items result …         an answered request, likewise
+user  at                                       a new account, written by `partitions`
+user  at    host status items result …         an answered request, written by `partitions`
 
-Ids are checked once each, not once a row.
+Each distinct id is checked once, not once a row.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from batch.events.ids import encode
 from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed, Piece, to_table
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
-_CALLED: Final = {
+_COLUMN_NAMES: Final = {
     "user_id": ("userid", "user"),
     "item_id": ("movieid", "itemid", "movie", "item"),
     "rating": ("rating",),
@@ -33,14 +33,18 @@ _CALLED: Final = {
     "first_at": ("firstat",),
     "last_at": ("lastat",),
 }
-_MOST_MINUTES: Final = 10**6  # more are cut to this, as in the stream
-_ROWS: Final = 1 << 20
+_MAX_MINUTE: Final = 10**6  # larger ones are cut to this, as in the stream
+PARQUET_ROWS: Final = 1 << 20
 
 _Columns = dict[str, pa.Array]
 
 
-def read_parquet(path: Path) -> Iterator[Piece]:
-    """Yield a Parquet file in pieces; its lines are its rows, as text `user TAB item`.
+def read_parquet(path: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
+    """Yield a Parquet file in pieces; a rejected row is the line `user TAB item`.
+
+    Args:
+        path: Parquet file.
+        piece_rows: Rows that are read at a time.
 
     Raises:
         InputError: It is damaged, or has no user column or no item column.
@@ -50,7 +54,7 @@ def read_parquet(path: Path) -> Iterator[Piece]:
         texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
         file = pq.ParquetFile(path, read_dictionary=texts)
         number = 1
-        for batch in file.iter_batches(_ROWS, columns=list(names.values())):
+        for batch in file.iter_batches(piece_rows, columns=list(names.values())):
             yield _piece({column: batch[name] for column, name in names.items()}, number)
             number += len(batch)
     except (pa.ArrowException, OSError) as error:
@@ -58,37 +62,37 @@ def read_parquet(path: Path) -> Iterator[Piece]:
 
 
 def _names(path: Path, have: list[str]) -> dict[str, str]:
-    """Return what each of our columns is called in the file."""
+    """Return the file's name of each column of events."""
     if have in (ACCOUNTS.names, ANSWERS.names):
         return dict(zip(have, have, strict=True))
     plain = {name.lower().replace("_", ""): name for name in have}
     names = {
-        column: next(plain[name] for name in called if name in plain)
-        for column, called in _CALLED.items()
-        if not plain.keys().isdisjoint(called)
+        column: next(plain[alias] for alias in aliases if alias in plain)
+        for column, aliases in _COLUMN_NAMES.items()
+        if not plain.keys().isdisjoint(aliases)
     }
     for column in ("user_id", "item_id"):
         if column not in names:
-            what = f"has no column named like {_CALLED[column][0]}"
-            raise InputError(path, what, f"it has {', '.join(have)}")
+            problem = f"has no column named like {_COLUMN_NAMES[column][0]}"
+            raise InputError(path, problem, f"rename one: it has {', '.join(have)}")
     return names
 
 
 def _piece(columns: _Columns, first_number: int) -> Piece:
-    columns = {name: _as_ours(name, column) for name, column in columns.items()}
+    columns = {name: _converted(name, column) for name, column in columns.items()}
     n_rows = len(columns["user_id"])
     is_sound = np.ones(n_rows, dtype=bool)
     reasons = np.full(n_rows, "", dtype=object)
-    for name, is_right, reason in _CHECKS:
+    for name, is_valid, reason in _CHECKS:
         if name in columns:
-            is_wrong = is_sound & ~is_right(columns[name]).to_numpy(zero_copy_only=False)
+            is_wrong = is_sound & ~is_valid(columns[name]).to_numpy(zero_copy_only=False)
             reasons[is_wrong] = reason
             is_sound &= ~is_wrong
     broken = np.flatnonzero(~is_sound)
     sound = columns
     if len(broken):
-        kept = pa.array(is_sound)
-        sound = {name: column.filter(kept) for name, column in columns.items()}
+        mask = pa.array(is_sound)
+        sound = {name: column.filter(mask) for name, column in columns.items()}
     parsed = _parsed(sound)
     numbers, lines = (first_number + broken).tolist(), _as_lines(columns, broken)
     return Piece(n_rows, parsed, list(zip(reasons[broken].tolist(), numbers, lines, strict=True)))
@@ -105,13 +109,13 @@ def _parsed(columns: _Columns) -> Parsed:
     if "rating" in columns:
         return Parsed(ratings=to_table((*ids, columns["rating"], pc.fill_null(at, 0)), RATINGS))
     minute = columns.get("minute", unknown)
-    minute = pc.if_else(pc.less(minute, _MOST_MINUTES), pc.floor(minute), _MOST_MINUTES)
+    minute = pc.if_else(pc.less(minute, _MAX_MINUTE), pc.floor(minute), _MAX_MINUTE)
     times = columns.get("first_at", at), columns.get("last_at", at)
     once = pa.repeat(pa.scalar(1, pa.int64()), len(unknown))
     return Parsed(views=to_table((*ids, minute, once, *times), VIEWS))
 
 
-def _as_ours(name: str, column: pa.Array) -> pa.Array:
+def _converted(name: str, column: pa.Array) -> pa.Array:
     if name in ("user_id", "item_id"):
         return encode(column)
     if name in ("at", "first_at", "last_at"):
@@ -133,7 +137,7 @@ def _are_ratings(rating: pa.DoubleArray) -> pa.BooleanArray:
 
 def _are_minutes(minute: pa.DoubleArray) -> pa.BooleanArray:
     is_minute = pc.and_(pc.is_finite(minute), pc.greater_equal(minute, 0))
-    return pc.fill_null(is_minute, True)  # how far it was watched may be unknown
+    return pc.fill_null(is_minute, True)  # an unknown minute is valid
 
 
 _CHECKS: Final = (

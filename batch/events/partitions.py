@@ -1,4 +1,4 @@
-"""Day partitions: the events of logs as Parquet, one file a kind and day.
+"""Day partitions: the events of logs as Parquet, one file for each type of event and day.
 
     var/events/
         views/date=2026-11-14/views-2026-11-14.parquet
@@ -7,19 +7,20 @@
         accounts user_id  at
         answers  user_id  at  host  status  items  result  milliseconds
 
-A row of views is what one user saw of one item on that day. What is new is folded
-together with what is there, so lines that come again change nothing, not a byte.
+A row of views sums up the views of one item by one user on that day. New events are
+folded together with those on disk, so ingesting lines again does not change a byte.
 
-Nothing is written in place. Runs of folded rows are gathered in a hidden folder,
-which bounds the memory; at the end the days are merged there too, and only then
-renamed over the old ones. A crash between two renames leaves some days old and some
-new, each whole: ingesting the same logs again makes up for it.
+Nothing is written in place. Runs of folded rows are written to a hidden folder, which
+bounds the memory; at the end the days are merged there too, and only then renamed over
+the old ones. A crash between two renames leaves some days old and some new, each whole:
+ingesting the same logs again completes them.
 """
 
 import contextlib
 import fcntl
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,29 +36,43 @@ from batch.events.parquet import read_parquet
 from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed
 from store.durable import fsync_path
 
-_RUN_BYTES: Final = 1 << 26  # of rows that are gathered before they are written aside
-_MERGE_ROWS: Final = 2_000_000  # of a day that are folded at a time
-# So that a million ids are a dictionary in the file as well: they are read in half the time.
-_IDS_BYTES: Final = 1 << 26
+# Large enough for a dictionary of a million ids in the file: it is read in half the time.
+_DICTIONARY_BYTES: Final = 1 << 26
 _PENDING: Final = ".pending"
 _LOCK: Final = ".lock"
-_MEND: Final = "remove it and ingest the logs of its day again"
-_MOMENT: Final = pa.timestamp("s")
+_REMEDY: Final = "remove it and ingest the logs of its day again"
+_TIMESTAMP: Final = pa.timestamp("s")
 
 
-class _Kind(NamedTuple):
-    """A kind of event.
+@dataclass(frozen=True, slots=True)
+class PartitionSizes:
+    """How much is held in memory at a time; the partitions do not depend on it.
 
     Attributes:
-        name: Of its folder, and of its table in `Parsed`.
-        columns: Of its files.
-        day_of: The column whose day is that of the row.
-        fold: Makes one row of those that are one.
+        run_bytes: Size of the rows that are collected before they are written to disk.
+        merge_rows: Rows of a day that are folded at a time.
+    """
+
+    run_bytes: int = 1 << 26
+    merge_rows: int = 2_000_000
+
+
+DEFAULT_PARTITION_SIZES: Final = PartitionSizes()
+
+
+class _EventType(NamedTuple):
+    """A type of event, with a folder of its own.
+
+    Attributes:
+        name: Name of its folder, and of its table in `Parsed`.
+        columns: Columns of its files.
+        day_column: Column of the time that decides the day of a row.
+        fold: Function that merges duplicate rows of a table.
     """
 
     name: str
     columns: list[str]
-    day_of: str
+    day_column: str
     fold: Callable[[pa.Table], pa.Table]
 
 
@@ -69,63 +84,71 @@ def _fold_days(views: pa.Table) -> pa.Table:
 
 
 _VIEW_COLUMNS: Final = [name for name in VIEWS.names if name != "n_events"]
-_KINDS: Final = (
-    _Kind("views", _VIEW_COLUMNS, "first_at", _fold_days),
-    _Kind("ratings", RATINGS.names, "at", fold_ratings),
-    _Kind("accounts", ACCOUNTS.names, "at", fold_rows),
-    _Kind("answers", ANSWERS.names, "at", fold_rows),
+_EVENT_TYPES: Final = (
+    _EventType("views", _VIEW_COLUMNS, "first_at", _fold_days),
+    _EventType("ratings", RATINGS.names, "at", fold_ratings),
+    _EventType("accounts", ACCOUNTS.names, "at", fold_rows),
+    _EventType("answers", ANSWERS.names, "at", fold_rows),
 )
 
 
 class Partitions:
-    """Takes events and, when all is told, brings them into the partitions of a folder."""
+    """Collects events, and merges them into the partitions of a folder on `commit`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Directory of the partitions.
+        sizes: Bounds of the memory.
+    """
+
+    def __init__(self, folder: Path, sizes: PartitionSizes) -> None:
         self._folder = folder
+        self._sizes = sizes
         self._pending = folder / _PENDING
-        self._gathered: dict[str, list[pa.Table]] = {kind.name: [] for kind in _KINDS}
+        self._collected: dict[str, list[pa.Table]] = {kind.name: [] for kind in _EVENT_TYPES}
         self._n_bytes = 0
         self._n_runs = 0
 
-    def take(self, parsed: Parsed) -> None:
-        """Take the events of one piece of a log."""
-        for kind in _KINDS:
+    def add(self, parsed: Parsed) -> None:
+        """Add the events of one piece of a log."""
+        for kind in _EVENT_TYPES:
             table = getattr(parsed, kind.name)
             if table.num_rows:
-                self._gathered[kind.name].append(table)
+                self._collected[kind.name].append(table)
                 self._n_bytes += table.nbytes
-        if self._n_bytes > _RUN_BYTES:
+        if self._n_bytes > self._sizes.run_bytes:
             self._write_run()
 
     def commit(self) -> dict[str, int]:
-        """Merge what was taken into the partitions.
+        """Merge the collected events into the partitions.
 
         Returns:
-            By kind, the rows of all days that were touched.
+            Number of rows, by type of event, in all days that were written.
         """
         self._write_run()
         merged: list[tuple[Path, Path]] = []
         n_rows: dict[str, int] = {}
-        for kind in _KINDS:
+        for kind in _EVENT_TYPES:
             n_rows[kind.name] = 0
             for runs in sorted((self._pending / "runs" / kind.name).glob("*")):
                 name = f"{kind.name}-{runs.name}.parquet"
                 old = self._folder / kind.name / f"date={runs.name}" / name
                 new = self._pending / name
-                n_rows[kind.name] += _write(kind, new, _merged(kind, [*runs.iterdir(), old]))
+                files = [*runs.iterdir(), old]
+                tables = _merged(kind, files, self._sizes.merge_rows)
+                n_rows[kind.name] += _write(kind, new, tables)
                 fsync_path(new)
                 merged.append((new, old))
         for new, old in merged:
             old.parent.mkdir(parents=True, exist_ok=True)
             new.replace(old)
-        for place in {place for _, old in merged for place in old.parents[:3]}:
-            fsync_path(place)
+        for folder in {folder for _, old in merged for folder in old.parents[:3]}:
+            fsync_path(folder)
         return n_rows
 
     def _write_run(self) -> None:
-        """Fold what has been gathered and put it aside, one file a day."""
-        for kind in _KINDS:
-            tables, self._gathered[kind.name] = self._gathered[kind.name], []
+        """Fold the collected rows and write them to the hidden folder, one file a day."""
+        for kind in _EVENT_TYPES:
+            tables, self._collected[kind.name] = self._collected[kind.name], []
             for day, rows in _by_day(kind, tables):
                 folder = self._pending / "runs" / kind.name / day
                 folder.mkdir(parents=True, exist_ok=True)
@@ -135,8 +158,14 @@ class Partitions:
 
 
 @contextlib.contextmanager
-def partitions(folder: Path) -> Iterator[Partitions]:
-    """Hold a folder of partitions for writing; without `commit` it stays as it was.
+def open_partitions(
+    folder: Path, sizes: PartitionSizes = DEFAULT_PARTITION_SIZES
+) -> Iterator[Partitions]:
+    """Lock a folder of partitions for writing; without `commit` it is not changed.
+
+    Args:
+        folder: Directory of the partitions, which is made if it does not exist.
+        sizes: Bounds of the memory.
 
     Raises:
         BatchError: It cannot be written, or another process is writing to it.
@@ -146,37 +175,39 @@ def partitions(folder: Path) -> Iterator[Partitions]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / _LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(pending, ignore_errors=True)  # of a run that was killed
+            shutil.rmtree(pending, ignore_errors=True)  # left by a killed run
             try:
-                yield Partitions(folder)
+                yield Partitions(folder, sizes)
             finally:
                 shutil.rmtree(pending, ignore_errors=True)
     except BlockingIOError:
-        raise BatchError(folder, "another process is writing to it", "wait for it") from None
+        raise BatchError(
+            folder, "another process is writing to it", "wait until it has ended"
+        ) from None
     except OSError as error:
         raise BatchError(
             folder,
             f"events cannot be written: {error.strerror or error}",
-            "make room there, or choose another --out; the events there are as they were",
+            "make room there, or choose another --out; the partitions are unchanged",
         ) from error
 
 
-def _by_day(kind: _Kind, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield days as `2026-11-14`, and their folded rows."""
+def _by_day(kind: _EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield each day, such as `2026-11-14`, and its folded rows."""
     if not tables:
         return
     rows = kind.fold(pa.concat_tables(tables))
-    day = days(rows[kind.day_of])
+    day = days(rows[kind.day_column])
     order = np.argsort(day, kind="stable")
     distinct, first = np.unique(day[order], return_index=True)
-    for number, places in zip(distinct, np.split(order, first[1:]), strict=True):
-        yield str(np.datetime64(int(number), "D")), rows.take(pa.array(places))
+    for number, of_day in zip(distinct, np.split(order, first[1:]), strict=True):
+        yield str(np.datetime64(int(number), "D")), rows.take(pa.array(of_day))
 
 
-def _merged(kind: _Kind, files: list[Path]) -> Iterator[pa.Table]:
-    """Yield the folded rows of files of one day, as many users at a time as memory is meant for."""
+def _merged(kind: _EventType, files: list[Path], merge_rows: int) -> Iterator[pa.Table]:
+    """Yield the folded rows of files of one day, a part of the users at a time."""
     files = [file for file in files if file.exists()]
-    n_parts = -(-sum(_n_rows(file) for file in files) // _MERGE_ROWS)
+    n_parts = -(-sum(_n_rows(file) for file in files) // merge_rows)
     for part in range(n_parts):
         tables = [_part(table, part, n_parts) for file in files for table in _read(kind, file)]
         yield kind.fold(pa.concat_tables(tables))
@@ -186,14 +217,14 @@ def _n_rows(file: Path) -> int:
     try:
         return int(pq.read_metadata(file).num_rows)
     except pa.ArrowException as error:
-        raise InputError(file, f"cannot be read as Parquet: {error}", _MEND) from error
+        raise InputError(file, f"cannot be read as Parquet: {error}", _REMEDY) from error
 
 
-def _read(kind: _Kind, file: Path) -> Iterator[pa.Table]:
+def _read(kind: _EventType, file: Path) -> Iterator[pa.Table]:
     for piece in read_parquet(file):
         if piece.rejected:
             reason, row, _ = piece.rejected[0]
-            raise InputError(file, f"row {row}: {reason}", _MEND)
+            raise InputError(file, f"row {row}: {reason}", _REMEDY)
         yield getattr(piece.parsed, kind.name)
 
 
@@ -207,7 +238,7 @@ def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
     return table.filter(pa.array(is_in[codes_of(users)]))
 
 
-def _write(kind: _Kind, path: Path, tables: Iterable[pa.Table]) -> int:
+def _write(kind: _EventType, path: Path, tables: Iterable[pa.Table]) -> int:
     """Write tables as row groups of one file, and return the number of rows."""
     n_rows = 0
     with contextlib.ExitStack() as stack:
@@ -220,7 +251,7 @@ def _write(kind: _Kind, path: Path, tables: Iterable[pa.Table]) -> int:
                         path,
                         rows.schema,
                         compression="zstd",
-                        dictionary_pagesize_limit=_IDS_BYTES,
+                        dictionary_pagesize_limit=_DICTIONARY_BYTES,
                     )
                 )
             writer.write_table(rows)
@@ -228,13 +259,13 @@ def _write(kind: _Kind, path: Path, tables: Iterable[pa.Table]) -> int:
     return n_rows
 
 
-def _as_file(kind: _Kind, table: pa.Table) -> pa.Table:
+def _as_file(kind: _EventType, table: pa.Table) -> pa.Table:
     columns = {}
     for name in kind.columns:
         column = table[name]
         if column.type == ID:
-            column = sort_ids(column)  # the file's dictionary has what is used, and no more
+            column = sort_ids(column)  # the file's dictionary has no unused ids
         elif name.endswith("at"):
-            column = column.cast(_MOMENT)
+            column = column.cast(_TIMESTAMP)
         columns["minutes" if name == "minute" else name] = column
     return pa.table(columns)

@@ -1,27 +1,34 @@
-"""The quarantine: every rejected line, with its reason, its source and its line number.
+"""The quarantine: every rejected line, with its reason, source and line number.
 
     var/quarantine/2026-11-21T093000Z.tsv
-        reason              source          line    what stood there
+        reason              source          line    text of the line
         malformed time      stream.log      1207    2022-11-1 4T12:23:14,199776,GET …
 
-One file a refresh, none for a clean one; the newest files are kept.
+One file a run, none if nothing was rejected; the newest files are kept.
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from batch.errors import BatchError
+from batch.settings import BatchSettings
 
 
 class Quarantine:
-    """Takes what the parsers reject. Use it in a `with`.
+    """Writes rejected lines to a file. Used as a context manager.
+
+    Args:
+        folder: Directory of all quarantine files.
+        name: Name of this run's file, without its suffix.
+        keep: Number of files that are kept, this one included.
 
     Attributes:
-        counts: Rejected lines by reason.
-        path: The file of this refresh; it exists once something was rejected.
+        counts: Number of rejected lines by reason.
+        path: File of this run; it exists once a line was rejected.
     """
 
     def __init__(self, folder: Path, name: str, keep: int) -> None:
@@ -29,6 +36,12 @@ class Quarantine:
         self.path = folder / f"{name}.tsv"
         self._keep = keep
         self._file: IO[bytes] | None = None
+
+    @classmethod
+    def of_run(cls, settings: BatchSettings, began_at: datetime) -> Self:
+        """Return the quarantine of a run, whose file is named after its begin in UTC."""
+        name = began_at.strftime("%Y-%m-%dT%H%M%S.%fZ")
+        return cls(Path(settings.quarantine), name, settings.quarantine_keep)
 
     def __enter__(self) -> Self:
         return self
@@ -43,14 +56,14 @@ class Quarantine:
             self._file.close()
 
     def add(self, source: str, rejected: Iterable[tuple[str, int, bytes]]) -> None:
-        """Write down rejected lines of one source.
+        """Write the rejected lines of one file.
 
         Args:
-            source: The file that they stood in.
-            rejected: Reason, line number from 1, and the line as it was.
+            source: Path of the file.
+            rejected: Reason, line number from 1, and text of each line.
 
         Raises:
-            BatchError: The quarantine cannot be written: nothing may be lost.
+            BatchError: The quarantine cannot be written.
         """
         try:
             for reason, number, line in rejected:
@@ -60,7 +73,7 @@ class Quarantine:
         except OSError as error:
             raise BatchError(
                 self.path,
-                f"rejected lines cannot be written down: {error.strerror}",
+                f"rejected lines cannot be written: {error.strerror}",
                 "make room there, or set [batch] quarantine to another directory",
             ) from error
 

@@ -1,96 +1,222 @@
-"""Events from any of the files that we read, told apart by what stands in them.
+"""Events of all files, each of a kind that is recognized by its content.
 
 stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
      └────────────┴───────────┴─────────┴─────────────┴────────────┘
                               │ parse, validate, quarantine
                               ▼
                  views and ratings, folded, one Events
+
+`read_events` is the one way to read events: the settings name the files, the patterns of
+ids, the quarantine and its limit.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from batch.errors import InputError, RejectedError
 from batch.events.ahead import read_ahead
-from batch.events.events import Events, Source, Taken
-from batch.events.kinds import Kind
-from batch.events.lines import Block, read_blocks
-from batch.events.parquet import read_parquet
+from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
+from batch.events.kinds import EventKind, event_kinds
+from batch.events.lines import BLOCK_BYTES, Block, read_blocks
+from batch.events.parquet import PARQUET_ROWS, read_parquet
 from batch.events.parsed import Parsed, Piece
 from batch.events.quarantine import Quarantine
 from batch.files import head_lines, is_parquet
+from batch.settings import BatchSettings
 from batch.threads import usable
 
 
+@dataclass(frozen=True, slots=True)
+class ReadSizes:
+    """How much is read and held at a time; the events do not depend on it.
+
+    Attributes:
+        block_bytes: Bytes of text that are parsed at a time.
+        parquet_rows: Rows of Parquet that are read at a time.
+        fold_rows: Least number of unfolded views that are folded.
+    """
+
+    block_bytes: int = BLOCK_BYTES
+    parquet_rows: int = PARQUET_ROWS
+    fold_rows: int = FOLD_ROWS
+
+
+DEFAULT_READ_SIZES: Final = ReadSizes()
+
+
+class EventInput(NamedTuple):
+    """Events of all files, and a summary of the rejected lines.
+
+    Attributes:
+        events: Views and ratings.
+        rejected: Number of rejected lines by reason.
+        quarantine: File of the rejected lines, None without any.
+    """
+
+    events: Events
+    rejected: Counter[str]
+    quarantine: Path | None
+
+
 def read_events(
-    paths: Sequence[Path],
-    known: Sequence[Kind],
-    quarantine: Quarantine,
-    max_rejected_share: float,
+    settings: BatchSettings,
+    began_at: datetime | None = None,
     on_lines: Callable[[int], object] = lambda _: None,
-    *,
-    n_threads: int = 0,
-) -> Events:
-    """Read all files; what is broken goes to the quarantine.
+    sizes: ReadSizes = DEFAULT_READ_SIZES,
+) -> EventInput:
+    """Read all files that the settings name; broken lines are written to the quarantine.
 
     Args:
-        paths: Files, or directories of which every file is read that is not empty
-            and whose name does not begin with `.` or `_`.
-        known: The kinds of text, from `kinds`.
-        quarantine: Takes every rejected line.
-        max_rejected_share: Of a file's lines; more is an error.
-        on_lines: Called with the number of lines of each block, for progress.
-        n_threads: 0 means one for each processor that this process may use.
+        settings: Settings of the batch: events, patterns of ids, quarantine, threads.
+        began_at: Time after which the quarantine's file is named; None for now.
+        on_lines: Function that is called with the number of lines of each block.
+        sizes: How much is read at a time.
 
     Raises:
-        InputError: A file is missing, unreadable, empty or of no known kind.
-        RejectedError: More of a file was rejected than is allowed.
+        InputError: No file is named, or one is missing, unreadable, empty or of no known kind.
+        RejectedError: More of a file was rejected than the settings allow.
     """
-    taken = Taken()
-    files = [(path, *_open(path, known)) for path in event_files(paths)]
-    named = (((path, kind), pieces) for path, kind, pieces in files)
-    sources = tuple(
-        _take(path, kind, pieces, quarantine, max_rejected_share, taken.take, on_lines)
-        for (path, kind), pieces in read_ahead(named, usable(n_threads))
-    )
-    return taken.events(sources)
+    kinds = event_kinds(settings.user_pattern, settings.item_pattern)
+    collector = EventCollector(sizes.fold_rows)
+    with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
+        reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
+        opened = [reader.open(path) for path in event_files(settings)]
+        with_pieces = ((file, file.pieces) for file in opened)
+        files = tuple(
+            reader.read(file, pieces, collector.add)
+            for file, pieces in read_ahead(with_pieces, usable(settings.n_threads))
+        )
+    rejected = quarantine.counts
+    return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
 
 
-def read_file(
-    path: Path,
-    known: Sequence[Kind],
-    quarantine: Quarantine,
-    max_rejected_share: float,
-    take: Callable[[Parsed], object],
-    on_lines: Callable[[int], object] = lambda _: None,
-) -> Source:
-    """Read one file piece by piece.
+class OpenFile(NamedTuple):
+    """A file of a known kind, not read yet.
 
-    Args:
-        path: The file.
-        known: The kinds of text.
-        quarantine: Takes every rejected line.
-        max_rejected_share: Of the file's lines; more is an error, known at its end.
-        take: Called with the events of each piece.
-        on_lines: Called with the number of its lines.
+    Attributes:
+        path: Path of the file.
+        kind: Name of its kind.
+        pieces: Pieces of the file, which are parsed on request.
+    """
+
+    path: Path
+    kind: str
+    pieces: Iterator[Piece]
+
+
+@dataclass(frozen=True, slots=True)
+class EventReader:
+    """Reads files of events piece by piece.
+
+    Attributes:
+        kinds: Kinds of text files that are recognized.
+        quarantine: Quarantine of the rejected lines.
+        max_rejected_share: Largest share of a file's lines that may be rejected.
+        on_lines: Function that is called with the number of lines of each piece.
+        sizes: How much is read at a time.
+    """
+
+    kinds: Sequence[EventKind]
+    quarantine: Quarantine
+    max_rejected_share: float
+    on_lines: Callable[[int], object]
+    sizes: ReadSizes
+
+    def read_file(self, path: Path, add: Callable[[Parsed], object]) -> EventFile:
+        """Read one file.
+
+        Args:
+            path: Path of the file.
+            add: Function that is called with the events of each piece.
+
+        Raises:
+            InputError: It is missing, unreadable, empty or of no known kind.
+            RejectedError: More of it was rejected than is allowed.
+        """
+        file = self.open(path)
+        return self.read(file, file.pieces, add)
+
+    def open(self, path: Path) -> OpenFile:
+        """Recognize the kind of a file.
+
+        Raises:
+            InputError: It is missing, unreadable, empty or of no known kind.
+        """
+        if is_parquet(path):
+            return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
+        lines = head_lines(path)
+        kind = max(self.kinds, key=lambda kind: kind.n_matches(lines))
+        if not kind.n_matches(lines):
+            names = ", ".join([*(kind.name for kind in self.kinds), "Parquet"])
+            first = next((line for line in lines if line.strip()), "")
+            raise InputError(
+                path,
+                f"is not a file of events: it begins with {first[:60]!r}",
+                f"give one of the known kinds: {names}",
+            )
+        return OpenFile(path, kind.name, self._parse(path, kind, kind.has_header(lines)))
+
+    def read(
+        self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
+    ) -> EventFile:
+        """Read the pieces of an open file.
+
+        Args:
+            file: File that was opened.
+            pieces: Pieces of this file, perhaps read ahead.
+            add: Function that is called with the events of each piece.
+
+        Raises:
+            InputError: It is unreadable.
+            RejectedError: More of it was rejected than is allowed.
+        """
+        n_lines = 0
+        reasons: Counter[str] = Counter()
+        for n_lines_of_piece, parsed, rejected in pieces:
+            self.quarantine.add(str(file.path), rejected)
+            n_lines += n_lines_of_piece
+            reasons.update(reason for reason, _, _ in rejected)
+            add(parsed)
+            self.on_lines(n_lines_of_piece)
+        read = EventFile(file.path, file.kind, n_lines, reasons.total())
+        self._check_share(read, reasons)
+        return read
+
+    def _parse(self, path: Path, kind: EventKind, has_header: bool) -> Iterator[Piece]:
+        for block in read_blocks(path, self.sizes.block_bytes):
+            is_first = block.first_number == 1
+            body = Block(block.lines[1:], 2) if has_header and is_first else block
+            parsed = kind.parse(body.lines)
+            yield Piece(len(body.lines), parsed, _rejected(body, parsed))
+
+    def _check_share(self, file: EventFile, reasons: Counter[str]) -> None:
+        if file.n_rejected > self.max_rejected_share * file.n_lines:
+            most_frequent, n_most_frequent = reasons.most_common(1)[0]
+            raise RejectedError(
+                file.path,
+                f"{file.n_rejected:,} of {file.n_lines:,} lines are broken as a {file.kind}, "
+                f"most often: {most_frequent} ({n_most_frequent:,})",
+                f"look into {self.quarantine.path}; if these lines may be dropped, "
+                "raise [batch] max_rejected_share",
+            )
+
+
+def event_files(settings: BatchSettings) -> list[Path]:
+    """Return the files of events that the settings name.
+
+    A directory stands for every file below it that is not empty and whose path has no part
+    that begins with `.` or `_`.
 
     Raises:
-        InputError: It is missing, unreadable, empty or of no known kind.
-        RejectedError: More of it was rejected than is allowed.
+        InputError: No file is named, or a directory holds none.
     """
-    kind, pieces = _open(path, known)
-    return _take(path, kind, pieces, quarantine, max_rejected_share, take, on_lines)
-
-
-def event_files(paths: Sequence[Path]) -> list[Path]:
-    """Return files as they are, and of directories every file that holds events.
-
-    Raises:
-        InputError: A directory holds none.
-    """
+    check_named(settings)
     files: list[Path] = []
-    for path in paths:
+    for path in map(Path, settings.events):
         below = sorted(path.rglob("*")) if path.is_dir() else []
         found = [file for file in below if _has_events(file, path)] if path.is_dir() else [path]
         if not found:
@@ -99,69 +225,24 @@ def event_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def check_named(settings: BatchSettings) -> None:
+    """Check that the settings name files of events.
+
+    Raises:
+        InputError: They name none.
+    """
+    if not settings.events:
+        raise InputError("events", "none given", "name files with --events, or in [batch] events")
+
+
 def _has_events(path: Path, folder: Path) -> bool:
-    """Tell a directory's events from what else lies there: quiet days, `_SUCCESS`, `.tmp`."""
+    """Return whether a file below a directory is one of events, not empty, hidden or a mark."""
     is_hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
     return not is_hidden and path.is_file() and path.stat().st_size > 0
 
 
-def _take(
-    path: Path,
-    kind: str,
-    pieces: Iterator[Piece],
-    quarantine: Quarantine,
-    max_rejected_share: float,
-    take: Callable[[Parsed], object],
-    on_lines: Callable[[int], object],
-) -> Source:
-    n_lines = 0
-    reasons: Counter[str] = Counter()
-    for n_lines_of_piece, parsed, rejected in pieces:
-        quarantine.add(str(path), rejected)
-        n_lines += n_lines_of_piece
-        reasons.update(reason for reason, _, _ in rejected)
-        take(parsed)
-        on_lines(n_lines_of_piece)
-    source = Source(path, kind, n_lines, reasons.total())
-    _check_share(source, reasons, quarantine.path, max_rejected_share)
-    return source
-
-
-def _open(path: Path, known: Sequence[Kind]) -> tuple[str, Iterator[Piece]]:
-    if is_parquet(path):
-        return "Parquet", read_parquet(path)
-    lines = head_lines(path)
-    kind = max(known, key=lambda kind: kind.n_hits(lines))
-    if not kind.n_hits(lines):
-        names = ", ".join([*(k.name for k in known), "Parquet"])
-        first = next((line for line in lines if line.strip()), "")
-        raise InputError(
-            path, f"is no file of events: it begins {first[:60]!r}", f"known kinds: {names}"
-        )
-    return kind.name, _parse(path, kind, kind.has_header(lines))
-
-
-def _parse(path: Path, kind: Kind, has_header: bool) -> Iterator[Piece]:
-    for block in read_blocks(path):
-        is_first = block.first_number == 1
-        body = Block(block.lines[1:], 2) if has_header and is_first else block
-        parsed = kind.parse(body.lines)
-        yield Piece(len(body.lines), parsed, _rejected(body, parsed))
-
-
 def _rejected(block: Block, parsed: Parsed) -> list[tuple[str, int, bytes]]:
     return [
-        (reason, block.first_number + place, block.lines[place].as_py())
-        for place, reason in zip(parsed.rejected.tolist(), parsed.reasons, strict=True)
+        (reason, block.first_number + position, block.lines[position].as_py())
+        for position, reason in zip(parsed.rejected.tolist(), parsed.reasons, strict=True)
     ]
-
-
-def _check_share(source: Source, reasons: Counter[str], quarantine: Path, max_share: float) -> None:
-    if source.n_rejected > max_share * source.n_lines:
-        worst, n_worst = reasons.most_common(1)[0]
-        raise RejectedError(
-            source.path,
-            f"{source.n_rejected:,} of {source.n_lines:,} lines are broken as a {source.kind}, "
-            f"most often: {worst} ({n_worst:,})",
-            f"look into {quarantine}; if that is as it should be, raise [batch] max_rejected_share",
-        )

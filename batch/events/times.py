@@ -1,11 +1,11 @@
-"""The stream's times, read from the places where their digits stand, millions at once.
+"""The stream's times, read from the fixed positions of their digits, millions at once.
 
     2022-11-14T12:23            seconds are left out when they are 00
     2022-11-14T12:23:12
-    2022-11-14T12:23:12.426     1 to 9 digits, not kept
+    2022-11-14T12:23:12.426     1 to 9 digits, which are ignored
 
-A log is written in time order, so nearly every line has its neighbour's minute: a
-run of equal ones is read once.
+A log is in time order, so nearly every line has the minute of the line before: a run
+of equal minutes is parsed once.
 """
 
 from typing import Final, NamedTuple
@@ -14,23 +14,21 @@ import numpy as np
 
 from batch.arrays import Characters, Flags, Rows
 
-SHORTEST_LINE: Final = 31  # bytes from a line's begin that are looked at
-
-
+MIN_LINE_BYTES: Final = 31  # bytes from a line's first one on that are read
 _STAMP: Final = len("2022-11-14T12:23")
 _MARKS: Final = {4: "-", 7: "-", 10: "T", 13: ":"}
-_DIGITS: Final = [place for place in range(_STAMP) if place not in _MARKS]
-_FRACTION: Final = 9  # digits at most
+_DIGITS: Final = [position for position in range(_STAMP) if position not in _MARKS]
+_MAX_FRACTION_DIGITS: Final = 9
 
 
 class Times(NamedTuple):
-    """What stands at the beginning of lines.
+    """Times at the beginning of lines.
 
     Attributes:
-        seconds: (n,) since 1970 by the wall clock.
-        ends: (n,) places of the comma behind the time.
-        is_real: (n,) whether there is a time, with a comma behind it, and such a moment
-            exists; where not, the rest means nothing.
+        seconds: (n,) seconds since 1970 by the wall clock.
+        ends: (n,) positions of the comma after the time.
+        is_real: (n,) whether there is a time, followed by a comma, and such a date and time
+            exist; where False, the other fields are undefined.
     """
 
     seconds: Rows
@@ -42,8 +40,9 @@ def read_times(characters: Characters, begins: Rows) -> Times:
     """Read the time at the beginning of each line.
 
     Args:
-        characters: All bytes.
-        begins: (n,) places of the lines' first bytes; at least `SHORTEST_LINE` follow each.
+        characters: All bytes of the lines' buffer.
+        begins: (n,) positions of the lines' first bytes, each followed by at least
+            `MIN_LINE_BYTES`.
     """
     if not len(begins):
         return Times(begins, begins, begins > 0)
@@ -63,24 +62,24 @@ def read_times(characters: Characters, begins: Rows) -> Times:
     return Times(seconds, ends, is_real)
 
 
-def words_at(characters: Characters, places: Rows) -> Characters:
-    """Return (n, 8) characters from places on, read as the words that they are."""
-    if not len(places):
+def words_at(characters: Characters, positions: Rows) -> Characters:
+    """Return (n, 8) characters from each position on, read as 64-bit words."""
+    if not len(positions):
         return np.zeros((0, 8), np.uint8)
     words = np.ndarray((len(characters) - 7,), np.uint64, characters.data, strides=(1,))
-    return words[places].view(np.uint8).reshape(-1, 8)
+    return words[positions].view(np.uint8).reshape(-1, 8)
 
 
-def _fractions(characters: Characters, places: Rows) -> tuple[Rows, Flags]:
-    """Return how many digits stand at places, and whether they are 1 to 9 before a comma."""
-    windows = np.lib.stride_tricks.sliding_window_view(characters, _FRACTION + 1)
-    is_digit = windows[places] - ord("0") <= 9
+def _fractions(characters: Characters, positions: Rows) -> tuple[Rows, Flags]:
+    """Return the number of digits at positions, and whether they are 1 to 9 before a comma."""
+    windows = np.lib.stride_tricks.sliding_window_view(characters, _MAX_FRACTION_DIGITS + 1)
+    is_digit = windows[positions] - ord("0") <= 9
     n_digits = is_digit.argmin(axis=1)  # 0 too where all ten are digits
-    return n_digits, (n_digits > 0) & (characters[places + n_digits] == ord(","))
+    return n_digits, (n_digits > 0) & (characters[positions + n_digits] == ord(","))
 
 
 def _minutes(characters: Characters, begins: Rows) -> tuple[Rows, Flags]:
-    """Return minutes since 1970, and whether such a minute exists."""
+    """Return minutes since 1970, and whether each such minute exists."""
     halves = (words_at(characters, begins + half).view(np.uint64)[:, 0] for half in (0, 8))
     is_new = np.ones(len(begins), dtype=bool)
     is_new[1:] = np.logical_or.reduce([half[1:] != half[:-1] for half in halves])
@@ -91,9 +90,9 @@ def _minutes(characters: Characters, begins: Rows) -> tuple[Rows, Flags]:
 
 
 def _read_stamps(stamps: Characters) -> tuple[Rows, Flags]:
-    """Return minutes since 1970 of (n, 16) characters, and whether such a minute exists.
+    """Return minutes since 1970 of (n, 16) characters, and whether each such minute exists.
 
-    No cast does this: one impossible date among millions would fail them all.
+    Not a cast: one impossible date among millions would make it fail for all.
     """
     digits = stamps - ord("0")
 

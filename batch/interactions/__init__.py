@@ -1,7 +1,7 @@
-"""Gathering: events of all kinds become what is known of each user and item that have met.
+"""Interactions: events of all kinds become one row for each pair of a user and an item.
 
-    columns ─► blocks of users ─► meetings: who has met what ─► met: watched, rated ─► kept
-               counting_sort                                       rated: the last stars count
+    columns ─► blocks of users ─► pairs ─┬─► views:   furthest minute ─┐
+                counting_sort            └─► ratings: latest on scale ─┴─► evidence ─► weights
 
-`aggregate_events` goes all the way.
+`aggregate.aggregate_events` makes the evidence, `build.build_interactions` the weights.
 """

@@ -1,11 +1,11 @@
-"""Gathering: what all events say about each user and item that have met.
+"""Aggregation: all events of a user and an item become one row of evidence.
 
     views    7 heat  58 min                           heat             alien
     ratings  7 heat  4 stars    ─►  evidence  ─►   7  58 min, 4 stars  ·
              9 alien 2 stars                       9  ·                2 stars
 
-Rows are in the order of the ids' bytes, so the same events give the same matrix
-whatever order they came in.
+Rows are in the byte order of the ids, so the same events give the same matrix in
+whatever order they are read.
 """
 
 from collections import Counter
@@ -23,19 +23,19 @@ from batch.arrays import Codes, Flags, Floats, Times
 from batch.errors import NothingToLearnError
 from batch.events.events import Events
 from batch.events.ids import ID, codes_of, sort_ids, whole
-from batch.interactions.blocks import blocks_of
+from batch.interactions.blocks import BLOCK_EVENTS, blocks_of
 from batch.interactions.columns import Columns
 from batch.interactions.evidence import BlockEvidence, CatalogueEvidence
 from batch.interactions.pairs import UserItemPairs, concat_users
-from batch.interactions.rated import best_of
+from batch.interactions.rated import best_rating_of
 from batch.interactions.user_block import UserBlock, aggregate_block
 from batch.interactions.weights import Evidence
 from batch.threads import usable
 
-_USUAL_RUNTIME: Final = 100.0  # minutes, where no runtime at all is known
-_MIN_USERS: Final = 2  # that must have touched an item to make it real without a catalogue
-_OUTSIDE: Final = "item outside the catalogue"
-_LONE: Final = f"item of fewer than {_MIN_USERS} users, without a catalogue"
+_DEFAULT_RUNTIME: Final = 100.0  # minutes, if no runtime at all is known
+_MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many users on
+_OUTSIDE_CATALOGUE: Final = "item outside the catalogue"
+_TOO_FEW_USERS: Final = f"item of fewer than {_MIN_USERS_OF_ITEM} users, without a catalogue"
 _OFF_SCALE: Final = "rating off the scale"
 
 T = TypeVar("T")
@@ -44,22 +44,22 @@ Runtimes = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class AggregatedEvents:
-    """What is known of each user and item that have met.
+    """Evidence of each pair of a user and an item.
 
     Attributes:
         user_ids: (n_users,) sorted; each has at least one item.
         item_ids: (n_items,) sorted; each has at least one user.
-        meetings: Who has met what, (n_interactions,) places.
-        evidence: What is known of each.
-        began_at: (n_interactions,) the first event, in seconds since 1970, 0 where
-            that is not known; None if it is known of none.
-        dropped: Events that were sound but are not used, by reason.
+        pairs: The (n_interactions,) pairs.
+        evidence: Evidence of each pair.
+        began_at: (n_interactions,) time of the first event, in seconds since 1970, 0 where
+            it is unknown; None if all are unknown.
+        dropped: Number of valid events that are not used, by reason.
         n_users_without: Users whose every event was dropped.
     """
 
     user_ids: pa.StringArray
     item_ids: pa.StringArray
-    meetings: UserItemPairs
+    pairs: UserItemPairs
     evidence: Evidence
     began_at: Times | None
     dropped: Counter[str]
@@ -73,68 +73,76 @@ def aggregate_events(
     *,
     with_latest: bool = True,
     n_threads: int = 0,
+    block_events: int = BLOCK_EVENTS,
 ) -> AggregatedEvents:
-    """Bring together what there is of each user and item.
+    """Aggregate events by user and item.
 
     Args:
-        events: Of any sources.
+        events: Views and ratings from any files.
         runtimes: Minutes of each item of the catalogue, None where unknown; the
             keys are the items that exist. Without a catalogue (None) an item
-            exists if at least 2 users touched it.
-        max_rating: Best rating of the scale, 0 to tell it from the data.
-        with_latest: Whether the evidence says when the latest event was: 8 bytes
-            an interaction, of no use where weights do not age.
-        n_threads: 0 means one for each processor that this process may use.
+            exists if at least 2 users have an event of it.
+        max_rating: Best rating of the scale, 0 to infer it from the data.
+        with_latest: Whether the evidence has the time of the latest event: 8 bytes
+            an interaction, needed only where weights age.
+        n_threads: Number of threads, 0 for one a usable processor.
+        block_events: Average number of events in a block of users; the result does not
+            depend on it.
 
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
-    user_ids, item_ids, met = _meet(events, runtimes or {}, n_threads, with_latest=with_latest)
-    best = max_rating or best_of([one.given for one in met])
-    told = [one.told(best) for one in met]
-    del met  # gigabytes, of which the half is not needed any more
-    exists = _existing(item_ids, told, runtimes)
-    parts = [one.kept(exists, with_latest=with_latest) for one in told]
-    outside = _LONE if runtimes is None else _OUTSIDE
+    user_ids, item_ids, blocks = _aggregate_blocks(
+        events, runtimes or {}, n_threads, block_events, with_latest=with_latest
+    )
+    best = max_rating or best_rating_of([block.ratings for block in blocks])
+    in_blocks = [block.evidence(best) for block in blocks]
+    del blocks  # gigabytes, half of which are not needed any more
+    exists = _existing(item_ids, in_blocks, runtimes)
+    parts = [block.select_items(exists, with_latest=with_latest) for block in in_blocks]
+    outside = _TOO_FEW_USERS if runtimes is None else _OUTSIDE_CATALOGUE
     dropped = Counter(
         {
-            _OFF_SCALE: sum(one.rated.n_off_scale for one in told),
+            _OFF_SCALE: sum(block.ratings.n_off_scale for block in in_blocks),
             outside: sum(part.n_outside for part in parts),
         }
     )
-    del told
-    return _gathered(user_ids, item_ids, parts, best, +dropped)
+    del in_blocks
+    return _concatenated(user_ids, item_ids, parts, best, +dropped)
 
 
-def _meet(
-    events: Events, runtimes: Runtimes, n_threads: int, *, with_latest: bool
+def _aggregate_blocks(
+    events: Events, runtimes: Runtimes, n_threads: int, block_events: int, *, with_latest: bool
 ) -> tuple[pa.StringArray, pa.StringArray, list[UserBlock]]:
-    """Return all ids, sorted, and what users have met, a block of users at a time."""
+    """Return the sorted ids of users and items, and the aggregated blocks in user order."""
 
-    def each(make: Callable[..., T], *given: Iterable[Any]) -> list[T]:
+    def in_threads(make: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
         with ThreadPoolExecutor(usable(n_threads)) as pool:
-            return list(pool.map(make, *given))
+            return list(pool.map(make, *arguments))
 
     views, ratings = events.views, events.ratings
-    sides = [(views[name], ratings[name]) for name in ("user_id", "item_id")]
-    (user_ids, user_row), (item_ids, item_row) = each(_rows, *zip(*sides, strict=True))
+    id_columns = [(views[name], ratings[name]) for name in ("user_id", "item_id")]
+    (user_ids, user_row), (item_ids, item_row) = in_threads(
+        _ids_and_rows, *zip(*id_columns, strict=True)
+    )
     columns = Columns.of(user_row, item_row, views, ratings, with_latest=with_latest)
-    blocks = blocks_of(len(user_ids), len(user_row))
+    blocks = blocks_of(len(user_ids), len(user_row), block_events)
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
-    rows = each(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
-    meet_some = partial(aggregate_block, columns, runtime=_runtimes(item_ids, runtimes))
-    return user_ids, item_ids, each(meet_some, users, *rows)
+    rows = in_threads(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
+    aggregate = partial(aggregate_block, columns, runtime=_runtimes(item_ids, runtimes))
+    return user_ids, item_ids, in_threads(aggregate, users, *rows)
 
 
-def _gathered(
+def _concatenated(
     user_ids: pa.StringArray,
     item_ids: pa.StringArray,
     parts: Sequence[CatalogueEvidence],
     best: float,
     dropped: Counter[str],
 ) -> AggregatedEvents:
-    """Put the parts of all users behind each other, without users and items that have nothing."""
-    kept, has_item, has_user = concat_users([p.meetings for p in parts]).dense(len(item_ids))
+    """Concatenate the parts in user order; users and items without a pair are left out."""
+    all_pairs = concat_users([part.pairs for part in parts])
+    pairs, has_item, has_user = all_pairs.without_empty(len(item_ids))
     _check_enough(int(has_item.sum()), int(has_user.sum()), dropped)
     began_at = np.concatenate([part.began_at for part in parts])
     has_time = bool(began_at.any())
@@ -142,7 +150,7 @@ def _gathered(
     return AggregatedEvents(
         user_ids=user_ids.filter(pa.array(has_item)),
         item_ids=item_ids.filter(pa.array(has_user)),
-        meetings=kept,
+        pairs=pairs,
         evidence=Evidence(
             np.concatenate([part.watched for part in parts]),
             np.concatenate([part.rating for part in parts]),
@@ -155,8 +163,8 @@ def _gathered(
     )
 
 
-def _rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
-    """Return the distinct ids in the order of their bytes, and the row of each id."""
+def _ids_and_rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
+    """Return the distinct ids in byte order, and the row of each value's id among them."""
     ids = sort_ids(pa.chunked_array([whole(column) for column in columns], ID))
     return ids.dictionary, codes_of(ids)
 
@@ -166,19 +174,19 @@ def _runtimes(item_ids: pa.StringArray, runtimes: Runtimes) -> Floats:
     known = [runtimes.get(item_id) or np.nan for item_id in item_ids.to_pylist()]
     runtime = np.asarray(known, np.float32)
     is_known = np.isfinite(runtime) & (runtime > 0)
-    runtime[~is_known] = np.median(runtime[is_known]) if is_known.any() else _USUAL_RUNTIME
+    runtime[~is_known] = np.median(runtime[is_known]) if is_known.any() else _DEFAULT_RUNTIME
     return runtime
 
 
 def _existing(
-    item_ids: pa.StringArray, told: Sequence[BlockEvidence], runtimes: Runtimes | None
+    item_ids: pa.StringArray, blocks: Sequence[BlockEvidence], runtimes: Runtimes | None
 ) -> Flags:
-    """Return (n_items,) which of them exist: the catalogue's, else those that 2 users met."""
+    """Return (n_items,) which items exist: the catalogue's, else those with 2 users."""
     if runtimes is None:
         n_users = np.zeros(len(item_ids), np.int64)
-        for one in told:
-            n_users += one.n_users(len(item_ids))
-        return n_users >= _MIN_USERS
+        for block in blocks:
+            n_users += block.users_per_item(len(item_ids))
+        return n_users >= _MIN_USERS_OF_ITEM
     is_listed = pc.is_in(item_ids, value_set=pa.array(runtimes, pa.string()))
     return np.asarray(is_listed.to_numpy(zero_copy_only=False), dtype=bool)
 
@@ -190,6 +198,6 @@ def _check_enough(n_users: int, n_items: int, dropped: Counter[str]) -> None:
             "interactions",
             f"{n_users} user(s) and {n_items} item(s) are left"
             + (f" after dropping {why}" if why else ""),
-            "recommending needs at least 2 of each: give more events, "
+            "at least 2 of each are needed: give more events, "
             "or a catalogue that lists their items",
         )

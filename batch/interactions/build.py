@@ -1,9 +1,9 @@
-"""Interactions: what each user has had to do with each item, as one sparse matrix of weights.
+"""Interactions: one sparse matrix of weights, users by items.
 
     events ─► aggregate_events ─► evidence of each user and item ─► weigh ─► weights
 
-A bare pair of user and item counts as watched to the end. Rows are in the order of the
-ids' bytes, so the same events give the same matrix whatever order they came in.
+A bare pair of user and item counts as watched to the end. Rows are in the byte order of
+the ids, so the same events give the same matrix in whatever order they are read.
 """
 
 from collections import Counter
@@ -11,15 +11,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
-from batch.arrays import Rows, Times
+from batch.arrays import Floats, Rows, Times
 from batch.events.events import Events
 from batch.interactions.aggregate import AggregatedEvents, Runtimes, aggregate_events
-from batch.interactions.weights import USUAL, Weighting, weigh
+from batch.interactions.weights import DEFAULT_WEIGHTING, Weighting, weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +28,30 @@ class Ratings:
     Attributes:
         user_row, item_row: (n_ratings,) rows of the interactions' matrix.
         rating: (n_ratings,) on the data's scale.
-        best: The best rating of that scale.
+        best: Best rating of that scale.
     """
 
     user_row: Rows
     item_row: Rows
-    rating: npt.NDArray[np.float32]
+    rating: Floats
     best: float
 
 
 @dataclass(frozen=True, slots=True)
 class Interactions:
-    """Who has had to do with what.
+    """Interactions of all users and items.
 
     Attributes:
         user_ids: (n_users,) sorted; each has at least one item.
-        item_ids: (n_items,) sorted; each has at least one user, but for those that
+        item_ids: (n_items,) sorted; each has at least one user, except those that
             `with_items` added.
-        weights: (n_users, n_items), above 0 where they met.
-        ratings: The ratings among them.
-        dropped: Events that were sound but are not used, by reason.
-        n_users_without: Users whose every event was dropped.
-        began_at: (n_interactions,) when each began, in seconds since 1970, beside
-            `weights.data`: a view with its first minute, a rating when it is given, and
-            where there are both the earlier one. 0 where that is not known; None if
-            it is known of none.
+        weights: (n_users, n_items), above 0 where there is an interaction.
+        ratings: Ratings among the interactions.
+        dropped: Number of valid events that are not used, by reason.
+        n_users_without: Number of users whose every event was dropped.
+        began_at: (n_interactions,) time of each interaction's first event, in seconds since
+            1970, in the order of `weights.data`: the first minute of a view or the first
+            rating, whichever is earlier. 0 where it is unknown; None if all are unknown.
     """
 
     user_ids: pa.StringArray
@@ -69,49 +67,45 @@ def build_interactions(
     events: Events,
     runtimes: Runtimes | None,
     max_rating: float,
-    how: Weighting = USUAL,
+    weighting: Weighting = DEFAULT_WEIGHTING,
     *,
     n_threads: int = 0,
 ) -> Interactions:
     """Turn events into weights.
 
     Args:
-        events: Of any sources.
-        runtimes: As `aggregate_events` has it, and so max_rating.
-        max_rating: Best rating of the scale, 0 to tell it from the data.
-        how: What weighs how much.
-        n_threads: 0 means one for each processor that this process may use.
+        events: Views and ratings from any files.
+        runtimes: Minutes of each item of the catalogue, None without a catalogue; see
+            `aggregate_events`.
+        max_rating: Best rating of the scale, 0 to infer it from the data.
+        weighting: Parameters of the weights.
+        n_threads: Number of threads, 0 for one a usable processor.
 
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
-    is_aged = how.half_life_days > 0
-    gathered = aggregate_events(
+    is_aged = weighting.half_life_days > 0
+    aggregated = aggregate_events(
         events, runtimes, max_rating, with_latest=is_aged, n_threads=n_threads
     )
-    return weighed(gathered, how)
-
-
-def weighed(gathered: AggregatedEvents, how: Weighting = USUAL) -> Interactions:
-    """Return what was gathered with its weights."""
-    weights = weigh(gathered.evidence, how)
+    weights = weigh(aggregated.evidence, weighting)
     return Interactions(
-        gathered.user_ids,
-        gathered.item_ids,
-        gathered.meetings.matrix(weights, len(gathered.item_ids)),
-        _ratings(gathered),
-        gathered.dropped,
-        gathered.n_users_without,
-        gathered.began_at,
+        aggregated.user_ids,
+        aggregated.item_ids,
+        aggregated.pairs.matrix(weights, len(aggregated.item_ids)),
+        _ratings(aggregated),
+        aggregated.dropped,
+        aggregated.n_users_without,
+        aggregated.began_at,
     )
 
 
 def with_items(interactions: Interactions, item_ids: Collection[str]) -> Interactions:
-    """Return the same interactions with rows for further items, which nobody has.
+    """Return the same interactions with rows for further items, which have no users.
 
     Args:
-        interactions: As they were built; they stay as they are.
-        item_ids: Some of them may be there already.
+        interactions: Interactions of the known items; not modified.
+        item_ids: Ids of the items to add; known ones among them are ignored.
     """
     old = interactions.item_ids
     both = pa.concat_arrays([old, pa.array(sorted(item_ids), old.type)]).unique()
@@ -129,8 +123,8 @@ def with_items(interactions: Interactions, item_ids: Collection[str]) -> Interac
     )
 
 
-def _ratings(gathered: AggregatedEvents) -> Ratings:
-    evidence, meetings = gathered.evidence, gathered.meetings
-    place = np.flatnonzero(evidence.rating)
-    item_row = meetings.indices[place].astype(np.int64)
-    return Ratings(meetings.user_rows(place), item_row, evidence.rating[place], evidence.best)
+def _ratings(aggregated: AggregatedEvents) -> Ratings:
+    evidence, pairs = aggregated.evidence, aggregated.pairs
+    rated = np.flatnonzero(evidence.rating)
+    item_row = pairs.indices[rated].astype(np.int64)
+    return Ratings(pairs.user_rows(rated), item_row, evidence.rating[rated], evidence.best)

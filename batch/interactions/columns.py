@@ -15,11 +15,11 @@ class Columns(NamedTuple):
     """Views and ratings as arrays; views are rows 0 to n_views - 1 of the codes.
 
     Attributes:
-        user_row, item_row: (n_views + n_ratings,).
-        minute: (n_views,) NaN where unknown.
-        first_at: (n_views,) in seconds since 1970; below 1, or never, if unknown.
-        last_at: (n_views,) below 1 if unknown; None if nobody asks.
-        n_events: (n_views,) lines that each was made of.
+        user_row, item_row: (n_views + n_ratings,) rows among the sorted ids.
+        minute: (n_views,) furthest minute, NaN where unknown.
+        first_at: (n_views,) in seconds since 1970; below 1, or `NEVER`, if unknown.
+        last_at: (n_views,) below 1 if unknown; None if not needed.
+        n_events: (n_views,) lines that each row stands for.
         rating: (n_ratings,) on or off the scale.
         rated_at: (n_ratings,) below 1 if unknown.
     """
@@ -43,7 +43,7 @@ class Columns(NamedTuple):
         *,
         with_latest: bool,
     ) -> Self:
-        """Take the columns of tables, whose ids have these rows."""
+        """Return the columns of tables, with these rows in place of their ids."""
         return cls(
             user_row,
             item_row,
@@ -57,5 +57,5 @@ class Columns(NamedTuple):
 
     @property
     def n_views(self) -> int:
-        """Views among the rows."""
+        """Number of views."""
         return len(self.minute)

@@ -1,4 +1,4 @@
-"""Sorting by counting: rows of few codes, at a few nanoseconds each."""
+"""Counting sort: sorts rows of few distinct codes at a few nanoseconds each."""
 
 from typing import Any, Final
 
@@ -11,20 +11,20 @@ INT32: Final = np.iinfo(np.int32).max
 
 
 def counting_sort(code: Codes, other: Codes, shape: tuple[int, int]) -> sp.csr_matrix:
-    """Sort rows by a code, those of one code in the order that they have.
+    """Sort rows by a code; rows of one code keep their order.
 
     Args:
-        code: (n,) below shape[0].
-        other: (n,) below shape[1], to be sorted beside it.
-        shape: How many codes there are.
+        code: (n,) codes below shape[0].
+        other: (n,) second codes, below shape[1], which are permuted like the rows.
+        shape: Number of codes and of second codes.
 
     Returns:
-        Whose `indptr` says where each code begins, `data` which rows these are, and
-        `indices` the other codes. It may have several entries in one place.
+        CSR matrix in which row `c` holds the rows of code `c` as `data` and their second
+        codes as `indices`. One cell may have several entries.
     """
     n = len(code)
     rows: Integers = np.arange(n, dtype=np.int32 if n < INT32 else np.int64)
     table: Any = sp.coo_matrix((rows, (code, other)), shape)
-    table.has_canonical_format = True  # not so, but else entries of one place would be summed
+    table.has_canonical_format = True  # not true, but keeps scipy from summing entries of one cell
     by_code: sp.csr_matrix = table.tocsr()
     return by_code

@@ -1,4 +1,4 @@
-"""What is kept of a few users' events, once it is known which items exist."""
+"""Evidence of one block of users, before and after items are checked against the catalogue."""
 
 from dataclasses import dataclass
 
@@ -7,65 +7,67 @@ import numpy as np
 from batch.arrays import Flags, Floats, Integers, Times
 from batch.interactions.columns import NEVER
 from batch.interactions.pairs import UserItemPairs
-from batch.interactions.rated import Rated
-from batch.interactions.viewed import Viewed
+from batch.interactions.rated import LatestRatings
+from batch.interactions.viewed import FurthestViews
 
 
 @dataclass(frozen=True, slots=True)
 class BlockEvidence:
-    """What some users' events tell of what they have met.
+    """Views and ratings of a block of users, of items in the catalogue or not.
 
     Attributes:
-        meetings: Of these users alone.
-        viewed: What they watched.
-        rated: What they rated.
-        is_met: (n_pairs,) what was but rated off the scale is no meeting.
+        pairs: Pairs of these users alone.
+        views: Furthest view of each pair that has one.
+        ratings: Latest rating on the scale of each pair that has one.
+        has_evidence: (n_pairs,) False where all of a pair's events are ratings off the scale.
     """
 
-    meetings: UserItemPairs
-    viewed: Viewed
-    rated: Rated
-    is_met: Flags
+    pairs: UserItemPairs
+    views: FurthestViews
+    ratings: LatestRatings
+    has_evidence: Flags
 
-    def n_users(self, n_items: int) -> Integers:
-        """Return (n_items,) how many of these users have met each item."""
-        return np.bincount(self.meetings.indices[self.is_met], minlength=n_items)
+    def users_per_item(self, n_items: int) -> Integers:
+        """Return (n_items,) number of these users with evidence of each item."""
+        return np.bincount(self.pairs.indices[self.has_evidence], minlength=n_items)
 
-    def kept(self, exists: Flags, *, with_latest: bool) -> "CatalogueEvidence":
-        """Return what there is of the items that exist.
+    def select_items(self, exists: Flags, *, with_latest: bool) -> "CatalogueEvidence":
+        """Return the evidence of the items that exist.
 
         Args:
-            exists: (n_items,).
-            with_latest: Whether anybody asks for the latest event.
+            exists: (n_items,) flags of the items that exist.
+            with_latest: Whether the time of the latest event is needed.
         """
-        indices = self.meetings.indices
-        is_kept = self.is_met & exists[indices]
-        n_pairs, parts = len(is_kept), (self.viewed, self.rated)
+        indices = self.pairs.indices
+        is_selected = self.has_evidence & exists[indices]
+        n_pairs, parts = len(is_selected), (self.views, self.ratings)
         return CatalogueEvidence(
-            meetings=self.meetings.only(is_kept),
-            # who rates without a view has watched all of it
-            watched=_placed(1, self.viewed.place, self.viewed.share, is_kept),
-            rating=_placed(0, self.rated.place, self.rated.rating, is_kept),
-            began_at=_first(n_pairs, *parts)[is_kept],
-            last_at=_latest(n_pairs, *parts)[is_kept] if with_latest else None,
-            n_outside=sum(int(part.n_events[~exists[indices[part.place]]].sum()) for part in parts),
+            pairs=self.pairs.select(is_selected),
+            # a rating without a view counts as watched to the end
+            watched=_spread(1, self.views.pair_row, self.views.share, is_selected),
+            rating=_spread(0, self.ratings.pair_row, self.ratings.rating, is_selected),
+            began_at=_first(n_pairs, *parts)[is_selected],
+            last_at=_latest(n_pairs, *parts)[is_selected] if with_latest else None,
+            n_outside=sum(
+                int(part.n_events[~exists[indices[part.pair_row]]].sum()) for part in parts
+            ),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEvidence:
-    """Some users' meetings with items that exist, (n_pairs,) each.
+    """Evidence of a block of users for items that exist, (n_pairs,) each.
 
     Attributes:
-        meetings: Of these users alone.
-        watched: Share of the item.
-        rating: On the scale, 0 without one.
-        began_at: The first event, in seconds since 1970, 0 if unknown.
-        last_at: The latest; None if nobody asks.
-        n_outside: Events of items that do not exist.
+        pairs: Pairs of these users alone.
+        watched: Share of the item that was watched.
+        rating: Rating on the scale, 0 without one.
+        began_at: Time of the first event, in seconds since 1970, 0 if unknown.
+        last_at: Time of the latest event; None if not needed.
+        n_outside: Number of events of items that do not exist.
     """
 
-    meetings: UserItemPairs
+    pairs: UserItemPairs
     watched: Floats
     rating: Floats
     began_at: Times
@@ -73,24 +75,25 @@ class CatalogueEvidence:
     n_outside: int
 
 
-def _placed(usual: float, place: Integers, values: Floats, is_kept: Flags) -> Floats:
-    placed = np.full(len(is_kept), usual, np.float32)
-    placed[place] = values
-    return placed[is_kept]
+def _spread(default: float, pair_row: Integers, values: Floats, is_selected: Flags) -> Floats:
+    """Return the values in the rows of their pairs, `default` elsewhere, of selected pairs."""
+    spread = np.full(len(is_selected), default, np.float32)
+    spread[pair_row] = values
+    return spread[is_selected]
 
 
-def _first(n_pairs: int, *parts: Viewed | Rated) -> Times:
+def _first(n_pairs: int, *parts: FurthestViews | LatestRatings) -> Times:
     first = np.full(n_pairs, NEVER)
     for part in parts:
         known = np.where(part.first_at > 0, part.first_at, NEVER)
-        first[part.place] = np.minimum(first[part.place], known)
+        first[part.pair_row] = np.minimum(first[part.pair_row], known)
     first[first == NEVER] = 0
     return first
 
 
-def _latest(n_pairs: int, *parts: Viewed | Rated) -> Times:
+def _latest(n_pairs: int, *parts: FurthestViews | LatestRatings) -> Times:
     latest = np.zeros(n_pairs, np.int64)
     for part in parts:
         if part.last_at is not None:
-            latest[part.place] = np.maximum(latest[part.place], part.last_at)
+            latest[part.pair_row] = np.maximum(latest[part.pair_row], part.last_at)
     return latest

@@ -1,11 +1,11 @@
 """UserItemPairs: the distinct pairs of a user and an item, in the order of their rows.
 
-    user  5 2 5 2         places   0  (2, 1)   events 1, 3
+    user  5 2 5 2         pair row 0  (2, 1)   events 1, 3
     item  7 1 0 1    ─►            1  (5, 0)          2
                                    2  (5, 7)          0
 
-Events come together by counting (scipy's conversion to CSR) and a sort of each user's
-few, never by hashing: a third of a second for eight million.
+Events are grouped with a counting sort (scipy's conversion to CSR) and a sort of each
+user's few items, never by hashing: a third of a second for eight million events.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.arrays import Codes, Flags, Integers
+from batch.arrays import Codes, Flags, Integers, Rows
 from batch.interactions.counting_sort import INT32, counting_sort
 
 
 @dataclass(frozen=True, slots=True)
 class UserItemPairs:
-    """Places of a CSR matrix without its data.
+    """Structure of a CSR matrix without its data.
 
     Attributes:
-        indptr: (n_users + 1,) where each user's places begin.
+        indptr: (n_users + 1,) row of each user's first pair.
         indices: (n_pairs,) item rows, ascending for each user.
     """
 
@@ -32,27 +32,32 @@ class UserItemPairs:
     indices: Integers
 
     def matrix(self, data: npt.NDArray[np.generic], n_items: int) -> sp.csr_matrix:
-        """Return (n_users, n_items) with `data`, (n_pairs,), in these places."""
+        """Return (n_users, n_items) with `data`, (n_pairs,), in the cells of the pairs."""
         shape = (len(self.indptr) - 1, n_items)
         return sp.csr_matrix((data, self.indices, self.indptr), shape=shape)
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of a user and an item."""
+        """Number of pairs."""
         return len(self.indices)
 
-    def user_rows(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return the user rows of places."""
-        return np.searchsorted(self.indptr, places, side="right").astype(np.int64) - 1
+    def user_rows(self, pair_rows: Rows) -> Rows:
+        """Return the user rows of some pairs."""
+        return np.searchsorted(self.indptr, pair_rows, side="right").astype(np.int64) - 1
 
-    def only(self, is_kept: Flags) -> "UserItemPairs":
-        """Return these places alone, of the same users and items."""
-        kept_before = np.zeros(len(is_kept) + 1, self.indptr.dtype)
-        np.cumsum(is_kept, out=kept_before[1:])
-        return UserItemPairs(kept_before[self.indptr], self.indices[is_kept])
+    def select(self, is_selected: Flags) -> "UserItemPairs":
+        """Return the selected pairs, of the same users and items."""
+        n_before = np.zeros(len(is_selected) + 1, self.indptr.dtype)
+        np.cumsum(is_selected, out=n_before[1:])
+        return UserItemPairs(n_before[self.indptr], self.indices[is_selected])
 
-    def dense(self, n_items: int) -> tuple["UserItemPairs", Flags, Flags]:
-        """Return the same without empty rows and columns; and which users and items stay."""
+    def without_empty(self, n_items: int) -> tuple["UserItemPairs", Flags, Flags]:
+        """Return the pairs with empty rows and columns removed.
+
+        Returns:
+            Pairs in the new rows, (n_users,) flags of the users that stay, and (n_items,)
+            flags of the items that stay.
+        """
         has_item = np.diff(self.indptr) > 0
         has_user = np.bincount(self.indices, minlength=n_items) > 0
         if has_item.all() and has_user.all():
@@ -63,48 +68,48 @@ class UserItemPairs:
 
 
 def concat_users(parts: Sequence[UserItemPairs]) -> UserItemPairs:
-    """Return the meetings of the users of all parts, in this order."""
+    """Return the pairs of the users of all parts, in this order."""
     n_pairs = np.cumsum([0, *(part.n_pairs for part in parts)])
     indptr = [part.indptr[:-1] + before for part, before in zip(parts, n_pairs, strict=False)]
     dtype = np.int32 if n_pairs[-1] <= INT32 else np.int64
     return UserItemPairs(
         np.concatenate([*indptr, n_pairs[-1:]], dtype=dtype),
-        np.concatenate([part.indices for part in parts], dtype=dtype),  # scipy wants them alike
+        np.concatenate([part.indices for part in parts], dtype=dtype),  # scipy needs one type
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
-    """Events, brought together by user and item.
+class GroupedEvents:
+    """Events, grouped by pair.
 
     Attributes:
-        meetings: One place for each pair.
-        event: (n_events,) the events, place by place; those of one place in any order.
-        place: (n_events,) beside `event`, ascending.
+        pairs: The distinct pairs.
+        event: (n_events,) event rows, pair by pair; those of one pair in any order.
+        pair_row: (n_events,) row of each event's pair, ascending.
     """
 
-    meetings: UserItemPairs
+    pairs: UserItemPairs
     event: Integers
-    place: Integers
+    pair_row: Integers
 
     def before(self, n: int) -> tuple[Integers, Integers]:
-        """Return the places of the first n events, ascending, and which event it is."""
+        """Return the pair rows, ascending, and the rows of the first n events."""
         is_before = self.event < n
-        return self.place[is_before], self.event[is_before]
+        return self.pair_row[is_before], self.event[is_before]
 
     def after(self, n: int) -> tuple[Integers, Integers]:
-        """Return the places of the others, ascending, and which it is, counted from n."""
+        """Return the pair rows, ascending, and the rows of the other events, counted from n."""
         is_after = self.event >= n
-        return self.place[is_after], self.event[is_after] - n
+        return self.pair_row[is_after], self.event[is_after] - n
 
 
-def group_by_pair(user_row: Codes, item_row: Codes, shape: tuple[int, int]) -> Ordered:
-    """Bring events of the same user and item together.
+def group_by_pair(user_row: Codes, item_row: Codes, shape: tuple[int, int]) -> GroupedEvents:
+    """Group events of the same user and item.
 
     Args:
-        user_row: (n_events,) below shape[0].
-        item_row: (n_events,) below shape[1].
-        shape: Users and items.
+        user_row: (n_events,) user rows, below shape[0].
+        item_row: (n_events,) item rows, below shape[1].
+        shape: Number of users and of items.
     """
     by_user = counting_sort(user_row, item_row, shape)
     by_user.has_sorted_indices = False
@@ -113,9 +118,9 @@ def group_by_pair(user_row: Codes, item_row: Codes, shape: tuple[int, int]) -> O
     is_new = np.ones(len(item), dtype=bool)
     is_new[1:] = item[1:] != item[:-1]
     is_new[indptr[:-1][np.diff(indptr) > 0]] = True
-    place = np.cumsum(is_new, dtype=indptr.dtype)
-    place -= 1
-    begins = np.full_like(indptr, is_new.sum())  # of a user's places: behind all, or that of
-    is_inside = indptr < len(place)
-    begins[is_inside] = place[indptr[is_inside]]  # the first event, which is always new
-    return Ordered(UserItemPairs(begins, item[is_new]), by_user.data, place)
+    pair_row = np.cumsum(is_new, dtype=indptr.dtype)
+    pair_row -= 1
+    first_pair = np.full_like(indptr, is_new.sum())  # of users behind the last event
+    is_inside = indptr < len(pair_row)
+    first_pair[is_inside] = pair_row[indptr[is_inside]]  # a user's first event is a new pair
+    return GroupedEvents(UserItemPairs(first_pair, item[is_new]), by_user.data, pair_row)

@@ -1,7 +1,7 @@
-"""What a few users have met: one block of the gathering.
+"""UserBlock: the events of one block of users, grouped by pair.
 
-views, ratings of these users ─► brought together ─► what was watched
-                                                 └─► what was rated ─► what they tell
+views, ratings of these users ─► grouped by pair ─┬─► furthest view
+                                                  └─► distinct ratings ─► latest on the scale
 """
 
 from dataclasses import dataclass
@@ -12,51 +12,51 @@ from batch.arrays import Floats, Integers
 from batch.interactions.columns import Columns
 from batch.interactions.evidence import BlockEvidence
 from batch.interactions.pairs import UserItemPairs, group_by_pair
-from batch.interactions.rated import AllRatings, last_on_scale
-from batch.interactions.viewed import Viewed, furthest_views
+from batch.interactions.rated import DistinctRatings, latest_on_scale
+from batch.interactions.viewed import FurthestViews, furthest_views
 
 
 @dataclass(frozen=True, slots=True)
 class UserBlock:
-    """What some users have met, whatever counts of it.
+    """Aggregated events of a block of users, before the rating scale is known.
 
     Attributes:
-        meetings: Of these users alone, with every item of any event.
-        viewed: What they watched.
-        given: What they rated.
+        pairs: Pairs of these users, with every item of any event.
+        views: Furthest view of each pair that has one.
+        ratings: All distinct ratings.
     """
 
-    meetings: UserItemPairs
-    viewed: Viewed
-    given: AllRatings
+    pairs: UserItemPairs
+    views: FurthestViews
+    ratings: DistinctRatings
 
-    def told(self, best: float) -> BlockEvidence:
-        """Return what this tells if that is the best rating of the scale."""
-        rated = last_on_scale(self.given, best)
-        is_met = np.zeros(self.meetings.n_pairs, dtype=bool)
-        is_met[self.viewed.place] = is_met[rated.place] = True
-        return BlockEvidence(self.meetings, self.viewed, rated, is_met)
+    def evidence(self, best: float) -> BlockEvidence:
+        """Return the evidence of these events if `best` is the best rating of the scale."""
+        ratings = latest_on_scale(self.ratings, best)
+        has_evidence = np.zeros(self.pairs.n_pairs, dtype=bool)
+        has_evidence[self.views.pair_row] = has_evidence[ratings.pair_row] = True
+        return BlockEvidence(self.pairs, self.views, ratings, has_evidence)
 
 
 def aggregate_block(
     columns: Columns, users: range, view_rows: Integers, rating_rows: Integers, runtime: Floats
 ) -> UserBlock:
-    """Bring together what there is of some users.
+    """Aggregate the events of one block of users.
 
     Args:
-        columns: Of all users.
-        users: The rows of these, which follow each other.
-        view_rows: (n,) their views.
-        rating_rows: (n,) their ratings, the first of all ratings being 0.
+        columns: Events of all users.
+        users: User rows of the block, contiguous.
+        view_rows: (n_views,) rows of their views.
+        rating_rows: (n_ratings,) rows of their ratings, the first of all ratings being 0.
         runtime: (n_items,) minutes.
     """
     n_views = len(view_rows)
     rows = np.concatenate((view_rows, rating_rows + np.int64(columns.n_views)))
     user_row = columns.user_row[rows] - np.int32(users.start)
-    ordered = group_by_pair(user_row, columns.item_row[rows], (len(users), len(runtime)))
-    place, rating = ordered.after(n_views)
-    # rows first, places then: neither leaves the cache as going to places at once would
-    given = AllRatings.of(
-        place, columns.rated_at[rating_rows][rating], columns.rating[rating_rows][rating]
+    grouped = group_by_pair(user_row, columns.item_row[rows], (len(users), len(runtime)))
+    pair_row, rating = grouped.after(n_views)
+    # first by row, then by pair: each of the two gathers stays within the cache
+    ratings = DistinctRatings.of(
+        pair_row, columns.rated_at[rating_rows][rating], columns.rating[rating_rows][rating]
     )
-    return UserBlock(ordered.meetings, furthest_views(columns, view_rows, ordered, runtime), given)
+    return UserBlock(grouped.pairs, furthest_views(columns, view_rows, grouped, runtime), ratings)

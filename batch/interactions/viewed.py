@@ -1,4 +1,4 @@
-"""Views of each user and item: the furthest minute is the one that counts."""
+"""Views of each user and item: the furthest minute counts."""
 
 from typing import Any, NamedTuple
 
@@ -7,52 +7,54 @@ import numpy.typing as npt
 
 from batch.arrays import Floats, Integers, Times
 from batch.interactions.columns import Columns
-from batch.interactions.pairs import Ordered
-from batch.interactions.weights import LEAST
+from batch.interactions.pairs import GroupedEvents
+from batch.interactions.weights import MIN_WEIGHT
 
 
-class Viewed(NamedTuple):
-    """Views that have been brought together, (n,) each.
+class FurthestViews(NamedTuple):
+    """Views, one row for each pair that has one, (n,) each.
 
     Attributes:
-        place: Ascending, where in the meetings.
-        share: Of the item that was watched.
-        first_at: In seconds since 1970; below 1, or never, if unknown.
-        last_at: Below 1 if unknown; None if nobody asks.
-        n_events: Lines that it was made of.
+        pair_row: Rows in `UserItemPairs`, ascending.
+        share: Share of the item that was watched.
+        first_at: Time of the first view, in seconds since 1970; below 1, or `NEVER`, if unknown.
+        last_at: Time of the latest view, below 1 if unknown; None if not needed.
+        n_events: Number of lines that the row stands for.
     """
 
-    place: Integers
+    pair_row: Integers
     share: Floats
     first_at: Times
     last_at: Times | None
     n_events: Integers
 
 
-def furthest_views(columns: Columns, rows: Integers, ordered: Ordered, runtime: Floats) -> Viewed:
-    """Return what was watched of each item.
+def furthest_views(
+    columns: Columns, rows: Integers, grouped: GroupedEvents, runtime: Floats
+) -> FurthestViews:
+    """Return the furthest view of each pair.
 
     Args:
-        columns: Of all users.
-        rows: (n_views,) of some users.
-        ordered: These views, the first of their events, brought together.
+        columns: Events of all users.
+        rows: (n_views,) rows of the views of some users.
+        grouped: Events of these users, grouped by pair; their views come first.
         runtime: (n_items,) minutes.
     """
-    place, view = ordered.before(len(rows))
-    is_first = np.ones(len(place), dtype=bool)
-    is_first[1:] = place[1:] != place[:-1]
+    pair_row, view = grouped.before(len(rows))
+    is_first = np.ones(len(pair_row), dtype=bool)
+    is_first[1:] = pair_row[1:] != pair_row[:-1]
     first = np.flatnonzero(is_first)
 
     def of_each(column: npt.NDArray[Any], reduce: np.ufunc) -> npt.NDArray[Any]:
         values = column[rows][view]
         return values if len(first) == len(values) else reduce.reduceat(values, first)
 
-    place = place[first]
+    pair_row = pair_row[first]
     minute = of_each(columns.minute, np.fmax)
-    watched = (minute + 1) / runtime[ordered.meetings.indices[place]]
-    return Viewed(
-        place,
-        np.clip(np.nan_to_num(watched, nan=1), LEAST, 1),
+    watched = (minute + 1) / runtime[grouped.pairs.indices[pair_row]]
+    return FurthestViews(
+        pair_row,
+        np.clip(np.nan_to_num(watched, nan=1), MIN_WEIGHT, 1),
         of_each(columns.first_at, np.minimum),
         None if columns.last_at is None else of_each(columns.last_at, np.maximum),
         of_each(columns.n_events, np.add),

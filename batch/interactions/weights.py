@@ -1,67 +1,65 @@
-"""The weight of an interaction: how much it says that the user likes the item.
+"""The weight of an interaction: how strongly it shows that the user likes the item.
 
     weight = weight_watched · share of the item watched      0 to 1
            + weight_rating · (2 · rating / best - 1)         -1 to 1, 0 without a rating
     … × ½ for each half-life between the interaction's latest event and the data's
 
-Who rates without a view has watched all of it. So among ratings alone five stars weigh
-five times as much as one, and beside a view a bad rating takes back what watching said:
+A rating without a view counts as watched to the end. So among ratings alone, five stars
+weigh five times as much as one; beside a view, a bad rating lowers the weight:
 
     watched to the end and rated     -    1    2    3    4    5    of 5
     weight                          1.0  0.4  0.8  1.2  1.6  2.0
 
-Whatever comes out, a weight is at least 0.001: who has had an item has had it, and
-must not be offered it again.
+A weight is at least 0.001, so that every interaction stays in the matrix and the item is
+not recommended to the user again.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from batch.arrays import Floats, Times
+from batch.arrays import Floats, Rows, Times
 from batch.settings import BatchSettings
 
-LEAST: Final = 0.001
+MIN_WEIGHT: Final = 0.001
 _DAY_SECONDS: Final = 86_400
-_STRAY: Final = 1000  # of so many interactions one may have a time from a clock that is wrong
+_INTERACTIONS_PER_CLOCK_ERROR: Final = 1000  # one of so many may have a time in the future
 
 
 @dataclass(frozen=True, slots=True)
 class Weighting:
-    """How much of what goes into a weight; see `BatchSettings`.
+    """Parameters of the weight; see `BatchSettings`.
 
     Attributes:
-        watched: What an item watched to the end weighs.
-        rating: What the best rating adds, and none of the scale takes away.
-        half_life_days: After so many days an interaction weighs half; 0: it always
-            weighs the same.
+        watched: Weight of an item watched to the end.
+        rating: Weight that the best rating adds; a rating near 0 subtracts as much.
+        half_life_days: Age in days at which a weight is halved; 0: weights do not age.
     """
 
     watched: float
     rating: float
     half_life_days: float
 
+    @classmethod
+    def from_settings(cls, settings: BatchSettings) -> Self:
+        """Return the weighting of these settings."""
+        return cls(settings.weight_watched, settings.weight_rating, settings.half_life_days)
 
-def weighting(settings: BatchSettings) -> Weighting:
-    """Return the weighting that the settings ask for."""
-    return Weighting(settings.weight_watched, settings.weight_rating, settings.half_life_days)
 
-
-USUAL: Final = weighting(BatchSettings())
+DEFAULT_WEIGHTING: Final = Weighting.from_settings(BatchSettings())
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of each interaction.
+    """Evidence of each interaction.
 
     Attributes:
-        watched: (n_interactions,) share of the item, 1 where there is but a rating.
+        watched: (n_interactions,) share of the item, 1 where there is only a rating.
         rating: (n_interactions,) on the data's scale, 0 without one.
-        best: The best rating of that scale.
-        last_at: (n_interactions,) the latest event, in seconds since 1970, 0 where
-            that is not known; None if it is known of none.
+        best: Best rating of that scale.
+        last_at: (n_interactions,) time of the latest event, in seconds since 1970, 0 where
+            it is unknown; None if all are unknown.
     """
 
     watched: Floats
@@ -69,30 +67,30 @@ class Evidence:
     best: float
     last_at: Times | None
 
-    def of(self, places: npt.NDArray[np.int64]) -> "Evidence":
-        """Return the evidence of the interactions at these places."""
-        last_at = None if self.last_at is None else self.last_at[places]
-        return Evidence(self.watched[places], self.rating[places], self.best, last_at)
+    def of(self, rows: Rows) -> "Evidence":
+        """Return the evidence of the interactions in these rows."""
+        last_at = None if self.last_at is None else self.last_at[rows]
+        return Evidence(self.watched[rows], self.rating[rows], self.best, last_at)
 
 
-def weigh(evidence: Evidence, how: Weighting = USUAL) -> Floats:
+def weigh(evidence: Evidence, weighting: Weighting = DEFAULT_WEIGHTING) -> Floats:
     """Return (n_interactions,) weights, each at least 0.001.
 
     Ages count from the latest event of these interactions, never from now, so that
-    the same events always weigh the same. One time in a thousand may be later, from
-    a clock that is wrong, and ages nobody else. An unknown time is of no age.
+    the same events always have the same weights. One time in a thousand may be later,
+    from a wrong clock, without effect on other ages. An unknown time has age 0.
     """
-    weight = evidence.rating * np.float32(2 * how.rating / evidence.best)
-    weight -= np.float32(how.rating) * (evidence.rating > 0)
-    weight += evidence.watched * np.float32(how.watched)
-    np.maximum(weight, LEAST, out=weight)
-    if how.half_life_days and evidence.last_at is not None:
-        weight *= _freshness(evidence.last_at, how.half_life_days)
-        np.maximum(weight, LEAST, out=weight)
+    weight = evidence.rating * np.float32(2 * weighting.rating / evidence.best)
+    weight -= np.float32(weighting.rating) * (evidence.rating > 0)
+    weight += evidence.watched * np.float32(weighting.watched)
+    np.maximum(weight, MIN_WEIGHT, out=weight)
+    if weighting.half_life_days and evidence.last_at is not None:
+        weight *= _decay(evidence.last_at, weighting.half_life_days)
+        np.maximum(weight, MIN_WEIGHT, out=weight)
     return weight
 
 
-def _freshness(last_at: Times, half_life_days: float) -> Floats:
+def _decay(last_at: Times, half_life_days: float) -> Floats:
     is_known = last_at > 0
     age = np.maximum(_latest(last_at) - last_at, 0, dtype=np.float32)
     age /= np.float32(half_life_days * _DAY_SECONDS)
@@ -100,5 +98,6 @@ def _freshness(last_at: Times, half_life_days: float) -> Floats:
 
 
 def _latest(last_at: Times) -> np.int64:
-    place = len(last_at) - 1 - len(last_at) // _STRAY
-    return np.int64(np.partition(last_at, place)[place])
+    """Return the latest time, the 0.1 % highest left out as clock errors."""
+    rank = len(last_at) - 1 - len(last_at) // _INTERACTIONS_PER_CLOCK_ERROR
+    return np.int64(np.partition(last_at, rank)[rank])

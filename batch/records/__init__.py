@@ -1,1 +1,1 @@
-"""What is known of items and users: files told apart by content, merged by id."""
+"""Records of items and users: files of several kinds, recognized by content, merged by id."""

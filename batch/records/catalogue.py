@@ -1,7 +1,7 @@
-"""The catalogue: which items exist, and what is known of each.
+"""The catalogue: the items that exist, with title, year, genres and other fields.
 
-An item exists if any of the files lists it; each adds what it knows.
-Interactions with anything else are noise and never reach a list.
+An item exists if any of the files lists it; each file may add fields.
+Interactions with other items are noise and never reach a list.
 """
 
 import math
@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 from batch.records.fields import flag, moment, number, text
-from batch.records.kinds import Kind, any_line_like, csv_kind, json_kind
-from batch.records.read import Source, read_records
+from batch.records.kinds import RecordKind, any_line_like, csv_kind, json_kind
+from batch.records.read import RecordFile, read_records
 from batch.records.rows import ID, Row, separated_rows
 from store.ids import is_item_id
 
-_LONGEST_MINUTES: Final = 24 * 60
-_LONGEST_OVERVIEW: Final = 4_000  # characters; real ones end before 1,000
+_MAX_MINUTES: Final = 24 * 60
+_MAX_OVERVIEW_CHARACTERS: Final = 4_000  # real overviews have fewer than 1,000
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}")
 _NOT_GENRES: Final = frozenset(("(no genres listed)", "unknown"))
 _YEAR: Final = re.compile(r"\b(?:18|19|20|21)[0-9]{2}\b")
-# "(1995)", a series' "(1975-1979)" or "(2013– )", and what may follow: "(1995) (V)".
+# "(1995)", a series' "(1975-1979)" or "(2013– )", and possible suffixes: "(1995) (V)".
 _TITLE_YEAR: Final = re.compile(
     r"\s*\(((?:18|19|20|21)[0-9]{2})(?:[-–][0-9 ]*)?\)(?:\s*\([A-Z]+\))?$"
 )
@@ -31,20 +31,20 @@ _TITLE_YEAR: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is known of one item.
+    """Fields of one item, each None if unknown.
 
     Attributes:
-        title: Without the year.
-        year: Of release.
-        genres: Names, in the order of the source; empty if none is known.
+        title: Title without the year.
+        year: Year of release.
+        genres: Names of genres, in the order of the source; empty if unknown.
         runtime: Minutes, above 0 and at most a day.
-        adult: Whether it is not for minors.
-        overview: What it is about, in some sentences.
-        language: Of the original, two or three letters: "fr".
-        cost: Of one play in licence fees, USD, 0 or more.
-        available_from: Since when it may be shown, ISO 8601 in UTC; None: ever since.
-        available_until: From when on it may not, the same; None: open end.
-            `UNREADABLE` where the source says something that is no time.
+        adult: Whether the item is hidden from minors.
+        overview: Description in a few sentences.
+        language: Original language, two or three letters: "fr".
+        cost: Licence fee of one play in USD, 0 or more.
+        available_from: First moment at which it may be shown, ISO 8601 in UTC; None: no
+            limit; `UNREADABLE`: the source has an invalid time.
+        available_until: Moment from which on it may not be shown, in the same form.
     """
 
     title: str | None
@@ -59,7 +59,7 @@ class Item:
     available_until: str | None = None
 
     def or_else(self, other: "Item") -> "Item":
-        """Return this item, what it lacks taken from `other`."""
+        """Return this item, its missing fields filled from `other`."""
         return Item(
             title=self.title or other.title,
             year=self.year or other.year,
@@ -76,23 +76,23 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The items that exist.
+    """Items that exist.
 
     Attributes:
-        items: By item_id.
-        sources: What came from where, in the order of the files.
+        items: Items by item_id.
+        sources: Files, in the order in which they were read.
     """
 
     items: dict[str, Item]
-    sources: tuple[Source, ...]
+    sources: tuple[RecordFile, ...]
 
 
 def read_catalogues(paths: Sequence[Path]) -> Catalogue:
     """Read catalogue files of any known kind, plain or gzip.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or holds no
-            item with a usable id.
+        InputError: A file cannot be read, is of no known kind, or has no
+            item with a valid id.
     """
     return Catalogue(*read_records(paths, _KINDS, is_item_id))
 
@@ -104,13 +104,13 @@ def _api_item(row: Row) -> Item:
         genres=_api_genres(row.get("genres")),
         runtime=_runtime(row.get("runtime")),
         adult=flag(row.get("adult")),
-        overview=text(row.get("overview"), _LONGEST_OVERVIEW),
+        overview=text(row.get("overview"), _MAX_OVERVIEW_CHARACTERS),
         **_licence(row),
     )
 
 
 def _movielens_item(row: Row) -> Item:
-    """Return an item whose title ends with the year and whose genres stand between bars."""
+    """Return an item whose title ends with the year and whose genres are separated by bars."""
     title, year = _title_and_year(text(row.get("title")))
     return Item(
         title=title,
@@ -118,7 +118,7 @@ def _movielens_item(row: Row) -> Item:
         genres=_barred_genres(row.get("genres")),
         runtime=_runtime(row.get("runtime")),
         adult=flag(row.get("adult")),
-        overview=text(row.get("overview"), _LONGEST_OVERVIEW),
+        overview=text(row.get("overview"), _MAX_OVERVIEW_CHARACTERS),
         **_licence(row),
     )
 
@@ -131,7 +131,7 @@ class _Licence(TypedDict):
 
 
 def _licence(row: Row) -> _Licence:
-    """Return the fields that the API and CSV name alike."""
+    """Return the fields that have the same names in the API and in CSV."""
     return {
         "language": _language(row.get("original_language")),
         "cost": _cost(row.get("cost")),
@@ -164,7 +164,7 @@ def _language(value: object) -> str | None:
 
 def _runtime(value: object) -> float | None:
     minutes = number(value)
-    return minutes if minutes and 0 < minutes <= _LONGEST_MINUTES else None
+    return minutes if minutes and 0 < minutes <= _MAX_MINUTES else None
 
 
 def _api_genres(value: object) -> tuple[str, ...]:
@@ -206,12 +206,12 @@ _U_ITEM_COLUMNS: Final = (ID, "title", "release_date", "video_date", "url", *_U_
 
 
 def _u_item_rows(lines: Iterable[str]) -> Iterator[Row]:
-    """Yield rows whose 19 genre flags have become the genres' names between bars."""
+    """Yield rows with the names of their genres, separated by bars, in place of 19 flags."""
     for row in separated_rows(lines, "|", _U_ITEM_COLUMNS):
         yield {**row, "genres": "|".join(name for name in _U_ITEM_GENRES if row.get(name) == "1")}
 
 
-_KINDS: Final[Sequence[Kind[Item]]] = (
+_KINDS: Final[Sequence[RecordKind[Item]]] = (
     csv_kind(
         "CSV with a movieID column (also MovieLens movies.csv)",
         "movieID,title,genres",
@@ -225,17 +225,17 @@ _KINDS: Final[Sequence[Kind[Item]]] = (
         id_field="id",
         record=_api_item,
     ),
-    Kind(
+    RecordKind(
         "MovieLens 100k u.item",
         "1|Toy Story (1995)|01-Jan-1995||http://…|0|0|… 19 flags",
-        fits=any_line_like(r"[^|]+\|.*(\|[01]){19}\s*$"),
+        matches=any_line_like(r"[^|]+\|.*(\|[01]){19}\s*$"),
         rows=_u_item_rows,
         record=_movielens_item,
     ),
-    Kind(
+    RecordKind(
         "MovieLens movies.dat",
         "1::Toy Story (1995)::Animation|Comedy",
-        fits=any_line_like(r"[^:]+::(?:(?!::).)+::[^:0-9]*$"),
+        matches=any_line_like(r"[^:]+::(?:(?!::).)+::[^:0-9]*$"),
         rows=partial(separated_rows, separator="::", columns=(ID, "title", "genres")),
         record=_movielens_item,
     ),

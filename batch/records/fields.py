@@ -1,34 +1,33 @@
-"""Single fields of catalogues and profiles, cleaned: a sound value, or None for a missing one.
+"""Single fields of catalogues and profiles, cleaned: a valid value, or None for a missing one.
 
-The APIs answer with null, `{}`, "null", numbers as text or something else
-altogether where a field is not known. None of these is an error: the field
-is missing, and the entry stands.
+Where a field is unknown, the APIs answer with null, `{}`, "null", numbers as text or
+other values. These are not errors: the field is missing, and the entry is used.
 """
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-UNREADABLE: Final = "unreadable"  # a time that is none: unlike the rest, it must not pass for open
+UNREADABLE: Final = "unreadable"  # an invalid time, which must not count as a missing one
 
 _MISSING: Final = frozenset(("", "null", "None", "nan", "NaN", "{}"))
 _FLAGS: Final = {"true": True, "false": False}
 
 
-def text(value: object, longest: int | None = None) -> str | None:
+def text(value: object, max_characters: int | None = None) -> str | None:
     """Return text on one line, blanks at its ends and doubled ones removed.
 
-    What stands behind the first `longest` characters is left out.
+    Only the first `max_characters` are used.
     """
     if not isinstance(value, str):
         return None
-    line = " ".join(value[:longest].split())
-    if not line.isascii():  # JSON can smuggle in half a character, which nothing can write
+    line = " ".join(value[:max_characters].split())
+    if not line.isascii():  # JSON may contain half a character, which cannot be encoded
         line = line.encode("utf-8", "ignore").decode("utf-8")
     return None if line in _MISSING else line
 
 
 def number(value: object) -> float | None:
-    """Return a number, given as one or as text; NaN and infinity may come out too."""
+    """Return a number from a number or text; NaN and infinity are possible."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -38,7 +37,7 @@ def number(value: object) -> float | None:
 
 
 def flag(value: object) -> bool | None:
-    """Return true or false, given as such or as a word in any case."""
+    """Return a flag from a boolean, or from a word in any case."""
     if isinstance(value, bool):
         return value
     return _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
@@ -47,11 +46,11 @@ def flag(value: object) -> bool | None:
 def moment(value: object, *, at_end: bool = False) -> str | None:
     """Return an ISO 8601 date or time in UTC, `2026-11-21T00:00:00+00:00`, sortable as text.
 
-    A time without a zone is in UTC. What is given but is no time comes out as `UNREADABLE`.
+    A time without a zone is in UTC. An invalid time gives `UNREADABLE`.
 
     Args:
-        value: As text.
-        at_end: A date without a time stands for its end, not for its beginning.
+        value: Field of an API or a file; text, if it is valid.
+        at_end: Whether a date without a time stands for its end, not for its beginning.
     """
     if value is None or value == {} or (isinstance(value, str) and text(value) is None):
         return None
@@ -61,11 +60,11 @@ def moment(value: object, *, at_end: bool = False) -> str | None:
         return UNREADABLE
 
 
-def _in_utc(given: str, at_end: bool) -> str:
+def _in_utc(value: str, at_end: bool) -> str:
     try:
-        day = date.fromisoformat(given)
+        day = date.fromisoformat(value)
     except ValueError:
-        at = datetime.fromisoformat(given)
+        at = datetime.fromisoformat(value)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     else:
         at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=at_end)

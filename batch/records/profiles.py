@@ -1,10 +1,9 @@
-"""Profiles: who a user is, as far as is known, and the segments that follow from it.
+"""Profiles: age, gender and occupation of users, and the segments that follow from them.
 
     Profile(age=28, gender="F", occupation="writer")
         ─►  "25-34/F/writer", "25-34/F", "25-34", "F", "writer"
 
-A user without a list of their own is served that of the first segment that
-has one.
+A user without a list is served the list of the first segment that has one.
 """
 
 import re
@@ -15,15 +14,15 @@ from pathlib import Path
 from typing import Final
 
 from batch.records.fields import number, text
-from batch.records.kinds import Kind, any_line_like, csv_kind, json_kind
-from batch.records.read import Source, read_records
+from batch.records.kinds import RecordKind, any_line_like, csv_kind, json_kind
+from batch.records.read import RecordFile, read_records
 from batch.records.rows import ID, Row, separated_rows
 from store.ids import is_user_id
 from store.layout import POPULAR, RESERVE
 
-_OLDEST: Final = 120
-_OF_AGE: Final = 18
-_BANDS: Final = (  # those of MovieLens 1M, from the oldest down
+_MAX_AGE: Final = 120
+_ADULT_AGE: Final = 18
+_BANDS: Final = (  # lowest age and name; the bands of MovieLens 1M, oldest first
     (56, "56+"),
     (50, "50-55"),
     (45, "45-49"),
@@ -35,10 +34,10 @@ _BANDS: Final = (  # those of MovieLens 1M, from the oldest down
 _GENDERS: Final = {"MALE": "M", "FEMALE": "F"}
 _GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key in the store
 _NOT_IN_KEYS: Final = re.compile(r"[\W_]+")
-_LONGEST_KEY: Final = 40  # characters of an occupation's name in a segment's
+_MAX_KEY_CHARACTERS: Final = 40  # of an occupation in a segment's name
 _RESERVED: Final = frozenset((POPULAR.decode(), RESERVE.decode()))
-_ONE_WORD: Final = ("age", "gender", "occupation")
-_LONGEST_LIKES: Final = 2_000  # characters; what stands behind them is not read
+_WORD_FIELDS: Final = ("age", "gender", "occupation")
+_MAX_LIKES_CHARACTERS: Final = 2_000
 _OCCUPATIONS: Final = (  # by code: the README of MovieLens 1M
     "other",
     "academic/educator",
@@ -67,14 +66,14 @@ _OCCUPATION_OF_CODE: Final = {str(code): name for code, name in enumerate(_OCCUP
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of one user.
+    """Fields of one user, each None if unknown.
 
     Attributes:
-        age: Years, 1 to 120; of a MovieLens 1M user the lower bound of a band.
+        age: Years, 1 to 120; for a MovieLens 1M user the lower bound of a band.
         gender: "M", "F" or another word in upper case.
-        occupation: In the words of the source.
-        likes: What they say they like, in free words.
-        dislikes: And what they do not.
+        occupation: Occupation in the words of the source.
+        likes: Stated preferences, free text.
+        dislikes: Stated dislikes, free text.
     """
 
     age: int | None
@@ -84,7 +83,7 @@ class Profile:
     dislikes: str | None = None
 
     def or_else(self, other: "Profile") -> "Profile":
-        """Return this profile, what it lacks taken from `other`."""
+        """Return this profile, its missing fields filled from `other`."""
         return _profile(
             self.age or other.age,
             self.gender or other.gender,
@@ -94,46 +93,46 @@ class Profile:
         )
 
 
-# A million users share some thousand profiles, so that each needs no memory of its own; still
-# fewer are the words that they are made of, each of which is cleaned once.
+# A million users share a few thousand distinct profiles, each of which is kept once; their
+# words are even fewer, and each is cleaned once.
 _profile = lru_cache(maxsize=1 << 16)(Profile)
-_remembered = lru_cache(maxsize=1 << 16, typed=True)  # True is 1, but no age
+_cached = lru_cache(maxsize=1 << 16, typed=True)  # typed: True equals 1 but is not an age
 
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The users of whom anything is known.
+    """Users with a profile.
 
     Attributes:
-        users: By user_id.
-        sources: What came from where, in the order of the files.
+        users: Profiles by user_id.
+        sources: Files, in the order in which they were read.
     """
 
     users: dict[str, Profile]
-    sources: tuple[Source, ...]
+    sources: tuple[RecordFile, ...]
 
 
 def read_profiles(paths: Sequence[Path]) -> Profiles:
     """Read profile files of any known kind, plain or gzip.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or holds no
-            user with a usable id.
+        InputError: A file cannot be read, is of no known kind, or has no
+            user with a valid id.
     """
     return Profiles(*read_records(paths, _KINDS, is_user_id))
 
 
 def age_band(age: int | None) -> str | None:
-    """Return the band that an age in years lies in, such as "25-34"."""
+    """Return the band of an age in years, such as "25-34"."""
     if age is None:
         return None
     return next((band for lowest, band in _BANDS if age >= lowest), None)
 
 
 def segments(profile: Profile) -> tuple[str, ...]:
-    """Return the segments of a user, most specific first; none if nothing is known.
+    """Return the segments of a user, most specific first; empty if nothing is known.
 
-    In the order in which the server backs off: `a/b/c`, `a/b`, `a`, `b`, `c`.
+    The order in which the server backs off: `a/b/c`, `a/b`, `a`, `b`, `c`.
     """
     return _segments(profile.age, profile.gender, profile.occupation)
 
@@ -148,16 +147,16 @@ def _segments(age: int | None, gender: str | None, occupation: str | None) -> tu
 def _occupation_key(occupation: str | None) -> str | None:
     """Return an occupation as a part of a key, `college-grad-student`; None if it cannot be one.
 
-    It begins with a lower-case letter, so that it is neither an age nor a gender.
+    A key begins with a lower-case letter, unlike an age or a gender.
     """
-    words = _NOT_IN_KEYS.sub("-", (occupation or "").casefold())[:_LONGEST_KEY].strip("-")
+    words = _NOT_IN_KEYS.sub("-", (occupation or "").casefold())[:_MAX_KEY_CHARACTERS].strip("-")
     is_key = words[:1].isalpha() and words[:1] == words[:1].lower() and words not in _RESERVED
     return words if is_key else None
 
 
 def is_minor(profile: Profile) -> bool:
-    """Tell whether a user is known to be under 18."""
-    return profile.age is not None and profile.age < _OF_AGE
+    """Return whether a user is known to be under 18."""
+    return profile.age is not None and profile.age < _ADULT_AGE
 
 
 def _user(row: Row) -> Profile:
@@ -170,8 +169,8 @@ def _user(row: Row) -> Profile:
             _words(get("likes")),
             _words(get("dislikes")),
         )
-    except TypeError:  # {} or [], which cannot be remembered, and is no word
-        compound = [name for name in _ONE_WORD if _is_compound(row.get(name))]
+    except TypeError:  # {} or [], which cannot be cached, and are not words
+        compound = [name for name in _WORD_FIELDS if _is_compound(row.get(name))]
         if not compound:
             raise
         return _user({**row, **dict.fromkeys(compound)})
@@ -186,29 +185,31 @@ def _is_compound(value: object) -> bool:
 
 
 def _words(value: object) -> str | None:
-    """Return free text; of a list, its texts one after the other."""
+    """Return free text; the texts of a list are joined."""
     if isinstance(value, list):
-        value = "; ".join(entry for entry in value[:_LONGEST_LIKES] if isinstance(entry, str))
-    return _sentence(value[:_LONGEST_LIKES]) if isinstance(value, str) else None
+        value = "; ".join(
+            entry for entry in value[:_MAX_LIKES_CHARACTERS] if isinstance(entry, str)
+        )
+    return _sentence(value[:_MAX_LIKES_CHARACTERS]) if isinstance(value, str) else None
 
 
-@lru_cache(maxsize=1 << 12)  # long, and seldom the same
+@lru_cache(maxsize=1 << 12)  # a small cache: long texts, seldom equal
 def _sentence(words: str) -> str | None:
     return text(words)
 
 
-@_remembered
+@_cached
 def _occupation(value: object) -> str | None:
     return text(value)
 
 
-@_remembered
+@_cached
 def _age(value: object) -> int | None:
     years = number(value)
-    return int(years) if years is not None and 1 <= years <= _OLDEST else None
+    return int(years) if years is not None and 1 <= years <= _MAX_AGE else None
 
 
-@_remembered
+@_cached
 def _gender(value: object) -> str | None:
     word = (text(value) or "").upper()
     word = _GENDERS.get(word, word)
@@ -218,7 +219,7 @@ def _gender(value: object) -> str | None:
 _U_USER_COLUMNS: Final = (ID, "age", "gender", "occupation", "zip")
 _USERS_DAT_COLUMNS: Final = (ID, "gender", "age", "occupation", "zip")
 
-_KINDS: Final[Sequence[Kind[Profile]]] = (
+_KINDS: Final[Sequence[RecordKind[Profile]]] = (
     csv_kind(
         "CSV with a user_id column",
         "user_id,age,occupation,gender",
@@ -232,17 +233,17 @@ _KINDS: Final[Sequence[Kind[Profile]]] = (
         id_field="user_id",
         record=_user,
     ),
-    Kind(
+    RecordKind(
         "MovieLens 100k u.user",
         "1|24|M|technician|85711",
-        fits=any_line_like(r"[^|]+\|\d*(?:\|[^|]*){3}$"),
+        matches=any_line_like(r"[^|]+\|\d*(?:\|[^|]*){3}$"),
         rows=partial(separated_rows, separator="|", columns=_U_USER_COLUMNS),
         record=_user,
     ),
-    Kind(
+    RecordKind(
         "MovieLens 1M users.dat",
         "1::F::1::10::48067",
-        fits=any_line_like(r"[^:]+::[A-Z]?::\d*::\d*::"),
+        matches=any_line_like(r"[^:]+::[A-Z]?::\d*::\d*::"),
         rows=partial(separated_rows, separator="::", columns=_USERS_DAT_COLUMNS),
         record=_coded_user,
     ),

@@ -1,11 +1,11 @@
-"""Records by id, from files of several kinds that are told apart by their content.
+"""Records by id, from files of several kinds that are recognized by their content.
 
     file A ─► kind ─► rows ─► records ─┐
                                        ├─► one record for each id
     file B ─► kind ─► rows ─► records ─┘
 
-Files add to each other: an id exists if any of them has it, and the first
-known value of a field wins, in the order of the files.
+Files complement each other: an id exists if any file has it, and the first known value
+of a field wins, in the order of the files.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,52 +14,57 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from batch.errors import InputError
-from batch.records.kinds import Kind, kind_of
+from batch.records.kinds import RecordKind, kind_of
 from batch.records.rows import ID, text_lines
 
 
 class Record(Protocol):
-    """What is known of one id."""
+    """Fields of one id."""
 
     def or_else(self, other: Self) -> Self:
-        """Return this record, what it lacks taken from `other`."""
+        """Return this record, its missing fields filled from `other`."""
 
 
 R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """What was read from one file.
+class RecordFile:
+    """A file of records that was read.
 
     Attributes:
-        path: The file.
-        kind: As what it was read.
-        n_items: Different ids in it, of items or of users.
-        n_rejected: Entries without a usable id.
+        path: Path of the file.
+        kind: Name of its kind.
+        n_ids: Number of distinct ids of items or users.
+        n_rejected: Number of entries without a valid id.
     """
 
     path: Path
     kind: str
-    n_items: int
+    n_ids: int
     n_rejected: int
 
 
 def read_records(
-    paths: Sequence[Path], kinds: Sequence[Kind[R]], is_id: Callable[[str], bool]
-) -> tuple[dict[str, R], tuple[Source, ...]]:
-    """Return the records of all files by id, and what came from where.
+    paths: Sequence[Path], kinds: Sequence[RecordKind[R]], is_id: Callable[[str], bool]
+) -> tuple[dict[str, R], tuple[RecordFile, ...]]:
+    """Return the records of all files by id, and the files.
+
+    Args:
+        paths: Files of records, plain or gzip.
+        kinds: Kinds that are recognized; of several matches the first one counts.
+        is_id: Function that decides whether an id is valid.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or holds
-            nothing usable.
+        InputError: A file cannot be read, is of no known kind, or has no
+            entry with a valid id.
     """
     records: dict[str, R] = {}
     sources = []
     for path in paths:
         kind = kind_of(path, kinds)
         found, n_rejected = _read(path, kind, is_id)
-        sources.append(Source(path, kind.name, len(found), n_rejected))
+        sources.append(RecordFile(path, kind.name, len(found), n_rejected))
         if records:
             for name, record in found.items():
                 _add(records, name, record)
@@ -68,7 +73,9 @@ def read_records(
     return records, tuple(sources)
 
 
-def _read(path: Path, kind: Kind[R], is_id: Callable[[str], bool]) -> tuple[dict[str, R], int]:
+def _read(
+    path: Path, kind: RecordKind[R], is_id: Callable[[str], bool]
+) -> tuple[dict[str, R], int]:
     records: dict[str, R] = {}
     n_rejected = 0
     for row in kind.rows(text_lines(path)):
@@ -78,8 +85,8 @@ def _read(path: Path, kind: Kind[R], is_id: Callable[[str], bool]) -> tuple[dict
         else:
             n_rejected += 1
     if not records:
-        what = f"has no entry with a usable id, read as {kind.name}"
-        raise InputError(path, what, f"expected were lines like {kind.form}")
+        problem = f"has no entry with a usable id, read as {kind.name}"
+        raise InputError(path, problem, f"give lines like {kind.form}")
     return records, n_rejected
 
 

@@ -4,8 +4,8 @@
     heat+1995,Heat                         ├─►  {"id": "heat+1995", "title": "Heat"}
     heat+1995::Heat                       ─┘
 
-A row that cannot be read comes out empty, for without an id it will be
-rejected and counted like any other; no line is fatal.
+A row that cannot be parsed becomes an empty one, which has no id and is therefore
+rejected and counted; no line is fatal.
 """
 
 import csv
@@ -19,15 +19,15 @@ from batch.files import open_input
 
 Row = Mapping[str, object]
 
-ID: Final = "id"  # what the field with the id is called in a row of any kind
+ID: Final = "id"  # name of the field with the id in a row of any kind
 
-_CHUNK: Final = 100  # lines that are parsed in one go
+_CHUNK_LINES: Final = 100
 _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
 
 def text_lines(path: Path) -> Iterator[str]:
-    """Yield a file's lines, line ends included; what is not UTF-8 is read as latin-1.
+    """Yield a file's lines, line ends included; a line that is not UTF-8 is read as latin-1.
 
     Raises:
         InputError: The file cannot be read.
@@ -40,14 +40,22 @@ def text_lines(path: Path) -> Iterator[str]:
 def _decoded(line: bytes) -> str:
     try:
         return line.decode("utf-8")
-    except UnicodeDecodeError:  # as MovieLens wrote until 2003
+    except UnicodeDecodeError:  # MovieLens files until 2003
         return line.decode("latin-1")
 
 
-def json_rows(lines: Iterable[str], id_field: str) -> Iterator[Row]:
-    """Yield one row for each JSON object, bare or under "doc"."""
+def json_rows(
+    lines: Iterable[str], id_field: str, *, chunk_lines: int = _CHUNK_LINES
+) -> Iterator[Row]:
+    """Yield one row for each JSON object, bare or under "doc".
+
+    Args:
+        lines: Lines of a file.
+        id_field: Name of the field with the id.
+        chunk_lines: Lines that are parsed at a time; the rows do not depend on it.
+    """
     rest = filter(str.strip, lines)
-    while chunk := list(itertools.islice(rest, _CHUNK)):
+    while chunk := list(itertools.islice(rest, chunk_lines)):
         for found in _flat_objects(chunk) or map(_json_object, chunk):
             inner = found.get("doc")
             row = inner if isinstance(inner, dict) else found
@@ -56,14 +64,14 @@ def json_rows(lines: Iterable[str], id_field: str) -> Iterator[Row]:
 
 
 def _flat_objects(lines: Sequence[str]) -> list[dict[str, object]] | None:
-    """Return each line's object, parsed in one go; None if not every line is one without others.
+    """Return each line's object, parsed at once; None unless each line is one flat object.
 
-    That is so where every line begins with the only brace that opens in it, and ends with one that
-    closes: a line end within quotes is no JSON, so what closes there is what began the line.
+    A line is one flat object if it begins with its only opening brace and ends with a closing
+    one: JSON has no line end within quotes, so that brace closes the object of the line.
     """
     text = ",".join(lines)
-    n_joints = text.count("}\n,{") + text.count("}\r\n,{")
-    n_framed = n_joints + (text[0] == "{" and text.rstrip()[-1] == "}")
+    n_between = text.count("}\n,{") + text.count("}\r\n,{")
+    n_framed = n_between + (text[0] == "{" and text.rstrip()[-1] == "}")
     if not text.count("{") == n_framed == len(lines):
         return None
     try:
@@ -81,7 +89,7 @@ def _json_object(line: str) -> dict[str, object]:
 
 
 def csv_columns(header: str, id_columns: Collection[str]) -> list[str]:
-    """Return the names in a CSV header in lower case, the column of ids as ID."""
+    """Return the column names of a CSV header in lower case, the column of ids as ID."""
     names = (name.strip().lower() for name in next(_csv_values(header.splitlines()), _NO_VALUES))
     return [ID if name in id_columns else name for name in names]
 
@@ -89,8 +97,8 @@ def csv_columns(header: str, id_columns: Collection[str]) -> list[str]:
 def csv_rows(lines: Iterable[str], id_columns: Collection[str]) -> Iterator[Row]:
     """Yield one row for each record under a CSV header; quoted fields may span lines.
 
-    The standard library makes a million rows in 0.7 s and holds one at a time;
-    pandas needs about as long before its frame has been turned into rows at all.
+    The standard library parses a million rows in 0.7 s and holds one at a time; pandas
+    needs about as long before the first row can be taken from its frame.
     """
     lines = iter(lines)
     columns = csv_columns(next(filter(str.strip, lines), ""), id_columns)
@@ -106,7 +114,7 @@ def _csv_values(lines: Iterable[str]) -> Iterator[list[str]]:
             yield next(reader)
         except StopIteration:
             return
-        except csv.Error:  # a stray quote; the reader goes on behind it
+        except csv.Error:  # a stray quote; the reader continues after it
             yield _NO_VALUES
 
 
@@ -121,6 +129,6 @@ def _row(columns: Sequence[str], values: Sequence[str]) -> Row:
     fields = dict(zip(columns, values, strict=False))
     if len(values) == len(columns):
         return fields
-    # Too few or too many: fields may have shifted, so only the id is believed;
-    # and not even that where there is no separator at all.
+    # Too few or too many: fields may have shifted, so only the id is used, and
+    # nothing of a line without any separator.
     return {ID: fields.get(ID)} if len(values) > 1 else _NO_ROW

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from batch.evaluation.data import MOST_JUDGED, Data, split_data, weights_of
 from batch.evaluation.splits import Split, cut
-from batch.interactions.weights import weighting
+from batch.interactions.weights import Weighting
 from batch.settings import BatchSettings
 
 
@@ -31,7 +31,7 @@ class Nested:
         return self._weighed(self.outer, settings)
 
     def _weighed(self, split: Split, settings: BatchSettings) -> Split:
-        return split.weighed(weights_of(split, self.data, weighting(settings)))
+        return split.weighed(weights_of(split, self.data, Weighting.from_settings(settings)))
 
 
 def nest(name: str, data: Data, seed: int) -> Nested:

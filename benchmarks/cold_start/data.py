@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from batch.cold_start.words import words_in
-from batch.events.kinds import kinds
-from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.interactions.build import Interactions, build_interactions
 from batch.records.catalogue import Item, read_catalogues
@@ -94,15 +92,11 @@ def of_users(interactions: Interactions, user_rows: Rows) -> Interactions:
 
 
 def _read(name: str, events: Path, catalogues: list[Path], profiles: list[Path]) -> Data:
-    settings = BatchSettings()
     items = read_catalogues(catalogues).items
     runtimes = {item_id: item.runtime for item_id, item in items.items()}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Quarantine(Path(folder), "rejected", 1) as quarantine,
-    ):
-        known = kinds(settings.user_pattern, settings.item_pattern)
-        read = read_events([events], known, quarantine, settings.max_rejected_share)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = BatchSettings(events=(str(events),), quarantine=folder)
+        read = read_events(settings).events
     interactions = build_interactions(read, runtimes, settings.max_rating)
     return Data(name, interactions, items, read_profiles(profiles).users)
 

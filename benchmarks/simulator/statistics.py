@@ -12,9 +12,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.events.events import Events
-from batch.events.kinds import kinds
 from batch.events.lines import read_blocks
-from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.settings import BatchSettings
 
@@ -56,10 +54,11 @@ def measure(paths: Sequence[Path], name: str, quarantine: Path) -> Statistics:
     Raises:
         InputError: A file cannot be read, or is of no known kind.
     """
-    settings = BatchSettings()
-    known = kinds(settings.user_pattern, settings.item_pattern)
-    with Quarantine(quarantine, "rejected", keep=1) as rejected:
-        events = read_events(paths, known, rejected, max_rejected_share=1.0)
+    settings = BatchSettings(
+        events=tuple(map(str, paths)), quarantine=str(quarantine), quarantine_keep=1,
+        max_rejected_share=1.0,
+    )  # fmt: skip
+    events = read_events(settings).events
     hours, minutes = _watched(events)
     figures = {
         **_activity(events),

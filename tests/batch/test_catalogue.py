@@ -1,8 +1,10 @@
-"""Which items exist, and what is known of each, from files of every kind."""
+"""The catalogue: items and their fields, from files of every kind."""
 
 import gzip
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -33,10 +35,10 @@ ONE_OF_EACH_KIND = {
 
 @pytest.fixture
 def read(tmp_path):
-    """Write each text or bytes to a file of its own, without a telling name, and read them."""
+    """Write each content to a file of its own, named after its number, and read them."""
 
     def read(*contents):
-        paths = []
+        paths: list[Path] = []
         for number, content in enumerate(contents):
             paths.append(tmp_path / f"file-{number}")
             paths[-1].write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -46,7 +48,7 @@ def read(tmp_path):
 
 
 def api(**fields):
-    """Return one line of the movie API that knows `fields` alone."""
+    """Return one line of the movie API with only these fields."""
     return json.dumps({"id": "a", **fields}) + "\n"
 
 
@@ -56,12 +58,12 @@ def test_gzip_reads_like_the_plain_file(read, content):
 
 
 @pytest.mark.parametrize("content", ONE_OF_EACH_KIND.values(), ids=ONE_OF_EACH_KIND)
-def test_byte_order_mark_is_no_part_of_the_file(read, content):
+def test_byte_order_mark_is_ignored(read, content):
     assert read("\ufeff" + content).items == read(content).items
 
 
 @pytest.mark.parametrize("content", ONE_OF_EACH_KIND.values(), ids=ONE_OF_EACH_KIND)
-def test_blank_lines_are_no_entries(read, content):
+def test_blank_lines_are_ignored(read, content):
     assert read("\n" + content + "\n\n").sources[0].n_rejected == 0
 
 
@@ -70,13 +72,13 @@ def test_movie_api_gives_every_field(read, form):
     assert read(ONE_OF_EACH_KIND[form]).items == {"toy+story+1995": TOY_STORY}
 
 
-def test_movie_api_gives_what_tells_of_taste(read):
+def test_movie_api_gives_overview_and_language(read):
     item = read(api(overview=" A thief\nand a cop. ", original_language="EN")).items["a"]
     assert (item.overview, item.language) == ("A thief and a cop.", "en")
 
 
 @pytest.mark.parametrize("overview", [None, {}, 7, True, [], "", "null", " "])
-def test_overview_that_is_no_text_is_missing(read, overview):
+def test_overview_that_is_not_text_is_missing(read, overview):
     assert read(api(overview=overview)).items == {"a": NOTHING}
 
 
@@ -94,16 +96,16 @@ def test_year_0_is_missing(read, date):
     assert read(api(release_date=date)).items == {"a": NOTHING}
 
 
-def test_later_file_fills_what_tells_of_taste(read):
+def test_later_file_fills_overview_and_language(read):
     items = read(api(overview="A thief."), api(overview="A cop.", original_language="en")).items
     assert (items["a"].overview, items["a"].language) == ("A thief.", "en")
 
 
-def test_csv_with_ids_alone_makes_items_exist(read):
+def test_items_of_a_csv_of_only_ids_exist(read):
     assert read(ONE_OF_EACH_KIND["csv"]).items == {"toy+story+1995": NOTHING}
 
 
-def test_csv_may_carry_the_fields_of_the_api(read):
+def test_csv_may_have_the_fields_of_the_api(read):
     content = "index,movie_id,title,release_date,runtime,adult\n0,a,Heat,1995-12-15,170,False\n"
     assert read(content).items == {"a": Item("Heat", 1995, (), 170.0, False)}
 
@@ -119,7 +121,7 @@ def test_u_item_flags_become_genres(read):
     assert read(U_ITEM).items == {"1": Item("Toy Story", 1995, genres, None, None)}
 
 
-def test_u_item_without_a_year_in_the_title_takes_the_release_date(read):
+def test_u_item_without_a_year_in_the_title_has_the_year_of_release(read):
     assert read(U_ITEM.replace(" (1995)|", "|")).items["1"].year == 1995
 
 
@@ -128,7 +130,7 @@ def test_quoted_titles_keep_their_commas_and_quotes(read):
     assert read(content).items["11"].title == 'American "X", The'
 
 
-def test_title_that_is_not_quoted_costs_the_fields_and_not_the_item(read):
+def test_unquoted_comma_in_a_title_loses_the_fields_but_not_the_item(read):
     content = "movieId,title,genres\n11,American President, The (1995),Drama\n"
     assert read(content).items == {"11": NOTHING}
 
@@ -145,7 +147,7 @@ def test_title_that_is_not_quoted_costs_the_fields_and_not_the_item(read):
         ("Space Odyssey (9001)", ("Space Odyssey (9001)", None)),
     ],
 )
-def test_year_stands_in_brackets_at_the_end_of_a_movielens_title(read, title, expected):
+def test_year_is_in_brackets_at_the_end_of_a_movielens_title(read, title, expected):
     item = read(f'movieId,title,genres\n1,"{title}",Drama\n').items["1"]
     assert (item.title, item.year) == expected
 
@@ -156,19 +158,19 @@ def test_api_titles_keep_their_brackets(read):
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
 @pytest.mark.parametrize("content", [U_ITEM, ONE_OF_EACH_KIND["movies.dat"]])
-def test_movielens_reads_either_encoding(read, content, encoding):
+def test_movielens_is_read_in_either_encoding(read, content, encoding):
     items = read(content.replace("Toy Story", "Misérables, Les").encode(encoding)).items
     assert items["1"].title == "Misérables, Les"
 
 
 @pytest.mark.parametrize("genres", ["(no genres listed)", "", "|"])
-def test_no_genres_listed_means_none_known(read, genres):
+def test_no_genres_listed_means_unknown(read, genres):
     assert read(f"movieId,title,genres\n1,Heat (1995),{genres}\n").items["1"].genres == ()
 
 
 @pytest.mark.parametrize("broken", [None, {}, [], "null", "", "{}", 7, True, ["x"], {"x": 1}])
 @pytest.mark.parametrize("field", ["title", "release_date", "genres"])
-def test_field_of_the_wrong_type_is_missing_and_the_item_stands(read, field, broken):
+def test_field_of_the_wrong_type_is_missing_and_the_item_exists(read, field, broken):
     assert read(api(**{field: broken})).items == {"a": NOTHING}
 
 
@@ -186,6 +188,9 @@ def test_runtime_is_minutes_as_a_number_or_as_text(read, runtime, minutes):
     assert read(api(runtime=runtime)).items["a"].runtime == minutes
 
 
+BROKEN_FLAGS: list[object] = [None, {}, "null", "no", 1, 0]
+
+
 @pytest.mark.parametrize(
     ("adult", "expected"),
     [
@@ -193,14 +198,14 @@ def test_runtime_is_minutes_as_a_number_or_as_text(read, runtime, minutes):
         (False, False),
         ("True", True),
         ("false", False),
-        *((broken, None) for broken in (None, {}, "null", "no", 1, 0)),
+        *((broken, None) for broken in BROKEN_FLAGS),
     ],
 )
-def test_adult_is_a_truth_value_or_its_word(read, adult, expected):
+def test_adult_is_a_boolean_or_its_word(read, adult, expected):
     assert read(api(adult=adult)).items["a"].adult is expected
 
 
-def test_broken_genres_are_left_out_and_the_others_kept(read):
+def test_broken_genres_are_dropped_and_the_others_kept(read):
     genres = [{"name": "Drama"}, None, {}, {"name": 7}, 5, {"name": "War"}, {"name": "Drama"}]
     assert read(api(genres=genres)).items["a"].genres == ("Drama", "War")
 
@@ -228,7 +233,7 @@ def test_every_title_can_be_written_as_utf_8(read):
         "[" * 100_000,
     ],
 )
-def test_entry_without_a_usable_id_is_counted_and_left_out(read, line):
+def test_entry_without_a_usable_id_is_counted_and_dropped(read, line):
     catalogue = read(f"{api()}{line}\n")
     assert (list(catalogue.items), catalogue.sources[0].n_rejected) == (["a"], 1)
 
@@ -253,30 +258,30 @@ def test_item_exists_if_any_file_lists_it(read):
     assert set(read(api(), "movieID\nb\n").items) == {"a", "b"}
 
 
-def test_later_file_fills_what_was_missing(read):
+def test_later_file_fills_missing_fields(read):
     first, second = api(title="Heat", runtime=None), api(title="Cold", runtime=170, adult=True)
     assert read(first, second).items == {"a": Item("Heat", None, (), 170.0, True)}
 
 
-def test_known_falsehood_is_not_missing(read):
+def test_false_is_not_missing(read):
     assert read(api(adult=False), api(adult=True)).items["a"].adult is False
 
 
 def test_item_listed_twice_in_one_file_is_one_item(read):
     catalogue = read(api(title="Heat") + api(title="Cold", runtime=170))
     assert catalogue.items == {"a": Item("Heat", None, (), 170.0, None)}
-    assert catalogue.sources[0].n_items == 1
+    assert catalogue.sources[0].n_ids == 1
 
 
-def test_sources_say_what_came_from_where(read):
+def test_sources_list_the_files(read):
     sources = read(ONE_OF_EACH_KIND["api"], ONE_OF_EACH_KIND["u.item"] + "torn\n").sources
-    assert [(s.path.name, s.kind, s.n_items, s.n_rejected) for s in sources] == [
+    assert [(s.path.name, s.kind, s.n_ids, s.n_rejected) for s in sources] == [
         ("file-0", "movie API, JSON lines", 1, 0),
         ("file-1", "MovieLens 100k u.item", 1, 1),
     ]
 
 
-def test_no_file_makes_an_empty_catalogue(read):
+def test_without_files_the_catalogue_is_empty(read):
     assert (read().items, read().sources) == ({}, ())
 
 
@@ -284,8 +289,8 @@ def test_no_file_makes_an_empty_catalogue(read):
     "content",
     ['{"user_id": 1}\n', '{"message": "not found"}\n', "movieID,x\n", "movieID,x\n,\n", "{torn"],
 )
-def test_file_of_which_nothing_is_usable_says_what_was_expected(read, content):
-    with pytest.raises(InputError, match=r"no entry with a usable id.*expected were lines like"):
+def test_file_without_a_usable_entry_is_refused_with_an_example(read, content):
+    with pytest.raises(InputError, match=r"no entry with a usable id.*give lines like"):
         read(content)
 
 
@@ -302,7 +307,7 @@ def test_file_of_which_nothing_is_usable_says_what_was_expected(read, content):
         '[{"id": "a"}]\n',
     ],
 )
-def test_file_of_another_kind_is_refused_with_the_kinds_that_are_known(read, content):
+def test_file_of_another_kind_is_refused_with_the_known_kinds(read, content):
     with pytest.raises(InputError, match=r"begins with .*movie API.*u\.item.*movies\.dat"):
         read(content)
 
@@ -312,7 +317,7 @@ def test_refusal_shows_the_first_line_shortened(read):
         read("x" * 1000)
 
 
-def test_old_line_ends_are_refused_and_not_half_read(read):
+def test_line_ends_of_cr_alone_are_refused(read):
     with pytest.raises(InputError, match="no entry with a usable id"):
         read("movieID,title\ra,Heat\rb,Ran\r")
 
@@ -323,7 +328,7 @@ def test_empty_file_is_refused(read, content):
         read(content)
 
 
-def test_torn_gzip_is_refused(read):
+def test_truncated_gzip_is_refused(read):
     whole = gzip.compress("".join(api(id=f"a{n}") for n in range(20_000)).encode())
     with pytest.raises(InputError, match="not a whole gzip file"):
         read(whole[:-100])
@@ -334,11 +339,11 @@ def test_missing_file_is_refused(tmp_path):
         read_catalogues([tmp_path / "nowhere"])
 
 
-def test_file_without_the_right_to_read_is_refused(tmp_path, as_anybody):
+def test_unreadable_file_is_refused(tmp_path, as_anybody):
     path = tmp_path / "movies"
     path.write_text(api())
     path.chmod(0)
-    with as_anybody(), pytest.raises(InputError, match="may not be read"):
+    with as_anybody(), pytest.raises(InputError, match="permission denied"):
         read_catalogues([path])
 
 
@@ -349,7 +354,7 @@ def scenario(shared_data):
 
 
 def test_scenario_has_25_967_items(scenario):
-    assert [source.n_items for source in scenario.sources] == [16_960, 25_533]
+    assert [source.n_ids for source in scenario.sources] == [16_960, 25_533]
     assert len(scenario.items) == 25_967
 
 
@@ -357,7 +362,7 @@ def test_every_id_of_the_scenario_is_usable(scenario):
     assert [source.n_rejected for source in scenario.sources] == [0, 0]
 
 
-def test_runtimes_of_the_scenario_are_known_where_they_are_above_0(scenario):
+def test_runtimes_of_the_scenario_are_known_if_above_0(scenario):
     assert sum(item.runtime is not None for item in scenario.items.values()) == 16_637
 
 
@@ -375,7 +380,7 @@ def test_real_movielens_is_read_whole(shared_data, name, n_items, n_without_year
     assert sum(item.year is None for item in catalogue.items.values()) == n_without_year
 
 
-def test_real_titles_lose_no_letter(shared_data):
+def test_real_titles_are_decoded(shared_data):
     items = read_catalogues([shared_data / "ml-1m" / "movies.dat"]).items
     assert items["73"] == Item("Misérables, Les", 1995, ("Drama", "Musical"), None, None)
 
@@ -383,7 +388,7 @@ def test_real_titles_lose_no_letter(shared_data):
 # Licences
 
 
-LICENCE = {
+LICENCE: Final[dict[str, Any]] = {
     "original_language": "fr", "cost": 2.5,
     "available_from": "2026-01-01", "available_until": "2026-12-31",
 }  # fmt: skip
@@ -396,25 +401,25 @@ LICENSED = replace(
 )
 
 
-def test_what_a_play_costs_and_when_it_may_be_shown(read):
-    """From the API and from CSV alike; the day of an end is included."""
+def test_cost_and_availability_are_read(read):
+    """From the API and from CSV; the last day is included."""
     columns = "movieID," + ",".join(LICENCE)
     row = "a," + ",".join(map(str, LICENCE.values()))
     assert read(api(**LICENCE)).items == {"a": LICENSED}
     assert read(f"{columns}\n{row}\n").items == {"a": LICENSED}
 
 
-def test_files_add_licences_to_each_other(read):
-    """The first that knows a field decides it, and a cost of 0 is one."""
+def test_first_known_licence_field_counts(read):
+    """Later files fill missing fields; a cost of 0 is not missing."""
     free = read(api(cost=0), api(**LICENCE)).items["a"]
     assert free == replace(LICENSED, cost=0.0)
 
 
 @pytest.mark.parametrize("cost", [-1, "dear", None, {}, float("inf"), True])
-def test_a_cost_that_is_none_is_not_known(read, cost):
+def test_an_invalid_cost_is_missing(read, cost):
     assert read(api(cost=cost)).items["a"].cost is None
 
 
-def test_an_end_that_cannot_be_read_is_no_open_end(read):
-    """The rules must hear of it."""
+def test_an_invalid_end_is_marked_unreadable(read):
+    """It differs from a missing end, which means no limit."""
     assert read(api(available_until="soon")).items["a"].available_until == UNREADABLE

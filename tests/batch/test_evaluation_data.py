@@ -7,12 +7,12 @@ import pytest
 import scipy.sparse as sp
 
 from batch.evaluation.data import Data, split_data, weights_of
-from batch.interactions.weights import USUAL, Evidence
+from batch.interactions.weights import DEFAULT_WEIGHTING, Evidence
 from batch.models.holdout import entries_of
 from batch.tuning.nested import nest
 
 N_USERS, N_ITEMS, DAY = 80, 30, 86_400
-AGING = replace(USUAL, half_life_days=10.0)
+AGING = replace(DEFAULT_WEIGHTING, half_life_days=10.0)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_the_newest_of_the_training_side_is_of_no_age(data):
     """As it would have been on that day."""
     split = split_data("time", data, 42)
     newest = split.train.data[split.at.argmax()]
-    aged, usual = (weights_of(split, data, how)[newest] for how in (AGING, USUAL))
+    aged, usual = (weights_of(split, data, how)[newest] for how in (AGING, DEFAULT_WEIGHTING))
     assert aged == pytest.approx(usual)
 
 
@@ -56,7 +56,7 @@ def test_the_newest_of_the_training_side_is_of_no_age(data):
 def test_what_is_judged_by_weighs_nothing(data, name):
     """A model cannot know it by mistake."""
     split = split_data(name, data, 42)
-    weights = weights_of(split, data, USUAL)
+    weights = weights_of(split, data, DEFAULT_WEIGHTING)
     assert (weights[split.test.data] == 0).all()
     assert (weights[split.train.data] > 0).all()
     assert (split.weighed(weights).given.data > 0).all()

@@ -1,4 +1,4 @@
-"""Weights of interactions by known answers, and what is dropped on the way to them."""
+"""Weights of interactions against known answers, and which events are dropped."""
 
 import random
 from collections import Counter
@@ -9,13 +9,12 @@ import pyarrow as pa
 import pytest
 
 from batch.errors import NothingToLearnError
-from batch.events.events import Events
-from batch.events.parsed import RATINGS, VIEWS
 from batch.interactions.build import build_interactions
-from batch.interactions.weights import USUAL
+from batch.interactions.weights import DEFAULT_WEIGHTING
+from tests.batch.made_events import events_of
 
 OUTSIDE = "item outside the catalogue"
-LONE = "item of fewer than 2 users, without a catalogue"
+TOO_FEW_USERS = "item of fewer than 2 users, without a catalogue"
 OFF_SCALE = "rating off the scale"
 
 
@@ -23,34 +22,35 @@ def events(views=(), ratings=()):
     """Return events of (user, item, minute[, n_events]) and (user, item, rating[, at])."""
     views = [view if len(view) == 4 else (*view, 1) for view in views]
     ratings = [rating if len(rating) == 4 else (*rating, 0) for rating in ratings]
-    tables = (
-        pa.Table.from_pylist([dict(zip(schema.names, row, strict=False)) for row in rows], schema)
-        for rows, schema in ((views, VIEWS), (ratings, RATINGS))
-    )
-    return Events(*tables, n_accounts=0, n_answers=0, sources=())
+    return events_of(views, ratings)
 
 
 def weights(interactions):
     """Return the matrix as a dictionary by user and item."""
     users, items = interactions.user_ids.to_pylist(), interactions.item_ids.to_pylist()
-    met = interactions.weights.tocoo()
+    cells = interactions.weights.tocoo()
     return {
         (users[row], items[column]): pytest.approx(value, rel=1e-6)
-        for row, column, value in zip(*met.coords, met.data.tolist(), strict=True)
+        for row, column, value in zip(*cells.coords, cells.data.tolist(), strict=True)
     }
 
 
-# Two users with an item each: what makes any other event a possible input.
-BESIDE = [("x", "p", None), ("y", "q", None)]
+def aging(half_life_days):
+    """Return the default weighting with a half-life."""
+    return replace(DEFAULT_WEIGHTING, half_life_days=half_life_days)
+
+
+# Two users with an item each, the fewest that can be learnt from.
+TWO_USERS = [("x", "p", None), ("y", "q", None)]
 CATALOGUE = {"p": 100.0, "q": 100.0}
 
 
-def weight_of(views=(), ratings=(), runtimes=None, max_rating=5.0, **how):
-    """Return the weight of user u and item i among two others."""
+def weight_of(views=(), ratings=(), runtimes=None, max_rating=5.0, **parameters):
+    """Return the weight of user u and item i beside two other users."""
     runtimes = {**CATALOGUE, "i": 100.0} if runtimes is None else {**CATALOGUE, **runtimes}
-    built = build_interactions(
-        events([*BESIDE, *views], ratings), runtimes, max_rating, replace(USUAL, **how)
-    )
+    weighting = replace(DEFAULT_WEIGHTING, **parameters)
+    all_events = events([*TWO_USERS, *views], ratings)
+    built = build_interactions(all_events, runtimes, max_rating, weighting)
     return weights(built)["u", "i"].expected
 
 
@@ -77,8 +77,8 @@ def test_view_weighs_the_share_that_was_watched(minute, runtime, weight):
     assert weight_of([("u", "i", minute)], runtimes={"i": runtime}) == pytest.approx(weight)
 
 
-def test_item_of_unknown_runtime_has_the_usual_one():
-    """Where the catalogue does not know the runtime, the median of the others stands in."""
+def test_item_of_unknown_runtime_has_the_median_one():
+    """Where the catalogue has no runtime, the median of the others is used."""
     runtimes = {"p": 50.0, "q": 80.0, "i": None}
     views = [("u", "i", 12), ("z", "r", 0)]
     assert weight_of(views, runtimes={**runtimes, "r": 60.0}) == pytest.approx(13 / 60)
@@ -86,7 +86,7 @@ def test_item_of_unknown_runtime_has_the_usual_one():
 
 @pytest.mark.parametrize("runtimes", [None, {"p": None, "q": None}], ids=["none", "unknown"])
 def test_without_any_runtime_an_item_has_100_minutes(runtimes):
-    """No catalogue, or one without runtimes: everything is taken to last 100 minutes."""
+    """Without a catalogue, or without runtimes in it, 100 minutes are assumed."""
     views = [("u", "p", 24), ("v", "p", 149), ("u", "q", 0), ("v", "q", 99)]
     assert weights(build_interactions(events(views), runtimes, 5.0)) == {
         ("u", "p"): 0.25,
@@ -101,7 +101,7 @@ def test_without_any_runtime_an_item_has_100_minutes(runtimes):
     [(5, 5, 2), (1, 5, 0.4), (4.5, 5, 1.8), (2.5, 5, 1), (7, 10, 1.4), (0.5, 5, 0.2), (1, 1, 2)],
 )
 def test_ratings_alone_weigh_in_proportion(rating, best, weight):
-    """Who rates has watched: five stars are five times one star, half of the scale is a view."""
+    """A rating counts as watched: five stars are five times one star, half the scale is a view."""
     assert weight_of(ratings=[("u", "i", rating)], max_rating=best) == pytest.approx(weight)
 
 
@@ -110,20 +110,20 @@ def test_ratings_alone_weigh_in_proportion(rating, best, weight):
     [(99, 5, 2.0), (99, 1, 0.4), (49, 4, 1.1), (49, 2.5, 0.5), (49, 1, 0.001), (0, 5, 1.01)],
 )
 def test_a_rating_adds_or_takes_away(minute, rating, weight):
-    """Beside a view: above the middle of the scale it adds, below it takes back, never all."""
+    """Beside a view: above the middle of the scale it adds, below it subtracts, never all."""
     found = weight_of([("u", "i", minute)], [("u", "i", rating)])
     assert found == pytest.approx(weight, rel=1e-4)
 
 
-def test_a_bad_rating_never_counts_as_more_than_none():
-    """Whatever was watched: one star of five weighs less than the view alone."""
+def test_a_bad_rating_lowers_the_weight():
+    """However much was watched, one star of five weighs less than the view alone."""
     for minute in (0, 30, 99):
         view = [("u", "i", minute)]
         assert weight_of(view, [("u", "i", 1.0)]) < weight_of(view)
 
 
 @pytest.mark.parametrize(
-    ("how", "weight"),
+    ("parameters", "weight"),
     [
         ({"watched": 3.0}, 3 * 0.5 + 0.6),
         ({"rating": 0.0}, 0.5),
@@ -132,21 +132,22 @@ def test_a_bad_rating_never_counts_as_more_than_none():
     ],
     ids=["watched-3", "no-rating", "no-watching", "both"],
 )
-def test_each_part_is_switched_by_its_weight(how, weight):
-    """Half of the film and four of five stars."""
-    found = weight_of([("u", "i", 49)], [("u", "i", 4.0)], **how)
+def test_each_part_has_a_weight_of_its_own(parameters, weight):
+    """Half of the film and four of five stars, with other weights for either."""
+    found = weight_of([("u", "i", 49)], [("u", "i", 4.0)], **parameters)
     assert found == pytest.approx(weight)
 
 
-def test_what_says_nothing_weighs_the_least_and_stays():
-    """Views where only ratings count: who has had an item has had it, and is not offered it."""
-    built = build_interactions(events(BESIDE), CATALOGUE, 5.0, replace(USUAL, watched=0.0))
+def test_interactions_without_weight_have_the_least_and_stay():
+    """Views where only ratings count stay in the matrix, so that they are not recommended."""
+    views_ignored = replace(DEFAULT_WEIGHTING, watched=0.0)
+    built = build_interactions(events(TWO_USERS), CATALOGUE, 5.0, views_ignored)
     assert weights(built) == {("x", "p"): 0.001, ("y", "q"): 0.001}
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_latest_rating_wins(seed):
-    """Of several ratings the one with the latest time counts, in whatever order they come."""
+    """Of several ratings the one with the latest time counts, in any order of the input."""
     ratings = [("u", "i", 5.0, 100), ("u", "i", 1.0, 300), ("u", "i", 3.0, 200), ("u", "i", 2.0, 0)]
     random.Random(seed).shuffle(ratings)
     assert weight_of(ratings=ratings) == pytest.approx(0.4)
@@ -154,7 +155,7 @@ def test_latest_rating_wins(seed):
 
 @pytest.mark.parametrize("ratings", [[(2.0), (4.0)], [(4.0), (2.0)]])
 def test_best_of_ratings_at_the_same_moment_wins(ratings):
-    """Of ratings with the same time the best counts, so that their order is no matter."""
+    """Of ratings with the same time the best counts, so that their order does not matter."""
     assert weight_of(ratings=[("u", "i", r, 7) for r in ratings]) == pytest.approx(1.6)
 
 
@@ -168,8 +169,8 @@ def timed(*rows):
     """Return events of (user, item, first day, last day), each watched to the end."""
     tables = events([(user, item, None) for user, item, *_ in rows])
     views = tables.views
-    for name, place in (("first_at", 2), ("last_at", 3)):
-        at = [None if row[place] is None else NOON + row[place] * DAY for row in rows]
+    for name, position in (("first_at", 2), ("last_at", 3)):
+        at = [None if row[position] is None else NOON + row[position] * DAY for row in rows]
         column = views.schema.get_field_index(name)
         views = views.set_column(column, name, pa.array(at, pa.int64()))
     return replace(tables, views=views)
@@ -178,7 +179,7 @@ def timed(*rows):
 def test_an_interaction_weighs_half_after_its_half_life():
     """Its age is counted from its latest event to that of the data."""
     views = timed(("u", "p", 0, 0), ("v", "q", 10, 20), ("u", "q", 10, 30), ("v", "p", 1, 40))
-    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=20.0))
+    built = build_interactions(views, CATALOGUE, 5.0, aging(20.0))
     assert weights(built) == {
         ("u", "p"): 0.25,
         ("u", "q"): pytest.approx(0.5**0.5),
@@ -188,43 +189,43 @@ def test_an_interaction_weighs_half_after_its_half_life():
 
 
 def test_without_a_half_life_nothing_ages():
-    """The default."""
+    """By default weights do not age."""
     views = timed(("u", "p", 0, 0), ("v", "q", 900, 900), ("u", "q", 10, 30), ("v", "p", 1, 40))
     assert (build_interactions(views, CATALOGUE, 5.0).weights.data == 1).all()
 
 
-def test_what_is_older_than_any_half_life_weighs_the_least():
-    """Never 0: it would be offered again."""
+def test_very_old_interactions_have_the_least_weight():
+    """The weight is never 0, which would have the item recommended again."""
     views = timed(("u", "p", 0, 0), ("v", "q", 900, 900), ("u", "q", 899, 900))
-    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=1.0))
+    built = build_interactions(views, CATALOGUE, 5.0, aging(1.0))
     assert weights(built)["u", "p"] == 0.001
 
 
-def test_an_unknown_time_is_of_no_age():
-    """Nothing says that it is old."""
+def test_an_unknown_time_has_age_0():
+    """An interaction without a time keeps its full weight."""
     views = timed(("u", "p", None, None), ("v", "q", 900, 900), ("u", "q", 890, 890))
-    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=10.0))
+    built = build_interactions(views, CATALOGUE, 5.0, aging(10.0))
     assert weights(built) == {("u", "p"): 1.0, ("u", "q"): 0.5, ("v", "q"): 1.0}
 
 
 def test_the_latest_rating_keeps_a_view_young():
-    """The latest event is of any kind."""
+    """The latest event may be a view or a rating."""
     views = timed(("u", "p", 0, 0), ("v", "q", 40, 40), ("v", "p", 0, 0))
     rated = replace(views, ratings=events(ratings=[("u", "p", 2.5, NOON + 20 * DAY)]).ratings)
-    built = build_interactions(rated, CATALOGUE, 5.0, replace(USUAL, half_life_days=20.0))
+    built = build_interactions(rated, CATALOGUE, 5.0, aging(20.0))
     assert weights(built) == {("u", "p"): 0.5, ("v", "p"): 0.25, ("v", "q"): 1.0}
 
 
-def test_a_clock_that_is_wrong_ages_nobody():
-    """One time in a thousand may lie in the future, or the whole past would be forgotten."""
+def test_a_wrong_clock_does_not_age_the_others():
+    """One time in a thousand may lie in the future without effect on other ages."""
     rows = [(f"u{n}", "pq"[n % 2], 0, 0) for n in range(1999)]
     views = timed(*rows, ("u0", "q", 30_000, 30_000))
-    built = build_interactions(views, CATALOGUE, 5.0, replace(USUAL, half_life_days=10.0))
+    built = build_interactions(views, CATALOGUE, 5.0, aging(10.0))
     assert (built.weights.data == 1).all()
 
 
 def test_an_interaction_began_with_its_first_event():
-    """Of a view and all ratings the earliest that is known; 0 where none is."""
+    """The earliest known time of view and ratings; 0 where all are unknown."""
     views = timed(("u", "p", 3, 9), ("u", "q", None, None), ("v", "p", 5, 5), ("v", "q", 1, 1))
     ratings = [
         ("v", "p", 1.0, NOON + 4 * DAY), ("v", "p", 5.0, NOON + 7 * DAY),
@@ -232,19 +233,20 @@ def test_an_interaction_began_with_its_first_event():
     ]  # fmt: skip
     rated = replace(views, ratings=events(ratings=ratings).ratings)
     began_at = build_interactions(rated, CATALOGUE, 5.0).began_at
+    assert began_at is not None
     assert [at and (at - NOON) / DAY for at in began_at.tolist()] == [3, 0, 4, 1]
 
 
-def test_where_no_time_is_known_there_are_none():
-    """So that nobody takes 1970 for one."""
-    assert build_interactions(events(BESIDE), CATALOGUE, 5.0).began_at is None
+def test_without_any_time_there_is_no_array_of_times():
+    """None, not an array of zeros."""
+    assert build_interactions(events(TWO_USERS), CATALOGUE, 5.0).began_at is None
 
 
 # --- the scale ----------------------------------------------------------------------------
 
 
 def rated(*values):
-    """Return ratings of users and items that all exist, one for each value."""
+    """Return one rating for each value, of users and items that exist."""
     return [(f"u{n}", f"i{n % 2}", value, n) for n, value in enumerate(values)]
 
 
@@ -259,28 +261,28 @@ def rated(*values):
         ([0.5, 4.5], 5.0),
     ],
 )
-def test_scale_is_told_from_the_data(values, best):
-    """Up to 1 % above 5 are noise, more are a scale to 10; what is above 10 is always noise."""
+def test_scale_is_inferred_from_the_data(values, best):
+    """Up to 1 % above 5 are noise, more make a scale to 10; above 10 is always noise."""
     built = build_interactions(events(ratings=rated(*values)), {"i0": None, "i1": None}, 0.0)
     assert built.ratings.best == best
 
 
 def test_ratings_off_the_scale_are_counted_and_dropped():
-    """A rating of 0 or above the best is no rating; the rest keeps its weight."""
+    """A rating of 0 or above the best is dropped; the others keep their weight."""
     ratings = rated(0, 5, 3, 6, 10**6, 5, -1)
     built = build_interactions(events(ratings=ratings), {"i0": None, "i1": None}, 5.0)
     assert built.dropped == {OFF_SCALE: 4}
     assert weights(built) == {("u1", "i1"): 2.0, ("u2", "i0"): 1.2, ("u5", "i1"): 2.0}
 
 
-def test_given_scale_is_not_told_from_the_data():
-    """What the settings say stands, whatever the data look like."""
+def test_configured_scale_is_not_inferred():
+    """The configured best rating stands, whatever the data look like."""
     built = build_interactions(events(ratings=rated(7, 8, 9, 20)), {"i0": None, "i1": None}, 20)
     assert (built.ratings.best, built.dropped) == (20, {})
 
 
 def test_ratings_are_rows_of_the_matrix():
-    """The ratings that are left stand as rows, the latest of each user and item."""
+    """The latest rating of each user and item, with its rows in the matrix."""
     ratings = [("b", "j", 2.0, 5), ("a", "j", 4.0, 5), ("b", "i", 3.0, 5), ("b", "j", 1.0, 9)]
     built = build_interactions(events([("c", "k", 1)], ratings), dict.fromkeys("ijk"), 5.0)
     rows = zip(
@@ -294,57 +296,57 @@ def test_ratings_are_rows_of_the_matrix():
 
 def test_items_outside_the_catalogue_are_dropped_and_counted_by_event():
     """A view of 120 minutes outside the catalogue is 120 events dropped, a rating is one."""
-    views = [*BESIDE, ("u", "noise", 119, 120), ("u", "p", 3, 4), ("v", "Noise", 0, 1)]
+    views = [*TWO_USERS, ("u", "noise", 119, 120), ("u", "p", 3, 4), ("v", "Noise", 0, 1)]
     ratings = [("u", "noise", 3.0), ("u", "q", 3.0)]
     built = build_interactions(events(views, ratings), CATALOGUE, 5.0)
     assert built.dropped == {OUTSIDE: 122}
     assert built.item_ids.to_pylist() == ["p", "q"]
 
 
-def test_nothing_dropped_is_counted_as_nothing():
-    """A clean input has no reasons, not reasons of 0."""
-    assert build_interactions(events(BESIDE), CATALOGUE, 5.0).dropped == {}
+def test_clean_input_has_no_dropped_reasons():
+    """Reasons with a count of 0 are left out."""
+    assert build_interactions(events(TWO_USERS), CATALOGUE, 5.0).dropped == {}
 
 
-def test_catalogue_items_that_nobody_touched_have_no_row():
-    """An item needs a user to be learnt."""
-    built = build_interactions(events(BESIDE), {**CATALOGUE, "never+seen": 90.0}, 5.0)
+def test_catalogue_items_without_events_have_no_row():
+    """An item needs at least one user."""
+    built = build_interactions(events(TWO_USERS), {**CATALOGUE, "never+seen": 90.0}, 5.0)
     assert built.item_ids.to_pylist() == ["p", "q"]
 
 
 def test_one_user_makes_a_catalogue_item_real():
-    """With a catalogue an item exists however few have touched it."""
-    assert weights(build_interactions(events(BESIDE), CATALOGUE, 5.0)) == {
+    """With a catalogue an item exists however few users it has."""
+    assert weights(build_interactions(events(TWO_USERS), CATALOGUE, 5.0)) == {
         ("x", "p"): 1.0,
         ("y", "q"): 1.0,
     }
 
 
 def test_without_a_catalogue_two_users_make_an_item_real():
-    """Views and ratings count alike for that; one user who comes often stays one."""
+    """Views and ratings both count; a user with many events counts once."""
     views = [("a", "viewed", 1), ("b", "viewed", 1), ("a", "both", 1), ("a", "lone", 9, 50)]
     ratings = [("b", "both", 3.0), ("a", "lone", 5.0), ("a", "rated", 1.0), ("c", "rated", 1.0)]
     built = build_interactions(events(views, ratings), None, 5.0)
     assert built.item_ids.to_pylist() == ["both", "rated", "viewed"]
-    assert built.dropped == {LONE: 51}
+    assert built.dropped == {TOO_FEW_USERS: 51}
 
 
 def test_user_without_an_item_left_has_no_row_and_is_counted():
-    """Who touched only what does not exist gets the fallback; it is said how many they are."""
-    views = [*BESIDE, ("u", "noise", 1), ("v", "noise", 1), ("v", "p", 1), ("w", "noise", 1)]
+    """Users with events of unknown items alone get the fallback and are counted."""
+    views = [*TWO_USERS, ("u", "noise", 1), ("v", "noise", 1), ("v", "p", 1), ("w", "noise", 1)]
     built = build_interactions(events(views, [("r", "noise", 3.0)]), CATALOGUE, 5.0)
     assert built.user_ids.to_pylist() == ["v", "x", "y"]
     assert built.n_users_without == 3
 
 
 def test_user_of_ratings_off_the_scale_alone_has_no_row():
-    """A rating that is none makes no user."""
-    built = build_interactions(events(BESIDE, [("u", "p", 99.0)]), CATALOGUE, 5.0)
+    """A rating off the scale is dropped, and so is a user without anything else."""
+    built = build_interactions(events(TWO_USERS, [("u", "p", 99.0)]), CATALOGUE, 5.0)
     assert built.user_ids.to_pylist() == ["x", "y"]
 
 
 def test_ids_are_in_the_order_of_their_bytes():
-    """As LMDB wants its keys: digits, capitals, small letters, and 10 before 9."""
+    """The order of LMDB keys: digits, capitals, small letters, and 10 before 9."""
     users, items = ["9", "10", "b", "B", "a~", "a"], ["z", "+", ".45", "_", "0", "Z"]
     views = [(user, item, None) for user in users for item in items]
     built = build_interactions(events(views), None, 5.0)
@@ -375,8 +377,8 @@ def test_order_of_events_changes_nothing(seed):
 
 
 def test_matrix_is_canonical_float32():
-    """Every place is stored once, in order, above 0."""
-    views = [("u", "p", 3), ("u", "q", 0), *BESIDE]
+    """Every cell is stored once, in order, above 0."""
+    views = [("u", "p", 3), ("u", "q", 0), *TWO_USERS]
     built = build_interactions(events(views, [("u", "p", 3.0)]), CATALOGUE, 5.0).weights
     assert (built.dtype, built.shape, built.nnz) == (np.float32, (3, 2), 4)
     assert built.has_canonical_format
@@ -397,19 +399,19 @@ def test_matrix_is_canonical_float32():
     ],
 )
 def test_fewer_than_two_users_or_items_are_refused(views, what):
-    """There is nothing to recommend from: an error that says what is left, and why."""
+    """The error contains how many are left, and why."""
     with pytest.raises(NothingToLearnError, match=what):
         build_interactions(events(views), CATALOGUE, 5.0)
 
 
 def test_two_users_and_two_items_are_enough():
-    """The least that can be learnt from."""
-    assert build_interactions(events(BESIDE), CATALOGUE, 0.0).weights.shape == (2, 2)
+    """The smallest valid input."""
+    assert build_interactions(events(TWO_USERS), CATALOGUE, 0.0).weights.shape == (2, 2)
 
 
 @pytest.mark.parametrize("kind", ["views", "ratings"])
 def test_one_kind_of_event_is_enough(kind):
-    """Views without ratings, and ratings without views, are a whole input."""
+    """Views without ratings, and ratings without views, are valid input."""
     rows = [("u", "p", 3), ("v", "p", 3), ("u", "q", 3), ("v", "q", 3)]
     built = build_interactions(events(**{kind: rows}), None, 0.0)
     assert built.weights.nnz == 4
@@ -419,29 +421,29 @@ def test_one_kind_of_event_is_enough(kind):
 # --- the whole of it ----------------------------------------------------------------------
 
 
-def told_one_by_one(views, ratings):
-    """Return watched share, last rating and first time by user and item, event by event."""
-    told = {}
+def aggregated_one_by_one(views, ratings):
+    """Return watched share, latest rating and first time by user and item, event by event."""
+    pairs: dict[tuple[str, str], list[float]] = {}
     for user, item, minute, _, first_at, _ in views:
         share = 1.0 if minute is None else min((minute + 1) / 100, 1.0)
-        told[user, item] = [share, 0.0, first_at or 0]
+        pairs[user, item] = [share, 0.0, first_at or 0]
     for user, item, rating, at in sorted(ratings, key=lambda rating: (rating[3], rating[2])):
         if 0 < rating <= 5:
-            place = told.setdefault((user, item), [1.0, 0.0, 0])
-            place[1] = rating
-            place[2] = min(time for time in (place[2] or at, at or place[2]))
-    n_users = Counter(item for _, item in told)
-    return {place: what for place, what in told.items() if n_users[place[1]] >= 2}
+            pair = pairs.setdefault((user, item), [1.0, 0.0, 0])
+            pair[1] = rating
+            pair[2] = min(time for time in (pair[2] or at, at or pair[2]))
+    n_users = Counter(item for _, item in pairs)
+    return {pair: values for pair, values in pairs.items() if n_users[pair[1]] >= 2}
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_all_at_once_is_as_one_by_one(seed):
-    """Views and ratings of any mixture: the same places, weights and times as event by event."""
+def test_build_agrees_with_event_by_event(seed):
+    """Views and ratings of any mixture: the same pairs, weights and times as event by event."""
     rng = random.Random(seed)
-    pairs = {(str(rng.randrange(60)), f"i{rng.randrange(25)}") for _ in range(150)}
+    users_and_items = {(str(rng.randrange(60)), f"i{rng.randrange(25)}") for _ in range(150)}
     views = [
         (user, item, rng.choice([None, rng.randrange(150)]), 1, at, at)
-        for user, item in sorted(pairs)
+        for user, item in sorted(users_and_items)
         for at in [rng.choice([None, rng.randrange(1, 99)])]
     ]
     ratings = [
@@ -449,20 +451,17 @@ def test_all_at_once_is_as_one_by_one(seed):
          rng.randrange(9))
         for _ in range(300)
     ]  # fmt: skip
-    tables = (
-        pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
-        for rows, schema in ((views, VIEWS), (ratings, RATINGS))
-    )
-    built = build_interactions(Events(*tables, n_accounts=0, n_answers=0, sources=()), None, 5.0)
-    told = told_one_by_one(views, ratings)
+    built = build_interactions(events_of(views, ratings), None, 5.0)
+    pairs = aggregated_one_by_one(views, ratings)
     assert weights(built) == {
-        place: pytest.approx(max(share + (2 * rating / 5 - 1) * (rating > 0), 0.001), rel=1e-4)
-        for place, (share, rating, _) in told.items()
+        pair: pytest.approx(max(share + (2 * rating / 5 - 1) * (rating > 0), 0.001), rel=1e-4)
+        for pair, (share, rating, _) in pairs.items()
     }
-    assert built.began_at.tolist() == [told[place][2] for place in sorted(told)]
+    assert built.began_at is not None
+    assert built.began_at.tolist() == [pairs[pair][2] for pair in sorted(pairs)]
     rated = built.ratings
     ids = built.user_ids.to_pylist(), built.item_ids.to_pylist()
     assert {
         (ids[0][user], ids[1][item]): rating
         for user, item, rating in zip(rated.user_row, rated.item_row, rated.rating, strict=True)
-    } == {place: rating for place, (_, rating, _) in told.items() if rating}
+    } == {pair: rating for pair, (_, rating, _) in pairs.items() if rating}

@@ -1,6 +1,5 @@
-"""Blocks of whole lines, whatever the block size and the bytes."""
+"""Blocks of whole lines, for any block size and any bytes."""
 
-import contextlib
 import gzip
 import re
 
@@ -10,16 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.errors import InputError
-from batch.events import lines as lines_module
-from batch.events.lines import read_blocks, split_lines
-
-
-@contextlib.contextmanager
-def block_bytes(n):
-    """Read by n bytes at a time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines_module, "_BLOCK_BYTES", n)
-        yield
+from batch.events.lines import BLOCK_BYTES, read_blocks, split_lines
 
 
 @pytest.fixture
@@ -33,16 +23,16 @@ def write(tmp_path):
 
 
 def plain_split(data):
-    """Split after each LF; nothing else ends a line."""
+    """Return the lines of bytes; only LF ends a line."""
     return re.findall(rb"[^\n]*\n|[^\n]+", data)
 
 
-def numbered(path):
-    """Return every line with its number, as its block gives it."""
+def numbered(path, block_bytes=BLOCK_BYTES):
+    """Return every line with its number in the file."""
     return [
-        (block.first_number + place, line)
-        for block in read_blocks(path)
-        for place, line in enumerate(block.lines.to_pylist())
+        (block.first_number + position, line)
+        for block in read_blocks(path, block_bytes)
+        for position, line in enumerate(block.lines.to_pylist())
     ]
 
 
@@ -56,39 +46,37 @@ some_bytes = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(data=some_bytes, n=st.integers(1, 40), is_gzip=st.booleans())
 def test_blocks_are_a_plain_split(tmp_path_factory, data, n, is_gzip):
-    """Whatever the bytes and the block size, plain or gzip: the lines, in order, numbered."""
+    """For any bytes and block size, plain or gzip: the lines in order, with their numbers."""
     path = tmp_path_factory.getbasetemp() / "lines"
     path.write_bytes(gzip.compress(data) if is_gzip else b"x" + data)
     expected = plain_split(data if is_gzip else b"x" + data)
-    with block_bytes(n):
-        assert numbered(path) == list(enumerate(expected, 1))
+    assert numbered(path, n) == list(enumerate(expected, 1))
 
 
 @settings(max_examples=200, deadline=None)
 @given(data=some_bytes)
 def test_split_keeps_every_byte(data):
-    """The values of the array are the lines with their ends, and nothing is lost."""
+    """The values of the array are the lines with their ends."""
     lines = split_lines(data)
     assert lines.to_pylist() == plain_split(data)
     assert lines.type == pa.binary()
     lines.validate(full=True)
 
 
-def test_block_size_is_no_matter_for_the_order_of_numbers(write):
-    """Line numbers run on from block to block, from 1."""
+def test_line_numbers_continue_from_block_to_block(write):
+    """Line numbers begin with 1 and continue over blocks."""
     path = write(b"".join(b"%d\n" % n for n in range(1, 1001)))
-    with block_bytes(64):
-        assert len(list(read_blocks(path))) > 10
-        assert all(number == int(line) for number, line in numbered(path))
+    assert len(list(read_blocks(path, 64))) > 10
+    assert all(number == int(line) for number, line in numbered(path, 64))
 
 
 def test_last_line_needs_no_end(write):
-    """A last line without LF is a line too."""
+    """A last line without LF is a line."""
     assert numbered(write(b"a\nb")) == [(1, b"a\n"), (2, b"b")]
 
 
-def test_carriage_return_stays_and_ends_no_line(write):
-    """CRLF stays at its line, and a CR alone is a byte like others."""
+def test_carriage_return_stays_in_its_line(write):
+    """CRLF stays at the end of its line, and a CR alone does not end a line."""
     assert numbered(write(b"a\r\nb\rc\n")) == [(1, b"a\r\n"), (2, b"b\rc\n")]
 
 
@@ -98,45 +86,40 @@ def test_blank_lines_are_counted(write):
 
 
 def test_empty_file_has_no_block(write):
-    """Nothing gives nothing."""
+    """An empty file gives no block."""
     assert numbered(write(b"")) == []
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 def test_line_may_span_many_blocks(write, pack):
-    """A line that is longer than a block comes whole."""
+    """A line that is longer than a block is one line."""
     long = b"x" * 5_000 + b"\n"
-    with block_bytes(64):
-        assert numbered(write(pack(b"a\n" + long + b"b\n"))) == [
-            (1, b"a\n"),
-            (2, long),
-            (3, b"b\n"),
-        ]
+    path = write(pack(b"a\n" + long + b"b\n"))
+    assert numbered(path, 64) == [(1, b"a\n"), (2, long), (3, b"b\n")]
 
 
 def test_gzip_of_several_members_is_one_file(write):
-    """Logs that were packed one after the other read as one."""
+    """Concatenated gzip files are read as one."""
     path = write(gzip.compress(b"a\nb") + gzip.compress(b"c\nd\n"))
     assert numbered(path) == [(1, b"a\n"), (2, b"bc\n"), (3, b"d\n")]
 
 
-def test_line_without_end_is_refused(write, monkeypatch):
-    """A line that never ends is an error that names it, not a machine out of memory."""
-    monkeypatch.setattr(lines_module, "_LONGEST_LINE_BYTES", 1_000)
+def test_line_without_end_is_refused(write):
+    """A line without an end is an error with its number, before it fills the memory."""
     path = write(b"a\n" + b"x" * 2_000)
-    with block_bytes(64), pytest.raises(InputError, match="line 2 is longer than 1000 bytes"):
-        list(read_blocks(path))
+    with pytest.raises(InputError, match="line 2 is longer than 1000 bytes"):
+        list(read_blocks(path, 64, max_line_bytes=1_000))
 
 
 def test_torn_gzip_is_refused(write):
-    """A gzip file that was cut off is an error, and so its first half is not taken for all."""
+    """A truncated gzip file is an error, so that its first half is not used as the whole."""
     path = write(gzip.compress(b"".join(b"%d\n" % n for n in range(10_000)))[:-20])
     with pytest.raises(InputError, match="not a whole gzip file"):
         list(read_blocks(path))
 
 
 def test_missing_file_and_directory_are_refused(tmp_path):
-    """What is no file is an error of the family, with the path in it."""
+    """A missing file and a directory are an InputError with the path in it."""
     for path, what in ((tmp_path / "none", "no such file"), (tmp_path, "is a directory")):
         with pytest.raises(InputError, match=f"{re.escape(str(path))}: {what}"):
             list(read_blocks(path))

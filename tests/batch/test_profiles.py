@@ -1,8 +1,9 @@
-"""Who the users are, from files of every kind, and the segments that follow."""
+"""Profiles of users, from files of every kind, and the segments that follow from them."""
 
 import gzip
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -25,10 +26,10 @@ ONE_OF_EACH_KIND = {
 
 @pytest.fixture
 def read(tmp_path):
-    """Write each text or bytes to a file of its own, without a telling name, and read them."""
+    """Write each content to a file of its own, named after its number, and read them."""
 
     def read(*contents):
-        paths = []
+        paths: list[Path] = []
         for number, content in enumerate(contents):
             paths.append(tmp_path / f"file-{number}")
             paths[-1].write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -38,7 +39,7 @@ def read(tmp_path):
 
 
 def api(**fields):
-    """Return one line of the user API that knows `fields` alone."""
+    """Return one line of the user API with only these fields."""
     return json.dumps({"user_id": 1, **fields}) + "\n"
 
 
@@ -81,6 +82,9 @@ def test_age_is_years_as_a_number_or_as_text(read, age, years):
     assert read(api(age=age)).users["1"].age == years
 
 
+BROKEN_GENDERS: list[object] = ["", "null", None, {}, 1, "n/a", "two words", "M" * 21]
+
+
 @pytest.mark.parametrize(
     ("gender", "expected"),
     [
@@ -90,7 +94,7 @@ def test_age_is_years_as_a_number_or_as_text(read, age, years):
         ("Male", "M"),
         ("X", "X"),
         ("non-binary", "NON-BINARY"),
-        *((broken, None) for broken in ("", "null", None, {}, 1, "n/a", "two words", "M" * 21)),
+        *((broken, None) for broken in BROKEN_GENDERS),
     ],
 )
 def test_gender_is_one_upper_case_word(read, gender, expected):
@@ -106,7 +110,7 @@ def test_occupation_of_the_wrong_type_is_missing(read, occupation):
     "line",
     ["{torn", "[]", "{}", '{"user_id": null}', '{"user_id": 1.5}', '{"user_id": "two words"}'],
 )
-def test_entry_without_a_usable_id_is_counted_and_left_out(read, line):
+def test_entry_without_a_usable_id_is_counted_and_dropped(read, line):
     profiles = read(f"{api()}{line}\n")
     assert (list(profiles.users), profiles.sources[0].n_rejected) == (["1"], 1)
 
@@ -116,29 +120,29 @@ def test_user_id_is_at_most_64_characters(read):
     assert (list(profiles.users), profiles.sources[0].n_rejected) == (["x" * 64], 1)
 
 
-def test_later_file_fills_what_was_missing(read):
+def test_later_file_fills_missing_fields(read):
     users = read(api(age=28), api(age=60, gender="F"), api(user_id=2)).users
     assert users == {"1": Profile(28, "F", None), "2": NOTHING}
 
 
 def test_user_listed_twice_in_one_file_is_one_user(read):
     profiles = read(api(age=28) + api(gender="F"))
-    assert (profiles.users, profiles.sources[0].n_items) == ({"1": Profile(28, "F", None)}, 1)
+    assert (profiles.users, profiles.sources[0].n_ids) == ({"1": Profile(28, "F", None)}, 1)
 
 
 def test_equal_profiles_are_one_object(read):
-    """A million users need no million profiles."""
+    """Users with equal profiles share one object, which saves memory."""
     users = read("userid,age\n1,28\n2,28\n").users
     assert users["1"] is users["2"]
 
 
-def test_no_file_makes_no_profiles(read):
+def test_without_files_there_are_no_profiles(read):
     assert (read().users, read().sources) == ({}, ())
 
 
 @pytest.mark.parametrize("content", ['{"id": "heat+1995"}\n', "userid,age\n", "userid,age\n,5\n"])
-def test_file_of_which_nothing_is_usable_says_what_was_expected(read, content):
-    with pytest.raises(InputError, match=r"no entry with a usable id.*expected were lines like"):
+def test_file_without_a_usable_entry_is_refused_with_an_example(read, content):
+    with pytest.raises(InputError, match=r"no entry with a usable id.*give lines like"):
         read(content)
 
 
@@ -154,7 +158,7 @@ def test_file_of_which_nothing_is_usable_says_what_was_expected(read, content):
         b"PAR1\x00\xff",
     ],
 )
-def test_file_of_another_kind_is_refused_with_the_kinds_that_are_known(read, content):
+def test_file_of_another_kind_is_refused_with_the_known_kinds(read, content):
     with pytest.raises(InputError, match=r"begins with .*user API.*u\.user.*users\.dat"):
         read(content)
 
@@ -169,11 +173,11 @@ def test_missing_file_is_refused(tmp_path):
         read_profiles([tmp_path / "nowhere"])
 
 
-def test_file_without_the_right_to_read_is_refused(tmp_path, as_anybody):
+def test_unreadable_file_is_refused(tmp_path, as_anybody):
     path = tmp_path / "users"
     path.write_text(api())
     path.chmod(0)
-    with as_anybody(), pytest.raises(InputError, match="may not be read"):
+    with as_anybody(), pytest.raises(InputError, match="permission denied"):
         read_profiles([path])
 
 
@@ -212,12 +216,12 @@ def test_unknown_age_has_no_band():
     ],
     ids=["all", "age-gender", "age-occupation", "gender-occupation", "occupation", "nothing"],
 )
-def test_segments_are_what_is_known_most_specific_first(profile, expected):
+def test_segments_begin_with_the_most_specific_one(profile, expected):
     assert segments(profile) == expected
 
 
 @pytest.mark.parametrize("profile", [Profile(28, "F", "writer"), Profile(28, None, "artist")])
-def test_the_server_backs_off_through_these_segments(profile):
+def test_the_server_backs_off_through_the_same_segments(profile):
     names = segments(profile)
     assert backing_off(names[0].encode()) == [name.encode() for name in names]
 
@@ -239,13 +243,16 @@ def test_occupation_becomes_a_part_of_a_key(occupation, key):
     assert segments(Profile(None, None, occupation)) == ((key,) if key else ())
 
 
+BROKEN_LIKES: list[object] = [None, {}, 7, True, "", "null", [], [None]]
+
+
 @pytest.mark.parametrize(
     ("likes", "expected"),
     [
         (" Heat\nand  Alien ", "Heat and Alien"),
         (["Heat", 7, None, "Alien"], "Heat; Alien"),
         ("x" * (1 << 20), "x" * 2_000),
-        *((broken, None) for broken in (None, {}, 7, True, "", "null", [], [None])),
+        *((broken, None) for broken in BROKEN_LIKES),
     ],
     ids=["text", "list", "long", "null", "object", "number", "flag", "empty", "word-null",
          "empty-list", "list-of-null"],
@@ -257,25 +264,25 @@ def test_likes_are_one_line_of_text(read, likes, expected):
 
 @pytest.mark.parametrize("field", ["age", "gender", "occupation"])
 @pytest.mark.parametrize("value", [["28", "F", "writer"], {"28": "F"}], ids=["list", "object"])
-def test_what_is_no_word_costs_its_field_alone(read, field, value):
-    """Though likes may be a list."""
+def test_list_or_object_in_a_word_field_loses_only_that_field(read, field, value):
+    """Only likes and dislikes may be lists."""
     user = read(api(**{"likes": ["Heat", "Alien"], field: value})).users["1"]
     assert user == Profile(None, None, None, "Heat; Alien")
 
 
-def test_users_who_say_the_same_in_other_types_are_told_apart(read):
-    """1 is an age and True is none, though Python has them equal; so are 28 and 28.0 one age."""
+def test_equal_values_of_other_types_are_distinguished(read):
+    """1 is an age and True is not, although they are equal; 28 and 28.0 are the same age."""
     ages = [1, True, 1.0, "1", False, 28, 28.0, "28"]
     users = read("".join(api(user_id=n, age=age) for n, age in enumerate(ages))).users
     assert [user.age for user in users.values()] == [1, None, 1, 1, None, 28, 28, 28]
 
 
-def test_half_a_character_in_likes_can_be_written(read):
+def test_half_a_character_in_likes_is_dropped(read):
     assert read('{"user_id": 1, "likes": "Heat \\ud83d"}\n').users["1"].likes == "Heat "
 
 
 @pytest.mark.parametrize(("age", "expected"), [(17, True), (18, False), (None, False)])
-def test_minor_is_known_to_be_under_18(age, expected):
+def test_minor_is_a_user_known_to_be_under_18(age, expected):
     assert is_minor(Profile(age, None, None)) is expected
 
 
@@ -283,12 +290,12 @@ def test_minor_is_known_to_be_under_18(age, expected):
     ("name", "n_users"),
     [
         ("api/users-2019.jsonl", 8_456),
-        ("api/users-2022.csv", 19_575),  # of 20,131 answers: some users were asked for twice
+        ("api/users-2022.csv", 19_575),  # of 20,131 lines: some users occur twice
         ("ml-100k/u.user", 943),
         ("ml-1m/users.dat", 6_040),
     ],
 )
-def test_real_users_are_all_known_whole(shared_data, name, n_users):
+def test_real_users_have_all_fields(shared_data, name, n_users):
     profiles = read_profiles([shared_data / name])
     assert (len(profiles.users), profiles.sources[0].n_rejected) == (n_users, 0)
     assert all(None not in (p.age, p.gender, p.occupation) for p in profiles.users.values())

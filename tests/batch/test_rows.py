@@ -1,4 +1,4 @@
-"""JSON lines are parsed many at a time, and give what each of them gives by itself."""
+"""JSON lines parsed many at a time give the same rows as parsed one by one."""
 
 import json
 
@@ -42,8 +42,8 @@ BROKEN = {
 }
 
 
-def by_itself(line):
-    """Return the row that a line gives by the letter."""
+def alone(line):
+    """Return the row of one line, parsed by the standard library."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -55,7 +55,7 @@ def by_itself(line):
 
 def expected(lines):
     # repr: NaN is not equal to itself, and True is equal to 1
-    return [repr(by_itself(line)) for line in lines if line.strip()]
+    return [repr(alone(line)) for line in lines if line.strip()]
 
 
 def rows(lines):
@@ -63,8 +63,8 @@ def rows(lines):
 
 
 @pytest.mark.parametrize("lines", (SOUND | BROKEN).values(), ids=SOUND | BROKEN)
-def test_lines_give_what_each_gives_by_itself(lines):
-    """Whatever stands in one of them, it makes nothing of the others."""
+def test_lines_give_the_same_rows_as_alone(lines):
+    """The content of a line does not affect the rows of other lines."""
     assert rows(lines) == expected(lines)
 
 
@@ -77,16 +77,15 @@ def test_lines_give_what_each_gives_by_itself(lines):
         max_size=6,
     )
 )
-def test_any_lines_give_what_each_gives_by_itself(pieces):
-    """Also those that would make sense together and do not by themselves."""
+def test_any_lines_give_the_same_rows_as_alone(pieces):
+    """Lines that are valid JSON only when joined are also parsed one by one."""
     lines = [f"{piece}\n" for piece in pieces]
     assert rows(lines) == expected(lines)
 
 
-def test_a_broken_line_costs_itself_alone(monkeypatch):
-    """It stands among others that are parsed with it, before it and behind."""
-    monkeypatch.setattr("batch.records.rows._CHUNK", 4)
+def test_a_broken_line_loses_only_its_own_row():
+    """The lines before and after it in its chunk are parsed."""
     lines = [f'{{"user_id": {n}}}\n' for n in range(20)]
     lines[9] = lines[9][:5]
-    found = [row[ID] for row in json_rows(lines, "user_id")]
+    found = [row[ID] for row in json_rows(lines, "user_id", chunk_lines=4)]
     assert found == [*range(9), None, *range(10, 20)]

@@ -1,4 +1,4 @@
-"""The event stream: every edition parses, every broken line is told why, and nothing between."""
+"""The event stream: every form of a line is parsed, every broken line has a reason."""
 
 import re
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from batch.settings import BatchSettings
 
 USER, ITEM = BatchSettings().user_pattern, BatchSettings().item_pattern
 AT = "2022-11-14T12:23:12"
-LARGEST = 10**6
+MAX_NUMBER = 10**6
 
 
 def parse(data, user_pattern=USER, item_pattern=ITEM):
@@ -24,7 +24,7 @@ def parse(data, user_pattern=USER, item_pattern=ITEM):
 
 
 def facts(parsed):
-    """Return all that a parser says, in an order of its own."""
+    """Return events and rejected positions of a block, sorted."""
     views = {
         (view["user_id"], view["item_id"]): (view["minute"], view["n_events"])
         for view in fold_views(parsed.views).to_pylist()
@@ -38,7 +38,7 @@ def seconds(text):
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
-# --- every edition ------------------------------------------------------------------------
+# --- every form of a line -----------------------------------------------------------------
 
 WATCHES = {
     "2019": ("2019-09-01T08:00:01,614,GET /data/m/heat+1995/20.mpg", ("614", "heat+1995", 20)),
@@ -78,14 +78,14 @@ ANSWERS = {
     "refused": "status 0, result: Connection refused: host.example/10.0.0.1:8082, 1369 ms",
     "time-out": "status 0, result: java.util.concurrent.TimeoutException: after 800 ms, 815 ms",
     "empty result": "status 200, result: , 12 ms",
-    "no such film": 'status 400, result: movie ["winter+in+wartime+2008" not found, 12 ms',
+    "unknown film": 'status 400, result: movie ["winter+in+wartime+2008" not found, 12 ms',
 }
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "", "\r"], ids=["LF", "CRLF", "none", "CR"])
 @pytest.mark.parametrize(("line", "expected"), WATCHES.values(), ids=WATCHES)
 def test_every_form_of_a_watched_minute_is_one_view(line, expected, end):
-    """A minute watched parses in every edition, whatever ends the line."""
+    """A watched minute is parsed in every form, with any line end."""
     user, item, minute = expected
     assert facts(parse(line + end)) == ({(user, item): (minute, 1)}, [], 0, 0, [])
 
@@ -93,56 +93,56 @@ def test_every_form_of_a_watched_minute_is_one_view(line, expected, end):
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""], ids=["LF", "CRLF", "none"])
 @pytest.mark.parametrize(("line", "expected"), RATINGS.values(), ids=RATINGS)
 def test_every_form_of_a_rating_is_one_rating(line, expected, end):
-    """A rating parses in every edition, its time in seconds since 1970."""
+    """A rating is parsed in every form, its time in seconds since 1970."""
     assert facts(parse(line + end)) == ({}, [expected], 0, 0, [])
 
 
 @pytest.mark.parametrize("at", [AT, AT[:16], f"{AT}.099", f"{AT}.122692921"])
 def test_new_account_is_counted(at):
-    """An account line makes no view and no rating, and is counted."""
+    """An account line adds to the accounts, not to views or ratings."""
     assert facts(parse(f"{at},99999,GET /create_account\r\n")) == ({}, [], 1, 0, [])
 
 
 @pytest.mark.parametrize("at", [AT, AT[:16], f"{AT}.149", f"{AT}.945123", f"{AT}.160449866"])
 @pytest.mark.parametrize("rest", ANSWERS.values(), ids=ANSWERS)
 def test_every_form_of_an_answer_is_counted(rest, at):
-    """An answered or failed request makes no view and no rating, and is counted."""
+    """An answered or failed request adds to the answers, not to views or ratings."""
     line = f"{at},23,recommendation request team5.example.edu:8082, {rest}\n"
     assert facts(parse(line)) == ({}, [], 0, 1, [])
 
 
 def test_minutes_of_one_film_are_one_view():
-    """Of a user's minutes in one block the furthest is kept, and how many they were."""
+    """A user's minutes in one block become one view: the furthest minute and their number."""
     lines = [f"{AT},7,GET /data/m/heat+1995/{minute}.mpg\n" for minute in (3, 170, 12)]
     assert facts(parse("".join(lines)))[0] == {("7", "heat+1995"): (170, 3)}
 
 
 @pytest.mark.parametrize("digits", ["1000000", "9" * 10, "9" * 400])
 def test_huge_minutes_and_ratings_become_a_million(digits):
-    """A run of more than six digits is cut to 10^6: absurd, but countable."""
+    """A number of more than six digits is cut to 10^6."""
     watch = f"{AT},7,GET /data/m/heat+1995/{digits}.mpg\n"
     rate = f"{AT},7,GET /rate/heat+1995={digits}\n"
     views, ratings, *_, rejected = facts(parse(watch + rate))
-    assert views == {("7", "heat+1995"): (LARGEST, 1)}
-    assert [rating[2] for rating in ratings] == [LARGEST]
+    assert views == {("7", "heat+1995"): (MAX_NUMBER, 1)}
+    assert [rating[2] for rating in ratings] == [MAX_NUMBER]
     assert rejected == []
 
 
 @pytest.mark.parametrize("digits", ["999999", "000012"])
 def test_six_digits_are_kept_as_they_are(digits):
-    """A number of six digits is no huge one."""
+    """A number of six digits is not cut."""
     watch = f"{AT},7,GET /data/m/heat+1995/{digits}.mpg\n"
     assert facts(parse(watch))[0] == {("7", "heat+1995"): (int(digits), 1)}
 
 
 @pytest.mark.parametrize("data", ["", "no event\n", "\n\n"])
-def test_block_without_a_sound_line_is_no_error(data):
-    """A block of nothing, or of nothing sound, gives empty tables."""
+def test_block_without_a_valid_line_gives_empty_tables(data):
+    """An empty block, or one of only broken lines, is not an error."""
     parsed = parse(data)
     assert facts(parsed) == ({}, [], 0, 0, list(range(data.count("\n"))))
 
 
-# --- why a line is rejected ---------------------------------------------------------------
+# --- reasons of rejected lines ------------------------------------------------------------
 
 REASONS = {
     "blank line": ["", " ", "\t", "\r", " \r"],
@@ -237,7 +237,7 @@ REASONS = {
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_each_broken_line_is_rejected_for_its_reason(reason):
-    """A broken line is rejected, and the reason is what a person would say."""
+    """A broken line is rejected, and the reason names the broken field."""
     lines = REASONS[reason]
     parsed = parse("".join(f"{line}\n" for line in lines))
     assert dict(zip(lines, parsed.reasons, strict=True)) == dict.fromkeys(lines, reason)
@@ -245,32 +245,32 @@ def test_each_broken_line_is_rejected_for_its_reason(reason):
 
 
 def test_reasons_belong_to_their_lines():
-    """Among sound lines, each rejected place has the reason of the line that stands there."""
+    """Among valid lines, each rejected position has the reason of its line."""
     sound = f"{AT},7,GET /data/m/m/1.mpg\n"
     every = [(line, reason) for reason, lines in REASONS.items() for line in lines]
     parsed = parse("".join(f"{sound}{line}\n" for line, _ in every))
-    told = dict(zip(parsed.rejected.tolist(), parsed.reasons, strict=True))
-    assert told == {2 * n + 1: reason for n, (_, reason) in enumerate(every)}
+    reasons = dict(zip(parsed.rejected.tolist(), parsed.reasons, strict=True))
+    assert reasons == {2 * n + 1: reason for n, (_, reason) in enumerate(every)}
     assert facts(parsed)[0] == {("7", "m"): (1, len(every))}
 
 
 @pytest.mark.parametrize("noise", [b"\xff", b"\x80", b"\xc3", b"\x00", b"\xed\xa0\x80"])
-def test_wrong_encoding_is_only_no_match(noise):
-    """Bytes that are no UTF-8 are rejected like any foreign character, without an error."""
+def test_invalid_utf_8_is_rejected(noise):
+    """Invalid UTF-8 is rejected like any other character, without an error."""
     watch, rate = b"%b,7,GET /data/m/he%bat/1.mpg\n", b"%b,%b7,GET /rate/heat=1\n"
     parsed = parse(watch % (AT.encode(), noise) + rate % (AT.encode(), noise))
     assert parsed.reasons == ["malformed item id", "malformed user id"]
 
 
-def test_wrong_encoding_in_an_answer_is_no_matter():
-    """What an answer's text is written in is not looked at."""
+def test_an_answer_may_have_any_encoding():
+    """The encoding of an answer's text is not checked."""
     line = b"%b,7,recommendation request h\xff:1, status 0, result: \xff\xfe, 9 ms\n"
     assert facts(parse(line % AT.encode())) == ({}, [], 0, 1, [])
 
 
 @pytest.mark.parametrize("begin", [f"{AT},", f"{AT}.123456789,", f"{AT[:16]},7,"])
-def test_what_ends_like_a_minute_at_the_end_of_a_file_is_read_no_further(begin):
-    """Where fields are missing nothing behind the last byte is looked at, and the line rejected."""
+def test_no_byte_after_the_last_line_is_read(begin):
+    """A last line that ends like a minute but lacks fields is rejected."""
     lines = [f"{begin}{'x' * n}{rest}" for n in range(30) for rest in ("/1.mpg", "/m/1.mpg")]
     assert [facts(parse(line)) for line in lines] == [({}, [], 0, 0, [0])] * len(lines)
 
@@ -287,8 +287,8 @@ def test_what_ends_like_a_minute_at_the_end_of_a_file_is_read_no_further(begin):
         (r"(?i)[a-z]+", r"(?:film|show)-\d+", "AnN", "show-1"),
     ],
 )
-def test_other_ids_by_their_own_patterns(user_pattern, item_pattern, user, item):
-    """Another catalogue's ids parse by the patterns of the settings, and nothing else does."""
+def test_other_ids_are_parsed_by_their_patterns(user_pattern, item_pattern, user, item):
+    """Ids that match the patterns of the settings are parsed, other ids are rejected."""
     watch = f"{AT},{user},GET /data/m/{item}/5.mpg\n"
     rate = f"{AT},{user},GET /rate/{item}=3\n"
     broken = f"{AT},{user}~,GET /rate/{item}=3\n{AT},{user},GET /rate/{item}~=3\n"
@@ -299,39 +299,39 @@ def test_other_ids_by_their_own_patterns(user_pattern, item_pattern, user, item)
 
 
 def test_pattern_with_alternatives_gives_the_right_reasons():
-    """The reasons hold for a pattern that is a choice, as they do for any other."""
+    """A pattern with alternatives gives the same reasons as any other."""
     lines = [f"{AT},Ann,GET /data/m/a/1.mpg\n", f"{AT},ann,GET /data/m/A/1.mpg\n"]
     parsed = parse("".join(lines), r"[a-z]+|\d+", r"[a-z]+|\d+")
     assert parsed.reasons == ["malformed user id", "malformed item id"]
 
 
 @pytest.mark.parametrize("n_digits", [65, 512, 5000])
-def test_user_id_that_no_store_takes_is_rejected(n_digits):
-    """A run of more than 64 digits is no user id anywhere, so noise cannot stop a snapshot."""
+def test_user_id_too_long_for_the_store_is_rejected(n_digits):
+    """A user id of more than 64 digits is rejected, so that noise cannot stop a snapshot."""
     parsed = parse(f"{AT},{'1' * n_digits},GET /data/m/heat+1995/1.mpg\n")
     assert parsed.reasons == ["malformed user id"]
 
 
-def test_user_id_of_64_digits_is_sound():
-    """The longest user id is one."""
+def test_user_id_of_64_digits_is_valid():
+    """A user id of the greatest length is parsed."""
     assert parse(f"{AT},{'1' * 64},GET /data/m/heat+1995/1.mpg\n").reasons == []
 
 
 @pytest.mark.parametrize("user", [b"", b"\xff", b"a b", "é".encode(), b"a|b"])
-def test_loose_pattern_lets_no_impossible_user_id_pass(user):
-    """Whatever the settings' pattern admits, an id that no store takes is rejected."""
+def test_loose_pattern_does_not_admit_invalid_user_ids(user):
+    """An id that is invalid in the store is rejected, even if it matches the pattern."""
     line = b"%b,%b,GET /data/m/heat+1995/1.mpg\n" % (AT.encode(), user)
     assert parse(line, r"[^,]*", ITEM).reasons == ["malformed user id"]
 
 
 @pytest.mark.parametrize("pattern", [r"(?!0)\d+", r"(?=1)\d+", r"(?<!x)\d+"])
-def test_pattern_that_re2_does_not_know_is_refused_by_the_settings(pattern):
-    """A pattern that would stop the parser stops the settings, with words."""
+def test_pattern_that_re2_does_not_support_is_refused_by_the_settings(pattern):
+    """A pattern that would stop the parser is an error of the settings."""
     with pytest.raises(ValueError, match="user_pattern"):
         BatchSettings(user_pattern=pattern)
 
 
-# --- against the four strict patterns of the scenario -------------------------------------
+# --- compared with the four strict patterns of the scenario -------------------------------
 
 _T = rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?"
 _U, _M = rb"(\d+)", rb"([a-z0-9+._*-]{1,109})"
@@ -344,21 +344,30 @@ _ANSWER = re.compile(
 
 
 def whole(digits):
-    """Return a number; what is longer than six digits is a million."""
-    return int(digits) if len(digits) <= 6 else LARGEST
+    """Return a number, a million for more than six digits."""
+    return int(digits) if len(digits) <= 6 else MAX_NUMBER
+
+
+def moment(parts):
+    """Return a date and time in UTC; None if there is no such one."""
+    year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def by_the_scenario(data):
     """Read lines one by one with Python's own `re` and `datetime`."""
-    views, ratings, n_accounts, n_answers, rejected = {}, [], 0, 0, []
-    for place, line in enumerate(re.findall(rb"[^\n]*\n|[^\n]+", data)):
+    views: dict[tuple[str, str], tuple[int, int]] = {}
+    ratings, n_accounts, n_answers, rejected = [], 0, 0, []
+    for position, line in enumerate(re.findall(rb"[^\n]*\n|[^\n]+", data)):
         text = line.removesuffix(b"\n").removesuffix(b"\r")
         patterns = (_WATCH, _RATE, _ACCOUNT, _ANSWER)
         found = next((m for pattern in patterns if (m := pattern.fullmatch(text))), None)
-        try:
-            at = datetime(*(int(part or 0) for part in found.groups()[:6]), tzinfo=UTC)
-        except (AttributeError, ValueError):  # no pattern, or no such moment
-            rejected.append(place)
+        at = moment(found.groups()[:6]) if found else None
+        if not found or not at:
+            rejected.append(position)
             continue
         user, *rest = (part.decode() for part in found.groups()[6:])
         if found.re is _WATCH:
@@ -422,15 +431,15 @@ foreign = (
 
 @st.composite
 def broken_lines(draw):
-    """A sound line with one character put in, taken out or replaced."""
+    """Return a valid line with one character inserted, removed or replaced."""
     line = draw(sound_lines)
-    place = draw(st.integers(0, len(line) - 1))
-    put, n_taken = draw(
+    position = draw(st.integers(0, len(line) - 1))
+    inserted, n_removed = draw(
         st.tuples(foreign, st.just(0))
         | st.tuples(foreign, st.just(1))
         | st.tuples(st.just(b""), st.just(1))
     )
-    return line[:place] + put + line[place + n_taken :]
+    return line[:position] + inserted + line[position + n_removed :]
 
 
 ends = st.sampled_from([b"\n", b"\n", b"\r\n", b"\r\n", b"\r\r\n", b" \n", b"\n\n"])
@@ -442,7 +451,7 @@ logs = st.lists(
 @settings(max_examples=600, deadline=None)
 @given(logs, st.booleans())
 def test_parser_agrees_with_the_four_strict_patterns(log, ends_whole):
-    """For sound and broken lines alike the parser says what the scenario's patterns say."""
+    """For valid and broken lines the parser agrees with the scenario's patterns."""
     data = b"".join(log)
     data = data if ends_whole else data.removesuffix(b"\n")
     assert facts(parse(data)) == by_the_scenario(data)
@@ -451,18 +460,18 @@ def test_parser_agrees_with_the_four_strict_patterns(log, ends_whole):
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_random_bytes_are_rejected_one_by_one(log):
-    """Bytes of any kind are rejected with one reason a line, never an error."""
+    """Any bytes are rejected with one reason a line, never an error."""
     data = b"\n".join(log)
     parsed = parse(data)
     assert facts(parsed) == by_the_scenario(data)
     assert len(parsed.reasons) == len(parsed.rejected)
 
 
-# --- the real thing -----------------------------------------------------------------------
+# --- real lines ---------------------------------------------------------------------------
 
 
-def test_real_lines_of_every_year_parse(shared_data):
-    """Of the collected editions every line is an event: 27, and none is rejected."""
+def test_real_lines_of_every_year_are_parsed(shared_data):
+    """All 27 collected lines are events."""
     text = (shared_data / "stream" / "lines-by-year.txt").read_text()
     lines = [line for line in text.splitlines() if not re.match(r"#|\d{4} ", line)]
     views, ratings, n_accounts, n_answers, rejected = facts(parse("\n".join(lines)))
@@ -488,16 +497,16 @@ def test_real_noisy_log_gives_the_counts_of_the_strict_reading(noisy_log):
 
 
 def test_real_noisy_log_agrees_with_the_strict_patterns(noisy_log):
-    """On all 50,000 real lines the parser says what the scenario's patterns say."""
+    """On all 50,000 real lines the parser agrees with the scenario's patterns."""
     data = noisy_log.read_bytes()
     assert facts(parse(data)) == by_the_scenario(data)
 
 
-def test_real_lines_without_seconds_are_sound(noisy_log):
-    """None of the 528 watches and ratings whose seconds were left out is rejected."""
+def test_real_lines_without_seconds_are_valid(noisy_log):
+    """None of the 528 watches and ratings without seconds is rejected."""
     data = noisy_log.read_bytes()
     short = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d,\d+,GET /(data/m|rate)/")
     lines = data.splitlines(keepends=True)
-    is_short = [place for place, line in enumerate(lines) if short.match(line)]
+    is_short = [position for position, line in enumerate(lines) if short.match(line)]
     *_, rejected = facts(parse(data))
     assert (len(is_short), set(is_short) & set(rejected)) == (528, set())

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from batch.events.kinds import kinds
-from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.settings import BatchSettings
 from benchmarks.simulator.__main__ import main
@@ -50,11 +48,13 @@ def quarantined(path, folder):
 
 
 def rejected_by_the_reader(folder, tmp_path):
-    settings = BatchSettings()
-    known = kinds(settings.user_pattern, settings.item_pattern)
-    with Quarantine(tmp_path / "quarantine", "q", 1) as quarantine:
-        read_events([folder / "events"], known, quarantine, 1.0)
-    return quarantined(quarantine.path, folder) if quarantine.path.exists() else set()
+    settings = BatchSettings(
+        events=(str(folder / "events"),),
+        quarantine=str(tmp_path / "quarantine"),
+        max_rejected_share=1.0,
+    )
+    path = read_events(settings).quarantine
+    return quarantined(path, folder) if path else set()
 
 
 def lines(folder):

@@ -14,7 +14,7 @@ from batch.cold_start.popular import popular_items
 from batch.cold_start.segments import segment_items
 from batch.interactions.build import Interactions, Ratings
 from batch.models.least_squares import Model
-from batch.ratings.train import train_ratings
+from batch.ratings.train import RatingOptions, train_ratings
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.tables.neighbours import build_index, save_index, similar_items
@@ -71,7 +71,9 @@ def content(**changes):
         "by_segment": {"F": [1, 0], "25-34/F": [2], "0-17": list(range(20))},
         "items": ITEMS | {name: UNLISTED for name in ITEM_IDS if name not in ITEMS},
         "profiles": PROFILES,
-        "ratings": train_ratings(ratings, len(USER_IDS), N_ITEMS, n_factors=2, seed=42),
+        "ratings": train_ratings(
+            ratings, len(USER_IDS), N_ITEMS, RatingOptions(n_factors=2, seed=42)
+        ),
     }
     return SnapshotTables(**{**fields, **changes})
 

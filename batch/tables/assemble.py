@@ -5,8 +5,8 @@ from typing import Final
 
 from annoy import AnnoyIndex
 
-from batch.cold_start.likes import liked_lists
 from batch.cold_start.popular import popular_items
+from batch.cold_start.preference_lists import PreferenceInputs, make_preference_lists
 from batch.cold_start.segments import segment_items
 from batch.inputs import RefreshInputs
 from batch.interactions.build import Interactions
@@ -65,16 +65,18 @@ def assemble_tables(
         left_out = {row: model.item_factors[row] for row in rules.hidden_rows}
         similar = similar_items(index, LIST_LENGTH, hidden, left_out=left_out, on_items=advance)
     with stages("likes"):
-        liked = liked_lists(
+        liked = make_preference_lists(
+            PreferenceInputs(
+                interactions,
+                given.catalogue.items,
+                given.profiles.users,
+                similar,
+                hidden,
+                rules.is_minor,
+            ),
             learned.taste,
-            interactions,
-            given.catalogue.items,
-            given.profiles.users,
-            similar,
-            LIST_LENGTH + settings.n_spares,
             settings.n_factors,
-            hidden,
-            is_minor=rules.is_minor,
+            LIST_LENGTH + settings.n_spares,
             n_threads=n_threads,
         )
     with stages("fallbacks"):

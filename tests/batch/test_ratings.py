@@ -1,6 +1,7 @@
 """The rating model: known answers, hard data, and the real MovieLens."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -211,7 +212,7 @@ def test_ratings_that_are_not_finite_are_refused(value):
         train_ratings(data, 9, 9, OPTIONS)
 
 
-DEGENERATE: dict[str, list[tuple[int, int, float]]] = {
+DEGENERATE: dict[str, Sequence[tuple[int, int, float]]] = {
     "one rating": [(0, 0, 4)],
     "one user": [(0, item, 1 + item % 5) for item in range(20)],
     "one item": [(user, 0, 1 + user % 5) for user in range(20)],

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold_start.likes import LikedLists
 from batch.cold_start.popular import popular_items
+from batch.cold_start.preference_lists import PreferenceLists
 from batch.cold_start.segments import segment_items
 from batch.interactions.build import Interactions, Ratings
 from batch.models.least_squares import Model
@@ -201,7 +201,7 @@ def test_users_who_only_say_what_they_like_stand_between_the_others(written):
     """Their lists and spares lie in the same tables; nothing is written for one without items."""
     rows = np.full((3, 30), NO_ITEM, np.int32)
     rows[0, :25], rows[1, :3] = range(5, 30), [9, 8, 7]
-    snapshot = written(liked=LikedLists(["ann", "fey", "zoe"], rows))
+    snapshot = written(liked=PreferenceLists(["ann", "fey", "zoe"], rows))
     assert [user for user, _ in snapshot.users] == [b"ann", b"few", b"fey", b"first", b"most"]
     assert snapshot.users.get(b"ann") == names(range(5, 25))
     assert snapshot.spares.get(b"ann") == names(range(25, 30))

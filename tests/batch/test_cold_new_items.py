@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -109,10 +110,10 @@ def test_features_of_sparse_content_are_finite(items):
 def linear(n=400, n_features=12, noise=0.1, seed=0):
     """Return features, vectors that are a linear map of them plus noise, and the map."""
     rng = np.random.default_rng(seed)
-    values = rng.random((n, n_features)) * (rng.random((n, n_features)) < 0.4)
+    values: Any = sp.random_array((n, n_features), density=0.4, rng=rng, format="csr")
     truth = rng.normal(size=(n_features, 5))
     features = sp.csr_matrix(values)
-    return features, features @ truth + 3 + noise * rng.normal(size=(n, 5)), truth
+    return features, values @ truth + 3 + noise * rng.normal(size=(n, 5)), truth
 
 
 def test_ridge_is_the_augmented_least_squares_solution():

@@ -18,7 +18,7 @@ from batch.arrays import Times
 from batch.errors import BatchError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
-from batch.evaluation.splits import Split, after
+from batch.evaluation.splits import Split, split_at
 from batch.gate.settings import GateSettings
 from batch.models.popularity import Popularity
 from batch.models.protocol import Fitted
@@ -86,7 +86,7 @@ def last_day(
     why = ""
     for cut, is_new in cuts:
         try:
-            split = after(weights, at, cut)
+            split = split_at(weights, at, cut)
         except BatchError:
             why = "nobody has events both on the last day and before it"
             continue
@@ -141,5 +141,5 @@ def _fewer(split: Split, most: int, seed: int) -> Split:
         return split
     rows = np.sort(np.random.default_rng(seed).choice(n_users, most, replace=False))
     return replace(
-        split, user_rows=split.user_rows[rows], given=split.given[rows], test=split.test[rows]
+        split, user_rows=split.user_rows[rows], fold_in=split.fold_in[rows], test=split.test[rows]
     )

@@ -80,5 +80,5 @@ def _solve(_: sp.csr_matrix) -> Floats:
     raise BatchError(
         "bpr",
         "answers only for users that it was trained with",
-        "judge it with --split time, last-out or pairs",
+        "evaluate it with --split time, leave-last-out or pairs",
     )

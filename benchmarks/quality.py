@@ -22,8 +22,8 @@ import scipy.sparse as sp
 
 from batch.arrays import Times
 from batch.evaluation.data import read_split
-from batch.evaluation.judge import judge
-from batch.evaluation.report import several_as_json, several_as_text
+from batch.evaluation.evaluate import evaluate
+from batch.evaluation.report import comparison_as_json, comparison_as_text
 from batch.evaluation.splits import Split
 from batch.models.als import Als
 from batch.models.auto import Auto
@@ -60,10 +60,10 @@ class DataSet(NamedTuple):
 DATA_SETS: Final = (
     DataSet("ml-100k", "ml-100k/u.data", "time"),
     DataSet("ml-latest-small", "ml-latest-small/ratings.csv", "time"),
-    DataSet("ml-100k by last", "ml-100k/u.data", "last-out"),
-    DataSet("ml-latest-small by last", "ml-latest-small/ratings.csv", "last-out"),
-    DataSet("ml-1m", "ml-1m/pairs.parquet", "last-out"),
-    DataSet("views-290k", "stream/views-290k-users.tsv.gz", "last-out"),
+    DataSet("ml-100k by last", "ml-100k/u.data", "leave-last-out"),
+    DataSet("ml-latest-small by last", "ml-latest-small/ratings.csv", "leave-last-out"),
+    DataSet("ml-1m", "ml-1m/pairs.parquet", "leave-last-out"),
+    DataSet("views-290k", "stream/views-290k-users.tsv.gz", "leave-last-out"),
 )
 
 
@@ -97,11 +97,11 @@ def _run(
         candidates = _candidates()[name]
         tried = list(itertools.islice(candidates(), 1)) if is_quick else list(candidates())
         model = _best(tried, held, n_threads)
-        row = judge(model, split, K, n_threads=n_threads)
+        row = evaluate(model, split, K, n_threads=n_threads)
         judged.append(dataclasses.replace(row, model=name))
         print(f"{data.name}: {name} of {len(tried)}: {model}, {row.about}", file=sys.stderr)
-    print(f"\n{data.name}, {several_as_text(judged, split, K)}\n", file=sys.stderr, flush=True)
-    found = several_as_json(judged, split, K)
+    print(f"\n{data.name}, {comparison_as_text(judged, split, K)}\n", file=sys.stderr, flush=True)
+    found = comparison_as_json(judged, split, K)
     for row in found["models"]:
         for metric in ("ndcg", "recall", "hit_rate"):
             print_figure(

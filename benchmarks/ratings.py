@@ -24,9 +24,9 @@ import numpy.typing as npt
 
 from batch.arrays import Flags
 from batch.interactions.build import Ratings
-from batch.ratings.measure import Fold, folds, some
-from batch.ratings.model import PredictionErrors, misses
-from batch.ratings.train import train_ratings
+from batch.ratings.measure import Fold, folds, subset
+from batch.ratings.model import PredictionErrors, prediction_errors
+from batch.ratings.train import RatingOptions, train_ratings
 from benchmarks.report import print_figure, print_table
 
 _SEED: Final = 42
@@ -36,8 +36,8 @@ _FILES: Final = {  # and what parts their columns
     "ml-latest-small": ("ml-latest-small/ratings.csv", ","),
 }
 _SUBJECTS: Final = {  # the baselines are the model without its parts
-    "user+item biases": {"n_factors": 0, "n_tastes": 0},
-    "biases+factors": {"n_factors": 8, "n_tastes": 0},
+    "user+item biases": {"n_factors": 0, "n_directions": 0},
+    "biases+factors": {"n_factors": 8, "n_directions": 0},
     "marquee": {"n_factors": 8},
 }
 _MILLION: Final = (6_040, 3_706, 1_000_000)  # users, items, ratings
@@ -134,7 +134,7 @@ def _splits(name: str, data: _Data, *, quick: bool) -> Iterator[tuple[str, list[
             ("latest of each user", _is_late_of_user(data)),
             ("latest of all", data.at > np.quantile(data.at, 0.8)),
         ):
-            yield split, [Fold(some(data.ratings, ~is_late), some(data.ratings, is_late))]
+            yield split, [Fold(subset(data.ratings, ~is_late), subset(data.ratings, is_late))]
 
 
 def _is_late_of_user(data: _Data) -> Flags:
@@ -155,17 +155,18 @@ def _measured(parts: Sequence[Fold], data: _Data, how: dict[str, int] | None) ->
     for fold in parts:
         began = time.perf_counter()
         if how is None:
-            found.append(_misses_of_mean(fold))
+            found.append(_errors_of_mean(fold))
         else:
-            model = train_ratings(fold.train, data.n_users, data.n_items, seed=_SEED, **how)
+            options = RatingOptions(seed=_SEED, **how)
+            model = train_ratings(fold.train, data.n_users, data.n_items, options)
             assert model is not None
             seconds.append(time.perf_counter() - began)
-            found.append(misses(model, fold.test))
+            found.append(prediction_errors(model, fold.test))
     rmse, mae = np.mean(found, axis=0)
     return _Result(float(rmse), float(mae), statistics.median(seconds) if seconds else 0.0)
 
 
-def _misses_of_mean(fold: Fold) -> PredictionErrors:
+def _errors_of_mean(fold: Fold) -> PredictionErrors:
     miss = fold.train.rating.mean() - fold.test.rating
     return PredictionErrors(float(np.sqrt(np.mean(miss**2))), float(np.mean(np.abs(miss))))
 

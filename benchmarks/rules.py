@@ -31,7 +31,7 @@ import scipy.sparse as sp
 from batch.arrays import Floats
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import of_all_lists, per_user
-from batch.evaluation.splits import Split, by_time, last_out
+from batch.evaluation.splits import Split, by_time, leave_last_out
 from batch.events.read import read_events
 from batch.interactions.build import Interactions, Ratings, build_interactions
 from batch.models.choose import recommender
@@ -174,7 +174,7 @@ def _case(
     if is_by_time and at is not None:
         split = by_time(whole.weights, at)
     else:
-        split = last_out(whole.weights, at, _MOST_JUDGED, _SEED)
+        split = leave_last_out(whole.weights, at, _MOST_JUDGED, _SEED)
     fitted = recommender("auto", settings).fit(split.train, at=split.at, n_threads=n_threads)
     assert isinstance(fitted, FittedFactors)
     taste = fitted.item_factors[:, : settings.n_factors]

@@ -1,7 +1,7 @@
-"""The cold start: lists for users of whom little is known, vectors for items that nobody has had.
+"""The cold start: lists for users without interactions, vectors for items without users.
 
-a profile            ─► segments      ─► the list of the narrowest one
-likes in free words  ─► titles, genres ─► a list of their own
-a new item's content ─► ridge          ─► a vector beside the others
-nothing              ─► what is popular
+a profile              ─► segments             ─► the list of the most specific segment
+likes in free text     ─► titles and genres    ─► a list of their own
+a new item's content   ─► ridge regression     ─► a vector among the other items'
+nothing                ─► the popular list
 """

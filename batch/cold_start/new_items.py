@@ -1,12 +1,12 @@
-"""New items: what the catalogue has and nobody has had yet gets a vector from its content.
+"""New items: an item of the catalogue without interactions gets a vector from its content.
 
-    items with users    content ─► ridge ◄─ vectors, as ALS learned them
+    items with users    content ─► ridge ◄─ vectors learned by ALS
     items without       content ─► ridge ─► vectors
 
-A vector is used as long as ridge makes it. That is the expected one, so its products are expected
-scores: shrunk where content says little, and a new item enters a list only where its content speaks
-for it. (Scaling it up to the usual length of its like lets noise into the lists.) It gets
-no popularity, for it has none yet.
+The vectors keep the length that ridge regression gives them. They are expected vectors, so
+their products are expected scores, shrunk where content explains little. A new item enters
+a list only where its content supports it. (Scaling vectors up to the length of similar items'
+adds noise to the lists.) A new item gets no popularity.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,13 @@ from batch.models.factors import FittedFactors
 from batch.models.popularity import users_of_items
 from batch.records.catalogue import Item
 
-_HALF_KNOWN: Final = 10.0  # users of an item, whose vector then counts half
+_HALF_WEIGHT_USERS: Final = 10.0  # users with whom an item's vector has half of the full weight
 
 
 def with_new_items(interactions: Interactions, items: Mapping[str, Item]) -> Interactions:
-    """Return the interactions with a row for each item that only its content tells of.
+    """Return the interactions with a row for each new item that has content.
 
-    They stay as they are where content cannot tell anything: where no item that has users
-    has any, or no other item does.
+    They are returned unchanged where no item with users has content, or no new item has.
     """
     known = set(interactions.item_ids.to_pylist())
     if not any(has_content(items.get(name)) for name in known):
@@ -48,22 +47,23 @@ def with_expected_vectors(
     """Return the model with vectors for its items without users.
 
     Args:
-        fitted: Of the interactions.
-        interactions: With rows of items that have no users; without any, the model stays.
-        items: By item_id.
-        n_factors: Columns of the taste; what stands behind them is popularity, and stays 0.
-        seed: Of the items that the regularization is chosen on.
+        fitted: Model of the interactions.
+        interactions: Interactions with a row for each new item; without new items the model
+            is returned unchanged.
+        items: Catalogue entries by item_id.
+        n_factors: Number of ALS factors; a popularity column behind them stays 0.
+        seed: Random seed of the rows held out to choose the regularization.
     """
     n_users = users_of_items(interactions.weights)
     if n_users.all():
         return fitted
     listed = [items.get(name) for name in interactions.item_ids.to_pylist()]
-    is_told = np.array([has_content(item) for item in listed])
-    known, new = np.flatnonzero(is_told & (n_users > 0)), np.flatnonzero(n_users == 0)
+    is_described = np.array([has_content(item) for item in listed])
+    known, new = np.flatnonzero(is_described & (n_users > 0)), np.flatnonzero(n_users == 0)
     features = features_of(listed)
-    counts = n_users[known] / (n_users[known] + _HALF_KNOWN)
-    taste = fitted.item_factors[known, :n_factors].astype(np.float64)
-    ridge = learn_ridge(features[known], taste, counts.astype(np.float64), seed)
+    row_weights = n_users[known] / (n_users[known] + _HALF_WEIGHT_USERS)
+    known_vectors = fitted.item_factors[known, :n_factors].astype(np.float64)
+    ridge = learn_ridge(features[known], known_vectors, row_weights.astype(np.float64), seed)
     vectors = fitted.item_factors.copy()
     vectors[new, :n_factors] = ridge(features[new])
     about = {

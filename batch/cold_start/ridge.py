@@ -1,9 +1,9 @@
-"""Ridge regression from features to vectors, each row counting by how much is known of it.
+"""Ridge regression from features to vectors, with a weight for each row.
 
     minimise  Σ weight · ‖vector - mean - (features - their mean) · B‖²  +  regularization · ‖B‖²
 
-In closed form, by one Cholesky factorization for all columns of the vectors. How strong the
-regularization must be is asked of a tenth of the rows that was held out.
+Solved in closed form, by one Cholesky factorization for all columns of the vectors. The
+regularization is chosen on a held-out tenth of the rows.
 
 Source:
     Gantner et al., "Learning Attribute-to-Feature Mappings for Cold-Start Recommendations",
@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 from batch.arrays import Doubles
 
 _REGULARIZATIONS: Final = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-_UNTRIED: Final = 10.0  # where there are too few rows to hold any out
-_HELD_OUT: Final = 10  # one row in so many
+_DEFAULT_REGULARIZATION: Final = 10.0  # with too few rows to hold any out
+_HELD_OUT_EVERY: Final = 10  # one row in so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Ridge:
     Attributes:
         coefficients: (n_features, n_factors).
         offset: (n_factors,) added to every vector.
-        regularization: With which it was learned.
-        explained: Share of the held-out rows' variance about their mean that it explained;
-            0 or less: the features say nothing of the vectors.
+        regularization: Regularization that was chosen.
+        explained: Share of the held-out rows' variance explained; 0 or less means that the
+            features do not predict the vectors.
     """
 
     coefficients: Doubles
@@ -48,36 +48,40 @@ class Ridge:
 
 
 def learn_ridge(features: sp.csr_matrix, vectors: Doubles, weights: Doubles, seed: int) -> Ridge:
-    """Learn the map, its regularization chosen on rows held out.
+    """Learn the map, its regularization chosen on held-out rows.
 
-    The same on any number of threads: BLAS gets one.
+    The result is the same on any number of threads: BLAS gets one.
 
     Args:
         features: (n, n_features).
         vectors: (n, n_factors), at least one.
-        weights: (n,) how much each row counts, above 0.
-        seed: Of the rows held out.
+        weights: (n,) weight of each row, above 0.
+        seed: Random seed of the rows held out.
     """
     with threadpool_limits(1, "blas"):
         n_rows = len(vectors)
         order = np.random.default_rng(seed).permutation(n_rows)
-        held, rest = order[: n_rows // _HELD_OUT], np.sort(order[n_rows // _HELD_OUT :])
-        best, explained = _UNTRIED, 0.0
-        if len(held):
-            sums = _Sums(features[rest], vectors[rest], weights[rest])
-            tried = {
+        n_held_out = n_rows // _HELD_OUT_EVERY
+        held_out, rest = order[:n_held_out], np.sort(order[n_held_out:])
+        best, explained = _DEFAULT_REGULARIZATION, 0.0
+        if len(held_out):
+            equations = _RidgeEquations(features[rest], vectors[rest], weights[rest])
+            explained_by = {
                 regularization: _explained(
-                    sums.solve(regularization), features[held], vectors[held], weights[held]
+                    equations.solve(regularization),
+                    features[held_out],
+                    vectors[held_out],
+                    weights[held_out],
                 )
                 for regularization in _REGULARIZATIONS
             }
-            best = max(tried, key=tried.__getitem__)
-            explained = tried[best]
-        coefficients, offset = _Sums(features, vectors, weights).solve(best)
+            best = max(explained_by, key=explained_by.__getitem__)
+            explained = explained_by[best]
+        coefficients, offset = _RidgeEquations(features, vectors, weights).solve(best)
         return Ridge(coefficients, offset, best, explained)
 
 
-class _Sums:
+class _RidgeEquations:
     """The normal equations of centred rows, for any regularization."""
 
     def __init__(self, features: sp.csr_matrix, vectors: Doubles, weights: Doubles) -> None:
@@ -99,10 +103,11 @@ class _Sums:
 
 
 def _explained(
-    learned: tuple[Doubles, Doubles], features: sp.csr_matrix, vectors: Doubles, weights: Doubles
+    solution: tuple[Doubles, Doubles], features: sp.csr_matrix, vectors: Doubles, weights: Doubles
 ) -> float:
-    coefficients, offset = learned
+    """Return the share of the rows' weighted variance that a solution explains."""
+    coefficients, offset = solution
     mean = weights @ vectors / weights.sum()
     error = weights @ (features @ coefficients + offset - vectors) ** 2
-    spread = weights @ (vectors - mean) ** 2
-    return 1 - float(error.sum()) / max(float(spread.sum()), np.finfo(float).tiny)
+    variance = weights @ (vectors - mean) ** 2
+    return 1 - float(error.sum()) / max(float(variance.sum()), np.finfo(float).tiny)

@@ -1,26 +1,28 @@
-"""Titles in free text: which items somebody means who writes of films.
+"""Titles in free text: the items of a catalogue that a text names.
 
     "Loved Heat (1995), the fly and Up."  ─►  Heat of 1995, The Fly, Up
 
-At each word the longest title that begins there is taken. Two or more words are a title wherever
-they stand. One word alone must stand as a title does: in quotes, with its year, with a capital
-inside a sentence, or as one entry of an enumeration. A title of plain words alone ("It", "Her",
-"Now and Then") needs the quotes, the year or the capitals. Of several items of one title the year
-decides where it is given; else the most popular is meant.
+At each word the longest title that begins there is taken. A title of two or more words is found
+wherever it stands. A title of one word must be marked: by quotes, by its year, by a capital inside
+a sentence, or as one entry of an enumeration. A title of common words alone ("It", "Her", "Now and
+Then") needs the quotes, the year or the capitals. Of several items with one title, a year in the
+text decides; without one, the most popular item is taken.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from batch.cold_start.words import ARTICLES, PLAIN_WORDS, Word, words_in
+from batch.cold_start.words import ARTICLES, COMMON_WORDS, Word, words_in
 
 Key = tuple[str, ...]
 
-_MOST_WORDS: Final = 12  # of a title that is looked for
+_MAX_WORDS: Final = 12  # of a title that are compared
 _YEAR: Final = re.compile(r"(?:18|19|20|21)\d\d")
-_YEARS_APART: Final = 1  # a film's year is often remembered wrongly by one
-_LATE_ARTICLE: Final = re.compile(r"^(.*), (the|an?|l[aeo]s?|il|el|die|der|das)$", re.IGNORECASE)
+_MAX_YEARS_APART: Final = 1  # years in texts are often off by one
+_TRAILING_ARTICLE: Final = re.compile(
+    r"^(.*), (the|an?|l[aeo]s?|il|el|die|der|das)$", re.IGNORECASE
+)
 _BRACKETS: Final = re.compile(r"\(([^)]*)\)")
 _ALSO_KNOWN_AS: Final = re.compile(r"^a\.?k\.?a\.? ", re.IGNORECASE)
 _QUOTES: Final = frozenset("\"'“”„«»’*_")
@@ -31,19 +33,19 @@ _BEFORE_TITLES: Final = (
     "hated is like liked likes love loved loves movie movies nor not or plus saw see seen was watch"
     " watched were"
 )
-_BEHIND_TITLES: Final = "also and are because but is nor or plus too was were"
+_AFTER_TITLES: Final = "also and are because but is nor or plus too was were"
 _LEADING: Final = frozenset(_BEFORE_TITLES.split())
-_FOLLOWING: Final = frozenset(_BEHIND_TITLES.split())
+_FOLLOWING: Final = frozenset(_AFTER_TITLES.split())
 
 
-class Titled(NamedTuple):
-    """One item that can be meant.
+class CatalogueTitle(NamedTuple):
+    """The title of one item.
 
     Attributes:
-        title: As the catalogue has it.
-        year: Of release, None if unknown.
-        item_row: Which item.
-        n_users: How popular it is.
+        title: Title in the catalogue.
+        year: Year of release, None if unknown.
+        item_row: Row of the item.
+        n_users: Number of users of the item.
     """
 
     title: str
@@ -53,66 +55,67 @@ class Titled(NamedTuple):
 
 
 class Titles:
-    """All titles of a catalogue, to be found in texts."""
+    """All titles of a catalogue, and a search for them in text."""
 
-    def __init__(self, items: Iterable[Titled]) -> None:
-        self._meant: dict[Key, list[Titled]] = {}
+    def __init__(self, items: Iterable[CatalogueTitle]) -> None:
+        self._items_by_key: dict[Key, list[CatalogueTitle]] = {}
         ordered = sorted(items, key=lambda item: (-item.n_users, item.item_row))
         for item in ordered:
             for key in _keys(item.title):
-                self._meant.setdefault(key, []).append(item)
-        whole = frozenset(self._meant)
-        for item in ordered:  # "Star Wars" for "Star Wars: Episode IV", if nothing is called so
+                self._items_by_key.setdefault(key, []).append(item)
+        full_titles = frozenset(self._items_by_key)
+        for item in ordered:  # "Star Wars" for "Star Wars: Episode IV", unless it is a title
             key = _key(item.title.partition(":")[0])
-            if key and key not in whole:
-                self._meant.setdefault(key, []).append(item)
+            if key and key not in full_titles:
+                self._items_by_key.setdefault(key, []).append(item)
         self._longest: dict[str, int] = {}
-        for key in self._meant:
+        for key in self._items_by_key:
             self._longest[key[0]] = max(self._longest.get(key[0], 0), len(key))
 
     def find(self, words: Sequence[Word]) -> Iterator[tuple[int, int, int]]:
-        """Yield (first word, word behind the last, item row) of each title, from left to right."""
-        at = 0
-        while at < len(words):
-            found = self._at(words, at)
+        """Yield (start, end, item row) of each title from left to right, words[start:end]."""
+        start = 0
+        while start < len(words):
+            found = self._at(words, start)
             if found:
-                yield at, *found
-            at = found[0] if found else at + 1
+                yield start, *found
+            start = found[0] if found else start + 1
 
-    def _at(self, words: Sequence[Word], at: int) -> tuple[int, int] | None:
-        longest = min(self._longest.get(words[at].text, 0), len(words) - 1 - at)
+    def _at(self, words: Sequence[Word], start: int) -> tuple[int, int] | None:
+        longest = min(self._longest.get(words[start].text, 0), len(words) - 1 - start)
         for n_words in range(longest, 0, -1):
-            end = at + n_words
-            meant = self._meant.get(tuple(word.text for word in words[at:end]))
-            if meant:
-                dated = _of_year(meant, words[end].text)
-                if dated or _stands_as_title(words, at, end):
-                    return (end + 1, dated.item_row) if dated else (end, meant[0].item_row)
+            end = start + n_words
+            items = self._items_by_key.get(tuple(word.text for word in words[start:end]))
+            if items:
+                dated = _of_year(items, words[end].text)
+                if dated or _is_marked(words, start, end):
+                    return (end + 1, dated.item_row) if dated else (end, items[0].item_row)
         return None
 
 
-def _of_year(meant: Sequence[Titled], year: str) -> Titled | None:
-    """Return the item of a year, or else of one close to it."""
+def _of_year(items: Sequence[CatalogueTitle], year: str) -> CatalogueTitle | None:
+    """Return the item of a year, or of the year before or after."""
     if not _YEAR.fullmatch(year):
         return None
-    for apart in range(_YEARS_APART + 1):
-        for item in meant:
+    for apart in range(_MAX_YEARS_APART + 1):
+        for item in items:
             if item.year is not None and abs(item.year - int(year)) == apart:
                 return item
     return None
 
 
-def _stands_as_title(words: Sequence[Word], at: int, end: int) -> bool:
-    title = words[at:end]
-    telling = [word for word in title if word.text not in PLAIN_WORDS]
-    if telling and len(title) - (title[0].text in ARTICLES) > 1:
+def _is_marked(words: Sequence[Word], start: int, end: int) -> bool:
+    """Return whether words[start:end] stand there as a title and not as words of a sentence."""
+    title = words[start:end]
+    uncommon = [word for word in title if word.text not in COMMON_WORDS]
+    if uncommon and len(title) - (title[0].text in ARTICLES) > 1:
         return True
     if _is_quoted(title[0].before, words[end].before):
         return True
-    is_inside = at > 0 and _SENTENCE_END.isdisjoint(title[0].before)
+    is_inside = start > 0 and _SENTENCE_END.isdisjoint(title[0].before)
     if is_inside and _has_capitals(title):
         return True
-    return bool(telling) and _is_alone(words, at, end)
+    return bool(uncommon) and _is_alone(words, start, end)
 
 
 def _is_quoted(before: str, behind: str) -> bool:
@@ -120,18 +123,18 @@ def _is_quoted(before: str, behind: str) -> bool:
 
 
 def _has_capitals(title: Sequence[Word]) -> bool:
-    """Tell whether the outer words and all that are not plain are written as in titles."""
+    """Return whether the outer and the uncommon words have capitals."""
     outer = (title[0], title[-1])
-    is_written = all(
-        word.is_capital for word in title if word in outer or word.text not in PLAIN_WORDS
+    is_capitalized = all(
+        word.is_capital for word in title if word in outer or word.text not in COMMON_WORDS
     )
-    return is_written and [word.text for word in title] != ["i"]  # which is always a capital
+    return is_capitalized and [word.text for word in title] != ["i"]  # which is always a capital
 
 
-def _is_alone(words: Sequence[Word], at: int, end: int) -> bool:
-    """Tell whether a title is one entry of an enumeration, or all that there is."""
-    before, behind = words[at].before, words[end].before
-    is_begun = at == 0 or not _SEPARATORS.isdisjoint(before) or words[at - 1].text in _LEADING
+def _is_alone(words: Sequence[Word], start: int, end: int) -> bool:
+    """Return whether a title is one entry of an enumeration, or the whole text."""
+    before, behind = words[start].before, words[end].before
+    is_begun = start == 0 or not _SEPARATORS.isdisjoint(before) or words[start - 1].text in _LEADING
     is_ended = (
         end == len(words) - 1 or not _SEPARATORS.isdisjoint(behind) or words[end].text in _FOLLOWING
     )
@@ -139,18 +142,18 @@ def _is_alone(words: Sequence[Word], at: int, end: int) -> bool:
 
 
 def _keys(title: str) -> set[Key]:
-    """Return all that a title may be called: without its article, or by what stands in brackets."""
+    """Return the variants of a title: without its article, and the text in brackets."""
     names = [_BRACKETS.sub(" ", title), *_BRACKETS.findall(title)]
     keys = set()
     for name in names:
         name = _ALSO_KNOWN_AS.sub("", " ".join(name.split()))
-        late = _LATE_ARTICLE.match(name)
-        key = _key(f"{late[2]} {late[1]}" if late else name)
+        trailing = _TRAILING_ARTICLE.match(name)
+        key = _key(f"{trailing[2]} {trailing[1]}" if trailing else name)
         keys.add(key)
-        if late or (key and key[0] in ARTICLES):
+        if trailing or (key and key[0] in ARTICLES):
             keys.add(key[1:])
     return {key for key in keys if key}
 
 
 def _key(name: str) -> Key:
-    return tuple(word.text for word in words_in(name)[:-1])[:_MOST_WORDS]
+    return tuple(word.text for word in words_in(name)[:-1])[:_MAX_WORDS]

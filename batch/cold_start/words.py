@@ -1,4 +1,4 @@
-"""Words of free text and of titles, made comparable, and the words that name no film by themselves.
+"""Words of free text and of titles in a comparable form, and the common words among them.
 
 "I loved Amélie & the Fly!"  ─►  i  loved  amelie  and  the  fly
 """
@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 ARTICLES: Final = frozenset(("the", "a", "an"))
 
-# What sentences are made of, and what people say of films.
-_PLAIN: Final = (
+# Words of any sentence, and words of any sentence about films.
+_COMMON: Final = (
     "a about above after again against ago all almost also always am among an and another any "
     "anything are around as at away back be because been before being below best better between "
     "big both but by can come could day did do does done down during each either else end "
@@ -27,19 +27,19 @@ _PLAIN: Final = (
     "comedy drama favorite favorites favourite favourites fiction film films genre genres hate "
     "hated horror kind kinds movie movies romance science stories thriller "
 )
-# Titles of nothing else ("It", "Now and Then", "Scary Movie") count only where they are marked.
-PLAIN_WORDS: Final = frozenset(_PLAIN.split())
+# A title of these alone ("It", "Now and Then", "Scary Movie") is found only where it is marked.
+COMMON_WORDS: Final = frozenset(_COMMON.split())
 _WORD: Final = re.compile(r"[^\W_]+")
 _APOSTROPHE: Final = re.compile(r"(?<=\w)['’`](?=\w)")
 
 
 class Word(NamedTuple):
-    """One word of a text, and how it stands there.
+    """One word of a text with its context.
 
     Attributes:
-        text: In lower case, without accents.
-        is_capital: Whether it begins with a capital, and goes on in lower case if it goes on.
-        before: What stands between the last word and it.
+        text: The word in lower case, without accents.
+        is_capital: Whether its first letter is a capital and the others are not all capitals.
+        before: Characters between the previous word and this one.
     """
 
     text: str
@@ -50,7 +50,7 @@ class Word(NamedTuple):
 def words_in(text: str) -> list[Word]:
     """Return the words of a text, "ocean's" as one of them, and `&` as "and".
 
-    The last is empty: the end, with what stands before it.
+    The last word is empty: it marks the end, with the characters before it.
     """
     plain = _APOSTROPHE.sub("", text).replace("&", " and ")
     if not plain.isascii():

@@ -4,18 +4,18 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from batch.evaluation.data import read_split
+from batch.evaluation.evaluate import Evaluation, evaluate
 from batch.evaluation.groups import groups_of
-from batch.evaluation.judge import Judged, judge
 from batch.evaluation.report import (
-    one_as_json,
-    one_as_text,
-    several_as_json,
-    several_as_text,
+    comparison_as_json,
+    comparison_as_text,
+    evaluation_as_json,
+    evaluation_as_text,
 )
 from batch.evaluation.splits import SPLITS, Split
 from batch.models.choose import recommender
@@ -23,30 +23,31 @@ from batch.settings import MODELS, BatchSettings
 from batch.stages import Stages
 from store.layout import LIST_LENGTH
 
-_EXAMPLES = """examples:
+_RENAMED_SPLITS: Final = {"last-out": "leave-last-out"}
+_EXAMPLES: Final = """examples:
   python -m batch evaluate --events ratings.csv --split time
-  python -m batch compare --events views.tsv.gz --split last-out --models als popularity
+  python -m batch compare --events views.tsv.gz --split leave-last-out --models als popularity
   python -m batch compare --events train.txt --test test.txt --split pairs --json
 
-Nothing is published. Exit status: 0 done, 1 not (the message says why), 2 wrong usage."""
+Nothing is published. Exit status: 0 done, 1 failed with a message, 2 wrong usage."""
 
 
 def add_verbs(verbs: Any, inputs: argparse.ArgumentParser) -> None:
     """Add both verbs to the parser of `python -m batch`.
 
     Args:
-        verbs: The subparsers.
-        inputs: A parser of the inputs, the configuration and `--json`.
+        verbs: Subparsers of the commands.
+        inputs: Parent parser of the inputs, the configuration and `--json`.
     """
-    for name, what, run in (
-        ("evaluate", "judge one model on data that it has not seen", _evaluate),
-        ("compare", "judge several models on the same split", _compare),
+    for name, summary, run in (
+        ("evaluate", "measure the lists of one model on held-out data", _evaluate),
+        ("compare", "measure several models on the same split", _compare),
     ):
         verb = verbs.add_parser(
             name,
             parents=[inputs],
-            help=what,
-            description=f"{what.capitalize()}.",
+            help=summary,
+            description=f"{summary.capitalize()}.",
             epilog=_EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -57,57 +58,67 @@ def add_verbs(verbs: Any, inputs: argparse.ArgumentParser) -> None:
         else:
             verb.add_argument(
                 "--models", nargs="+", choices=MODELS, default=list(MODELS),
-                metavar="MODEL", help=f"of {', '.join(MODELS)}; the first is what others are "
-                "measured against; default: all",
+                metavar="MODEL", help=f"models out of {', '.join(MODELS)}; the others are "
+                "compared with the first; default: all",
             )  # fmt: skip
 
 
 def add_split(verb: argparse.ArgumentParser) -> None:
-    """Add what says how to split, and how long the lists are that are judged."""
-    verb.add_argument("--split", choices=SPLITS, default="time", help="default: time")
+    """Add the options of the split and of the length of the lists."""
+    verb.add_argument(
+        "--split", type=_split_name, choices=SPLITS, default="time", help="default: time"
+    )  # fmt: skip
     verb.add_argument(
         "--test", type=Path, metavar="FILE",
-        help="with --split pairs, what to judge by: on each line a user and their items",
+        help="test side of --split pairs: on each line a user and their items",
     )  # fmt: skip
     verb.add_argument(
         "--k", type=at_least_1, default=LIST_LENGTH, metavar="N", help="length of the lists"
     )
 
 
+def _split_name(text: str) -> str:
+    if text in _RENAMED_SPLITS:
+        raise argparse.ArgumentTypeError(f"{text}: renamed; use {_RENAMED_SPLITS[text]}")
+    return text
+
+
 def at_least_1(text: str) -> int:
-    """Read a number for argparse, which makes an error of usage of anything else."""
+    """Parse a positive whole number; argparse reports anything else as wrong usage."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
 
-def _evaluate(given: argparse.Namespace, settings: BatchSettings) -> str:
-    split, data = read_split(given.split, settings, given.test)
-    judged = _judge_all([given.model or settings.model], split, settings, given.k)[0]
-    groups = groups_of(
-        [data.user_ids[row] for row in split.user_rows], np.diff(split.given.indptr), data.profiles
-    )
-    if given.json:
-        return json.dumps(one_as_json(judged, split, given.k, groups))
-    return one_as_text(judged, split, given.k, groups)
+def _evaluate(arguments: argparse.Namespace, settings: BatchSettings) -> str:
+    split, data = read_split(arguments.split, settings, arguments.test)
+    evaluation = _evaluate_all([arguments.model or settings.model], split, settings, arguments.k)[0]
+    user_ids = [data.user_ids[row] for row in split.user_rows]
+    groups = groups_of(user_ids, np.diff(split.fold_in.indptr), data.profiles)
+    if arguments.json:
+        return json.dumps(evaluation_as_json(evaluation, split, arguments.k, groups))
+    return evaluation_as_text(evaluation, split, arguments.k, groups)
 
 
-def _compare(given: argparse.Namespace, settings: BatchSettings) -> str:
-    split, _ = read_split(given.split, settings, given.test)
-    models = _judge_all(list(dict.fromkeys(given.models)), split, settings, given.k)
-    if given.json:
-        return json.dumps(several_as_json(models, split, given.k))
-    return several_as_text(models, split, given.k)
+def _compare(arguments: argparse.Namespace, settings: BatchSettings) -> str:
+    split, _ = read_split(arguments.split, settings, arguments.test)
+    names = list(dict.fromkeys(arguments.models))
+    evaluations = _evaluate_all(names, split, settings, arguments.k)
+    if arguments.json:
+        return json.dumps(comparison_as_json(evaluations, split, arguments.k))
+    return comparison_as_text(evaluations, split, arguments.k)
 
 
-def _judge_all(names: Sequence[str], split: Split, settings: BatchSettings, k: int) -> list[Judged]:
+def _evaluate_all(
+    names: Sequence[str], split: Split, settings: BatchSettings, k: int
+) -> list[Evaluation]:
     stages = Stages()
-    found = []
+    evaluations = []
     for name in names:
         with stages(name, unit="sweep") as advance:
             model = recommender(name, settings)
-            found.append(
-                judge(model, split, k, n_threads=settings.n_threads, on_step=lambda: advance(1))
+            evaluations.append(
+                evaluate(model, split, k, n_threads=settings.n_threads, on_step=lambda: advance(1))
             )
-    return found
+    return evaluations

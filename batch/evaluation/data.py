@@ -1,13 +1,12 @@
-"""What there is to split: who has met what, when that began, and who the users are.
+"""The data to split: interactions, their times, and the users' profiles.
 
-Splits are made of the interactions' numbers, and only then are these weighed: by what
-is known on the side to learn from, as the refresh would have weighed them at the time.
+Interactions are split first and weighted second, from the events of the training side alone,
+as a refresh would have weighted them at that time.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,7 +14,7 @@ import scipy.sparse as sp
 from batch.arrays import Floats, Times
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
-from batch.evaluation.splits import Split, cut, pairs
+from batch.evaluation.splits import Split, make_split, pairs
 from batch.events.read import read_events
 from batch.interactions.aggregate import aggregate_events
 from batch.interactions.weights import Evidence, Weighting, weigh
@@ -24,77 +23,79 @@ from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.settings import BatchSettings
 
-MOST_JUDGED: Final = 100_000  # users of whom the last item is taken: enough for any interval
-
 
 @dataclass(frozen=True, slots=True)
-class Data:
+class EvaluationData:
     """Interactions to split.
 
     Attributes:
-        numbers: (n_users, n_items) of each interaction its place in `evidence`.
-        evidence: What they are to be weighed by.
-        at: (n_interactions,) when each began, in seconds since 1970, None if that
-            is known of none; 0 where it is not known.
-        user_ids: (n_users,).
-        profiles: By user_id.
-        test: (n_users, n_items) the other side of a published split, if it is one.
+        positions: (n_users, n_items) position of each interaction in `evidence`.
+        evidence: Views and ratings of each interaction.
+        at: (n_interactions,) time of the first event, seconds since 1970; 0 where unknown,
+            None if all are unknown.
+        user_ids: (n_users,) ids of the user rows.
+        profiles: Profiles by user_id.
+        test: (n_users, n_items) test side of a published split; None for other data.
     """
 
-    numbers: sp.csr_matrix
+    positions: sp.csr_matrix
     evidence: Evidence
     at: Times | None
     user_ids: Sequence[str]
     profiles: Mapping[str, Profile]
     test: sp.csr_matrix | None = None
 
-    def sample(self, n_users: int, seed: int) -> "Data":
-        """Return at most so many users, drawn by chance, with all that they have."""
+    def sample(self, n_users: int, seed: int) -> "EvaluationData":
+        """Return a random sample of at most n_users users with all of their interactions."""
         if n_users >= len(self.user_ids):
             return self
         random = np.random.default_rng(seed)
         rows = np.sort(random.choice(len(self.user_ids), n_users, replace=False))
-        places = entries_of(self.numbers, rows)
-        return Data(
-            _numbered(self.numbers[rows]),
-            self.evidence.of(places),
-            None if self.at is None else self.at[places],
+        entries = entries_of(self.positions, rows)
+        return EvaluationData(
+            _numbered(self.positions[rows]),
+            self.evidence.of(entries),
+            None if self.at is None else self.at[entries],
             [self.user_ids[row] for row in rows],
             self.profiles,
             None if self.test is None else self.test[rows],
         )
 
 
-def read_split(name: str, settings: BatchSettings, test: Path | None) -> tuple[Split, Data]:
-    """Read the input that the settings name, and split it.
+def read_split(
+    name: str, settings: BatchSettings, test: Path | None
+) -> tuple[Split, EvaluationData]:
+    """Read the input named by the settings, and split it.
 
     Args:
-        name: One of `SPLITS`.
-        settings: Events, catalogue, profiles; what weighs how much; the seed.
-        test: The other side, for `pairs` alone.
+        name: Name of the split, one of `SPLITS`.
+        settings: Inputs, weighting and seed.
+        test: File of the test side, for `pairs` alone.
 
     Raises:
-        BatchError: The input cannot be read, or not be split like this.
+        BatchError: The input cannot be read, or cannot be split in this way.
     """
     data = read_data(name, settings, test)
     split = split_data(name, data, settings.seed)
-    return split.weighed(weights_of(split, data, Weighting.from_settings(settings))), data
+    return split.weighted(weights_of(split, data, Weighting.from_settings(settings))), data
 
 
-def read_data(name: str, settings: BatchSettings, test: Path | None) -> Data:
-    """Read the input that the settings name; see `read_split`."""
+def read_data(name: str, settings: BatchSettings, test: Path | None) -> EvaluationData:
+    """Read the input named by the settings; see `read_split`."""
     if not settings.events:
         raise InputError("events", "none given", "name files with --events, or in [batch] events")
     if (name == "pairs") != (test is not None):
-        raise InputError("--test", "goes with --split pairs, and that with it", "give both")
+        raise InputError(
+            "--test", "is needed with --split pairs, and with no other split", "give both"
+        )
     profiles = read_profiles([Path(path) for path in settings.profiles]).users
     if test is None:
         return _read_events(settings, profiles)
     if len(settings.events) > 1:
         raise InputError("--events", "must be one file with --split pairs", "name one")
     train_side, test_side, user_ids = read_pairs(Path(settings.events[0]), test)
-    ones = np.ones(train_side.nnz, np.float32)  # who has had an item has had all of it
-    return Data(
+    ones = np.ones(train_side.nnz, np.float32)  # each item counts as watched to the end
+    return EvaluationData(
         _numbered(train_side),
         Evidence(watched=ones, rating=0 * ones, best=1.0, last_at=None),
         None,
@@ -104,46 +105,46 @@ def read_data(name: str, settings: BatchSettings, test: Path | None) -> Data:
     )
 
 
-def split_data(name: str, data: Data, seed: int) -> Split:
-    """Return a split of the interactions' numbers.
+def split_data(name: str, data: EvaluationData, seed: int) -> Split:
+    """Return a split of the interactions' positions.
 
     Raises:
-        BatchError: They cannot be split like this.
+        BatchError: The interactions cannot be split in this way.
     """
     if data.test is not None:
-        return pairs(data.numbers, data.test)
-    return cut(name, data.numbers, data.at, MOST_JUDGED, seed)
+        return pairs(data.positions, data.test)
+    return make_split(name, data.positions, data.at, seed)
 
 
-def weights_of(split: Split, data: Data, how: Weighting) -> Floats:
-    """Return (n_interactions,) weights of what a model may know, 0 of all else.
+def weights_of(split: Split, data: EvaluationData, weighting: Weighting) -> Floats:
+    """Return (n_interactions,) weights of the interactions that a model may use, 0 of the others.
 
-    Ages count from the last that began on that side; what happened to an interaction
-    later, such as a film watched again, is not known there.
+    Ages are measured from the newest first event among them. Later events of an
+    interaction, such as a second viewing, are ignored.
 
     Args:
-        split: Of the interactions' numbers.
-        data: That was split.
-        how: What weighs how much.
+        split: Split of the interactions' positions.
+        data: Data that was split.
+        weighting: Weighting of views, ratings and ages.
     """
     known = split.train.data
     if split.is_folded:
-        known = np.append(known, split.given.data)
+        known = np.append(known, split.fold_in.data)
     evidence = data.evidence.of(known)
     if evidence.last_at is not None and data.at is not None:
         newest = data.at[known].max(initial=0)
         evidence = replace(evidence, last_at=np.minimum(evidence.last_at, newest))
-    weights = np.zeros(data.numbers.nnz, np.float32)
-    weights[known] = weigh(evidence, how)
+    weights = np.zeros(data.positions.nnz, np.float32)
+    weights[known] = weigh(evidence, weighting)
     return weights
 
 
 def _numbered(matrix: sp.csr_matrix) -> sp.csr_matrix:
-    numbers = np.arange(matrix.nnz, dtype=np.int64)
-    return sp.csr_matrix((numbers, matrix.indices, matrix.indptr), shape=matrix.shape)
+    positions = np.arange(matrix.nnz, dtype=np.int64)
+    return sp.csr_matrix((positions, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
-def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Data:
+def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> EvaluationData:
     items = read_catalogues([Path(path) for path in settings.catalogue]).items
     runtimes = {name: item.runtime for name, item in items.items()}
     gathered = aggregate_events(
@@ -153,7 +154,7 @@ def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> Da
         n_threads=settings.n_threads,
     )
     places = np.arange(gathered.pairs.n_pairs, dtype=np.int64)
-    return Data(
+    return EvaluationData(
         gathered.pairs.matrix(places, len(gathered.item_ids)),
         gathered.evidence,
         gathered.began_at,

@@ -1,23 +1,22 @@
-"""Metrics of lists: one figure for each user, and those that only all lists together have.
+"""Metrics of lists: one value for each user, and values of all lists together.
 
-Relevance is yes or no: what the user had in truth on the test side, whatever its weight.
+Relevance is binary: an item is relevant if the user has it on the test side, whatever its weight.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, ItemRows
+from batch.arrays import Doubles, Flags, ItemRows
 from batch.topk import NO_ITEM
 
-_PAIRED_USERS: Final = 10_000
+_MAX_PAIRED_USERS: Final = 10_000
 
 
-def hits_of(item_rows: ItemRows, test: sp.csr_matrix) -> npt.NDArray[np.bool_]:
-    """Return (n_users, k) whether each place of each list is relevant.
+def hits_of(item_rows: ItemRows, test: sp.csr_matrix) -> Flags:
+    """Return (n_users, k), True where the item at that rank is relevant.
 
     Args:
         item_rows: (n_users, k), NO_ITEM where a list is short.
@@ -29,9 +28,9 @@ def hits_of(item_rows: ItemRows, test: sp.csr_matrix) -> npt.NDArray[np.bool_]:
     relevant = np.repeat(np.arange(n_users), np.diff(test.indptr)) * n_items + test.indices
     relevant.sort()
     cells = np.arange(n_users)[:, None] * n_items + item_rows
-    place = np.searchsorted(relevant, cells)
+    position = np.searchsorted(relevant, cells)
     padded = np.append(relevant, -1)
-    return np.asarray((padded[place] == cells) & (item_rows != NO_ITEM))
+    return np.asarray((padded[position] == cells) & (item_rows != NO_ITEM))
 
 
 def per_user(item_rows: ItemRows, test: sp.csr_matrix) -> dict[str, Doubles]:
@@ -42,12 +41,12 @@ def per_user(item_rows: ItemRows, test: sp.csr_matrix) -> dict[str, Doubles]:
         test: (n_users, n_items); each user has at least one entry.
 
     Returns:
-        Of the names in `METRICS`, (n_users,) each, between 0 and 1.
+        (n_users,) values between 0 and 1 by name, those of `METRICS`.
     """
     hits = hits_of(item_rows, test).astype(np.float64)
     n_relevant = np.diff(test.indptr).astype(np.float64)
     if n_relevant.min(initial=1) < 1:
-        raise ValueError("a user without a relevant item cannot be judged")
+        raise ValueError("a user without a relevant item cannot be evaluated")
     return {name: metric(hits, n_relevant) for name, metric in METRICS.items()}
 
 
@@ -56,7 +55,7 @@ def _recall(hits: Doubles, n_relevant: Doubles) -> Doubles:
 
 
 def _recall_capped(hits: Doubles, n_relevant: Doubles) -> Doubles:
-    """Divide by what a list of k can hold: the recall of the VAE papers."""
+    """Divide by min(k, relevant items): the recall of the VAE papers."""
     return np.asarray(hits.sum(axis=1) / np.minimum(n_relevant, hits.shape[1]))
 
 
@@ -90,18 +89,18 @@ METRICS: Final[Mapping[str, Callable[[Doubles, Doubles], Doubles]]] = {
 
 
 def of_all_lists(item_rows: ItemRows, train: sp.csr_matrix) -> dict[str, float]:
-    """Return what all lists together say.
+    """Return the metrics of all lists together.
 
     Args:
         item_rows: (n_users, k).
-        train: (n_users_trained, n_items), where popularity is counted.
+        train: (n_users_trained, n_items) interactions that popularity is counted in.
 
     Returns:
-        coverage: Share of the items that stand in any list.
-        novelty: Mean over all places of -log2(share of the users that have the
-            item), in bits; an item that nobody has counts as had by one.
-        popularity_correlation: Pearson's, over the items, between how often
-            each is listed and how many users have it; 0 where either is constant.
+        coverage: Share of the items that are in any list.
+        novelty: Mean over all list entries of -log2(share of the users with the item),
+            in bits; an item without users counts as one with one user.
+        popularity_correlation: Pearson's correlation over the items between the number of
+            lists and the number of users; 0 where either is constant.
         personalization: 1 - mean share of items that two users' lists have in common,
             over neighbours in a fixed shuffle of at most 10,000 users.
 
@@ -111,21 +110,23 @@ def of_all_lists(item_rows: ItemRows, train: sp.csr_matrix) -> dict[str, float]:
     """
     n_users, n_items = train.shape
     listed = np.bincount(item_rows[item_rows != NO_ITEM], minlength=n_items)
-    had = np.bincount(train.indices, minlength=n_items)
-    bits = np.log2(max(n_users, 1) / np.maximum(had, 1))
-    n_places = max(int(listed.sum()), 1)
-    is_constant = listed.std() == 0 or had.std() == 0
+    n_users_of = np.bincount(train.indices, minlength=n_items)
+    bits = np.log2(max(n_users, 1) / np.maximum(n_users_of, 1))
+    n_entries = max(int(listed.sum()), 1)
+    is_constant = listed.std() == 0 or n_users_of.std() == 0
     return {
         "coverage": float((listed > 0).mean()),
-        "novelty": float(listed @ bits / n_places),
-        "popularity_correlation": 0.0 if is_constant else float(np.corrcoef(listed, had)[0, 1]),
+        "novelty": float(listed @ bits / n_entries),
+        "popularity_correlation": 0.0
+        if is_constant
+        else float(np.corrcoef(listed, n_users_of)[0, 1]),
         "personalization": _personalization(item_rows),
     }
 
 
 def _personalization(item_rows: ItemRows) -> float:
     random = np.random.default_rng(0)
-    ones = item_rows[random.permutation(len(item_rows))[:_PAIRED_USERS]]
+    ones = item_rows[random.permutation(len(item_rows))[:_MAX_PAIRED_USERS]]
     others = np.roll(ones, 1, axis=0)
     is_item = ones != NO_ITEM
     is_common = (ones[:, :, None] == others[:, None, :]).any(axis=2) & is_item

@@ -1,92 +1,94 @@
-"""What was judged, as a table for people and as one JSON object for programs."""
+"""Evaluations as tables for people and as one JSON object for programs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from batch.arrays import Flags
 from batch.evaluation.bootstrap import Interval
-from batch.evaluation.judge import Judged
+from batch.evaluation.evaluate import Evaluation
 from batch.evaluation.metrics import METRICS
 from batch.evaluation.splits import Split
 
-_OF_GROUPS = ("ndcg", "recall", "hit_rate")  # the columns of the table of subgroups
+_GROUP_METRICS: Final = ("ndcg", "recall", "hit_rate")  # columns of the table of subgroups
 
-Groups = Mapping[str, npt.NDArray[np.bool_]]
+Groups = Mapping[str, Flags]
 
 
-def one_as_json(judged: Judged, split: Split, k: int, groups: Groups) -> dict[str, Any]:
-    """Return one model's figures, each group's besides."""
+def evaluation_as_json(
+    evaluation: Evaluation, split: Split, k: int, groups: Groups
+) -> dict[str, Any]:
+    """Return one model's metrics, of all users and of each group."""
     return {
         **_split(split, k),
-        **_model(judged),
+        **_model(evaluation),
         "groups": {
             name: {"n_users": int(groups[name].sum())}
             | {metric: interval._asdict() for metric, interval in row.items()}
-            for name, row in judged.groups(groups).items()
+            for name, row in evaluation.groups(groups).items()
         },
     }
 
 
-def several_as_json(models: Sequence[Judged], split: Split, k: int) -> dict[str, Any]:
-    """Return several models' figures; each against the first, over the same users."""
+def comparison_as_json(evaluations: Sequence[Evaluation], split: Split, k: int) -> dict[str, Any]:
+    """Return the metrics of several models, and their differences from the first."""
     rows = []
-    for judged in models:
-        row = _model(judged) | {"metrics": _as_dicts(_of_all(judged))}
-        if judged is not models[0]:
-            row["minus_first"] = _as_dicts(judged.better_than(models[0]))
+    for evaluation in evaluations:
+        row = _model(evaluation) | {"metrics": _as_dicts(_of_all(evaluation))}
+        if evaluation is not evaluations[0]:
+            row["minus_first"] = _as_dicts(evaluation.minus(evaluations[0]))
         rows.append(row)
     return {**_split(split, k), "models": rows}
 
 
-def one_as_text(judged: Judged, split: Split, k: int, groups: Groups) -> str:
-    """Return one model's figures as Markdown tables."""
-    by_group = judged.groups(groups)
-    everybody = by_group["all"]
+def evaluation_as_text(evaluation: Evaluation, split: Split, k: int, groups: Groups) -> str:
+    """Return one model's metrics as Markdown tables."""
+    by_group = evaluation.groups(groups)
+    all_users = by_group["all"]
     lines = [_heading(split, k), ""]
     lines += table(
-        (f"{judged.model} @{k}", "mean", "95 %"),
-        [(metric, f"{i.mean:.4f}", _range(i)) for metric, i in everybody.items()],
+        (f"{evaluation.model} @{k}", "mean", "95 %"),
+        [(metric, f"{i.mean:.4f}", _range(i)) for metric, i in all_users.items()],
     )
-    lines += ["", *table(("of all lists", ""), _pairs(judged.of_lists)), ""]
+    lines += ["", *table(("of all lists", ""), _pairs(evaluation.of_lists)), ""]
     lines += table(
-        ("users", "n", *(f"{metric}@{k}" for metric in _OF_GROUPS)),
+        ("users", "n", *(f"{metric}@{k}" for metric in _GROUP_METRICS)),
         [
-            (name, f"{groups[name].sum():,}", *(_with_range(row[m]) for m in _OF_GROUPS))
+            (name, f"{groups[name].sum():,}", *(_with_range(row[m]) for m in _GROUP_METRICS))
             for name, row in by_group.items()
         ],
     )
-    cost = judged.cost
+    cost = evaluation.cost
     lines += ["", *table(
         ("cost", ""),
         [
             ("training, s", f"{cost.train_seconds:.2f}"),
-            ("lists of the judged users, s", f"{cost.inference_seconds:.2f}"),
+            ("lists of the evaluated users, s", f"{cost.inference_seconds:.2f}"),
             ("in memory, MiB", f"{cost.memory_bytes / 2**20:.1f}"),
             ("on disk, MiB", f"{cost.disk_bytes / 2**20:.1f}"),
-            *_pairs(judged.about),
+            *_pairs(evaluation.about),
         ],
     )]  # fmt: skip
     return "\n".join(lines)
 
 
-def several_as_text(models: Sequence[Judged], split: Split, k: int) -> str:
-    """Return several models as one Markdown table, each against the first."""
-    first = models[0]
+def comparison_as_text(evaluations: Sequence[Evaluation], split: Split, k: int) -> str:
+    """Return several models as one Markdown table, with the differences from the first."""
+    first = evaluations[0]
     rows = []
-    for judged in models:
-        of_all, cost = _of_all(judged), judged.cost
-        difference = None if judged is first else judged.better_than(first)["ndcg"]
+    for evaluation in evaluations:
+        of_all, cost = _of_all(evaluation), evaluation.cost
+        difference = None if evaluation is first else evaluation.minus(first)["ndcg"]
         rows.append(
             (
-                judged.model,
+                evaluation.model,
                 _with_range(of_all["ndcg"]),
                 "" if difference is None else _difference(difference),
                 f"{of_all['recall'].mean:.4f}",
                 f"{of_all['hit_rate'].mean:.4f}",
-                f"{judged.of_lists['coverage']:.3f}",
-                f"{judged.of_lists['personalization']:.2f}",
+                f"{evaluation.of_lists['coverage']:.3f}",
+                f"{evaluation.of_lists['personalization']:.2f}",
                 f"{cost.train_seconds:.2f}",
                 f"{cost.inference_seconds:.2f}",
                 f"{cost.memory_bytes / 2**20:.1f}",
@@ -111,10 +113,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _heading(split: Split, k: int) -> str:
-    left = f", {split.n_left_out:,} without a past left out" if split.n_left_out else ""
+    n = split.n_left_out
+    left_out = f"; {n:,} users without training interactions left out" if n else ""
     return (
-        f"split {split.name}: {split.train.nnz:,} interactions to learn from, "
-        f"{split.test.nnz:,} of {len(split.user_rows):,} users to judge by{left}; lists of {k}"
+        f"split {split.name}: {split.train.nnz:,} training interactions, "
+        f"{split.test.nnz:,} test interactions of {len(split.user_rows):,} users{left_out}; "
+        f"lists of {k}"
     )
 
 
@@ -129,12 +133,12 @@ def _split(split: Split, k: int) -> dict[str, Any]:
     }
 
 
-def _model(judged: Judged) -> dict[str, Any]:
-    cost = judged.cost
+def _model(evaluation: Evaluation) -> dict[str, Any]:
+    cost = evaluation.cost
     return {
-        "model": judged.model,
-        "of_lists": dict(judged.of_lists),
-        "about": dict(judged.about),
+        "model": evaluation.model,
+        "of_lists": dict(evaluation.of_lists),
+        "about": dict(evaluation.about),
         "train_seconds": cost.train_seconds,
         "inference_seconds": cost.inference_seconds,
         "memory_bytes": cost.memory_bytes,
@@ -142,8 +146,8 @@ def _model(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _of_all(judged: Judged) -> dict[str, Interval]:
-    return judged.groups({"all": np.ones(len(judged.figures["ndcg"]), dtype=bool)})["all"]
+def _of_all(evaluation: Evaluation) -> dict[str, Interval]:
+    return evaluation.groups({"all": np.ones(len(evaluation.by_user["ndcg"]), dtype=bool)})["all"]
 
 
 def _as_dicts(row: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
@@ -163,5 +167,5 @@ def _with_range(interval: Interval) -> str:
 
 
 def _difference(interval: Interval) -> str:
-    sure = "" if interval.is_sure else ", unsure"
-    return f"{interval.mean:+.4f} ({interval.low:+.4f} to {interval.high:+.4f}{sure})"
+    significance = "" if interval.is_significant else ", n.s."
+    return f"{interval.mean:+.4f} ({interval.low:+.4f} to {interval.high:+.4f}{significance})"

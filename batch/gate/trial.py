@@ -17,7 +17,7 @@ from batch.arrays import ItemRows, Times
 from batch.errors import BatchError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
-from batch.evaluation.splits import Split, after
+from batch.evaluation.splits import Split, split_at
 from batch.gate.settings import GateSettings
 from batch.models.popularity import Popularity
 from batch.models.protocol import Fitted
@@ -91,7 +91,7 @@ def last_day(
     reason = ""
     for cutoff, is_new in cutoffs:
         try:
-            split = after(weights, at, cutoff)
+            split = split_at(weights, at, cutoff)
         except BatchError:
             reason = "no user has events both on the last day and before it"
             continue
@@ -151,5 +151,5 @@ def _limited(split: Split, max_users: int, seed: int) -> Split:
         return split
     rows = sample_rows(np.arange(n_users), max_users, np.random.default_rng(seed))
     return replace(
-        split, user_rows=split.user_rows[rows], given=split.given[rows], test=split.test[rows]
+        split, user_rows=split.user_rows[rows], fold_in=split.fold_in[rows], test=split.test[rows]
     )

@@ -1,8 +1,8 @@
-"""The rating model behind `/predict`: what would this user give this item?
+"""The rating model behind `/predict`: a Bayesian matrix factorization with biases.
 
     predicted rating = mean + user_bias + item_bias + user_factors · item_factors
 
-`learn` is what a refresh asks for, `train` fits the model, `model` is what comes out,
-`vectors` is one half of a sweep, and `tastes` is what the mere choice of what to rate says
-about a user or an item.
+`learn` trains and measures it for a refresh, `train` runs the sweeps, `model` holds the result.
+`vectors` updates the posteriors of one side, `prior` refits their priors, and
+`implicit_features` describes users and items by which pairs have a rating at all.
 """

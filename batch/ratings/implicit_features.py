@@ -1,9 +1,9 @@
-"""Implicit features: what the mere choice of what to rate says, before any rating is looked at.
+"""Implicit features: users and items described by which pairs have a rating, whatever its value.
 
-Who rates what is no accident: people watch what they expect to like. The main
-directions of the user-item matrix of ones, scaled by the roots of both counts,
-describe each user and each item by some dozens of numbers, from which the
-training predicts their vectors where their own ratings say little.
+People choose what they rate: they watch what they expect to like. The leading
+singular vectors of the binary user-item matrix, scaled by the roots of both counts,
+describe each user and each item by some dozens of numbers. Training predicts the
+vectors from them, which matters most for rows with few ratings.
 """
 
 from typing import Final, NamedTuple
@@ -13,13 +13,13 @@ import scipy.sparse as sp
 
 from batch.arrays import AnyFloats, Flags, Rows
 
-N_COUNTS: Final = 2  # features behind the directions: a one, and the log of the count
+N_COUNT_FEATURES: Final = 2  # last columns: a constant 1, and the log of the number of ratings
 
 _POWER_STEPS: Final = 6
 
 
 class ImplicitFeatures(NamedTuple):
-    """Features, columns of about unit size, the N_COUNTS last ones included.
+    """Features, columns of about unit size, the N_COUNT_FEATURES last ones included.
 
     Attributes:
         users: (n_users, n_features).
@@ -31,15 +31,15 @@ class ImplicitFeatures(NamedTuple):
 
 
 def find_implicit_features(
-    ratings: sp.csr_matrix, drawn: Flags, n_tastes: int, seed: int
+    ratings: sp.csr_matrix, is_sampled: Flags, n_directions: int, seed: int
 ) -> ImplicitFeatures:
-    """Describe users and items by who rates what.
+    """Describe users and items by which pairs have a rating.
 
     Args:
-        ratings: (n_users, n_items), an entry where there is a rating.
-        drawn: (n_users,) whose choices the directions are found by; all are described.
-        n_tastes: Directions; fewer where there are fewer users or items.
-        seed: Of the directions that the search begins with.
+        ratings: (n_users, n_items), an entry for each rating.
+        is_sampled: (n_users,) users whose rows the directions are found from; all get features.
+        n_directions: Number of singular vectors; fewer where there are fewer users or items.
+        seed: Random seed of the starting basis.
 
     Source:
         Halko, Martinsson and Tropp, "Finding Structure with Randomness", SIAM
@@ -49,12 +49,12 @@ def find_implicit_features(
     by_user = np.repeat(1 / np.sqrt(np.maximum(per_user, 1)), per_user)
     by_item = (1 / np.sqrt(np.maximum(per_item, 1)))[ratings.indices]
     scaled = sp.csr_matrix((by_user * by_item, ratings.indices, ratings.indptr), ratings.shape)
-    some = scaled if drawn.all() else scaled[drawn]
-    n_users, n_items = some.shape
-    width = min(n_tastes, n_users, n_items)
+    sample = scaled if is_sampled.all() else scaled[is_sampled]
+    n_users, n_items = sample.shape
+    width = min(n_directions, n_users, n_items)
     basis = np.random.default_rng(seed).standard_normal((n_items, width))
     for _ in range(_POWER_STEPS if width else 0):
-        basis = np.linalg.qr(np.asarray(some.T @ (some @ basis))).Q
+        basis = np.linalg.qr(np.asarray(sample.T @ (sample @ basis))).Q
     return ImplicitFeatures(
         _features(np.asarray(scaled @ basis), per_user), _features(basis, per_item)
     )

@@ -1,4 +1,4 @@
-"""What is believed of a vector before its ratings are seen, and how that is learned.
+"""The prior of a side's vectors: a Gaussian whose mean is predicted from implicit features.
 
 Source:
     Agarwal and Chen, "Regression-based Latent Factor Models", KDD 2009, section 3:
@@ -11,63 +11,66 @@ import numpy as np
 
 from batch.arrays import AnyFloats
 
-_RIDGE: Final = 20.0  # on the weights, in rows
+_RIDGE: Final = 20.0  # on the regression weights; counts like so many rows
+_INITIAL_BIAS_VARIANCE: Final = 0.2
+_INITIAL_FACTOR_VARIANCE: Final = 0.1
 
 
 class Prior(NamedTuple):
-    """A row's vector is expected at tastes @ weights.
+    """Independent Gaussians with the mean `features @ weights`.
 
     Attributes:
         weights: (n_features, 1 + n_factors).
-        variance: (1 + n_factors,) about that.
+        variance: (1 + n_factors,).
     """
 
     weights: AnyFloats
     variance: AnyFloats
 
 
-class Sums(NamedTuple):
-    """All that the prior has to know of some rows; sums of parts add up.
+class PriorStatistics(NamedTuple):
+    """Sufficient statistics of a prior over some rows; those of disjoint rows add up.
 
     Attributes:
-        n_rows: How many.
-        tastes: (n_features, n_features) of tastes by tastes.
-        crossed: (n_features, 1 + n_factors) of tastes by vectors.
-        squares: (1 + n_factors,) expected squares of the vectors.
+        n_rows: Number of rows.
+        gram: (n_features, n_features) sum of featuresᵀ features.
+        cross: (n_features, 1 + n_factors) sum of featuresᵀ vector means.
+        squares: (1 + n_factors,) sum of the expected squares of the vectors.
     """
 
     n_rows: int
-    tastes: AnyFloats
-    crossed: AnyFloats
+    gram: AnyFloats
+    cross: AnyFloats
     squares: AnyFloats
 
     @classmethod
-    def of(cls, tastes: AnyFloats, mean: AnyFloats, covariance: AnyFloats) -> "Sums":
-        """Sum over the rows of some vectors."""
+    def of(cls, features: AnyFloats, mean: AnyFloats, covariance: AnyFloats) -> "PriorStatistics":
+        """Sum over rows with these features and posteriors."""
         squares = (mean**2 + np.diagonal(covariance, axis1=1, axis2=2)).sum(axis=0)
-        return cls(len(mean), tastes.T @ tastes, tastes.T @ mean, squares)
+        return cls(len(mean), features.T @ features, features.T @ mean, squares)
 
-    def plus(self, other: "Sums") -> "Sums":
-        """Return the sums over both."""
-        return Sums(
+    def plus(self, other: "PriorStatistics") -> "PriorStatistics":
+        """Return the statistics of both sets of rows."""
+        return PriorStatistics(
             self.n_rows + other.n_rows,
-            self.tastes + other.tastes,
-            self.crossed + other.crossed,
+            self.gram + other.gram,
+            self.cross + other.cross,
             self.squares + other.squares,
         )
 
 
-def first_prior(n_features: int, n_factors: int) -> Prior:
-    """Return what training begins with: nothing from tastes, and small factors."""
-    return Prior(
-        np.zeros((n_features, 1 + n_factors)), np.concatenate(([0.2], np.full(n_factors, 0.1)))
+def initial_prior(n_features: int, n_factors: int) -> Prior:
+    """Return the prior before the first sweep: mean 0 whatever the features, small factors."""
+    variance = np.concatenate(
+        ([_INITIAL_BIAS_VARIANCE], np.full(n_factors, _INITIAL_FACTOR_VARIANCE))
     )
+    return Prior(np.zeros((n_features, 1 + n_factors)), variance)
 
 
-def learn_prior(sums: Sums) -> Prior:
-    """Return the prior under which vectors such as these are likeliest."""
-    ridge = _RIDGE * np.eye(len(sums.tastes))
-    weights = np.linalg.solve(sums.tastes + ridge, sums.crossed)
-    expected = 2 * sums.crossed - sums.tastes @ weights
-    left = sums.squares - (weights * expected).sum(axis=0)
-    return Prior(weights, left / sums.n_rows)
+def fit_prior(statistics: PriorStatistics) -> Prior:
+    """Return the prior of maximum likelihood, but for the ridge."""
+    ridge = _RIDGE * np.eye(len(statistics.gram))
+    weights = np.linalg.solve(statistics.gram + ridge, statistics.cross)
+    doubled = 2 * statistics.cross - statistics.gram @ weights
+    residual = statistics.squares - (weights * doubled).sum(axis=0)
+    return Prior(weights, residual / statistics.n_rows)

@@ -1,4 +1,4 @@
-"""The rating model as records of `factors.mdb`, in key order; without a model, none.
+"""The rating model as records of `factors.mdb`, in key order; no records without a model.
 
 `biases` is decimal text that a person can read:
 
@@ -7,7 +7,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from batch.ratings.model import RatingModel, Side
+from batch.ratings.model import RatingFactors, RatingModel
 
 Records = Iterator[tuple[bytes, bytes]]
 
@@ -15,7 +15,7 @@ Records = Iterator[tuple[bytes, bytes]]
 def bias_records(
     model: RatingModel | None, user_ids: Sequence[bytes], item_ids: Sequence[bytes]
 ) -> Records:
-    """Yield mean, scale and the biases of those with ratings; "/" is in no id."""
+    """Yield mean, scale and the biases of rows with ratings; no id contains "/"."""
     if model is None:
         return
     yield from _biases(b"i/", model.items, item_ids)
@@ -24,8 +24,8 @@ def bias_records(
     yield from _biases(b"u/", model.users, user_ids)
 
 
-def vector_records(side: Side | None, ids: Sequence[bytes]) -> Records:
-    """Yield the vector of each row that has ratings, float32, little-endian."""
+def vector_records(side: RatingFactors | None, ids: Sequence[bytes]) -> Records:
+    """Yield the factors of each row with ratings, float32, little-endian."""
     if side is None:
         return
     for name, is_rated, vector in zip(ids, side.is_rated, side.factors.astype("<f4"), strict=True):
@@ -33,7 +33,7 @@ def vector_records(side: Side | None, ids: Sequence[bytes]) -> Records:
             yield name, vector.tobytes()
 
 
-def _biases(prefix: bytes, side: Side, ids: Sequence[bytes]) -> Records:
+def _biases(prefix: bytes, side: RatingFactors, ids: Sequence[bytes]) -> Records:
     for name, is_rated, bias in zip(ids, side.is_rated, side.bias.tolist(), strict=True):
         if is_rated:
             yield prefix + name, b"%.6g" % bias

@@ -1,13 +1,14 @@
-"""Training the rating model: sweeps over users and items until all agree.
+"""Training the rating model: sweeps of variational Bayes over users and items.
 
-    items moments ─► users solve, a chunk at a time, and moments ─► items solve
-                        └─► both priors and the noise are learned again ◄─┘
+    items' moments ─► users' posteriors, a chunk at a time ─► their moments ─► items' posteriors
+                        └─► both priors and the noise variance are fitted again ◄─┘
 
-There is no regularization to set: how far vectors may spread, and how far ratings
-scatter, are learned in the same sweeps, by variational Bayes. Where there are very
-many ratings the sweeps are over users drawn by lot, and one more is over everybody.
+No regularization has to be set: the priors' variances and the noise variance are
+estimated in the same sweeps. With very many ratings the sweeps run over a random
+sample of users, and one last sweep over all of them.
 """
 
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -17,134 +18,149 @@ from threadpoolctl import threadpool_limits
 from batch.arrays import AnyFloats, Flags, Rows
 from batch.errors import BatchError
 from batch.interactions.build import Ratings
-from batch.ratings.implicit_features import N_COUNTS, ImplicitFeatures, find_implicit_features
-from batch.ratings.model import RatingModel, Scale, Side
-from batch.ratings.prior import Prior, Sums, first_prior, learn_prior
-from batch.ratings.users import Users, update_users
-from batch.ratings.vectors import NormalEquations, Vectors, moments, solve, unexplained
+from batch.ratings.implicit_features import (
+    N_COUNT_FEATURES,
+    ImplicitFeatures,
+    find_implicit_features,
+)
+from batch.ratings.model import RatingFactors, RatingModel, Scale
+from batch.ratings.prior import Prior, PriorStatistics, fit_prior, initial_prior
+from batch.ratings.users import USERS_PER_CHUNK, RatedUsers, update_users
+from batch.ratings.vectors import Posterior, expected_squared_error, moments, solve
 from batch.sampling import sample_users
 from batch.threads import usable
 
-# Chosen by a split inside four fifths of ml-latest-small; no other data was looked at.
-N_TASTES: Final = 60
-ITERATIONS: Final = 12
+_INITIAL_FACTOR_SIZE: Final = 0.3  # of the items' first factors
+_MIN_NOISE: Final = 1e-6  # for ratings of unit variance: data without noise stays solvable
 
-_FIRST_SIZE: Final = 0.3  # of the items' first factors
-_MOST: Final = 3_000_000  # ratings that all sweeps are over
-_LEAST_NOISE: Final = 1e-6  # for ratings of unit variance: data without noise stays solvable
+
+@dataclass(frozen=True, slots=True)
+class RatingOptions:
+    """Options of the training.
+
+    The defaults were chosen by a split inside four fifths of ml-latest-small, and on
+    no other data.
+
+    Attributes:
+        n_factors: Number of factors; 0 trains the biases alone.
+        seed: Random seed of sampling and initial factors.
+        n_directions: Number of singular vectors among the implicit features.
+        iterations: Number of sweeps over users and items.
+        n_threads: Number of threads; 0 means one for each processor this process may use.
+        max_ratings: Limit on the ratings of all sweeps but the last; above it, users are sampled.
+        users_per_chunk: Number of users solved at a time by one thread.
+    """
+
+    n_factors: int
+    seed: int
+    n_directions: int = 60
+    iterations: int = 12
+    n_threads: int = 0
+    max_ratings: int = 3_000_000
+    users_per_chunk: int = USERS_PER_CHUNK
 
 
 def train_ratings(
-    ratings: Ratings,
-    n_users: int,
-    n_items: int,
-    *,
-    n_factors: int,
-    seed: int,
-    n_tastes: int = N_TASTES,
-    iterations: int = ITERATIONS,
-    n_threads: int = 0,
+    ratings: Ratings, n_users: int, n_items: int, options: RatingOptions
 ) -> RatingModel | None:
-    """Fit the rating model; None where there are no ratings.
+    """Fit the rating model; None if `ratings` is empty.
 
     Args:
-        ratings: At most one of each user and item.
-        n_users: Rows of users, those without ratings included.
-        n_items: Rows of items, likewise.
-        n_factors: Length of a vector; 0 leaves the biases.
-        seed: Of everything random.
-        n_tastes: Directions of who rates what that inform the vectors.
-        iterations: Sweeps over users and items.
-        n_threads: 0 means one for each processor that this process may use.
+        ratings: Ratings, at most one for each user and item.
+        n_users: Number of user rows, those without ratings included.
+        n_items: Number of item rows, those without ratings included.
+        options: Options of the training.
 
     Raises:
-        BatchError: A rating, or what became of it, is not finite.
+        BatchError: A rating, or a vector learned from them, is not finite.
     """
     if not len(ratings.rating):
         return None
     _check_finite("ratings", ratings.rating)
     has_user = np.bincount(ratings.user_row, minlength=n_users) > 0
     has_item = np.bincount(ratings.item_row, minlength=n_items) > 0
-    place = (_places(has_user)[ratings.user_row], _places(has_item)[ratings.item_row])
+    cells = (_rated_row(has_user)[ratings.user_row], _rated_row(has_item)[ratings.item_row])
     rating = ratings.rating.astype(np.float64)
-    # It comes sorted, so the sums are the same whatever order the ratings came in.
-    table = sp.csr_matrix((rating, place), (has_user.sum(), has_item.sum()))
+    # The table is sorted, so the sums are the same whatever order the ratings came in.
+    table = sp.csr_matrix((rating, cells), (has_user.sum(), has_item.sum()))
     lowest, mean, unit = table.data.min(), float(table.data.mean()), float(table.data.std()) or 1.0
     table.data = (table.data - mean) / unit
     with threadpool_limits(1, "blas"):  # more threads would sum in another order
-        users, items = _learn(table, n_factors, n_tastes, iterations, seed, n_threads)
+        users, items = _run_sweeps(table, options)
     _check_finite("the rating model's vectors", users, items)
-    users, items, centre = _centred(users, items)
+    users, items, centre = _centre_users(users, items)
     return RatingModel(
         mean + unit * centre,
         Scale(min(1.0, float(lowest)), ratings.best),
-        _side(users, unit, has_user),
-        _side(items, unit, has_item),
+        _rating_factors(users, unit, has_user),
+        _rating_factors(items, unit, has_item),
     )
 
 
 class _State(NamedTuple):
-    """What a sweep begins with and ends with: the items, both priors, the noise."""
+    """State between two sweeps."""
 
-    items: Vectors
+    items: Posterior
     user_prior: Prior
     item_prior: Prior
     noise: float
 
 
-def _learn(
-    table: sp.csr_matrix,
-    n_factors: int,
-    n_tastes: int,
-    iterations: int,
-    seed: int,
-    n_threads: int,
-) -> tuple[AnyFloats, AnyFloats]:
+def _run_sweeps(table: sp.csr_matrix, options: RatingOptions) -> tuple[AnyFloats, AnyFloats]:
     """Return the users' and the items' vectors (bias, factors) for ratings about 0."""
-    drawn = sample_users(table.getnnz(axis=1), _MOST, seed)
-    tastes = find_implicit_features(table, drawn, n_tastes, seed)
-    everybody = Users(table, tastes.users)
-    some = everybody if drawn.all() else Users(table[drawn], tastes.users[drawn])
-    prior = first_prior(tastes.items.shape[1], n_factors)
-    state = _State(_first_items(tastes, n_factors, seed), prior, prior, 1.0)
+    is_sampled = sample_users(table.getnnz(axis=1), options.max_ratings, options.seed)
+    features = find_implicit_features(table, is_sampled, options.n_directions, options.seed)
+    everyone = RatedUsers(table, features.users)
+    is_everyone = bool(is_sampled.all())
+    sample = everyone
+    if not is_everyone:
+        sample = RatedUsers(table[is_sampled], features.users[is_sampled])
+    prior = initial_prior(features.items.shape[1], options.n_factors)
+    first_items = _initial_items(features, options.n_factors, options.seed)
+    state = _State(first_items, prior, prior, 1.0)
     users: AnyFloats = np.empty(0)
-    n_threads = usable(n_threads)
-    for _ in range(iterations):
-        users, state = _sweep(some, tastes.items, state, n_threads)
-    if some is not everybody:
-        users, state = _sweep(everybody, tastes.items, state, n_threads)
+    for _ in range(options.iterations):
+        users, state = _sweep(sample, features.items, state, options)
+    if not is_everyone:
+        users, state = _sweep(everyone, features.items, state, options)
     return users, state.items.mean
 
 
 def _sweep(
-    users: Users, item_tastes: AnyFloats, state: _State, n_threads: int
+    users: RatedUsers, item_features: AnyFloats, state: _State, options: RatingOptions
 ) -> tuple[AnyFloats, _State]:
-    """Solve the users, then the items, and learn both priors and the noise again."""
-    means, heard = update_users(
-        users, moments(state.items), state.user_prior, state.noise, n_threads
+    """Update the users, then the items, then both priors and the noise variance."""
+    means, statistics = update_users(
+        users,
+        moments(state.items),
+        state.user_prior,
+        state.noise,
+        usable(options.n_threads),
+        options.users_per_chunk,
     )
-    evidence = NormalEquations(heard.squares, heard.pull)
-    items = solve(evidence, item_tastes, state.item_prior, state.noise)
-    noise = max(unexplained(evidence, items, heard.rest) / users.rating.nnz, _LEAST_NOISE)
-    item_prior = learn_prior(Sums.of(item_tastes, *items))
-    return means, _State(items, learn_prior(heard.sums), item_prior, noise)
+    equations = statistics.item_equations
+    items = solve(equations, item_features, state.item_prior, state.noise)
+    error = expected_squared_error(equations, items, statistics.total)
+    noise = max(error / users.rating.nnz, _MIN_NOISE)
+    item_prior = fit_prior(PriorStatistics.of(item_features, *items))
+    return means, _State(items, fit_prior(statistics.prior), item_prior, noise)
 
 
-def _first_items(tastes: ImplicitFeatures, n_factors: int, seed: int) -> Vectors:
-    """Begin with the tastes themselves as factors, chance where there are too few, and no bias."""
-    n_items, n_features = tastes.items.shape
+def _initial_items(features: ImplicitFeatures, n_factors: int, seed: int) -> Posterior:
+    """Return the implicit features as first factors, random beyond them, and biases of 0."""
+    n_items, n_features = features.items.shape
     factors = np.random.default_rng(seed).standard_normal((n_items, n_factors))
-    n_taken = min(n_factors, n_features - N_COUNTS)
-    factors[:, :n_taken] = tastes.items[:, :n_taken]
-    mean = np.column_stack((np.zeros(n_items), _FIRST_SIZE * factors))
-    return Vectors(mean, np.zeros((n_items, 1 + n_factors, 1 + n_factors)))
+    n_taken = min(n_factors, n_features - N_COUNT_FEATURES)
+    factors[:, :n_taken] = features.items[:, :n_taken]
+    mean = np.column_stack((np.zeros(n_items), _INITIAL_FACTOR_SIZE * factors))
+    return Posterior(mean, np.zeros((n_items, 1 + n_factors, 1 + n_factors)))
 
 
-def _centred(users: AnyFloats, items: AnyFloats) -> tuple[AnyFloats, AnyFloats, float]:
+def _centre_users(users: AnyFloats, items: AnyFloats) -> tuple[AnyFloats, AnyFloats, float]:
     """Return the same model with the average user at 0, and what that adds to the mean.
 
-    Every prediction stays what it was; but one for a user without ratings, whose
-    vector is 0, becomes the average user's.
+    No prediction changes, except that for a user without ratings, whose vector is 0: it
+    becomes the average user's.
     """
     average = users.mean(axis=0)
     items = items.copy()
@@ -152,24 +168,24 @@ def _centred(users: AnyFloats, items: AnyFloats) -> tuple[AnyFloats, AnyFloats, 
     return users - average, items, float(average[0])
 
 
-def _places(is_rated: Flags) -> Rows:
-    """Return for each row its place among the rated ones."""
+def _rated_row(is_rated: Flags) -> Rows:
+    """Return for each row its row number among the rated ones."""
     return np.cumsum(is_rated) - 1
 
 
-def _side(vectors: AnyFloats, unit: float, is_rated: Flags) -> Side:
+def _rating_factors(vectors: AnyFloats, unit: float, is_rated: Flags) -> RatingFactors:
     bias = np.zeros(len(is_rated))
     bias[is_rated] = unit * vectors[:, 0]
     factors = np.zeros((len(is_rated), vectors.shape[1] - 1), dtype=np.float32)
     factors[is_rated] = np.sqrt(unit) * vectors[:, 1:]
-    return Side(is_rated, bias, factors)
+    return RatingFactors(is_rated, bias, factors)
 
 
-def _check_finite(what: str, *arrays: np.ndarray) -> None:
+def _check_finite(subject: str, *arrays: AnyFloats) -> None:
     n_bad = sum(int((~np.isfinite(values)).sum()) for values in arrays)
     if n_bad:
         raise BatchError(
-            what,
+            subject,
             f"{n_bad:,} of {sum(values.size for values in arrays):,} numbers are NaN or infinite",
-            "leave out the files with such ratings; if there are none, report it",
+            "leave out the files with such ratings; if no file has any, report a bug",
         )

@@ -1,8 +1,8 @@
-"""The users' half of a sweep, in chunks: each is solved, tells the items, and is forgotten.
+"""The users' half of a sweep, in chunks: solve each, add up its sufficient statistics, drop it.
 
-Only the means of the users' vectors are kept. Their covariances are needed for what
-they moments the items, which is a sum, so memory hardly grows with users; and the
-sum comes in one order on any machine.
+Only the means of the users' vectors are kept. Their covariances enter the items'
+equations as a sum, so memory hardly grows with the number of users. The sum is taken
+in one order on any machine, so results do not depend on the number of threads.
 """
 
 from collections import deque
@@ -14,101 +14,111 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import AnyFloats
-from batch.ratings.prior import Prior, Sums
+from batch.ratings.prior import Prior, PriorStatistics
 from batch.ratings.vectors import Moments, NormalEquations, accumulate, moments, solve
 
-_CHUNK: Final = 16_384  # users; each of their matrices takes 10 MB at 8 factors
+USERS_PER_CHUNK: Final = 16_384  # whose matrices take 10 MB each at 8 factors
 
 
-class Users(NamedTuple):
+class RatedUsers(NamedTuple):
     """Users with their ratings.
 
     Attributes:
-        rating: (n_users, n_items), about 0; an entry where there is a rating.
-        tastes: (n_users, n_features).
+        rating: (n_users, n_items), about 0; an entry for each rating.
+        features: (n_users, n_features) implicit features.
     """
 
     rating: sp.csr_matrix
-    tastes: AnyFloats
+    features: AnyFloats
 
 
 class SufficientStatistics(NamedTuple):
-    """What users moments together; that of more users adds up.
+    """What the rest of a sweep needs of some users; that of disjoint users adds up.
 
     Attributes:
-        squares, pull: NormalEquations of each item.
-        rest: Sum of the squares of what the users' biases leave to explain.
-        sums: What the users' prior is learned from.
+        item_equations: Normal equations of the items.
+        total: Sum over the ratings of the expected square of (rating - user_bias).
+        prior: Statistics of the users' prior.
     """
 
-    squares: AnyFloats
-    pull: AnyFloats
-    rest: float
-    sums: Sums
+    item_equations: NormalEquations
+    total: float
+    prior: PriorStatistics
 
     def plus(self, other: "SufficientStatistics") -> "SufficientStatistics":
-        """Return what both moments."""
+        """Return the statistics of both sets of users."""
         return SufficientStatistics(
-            self.squares + other.squares,
-            self.pull + other.pull,
-            self.rest + other.rest,
-            self.sums.plus(other.sums),
+            self.item_equations.plus(other.item_equations),
+            self.total + other.total,
+            self.prior.plus(other.prior),
         )
 
 
+class _Chunk(NamedTuple):
+    mean: AnyFloats
+    statistics: SufficientStatistics
+
+
 def update_users(
-    users: Users, told: Moments, prior: Prior, noise: float, n_threads: int
+    users: RatedUsers,
+    items: Moments,
+    prior: Prior,
+    noise: float,
+    n_threads: int,
+    users_per_chunk: int = USERS_PER_CHUNK,
 ) -> tuple[AnyFloats, SufficientStatistics]:
-    """Solve all users.
+    """Compute the posteriors of all users.
 
     Args:
-        users: At least one.
-        told: By the items.
-        prior: Of the users.
-        noise: Variance of a rating about what the model expects.
-        n_threads: At least 1; the sums are the same for any number.
+        users: One user or more.
+        items: Moments of the items.
+        prior: Prior of the users.
+        noise: Variance of a rating about its prediction.
+        n_threads: Number of threads, at least 1; the results are the same for any number.
+        users_per_chunk: Number of users solved at a time by one thread.
 
     Returns:
-        The means of their vectors, (n_users, 1 + n_factors), and what they moments.
+        The (n_users, 1 + n_factors) posterior means, and the sufficient statistics.
     """
-    parts = [slice(begin, begin + _CHUNK) for begin in range(0, len(users.tastes), _CHUNK)]
+    n_users = len(users.features)
+    parts = [slice(begin, begin + users_per_chunk) for begin in range(0, n_users, users_per_chunk)]
 
-    def hear(part: slice) -> tuple[AnyFloats, SufficientStatistics]:
-        return _hear(users.rating[part], users.tastes[part], told, prior, noise)
+    def update(part: slice) -> _Chunk:
+        return _update_chunk(
+            RatedUsers(users.rating[part], users.features[part]), items, prior, noise
+        )
 
-    heard: SufficientStatistics | None = None
+    total: SufficientStatistics | None = None
     means = []
-    for mean, now in _in_order(hear, parts, n_threads):
+    for mean, statistics in _map_in_order(update, parts, n_threads):
         means.append(mean)
-        heard = now if heard is None else heard.plus(now)
-    assert heard is not None, "there are no users"
-    return np.concatenate(means), heard
+        total = statistics if total is None else total.plus(statistics)
+    assert total is not None, "the rating model needs at least one user"
+    return np.concatenate(means), total
 
 
-def _in_order(
-    hear: Callable[[slice], tuple[AnyFloats, SufficientStatistics]],
-    parts: Sequence[slice],
-    n_threads: int,
-) -> Iterator[tuple[AnyFloats, SufficientStatistics]]:
-    """Yield what the parts moments, in their order; no more than one a thread lies waiting."""
+def _map_in_order(
+    update: Callable[[slice], _Chunk], parts: Sequence[slice], n_threads: int
+) -> Iterator[_Chunk]:
+    """Yield the results in the order of the parts, at most one a thread computed ahead."""
     with ThreadPoolExecutor(n_threads) as pool:
-        waiting = deque(pool.submit(hear, part) for part in parts[:n_threads])
-        for part in [*parts[n_threads:], *[None] * len(waiting)]:
-            yield waiting.popleft().result()
+        pending = deque(pool.submit(update, part) for part in parts[:n_threads])
+        for part in [*parts[n_threads:], *[None] * len(pending)]:
+            yield pending.popleft().result()
             if part is not None:
-                waiting.append(pool.submit(hear, part))
+                pending.append(pool.submit(update, part))
 
 
-def _hear(
-    rating: sp.csr_matrix, tastes: AnyFloats, told: Moments, prior: Prior, noise: float
-) -> tuple[AnyFloats, SufficientStatistics]:
+def _update_chunk(users: RatedUsers, items: Moments, prior: Prior, noise: float) -> _Chunk:
+    rating, features = users
     is_rated = sp.csr_matrix((np.ones(rating.nnz), rating.indices, rating.indptr), rating.shape)
-    vectors = solve(accumulate(is_rated, rating, told), tastes, prior, noise)
-    of_items: NormalEquations = accumulate(is_rated.T, rating.T, moments(vectors))
-    bias, variance = vectors.mean[:, 0], vectors.covariance[:, 0, 0]
-    rest = (
+    posterior = solve(accumulate(is_rated, rating, items), features, prior, noise)
+    item_equations = accumulate(is_rated.T, rating.T, moments(posterior))
+    bias, variance = posterior.mean[:, 0], posterior.covariance[:, 0, 0]
+    total = (
         float(np.vdot(rating.data, rating.data))
         - 2 * float(bias @ (rating @ np.ones(rating.shape[1])))
         + float(rating.getnnz(axis=1) @ (bias**2 + variance))
     )
-    return vectors.mean, SufficientStatistics(*of_items, rest, Sums.of(tastes, *vectors))
+    of_prior = PriorStatistics.of(features, *posterior)
+    return _Chunk(posterior.mean, SufficientStatistics(item_equations, total, of_prior))

@@ -1,13 +1,13 @@
-"""One half of a sweep: the vectors of one side, given what is known of the other.
+"""Half a sweep: the posteriors of one side's vectors, given the moments of the other side's.
 
 A row's vector is (bias, factors). For a user, each of its ratings is an equation
 
     rating - mean - item_bias = (1, item_factors) · (user_bias, user_factors) + noise
 
-and the other side tells it the expected values of what stands in it. That an
-item's own vector is uncertain enters through the expected squares: an item with
-two ratings pulls less than one with two thousand, which is all the regularization
-that this model has, and none of it is set by hand.
+The item's vector is uncertain as well, so its expected values and expected products
+take the place of known regressors. An item with two ratings therefore counts less
+than one with two thousand. That is all the regularization of this model, and none of
+it is set by hand.
 
 Source:
     Lim and Teh, "Variational Bayesian Approach to Movie Rating Prediction", KDD
@@ -27,8 +27,8 @@ from batch.ratings.prior import Prior
 Matrix = sp.csr_matrix | sp.csc_matrix
 
 
-class Vectors(NamedTuple):
-    """What is believed of each row's vector (bias, factors).
+class Posterior(NamedTuple):
+    """Gaussian posteriors of the vectors (bias, factors), one for each row.
 
     Attributes:
         mean: (n_rows, 1 + n_factors).
@@ -40,80 +40,84 @@ class Vectors(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """What one side tells the other of each of its rows, o standing for (1, factors).
+    """Expected regressors of the other side's equations, x standing for (1, factors).
 
     Attributes:
-        o: (n_rows, 1 + n_factors) expected.
-        oo: (n_rows, (1 + n_factors)²) expected o oᵀ, flat.
-        bias_o: (n_rows, 1 + n_factors) expected bias · o.
+        x: (n_rows, 1 + n_factors) expected x.
+        xx: (n_rows, (1 + n_factors)²) expected x xᵀ, flat.
+        bias_x: (n_rows, 1 + n_factors) expected bias · x.
     """
 
-    o: AnyFloats
-    oo: AnyFloats
-    bias_o: AnyFloats
+    x: AnyFloats
+    xx: AnyFloats
+    bias_x: AnyFloats
 
 
 class NormalEquations(NamedTuple):
-    """What a row's ratings say of its vector.
+    """Normal equations of each row's ratings, before noise and prior; those of ratings add up.
 
     Attributes:
-        squares: (n_rows, 1 + n_factors, 1 + n_factors) sum of o oᵀ.
-        pull: (n_rows, 1 + n_factors) sum of o times what the rest leaves to explain.
+        precision: (n_rows, 1 + n_factors, 1 + n_factors) sum of x xᵀ.
+        rhs: (n_rows, 1 + n_factors) sum of x · (rating - bias of the other side).
     """
 
-    squares: AnyFloats
-    pull: AnyFloats
+    precision: AnyFloats
+    rhs: AnyFloats
+
+    def plus(self, other: "NormalEquations") -> "NormalEquations":
+        """Return the equations of both sets of ratings, for the same rows."""
+        return NormalEquations(self.precision + other.precision, self.rhs + other.rhs)
 
 
-def moments(vectors: Vectors) -> Moments:
-    """Return the moments that the other side's equations are made of."""
-    mean, covariance = vectors
-    o = mean.copy()
-    o[:, 0] = 1
-    oo = o[:, :, None] * o[:, None, :]
-    oo[:, 1:, 1:] += covariance[:, 1:, 1:]
-    bias_o = o * mean[:, :1]
-    bias_o[:, 1:] += covariance[:, 0, 1:]
-    return Moments(o, oo.reshape(len(o), -1), bias_o)
+def moments(posterior: Posterior) -> Moments:
+    """Return the expected regressors of the other side's equations."""
+    mean, covariance = posterior
+    x = mean.copy()
+    x[:, 0] = 1
+    xx = x[:, :, None] * x[:, None, :]
+    xx[:, 1:, 1:] += covariance[:, 1:, 1:]
+    bias_x = x * mean[:, :1]
+    bias_x[:, 1:] += covariance[:, 0, 1:]
+    return Moments(x, xx.reshape(len(x), -1), bias_x)
 
 
-def accumulate(is_rated: Matrix, rating: Matrix, told: Moments) -> NormalEquations:
-    """Sum the equations of each row.
+def accumulate(is_rated: Matrix, rating: Matrix, others: Moments) -> NormalEquations:
+    """Sum the normal equations of each row.
 
     Args:
         is_rated: (n_rows, n_others), 1 where there is a rating.
         rating: (n_rows, n_others), less the mean of all.
-        told: Of the others.
+        others: Moments of the other side.
     """
-    width = told.o.shape[1]
-    squares = (is_rated @ told.oo).reshape(-1, width, width)
-    return NormalEquations(squares, rating @ told.o - is_rated @ told.bias_o)
+    width = others.x.shape[1]
+    precision = (is_rated @ others.xx).reshape(-1, width, width)
+    return NormalEquations(precision, rating @ others.x - is_rated @ others.bias_x)
 
 
-def solve(evidence: NormalEquations, tastes: AnyFloats, prior: Prior, noise: float) -> Vectors:
-    """Return what is believed after the ratings.
+def solve(equations: NormalEquations, features: AnyFloats, prior: Prior, noise: float) -> Posterior:
+    """Return the posteriors of one side.
 
     Args:
-        evidence: Of each row.
-        tastes: (n_rows, n_features).
-        prior: Of this side.
-        noise: Variance of a rating about what the model expects.
+        equations: Normal equations of its rows.
+        features: (n_rows, n_features) implicit features.
+        prior: Prior of this side.
+        noise: Variance of a rating about its prediction.
     """
-    precision = 1 / prior.variance
-    covariance = np.linalg.inv(evidence.squares / noise + np.diag(precision))
-    pull = evidence.pull / noise + (tastes @ prior.weights) * precision
-    return Vectors(np.einsum("nij,nj->ni", covariance, pull), covariance)
+    prior_precision = 1 / prior.variance
+    covariance = np.linalg.inv(equations.precision / noise + np.diag(prior_precision))
+    rhs = equations.rhs / noise + (features @ prior.weights) * prior_precision
+    return Posterior(np.einsum("nij,nj->ni", covariance, rhs), covariance)
 
 
-def unexplained(evidence: NormalEquations, vectors: Vectors, rest: float) -> float:
-    """Return the expected sum of the squared misses over all ratings.
+def expected_squared_error(equations: NormalEquations, posterior: Posterior, total: float) -> float:
+    """Return the expected squared error, summed over all ratings.
 
     Args:
-        evidence: Of each row.
-        vectors: Of each row, after that evidence.
-        rest: Sum of the squares of what the other side's biases leave to explain.
+        equations: Normal equations of each row.
+        posterior: Posterior of each row, given these equations.
+        total: Sum over the ratings of the expected square of (rating - bias of the other side).
     """
-    mean, covariance = vectors
+    mean, covariance = posterior
     second = mean[:, :, None] * mean[:, None, :] + covariance
-    explained = 2 * np.vdot(evidence.pull, mean) - np.vdot(evidence.squares, second)
-    return float(rest - explained)
+    explained = 2 * np.vdot(equations.rhs, mean) - np.vdot(equations.precision, second)
+    return float(total - explained)

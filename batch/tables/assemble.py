@@ -6,8 +6,12 @@ from typing import Final
 
 from annoy import AnnoyIndex
 
-from batch.cold_start.likes import LikedLists, liked_lists
 from batch.cold_start.popular import popular_items
+from batch.cold_start.preference_lists import (
+    PreferenceInputs,
+    PreferenceLists,
+    make_preference_lists,
+)
 from batch.cold_start.segments import segment_items
 from batch.learn import Learned
 from batch.prepare import Prepared
@@ -116,18 +120,20 @@ class _Assembly:
             index, LIST_LENGTH, self.prepared.hidden, left_out=left_out, on_items=on_items
         )
 
-    def liked(self, similar: list[list[int]]) -> LikedLists:
+    def liked(self, similar: list[list[int]]) -> PreferenceLists:
         """Return the lists of users without interactions who have stated preferences."""
-        inputs = self.prepared.inputs
-        return liked_lists(
+        prepared, inputs = self.prepared, self.prepared.inputs
+        return make_preference_lists(
+            PreferenceInputs(
+                prepared.interactions,
+                inputs.catalogue.items,
+                inputs.profiles.users,
+                similar,
+                prepared.hidden,
+                prepared.rules.is_minor,
+            ),
             self.learned.als,
-            self.prepared.interactions,
-            inputs.catalogue.items,
-            inputs.profiles.users,
-            similar,
-            self.n_kept,
             self.settings.n_factors,
-            self.prepared.hidden,
-            is_minor=self.prepared.rules.is_minor,
+            self.n_kept,
             n_threads=self.learned.n_threads,
         )

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.arrays import Floats, ItemRows
-from batch.cold_start.likes import NO_LIKED, LikedLists
+from batch.cold_start.preference_lists import NO_PREFERENCE_LISTS, PreferenceLists
 from batch.interactions.build import Interactions
 from batch.models.factors import Factors
 from batch.ratings.model import RatingModel
@@ -62,7 +62,7 @@ class SnapshotTables:
     profiles: Mapping[str, Profile]
     ratings: RatingModel | None
     is_minor: Callable[[Profile], bool] = is_minor
-    liked: LikedLists = NO_LIKED
+    liked: PreferenceLists = NO_PREFERENCE_LISTS
 
 
 def write_tables(writer: SnapshotWriter, tables: SnapshotTables, *, chunk: int = _CHUNK) -> None:

@@ -1,10 +1,10 @@
-"""Tuning: parameters of the configured model that suit this data, found by trial.
+"""Tuning: a search for the parameters of the configured model, on this data.
 
     interactions ─► split ─┬─► train ─► split ─┬─► train ─► fit ─┐ one trial
                            │                   └─► validation ───┴─► metric ─► Optuna
-                           └─► test, which no trial sees ─► best against defaults
+                           └─► test set, used by no trial ─► best minus defaults
 
-`python -m batch tune` writes what it found to a file; `[batch] tuned` names it to the
-refresh. The first trial has the defaults, so what is found is never worse on the
-validation side; by how much it is better is told by the test side.
+`python -m batch tune` writes the best parameters to a file, and the refresh reads the file
+that `[batch] tuned` names. The first trial uses the defaults, so the best is never worse
+on the validation set. Its gain is measured on a held-out test set.
 """

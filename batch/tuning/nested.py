@@ -1,53 +1,53 @@
-"""Two splits, one inside of the other: to choose by, and to tell what the choice is worth."""
+"""Two nested splits: validation inside of the training side, and a test set outside."""
 
 from dataclasses import dataclass
 
-from batch.evaluation.data import MOST_JUDGED, Data, split_data, weights_of
-from batch.evaluation.splits import Split, cut
+from batch.evaluation.data import EvaluationData, split_data, weights_of
+from batch.evaluation.splits import Split, make_split
 from batch.interactions.weights import Weighting
 from batch.settings import BatchSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Nested:
-    """Splits of the numbers of interactions.
+class NestedSplit:
+    """Splits of the positions of interactions.
 
     Attributes:
-        data: That was split.
-        outer: Its test side is seen by no trial.
-        inner: Of the outer one's training side; trials are judged by its test side.
+        data: Data that was split.
+        outer: Split whose test side is the test set, used by no trial.
+        inner: Split of the outer training side; its test side is the validation set.
     """
 
-    data: Data
+    data: EvaluationData
     outer: Split
     inner: Split
 
-    def to_choose_by(self, settings: BatchSettings) -> Split:
-        """Return the inner split, weighed as the settings want it."""
-        return self._weighed(self.inner, settings)
+    def for_validation(self, settings: BatchSettings) -> Split:
+        """Return the inner split, weighted by the settings."""
+        return self._weighted(self.inner, settings)
 
-    def to_judge_by(self, settings: BatchSettings) -> Split:
-        """Return the outer split, weighed as the settings want it."""
-        return self._weighed(self.outer, settings)
+    def for_test(self, settings: BatchSettings) -> Split:
+        """Return the outer split, weighted by the settings."""
+        return self._weighted(self.outer, settings)
 
-    def _weighed(self, split: Split, settings: BatchSettings) -> Split:
-        return split.weighed(weights_of(split, self.data, Weighting.from_settings(settings)))
+    def _weighted(self, split: Split, settings: BatchSettings) -> Split:
+        return split.weighted(weights_of(split, self.data, Weighting.from_settings(settings)))
 
 
-def nest(name: str, data: Data, seed: int) -> Nested:
-    """Split, and split the training side in the same way once more.
+def nested_split(name: str, data: EvaluationData, seed: int) -> NestedSplit:
+    """Split, and split the training side in the same way again.
 
-    Of a published split, whose two sides tell nothing of how it was made, each user's
-    training side loses one item to choose by.
+    How a published split was made is unknown. Of such a split, the validation set is
+    one item of the training side of each user.
 
     Args:
-        name: One of `SPLITS`.
-        data: To split.
-        seed: Of what chance decides.
+        name: Name of the split, one of `SPLITS`.
+        data: Data to split.
+        seed: Random seed of users and items.
 
     Raises:
-        BatchError: The data cannot be split like this, or not twice.
+        BatchError: The data cannot be split in this way, or not twice.
     """
     outer = split_data(name, data, seed)
-    inside = "last-out" if name == "pairs" else name
-    return Nested(data, outer, cut(inside, outer.train, outer.at, MOST_JUDGED, seed))
+    inner_name = "leave-last-out" if name == "pairs" else name
+    return NestedSplit(data, outer, make_split(inner_name, outer.train, outer.at, seed))

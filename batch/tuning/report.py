@@ -1,4 +1,4 @@
-"""What tuning found, for people and for programs."""
+"""Results of tuning, for people and for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 
 from batch.evaluation.bootstrap import Interval
-from batch.evaluation.judge import Judged
-from batch.tuning.study import Tried
+from batch.evaluation.evaluate import Evaluation
+from batch.tuning.study import TuningTrial
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run of tuning has come to.
+class TuningResult:
+    """Result of a run of tuning.
 
     Attributes:
-        model: That was tuned.
-        study: Its name.
-        metric: That was made large.
+        model: Name of the tuned model.
+        study: Name of the study.
+        metric: Metric that was maximised.
         k: Length of the lists.
-        n_trials: Of the study, those of earlier runs included.
-        seconds: Of this run.
-        default: The trial of the defaults.
-        best: The best trial, which may be the same.
-        on_test: Both of them, in this order, on the side that no trial has seen.
-        fixed: Parameters that were not touched, as marquee.toml or the environment sets them.
-        path: The file of the best parameters.
+        n_trials: Trials of the study, those of earlier runs included.
+        seconds: Duration of this run.
+        default: Trial of the defaults.
+        best: Best trial, which may be the same.
+        on_test: Evaluations of the defaults and of the best on the test set.
+        fixed: Names of the parameters that marquee.toml or the environment sets.
+        path: File of the best parameters.
     """
 
     model: str
@@ -36,25 +36,25 @@ class Outcome:
     k: int
     n_trials: int
     seconds: float
-    default: Tried
-    best: Tried
-    on_test: list[Judged]
+    default: TuningTrial
+    best: TuningTrial
+    on_test: list[Evaluation]
     fixed: list[str]
     path: Path
 
     @property
     def difference(self) -> Interval:
-        """Of the test side: the best less the default, over the same users."""
+        """Best minus default on the test set, paired by user."""
         default, best = self.on_test
-        return best.better_than(default)[self.metric]
+        return best.minus(default)[self.metric]
 
     @property
     def is_worse(self) -> bool:
-        """Whether the test side is sure that the best is worse: it is not to be used then."""
+        """Whether the best is significantly worse on the test set; it is not written then."""
         return self.difference.high < 0
 
     def about(self) -> dict[str, Any]:
-        """Return where the parameters come from, for their file."""
+        """Return the provenance of the parameters, for their file."""
         return {
             "study": self.study,
             "metric": f"{self.metric}@{self.k}",
@@ -67,59 +67,64 @@ class Outcome:
         }
 
 
-def as_line(tried: Tried, n_trials: int, defaults: Mapping[str, Any]) -> str:
+def as_line(trial: TuningTrial, n_trials: int, defaults: Mapping[str, Any]) -> str:
     """Return one trial on one line."""
-    score = "cannot be fitted" if tried.score is None else f"{tried.score:.5f}"
-    what = "defaults" if tried.parameters == defaults else _listed(tried.parameters)
-    return f"trial {tried.number} of {n_trials}  {score}  {tried.seconds:6.1f} s  {what}"
+    score = "cannot be fitted" if trial.score is None else f"{trial.score:.5f}"
+    what = "defaults" if trial.parameters == defaults else _listed(trial.parameters)
+    return f"trial {trial.number} of {n_trials}  {score}  {trial.seconds:6.1f} s  {what}"
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Return the outcome as one JSON object."""
-    default, best = (float(one.figures[outcome.metric].mean()) for one in outcome.on_test)
+def as_json(result: TuningResult) -> dict[str, Any]:
+    """Return the result as one JSON object."""
+    default, best = _test_means(result)
     return {
-        "model": outcome.model,
-        **outcome.about(),
-        "n_test_users": _n_users(outcome),
+        "model": result.model,
+        **result.about(),
+        "n_test_users": _n_users(result),
         "test": best,
         "test_of_defaults": default,
-        "best_trial": outcome.best.number,
-        "parameters": outcome.best.parameters,
-        "fixed": outcome.fixed,
-        "seconds": round(outcome.seconds, 1),
-        "written": None if outcome.is_worse else str(outcome.path),
+        "best_trial": result.best.number,
+        "parameters": result.best.parameters,
+        "fixed": result.fixed,
+        "seconds": round(result.seconds, 1),
+        "written": None if result.is_worse else str(result.path),
     }
 
 
-def as_text(outcome: Outcome) -> str:
-    """Return the outcome as a few lines."""
-    default, best = (float(one.figures[outcome.metric].mean()) for one in outcome.on_test)
-    change = outcome.difference
-    sure = "" if change.is_sure or not np.any(change) else ", unsure"
+def as_text(result: TuningResult) -> str:
+    """Return the result as a few lines."""
+    default, best = _test_means(result)
+    change = result.difference
+    significance = "" if change.is_significant or not np.any(change) else ", n.s."
     lines = [
-        f"{outcome.model}: {outcome.n_trials} trials, this run {outcome.seconds:.1f} s, "
-        f"{outcome.metric}@{outcome.k}",
-        f"  validation    {outcome.default.score:.4f} with the defaults, "
-        f"{outcome.best.score:.4f} with the best, trial {outcome.best.number}",
+        f"{result.model}: {result.n_trials} trials, this run {result.seconds:.1f} s, "
+        f"{result.metric}@{result.k}",
+        f"  validation    {result.default.score:.4f} with the defaults, "
+        f"{result.best.score:.4f} with the best, trial {result.best.number}",
         f"  test          {default:.4f} with the defaults, {best:.4f} with the best: "
-        f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f}{sure}), "
-        f"{_n_users(outcome):,} users",
-        f"  parameters    {_listed(outcome.best.parameters)}",
+        f"{change.mean:+.4f} ({change.low:+.4f} to {change.high:+.4f}{significance}), "
+        f"{_n_users(result):,} users",
+        f"  parameters    {_listed(result.best.parameters)}",
     ]
-    if outcome.fixed:
-        lines.append(f"  not touched   {', '.join(outcome.fixed)}, which the configuration sets")
-    lines.append(f"  study         {outcome.study}")
+    if result.fixed:
+        lines.append(f"  fixed         {', '.join(result.fixed)} (set in the configuration)")
+    lines.append(f"  study         {result.study}")
     lines.append(
-        "  not written   the test side is sure that they are worse: the defaults stand"
-        if outcome.is_worse
-        else f"  written       {outcome.path}; the refresh takes it by "
-        f'`tuned = "{outcome.path}"` in [batch]'
+        "  not written   significantly worse on the test set; the defaults stay in use"
+        if result.is_worse
+        else f"  written       {result.path}; to use it in a refresh, set "
+        f'`tuned = "{result.path}"` in [batch]'
     )
     return "\n".join(lines)
 
 
-def _n_users(outcome: Outcome) -> int:
-    return len(outcome.on_test[0].figures[outcome.metric])
+def _test_means(result: TuningResult) -> tuple[float, float]:
+    default, best = (float(one.by_user[result.metric].mean()) for one in result.on_test)
+    return default, best
+
+
+def _n_users(result: TuningResult) -> int:
+    return len(result.on_test[0].by_user[result.metric])
 
 
 def _listed(parameters: Mapping[str, Any]) -> str:

@@ -1,23 +1,23 @@
-"""What there is to tune: the parameters of each model, and where they may lie."""
+"""The search space: the tunable parameters of each model, and their ranges."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from batch.evaluation.data import Data
+from batch.evaluation.data import EvaluationData
 
 _DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Numbers from low to high.
+    """An interval of numbers.
 
     Attributes:
-        low: Least.
-        high: Most.
-        is_whole: Whole numbers alone.
-        is_log: Each doubling as likely as any other.
+        low: Smallest value.
+        high: Largest value.
+        is_whole: Whether only whole numbers are tried.
+        is_log: Whether values are sampled on a logarithmic scale.
     """
 
     low: float
@@ -28,15 +28,15 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Some values, none between others."""
+    """A set of discrete values."""
 
     values: tuple[str | float, ...]
 
 
 Space = Mapping[str, Range | OneOf]
 
-_WEIGHT_RATING: Final = Range(0.0, 4.0, is_log=False)  # beside a weight_watched of 1; the
-# scale of both is alpha's
+# weight_watched stays 1, for alpha scales both weights
+_WEIGHT_RATING: Final = Range(0.0, 4.0, is_log=False)
 _HALF_LIVES_DAYS: Final = (0.0, 7.0, 15.0, 30.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0)
 _ALS: Final[Space] = {
     "n_factors": Range(8, 128, is_whole=True),
@@ -44,7 +44,7 @@ _ALS: Final[Space] = {
     "alpha": Range(0.1, 60.0),
     "iterations": Range(3, 30, is_whole=True, is_log=False),
 }
-_OF_MODEL: Final[Mapping[str, Space]] = {
+SPACE_BY_MODEL: Final[Mapping[str, Space]] = {
     "auto": _ALS,
     "als": _ALS,
     "item_knn": {
@@ -59,26 +59,25 @@ _OF_MODEL: Final[Mapping[str, Space]] = {
     },
     "popularity": {},
 }
-_LOOKING_AT_WEIGHTS: Final = ("auto", "als", "item_knn")
+_USING_WEIGHTS: Final = ("auto", "als", "item_knn")
 
 
 def tunable(model: str) -> frozenset[str]:
     """Return the names of all parameters that tuning may set for a model."""
-    weights = ("weight_rating", "half_life_days") if model in _LOOKING_AT_WEIGHTS else ()
-    return frozenset((*_OF_MODEL[model], *weights))
+    weights = ("weight_rating", "half_life_days") if model in _USING_WEIGHTS else ()
+    return frozenset((*SPACE_BY_MODEL[model], *weights))
 
 
-def space_of(model: str, data: Data, fixed: Collection[str]) -> dict[str, Range | OneOf]:
-    """Return what to tune on this data; what would change nothing is left out.
+def space_of(model: str, data: EvaluationData, fixed: Collection[str]) -> dict[str, Range | OneOf]:
+    """Return the search space for this data, without parameters that have no effect on it.
 
     Args:
-        model: As `[batch] model`.
-        data: Without ratings there is nothing to weigh them by, and without times, or
-            within a few days, nothing that ages.
-        fixed: Parameters that are not to be touched.
+        model: Name of the model, one of `[batch] model`.
+        data: Interactions; `weight_rating` needs ratings, `half_life_days` times of several days.
+        fixed: Names of the parameters to leave out.
     """
-    space = dict(_OF_MODEL[model])
-    if model in _LOOKING_AT_WEIGHTS:
+    space = dict(SPACE_BY_MODEL[model])
+    if model in _USING_WEIGHTS:
         if data.evidence.rating.any():
             space["weight_rating"] = _WEIGHT_RATING
         half_lives = tuple(days for days in _HALF_LIVES_DAYS if days <= 2 * _span_days(data))
@@ -87,7 +86,7 @@ def space_of(model: str, data: Data, fixed: Collection[str]) -> dict[str, Range 
     return {name: choice for name, choice in space.items() if name not in fixed}
 
 
-def _span_days(data: Data) -> float:
+def _span_days(data: EvaluationData) -> float:
     last_at = data.evidence.last_at
     if last_at is None or not (last_at > 0).any():
         return 0.0

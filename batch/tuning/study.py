@@ -1,11 +1,11 @@
-"""One study: trials of parameters, each kept at once, so that a study goes on where it ended.
+"""A study: trials of parameters, each stored when it ends, so that a later run continues it.
 
     studies.db    study auto-3f9a…   trial 0  defaults       0.1820
                                      trial 1  n_factors 32…  0.1907
-                                     trial 2  …              interrupted: tried again
+                                     trial 2  …              interrupted: repeated
 
-A study's name is a fingerprint of all that its figures depend on. What changes any of
-it begins another study in the same file.
+A study's name is a fingerprint of all that its scores depend on. Any change of the data,
+the split, the settings or the metric begins another study in the same file.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batch.errors import BatchError
 from batch.settings import BatchSettings
-from batch.tuning.nested import Nested
+from batch.tuning.nested import NestedSplit
 from batch.tuning.space import OneOf, Space
 
 if TYPE_CHECKING:
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _FILE: Final = "studies.db"
-_DIGITS: Final = 3  # of a parameter: more would promise what no figure holds
+_SIGNIFICANT_DIGITS: Final = 3  # of a parameter; scores do not resolve more
 
 Parameters = Mapping[str, Any]
 
 
-class Tried(NamedTuple):
+class TuningTrial(NamedTuple):
     """One finished trial.
 
     Attributes:
-        number: From 0, in the study.
-        parameters: What was tried.
-        score: The metric on the validation side; None if these parameters cannot be fitted.
-        seconds: That it took.
+        number: Number in the study, from 0.
+        parameters: Parameters of the trial.
+        score: Metric on the validation set; None if these parameters cannot be fitted.
+        seconds: Duration.
     """
 
     number: int
@@ -48,23 +48,42 @@ class Tried(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
-    """When a run ends.
+class StudyLimits:
+    """Limits of a run.
 
     Attributes:
-        trials: Of the study, those of earlier runs included.
-        seconds: After which this run begins no other trial; 0: never.
+        max_trials: Number of trials of the study, those of earlier runs included.
+        max_seconds: Time after which this run begins no other trial; 0 means no limit.
     """
 
-    trials: int
-    seconds: float
+    max_trials: int
+    max_seconds: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """Definition of a study.
+
+    Attributes:
+        folder: Directory of the studies' file.
+        name: Name of the study, its fingerprint.
+        space: Search space of each parameter.
+        defaults: Parameters of the first trial, within the space.
+        seed: Random seed of the sampled parameters.
+    """
+
+    folder: Path
+    name: str
+    space: Space
+    defaults: Parameters
+    seed: int
 
 
 def check_installed() -> None:
-    """Raise early, and not after an hour of reading.
+    """Check that Optuna is installed, before any input is read.
 
     Raises:
-        BatchError: Optuna is not there.
+        BatchError: Optuna is not installed.
     """
     try:
         import optuna
@@ -77,20 +96,20 @@ def check_installed() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-def fingerprint(nested: Nested, settings: BatchSettings, space: Space, aim: str) -> str:
-    """Return the study's name: equal where every figure of it would be.
+def fingerprint(nested: NestedSplit, settings: BatchSettings, space: Space, objective: str) -> str:
+    """Return the name of the study; equal names mean equal scores.
 
     Args:
         nested: Data and splits.
-        settings: What is not tuned.
-        space: What is.
-        aim: The metric, and of what lists.
+        settings: Settings that are not tuned.
+        space: Search space.
+        objective: Metric and length of the lists, such as `ndcg@20`.
     """
     digest = hashlib.sha256()
-    untouched = dataclasses.asdict(settings)
+    fixed = dataclasses.asdict(settings)
     for name in ("events", "catalogue", "profiles", "quarantine", "tuned", "n_threads"):
-        del untouched[name]  # where it lies changes no figure
-    about = [untouched, {name: repr(choice) for name, choice in space.items()}, aim]
+        del fixed[name]  # paths and threads change no score
+    about = [fixed, {name: repr(choice) for name, choice in space.items()}, objective]
     digest.update(json.dumps(about, sort_keys=True).encode())
     evidence = nested.data.evidence
     for split in (nested.outer, nested.inner):
@@ -104,54 +123,46 @@ def fingerprint(nested: Nested, settings: BatchSettings, space: Space, aim: str)
 
 
 def search(
-    folder: Path,
-    name: str,
-    space: Space,
-    defaults: Parameters,
-    judge: Callable[[Parameters], float],
-    limits: Limits,
+    plan: StudyPlan,
+    score: Callable[[Parameters], float],
+    limits: StudyLimits,
     *,
-    seed: int,
-    on_trial: Callable[[Tried], object] = lambda _: None,
-) -> list[Tried]:
+    on_trial: Callable[[TuningTrial], object] = lambda _: None,
+) -> list[TuningTrial]:
     """Try parameters, the defaults first, and return all trials of the study.
 
-    Each trial draws by the seed and by how many were finished before it, so that a
-    study that was interrupted tries the same as one that was not.
+    A trial's sampler is seeded with the seed plus the number of finished trials, so that
+    an interrupted study tries the same parameters as an uninterrupted one.
 
     Args:
-        folder: Where studies are kept.
-        name: Of the study.
-        space: Of each parameter, where it may lie.
-        defaults: Within the space.
-        judge: Returns the figure to make large.
-        limits: When to end.
-        seed: Of what is drawn.
-        on_trial: Called with each trial once it is finished.
+        plan: Definition of the study.
+        score: Function of the parameters to maximise.
+        limits: Limits of this run.
+        on_trial: Callback after each trial.
 
     Raises:
         BatchError: The defaults cannot be fitted, or the studies cannot be read.
     """
     import optuna
 
-    study = _open(folder, name)
+    study = _open(plan.folder, plan.name)
     began = time.monotonic()
-    done = _finished(study)
-    while len(done) < limits.trials:
-        if done and limits.seconds and time.monotonic() - began >= limits.seconds:
+    trials = _finished(study)
+    while len(trials) < limits.max_trials:
+        if trials and limits.max_seconds and time.monotonic() - began >= limits.max_seconds:
             break
-        study.sampler = _sampler(seed + len(done))
-        if not done and not study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
-            study.enqueue_trial(dict(defaults))
-        tried = _try(study, space, judge, is_first=not done)
-        done.append(tried)
-        on_trial(tried)
-    return done
+        study.sampler = _sampler(plan.seed + len(trials))
+        if not trials and not study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
+            study.enqueue_trial(dict(plan.defaults))
+        trial = _run_trial(study, plan.space, score, is_first=not trials)
+        trials.append(trial)
+        on_trial(trial)
+    return trials
 
 
-def best_of(done: list[Tried]) -> Tried:
+def best_of(trials: list[TuningTrial]) -> TuningTrial:
     """Return the trial with the best score; of equal ones the first."""
-    return max(done, key=lambda tried: -1.0 if tried.score is None else tried.score)
+    return max(trials, key=lambda trial: -1.0 if trial.score is None else trial.score)
 
 
 def _open(folder: Path, name: str) -> "Study":
@@ -165,8 +176,8 @@ def _open(folder: Path, name: str) -> "Study":
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
     except Exception as error:  # of sqlite3, sqlalchemy, alembic or the system
-        what = f"cannot be used: {str(error).splitlines()[0]}"
-        raise BatchError(path, what, "name another --out, or move this file away") from error
+        problem = f"cannot be used: {str(error).splitlines()[0]}"
+        raise BatchError(path, problem, "name another --out, or move this file away") from error
     return study
 
 
@@ -176,32 +187,32 @@ def _sampler(seed: int) -> Any:
     return optuna.samplers.TPESampler(seed=seed)
 
 
-def _finished(study: "Study") -> list[Tried]:
+def _finished(study: "Study") -> list[TuningTrial]:
     return [
-        _tried(trial)
+        _tuning_trial(trial)
         for trial in study.get_trials(deepcopy=False)
         if trial.state.name in ("COMPLETE", "PRUNED")
     ]
 
 
-def _tried(trial: "FrozenTrial") -> Tried:
+def _tuning_trial(trial: "FrozenTrial") -> TuningTrial:
     attributes = trial.user_attrs
-    return Tried(trial.number, attributes["parameters"], trial.value, attributes["seconds"])
+    return TuningTrial(trial.number, attributes["parameters"], trial.value, attributes["seconds"])
 
 
-def _try(
-    study: "Study", space: Space, judge: Callable[[Parameters], float], *, is_first: bool
-) -> Tried:
+def _run_trial(
+    study: "Study", space: Space, score: Callable[[Parameters], float], *, is_first: bool
+) -> TuningTrial:
     import optuna
 
     began = time.monotonic()
     trial = study.ask()
     parameters = {name: _suggested(trial, name, space) for name in space}
     trial.set_user_attr("parameters", parameters)
-    score = None
+    value = None
     try:
-        score = judge(parameters)
-    except BatchError:  # some parameters cannot be fitted: infinite factors
+        value = score(parameters)
+    except BatchError:  # the model cannot be fitted: its factors became infinite
         if is_first:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
             raise
@@ -211,8 +222,8 @@ def _try(
     seconds = round(time.monotonic() - began, 3)
     trial.set_user_attr("seconds", seconds)
     states = optuna.trial.TrialState
-    study.tell(trial, score, states.PRUNED if score is None else states.COMPLETE)
-    return Tried(trial.number, parameters, score, seconds)
+    study.tell(trial, value, states.PRUNED if value is None else states.COMPLETE)
+    return TuningTrial(trial.number, parameters, value, seconds)
 
 
 def _suggested(trial: "Trial", name: str, space: Space) -> Any:
@@ -222,4 +233,4 @@ def _suggested(trial: "Trial", name: str, space: Space) -> Any:
     if choice.is_whole:
         return trial.suggest_int(name, int(choice.low), int(choice.high), log=choice.is_log)
     value = trial.suggest_float(name, choice.low, choice.high, log=choice.is_log)
-    return float(f"{value:.{_DIGITS}g}")
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")

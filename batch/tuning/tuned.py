@@ -1,4 +1,4 @@
-"""The file of what tuning found, and the settings with it.
+"""The file of tuned parameters, and the settings that result from it.
 
 # python -m batch tune …
 model = "auto"
@@ -7,7 +7,7 @@ model = "auto"
 n_factors = 32
 alpha = 3.1
 
-[about]                     where it came from, for people
+[about]                     provenance, for people
 trials = 50
 """
 
@@ -26,34 +26,34 @@ from store.config import load_section
 from store.durable import replace_durable
 
 _KEYS: Final = ("model", "parameters", "about")
-_TUNE_AGAIN: Final = "tune again with `python -m batch tune`, or take it out of [batch] tuned"
+_TUNE_AGAIN: Final = "tune again with `python -m batch tune`, or remove it from [batch] tuned"
 
 
 def load_settings(config: Path | None, environ: Mapping[str, str] = os.environ) -> BatchSettings:
-    """Return the `[batch]` settings, in place of defaults what `[batch] tuned` has found.
+    """Return the `[batch]` settings, with the file in `[batch] tuned` in place of the defaults.
 
     Args:
-        config: The TOML file; None means `marquee.toml` if there is one.
-        environ: As `load_section` has it.
+        config: TOML file; None means `marquee.toml` if there is one.
+        environ: Environment variables that override the file.
 
     Raises:
-        ConfigError: The settings are wrong.
-        InputError: The tuned file cannot be read, is of another model or knows
-            parameters that tuning never sets.
+        ConfigError: A setting is not valid.
+        InputError: The tuned file cannot be read, is of another model, or has an unknown
+            parameter or a value that is not valid.
     """
     settings = load_section("batch", BatchSettings, config, environ)
     if not settings.tuned:
         return settings
-    found = read_tuned(Path(settings.tuned), settings.model)
-    return load_section("batch", BatchSettings, config, environ, defaults=found)
+    parameters = read_tuned(Path(settings.tuned), settings.model)
+    return load_section("batch", BatchSettings, config, environ, defaults=parameters)
 
 
 def read_tuned(path: Path, model: str) -> dict[str, Any]:
     """Return the parameters in a tuned file.
 
     Raises:
-        InputError: It cannot be read, is of another model or knows parameters that
-            tuning never sets, or their values are none that the settings take.
+        InputError: The file cannot be read, is of another model, or has an unknown
+            parameter or a value that is not valid.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -63,24 +63,26 @@ def read_tuned(path: Path, model: str) -> dict[str, Any]:
         raise InputError(path, f"cannot be read as TOML: {error}", _TUNE_AGAIN) from error
     parameters = document.get("parameters", {})
     unknown = [key for key in document if key not in _KEYS]
-    if unknown or not isinstance(parameters, dict):
-        what = f"has no place for {', '.join(unknown) or 'such parameters'}"
-        raise InputError(path, what, _TUNE_AGAIN)
+    if unknown:
+        raise InputError(path, f"unknown key {', '.join(unknown)}", _TUNE_AGAIN)
+    if not isinstance(parameters, dict):
+        raise InputError(path, "`parameters` is not a table", _TUNE_AGAIN)
     if document.get("model") != model:
         raise InputError(
             path,
-            f"is tuned for the model {document.get('model')!r}, not for {model!r}",
-            f"set [batch] model to that one, {_TUNE_AGAIN}",
+            f"tuned for the model {document.get('model')!r}, not for {model!r}",
+            f"set [batch] model to it, or {_TUNE_AGAIN}",
         )
-    if strange := sorted(parameters.keys() - tunable(model)):
-        raise InputError(path, f"sets {', '.join(strange)}, which tuning never does", _TUNE_AGAIN)
+    if not_tunable := sorted(parameters.keys() - tunable(model)):
+        names = ", ".join(not_tunable)
+        raise InputError(path, f"not tunable parameters of {model}: {names}", _TUNE_AGAIN)
     return _checked(path, parameters)
 
 
 def write_tuned(
     path: Path, model: str, parameters: Mapping[str, Any], about: Mapping[str, Any]
 ) -> None:
-    """Write a tuned file in one step, whole or not at all."""
+    """Write a tuned file atomically."""
     lines = [f"model = {_value(model)}", "", "[parameters]"]
     lines += [f"{name} = {_value(value)}" for name, value in parameters.items()]
     lines += ["", "[about]", *(f"{name} = {_value(value)}" for name, value in about.items())]
@@ -89,20 +91,20 @@ def write_tuned(
 
 
 def _value(value: str | float) -> str:
-    return json.dumps(value)  # of text and finite numbers, JSON and TOML say the same
+    return json.dumps(value)  # text and finite numbers are the same in JSON and TOML
 
 
 def _checked(path: Path, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    usual = BatchSettings()
+    defaults = BatchSettings()
     checked: dict[str, Any] = {}
     for name, value in parameters.items():
-        kind = type(getattr(usual, name))
+        kind = type(getattr(defaults, name))
         checked[name] = float(value) if kind is float and type(value) is int else value
         if type(checked[name]) is not kind:
-            what = f"{name} must be of type {kind.__name__}, not {value!r}"
-            raise InputError(path, what, _TUNE_AGAIN)
+            problem = f"{name} must be of type {kind.__name__}, not {value!r}"
+            raise InputError(path, problem, _TUNE_AGAIN)
     try:
-        dataclasses.replace(usual, **checked)
+        dataclasses.replace(defaults, **checked)
     except ValueError as error:
         raise InputError(path, str(error), _TUNE_AGAIN) from error
     return checked

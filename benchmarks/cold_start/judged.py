@@ -47,7 +47,7 @@ def rows_of(
                 **beside,
             )
         minus = f"{difference.mean:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
-        unsure = "" if difference.is_sure else ", unsure"
+        unsure = "" if difference.is_significant else ", unsure"
         rows.append(
             (
                 data,

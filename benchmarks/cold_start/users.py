@@ -10,8 +10,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from batch.cold_start.likes import liked_lists, tastes_of
 from batch.cold_start.popular import popular_items
+from batch.cold_start.preference_lists import (
+    PreferenceInputs,
+    make_preference_lists,
+    preferences_by_user,
+)
 from batch.cold_start.segments import segment_items
 from batch.interactions.build import Interactions
 from batch.models.als import Als
@@ -145,7 +149,8 @@ def _liked(
     """Return the lists by likes, of K and more; where somebody has none, `otherwise`."""
     unneeded: list[list[int]] = [[]] * len(data.interactions.item_ids)  # all items are known here
     length = otherwise.shape[1]
-    found = liked_lists(fitted, train, data.items, data.profiles, unneeded, length, Als().n_factors)
+    inputs = PreferenceInputs(train, data.items, data.profiles, unneeded)
+    found = make_preference_lists(inputs, fitted, Als().n_factors, length)
     by_user = dict(zip(found.user_ids, found.item_rows.tolist(), strict=True))
     lists = []
     for user_id, more in zip(
@@ -160,11 +165,11 @@ def _print_understood(
     data: Data, train: Interactions, cold: Rows, said: Sequence[npt.NDArray[np.int32]], n_said: int
 ) -> None:
     """Print how many of the titles that were named were found, and how many others."""
-    tastes = tastes_of(train, data.items, data.profiles)
+    stated = preferences_by_user(train, data.items, data.profiles)
     n_named = n_right = n_wrong = 0
     for user_id, some in zip(data.interactions.user_ids.take(cold).to_pylist(), said, strict=True):
         meant = set(some.tolist())
-        found = set(tastes[user_id].items) if user_id in tastes else set()
+        found = set(stated[user_id].items) if user_id in stated else set()
         n_named += len(meant)
         n_right += len(found & meant)
         n_wrong += len(found - meant)

@@ -1,4 +1,4 @@
-"""Ratings whose right model is known, because one made them."""
+"""Ratings made by a known model."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from batch.interactions.build import Ratings
 
 
 def made_by_a_model(n_users=500, n_items=200, n_factors=3, noise=0.3, share=0.25, seed=1):
-    """Ratings of random pairs as this very kind of model gives them, and the model's biases."""
+    """Return ratings of random pairs made by a model of this kind, and its biases."""
     rng = np.random.default_rng(seed)
     user_bias, item_bias = rng.normal(0, 0.5, n_users), rng.normal(0, 0.5, n_items)
     users = rng.normal(0, 0.8, (n_users, n_factors))

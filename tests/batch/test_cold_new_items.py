@@ -1,7 +1,8 @@
-"""New items: features of content, the ridge, and vectors for what nobody has had."""
+"""New items: features of content, ridge regression, and vectors of items without users."""
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,87 +19,105 @@ from batch.models.auto import Auto
 from batch.models.factors import FittedFactors
 from batch.records.catalogue import Item
 
-NOTHING = Item(None, None, (), None, None)
+UNLISTED = Item(None, None, (), None, None)
 
 
-def told(*genres, overview=None, year=None, language=None):
+def described(*genres, overview=None, year=None, language=None):
     return Item(None, year, genres, None, None, overview, language)
 
 
 # Features
 
 
-def test_same_content_is_the_same_row():
-    one, same, other = (told("Drama", year=1990), told("drama", year=1990), told("War", year=1950))
+def test_equal_content_gives_equal_rows():
+    one, same, other = (
+        described("Drama", year=1990),
+        described("drama", year=1990),
+        described("War", year=1950),
+    )
     rows = features_of([one, same, other]).toarray()
     assert np.array_equal(rows[0], rows[1])
     assert not np.array_equal(rows[0], rows[2])
 
 
-def test_a_genre_counts_as_much_as_all_words_together():
-    rows = features_of([told("War"), *[told(overview="one battle")] * 3, told(overview="peace")])
+def test_genre_has_the_weight_of_all_words_together():
+    rows = features_of(
+        [described("War"), *[described(overview="one battle")] * 3, described(overview="peace")]
+    )
     assert np.linalg.norm(rows.toarray(), axis=1)[:4] == pytest.approx(1)
 
 
-def test_near_years_share_more_than_far_ones():
-    rows = features_of([told("a", year=year) for year in (1990, 1994, 1960)]).toarray()
+def test_close_years_share_more_than_distant_ones():
+    rows = features_of([described("a", year=year) for year in (1990, 1994, 1960)]).toarray()
     assert rows[0] @ rows[1] > rows[0] @ rows[2]
 
 
-def test_words_of_three_items_count_and_lone_ones_do_not():
+def test_only_words_of_three_or_more_items_are_features():
     overviews = ["heist in paris", "heist in lyon", "Heist!", *["something else"] * 3]
     overviews += [f"film{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    rows = features_of([told(overview=text) for text in overviews]).toarray()
-    assert np.linalg.norm(rows, axis=1)[:6] == pytest.approx(1)  # together as one genre
+    rows = features_of([described(overview=text) for text in overviews]).toarray()
+    assert np.linalg.norm(rows, axis=1)[:6] == pytest.approx(1)  # the length of one genre
     assert not rows[6:].any()  # words that only one item has
     assert rows[0] @ rows[1] == pytest.approx(1)
     assert rows[0] @ rows[3] == 0
 
 
-def test_order_of_the_items_changes_no_column():
-    items = [told("a", "b", year=1990, overview="one two three"), told("b", language="en"), NOTHING]
-    rows, back = features_of(items * 3), features_of((items * 3)[::-1])
-    assert np.array_equal(rows.toarray(), back.toarray()[::-1])
+def test_item_order_changes_no_column():
+    items = [
+        described("a", "b", year=1990, overview="one two three"),
+        described("b", language="en"),
+        UNLISTED,
+    ]
+    rows, reversed_rows = features_of(items * 3), features_of((items * 3)[::-1])
+    assert np.array_equal(rows.toarray(), reversed_rows.toarray()[::-1])
 
 
 @pytest.mark.parametrize(
     "item",
-    [None, NOTHING, told(year=1990), told(language="en")],
-    ids=["none", "nothing", "year", "language"],
+    [None, UNLISTED, described(year=1990), described(language="en")],
+    ids=["none", "unlisted", "year", "language"],
 )
-def test_year_and_language_alone_are_no_content(item):
+def test_year_or_language_alone_is_not_content(item):
     assert not has_content(item)
 
 
-@pytest.mark.parametrize("item", [told("Drama"), told(overview="A film.")], ids=["genre", "words"])
+@pytest.mark.parametrize(
+    "item", [described("Drama"), described(overview="A film.")], ids=["genre", "words"]
+)
 def test_genre_or_overview_is_content(item):
     assert has_content(item)
 
 
 @pytest.mark.parametrize(
     "items",
-    [[], [None], [NOTHING] * 3, [told(year=1), told(year=9999), told(overview="!?" * 9)]],
+    [
+        [],
+        [None],
+        [UNLISTED] * 3,
+        [described(year=1), described(year=9999), described(overview="!?" * 9)],
+    ],
     ids=["none", "unknown", "empty", "odd"],
 )
-def test_features_of_little_are_finite(items):
+def test_features_of_sparse_content_are_finite(items):
     rows = features_of(items)
     assert rows.shape[0] == len(items)
     assert np.isfinite(rows.toarray()).all()
 
 
-# The ridge
+# Ridge regression
 
 
 def linear(n=400, n_features=12, noise=0.1, seed=0):
-    """Return features, vectors that follow from them but for noise, and the true map."""
+    """Return features, vectors that are a linear map of them plus noise, and the map."""
     rng = np.random.default_rng(seed)
-    features = sp.random_array((n, n_features), density=0.4, rng=rng, format="csr")
+    values: Any = sp.random_array((n, n_features), density=0.4, rng=rng, format="csr")
     truth = rng.normal(size=(n_features, 5))
-    return sp.csr_matrix(features), features @ truth + 3 + noise * rng.normal(size=(n, 5)), truth
+    features = sp.csr_matrix(values)
+    return features, values @ truth + 3 + noise * rng.normal(size=(n, 5)), truth
 
 
-def test_ridge_is_the_closed_form():
-    """Against augmented least squares, of weighted and centred rows."""
+def test_ridge_is_the_augmented_least_squares_solution():
+    """Of weighted and centred rows."""
     features, vectors, _ = linear()
     weights = np.random.default_rng(1).uniform(0.1, 1, len(vectors))
     ridge = learn_ridge(features, vectors, weights, seed=0)
@@ -114,7 +133,7 @@ def test_ridge_is_the_closed_form():
     assert weights @ (ridge(features) - vectors) == pytest.approx(0, abs=1e-8)  # and the offset
 
 
-def test_what_features_tell_is_explained():
+def test_linear_vectors_are_explained():
     features, vectors, truth = linear(n=4000, noise=0.01)
     ridge = learn_ridge(features, vectors, np.ones(len(vectors)), seed=0)
     assert ridge.explained > 0.99
@@ -122,8 +141,7 @@ def test_what_features_tell_is_explained():
     assert ridge.coefficients == pytest.approx(truth, abs=0.05)
 
 
-def test_noise_is_shrunk_away():
-    """Where features say nothing, all rows get nearly the mean."""
+def test_unrelated_vectors_are_shrunk_to_the_mean():
     features, _, _ = linear()
     vectors = np.random.default_rng(3).normal(5, 1, (400, 5))
     ridge = learn_ridge(features, vectors, np.ones(400), seed=0)
@@ -133,13 +151,13 @@ def test_noise_is_shrunk_away():
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])
-def test_few_rows_are_enough(n):
+def test_few_rows_can_be_fitted(n):
     features, vectors, _ = linear()
     ridge = learn_ridge(features[:n], vectors[:n], np.ones(n), seed=0)
     assert np.isfinite(ridge(features)).all()
 
 
-def test_threads_change_no_bit():
+def test_number_of_threads_changes_no_bit():
     features, vectors, _ = linear(n=2000, n_features=300)
     weights = np.ones(len(vectors))
     found = []
@@ -165,8 +183,8 @@ def interactions(weights, item_ids=None):
     )
 
 
-def test_further_items_are_rows_between_the_others():
-    """Ids stay in order; weights and ratings move along; what is there already is not doubled."""
+def test_new_items_get_rows_in_id_order():
+    """Weights and ratings keep their items; an item with a row gets no second one."""
     before = interactions([[1, 0], [0.5, 2]], ["b", "d"])
     after = with_items(before, {"a", "c", "d"})
     assert after.item_ids.to_pylist() == ["a", "b", "c", "d"]
@@ -177,62 +195,63 @@ def test_further_items_are_rows_between_the_others():
 
 
 def test_only_items_with_content_become_rows():
-    items = {"i0000": told("Drama"), "new": told("War"), "bare": NOTHING}
+    items = {"i0000": described("Drama"), "new": described("War"), "bare": UNLISTED}
     assert with_new_items(interactions(np.eye(2)), items).item_ids.to_pylist()[-1] == "new"
     assert len(with_new_items(interactions(np.eye(2)), items).item_ids) == 3
 
 
 @pytest.mark.parametrize(
     "items",
-    [{}, {"new": told("War")}, {"i0000": told("War"), "bare": NOTHING}],
-    ids=["no catalogue", "known ones without content", "new ones without content"],
+    [{}, {"new": described("War")}, {"i0000": described("War"), "bare": UNLISTED}],
+    ids=["no catalogue", "known items without content", "new items without content"],
 )
-def test_without_content_nothing_changes(items):
+def test_interactions_are_unchanged_without_content(items):
     before = interactions(np.eye(2))
     assert with_new_items(before, items) is before
 
 
 @pytest.fixture(scope="module")
-def two_tastes():
-    """400 users of two tastes, 80 items of two genres, and a new item of each genre."""
+def two_groups():
+    """Return interactions of 400 users of two groups with 80 items of two genres, one new each."""
     rng = np.random.default_rng(0)
-    taste, genre = np.arange(400) % 2, np.arange(80) % 2
-    weights = rng.random((400, 80)) < np.where(taste[:, None] == genre, 0.3, 0.02)
-    items = {f"i{row:04}": told(("War", "Love")[row % 2]) for row in range(80)}
-    items |= {"new-love": told("Love"), "new-war": told("War")}
+    group, genre = np.arange(400) % 2, np.arange(80) % 2
+    weights = rng.random((400, 80)) < np.where(group[:, None] == genre, 0.3, 0.02)
+    items = {f"i{row:04}": described(("War", "Love")[row % 2]) for row in range(80)}
+    items |= {"new-love": described("Love"), "new-war": described("War")}
     return with_new_items(interactions(weights), items), items
 
 
-def test_new_items_lie_with_their_genre(two_tastes):
-    made, items = two_tastes
+def test_new_items_are_near_items_of_their_genre(two_groups):
+    made, items = two_groups
     fitted = Auto(Als(n_factors=8, seed=1, n_held_out=20_000)).fit(made.weights)
     filled = with_expected_vectors(fitted, made, items, 8, seed=1)
-    taste = filled.item_factors[:, :8] / np.linalg.norm(filled.item_factors[:, :8], axis=1)[:, None]
+    unit = filled.item_factors[:, :8] / np.linalg.norm(filled.item_factors[:, :8], axis=1)[:, None]
     love, war = (made.item_ids.index(name).as_py() for name in ("new-love", "new-war"))
     for row, its_genre in ((love, 1), (war, 0)):
-        nearest = np.argsort(-(taste @ taste[row]))
-        nearest = [n for n in nearest if n < 80][:10]
+        order = np.argsort(-(unit @ unit[row])).tolist()
+        nearest = [n for n in order if n < 80][:10]
         assert {n % 2 for n in nearest} == {its_genre}
     assert filled.about["new_items"] == 2
     assert filled.about["new_items_explained"] > 0.2
     assert not filled.item_factors[[love, war], 8].any()  # no popularity
     assert np.array_equal(filled.item_factors[:80], fitted.item_factors[:80])
-    assert not fitted.item_factors[[love, war]].any()  # which were nothing before
+    assert not fitted.item_factors[[love, war]].any()  # the original is unchanged
 
 
-def test_vectors_are_no_longer_than_those_of_their_like(two_tastes):
-    """Ridge shrinks: a new item is not to push the known ones out of the lists."""
-    made, items = two_tastes
+def test_new_vectors_are_shorter_than_the_longest_known_one(two_groups):
+    """Ridge regression shrinks them, so new items do not displace the known ones."""
+    made, items = two_groups
     fitted = Als(n_factors=8, seed=1).fit(made.weights)
     filled = with_expected_vectors(fitted, made, items, 8, seed=1)
     lengths = np.linalg.norm(filled.item_factors, axis=1)
     assert 0 < lengths[80:].min() <= lengths[80:].max() < lengths[:80].max()
 
 
-def test_known_items_alone_leave_the_model(two_tastes):
-    made, items = two_tastes
+def test_model_without_new_items_is_unchanged(two_groups):
+    made, items = two_groups
     known = dataclasses.replace(
         made, item_ids=made.item_ids.slice(0, 80), weights=made.weights[:, :80]
     )
-    fitted = FittedFactors(np.ones((400, 2)), np.ones((80, 2)), known.weights, lambda w: w)
+    users, item_factors = np.ones((400, 2), np.float32), np.ones((80, 2), np.float32)
+    fitted = FittedFactors(users, item_factors, known.weights, lambda weights: users)
     assert with_expected_vectors(fitted, known, items, 2, seed=1) is fitted

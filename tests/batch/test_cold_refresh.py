@@ -1,4 +1,4 @@
-"""The cold start through a whole refresh, and out of the real server's own lookups."""
+"""The cold start in a whole refresh, read through the server's lookups."""
 
 import json
 import random
@@ -17,7 +17,7 @@ NEW = {"the+last+soldier+2026": 0, "one+summer+kiss+2026": 1}
 
 @pytest.fixture
 def service(tmp_path, monkeypatch):
-    """Write 240 users of two tastes, 60 films of two genres, two new ones; return a refresh."""
+    """Write 240 users of two groups, 60 films of two genres and two new ones; return a refresh."""
     monkeypatch.chdir(tmp_path)  # the quarantine is made in `var`
     rng = random.Random(3)
     films = {f"silent+film+number{row:02}+1990": row % 2 for row in range(60)}
@@ -32,12 +32,12 @@ def service(tmp_path, monkeypatch):
 
     def refresh(*people, **changes):
         jobs = ("writer", "nurse")
-        told = [
+        profiles = [
             {"user_id": n, "age": 30, "gender": "FM"[n % 2], "occupation": jobs[n % 2]}
             for n in range(240)
         ]
-        write_lines(tmp_path / "people", (*told, *people))
-        for key, value in ({"n_factors": "8"} | changes).items():  # two tastes need no more
+        write_lines(tmp_path / "people", (*profiles, *people))
+        for key, value in ({"n_factors": "8"} | changes).items():  # enough for two groups
             monkeypatch.setenv(f"MARQUEE_BATCH_{key.upper()}", value)
         arguments = ["--events", "views.tsv", "--catalogue", "films", "--profiles", "people"]
         assert main(["refresh", *arguments, "--store", "store"]) == 0
@@ -63,8 +63,8 @@ def names(body):
     return body.decode().split(",")
 
 
-def test_a_new_film_is_similar_to_its_like_and_stands_in_lists(service):
-    """Nobody has had it: it has a row and neighbours of its genre, is one, and is recommended."""
+def test_new_film_has_neighbours_of_its_genre_and_is_in_lists(service):
+    """It has a row in the index, is a neighbour of other films, and is recommended."""
     with service(model="als") as snapshot:
         assert list(broken_records(snapshot)) == []
         kinds = {name: json.loads(about)["genres"][0] for name, about in snapshot.items}
@@ -82,8 +82,8 @@ def test_a_new_film_is_similar_to_its_like_and_stands_in_lists(service):
         assert snapshot.manifest.metrics["new_items_regularization"] > 0
 
 
-def test_new_films_are_for_those_who_like_their_genre(service):
-    """In the lists, spares included, of even users stands the war film, of odd ones the other."""
+def test_new_films_are_recommended_to_users_of_their_genre(service):
+    """The war film is in lists and spares of even users, the other in those of odd users."""
     with service(model="als") as snapshot:
         for film, kind in NEW.items():
             owners = [
@@ -95,7 +95,7 @@ def test_new_films_are_for_those_who_like_their_genre(service):
             assert owners.count(kind) > 0.8 * len(owners)
 
 
-def test_new_films_wait_where_the_setting_says_so(service):
+def test_new_items_none_excludes_new_films(service):
     with service(new_items="none") as snapshot:
         shown = {name for _, body in (*snapshot.users, *snapshot.similar) for name in names(body)}
         assert shown.isdisjoint(NEW)
@@ -105,18 +105,18 @@ def test_new_films_wait_where_the_setting_says_so(service):
 
 
 @pytest.mark.parametrize("model", ["item_knn", "bpr", "popularity"])
-def test_every_model_has_neighbours_of_new_films(service, model):
+def test_new_films_have_neighbours_with_every_model(service, model):
     with service(model=model, bpr_iterations="5") as snapshot:
         assert {len(names(snapshot.similar.get(film.encode()))) for film in NEW} == {20}
         assert list(broken_records(snapshot)) == []
 
 
-def test_likes_make_a_list_that_is_one_lookup(service):
-    """A user without interactions is known; what they named is not in the list."""
-    said = "I love Silent Film Number08, silent film number10 and war films."
+def test_user_with_likes_has_a_list_in_the_snapshot(service):
+    """The items they named are not in it."""
+    likes = "I love Silent Film Number08, silent film number10 and war films."
     person = {
         "user_id": 900,
-        "likes": said,
+        "likes": likes,
         "dislikes": "Silent Film Number12; not The Last Soldier",
     }
     with service(person) as snapshot:
@@ -125,19 +125,19 @@ def test_likes_make_a_list_that_is_one_lookup(service):
         named = {f"silent+film+number{row:02}+1990" for row in (8, 10, 12)}
         assert named.isdisjoint({*own, *names(snapshot.spares.get(b"900"))})
         assert "the+last+soldier+2026" not in own
-        even = [int(name.split("number")[1][:2]) % 2 == 0 for name in own[:5]]
-        assert sum(even) >= 4
+        is_even = [int(name.split("number")[1][:2]) % 2 == 0 for name in own[:5]]
+        assert sum(is_even) >= 4
         assert snapshot.manifest.counts["recs.mdb/users"] == 241
         assert list(broken_records(snapshot)) == []
 
 
-def test_a_summary_counts_likes_as_lists(service, capsys):
+def test_summary_counts_lists_from_likes(service, capsys):
     with service({"user_id": 900, "likes": "Silent Film Number08"}):
         assert "241 with a list of their own\n" in capsys.readouterr().out
 
 
-def test_segments_back_off_in_the_server(service):
-    """Narrowest first; who is in none that has a list gets the popular one."""
+def test_server_backs_off_from_segment_to_segment(service):
+    """The most specific one first; without any the user gets the popular list."""
     people = [
         {"user_id": 901, "age": 31, "gender": "F", "occupation": "writer"},
         {"user_id": 902, "age": 31, "gender": "F", "occupation": "astronaut"},
@@ -160,7 +160,7 @@ def test_segments_back_off_in_the_server(service):
         assert lists[b"F"] != lists[b"M"]
 
 
-BAD = {
+MALFORMED: dict[str, dict[str, object]] = {
     "likes null": {"likes": None, "dislikes": None},
     "likes of a megabyte": {"likes": "Silent " * 150_000, "dislikes": "x" * (1 << 20)},
     "likes of another type": {"likes": {"a": 1}, "dislikes": 7},
@@ -169,25 +169,27 @@ BAD = {
 }
 
 
-def test_odd_likes_leave_the_segment(service):
-    """Nothing in them is fatal, and who names nothing has no list of their own."""
-    people = [{"user_id": 900 + n, "gender": "F", **said} for n, said in enumerate(BAD.values())]
+def test_malformed_likes_fall_back_to_the_segment(service):
+    """They are not an error, and users who name nothing known have no list of their own."""
+    people = [
+        {"user_id": 900 + n, "gender": "F", **likes} for n, likes in enumerate(MALFORMED.values())
+    ]
     with service(*people) as snapshot:
-        for number, what in enumerate(BAD):
+        for number, what in enumerate(MALFORMED):
             user = b"%d" % (900 + number)
             assert snapshot.users.get(user) is None, what
             assert snapshot.profiles.get(user) == b"F", what
 
 
-def test_odd_content_is_no_error(service, tmp_path):
-    """Overviews of other types, unknown languages, year 0: the film is there with what is sound."""
-    odd = [
+def test_malformed_content_is_ignored(service, tmp_path):
+    """Overviews of other types, unknown languages, year 0: the valid fields are kept."""
+    malformed = [
         {"id": "a+0000", "title": "A", "overview": {"a": 1}, "genres": [{"name": "War"}]},
         {"id": "b+1990", "title": "B", "overview": "x" * (1 << 20), "original_language": "??"},
         {"id": "c+1990", "title": "C", "overview": 7, "release_date": "0000-00-00", "genres": []},
     ]
     with (tmp_path / "films").open("a") as file:
-        file.writelines(json.dumps(answer) + "\n" for answer in odd)
+        file.writelines(json.dumps(answer) + "\n" for answer in malformed)
     with service() as snapshot:
         rows = set(dict(snapshot.rows).values())
         assert {b"a+0000", b"b+1990"} <= rows
@@ -195,8 +197,7 @@ def test_odd_content_is_no_error(service, tmp_path):
         assert list(broken_records(snapshot)) == []
 
 
-def test_same_input_same_bytes_with_everything_on(service, tmp_path):
-    """The catalogue's and profiles' order and the threads change no byte."""
+def test_catalogue_order_and_threads_change_no_byte(service, tmp_path):
     person = {"user_id": 900, "likes": "Silent Film Number08 and war"}
     service(person).close()
     first = bytes_of(tmp_path)

@@ -1,4 +1,4 @@
-"""`python -m batch evaluate` and `compare`, run as they are."""
+"""The commands `python -m batch evaluate` and `compare`."""
 
 import json
 
@@ -14,7 +14,7 @@ N_USERS, N_ITEMS = 240, 40
 
 @pytest.fixture
 def ratings(tmp_path, monkeypatch):
-    """A ratings.csv of two tastes, in a directory of its own."""
+    """Write a ratings.csv of two groups of users with their own items, in a new directory."""
     rng = np.random.default_rng(3)
     lines = ["userId,movieId,rating,timestamp"]
     for user in range(N_USERS):
@@ -33,7 +33,7 @@ def ratings(tmp_path, monkeypatch):
 
 @pytest.fixture
 def profiles(tmp_path):
-    """Half of the users, of two genders and ages."""
+    """Write profiles of half of the users, of two genders and ages."""
     lines = [f"{user},{20 + 20 * (user % 4 > 1)},{'FM'[user % 2]}" for user in range(N_USERS // 2)]
     path = tmp_path / "users.csv"
     path.write_text("user_id,age,gender\n" + "\n".join(lines) + "\n")
@@ -45,9 +45,9 @@ def as_json(capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("split", ["time", "last-out", "fold-in"])
-def test_als_finds_the_taste_and_popularity_does_not(ratings, capsys, split):
-    """On every split, and the difference is sure."""
+@pytest.mark.parametrize("split", ["time", "leave-last-out", "fold-in"])
+def test_als_is_significantly_better_than_popularity(ratings, capsys, split):
+    """On every split."""
     found = as_json(
         capsys, "compare", "--events", str(ratings), "--split", split, "--k", "8",
         "--models", "popularity", "als",
@@ -60,9 +60,9 @@ def test_als_finds_the_taste_and_popularity_does_not(ratings, capsys, split):
     assert als["minus_first"]["ndcg"]["mean"] == pytest.approx(difference)
 
 
-def test_a_paired_difference_is_sharper_than_two_intervals(ratings, capsys):
-    """That is what it is for: the same users on both sides."""
-    events = ("--events", str(ratings), "--split", "last-out")
+def test_interval_of_a_paired_difference_is_narrower(ratings, capsys):
+    """Than the mean width of the two models' intervals."""
+    events = ("--events", str(ratings), "--split", "leave-last-out")
     found = as_json(capsys, "compare", *events, "--models", "als", "auto")
     als, auto = found["models"]
 
@@ -72,8 +72,7 @@ def test_a_paired_difference_is_sharper_than_two_intervals(ratings, capsys):
     assert width(auto["minus_first"]) < 0.9 * (width(als["metrics"]) + width(auto["metrics"])) / 2
 
 
-def test_compare_tells_what_each_model_takes(ratings, capsys):
-    """Seconds, and sizes in memory and on disk."""
+def test_compare_reports_time_and_size_of_each_model(ratings, capsys):
     found = as_json(capsys, "compare", "--events", str(ratings), "--k", "5")
     assert [row["model"] for row in found["models"]] == list(MODELS)
     for row in found["models"]:
@@ -84,11 +83,11 @@ def test_compare_tells_what_each_model_takes(ratings, capsys):
     assert als["memory_bytes"] == (N_USERS + N_ITEMS) * 8 * 4
 
 
-def test_evaluate_tells_every_subgroup(ratings, profiles, capsys):
-    """Ages, genders and activity of the judged users, each with intervals."""
+def test_evaluate_reports_every_subgroup(ratings, profiles, capsys):
+    """Ages, genders and activity of the evaluated users, each with intervals."""
     found = as_json(
         capsys, "evaluate", "--events", str(ratings), "--profiles", str(profiles),
-        "--split", "last-out", "--model", "als",
+        "--split", "leave-last-out", "--model", "als",
     )  # fmt: skip
     sizes = {name: row["n_users"] for name, row in found["groups"].items()}
     assert sizes == {
@@ -102,8 +101,7 @@ def test_evaluate_tells_every_subgroup(ratings, profiles, capsys):
     }  # fmt: skip
 
 
-def test_people_get_tables(ratings, profiles, capsys):
-    """Without --json: both verbs print Markdown."""
+def test_output_without_json_is_markdown_tables(ratings, profiles, capsys):
     assert main(["evaluate", "--events", str(ratings), "--profiles", str(profiles)]) == 0
     text = capsys.readouterr().out
     assert "| auto @20 " in text
@@ -114,11 +112,11 @@ def test_people_get_tables(ratings, profiles, capsys):
     assert "minus als" in text
 
 
-def test_a_published_split_is_judged(tmp_path, monkeypatch, capsys):
-    """--test names its other side."""
+def test_published_split_is_evaluated(tmp_path, monkeypatch, capsys):
+    """--test names the file of its test side."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
-    sides = {"train": [], "test": []}
+    sides: dict[str, list[str]] = {"train": [], "test": []}
     for user in range(60):
         items = rng.permutation(15)[:10] * 2 + user % 2
         sides["train"].append(f"{user} {' '.join(map(str, items[:7]))}")
@@ -143,24 +141,31 @@ def test_a_published_split_is_judged(tmp_path, monkeypatch, capsys):
         (["evaluate", "--events", "none.csv"], "no such file"),
     ],
 )
-def test_what_cannot_be_done_is_said(ratings, capsys, arguments, message):
-    """Exit status 1, the verb, the thing and the way out; no trace."""
+def test_invalid_input_is_reported(ratings, capsys, arguments, message):
+    """Exit status 1 and one message that begins with the command; no traceback."""
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert f"{arguments[0]} failed: " in said
-    assert message in said
+    error = capsys.readouterr().err
+    assert f"{arguments[0]} failed: " in error
+    assert message in error
 
 
 @pytest.mark.parametrize("extra", [["--k", "0"], ["--model", "best"], ["--split", "never"]])
-def test_wrong_usage_ends_with_2(ratings, extra):
-    """As every command's."""
+def test_wrong_usage_exits_with_2(ratings, extra):
     with pytest.raises(SystemExit) as ended:
         main(["evaluate", "--events", str(ratings), *extra])
     assert ended.value.code == 2
 
 
-def test_a_view_and_a_rating_began_with_the_earlier(tmp_path):
-    """Of a stream: the first minute, or the rating where that came first."""
+@pytest.mark.parametrize("verb", ["evaluate", "compare", "tune"])
+def test_renamed_split_is_refused_with_its_new_name(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--events", "ratings.csv", "--split", "last-out"])
+    assert ended.value.code == 2
+    assert "last-out: renamed; use leave-last-out" in capsys.readouterr().err
+
+
+def test_interaction_has_the_time_of_its_first_event(tmp_path):
+    """In a log: the first minute viewed, or an earlier rating."""
     log = tmp_path / "events.log"
     lines = [
         "2022-11-14T12:00:00,1,GET /data/m/alien+1979/1.mpg",
@@ -173,7 +178,8 @@ def test_a_view_and_a_rating_began_with_the_earlier(tmp_path):
     ]
     log.write_text("\n".join(lines) + "\n")
     settings = BatchSettings(events=(str(log),), quarantine=str(tmp_path / "q"))
-    _, data = read_split("last-out", settings, None)
-    hours = (data.at % 86_400) / 3600
+    _, data = read_split("leave-last-out", settings, None)
+    assert data.at is not None
+    hours = [at % 86_400 / 3600 for at in data.at.tolist()]
     assert data.user_ids == ["1", "2"]
-    assert hours.tolist() == [12, 15, 9, 16]
+    assert hours == [12, 15, 9, 16]

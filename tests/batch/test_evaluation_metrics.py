@@ -1,4 +1,4 @@
-"""Metrics and intervals: against known answers, and against ranx."""
+"""Metrics and intervals, compared with known answers and with ranx."""
 
 import math
 
@@ -23,7 +23,7 @@ def matrix(sets, n_items):
 
 
 def some_lists(n_users=400, n_items=150, seed=1):
-    """Return lists, some of them short, and what is relevant: few items, or more than a list."""
+    """Return lists, some of them short, and 1 to 40 relevant items for each user."""
     rng = np.random.default_rng(seed)
     lists = np.argsort(rng.random((n_users, n_items)), axis=1)[:, :K].astype(np.int32)
     short = rng.random(n_users) < 0.2
@@ -32,8 +32,8 @@ def some_lists(n_users=400, n_items=150, seed=1):
     return lists, matrix([set(rng.permutation(n_items)[:size].tolist()) for size in sizes], n_items)
 
 
-def test_one_list_by_hand():
-    """Relevant: 3, 5, 8. Listed: 5 first, 3 third, 8 not at all."""
+def test_metrics_of_one_list_by_hand():
+    """Relevant: 3, 5, 8. The list has 5 first, 3 third, and not 8."""
     found = per_user(np.array([[5, 1, 3, 0]], np.int32), matrix([{3, 5, 8}], 10))
     ideal = 1 + 1 / math.log2(3) + 1 / 2
     assert {name: value.tolist() for name, value in found.items()} == {
@@ -46,29 +46,27 @@ def test_one_list_by_hand():
     }
 
 
-def test_capped_recall_divides_by_what_a_list_can_hold():
-    """A perfect list of 2 of 4 relevant items: recall 1/2, capped 1."""
+def test_capped_recall_divides_by_the_list_length():
+    """A perfect list of 2 of 4 relevant items has recall 1/2, capped 1."""
     found = per_user(np.array([[0, 1]], np.int32), matrix([{0, 1, 2, 3}], 5))
     assert (found["recall"][0], found["map"][0]) == (0.5, 0.5)
     assert (found["recall_capped"][0], found["ndcg"][0]) == (1, 1)
 
 
-def test_an_empty_place_is_no_hit():
-    """NO_ITEM is -1: it is not the user before's last item."""
+def test_empty_rank_is_not_a_hit():
+    """NO_ITEM is -1; it must not match the last item of the previous user."""
     test = matrix([{9}, {0}], 10)
     rows = np.full((2, 3), NO_ITEM, np.int32)
     assert not hits_of(rows, test).any()
     assert all(not value.any() for value in per_user(rows, test).values())
 
 
-def test_a_user_without_anything_relevant_is_refused():
-    """A mean over them would mean nothing."""
+def test_user_without_relevant_item_is_refused():
     with pytest.raises(ValueError, match="without a relevant item"):
         per_user(np.zeros((2, 1), np.int32), matrix([{1}, set()], 3))
 
 
-def test_lists_of_other_users_are_refused():
-    """As many lists as users."""
+def test_number_of_lists_must_be_the_number_of_users():
     with pytest.raises(ValueError, match="3 lists"):
         hits_of(np.zeros((3, 1), np.int32), matrix([{1}], 3))
 
@@ -87,7 +85,7 @@ def test_all_metrics_agree_with_ranx(monkeypatch):
         f"u{user:04}": {str(item): 1 for item in row.indices} for user, row in enumerate(test)
     }
     run = {
-        f"u{user:04}": {str(item): float(K - place) for place, item in enumerate(row) if item >= 0}
+        f"u{user:04}": {str(item): float(K - rank) for rank, item in enumerate(row) if item >= 0}
         or {"none": 1.0}
         for user, row in enumerate(lists.tolist())
     }
@@ -104,27 +102,26 @@ def test_all_metrics_agree_with_ranx(monkeypatch):
     assert set(ours) == {*names, "recall_capped"} == set(METRICS)
 
 
-def test_what_all_lists_say_by_hand():
-    """4 items; items 0 and 1 had by 2 and 1 of 4 users; lists show 0, 0, 1 and 3."""
+def test_metrics_of_all_lists_by_hand():
+    """4 items with 2, 1, 2 and 0 of 4 users; the lists contain 0, 0, 1 and 3."""
     train = matrix([{0}, {0, 1}, {2}, {2}], 4)
     found = of_all_lists(np.array([[0, 1], [0, 3]], np.int32), train)
     assert found["coverage"] == 3 / 4
     assert found["novelty"] == (1 + 2 + 1 + 2) / 4
-    listed, had = [2, 1, 0, 1], [2, 1, 2, 0]
-    assert found["popularity_correlation"] == pytest.approx(np.corrcoef(listed, had)[0, 1])
+    listed, n_users = [2, 1, 0, 1], [2, 1, 2, 0]
+    assert found["popularity_correlation"] == pytest.approx(np.corrcoef(listed, n_users)[0, 1])
     assert found["personalization"] == 1 / 2
 
 
-def test_the_same_list_for_all_is_not_personal():
-    """And lists without a common item are entirely."""
+def test_personalization_of_equal_and_of_disjoint_lists():
+    """0 and 1."""
     train = matrix([{0}], 50)
     same = np.tile(np.arange(5, dtype=np.int32), (10, 1))
     assert of_all_lists(same, train)["personalization"] == 0
     assert of_all_lists(np.arange(50, dtype=np.int32).reshape(10, 5), train)["personalization"] == 1
 
 
-def test_short_lists_count_what_they_hold():
-    """Empty places are no item, and nothing in common."""
+def test_empty_ranks_of_short_lists_are_ignored():
     train = matrix([{0}, {1}], 4)
     found = of_all_lists(np.array([[0, NO_ITEM], [NO_ITEM, NO_ITEM]], np.int32), train)
     assert (found["coverage"], found["novelty"], found["personalization"]) == (1 / 4, 1, 1)
@@ -134,8 +131,8 @@ def one_group(n_users):
     return np.ones((n_users, 1), dtype=bool)
 
 
-def test_an_interval_is_that_of_the_normal_distribution_where_that_holds():
-    """Mean ± 1.96 standard errors, within what 1,000 draws can tell."""
+def test_interval_of_normal_data_is_1_96_standard_errors():
+    """Within the accuracy of 1,000 draws."""
     figures = np.random.default_rng(0).normal(5, 2, (4000, 1))
     (found,) = intervals(figures, one_group(4000), seed=1)[0]
     error = figures.std() / math.sqrt(4000)
@@ -144,8 +141,8 @@ def test_an_interval_is_that_of_the_normal_distribution_where_that_holds():
     assert found.high == pytest.approx(found.mean + 1.96 * error, abs=0.2 * error)
 
 
-def test_intervals_hold_the_truth_in_95_of_100_samples():
-    """Of 300 samples of 200 users, as many as chance allows."""
+def test_intervals_contain_the_true_mean_in_95_of_100_samples():
+    """Of 300 samples of 200 users, within sampling error."""
     rng = np.random.default_rng(7)
     n_held = 0
     for seed in range(300):
@@ -155,8 +152,7 @@ def test_intervals_hold_the_truth_in_95_of_100_samples():
     assert 0.90 <= n_held / 300 <= 0.99
 
 
-def test_a_group_has_its_own_members_mean():
-    """Others' figures do not touch it, nor does who is drawn beside them."""
+def test_interval_of_a_group_depends_on_its_members_alone():
     figures = np.array([[1.0], [1.0], [0.0], [0.0], [0.0]])
     groups = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 1, 1, 1]], dtype=bool).T
     whole, ones, zeros = (row[0] for row in intervals(figures, groups, seed=1))
@@ -166,32 +162,31 @@ def test_a_group_has_its_own_members_mean():
     assert zeros == (0, 0, 0)
 
 
-def test_a_lone_user_is_their_own_interval():
-    """Draws in which they are absent say nothing about them."""
+def test_interval_of_a_single_user_is_their_value():
+    """Draws without that user are ignored."""
     figures = np.full((50, 1), 0.6)
     group = np.zeros((50, 2), dtype=bool)
     group[7, 0] = True
-    lone, empty = (row[0] for row in intervals(figures, group, seed=1))
-    assert lone == pytest.approx((0.6, 0.6, 0.6))
+    single, empty = (row[0] for row in intervals(figures, group, seed=1))
+    assert single == pytest.approx((0.6, 0.6, 0.6))
     assert empty == (0, 0, 0)
 
 
-def test_the_same_seed_draws_the_same_users():
-    """And another one others."""
+def test_equal_seeds_draw_the_same_users():
+    """Another seed draws others."""
     figures = np.random.default_rng(0).random((100, 2))
     first, again, other = (intervals(figures, one_group(100), seed=seed) for seed in (1, 1, 2))
     assert first == again != other
 
 
-def test_a_difference_is_sure_when_0_lies_outside():
-    """On either side."""
-    assert Interval(0.2, 0.1, 0.3).is_sure
-    assert Interval(-0.2, -0.3, -0.1).is_sure
-    assert not Interval(0.1, -0.1, 0.3).is_sure
+def test_difference_is_significant_if_0_lies_outside():
+    assert Interval(0.2, 0.1, 0.3).is_significant
+    assert Interval(-0.2, -0.3, -0.1).is_significant
+    assert not Interval(0.1, -0.1, 0.3).is_significant
 
 
 def test_groups_are_by_age_gender_and_activity():
-    """Who is not known is in none of age or gender, and everybody in one of activity."""
+    """A user without a profile is in an activity group alone."""
     profiles = {"a": Profile(28, "F", None), "b": Profile(15, None, None)}
     groups = groups_of(["a", "b", "c"], np.array([1, 30, 30]), profiles)
     assert {name: members.tolist() for name, members in groups.items()} == {

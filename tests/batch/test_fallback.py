@@ -52,11 +52,10 @@ def test_equal_counts_are_ordered_by_weight_then_by_row():
     assert popular_items(interactions([[1, 2, 1, 2, 1.5]]), 5) == [1, 3, 4, 0, 2]
 
 
-def test_users_and_weights_are_summed_over_all_pieces(monkeypatch):
-    """However many interactions are looked at in one go."""
+def test_users_and_weights_are_summed_over_all_chunks():
+    """Whatever the chunk size."""
     made = interactions([[3, 2, 1, 0], [0, 1, 1, 2], [0, 1, 4, 2]])
-    monkeypatch.setattr("batch.cold_start.popular._CHUNK", 2)
-    assert popular_items(made, 4) == [2, 1, 3, 0]
+    assert popular_items(made, 4, chunk_size=2) == [2, 1, 3, 0]
     assert users_of_items(made.weights).tolist() == [1, 3, 3, 2]
 
 

@@ -1,4 +1,4 @@
-"""The rating model in a refresh: what the snapshot holds, and what bad ratings do to it."""
+"""The rating model in a refresh: its tables in the snapshot, and the effect of bad ratings."""
 
 import gzip
 import json
@@ -40,23 +40,25 @@ def rated_in(path):
     return users, {what.split("/")[2].split("=")[0].encode() for *_, what in pairs}
 
 
-def test_who_has_rated_has_a_bias_and_a_vector(history, tmp_path, capsys):
-    """And nobody else; the scale is there, and how good the model is stands in the manifest."""
-    known = ("--catalogue", str(history.catalogue))  # else films of a single user are none
+def test_exactly_rated_users_and_items_have_bias_and_factors(history, tmp_path, capsys):
+    """The scale is in the tables, and the errors are in the manifest."""
+    known = ("--catalogue", str(history.catalogue))  # without one, films of one user are dropped
     _, metrics, tables = refreshed(capsys, tmp_path / "store", history.events, *known)
     users, items = rated_in(history.events)
-    assert 0 < len(users) < 150, "or this shows nothing"
+    assert 0 < len(users) < 150, "some users must have no ratings"
     assert (set(tables["rating_users"]), set(tables["rating_items"])) == (users, items)
     biases = {b"u/" + name for name in users} | {b"i/" + name for name in items}
     assert set(tables["biases"]) == biases | {b"mean", b"scale"}
     assert tables["biases"][b"scale"] == b"1 5"
     assert {len(vector) for vector in tables["rating_users"].values()} == {4 * 8}
-    assert 1 < metrics["rating_rmse"] < 2, "ratings by dice from 1 to 5 have a spread of 1.41"
+    assert 1 < metrics["rating_rmse"] < 2, (
+        "uniform ratings from 1 to 5 have a standard deviation of 1.41"
+    )
     assert metrics["rating_mae"] < metrics["rating_rmse"]
 
 
-def test_views_alone_make_no_rating_model(history, tmp_path, capsys):
-    """The tables are there and empty, without a mean of nothing and without figures."""
+def test_without_ratings_the_tables_are_empty(history, tmp_path, capsys):
+    """The manifest has no metric of the rating model."""
     views = tmp_path / "views.log"
     lines = history.events.read_text().splitlines(keepends=True)
     views.write_text("".join(line for line in lines if "GET /rate/" not in line))
@@ -65,8 +67,8 @@ def test_views_alone_make_no_rating_model(history, tmp_path, capsys):
     assert not [name for name in metrics if name.startswith("rating_")]
 
 
-def test_length_of_the_vectors_is_a_setting(history, tmp_path, capsys):
-    """0 leaves the biases: then a vector has no bytes, and the model is sound still."""
+def test_number_of_factors_is_a_setting(history, tmp_path, capsys):
+    """With 0 factors a vector has no bytes, and the model has biases alone."""
     for n_factors in (0, 3):
         config = tmp_path / "few.toml"
         config.write_text(f"[batch]\nn_rating_factors = {n_factors}\n")
@@ -77,7 +79,7 @@ def test_length_of_the_vectors_is_a_setting(history, tmp_path, capsys):
 
 
 def test_too_many_factors_are_refused(history, tmp_path, capsys):
-    """The matrices of a chunk grow with their square: the setting has an end."""
+    """Memory grows with their square, so the setting has a maximum."""
     config = tmp_path / "many.toml"
     config.write_text("[batch]\nn_rating_factors = 33\n")
     command = ["refresh", "--events", str(history.events), "--config", str(config)]
@@ -85,8 +87,8 @@ def test_too_many_factors_are_refused(history, tmp_path, capsys):
     assert "n_rating_factors must lie between 0 and 32, not 33" in capsys.readouterr().err
 
 
-def test_half_stars_begin_the_scale(tmp_path, monkeypatch, capsys):
-    """MovieLens gives half stars: predictions may be as low as 0.5."""
+def test_scale_starts_at_half_a_star(tmp_path, monkeypatch, capsys):
+    """Ratings of MovieLens start at 0.5, and so may predictions."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "ratings.csv"
     rows = [f"{u},{i},{0.5 * (1 + (u * i) % 10)},{u}\n" for u in range(1, 40) for i in range(1, 20)]
@@ -96,8 +98,9 @@ def test_half_stars_begin_the_scale(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("rating", ["nan", "inf", "-inf", "-3", "1e30", "999", "0", "five"])
-def test_a_bad_rating_changes_nothing_and_is_counted(tmp_path, monkeypatch, capsys, rating):
-    """Not a byte of the model: as if the line were not there, but for the summary."""
+def test_bad_ratings_are_counted_and_change_no_byte_of_the_model(
+    tmp_path, monkeypatch, capsys, rating
+):
     monkeypatch.chdir(tmp_path)
     sound = [f"{u}\t{i}\t{1 + (u + i) % 5}\t{u}\n" for u in range(60) for i in range(u % 2, 30, 2)]
     bad = [f"{u}\t{(u + 1) % 2}\t{rating}\t9\n" for u in range(5)]

@@ -1,4 +1,4 @@
-"""The rating model as records: a reader that has nothing else predicts the same."""
+"""The rating model as records, and predictions from the records alone."""
 
 import struct
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from batch.ratings.measure import folds
-from batch.ratings.model import RatingModel, Scale, Side
+from batch.ratings.model import RatingFactors, RatingModel, Scale
 from batch.ratings.tables import bias_records, vector_records
-from batch.ratings.train import train_ratings
+from batch.ratings.train import RatingOptions, train_ratings
 from tests.batch.made_ratings import made_by_a_model
 
 USERS, ITEMS = [b"ann", b"bob", b"z" * 64], [b"a", b"b"]
@@ -20,17 +20,19 @@ def model():
     return RatingModel(
         3.25,
         Scale(0.5, 5.0),
-        Side(
+        RatingFactors(
             np.array([True, False, True]),
             np.array([-1 / 3, 0, 1e-7]),
             np.array([[1, 2], [0, 0], [0.1, -4]], np.float32),
         ),
-        Side(np.array([True, True]), np.array([0.5, 0]), np.array([[3, 4], [5, 6]], np.float32)),
+        RatingFactors(
+            np.array([True, True]), np.array([0.5, 0]), np.array([[3, 4], [5, 6]], np.float32)
+        ),
     )
 
 
 def test_biases_are_decimal_text_in_key_order(model):
-    """Of those with ratings: six digits that a person can read."""
+    """Six significant digits; users and items without ratings are left out."""
     assert list(bias_records(model, USERS, ITEMS)) == [
         (b"i/a", b"0.5"),
         (b"i/b", b"0"),
@@ -42,7 +44,7 @@ def test_biases_are_decimal_text_in_key_order(model):
 
 
 def test_vectors_are_little_endian_float32(model):
-    """Who has no ratings has no record."""
+    """Users without ratings have no record."""
     assert list(vector_records(model.users, USERS)) == [
         (b"ann", struct.pack("<2f", 1, 2)),
         (b"z" * 64, struct.pack("<2f", 0.1, -4)),
@@ -50,15 +52,15 @@ def test_vectors_are_little_endian_float32(model):
 
 
 def test_without_a_model_there_are_no_records():
-    """The tables are there, and empty."""
     assert list(bias_records(None, USERS, ITEMS)) == []
     assert list(vector_records(None, USERS)) == []
 
 
-def test_reader_of_the_records_predicts_the_same():
-    """mean + biases + inner product, 0 where there is no record, clipped: to the 5th digit."""
+def test_records_predict_the_same_as_the_model():
+    """mean + biases + inner product, 0 for a missing record, clipped: equal to 4 decimals."""
     data, *_ = made_by_a_model(n_users=40, n_items=30)
-    model = train_ratings(next(folds(data, 9, 1)).train, 42, 31, n_factors=4, seed=1)
+    model = train_ratings(next(folds(data, 9, 1)).train, 42, 31, RatingOptions(n_factors=4, seed=1))
+    assert model is not None
     users, items = ([b"%03d" % row for row in range(n)] for n in (42, 31))
     biases = {key: value.decode() for key, value in bias_records(model, users, items)}
     of_user = dict(vector_records(model.users, users))

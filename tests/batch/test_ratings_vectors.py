@@ -1,19 +1,18 @@
-"""Half a sweep against least squares: the same equations, solved by somebody else.
+"""Half a sweep compared with ordinary least squares.
 
-An uncertain vector is replaced by points that have exactly its mean and covariance;
-each equation then stands there once for each point, and `lstsq` knows nothing of
-expectations.
+An uncertain vector is replaced by points with exactly its mean and covariance. Each
+equation is repeated for each point, so that `lstsq` solves them without expectations.
 """
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from batch.ratings.prior import Prior, Sums, learn_prior
-from batch.ratings.users import Users, update_users
-from batch.ratings.vectors import Vectors, accumulate, moments, solve, unexplained
+from batch.ratings.prior import Prior, PriorStatistics, fit_prior
+from batch.ratings.users import RatedUsers, update_users
+from batch.ratings.vectors import Posterior, accumulate, expected_squared_error, moments, solve
 
-N_USERS, N_ITEMS, WIDTH, N_TASTES, NOISE = 7, 6, 4, 2, 0.6
+N_USERS, N_ITEMS, WIDTH, N_FEATURES, NOISE = 7, 6, 4, 2, 0.6
 
 
 @pytest.fixture
@@ -23,11 +22,11 @@ def rng():
 
 def uncertain(rng, n_rows):
     root = rng.normal(0, 0.4, (n_rows, WIDTH, WIDTH))
-    return Vectors(rng.normal(0, 1, (n_rows, WIDTH)), root @ root.transpose(0, 2, 1))
+    return Posterior(rng.normal(0, 1, (n_rows, WIDTH)), root @ root.transpose(0, 2, 1))
 
 
 def certain(rng, n_rows):
-    return Vectors(rng.normal(0, 1, (n_rows, WIDTH)), np.zeros((n_rows, WIDTH, WIDTH)))
+    return Posterior(rng.normal(0, 1, (n_rows, WIDTH)), np.zeros((n_rows, WIDTH, WIDTH)))
 
 
 def points(mean, covariance):
@@ -39,7 +38,7 @@ def points(mean, covariance):
 
 @pytest.fixture
 def table(rng):
-    """Some ratings about 0; user 6 has none."""
+    """Return random ratings about 0; user 6 has none."""
     rating = rng.normal(0, 1, (N_USERS, N_ITEMS)) * (rng.random((N_USERS, N_ITEMS)) < 0.7)
     rating[6] = 0
     rating = sp.csr_matrix(rating)
@@ -48,11 +47,11 @@ def table(rng):
 
 @pytest.fixture
 def prior(rng):
-    return Prior(rng.normal(0, 1, (N_TASTES, WIDTH)), rng.uniform(0.1, 2, WIDTH))
+    return Prior(rng.normal(0, 1, (N_FEATURES, WIDTH)), rng.uniform(0.1, 2, WIDTH))
 
 
-def equations(rating, user, items, prior, tastes):
-    """The weighted rows and targets of one user's least squares."""
+def equations(rating, user, items, prior, features):
+    """Return the weighted rows and targets of one user's least squares."""
     rows, targets = [], []
     for item in rating[user].indices:
         for point in points(items.mean[item], items.covariance[item]):
@@ -61,88 +60,93 @@ def equations(rating, user, items, prior, tastes):
             targets.append(weight * (rating[user, item] - point[0]))
     spread = np.sqrt(prior.variance)
     rows += list(np.diag(1 / spread))
-    targets += list(tastes[user] @ prior.weights / spread)
+    targets += list(features[user] @ prior.weights / spread)
     return np.array(rows), np.array(targets)
 
 
-@pytest.mark.parametrize("believed", [certain, uncertain])
-def test_solution_is_that_of_least_squares(rng, table, prior, believed):
-    """Each user's vector is `lstsq`'s, and its covariance the inverse of the normal matrix."""
+@pytest.mark.parametrize("other_side", [certain, uncertain])
+def test_posterior_is_the_least_squares_solution(rng, table, prior, other_side):
+    """The mean is `lstsq`'s, the covariance the inverse of the normal matrix."""
     is_rated, rating = table
-    items, tastes = believed(rng, N_ITEMS), rng.normal(0, 1, (N_USERS, N_TASTES))
-    found = solve(accumulate(is_rated, rating, moments(items)), tastes, prior, NOISE)
+    items, features = other_side(rng, N_ITEMS), rng.normal(0, 1, (N_USERS, N_FEATURES))
+    found = solve(accumulate(is_rated, rating, moments(items)), features, prior, NOISE)
     for user in range(N_USERS):
-        rows, targets = equations(rating, user, items, prior, tastes)
+        rows, targets = equations(rating, user, items, prior, features)
         assert found.mean[user] == pytest.approx(np.linalg.lstsq(rows, targets)[0])
         assert found.covariance[user] == pytest.approx(np.linalg.inv(rows.T @ rows))
 
 
-def test_without_ratings_the_prior_stays(rng, table, prior):
-    """User 6 is where the tastes say, as widely as the prior says."""
-    tastes = rng.normal(0, 1, (N_USERS, N_TASTES))
-    found = solve(accumulate(*table, moments(certain(rng, N_ITEMS))), tastes, prior, NOISE)
-    assert found.mean[6] == pytest.approx(tastes[6] @ prior.weights)
+def test_posterior_without_ratings_is_the_prior(rng, table, prior):
+    features = rng.normal(0, 1, (N_USERS, N_FEATURES))
+    is_rated, rating = table
+    equations = accumulate(is_rated, rating, moments(certain(rng, N_ITEMS)))
+    found = solve(equations, features, prior, NOISE)
+    assert found.mean[6] == pytest.approx(features[6] @ prior.weights)
     assert found.covariance[6] == pytest.approx(np.diag(prior.variance))
 
 
-@pytest.mark.parametrize("believed", [certain, uncertain])
-def test_unexplained_is_the_expected_sum_of_squares(rng, table, believed):
+@pytest.mark.parametrize("other_side", [certain, uncertain])
+def test_expected_squared_error_is_the_mean_over_all_points(rng, table, other_side):
     """Summed over every pair of a user's and an item's points, rating by rating."""
     is_rated, rating = table
-    users, items = believed(rng, N_USERS), believed(rng, N_ITEMS)
-    expected = rest = 0.0
+    users, items = other_side(rng, N_USERS), other_side(rng, N_ITEMS)
+    expected = total = 0.0
     for user, item in zip(*rating.nonzero(), strict=True):
         of_user = points(users.mean[user], users.covariance[user])
         of_item = points(items.mean[item], items.covariance[item])
         both = of_user[:, None, 1:] * of_item[None, :, 1:]
-        said = of_user[:, None, 0] + of_item[None, :, 0] + both.sum(axis=2)
-        expected += np.mean((rating[user, item] - said) ** 2)
-        rest += np.mean((rating[user, item] - of_user[:, 0]) ** 2)
-    evidence = accumulate(is_rated.T, rating.T, moments(users))
-    assert unexplained(evidence, items, rest) == pytest.approx(expected)
+        predicted = of_user[:, None, 0] + of_item[None, :, 0] + both.sum(axis=2)
+        expected += np.mean((rating[user, item] - predicted) ** 2)
+        total += np.mean((rating[user, item] - of_user[:, 0]) ** 2)
+    equations = accumulate(is_rated.T, rating.T, moments(users))
+    assert expected_squared_error(equations, items, total) == pytest.approx(expected)
 
 
-def test_users_tell_what_their_own_halves_would(rng, table, prior, monkeypatch):
-    """Two chunks of users together: vectors, evidence, and what their biases leave."""
-    monkeypatch.setattr("batch.ratings.users._CHUNK", 4)
+def test_chunks_add_up_to_the_statistics_of_all_users(rng, table, prior):
+    """Two chunks: posterior means, the items' equations, total and prior statistics."""
     is_rated, rating = table
-    tastes, told = rng.normal(0, 1, (N_USERS, N_TASTES)), moments(uncertain(rng, N_ITEMS))
-    users = solve(accumulate(is_rated, rating, told), tastes, prior, NOISE)
-    mean, heard = update_users(Users(rating, tastes), told, prior, NOISE, n_threads=2)
-    evidence = accumulate(is_rated.T, rating.T, moments(users))
-    rest = sum(
+    features, items = rng.normal(0, 1, (N_USERS, N_FEATURES)), moments(uncertain(rng, N_ITEMS))
+    users = solve(accumulate(is_rated, rating, items), features, prior, NOISE)
+    mean, statistics = update_users(
+        RatedUsers(rating, features), items, prior, NOISE, n_threads=2, users_per_chunk=4
+    )
+    equations = accumulate(is_rated.T, rating.T, moments(users))
+    total = sum(
         np.mean((rating[user, item] - points(users.mean[user], users.covariance[user])[:, 0]) ** 2)
         for user, item in zip(*rating.nonzero(), strict=True)
     )
     assert mean == pytest.approx(users.mean)
-    assert heard.squares == pytest.approx(evidence.squares)
-    assert heard.pull == pytest.approx(evidence.pull)
-    assert heard.rest == pytest.approx(rest)
-    for told_of, whole in zip(heard.sums, Sums.of(tastes, *users), strict=True):
-        assert told_of == pytest.approx(whole)
+    assert statistics.item_equations.precision == pytest.approx(equations.precision)
+    assert statistics.item_equations.rhs == pytest.approx(equations.rhs)
+    assert statistics.total == pytest.approx(total)
+    for chunked, whole in zip(statistics.prior, PriorStatistics.of(features, *users), strict=True):
+        assert chunked == pytest.approx(whole)
 
 
-def test_prior_is_the_regression_of_the_vectors_on_the_tastes(rng):
-    """With its small ridge, and the variance about it."""
-    vectors, tastes = uncertain(rng, 500), rng.normal(0, 1, (500, N_TASTES))
-    vectors.mean[:] += tastes @ rng.normal(0, 2, (N_TASTES, WIDTH))
-    sums = Sums.of(tastes, *vectors)
-    rows = np.concatenate((tastes, np.sqrt(20) * np.eye(N_TASTES)))
-    weights = np.linalg.lstsq(rows, np.concatenate((vectors.mean, np.zeros((N_TASTES, WIDTH)))))[0]
+def test_prior_is_the_ridge_regression_on_the_features(rng):
+    """Its variance is that of the residuals."""
+    vectors, features = uncertain(rng, 500), rng.normal(0, 1, (500, N_FEATURES))
+    vectors.mean[:] += features @ rng.normal(0, 2, (N_FEATURES, WIDTH))
+    statistics = PriorStatistics.of(features, *vectors)
+    rows = np.concatenate((features, np.sqrt(20) * np.eye(N_FEATURES)))
+    weights = np.linalg.lstsq(rows, np.concatenate((vectors.mean, np.zeros((N_FEATURES, WIDTH)))))[
+        0
+    ]
     spread = np.diagonal(vectors.covariance, axis1=1, axis2=2).mean(axis=0)
-    learned = learn_prior(sums)
+    learned = fit_prior(statistics)
     assert learned.weights == pytest.approx(weights)
     assert learned.variance == pytest.approx(
-        np.mean((vectors.mean - tastes @ weights) ** 2, axis=0) + spread
+        np.mean((vectors.mean - features @ weights) ** 2, axis=0) + spread
     )
 
 
-def test_sums_of_parts_add_up(rng):
-    """The prior of all rows is that of two halves."""
-    vectors, tastes = uncertain(rng, 50), rng.normal(0, 1, (50, N_TASTES))
+def test_prior_statistics_of_parts_add_up(rng):
+    vectors, features = uncertain(rng, 50), rng.normal(0, 1, (50, N_FEATURES))
     halves = [
-        Sums.of(tastes[part], *(values[part] for values in vectors))
+        PriorStatistics.of(features[part], *(values[part] for values in vectors))
         for part in (slice(20), slice(20, None))
     ]
-    for mine, whole in zip(halves[0].plus(halves[1]), Sums.of(tastes, *vectors), strict=True):
-        assert mine == pytest.approx(whole)
+    for added, whole in zip(
+        halves[0].plus(halves[1]), PriorStatistics.of(features, *vectors), strict=True
+    ):
+        assert added == pytest.approx(whole)

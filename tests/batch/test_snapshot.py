@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from batch.cold_start.likes import LikedLists
 from batch.cold_start.popular import popular_items
+from batch.cold_start.preference_lists import PreferenceLists
 from batch.cold_start.segments import segment_items
 from batch.interactions.build import Interactions, Ratings
 from batch.models.factors import Factors
-from batch.ratings.train import train_ratings
+from batch.ratings.train import RatingOptions, train_ratings
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.tables.neighbours import build_index, save_index, similar_items
@@ -71,7 +71,9 @@ def made_tables(**changes):
         "by_segment": {"F": [1, 0], "25-34/F": [2], "0-17": list(range(20))},
         "items": ITEMS | {name: UNLISTED for name in ITEM_IDS if name not in ITEMS},
         "profiles": PROFILES,
-        "ratings": train_ratings(ratings, len(USER_IDS), N_ITEMS, n_factors=2, seed=42),
+        "ratings": train_ratings(
+            ratings, len(USER_IDS), N_ITEMS, RatingOptions(n_factors=2, seed=42)
+        ),
     }
     return SnapshotTables(**{**fields, **changes})
 
@@ -198,7 +200,7 @@ def test_lists_by_stated_preferences_are_in_the_same_tables(written):
     """They are merged in the order of user ids; a user with an empty list has no record."""
     rows = np.full((3, 30), NO_ITEM, np.int32)
     rows[0, :25], rows[1, :3] = range(5, 30), [9, 8, 7]
-    snapshot = written(liked=LikedLists(["ann", "fey", "zoe"], rows))
+    snapshot = written(liked=PreferenceLists(["ann", "fey", "zoe"], rows))
     assert [user for user, _ in snapshot.users] == [b"ann", b"few", b"fey", b"first", b"most"]
     assert snapshot.users.get(b"ann") == names(range(5, 25))
     assert snapshot.spares.get(b"ann") == names(range(25, 30))

@@ -85,7 +85,7 @@ def test_the_number_of_evaluated_users_is_limited():
     days = [split(None, max_evaluated_users=25) for _ in range(2)]
     assert [len(day.split.user_rows) for day in days] == [25, 25]
     assert np.array_equal(days[0].split.user_rows, days[1].split.user_rows)
-    assert days[0].split.test.shape == days[0].split.given.shape == (25, N_ITEMS)
+    assert days[0].split.test.shape == days[0].split.fold_in.shape == (25, N_ITEMS)
 
 
 def test_a_missing_trial_has_a_reason():

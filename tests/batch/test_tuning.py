@@ -1,4 +1,4 @@
-"""`python -m batch tune`, run as it is: what it tries, keeps, writes and says."""
+"""The command `python -m batch tune`: trials, studies, the tuned file and the output."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from batch.__main__ import main
 from batch.settings import BatchSettings
-from batch.tuning import command, study
+from batch.tuning import command
 
 N_USERS, N_ITEMS = 160, 40
 DAY = 86_400
@@ -19,7 +19,7 @@ DAY = 86_400
 
 @pytest.fixture
 def ratings(tmp_path, monkeypatch):
-    """A ratings.csv of two tastes over 300 days, in a directory of its own."""
+    """Write a ratings.csv of two groups of users over 300 days, in a new directory."""
     rng = np.random.default_rng(3)
     lines = ["userId,movieId,rating,timestamp"]
     for user in range(N_USERS):
@@ -34,10 +34,10 @@ def ratings(tmp_path, monkeypatch):
 
 
 def tune(capsys, events, *arguments):
-    """Run it, and return what it prints as JSON and what it says meanwhile."""
+    """Run the command, and return its JSON and the lines on standard error."""
     assert main(["tune", "--events", events, "--model", "item_knn", *arguments, "--json"]) == 0
-    said = capsys.readouterr()
-    return json.loads(said.out), said.err.splitlines()
+    output = capsys.readouterr()
+    return json.loads(output.out), output.err.splitlines()
 
 
 def written(path="var/tune/best.toml"):
@@ -45,12 +45,12 @@ def written(path="var/tune/best.toml"):
 
 
 def trials_of(lines):
-    """Return the trials' scores and parameters, without the time that they took."""
+    """Return number, score and parameters of each trial, without its duration."""
     return [(line.split()[1], line.split()[4], line.partition(" s ")[2]) for line in lines]
 
 
-def test_the_defaults_are_tried_first_and_nothing_worse_is_written(ratings, capsys):
-    """So nobody loses by tuning, on the side that was chosen by."""
+def test_best_is_not_worse_than_the_defaults_on_the_validation_set(ratings, capsys):
+    """The first trial uses the defaults."""
     found, lines = tune(capsys, ratings, "--trials", "6")
     assert len(lines) == 6
     assert lines[0].endswith("defaults")
@@ -62,29 +62,29 @@ def test_the_defaults_are_tried_first_and_nothing_worse_is_written(ratings, caps
     assert written()["about"]["trials"] == 6
 
 
-def test_defaults_that_nothing_beats_are_what_is_written(ratings, capsys):
-    """One trial is the defaults, and a difference of nothing."""
+def test_one_trial_writes_the_defaults(ratings, capsys):
+    """The difference on the test set is 0."""
     found, _ = tune(capsys, ratings, "--trials", "1")
-    usual = BatchSettings()
-    assert found["parameters"] == {name: getattr(usual, name) for name in found["parameters"]}
+    defaults = BatchSettings()
+    assert found["parameters"] == {name: getattr(defaults, name) for name in found["parameters"]}
     assert (found["test_minus_defaults"], found["test_low"], found["test_high"]) == (0, 0, 0)
 
 
-def test_an_interrupted_study_goes_on_as_if_nothing_had_been(ratings, capsys, monkeypatch):
-    """Ctrl-C in the fourth trial: the same command finishes the study, trial for trial alike."""
+def test_interrupted_study_continues_with_the_same_trials(ratings, capsys, monkeypatch):
+    """After Ctrl-C in the fourth trial the same command finishes the study."""
     whole, lines = tune(capsys, ratings, "--trials", "6", "--out", "whole")
-    assert len({line.partition(" s ")[2] for line in lines}) == 6  # each tries something else
-    n_begun = 0
+    assert len({line.partition(" s ")[2] for line in lines}) == 6  # all different
+    n_started = 0
     on_validation = command._on_validation
 
-    def stopped(*arguments):
-        nonlocal n_begun
-        n_begun += 1
-        if n_begun == 4:
+    def interrupted(*arguments):
+        nonlocal n_started
+        n_started += 1
+        if n_started == 4:
             raise KeyboardInterrupt
         return on_validation(*arguments)
 
-    monkeypatch.setattr(command, "_on_validation", stopped)
+    monkeypatch.setattr(command, "_on_validation", interrupted)
     arguments = ["tune", "--events", ratings, "--model", "item_knn", "--trials", "6"]
     assert main(arguments) == 1
     before = capsys.readouterr().err.splitlines()
@@ -95,8 +95,8 @@ def test_an_interrupted_study_goes_on_as_if_nothing_had_been(ratings, capsys, mo
     assert resumed["parameters"] == whole["parameters"]
 
 
-def test_a_killed_study_goes_on(ratings, capsys):
-    """SIGKILL after two trials: they are there, and the third is tried again."""
+def test_killed_study_continues(ratings, capsys):
+    """After SIGKILL the finished trials are stored, and the running one is repeated."""
     arguments = ["--events", ratings, "--model", "item_knn", "--trials", "400"]
     with subprocess.Popen(
         [sys.executable, "-m", "batch", "tune", *arguments],
@@ -105,18 +105,19 @@ def test_a_killed_study_goes_on(ratings, capsys):
         text=True,
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "MARQUEE_BATCH_N_THREADS": "1"},
     ) as process:
-        kept = [process.stderr.readline() for _ in range(2)]
+        assert process.stderr is not None
+        finished = [process.stderr.readline() for _ in range(2)]
         process.kill()
-        kept += process.stderr.readlines()
-    n_kept = len(kept)
-    found, lines = tune(capsys, ratings, "--trials", str(n_kept + 2))
-    assert found["trials"] == n_kept + 2
-    assert len(lines) <= 2  # one may have been finished and not yet said
+        finished += process.stderr.readlines()
+    n_finished = len(finished)
+    found, lines = tune(capsys, ratings, "--trials", str(n_finished + 2))
+    assert found["trials"] == n_finished + 2
+    assert len(lines) <= 2  # one may have finished without its line
     assert not any(line.endswith("defaults") for line in lines)
 
 
-def test_a_finished_study_tries_nothing_again(ratings, capsys):
-    """The same command once more only tells."""
+def test_finished_study_runs_no_further_trial(ratings, capsys):
+    """The same command prints the same result."""
     first, _ = tune(capsys, ratings, "--trials", "3")
     again, lines = tune(capsys, ratings, "--trials", "3")
     assert lines == []
@@ -125,12 +126,11 @@ def test_a_finished_study_tries_nothing_again(ratings, capsys):
 
 @pytest.mark.parametrize(
     "change",
-    [["--split", "last-out"], ["--metric", "recall"], ["--k", "7"], ["--sample", "100"],
+    [["--split", "leave-last-out"], ["--metric", "recall"], ["--k", "7"], ["--sample", "100"],
      ["--seed", "7"], ["data"], ["setting"]],
     ids=lambda change: change[0].strip("-"),
 )  # fmt: skip
-def test_whatever_changes_the_figures_begins_another_study(ratings, capsys, monkeypatch, change):
-    """Old trials are never mixed with those of another input."""
+def test_change_of_input_or_options_begins_another_study(ratings, capsys, monkeypatch, change):
     first, _ = tune(capsys, ratings, "--trials", "1")
     if change == ["data"]:
         path = Path(ratings)
@@ -143,8 +143,7 @@ def test_whatever_changes_the_figures_begins_another_study(ratings, capsys, monk
     assert len(lines) == 1
 
 
-def test_what_changes_no_figure_leaves_the_study(ratings, capsys, monkeypatch):
-    """The same data elsewhere, on more threads."""
+def test_path_and_threads_do_not_change_the_study(ratings, capsys, monkeypatch):
     first, _ = tune(capsys, ratings, "--trials", "1")
     elsewhere = Path("elsewhere.csv")
     elsewhere.write_text(Path(ratings).read_text())
@@ -153,8 +152,8 @@ def test_what_changes_no_figure_leaves_the_study(ratings, capsys, monkeypatch):
     assert (again["study"], lines) == (first["study"], [])
 
 
-def test_what_the_configuration_sets_is_not_touched(ratings, capsys, monkeypatch):
-    """It would win over the tuned file, and so was never tried otherwise."""
+def test_configured_parameters_are_not_tuned(ratings, capsys, monkeypatch):
+    """The configuration overrides the tuned file."""
     Path("marquee.toml").write_text("[batch]\nn_neighbours = 33\n")
     monkeypatch.setenv("MARQUEE_BATCH_HALF_LIFE_DAYS", "50")
     found, lines = tune(capsys, ratings, "--trials", "3")
@@ -163,30 +162,28 @@ def test_what_the_configuration_sets_is_not_touched(ratings, capsys, monkeypatch
     assert not any("n_neighbours" in line for line in lines)
 
 
-def test_time_ends_a_run_after_a_first_trial(ratings, capsys, monkeypatch):
-    """However short it is, there is something to go on from."""
+def test_time_limit_ends_a_run_after_its_first_trial(ratings, capsys, monkeypatch):
     clock = iter(range(0, 10**6, 100))
-    monkeypatch.setattr(study.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("batch.tuning.study.time.monotonic", lambda: next(clock))
     found, lines = tune(capsys, ratings, "--trials", "50", "--seconds", "1")
     assert (found["trials"], len(lines)) == (1, 1)
 
 
 @pytest.mark.parametrize("model", ["auto", "als", "bpr"])
-def test_every_model_is_tuned_by_its_own_parameters(ratings, capsys, monkeypatch, model):
-    """Those of other models are left alone."""
+def test_only_parameters_of_the_model_are_tuned(ratings, capsys, monkeypatch, model):
     monkeypatch.setenv("MARQUEE_BATCH_N_FACTORS", "4")
     monkeypatch.setenv("MARQUEE_BATCH_BPR_ITERATIONS", "5")
-    found, _ = tune(capsys, ratings, "--model", model, "--trials", "2", "--split", "last-out")
-    mine = {"bpr_learning_rate", "bpr_regularization"}
+    found, _ = tune(capsys, ratings, "--model", model, "--trials", "2", "--split", "leave-last-out")
+    bpr = {"bpr_learning_rate", "bpr_regularization"}
     als = {"regularization", "alpha", "iterations", "weight_rating", "half_life_days"}
-    assert set(found["parameters"]) == (mine if model == "bpr" else als)
+    assert set(found["parameters"]) == (bpr if model == "bpr" else als)
 
 
-def test_a_published_split_is_tuned_inside_of_its_training_side(tmp_path, monkeypatch, capsys):
-    """Without ratings and times there is nothing to weigh them by."""
+def test_published_split_is_tuned_within_its_training_side(tmp_path, monkeypatch, capsys):
+    """Without ratings and times the weights are not tuned."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
-    sides = {"train": [], "test": []}
+    sides: dict[str, list[str]] = {"train": [], "test": []}
     for user in range(60):
         items = rng.permutation(15)[:10] * 2 + user % 2
         sides["train"].append(f"{user} {' '.join(map(str, items[:7]))}")
@@ -198,20 +195,20 @@ def test_a_published_split_is_tuned_inside_of_its_training_side(tmp_path, monkey
     assert found["n_test_users"] == 60
 
 
-def test_what_the_test_side_is_sure_to_be_worse_is_not_written(ratings, capsys, monkeypatch):
-    """Chosen by luck: here, because it shrinks the most."""
+def test_significantly_worse_parameters_are_not_written(ratings, capsys, monkeypatch):
+    """Here the score is replaced by the regularization."""
     monkeypatch.setattr(command, "_on_validation", lambda _, settings, *__: settings.regularization)
-    arguments = ("--model", "als", "--trials", "20", "--split", "last-out")
+    arguments = ("--model", "als", "--trials", "20", "--split", "leave-last-out")
     found, _ = tune(capsys, ratings, *arguments)
     assert found["test_high"] < 0
     assert found["written"] is None
     assert not Path("var/tune/best.toml").exists()
     assert main(["tune", "--events", ratings, *arguments]) == 0
-    assert "the defaults stand" in capsys.readouterr().out
+    assert "the defaults stay in use" in capsys.readouterr().out
 
 
-def test_people_get_a_few_lines(ratings, capsys):
-    """And how to make use of it."""
+def test_output_without_json_is_text(ratings, capsys):
+    """It names the setting that uses the result."""
     assert main(["tune", "--events", ratings, "--model", "item_knn", "--trials", "2"]) == 0
     text = capsys.readouterr().out
     assert "item_knn: 2 trials" in text
@@ -221,45 +218,44 @@ def test_people_get_a_few_lines(ratings, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "popularity"], "popularity has no parameter that is left to tune"),
+        (["--model", "popularity"], "no tunable parameter of popularity is left"),
         (["--split", "pairs"], "--test"),
         (["--model", "bpr", "--split", "fold-in"], "bpr"),
         (["--out", "ratings.csv"], "cannot be used"),
     ],
     ids=["popularity", "pairs", "fold-in", "out"],
 )
-def test_what_cannot_be_done_is_said(ratings, capsys, arguments, message):
-    """Exit status 1, the thing and the way out; no trace."""
+def test_invalid_input_is_reported(ratings, capsys, arguments, message):
+    """Exit status 1 and one message; no traceback."""
     assert main(["tune", "--events", ratings, "--trials", "1", *arguments]) == 1
     assert message in capsys.readouterr().err
 
 
-def test_studies_that_cannot_be_read_are_named(ratings, capsys):
-    """With what to do about it."""
+def test_unreadable_studies_file_is_reported(ratings, capsys):
+    """The error names the file and the remedy."""
     Path("var/tune").mkdir(parents=True)
     Path("var/tune/studies.db").write_text("no database\n" * 100)
     assert main(["tune", "--events", ratings, "--trials", "1"]) == 1
-    said = capsys.readouterr().err
-    assert "studies.db" in said
-    assert "move this file away" in said
+    error = capsys.readouterr().err
+    assert "studies.db" in error
+    assert "move this file away" in error
 
 
-def test_without_optuna_it_says_how_to_get_it(ratings, capsys, monkeypatch):
-    """Before anything is read."""
+def test_missing_optuna_is_reported_with_its_installation(ratings, capsys, monkeypatch):
+    """Before any input is read."""
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main(["tune", "--events", "never-read.csv"]) == 1
     assert "pip install 'optuna" in capsys.readouterr().err
 
 
-def test_no_other_command_needs_optuna():
-    """It is an extra."""
+def test_other_commands_do_not_import_optuna():
+    """It is an optional dependency."""
     code = "import sys, batch.__main__; sys.exit('optuna' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 @pytest.mark.parametrize("extra", [["--trials", "0"], ["--sample", "x"], ["--metric", "rmse"]])
-def test_wrong_usage_ends_with_2(ratings, extra):
-    """As every command's."""
+def test_wrong_usage_exits_with_2(ratings, extra):
     with pytest.raises(SystemExit) as ended:
         main(["tune", "--events", ratings, *extra])
     assert ended.value.code == 2

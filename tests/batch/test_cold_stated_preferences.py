@@ -1,13 +1,13 @@
-"""Titles and genres in free text: found where they are meant, and nowhere else."""
+"""Titles and genres in free text, and preferences made of them."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.cold_start.genres import Genres
-from batch.cold_start.stated_preferences import StatedPreferences, TasteReader
-from batch.cold_start.titles import Titled, Titles
-from batch.cold_start.words import PLAIN_WORDS, words_in
+from batch.cold_start.stated_preferences import PreferenceParser, StatedPreferences
+from batch.cold_start.titles import CatalogueTitle, Titles
+from batch.cold_start.words import COMMON_WORDS, words_in
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 
@@ -20,9 +20,11 @@ CATALOGUE = (
     ("Ocean's Eleven", 2001, 3), ("Mr. & Mrs. Smith", 2005, 2), ("1984", 1984, 2),
     ("Blade Runner 2049", 2017, 6), ("Blade Runner", 1982, 9), ("Drama", 2010, 2),
 )  # fmt: skip
-TITLES = Titles(Titled(title, year, row, n) for row, (title, year, n) in enumerate(CATALOGUE))
+TITLES = Titles(
+    CatalogueTitle(title, year, row, n) for row, (title, year, n) in enumerate(CATALOGUE)
+)
 
-MEANT = {
+FOUND = {
     "I loved Heat.": [("Heat", 1995)],
     "heat (1986)": [("Heat", 1986)],
     "Heat 1987, a remake": [("Heat", 1986)],
@@ -52,9 +54,9 @@ MEANT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "expected"), MEANT.items(), ids=MEANT)
-def test_title_that_is_meant_is_found(text, expected):
-    assert found(text) == expected
+@pytest.mark.parametrize(("text", "expected"), FOUND.items(), ids=FOUND)
+def test_titles_are_found(text, expected):
+    assert titles_in(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -72,44 +74,44 @@ def test_title_that_is_meant_is_found(text, expected):
         "?!",
     ],
 )
-def test_common_words_are_no_titles(text):
-    assert found(text) == []
+def test_common_words_are_not_titles(text):
+    assert titles_in(text) == []
 
 
-def found(text):
+def titles_in(text):
     rows = [row for _, _, row in TITLES.find(words_in(text))]
     return [CATALOGUE[row][:2] for row in rows]
 
 
-def test_of_one_title_the_most_popular_is_meant():
-    titles = Titles([Titled("Heat", 1986, 0, 5), Titled("Heat", 1995, 1, 50)])
+def test_shared_title_means_the_most_popular_item():
+    titles = Titles([CatalogueTitle("Heat", 1986, 0, 5), CatalogueTitle("Heat", 1995, 1, 50)])
     assert [row for *_, row in titles.find(words_in("Heat"))] == [1]
 
 
-def test_of_equal_popularity_the_lower_row_is_meant():
-    titles = Titles([Titled("Heat", None, 7, 3), Titled("Heat", None, 2, 3)])
+def test_shared_title_of_equal_popularity_means_the_lower_row():
+    titles = Titles([CatalogueTitle("Heat", None, 7, 3), CatalogueTitle("Heat", None, 2, 3)])
     assert [row for *_, row in titles.find(words_in("Heat"))] == [2]
 
 
-def test_a_long_title_wins_over_a_part_of_it():
+def test_longest_title_is_taken():
     titles = Titles(
-        Titled(title, None, row, 9 - row)
+        CatalogueTitle(title, None, row, 9 - row)
         for row, title in enumerate(["The Lord", "Two Towers", "The Lord of the Two Towers"])
     )
     assert [row for *_, row in titles.find(words_in("the lord of the two towers"))] == [2]
 
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzéüß", min_size=2, max_size=9).filter(
-    lambda word: words_in(word)[0].text not in PLAIN_WORDS
+    lambda word: words_in(word)[0].text not in COMMON_WORDS
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(WORD, min_size=2, max_size=5), min_size=1, max_size=8), st.data())
-def test_any_title_of_two_telling_words_is_found_anywhere(catalogue, data):
-    """In any case, behind and before any plain words, with and without an article."""
+def test_any_title_of_two_uncommon_words_is_found(catalogue, data):
+    """In upper, lower and title case, between common words, after an article."""
     names = [" ".join(words) for words in catalogue]
-    titles = Titles(Titled(name.title(), None, row, 0) for row, name in enumerate(names))
+    titles = Titles(CatalogueTitle(name.title(), None, row, 0) for row, name in enumerate(names))
     name = data.draw(st.sampled_from(names))
     written = data.draw(st.sampled_from([str.lower, str.upper, str.title]))
     rows = [row for *_, row in titles.find(words_in(f"you know the {written(name)} you know"))]
@@ -118,8 +120,7 @@ def test_any_title_of_two_telling_words_is_found_anywhere(catalogue, data):
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=300))
-def test_no_text_breaks_the_search(text):
-    """Whatever is found lies inside the text, in order, and nothing overlaps."""
+def test_found_titles_lie_in_order_without_overlap(text):
     words = words_in(text + " Heat " + text)
     end = 0
     for begin, behind, _ in TITLES.find(words):
@@ -127,9 +128,9 @@ def test_no_text_breaks_the_search(text):
         end = behind
 
 
-def test_a_long_text_of_almost_titles_is_read_in_linear_time():
-    """A million characters that begin like a title at each word: a bounded look-ahead each."""
-    titles = Titles([Titled("star " * 11 + "wars", None, 0, 0)])
+def test_text_of_title_beginnings_names_no_title():
+    """Each of 20,000 words begins like a title: the search compares 12 words at each."""
+    titles = Titles([CatalogueTitle("star " * 11 + "wars", None, 0, 0)])
     assert list(titles.find(words_in("star " * 20_000))) == []
 
 
@@ -151,15 +152,15 @@ def test_a_long_text_of_almost_titles_is_read_in_linear_time():
         ("science", None),
     ],
 )
-def test_genre_is_known_by_what_people_call_it(text, expected):
+def test_genre_is_found_by_its_aliases(text, expected):
     genres = Genres(["Science Fiction", "Romance", "Comedy", "Western", "Music", "Animation"])
     words = words_in(text)
-    names = [genre[1] for at in range(len(words)) if (genre := genres.at(words, at))]
+    names = [genre[1] for start in range(len(words)) if (genre := genres.at(words, start))]
     assert names == ([expected] if expected else [])
 
 
-def test_a_genre_is_called_what_the_catalogue_calls_it():
-    """Where there are both, a musical is no music."""
+def test_genre_name_takes_precedence_over_an_alias():
+    """With both Musical and Music in the catalogue, "musicals" names the former."""
     genres = Genres(["Musical", "Music", "Sci-Fi"])
     assert genres.at(words_in("musicals"), 0) == (1, "Musical")
     assert genres.at(words_in("science fiction"), 0) == (2, "Sci-Fi")
@@ -172,35 +173,37 @@ ITEMS = {
     "saw+2004": Item("Saw", 2004, ("Horror",), None, None),
     "the+fly+1986": Item(None, None, ("Horror",), None, None),
 }
-READER = TasteReader(sorted(ITEMS), ITEMS, [3, 2, 1])
+PARSER = PreferenceParser(sorted(ITEMS), ITEMS, [3, 2, 1])
 
 
-def taste(likes=None, dislikes=None, age=None):
-    return READER.taste(Profile(age, None, None, likes, dislikes))
+def preferences(likes=None, dislikes=None, age=None):
+    return PARSER.parse(Profile(age, None, None, likes, dislikes))
 
 
-def test_taste_is_items_and_genres_on_both_sides():
-    said = taste("Heat and some crime", "horror; Saw", 15)
-    assert said == StatedPreferences((0,), ("Crime",), (1,), ("Horror",), is_minor=True)
+def test_preferences_are_liked_and_disliked_items_and_genres():
+    parsed = preferences("Heat and some crime", "horror; Saw", 15)
+    assert parsed == StatedPreferences((0,), ("Crime",), (1,), ("Horror",), is_minor=True)
 
 
-def test_item_without_a_title_is_called_by_its_id():
-    assert taste("The Fly (1986)") == StatedPreferences(items=(2,))
+def test_item_without_a_title_is_found_by_its_id():
+    assert preferences("The Fly (1986)") == StatedPreferences(items=(2,))
 
 
-def test_a_genre_is_no_title():
+def test_genre_takes_precedence_over_a_title_of_equal_length():
     items = {"drama+2010": Item("Drama", 2010, ("Drama",), None, None)}
-    reader = TasteReader(["drama+2010"], items, [9])
-    assert reader.taste(Profile(None, None, None, "I love Drama")) == StatedPreferences(
+    parser = PreferenceParser(["drama+2010"], items, [9])
+    assert parser.parse(Profile(None, None, None, "I love Drama")) == StatedPreferences(
         genres=("Drama",)
     )
-    assert reader.taste(Profile(None, None, None, "Drama (2010)")) == StatedPreferences(items=(0,))
+    assert parser.parse(Profile(None, None, None, "Drama (2010)")) == StatedPreferences(items=(0,))
 
 
-def test_what_is_both_liked_and_disliked_is_disliked():
-    assert taste("Heat, horror", "heat, Horror!") == StatedPreferences((), (), (0,), ("Horror",))
+def test_item_both_liked_and_disliked_is_disliked():
+    assert preferences("Heat, horror", "heat, Horror!") == StatedPreferences(
+        (), (), (0,), ("Horror",)
+    )
 
 
 @pytest.mark.parametrize("likes", [None, "films", "it is up to her", "¿?", "x" * 2_000])
-def test_who_names_nothing_has_no_taste(likes):
-    assert taste(likes, likes) is None
+def test_text_without_known_names_gives_no_preferences(likes):
+    assert preferences(likes, likes) is None

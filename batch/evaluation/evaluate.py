@@ -1,4 +1,4 @@
-"""One model on one split: fitted, timed, weighed, judged."""
+"""One model on one split: its metrics, training time and size."""
 
 import tempfile
 import time
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from batch.arrays import Doubles, Flags
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import METRICS, of_all_lists, per_user
 from batch.evaluation.splits import Split
@@ -18,13 +18,13 @@ from batch.progress import noop
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a model takes.
+    """Time and memory of a model.
 
     Attributes:
-        train_seconds: To fit.
-        inference_seconds: For the lists of all judged users.
-        memory_bytes: Of what it keeps in order to answer.
-        disk_bytes: Of the same, in a file.
+        train_seconds: Training time.
+        inference_seconds: Time for the lists of all evaluated users.
+        memory_bytes: Size of the arrays that inference needs.
+        disk_bytes: Size of the same arrays in a file.
     """
 
     train_seconds: float
@@ -34,30 +34,28 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One model's lists, judged.
+class Evaluation:
+    """The metrics of one model's lists.
 
     Attributes:
-        model: Its name.
-        figures: By metric, (n_judged,) of each user.
-        of_lists: Coverage, novelty and the like, of all lists together.
-        cost: What it took.
-        about: What the model found out in training.
+        model: Name of the model.
+        by_user: (n_evaluated,) values by metric.
+        of_lists: Coverage, novelty and other metrics of all lists together.
+        cost: Time and memory.
+        about: Figures that the training reports.
     """
 
     model: str
-    figures: Mapping[str, npt.NDArray[np.float64]]
+    by_user: Mapping[str, Doubles]
     of_lists: Mapping[str, float]
     cost: Cost
     about: Mapping[str, float]
 
-    def table(self) -> npt.NDArray[np.float64]:
-        """Return (n_judged, n_metrics), the metrics in their order."""
-        return np.stack([self.figures[name] for name in METRICS], axis=1)
+    def table(self) -> Doubles:
+        """Return (n_evaluated, n_metrics), the metrics in their order."""
+        return np.stack([self.by_user[name] for name in METRICS], axis=1)
 
-    def groups(
-        self, groups: Mapping[str, npt.NDArray[np.bool_]], seed: int = 0
-    ) -> dict[str, dict[str, Interval]]:
+    def groups(self, groups: Mapping[str, Flags], seed: int = 0) -> dict[str, dict[str, Interval]]:
         """Return each metric's interval in each group of users."""
         found = intervals(self.table(), np.stack(list(groups.values()), axis=1), seed=seed)
         return {
@@ -65,33 +63,33 @@ class Judged:
             for name, row in zip(groups, found, strict=True)
         }
 
-    def better_than(self, other: "Judged", seed: int = 0) -> dict[str, Interval]:
-        """Return the interval of each metric's difference to another model's, user by user."""
+    def minus(self, other: "Evaluation", seed: int = 0) -> dict[str, Interval]:
+        """Return the interval of each metric's difference from another model's, paired by user."""
         difference = self.table() - other.table()
-        everybody = np.ones((len(difference), 1), dtype=bool)
-        return dict(zip(METRICS, intervals(difference, everybody, seed=seed)[0], strict=True))
+        all_users = np.ones((len(difference), 1), dtype=bool)
+        return dict(zip(METRICS, intervals(difference, all_users, seed=seed)[0], strict=True))
 
 
-def judge(
+def evaluate(
     model: Recommender,
     split: Split,
     k: int,
     *,
     n_threads: int = 0,
     on_step: Callable[[], object] = noop,
-) -> Judged:
-    """Fit a model to one side of a split and judge its lists by the other.
+) -> Evaluation:
+    """Fit a model to one side of a split and measure its lists on the other.
 
     Args:
-        model: With its parameters set.
-        split: Of the interactions.
+        model: Model with its parameters set.
+        split: Split of the interactions.
         k: Length of the lists.
-        n_threads: 0 means all processors.
-        on_step: Called after each sweep of the training.
+        n_threads: Number of threads; 0 means all processors.
+        on_step: Callback after each sweep of the training.
 
     Raises:
-        BatchError: The model cannot be fitted, or cannot fold users in where
-            the split wants it.
+        BatchError: The model cannot be fitted, or the split needs a fold-in that the
+            model does not have.
     """
     began = time.perf_counter()
     fitted = model.fit(split.train, at=split.at, n_threads=n_threads, on_step=on_step)
@@ -99,7 +97,7 @@ def judge(
     lists = split.lists(fitted, k, n_threads)
     done = time.perf_counter()
     memory_bytes, disk_bytes = _sizes(fitted)
-    return Judged(
+    return Evaluation(
         model.name,
         per_user(lists.item_rows, split.test),
         of_all_lists(lists.item_rows, split.train),

@@ -19,6 +19,9 @@ from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
+from store.settings_table import add_config, print_config
+
+SECTIONS = {"batch": BatchSettings, "gate": GateSettings, "rules": RuleSettings}
 
 _EXAMPLE = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
@@ -32,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = _parser().parse_args(arguments)
     try:
+        if given.verb == "config":
+            return print_config(given)
         settings = given.load(given.config)
         named: dict[str, Any] = {
             key: tuple(paths)
@@ -93,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(load=load_settings)
     add_tune(verbs, inputs)
     add_ingest(verbs)
+    add_config(verbs, SECTIONS)
     return parser
 
 

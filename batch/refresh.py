@@ -137,7 +137,7 @@ def refresh(store: Path, how: RefreshOptions) -> Summary:
                 inputs=inputs,
                 parameters=parameters,
                 metrics=metrics,
-                gate=verdict.as_json(),
+                gate=verdict,
             )
         with stages("publish"):
             is_current = _publish(store, manifest.generation, verdict)

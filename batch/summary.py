@@ -131,7 +131,7 @@ def summarise(
         n_items=len(interactions.item_ids),
         n_interactions=interactions.weights.nnz,
         learned_from=learned_from,
-        gate=manifest.gate,
+        gate=manifest.gate.as_json(),
         warnings=warnings,
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,

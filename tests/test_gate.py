@@ -69,8 +69,8 @@ def test_a_night_begins_with_what_is_served_and_is_judged_beside_it(nights, caps
     assert (status, second["learned_from"]) == (0, "generation 1")
     assert "users on the last day" in notes(second)["loss to served"]
     manifest = read_manifest(snapshot_folder(Path("store"), 2))
-    assert manifest.gate == second["gate"]
-    assert manifest.gate["result"] == "passed"
+    assert manifest.gate.as_json() == second["gate"]
+    assert manifest.gate.result == "passed"
     assert manifest.metrics["data_until"].startswith("2026-03-07T23")
     assert {"last_day_users", "last_day_ndcg_new", "last_day_ndcg_served"} <= set(manifest.metrics)
     assert manifest.parameters["gate"]["max_loss_to_popular"] == 0.05
@@ -98,7 +98,7 @@ def test_half_of_the_users_gone_is_refused_and_the_old_one_served(nights, tmp_pa
     assert re.search(r"result +refused", show_as_told(last))
     store = Path("store")
     assert current(store) == 1
-    assert verify(snapshot_folder(store, 2)).gate["result"] == "refused"
+    assert verify(snapshot_folder(store, 2)).gate.result == "refused"
     line = journal(store)[-1]
     assert (line.generation, line.what) == (2, "refused")
     assert "200 after 400" in line.why

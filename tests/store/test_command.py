@@ -202,6 +202,23 @@ def test_wrong_usage_is_2_and_changes_nothing(two, command, arguments):
     assert files_of(two) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rollback", "--to", "1", "--why", "x"], "--to: renamed; use --generation"),
+        (["rollback", "--to=1", "--why", "x"], "--to: renamed; use --generation"),
+        (["takedown", "a", "--reason", "x"], "--reason: renamed; use --why"),
+    ],
+)
+def test_a_renamed_option_is_2_and_names_the_new_one(two, command, arguments, message):
+    """The store is unchanged."""
+    before = files_of(two)
+    done = command(*arguments)
+    assert outcome(done) == (2, "")
+    assert message in done.stderr
+    assert files_of(two) == before
+
+
 def test_help_shows_an_example(command):
     """Status 0, on standard output."""
     status, output = outcome(command("--help"))

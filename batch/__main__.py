@@ -20,6 +20,9 @@ from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
+from store.settings_table import add_config, print_config
+
+SECTIONS = {"batch": BatchSettings, "gate": GateSettings, "rules": RuleSettings}
 
 _EXAMPLE = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
@@ -33,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     args = _parser().parse_args(arguments)
     try:
+        if args.verb == "config":
+            return print_config(args)
         settings = args.load(args.config)
         named: dict[str, Any] = {
             key: tuple(paths)
@@ -96,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(load=load_settings)
     add_tune(verbs, inputs)
     add_ingest(verbs)
+    add_config(verbs, SECTIONS)
     return parser
 
 

@@ -185,7 +185,7 @@ def _write(writer: SnapshotWriter, built: _Built, began_at: datetime) -> Manifes
         inputs=built.provenance.inputs,
         parameters=built.provenance.parameters,
         metrics=built.metrics,
-        gate=built.gate_result.as_json(),
+        gate=built.gate_result,
     )
 
 

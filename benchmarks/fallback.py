@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmarks.report import print_figure, print_table
 from serve.worker.served import Served
+from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, POPULAR, RECS, RESERVE
 from store.publish import publish, writing
 from store.snapshot import open_snapshot
@@ -171,7 +172,7 @@ def _write(store: Path, names: Names, n_trees: int, rng: random.Random) -> None:
         _build_index(len(names), n_trees, writer.path(INDEX))
         manifest = writer.finish(
             began_at="", finished_at="", code_version="", inputs=[],
-            parameters={"n_factors": _N_FACTORS}, metrics={}, gate={},
+            parameters={"n_factors": _N_FACTORS}, metrics={}, gate=GateResult(),
         )  # fmt: skip
         publish(store, manifest.generation, why="benchmark")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.report import print_figure, print_table
 from serve.worker.served import Served
+from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, POPULAR, RECS, RESERVE
 from store.publish import publish, writing
 from store.snapshot import open_snapshot
@@ -90,7 +91,7 @@ def _write(
         writer.path(INDEX).touch()
         manifest = writer.finish(
             began_at="", finished_at="", code_version="", inputs=[], parameters={}, metrics={},
-            gate={},
+            gate=GateResult(),
         )  # fmt: skip
         publish(store, manifest.generation, why="benchmark")
 

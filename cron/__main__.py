@@ -1,4 +1,4 @@
-"""`python -m cron`: the clock that runs the refresh every night."""
+"""`python -m cron`: the scheduler that runs the refresh every night."""
 
 import argparse
 import logging
@@ -13,17 +13,25 @@ from cron.settings import CronSettings
 from cron.stop import stop_on_signals
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
+from store.settings_table import add_config, print_config
+
+SECTIONS = {"cron": CronSettings}
 
 _EPILOG = """\
 example:
-  python -m cron                 run until SIGTERM: every night at the hour of [cron] at
-  python -m cron --once          run the refresh now, and exit 0 if it succeeded, else 1
+  python -m cron                 run until SIGTERM, and refresh daily at the time of [cron] at
+  python -m cron --once          run the refresh now; exit 0 if it succeeded, else 1
+  python -m cron config --toml   print all settings with their defaults
+
+Exit status: 0 stopped or succeeded, 1 could not start or the refresh failed, 2 wrong usage.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _parser().parse_args(arguments)
+    if options.verb == "config":
+        return print_config(options)
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S%z",
@@ -34,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_section("cron", CronSettings, options.config)
         store = Path(load_section("store", StoreSettings, options.config).path)
         with one_instance(Path(settings.path)):
-            clock = Scheduler(settings, store, _refresh_command(options.config), stop)
+            scheduler = Scheduler(settings, store, _refresh_command(options.config), stop)
             if options.once:
-                return 0 if clock.refresh() else 1
-            clock.run()
+                return 0 if scheduler.refresh() else 1
+            scheduler.run()
     except (CronError, StoreError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -52,9 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--once", action="store_true", help="run the refresh now and exit")
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="the settings (default: marquee.toml)"
-    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    add_config(parser.add_subparsers(metavar="[config]", dest="verb"), SECTIONS)
     return parser
 
 

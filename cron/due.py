@@ -1,11 +1,11 @@
-"""When a refresh is due: arithmetic on instants, and nothing that waits.
+"""When a refresh is due: arithmetic on instants, without waiting.
 
     ──┬──────────────────────┬────────●──► time
       03:30 local            03:30    now       due, if no success began since
       yesterday              today              today's 03:30
 
-The local clock is only asked where an instant comes from; instants themselves
-are compared in UTC, so neither change of the clock can lose or double a night.
+Local time is only used to compute an instant; instants are compared in UTC, so
+no change to or from daylight saving time can lose or double a night.
 """
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
@@ -17,16 +17,16 @@ def last_due(now: datetime, at: time, zone: tzinfo | None) -> datetime:
     """Return the latest instant not after `now` at which the local clock showed `at`.
 
     A time that the clock skips in spring counts once, at the instant that the
-    offset before the change gives (02:30 is then 03:30 on the clock); one that
+    offset before the change gives (02:30 is then 03:30 on the clock). A time that
     it shows twice in autumn counts once, the first time.
 
     Args:
-        now: An aware datetime.
-        at: The wall-clock time, without a zone.
-        zone: The wall clock's zone; None means the machine's.
+        now: Current time, an aware datetime.
+        at: Local time of day, without a zone.
+        zone: Time zone of `at`; None means the machine's.
 
     Returns:
-        The instant, in UTC.
+        Instant in UTC.
 
     Source:
         PEP 495: `fold=0` names the first of two, and the offset before a gap.
@@ -43,9 +43,9 @@ def is_due(state: State, now: datetime, due_at: datetime, retry_pause: timedelta
     """Return whether a refresh should run now.
 
     It should if no success has begun since `due_at`, unless a failure is
-    younger than `retry_pause`. What is recorded in the future comes from a
-    clock that was wrong, and must not hold up the nights until then: it counts
-    for nothing.
+    younger than `retry_pause`. A time in the future was recorded while the
+    machine's clock was wrong, and is ignored: it must not suppress the nights
+    until then.
     """
     success, failure = state.last_success, state.last_failure
     is_done = success is not None and due_at <= success <= now
@@ -54,9 +54,9 @@ def is_due(state: State, now: datetime, due_at: datetime, retry_pause: timedelta
 
 
 def _instant(local: datetime) -> datetime:
-    """Return when the clock showed `local`; one without a zone is the machine's.
+    """Return the instant of the local time `local`; without a zone it is the machine's.
 
-    By way of the timestamp: for a time that the machine's clock skips,
+    Computed by way of the timestamp: for a time that the machine's clock skips,
     `astimezone` gives an instant an hour too early (Python 3.11).
     """
     return datetime.fromtimestamp(local.timestamp(), UTC)

@@ -1,11 +1,11 @@
 """One run of a command: a child process that is never left behind.
 
-    we ──► child, leader of its own session ──► its own children
-              time-out or stop: SIGTERM to all of them, SIGKILL 10 s later
-              we die, even by SIGKILL: the kernel sends the child SIGKILL
+    scheduler ──► child, leader of its own session ──► its own children
+                  time-out or stop: SIGTERM to the process group, SIGKILL 10 s later
+                  the scheduler dies, even by SIGKILL: the kernel sends the child SIGKILL
 
 A session of its own keeps a Ctrl-C at the terminal from reaching the child
-beside us, and gives its whole family one address.
+directly, and makes one process group of the child and its children.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ _log = logging.getLogger(__name__)
 
 
 class Ending(enum.StrEnum):
-    """How a run ended, as it reads after "the refresh"."""
+    """How a run ended, as it reads after "refresh" in the log."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMED_OUT = "timed out"
-    STOPPED = "was stopped"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Run:
     """One run that is over.
 
     Attributes:
-        ending: How it ended.
+        ending: Way in which the run ended.
         status: Exit status, -N after signal N, None if it could not be started.
-        seconds: How long it took.
+        seconds: Duration of the run.
     """
 
     ending: Ending
@@ -57,7 +57,7 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Whether it did what it was asked."""
+        """Whether the command ended with status 0."""
         return self.ending is Ending.SUCCEEDED
 
 
@@ -70,14 +70,14 @@ def run_child(
 ) -> Run:
     """Run `command` to its end, the time-out or the request to stop.
 
-    Its output goes to our standard error. Of its process group nothing is left.
+    Its output goes to this process's standard error. No process of its group is left.
 
     Args:
-        command: The program and its arguments.
-        stop: Ends the run early once requested.
-        timeout_seconds: The run is ended after that time.
-        grace_seconds: From SIGTERM to SIGKILL.
-        nice: Added to our niceness for the child.
+        command: Program and its arguments.
+        stop: Request that ends the run early.
+        timeout_seconds: Time after which the run is ended.
+        grace_seconds: Time between SIGTERM and SIGKILL.
+        nice: Increment of the niceness for the child.
     """
     began = time.monotonic()
     try:
@@ -103,21 +103,21 @@ def _start(command: Sequence[str], nice: int) -> subprocess.Popen[bytes]:
 
 
 def _prepared(parent: int, nice: int) -> Callable[[], None]:
-    """Return what a child does first: it stands back, and will not outlive `parent`."""
+    """Return what runs in the child before exec: lower its priority, tie its life to `parent`."""
 
     def prepare() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # `parent` died before prctl was called
             os._exit(1)
         os.nice(nice)
         with contextlib.suppress(OSError), open(_AUTOGROUP, "w") as group:  # noqa: PTH123
-            group.write(str(nice))  # among sessions, Linux may weigh only this one
+            group.write(str(nice))  # Linux may weigh whole sessions by this value alone
 
     return prepare
 
 
 def _watch(child: subprocess.Popen[bytes], stop: StopRequest, deadline: float) -> Ending:
-    """Return how the run ends; after TIMED_OUT and STOPPED the child still lives."""
+    """Return how the run ends; after TIMED_OUT and STOPPED the child is still running."""
     while child.poll() is None:
         if time.monotonic() >= deadline:
             return Ending.TIMED_OUT
@@ -127,7 +127,7 @@ def _watch(child: subprocess.Popen[bytes], stop: StopRequest, deadline: float) -
 
 
 def _end(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    """End what is left of the child's group, gently first if the child still lives."""
+    """End the rest of the child's process group; SIGTERM first if the child is still running."""
     if child.poll() is None:
         _signal_group(child, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -137,5 +137,5 @@ def _end(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
 
 
 def _signal_group(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # nobody left
+    with contextlib.suppress(ProcessLookupError):  # no process left
         os.killpg(child.pid, number)

@@ -1,7 +1,7 @@
-"""One instance: whoever holds `var/cron/LOCK` is the clock.
+"""One instance: the scheduler holds `var/cron/LOCK` while it runs.
 
-The kernel drops the lock with its holder, however that one dies, so there is
-no stale lock to clean up. The child process does not inherit it.
+The kernel releases the lock when its holder ends in any way, so no stale lock
+has to be removed. The child process does not inherit it.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ _LOCK: Final = "LOCK"
 
 @contextlib.contextmanager
 def one_instance(folder: Path) -> Iterator[None]:
-    """Make `folder` if need be, and hold its lock.
+    """Make `folder` if it does not exist, and hold its lock.
 
     Raises:
         AlreadyRunningError: Another process holds it.

@@ -1,9 +1,9 @@
-"""The loop: look every few seconds, run the refresh when it is due or asked for.
+"""The loop: every few seconds, run the refresh if it is due or was requested.
 
-`schedule` only beats the time here. It has no memory, no catch-up and a bug
-around daylight saving (#648), so what is due is `cron.due`'s to say. A job that
-raises would end its loop, or come again at every beat: ours never raises, and
-what went wrong counts as a failed refresh and so waits for the retry pause.
+`schedule` only triggers the check. It keeps no state over a restart, does not
+catch up and has a bug around daylight saving (#648), so `cron.due` decides what
+is due. A job that raises would end its loop or run again at every poll: this one
+never raises, and an exception counts as a failed refresh, with its retry pause.
 """
 
 import logging
@@ -47,22 +47,23 @@ class Scheduler:
     def run(self, poll_seconds: int = 5) -> None:
         """Poll at once and then every `poll_seconds`, until stopping is requested."""
         settings = self._settings
-        _log.info("the clock runs: at %s, %s", settings.at, settings.timezone or "machine's zone")
+        zone = settings.timezone or "the machine's time zone"
+        _log.info("scheduler started, daily refresh at %s (%s)", settings.at, zone)
         scheduler = schedule.Scheduler()
         scheduler.every(poll_seconds).seconds.do(self._poll)
         scheduler.run_all()
         while not self._stop.wait(_TICK_SECONDS):
-            # schedule counts in local time. Where that goes back (each autumn, or
-            # a clock set right), it would sleep until the old time comes again.
+            # `schedule` counts in local time. When that goes back (each autumn, or when
+            # a wrong clock is corrected), it would sleep until the old time is reached again.
             if (scheduler.idle_seconds or 0.0) > poll_seconds:
                 scheduler.run_all()
             scheduler.run_pending()
-        _log.info("the clock stops")
+        _log.info("scheduler stopped")
 
     def refresh(self) -> bool:
-        """Run the refresh now, whatever is due; log and record how it went."""
+        """Run the refresh now, due or not; log and record its result."""
         began = datetime.now(UTC)
-        _log.info("the refresh starts: %s", shlex.join(self._command))
+        _log.info("refresh started: %s", shlex.join(self._command))
         run = run_child(
             self._command,
             self._stop,
@@ -70,12 +71,12 @@ class Scheduler:
             nice=self._settings.nice,
         )
         refused = run.status == EXIT_REFUSED
-        # One that is stopped has not failed.
+        # A refresh that was stopped has not failed.
         failed = not refused and run.ending in (Ending.FAILED, Ending.TIMED_OUT)
         _log.log(
             logging.ERROR if failed or refused else logging.INFO,
-            "the refresh %s after %.1f s, exit status %s",
-            "was refused by the gate" if refused else run.ending,
+            "refresh %s after %.1f s, exit status %s",
+            "refused by the gate" if refused else run.ending,
             run.seconds,
             run.status,
         )
@@ -87,21 +88,21 @@ class Scheduler:
 
     def _poll(self) -> None:
         try:
-            if self._is_asked_for() or self._is_due():
+            if self._is_requested() or self._is_due():
                 self.refresh()
-        except Exception:  # a bug: its trace is worth more lines than one
-            _log.exception("the refresh could not be run; the clock goes on")
+        except Exception:  # a bug: the log needs its traceback
+            _log.exception("the refresh could not be run; the scheduler continues")
             self._record_failure()
 
-    def _is_asked_for(self) -> bool:
-        """Take away the request that the server's `/admin/train` leaves in the store."""
+    def _is_requested(self) -> bool:
+        """Remove the request that the server's `/admin/train` writes into the store."""
         try:
             why = take_refresh_request(self._store)
         except StoreError as error:
-            _log.error("a request to train cannot be followed: %s", error)
+            _log.error("cannot take the refresh request: %s", error)
             return False
         if why is not None:
-            _log.info("a refresh was asked for: %s", why)
+            _log.info("refresh requested: %s", why)
         return why is not None
 
     def _is_due(self) -> bool:
@@ -110,15 +111,17 @@ class Scheduler:
         due = is_due(self._state, now, due_at, settings.retry_pause)
         success = self._state.last_success
         if due and success is not None and success > now:
-            _log.warning("the last success lies in the future (%s) and does not count", success)
+            _log.warning("the recorded last success is in the future (%s); ignored", success)
         return due
 
     def _record_failure(self) -> None:
         self._record(replace(self._state, last_failure=datetime.now(UTC)))
 
     def _record(self, state: State) -> None:
-        self._state = state  # first: on a full disk we must not run at every poll
+        self._state = state  # first: on a full disk the refresh must not run at every poll
         try:
             write_state(self._file, state)
         except OSError as error:
-            _log.error("%s: not written, lost at the next start: %s", self._file, error)
+            _log.error(
+                "%s: cannot be written, the next start will not have it: %s", self._file, error
+            )

@@ -1,4 +1,4 @@
-"""The `[cron]` section of marquee.toml: when the refresh runs, and for how long."""
+"""The `[cron]` section of marquee.toml: when the refresh runs, and how long it may take."""
 
 import re
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _DAY_MINUTES: Final = 1440.0
-_NICEST: Final = 19
+_MAX_NICE: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,12 @@ class CronSettings:
     """The `[cron]` section.
 
     Attributes:
-        path: Directory of the clock's state and its lock.
-        at: When the refresh is due each day, local wall clock, HH:MM.
-        timezone: IANA name of that wall clock's zone; empty means the machine's.
-        timeout_minutes: A refresh that takes longer is ended.
-        retry_minutes: Pause after a failed refresh before the next try.
-        nice: Niceness of the refresh, 0 to 19: who answers requests goes first.
+        path: Directory of the scheduler's state and lock.
+        at: Local time of the daily refresh, HH:MM.
+        timezone: IANA name of the time zone of `at`; empty means the machine's.
+        timeout_minutes: Time after which a refresh is ended.
+        retry_minutes: Pause between a failed refresh and the next try.
+        nice: Niceness of the refresh, 0 to 19: the server has priority.
     """
 
     path: str = "var/cron"
@@ -45,9 +45,8 @@ class CronSettings:
                 raise ValueError(
                     f"{key} must be more than 0 and at most {_DAY_MINUTES:.0f}, not {value!r}"
                 )
-
-        if not 0 <= self.nice <= _NICEST:
-            raise ValueError(f"nice must lie between 0 and {_NICEST}, not {self.nice}")
+        if not 0 <= self.nice <= _MAX_NICE:
+            raise ValueError(f"nice must lie between 0 and {_MAX_NICE}, not {self.nice}")
 
     @property
     def at_time(self) -> time:

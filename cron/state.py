@@ -1,4 +1,4 @@
-"""What the clock remembers between two starts: how the refresh last went.
+"""The scheduler's state between two starts: the last success and the last failure.
 
 var/cron/refresh.json    {"last_success": "2026-03-01T02:30:04+00:00", "last_failure": null}
 """
@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How the refresh last went; all times are aware.
+    """The times of the last refreshes, as aware datetimes.
 
     Attributes:
-        last_success: When the last refresh began that came to its end; it knows the
+        last_success: Start of the last refresh that ran to its end: it covers the
             events up to then. One that the gate refused counts, for the same events
             would be refused again. None if there was none.
-        last_failure: When the last failed refresh ended, None if there was none.
+        last_failure: End of the last failed refresh; None if there was none.
     """
 
     last_success: datetime | None = None
@@ -31,17 +31,17 @@ class State:
 
 
 def read_state(file: Path) -> State:
-    """Return what `file` records; without a sound file, that nothing ever ran.
+    """Return the state in `file`; an empty state if the file is missing or damaged.
 
-    A refresh too many is cheap and a clock that does not start is not, so a
-    broken file is logged and no error.
+    An extra refresh costs less than a scheduler that does not start, so a damaged
+    file is logged and is not an error.
     """
     try:
         return _parse(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        _log.info("%s: no such file, so no refresh has run yet", file)
+        _log.info("%s: no such file; no refresh has run yet", file)
     except (OSError, ValueError) as error:
-        _log.warning("%s: unreadable, taken as no refresh yet: %s", file, error)
+        _log.warning("%s: unreadable, starting as if no refresh had run: %s", file, error)
     return State()
 
 
@@ -57,7 +57,7 @@ def write_state(file: Path, state: State) -> None:
 
 def _parse(document: Any) -> State:
     if not isinstance(document, dict):
-        raise ValueError("it does not hold an object")  # noqa: TRY004 - one kind of broken file
+        raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of broken file
     return State(_instant(document.get("last_success")), _instant(document.get("last_failure")))
 
 
@@ -66,5 +66,5 @@ def _instant(text: Any) -> datetime | None:
         return None
     at = datetime.fromisoformat(str(text))
     if at.tzinfo is None:
-        raise ValueError(f"{text!r} names no time zone")
+        raise ValueError(f"{text!r} has no time zone")
     return at

@@ -1,8 +1,8 @@
-"""A request to stop that a signal handler may set and the loop may wait for.
+"""A request to stop, set by a signal handler and waited for by the loop.
 
 `threading.Event` is not safe here: a handler that runs while the same thread
-is inside `wait` can meet the lock it already holds, and never return. A kernel
-event has no lock: once written and never read, it stays set.
+is inside `wait` can block on the lock that the thread holds, and never return.
+A kernel event has no lock: once written and never read, it stays set.
 """
 
 import os
@@ -12,13 +12,13 @@ from types import FrameType
 
 
 class StopRequest:
-    """Not requested at first; requested once, it stays so."""
+    """A flag that is clear at first and stays set once it is requested."""
 
     def __init__(self) -> None:
         self._event = os.eventfd(0, os.EFD_CLOEXEC)
 
     def request(self) -> None:
-        """Ask to stop; wakes whoever waits."""
+        """Request the stop; every `wait` returns."""
         os.eventfd_write(self._event, 1)
 
     def wait(self, seconds: float) -> bool:
@@ -27,7 +27,7 @@ class StopRequest:
 
 
 def stop_on_signals() -> StopRequest:
-    """Return a request that SIGTERM and SIGINT set, for the whole process."""
+    """Return a request that SIGTERM and SIGINT set in this process."""
     stop = StopRequest()
 
     def handle(_signal: int, _frame: FrameType | None) -> None:

@@ -13,6 +13,9 @@ from serve.supervisor.nginx import check_front
 from serve.supervisor.supervisor import Supervisor
 from store.config import StoreSettings, load_section
 from store.errors import ConfigError, StoreError
+from store.settings_table import add_config, print_config
+
+SECTIONS = {"serve": ServeSettings}
 
 _EXAMPLE = """example:
   python -m serve --port 8080 &
@@ -30,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
     try:
+        if given.verb == "config":
+            return print_config(given)
         settings = load_section("serve", ServeSettings, given.config)
         store = load_section("store", StoreSettings, given.config)
         named = {key: getattr(given, key) for key in ("host", "port", "workers")}
@@ -75,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check", action="store_true", help="check the configuration, start nothing"
     )
+    add_config(parser.add_subparsers(metavar="[config]", dest="verb"), SECTIONS)
     parser.add_argument(OPTION, type=int, help=argparse.SUPPRESS)
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     return parser

@@ -4,10 +4,10 @@
         snapshots/000041/    recs.mdb factors.mdb items.ann MANIFEST.json SHA256SUMS
         snapshots/000042/
         CURRENT              the text "42"
-        JOURNAL              one line for each flip: time, generation, what, why
-        LOCK                 held by the one process that writes
+        JOURNAL              one line for each change of what is served: time, generation, what, why
+        LOCK                 locked by the process that writes
 
-`store` knows lmdb and the standard library. `batch` writes with it, `serve`
-reads with it, and both share its formats, its id rules and its configuration
-loader.
+`store` imports lmdb and the standard library alone. `batch` writes snapshots with
+it and `serve` reads them. Formats, id rules, error types and the configuration
+loader stand here for all packages. The manual is `store/README.md`.
 """

@@ -1,7 +1,7 @@
-"""Looking into a store, and deciding what is served: `python -m store VERB`.
+"""The command `python -m store VERB`: inspect a store, and choose what is served.
 
-Each verb is a module of `store.commands`; what is common stands here: where
-the store lies, and how an error ends.
+Each verb is a module of `store.commands`. This module finds the store's directory
+and turns errors into messages and exit statuses.
 """
 
 import argparse
@@ -25,7 +25,9 @@ from store.commands import (
 )
 from store.config import StoreSettings, load_section
 from store.errors import StoreError
+from store.settings_table import add_config, print_config
 
+SECTIONS = {"store": StoreSettings}
 _VERBS = (ls, show, get, flip, prune, takedown, verify, dump, diff, explain, doctor, replica)
 
 _EXAMPLE = """example:
@@ -34,20 +36,22 @@ _EXAMPLE = """example:
   python -m store rollback --why "lists of 42 look wrong"
   python -m store takedown tt0133093 --why "rights ended"
 
-Exit status: 0 done, 1 what was asked about is missing or bad, 2 wrong usage."""
+Exit status: 0 done, 1 something is missing or damaged, 2 wrong usage."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = _parser().parse_args(arguments)
     try:
+        if given.verb == "config":
+            return print_config(given)
         store = given.store or Path(load_section("store", StoreSettings, given.config).path)
         status: int = given.run(store, given)
         sys.stdout.flush()
     except StoreError as error:
         print(f"store: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # `| head` has seen enough; the flush at exit must not raise again
+    except BrokenPipeError:  # `| head` has closed the pipe; the flush at exit must not raise again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -59,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m store",
-        description="Look into a store of snapshots, and decide what is served.",
+        description="Inspect a store of snapshots, and choose what is served.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -67,9 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         "--store", type=Path, metavar="DIR", help="default: [store] path, var/store"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     for module in _VERBS:
         module.add_parser(verbs)
+    add_config(verbs, SECTIONS)
     return parser
 
 

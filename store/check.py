@@ -1,4 +1,4 @@
-"""Checking every list of a snapshot against the rules of the format, not a sample."""
+"""Checks every list of a snapshot against the rules of the format."""
 
 import json
 from collections.abc import Iterator
@@ -13,12 +13,13 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
     """Yield one sentence for each record that breaks a rule.
 
     A list is 1 to 20 item ids joined by commas, none twice, each one an entry
-    of `items`; a user's spares are none of the user's list. `rows` and the
-    `item_row` of `items` name each other. What holds of the rating model stands
-    with `broken_ratings`.
+    of `items`. A user's spares and list have no item in common. `rows` and the
+    `item_row` of `items` name each other. `broken_ratings` checks the rating model.
     """
     items = {_text(key) for key, _ in snapshot.items}
-    yield from (f"items: {name!r} is no item id" for name in sorted(items) if not is_item_id(name))
+    yield from (
+        f"items: {name!r} is not a valid item id" for name in sorted(items) if not is_item_id(name)
+    )
     for name in ("users", "spares", "similar", "fallback"):
         for key, body in getattr(snapshot, name):
             longest = None if (name, key) == ("fallback", RESERVE) else LIST_LENGTH
@@ -26,10 +27,10 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
                 yield f"{name}: {_text(key)}: {problem}"
     for key, body in snapshot.users:
         if not is_user_id(_text(key)):
-            yield f"users: {_text(key)!r} is no user id"
+            yield f"users: {_text(key)!r} is not a valid user id"
         spares = snapshot.spares.get(key)
         if spares and not set(body.split(b",")).isdisjoint(spares.split(b",")):
-            yield f"spares: {_text(key)}: an item of the user's list again"
+            yield f"spares: {_text(key)}: contains an item of the user's list"
     yield from _broken_rows(snapshot, items)
     yield from broken_ratings(snapshot, items)
 
@@ -38,26 +39,28 @@ def _broken_rows(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
     rows = dict(snapshot.rows)
     for key, body in rows.items():
         if _text(body) not in items:
-            yield f"rows: {_text(key)}: {_text(body)!r} is no item"
+            yield f"rows: {_text(key)}: {_text(body)!r} is not in the catalogue"
     for key, about in snapshot.items:
         try:
             row = json.loads(about).get("item_row", "")
         except (ValueError, AttributeError):
-            yield f"items: {_text(key)}: {_text(about)[:60]!r} is no JSON object"
+            yield f"items: {_text(key)}: {_text(about)[:60]!r} is not a JSON object"
             continue
         if row != "" and rows.get(str(row).encode()) != key:
-            yield f"items: {_text(key)}: row {row} is not its own"
+            yield f"items: {_text(key)}: `rows` has another item in row {row}"
 
 
 def _text(value: bytes) -> str:
-    return value.decode("latin-1")  # whatever the bytes are, it can be shown
+    return value.decode("latin-1")  # every byte can be shown
 
 
 def _broken_list(body: bytes, items: set[str], longest: int | None) -> str | None:
     names = _text(body).split(",")
-    if not body or (longest and len(names) > longest):
-        return f"{len(names) if body else 0} items, not 1 to {longest}"
+    if not body:
+        return "is empty"
+    if longest and len(names) > longest:
+        return f"has {len(names)} items, more than {longest}"
     if len(set(names)) < len(names):
-        return "an item twice"
+        return "contains an item twice"
     unknown = next((name for name in names if name not in items), None)
     return None if unknown is None else f"{unknown!r} is not in the catalogue"

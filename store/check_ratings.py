@@ -1,4 +1,4 @@
-"""Checking the rating model of a snapshot: whatever `/predict` adds up must be a number."""
+"""Checks the rating model of a snapshot: every term of a prediction must be a finite number."""
 
 import contextlib
 import math
@@ -17,16 +17,16 @@ class _Side(NamedTuple):
     exists: Callable[[str], bool]
 
 
-_ENDS: Final = 2  # of the scale
+_N_SCALE_ENDS: Final = 2  # lowest and highest rating
 
 
 def broken_ratings(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
     """Yield one sentence for each record that breaks a rule.
 
-    `biases` holds finite numbers, among them `mean` and a rising `scale` if there
-    are any. Who has a bias has a vector, and the other way round; every vector
-    is finite, and as long as the others. A snapshot made before there were
-    such tables breaks no rule.
+    `biases` holds finite numbers; unless it is empty, `mean` and an ascending
+    `scale` are among them. Every bias has a vector and every vector a bias. All
+    vectors are finite and of one length. A snapshot that was made before there
+    were such tables breaks no rule.
     """
     if f"{FACTORS}/rating_users" not in snapshot.manifest.counts:
         return
@@ -46,28 +46,28 @@ def broken_ratings(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
 def _broken_biases(tables: dict[str, Table], sides: tuple[_Side, ...]) -> Iterator[str]:
     missing = {"mean", "scale"}
     n_records = 0
-    for n_records, (key, value) in enumerate(tables["biases"], 1):  # noqa: B007 (told below)
+    for n_records, (key, value) in enumerate(tables["biases"], 1):  # noqa: B007 (used after the loop)
         name = key.decode("latin-1")
         numbers = _numbers(value)
         if name in missing:
             missing.remove(name)
-        elif problem := _stray(name, tables, sides):
+        elif problem := _bias_problem(name, tables, sides):
             yield f"biases: {name}: {problem}"
-        if len(numbers) != (_ENDS if name == "scale" else 1) or numbers != sorted(numbers):
-            yield f"biases: {name}: {value.decode('latin-1')!r} is not what belongs there"
+        if len(numbers) != (_N_SCALE_ENDS if name == "scale" else 1) or numbers != sorted(numbers):
+            yield f"biases: {name}: {value.decode('latin-1')!r} is not a valid value"
     if n_records and missing:
-        yield f"biases: no {' and no '.join(sorted(missing))}"
+        yield f"biases: {' and '.join(sorted(missing))} missing"
 
 
-def _stray(name: str, tables: dict[str, Table], sides: tuple[_Side, ...]) -> str | None:
+def _bias_problem(name: str, tables: dict[str, Table], sides: tuple[_Side, ...]) -> str | None:
     side = next((side for side in sides if name.startswith(side.prefix)), None)
     if side is None:
-        return "is no key of this table"
+        return "is not a valid key of this table"
     owner = name.removeprefix(side.prefix)
     if not side.exists(owner):
-        return "belongs to nobody"
-    has_vector = tables[side.table].get(owner.encode()) is not None  # of length 0, with no factors
-    return None if has_vector else f"no vector in {side.table}"
+        return "has no such user or item"
+    has_vector = tables[side.table].get(owner.encode()) is not None  # empty with 0 factors
+    return None if has_vector else f"has no vector in {side.table}"
 
 
 def _broken_vectors(tables: dict[str, Table], sides: tuple[_Side, ...]) -> Iterator[str]:
@@ -77,15 +77,15 @@ def _broken_vectors(tables: dict[str, Table], sides: tuple[_Side, ...]) -> Itera
             name = key.decode("latin-1")
             length = len(vector) if length is None else length
             if len(vector) != length or length % 4:
-                yield f"{side.table}: {name}: {len(vector)} bytes, where others have {length}"
+                yield f"{side.table}: {name}: {len(vector)} bytes, expected {length}"
             elif not all(map(math.isfinite, struct.unpack(f"<{length // 4}f", vector))):
-                yield f"{side.table}: {name}: not finite"
+                yield f"{side.table}: {name}: has a value that is not finite"
             if tables["biases"].get(side.prefix.encode() + key) is None:
-                yield f"{side.table}: {name}: no bias"
+                yield f"{side.table}: {name}: has no bias"
 
 
 def _numbers(value: bytes) -> list[float]:
-    """Return the finite numbers of a text, none if anything else stands in it."""
+    """Return the numbers of a text; an empty list if one is not a finite number."""
     try:
         numbers = [float(part) for part in value.split(b" ")]
     except ValueError:

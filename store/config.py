@@ -5,8 +5,9 @@
         port = 8080
 
 Each package describes its section as a frozen dataclass whose fields have
-defaults; `load_section` fills it. A section or key that nobody knows is an
-error, for a setting that is ignored is found on the day it was needed.
+defaults; `load_section` fills it. An unknown section or key is an error, for an
+ignored setting is noticed only on the day it is needed. A key that was renamed
+is refused with its new name.
 """
 
 import dataclasses
@@ -23,7 +24,12 @@ from store.errors import ConfigError
 DEFAULT_FILE: Final = Path("marquee.toml")
 _SECTIONS: Final = ("batch", "gate", "rules", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
-_FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # where they find real data; no setting
+_FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
+_RENAMED: Final = {  # new name of a key by its section and old name
+    ("gate", "min_judged"): "min_evaluated_users",
+    ("gate", "most_judged"): "max_evaluated_users",
+    ("serve", "connections_per_client"): "concurrent_requests_per_client",
+}
 
 
 class _Dataclass(Protocol):
@@ -38,9 +44,9 @@ class StoreSettings:
     """The `[store]` section.
 
     Attributes:
-        path: The store's directory.
-        keep: Newest snapshots that a refresh keeps, the current one included.
-        keep_days: Snapshots younger than so many days are kept besides.
+        path: Directory of the store.
+        keep: Number of newest snapshots that a refresh keeps, the current one included.
+        keep_days: Age in days below which a snapshot is kept in any case.
     """
 
     path: str = "var/store"
@@ -64,28 +70,30 @@ def load_section(
     """Return section `name` as a `kind`: defaults, then the file, then the environment.
 
     Args:
-        name: One of batch, gate, rules, serve, store, cron.
-        kind: A frozen dataclass; its field types may be str, int, float, bool
-            and tuple[str, ...].
-        file: The TOML file; None means `marquee.toml` if there is one.
-        environ: Where `MARQUEE_<SECTION>_<KEY>` is looked up.
-        defaults: Of some keys, in place of the kind's own.
+        name: Section: batch, gate, rules, serve, store or cron.
+        kind: Frozen dataclass whose field types are str, int, float, bool
+            or tuple[str, ...].
+        file: TOML file; None means `marquee.toml` if there is one.
+        environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
+        defaults: Values that replace some defaults of `kind`, by key.
 
     Raises:
         ConfigError: The file is missing or not TOML, or a section or key is
-            unknown, of the wrong type or out of range.
+            unknown, renamed, of the wrong type or out of range.
     """
     types = get_type_hints(kind)
-    given = _given(name, types, file, environ)
+    configured = _configured(name, types, file, environ)
     values = dict(defaults or {})
-    for key, (where, value) in given.items():
+    for key, (where, value) in configured.items():
+        if new := _RENAMED.get((name, key)):
+            raise ConfigError(where, f"[{name}] {key}: renamed", f"use {new}")
         if key not in types:
-            raise ConfigError(where, f"[{name}] has no key {key!r}; it knows {', '.join(types)}")
+            raise ConfigError(where, f"[{name}] has no key {key!r}; its keys: {', '.join(types)}")
         values[key] = _checked(where, f"[{name}] {key}", value, types[key])
     try:
         return kind(**values)
     except ValueError as error:
-        sources = ", ".join(sorted({str(where) for where, _ in given.values()}))
+        sources = ", ".join(sorted({str(where) for where, _ in configured.values()}))
         raise ConfigError(sources or file or DEFAULT_FILE, f"[{name}] {error}") from error
 
 
@@ -95,34 +103,34 @@ def keys_given(
     file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Return which keys of a section are not left to their defaults, and where they stand.
+    """Return the keys of a section that are set, and the file or variable that sets each.
 
     Args:
-        name: As in `load_section`, and so the others.
-        kind: A frozen dataclass.
-        file: The TOML file; None means `marquee.toml` if there is one.
-        environ: Where `MARQUEE_<SECTION>_<KEY>` is looked up.
+        name: Section: batch, gate, rules, serve, store or cron.
+        kind: Frozen dataclass of the section.
+        file: TOML file; None means `marquee.toml` if there is one.
+        environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
 
     Raises:
         ConfigError: The file cannot be read.
     """
-    given = _given(name, get_type_hints(kind), file, environ)
-    return {key: str(where) for key, (where, _) in given.items()}
+    configured = _configured(name, get_type_hints(kind), file, environ)
+    return {key: str(where) for key, (where, _) in configured.items()}
 
 
-def _given(
+def _configured(
     name: str, types: Mapping[str, Any], file: Path | None, environ: Mapping[str, str]
 ) -> dict[str, tuple[Path, Any]]:
-    """Return what the file and the environment say, and which of them said it last."""
+    """Return the values from file and environment by key, each with its source."""
     source = file or DEFAULT_FILE
-    given = {key: (source, value) for key, value in _read(file).get(name, {}).items()}
+    configured = {key: (source, value) for key, value in _read(file).get(name, {}).items()}
     prefix = f"{_PREFIX}{name.upper()}_"
     for variable, text in environ.items():
         _check_variable(variable)
         if variable.startswith(prefix):
             key = variable.removeprefix(prefix).lower()
-            given[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
-    return given
+            configured[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
+    return configured
 
 
 def _read(file: Path | None) -> dict[str, dict[str, Any]]:
@@ -137,18 +145,22 @@ def _read(file: Path | None) -> dict[str, dict[str, Any]]:
         raise ConfigError(path, f"cannot be read as TOML: {error}") from error
     for name, section in document.items():
         if name not in _SECTIONS or not isinstance(section, dict):
-            raise ConfigError(path, f"{name!r} is not a section; there are {', '.join(_SECTIONS)}")
+            raise ConfigError(
+                path, f"{name!r} is not a section; the sections: {', '.join(_SECTIONS)}"
+            )
     return document
 
 
 def _check_variable(variable: str) -> None:
     sections = tuple(f"{_PREFIX}{name.upper()}_" for name in _SECTIONS)
     if variable.startswith(_PREFIX) and not variable.startswith((*sections, _FOR_TESTS)):
-        raise ConfigError(variable, f"names no section; there are {', '.join(_SECTIONS)}")
+        raise ConfigError(
+            variable, f"does not name a section; the sections: {', '.join(_SECTIONS)}"
+        )
 
 
 def _from_environment(variable: str, text: str, kind: Any) -> Any:
-    """Read `text` as a TOML value, or as it stands where a string is wanted."""
+    """Read `text` as a TOML value, or unchanged where the field is a string."""
     if kind is str or kind is None:
         return text
     try:

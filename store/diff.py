@@ -1,8 +1,8 @@
-"""What changed between two snapshots: one walk over both, side by side.
+"""The difference between two snapshots: one pass over both in key order.
 
-Two lists are compared in two ways, both 1 for equal lists and 0 for lists
-that share nothing: by what they hold (overlap) and by its order (rank-biased
-overlap, which gives the first places their weight).
+Two lists are compared by two measures, both 1 for equal lists and 0 for disjoint
+ones: overlap ignores the order, and rank-biased overlap weights the first ranks
+most.
 """
 
 import functools
@@ -11,28 +11,29 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
+from store.items import ItemIds
 from store.layout import LIST_LENGTH
 from store.merge_join import merge_join
 from store.snapshot import Snapshot
 
-Names = list[bytes]
-
-_PERSISTENCE: Final = 0.9  # of a reader who looks at one more place: 86 % of the weight in 10
+_PERSISTENCE: Final = (
+    0.9  # probability of reading one rank further: 86 % of the weight in the first 10
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """What became of the lists from one snapshot to another.
+class SnapshotDiff:
+    """How the users' lists of two snapshots differ.
 
     Attributes:
-        n_gained: Users who have a list in the second alone.
-        n_lost: Users who have one in the first alone.
-        n_changed: Users whose list is another one.
-        n_same: Users whose list stayed.
-        mean_overlap: Of the users with a list in both; None without any.
-        mean_rank_overlap: Likewise, the rank-biased overlap.
-        rose: Items in more lists than before, with how many more, most first.
-        fell: Items in fewer, with how many fewer (below 0), most first.
+        n_gained: Number of users with a list in the second snapshot alone.
+        n_lost: Number of users with a list in the first snapshot alone.
+        n_changed: Number of users whose list changed.
+        n_same: Number of users whose list is equal.
+        mean_overlap: Mean overlap of the users with a list in both; None without any.
+        mean_rank_overlap: Mean rank-biased overlap of the same users; None without any.
+        rose: Items in more lists than before and the increase, largest first.
+        fell: Items in fewer lists than before and the change (below 0), largest first.
     """
 
     n_gained: int
@@ -45,13 +46,13 @@ class Difference:
     fell: list[tuple[str, int]]
 
 
-def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> Difference:
+def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> SnapshotDiff:
     """Compare every user's list; memory grows with the items, not with the users.
 
     Args:
-        before: Open.
-        after: Open too; it may be the same.
-        n_items: How many of the items that rose, and that fell, are named.
+        before: First snapshot, open.
+        after: Second snapshot, open; it may be the same object.
+        n_items: Maximum length of `rose` and of `fell`.
     """
     n: Counter[str] = Counter()
     lists: Counter[bytes] = Counter()
@@ -70,7 +71,7 @@ def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> Difference:
         else:
             n["gained" if b else "lost"] += 1
     n_both = n["same"] + n["changed"]
-    return Difference(
+    return SnapshotDiff(
         n_gained=n["gained"],
         n_lost=n["lost"],
         n_changed=n["changed"],
@@ -82,25 +83,25 @@ def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> Difference:
     )
 
 
-def overlap(a: Names, b: Names) -> float:
-    """Return the share of their first 20 items that two lists have in common.
+def overlap(a: ItemIds, b: ItemIds) -> float:
+    """Return the share of the first 20 items that two lists have in common.
 
-    Of lists of unequal length the longer one is the whole, so an item lost counts.
+    The longer list is the denominator, so a lost item lowers the share.
     """
     a, b = a[:LIST_LENGTH], b[:LIST_LENGTH]
     return len(set(a) & set(b)) / max(len(a), len(b))
 
 
-def rank_biased_overlap(a: Names, b: Names, p: float = _PERSISTENCE) -> float:
-    """Return how far two rankings agree, the first places counting most.
+def rank_biased_overlap(a: ItemIds, b: ItemIds, p: float = _PERSISTENCE) -> float:
+    """Return the rank-biased overlap of two rankings: the first ranks count most.
 
-    X_d is the number of items that both have among their first d; beyond the
-    end of the shorter list, agreement is taken to go on as it was there.
+    X_d is the number of items that both have among their first d. Beyond the end
+    of the shorter list, its agreement is extrapolated.
 
     Args:
-        a: Not empty, no item twice.
-        b: Likewise.
-        p: How likely a reader of place d is to look at place d + 1.
+        a: First ranking, not empty, no item twice.
+        b: Second ranking, not empty, no item twice.
+        p: Probability that a reader of rank d reads rank d + 1.
 
     Source:
         Webber, Moffat and Zobel, "A Similarity Measure for Indefinite
@@ -108,17 +109,17 @@ def rank_biased_overlap(a: Names, b: Names, p: float = _PERSISTENCE) -> float:
     """
     short, long = sorted((a, b), key=len)
     s, l = len(short), len(long)  # noqa: E741 (the paper's own letters)
-    place = {name: d for d, name in enumerate(short, 1)}
-    both_by = [max(d, place[name]) for d, name in enumerate(long, 1) if name in place]
+    rank = {name: d for d, name in enumerate(short, 1)}
+    both_by = [max(d, rank[name]) for d, name in enumerate(long, 1) if name in rank]
     x_s, x_l = sum(d <= s for d in both_by), len(both_by)
     agreement = sum(_from_depth(d, l, p) for d in both_by)  # sum of X_d / d · p^d, item by item
     agreement += sum(x_s * (d - s) / (s * d) * p**d for d in range(s + 1, l + 1))
     return (1 - p) / p * agreement + ((x_l - x_s) / l + x_s / s) * p**l
 
 
-@functools.cache  # lists have 20 places: a few hundred values in all
+@functools.cache  # lists have 20 ranks: a few hundred values in all
 def _from_depth(first: int, last: int, p: float) -> float:
-    """Return what an item adds that both lists hold from depth `first` on."""
+    """Return the contribution of an item that both lists hold from depth `first` on."""
     return sum(p**d / d for d in range(first, last + 1))
 
 

@@ -1,7 +1,7 @@
-"""What is wrong with a store, and the command that mends each thing.
+"""The problems of a store, each with the command that fixes it.
 
-One function a kind of trouble; each yields what it finds and changes nothing.
-What belongs to a build that is running now is no trouble.
+One function for each kind of problem; it yields what it finds and changes nothing.
+Files of a build that is running now are not a problem.
 """
 
 import contextlib
@@ -18,31 +18,31 @@ from store.manifest import Manifest, verify
 from store.pointer import current, current_or_none, pinned
 
 _REFRESH: Final = "python -m batch refresh"
-_ROOM: Final = 2  # snapshots that the disk should have room for: the next one, and as much again
+_MIN_FREE_SNAPSHOTS: Final = 2  # free disk space that a refresh needs, in snapshots
 
 
-class Trouble(NamedTuple):
-    """One thing that is wrong.
+class Problem(NamedTuple):
+    """One problem of a store.
 
     Attributes:
-        what: In words.
-        mend: The command that mends it.
+        what: Description of the problem.
+        fix: Command that fixes it.
     """
 
     what: str
-    mend: str
+    fix: str
 
 
-def troubles(store: Path) -> Iterator[Trouble]:
-    """Yield everything that is wrong with a store, the gravest first."""
+Whole = dict[int, Manifest]  # manifest of each sound snapshot by generation
+Damaged = dict[int, str]  # error message of each damaged snapshot by generation
+Check = Callable[[Path, Whole, Damaged], Iterator[Problem]]
+
+
+def problems(store: Path) -> Iterator[Problem]:
+    """Yield the problems of a store, the most serious first."""
     whole, damaged = _inspected(store)
-    for look in _LOOKS:
-        yield from look(store, whole, damaged)
-
-
-Whole = dict[int, Manifest]
-Damaged = dict[int, str]
-Look = Callable[[Path, Whole, Damaged], Iterator[Trouble]]
+    for check in _CHECKS:
+        yield from check(store, whole, damaged)
 
 
 def _inspected(store: Path) -> tuple[Whole, Damaged]:
@@ -56,45 +56,47 @@ def _inspected(store: Path) -> tuple[Whole, Damaged]:
     return whole, damaged
 
 
-def _pointer(store: Path, whole: Whole, damaged: Damaged) -> Iterator[Trouble]:
+def _pointer(store: Path, whole: Whole, damaged: Damaged) -> Iterator[Problem]:
     try:
         served = current(store)
     except StoreError as error:
-        yield Trouble(str(error), _flip(store, whole))
+        yield Problem(str(error), _flip(store, whole))
         return
     if served in damaged:
-        yield Trouble(f"the current is damaged: {damaged[served]}", _flip(store, whole))
+        yield Problem(f"the current snapshot is damaged: {damaged[served]}", _flip(store, whole))
     elif served not in whole:
-        yield Trouble(
+        yield Problem(
             f"generation {served} is current, but there is no such snapshot", _flip(store, whole)
         )
 
 
-def _pin(store: Path, whole: Whole, _: Damaged) -> Iterator[Trouble]:
+def _pin(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
     try:
         pin = pinned(store)
     except PinnedError:
-        yield Trouble(f"{store}/PIN does not hold a generation", "python -m store unpin --why …")
+        yield Problem(f"{store}/PIN does not hold a generation", "python -m store unpin --why …")
         return
     if pin is None:
         return
     if pin.generation not in whole:
-        yield Trouble(
+        yield Problem(
             f"pinned to generation {pin.generation}, which is missing or damaged",
             "python -m store unpin --why …",
         )
     elif pin.generation != current_or_none(store) and not _is_being_written(store):
-        yield Trouble(
+        yield Problem(
             f"pinned to generation {pin.generation}, but another is current",
             f"python -m store pin --generation {pin.generation} --why …",
         )
 
 
-def _journal(store: Path, _: Whole, __: Damaged) -> Iterator[Trouble]:
+def _journal(store: Path, _: Whole, __: Damaged) -> Iterator[Problem]:
     path = store / "JOURNAL"
     if not path.exists():
         if current_or_none(store):
-            yield Trouble("the journal is missing: nobody knows what was served when", _REFRESH)
+            yield Problem(
+                "the journal is missing: the history of what was served is lost", _REFRESH
+            )
         return
     is_torn = not path.read_bytes().endswith(b"\n")
     done = flips(store)
@@ -103,52 +105,51 @@ def _journal(store: Path, _: Whole, __: Damaged) -> Iterator[Trouble]:
     if (is_torn or is_ahead) and _is_being_written(store):
         return
     if is_torn:
-        yield Trouble("the last line of the journal is torn", "python -m store prune")
+        yield Problem("the last line of the journal is torn", "python -m store prune")
     if is_ahead:
-        yield Trouble(
-            f"the journal's {done[-1].what} of generation {done[-1].generation} at {done[-1].at} "
-            "never came",
+        yield Problem(
+            f"the journal has a {done[-1].what} of generation {done[-1].generation} at "
+            f"{done[-1].at} that was not carried out",
             "python -m store prune",
         )
 
 
-def _leftovers(store: Path, _: Whole, __: Damaged) -> Iterator[Trouble]:
+def _leftovers(store: Path, _: Whole, __: Damaged) -> Iterator[Problem]:
     left = unfinished(store)
     if left and not _is_being_written(store):
         for folder in left:
-            yield Trouble(f"{folder} is left of a build that crashed", "python -m store prune")
+            yield Problem(f"{folder} is left over from a crashed build", "python -m store prune")
 
 
-def _damaged(store: Path, _: Whole, damaged: Damaged) -> Iterator[Trouble]:
+def _damaged(store: Path, _: Whole, damaged: Damaged) -> Iterator[Problem]:
     for generation, what in damaged.items():
         if generation != current_or_none(store):
             folder = snapshot_folder(store, generation)
-            yield Trouble(f"a kept snapshot is damaged: {what}", f"rm -r {folder}")
+            yield Problem(f"an older snapshot is damaged: {what}", f"rm -r {folder}")
 
 
-def _refused(_: Path, whole: Whole, __: Damaged) -> Iterator[Trouble]:
+def _refused(_: Path, whole: Whole, __: Damaged) -> Iterator[Problem]:
     if whole and _is_refused(whole[max(whole)]):
-        yield Trouble(
+        yield Problem(
             f"the gate refused generation {max(whole)}, the newest: an older one is served "
             f"(`python -m store show --generation {max(whole)}` says why)",
             _REFRESH,
         )
 
 
-def _disk(store: Path, whole: Whole, _: Damaged) -> Iterator[Trouble]:
+def _disk(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
     if not whole:
         return
     n_bytes = sum(whole[max(whole)].files.values())
     free = shutil.disk_usage(store).free
-    if free < _ROOM * n_bytes:
-        yield Trouble(
-            f"the disk has room for {free / 1e6:,.1f} MB, and a snapshot takes "
-            f"{n_bytes / 1e6:,.1f} MB",
+    if free < _MIN_FREE_SNAPSHOTS * n_bytes:
+        yield Problem(
+            f"the disk has {free / 1e6:,.1f} MB free, and a snapshot takes {n_bytes / 1e6:,.1f} MB",
             "python -m store prune --keep 1",
         )
 
 
-_LOOKS: Final[tuple[Look, ...]] = (
+_CHECKS: Final[tuple[Check, ...]] = (
     _pointer,
     _pin,
     _journal,
@@ -166,7 +167,7 @@ def _flip(store: Path, whole: Whole) -> str:
     with contextlib.suppress(PinnedError):
         if pinned(store):
             return f"python -m store pin --generation {good} --why …"
-    return f"python -m store rollback --to {good} --why …"
+    return f"python -m store rollback --generation {good} --why …"
 
 
 def _newest_good(whole: Whole) -> int | None:
@@ -175,13 +176,13 @@ def _newest_good(whole: Whole) -> int | None:
 
 
 def _is_refused(manifest: Manifest) -> bool:
-    return manifest.gate.get("result") == "refused"
+    return manifest.gate.is_refused
 
 
 def _is_being_written(store: Path) -> bool:
-    """Tell whether a writer holds the store; asked only when something is odd.
+    """Return whether a writer holds the store; called only after a problem was found.
 
-    A shared lock, for an instant: a writer that begins in it is told to try again.
+    It takes a shared lock for an instant: a writer that starts just then fails as busy.
     """
     with contextlib.suppress(FileNotFoundError), (store / "LOCK").open("rb") as lock:
         try:

@@ -1,4 +1,4 @@
-"""A snapshot as JSON lines, and back: text that any program can read, cut and mend.
+"""A snapshot as JSON lines, and back: text that any program can read, cut and edit.
 
     {"manifest": {…}}                                                        first
     {"user_id": …, "items": […], "spares": […], "profile": …, "factors": …}
@@ -6,12 +6,12 @@
     {"segment": "popular", "items": […]}
     {"row": "0", "item": …}    {"bias": "mean", "value": "3.5"}
     {"rating_user": …, "factors": …}    {"rating_item": …, "factors": …}
-    {"index": "…"}                                     items.ann, a piece a line
+    {"index": "…"}                                     items.ann, one piece a line
 
-Bytes that are no text are base64. What a record does not have, its line leaves
-out. Loading sorts the lines into one spool a table, on disk, because the bulk
-path writes one table after the other; so memory stays flat both ways, and the
-same records give the same files, byte by byte.
+Binary values are base64. A line leaves out what its record does not have.
+`load` writes the lines into one spool file a table, because the bulk path writes
+one table after the other. So memory stays constant both ways, and the same
+records give the same files, byte for byte.
 """
 
 import base64
@@ -26,13 +26,14 @@ from typing import IO, Any, Final, Self
 import lmdb
 
 from store.errors import StoreError
+from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, RECS
 from store.manifest import Manifest
 from store.merge_join import Record, merge_join
 from store.snapshot import Snapshot, Table, open_factors
 from store.writer import SnapshotWriter
 
-_PIECE: Final = 3 << 14  # bytes of the index in a line; a multiple of 3 needs no padding
+_PIECE_BYTES: Final = 3 << 14  # of the index in a line; a multiple of 3 needs no padding
 _LENGTHS: Final = struct.Struct("<II")
 
 _TABLES: Final = (  # in the order in which the batch writes them
@@ -49,7 +50,7 @@ _TABLES: Final = (  # in the order in which the batch writes them
     (FACTORS, "rating_users"),
     (FACTORS, "rating_items"),
 )
-_WRITERS_OWN: Final = ("format_version", "generation", "parent", "counts", "files")
+_SET_BY_WRITER: Final = ("format_version", "generation", "parent", "counts", "files")
 
 Line = dict[str, Any]
 
@@ -61,13 +62,13 @@ class BadDumpError(StoreError):
 
 
 def dump_users(snapshot: Snapshot) -> Iterator[Line]:
-    """Yield a line a user: the list and its spares."""
+    """Yield one line for each user: the list and its spares."""
     tables = {"items": snapshot.users, "spares": snapshot.spares}
     return _lines("user_id", tables)
 
 
 def dump_items(snapshot: Snapshot) -> Iterator[Line]:
-    """Yield a line an item: its fields and its neighbours."""
+    """Yield one line for each item: its fields and its neighbours."""
     return _lines("item_id", {"fields": snapshot.items, "similar": snapshot.similar})
 
 
@@ -75,8 +76,8 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
     """Yield everything that `load` needs, the manifest first.
 
     Args:
-        snapshot: Open; it must stay so until the last line.
-        manifest: Its manifest as plain values.
+        snapshot: Open snapshot; it must stay open until the last line.
+        manifest: Manifest of the snapshot as a JSON document.
     """
     with contextlib.closing(open_factors(snapshot)) as factors:
         yield {"manifest": manifest}
@@ -104,14 +105,14 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
             if f"{FACTORS}/{name}" in snapshot.manifest.counts:  # older snapshots have none
                 yield from _lines(kind, {"factors": _table(factors, name)})
         with (snapshot.folder / INDEX).open("rb") as file:
-            while piece := file.read(_PIECE):
+            while piece := file.read(_PIECE_BYTES):
                 yield {"index": _from_bytes(piece)}
 
 
 def sampled(lines: Iterable[Line], n_wanted: int, n_lines: int) -> Iterator[Line]:
-    """Yield `n_wanted` of about `n_lines` lines, evenly spread: the same ones every time."""
-    for place, line in enumerate(lines):
-        if place * n_wanted % max(n_lines, 1) < n_wanted:
+    """Yield `n_wanted` of about `n_lines` lines, evenly spaced: the same ones every time."""
+    for row, line in enumerate(lines):
+        if row * n_wanted % max(n_lines, 1) < n_wanted:
             yield line
 
 
@@ -119,22 +120,24 @@ def load(store: Path, lines: Iterable[str | bytes]) -> Manifest:
     """Build a new generation from a dump, complete and unpublished.
 
     The caller holds `writing`. Times, inputs, parameters, metrics and the
-    gate's result stay those of the dump.
+    gate's result are those of the dump.
 
     Raises:
-        BadDumpError: The lines are no dump, or not all of one; nothing is left.
+        BadDumpError: The lines are not a complete dump; nothing is left.
         WriteError: The snapshot could not be written; nothing is left.
     """
     with contextlib.ExitStack() as held:
         spools = {table: held.enter_context(_Spool(store, table)) for table in _TABLES}
         writer = held.enter_context(SnapshotWriter(store))
         with writer.path(INDEX).open("wb") as index:
-            about = _spread(lines, spools, index)
+            about = _fill_spools(lines, spools, index)
+        gate = _gate(about)
         for file, name in _TABLES:
             if f"{file}/{name}" in about.get("counts", ()):
                 writer.table(file, name, spools[file, name])
         _check_whole(about, writer)
-        return writer.finish(**{k: v for k, v in about.items() if k not in _WRITERS_OWN})
+        kept = {name: value for name, value in about.items() if name not in _SET_BY_WRITER}
+        return writer.finish(**kept | {"gate": gate})
 
 
 class _Spool:
@@ -157,7 +160,7 @@ class _Spool:
 
     def add(self, key: bytes, value: bytes) -> None:
         if key <= self._last:
-            raise ValueError(f"{key!r} comes after {self._last!r} in {self._table}")
+            raise ValueError(f"{key!r} is out of order after {self._last!r} in {self._table}")
         self._last = key
         self._file.write(_LENGTHS.pack(len(key), len(value)) + key + value)
 
@@ -168,14 +171,14 @@ class _Spool:
             yield self._file.read(n_key), self._file.read(n_value)
 
 
-def _spread(
+def _fill_spools(
     lines: Iterable[str | bytes], spools: dict[tuple[str, str], _Spool], index: IO[bytes]
 ) -> Line:
-    """Put the record of each line where it belongs, and return the manifest."""
+    """Write the record of each line to its spool, and return the manifest."""
     about: Line | None = None
     number = 0
     try:
-        for number, text in enumerate(lines, 1):  # noqa: B007 (told in the message)
+        for number, text in enumerate(lines, 1):  # noqa: B007 (used in the message)
             line = json.loads(text)
             if about is None:
                 about = dict(line["manifest"])
@@ -185,21 +188,30 @@ def _spread(
                 for table, key, value in _records(line):
                     spools[table].add(key, value)
     except (LookupError, ValueError, TypeError, AttributeError) as error:
-        raise BadDumpError("dump", f"line {number} is not one: {error!r}") from error
+        raise BadDumpError("dump", f"line {number} is not a line of a dump: {error!r}") from error
     if about is None:
-        raise BadDumpError("dump", "holds no line")
+        raise BadDumpError("dump", "is empty")
     return about
 
 
+def _gate(about: Line) -> GateResult:
+    try:
+        return Manifest.from_json(about).gate
+    except ValueError as error:
+        raise BadDumpError("dump", f"its manifest is not valid: {error}") from error
+
+
 def _check_whole(about: Line, writer: SnapshotWriter) -> None:
-    """A dump that was cut short ends between two lines as well as within one."""
-    if odd := Manifest.__dataclass_fields__.keys() ^ about.keys():
-        raise BadDumpError("dump", f"its manifest is none: see {', '.join(sorted(odd))}")
+    """Refuse a dump that was cut short between two lines."""
     if writer.counts != about["counts"]:
-        raise BadDumpError("dump", f"{about['counts']} were dumped, but {writer.counts} came")
+        raise BadDumpError(
+            "dump", f"has {writer.counts} records, but its manifest says {about['counts']}"
+        )
     n_bytes = writer.path(INDEX).stat().st_size
     if n_bytes != about["files"].get(INDEX):
-        raise BadDumpError("dump", f"{n_bytes} bytes of {INDEX} came, not {about['files']}")
+        raise BadDumpError(
+            "dump", f"has {n_bytes} bytes of {INDEX}, but its manifest says {about['files']}"
+        )
 
 
 def _names(body: bytes) -> list[str]:
@@ -220,17 +232,17 @@ def _to_bytes(text: str) -> bytes:
 
 def _fields(body: bytes) -> Line:
     fields = json.loads(body)
-    spoken_for = {"item_id", "similar", "factors", "text"} & fields.keys()
-    return fields if _field_text(fields) == body and not spoken_for else {"text": body.decode()}
+    reserved = {"item_id", "similar", "factors", "text"} & fields.keys()
+    return fields if _field_text(fields) == body and not reserved else {"text": body.decode()}
 
 
 def _field_text(fields: Line) -> bytes:
-    """As the batch writes them; what is written otherwise is dumped as `text`."""
+    """Return the fields as the batch writes them; another spelling is dumped as `text`."""
     return json.dumps(fields, sort_keys=True).encode()
 
 
-# What a line says under a name: how it is read from the table's bytes, and how written back.
-_READ: Final[dict[str, Callable[[bytes], Any]]] = {
+# Decoders and encoders between a table's bytes and the value under a name of a line.
+_DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "items": _names,
     "spares": _names,
     "similar": _names,
@@ -239,7 +251,7 @@ _READ: Final[dict[str, Callable[[bytes], Any]]] = {
     "item": bytes.decode,
     "value": bytes.decode,
 }
-_WRITTEN: Final[dict[str, Callable[[Any], bytes]]] = {
+_ENCODERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "items": _body,
     "spares": _body,
     "similar": _body,
@@ -248,7 +260,7 @@ _WRITTEN: Final[dict[str, Callable[[Any], bytes]]] = {
     "item": str.encode,
     "value": str.encode,
 }
-_KINDS: Final = {  # a line's first name: the table of each of its others
+_KINDS: Final = {  # first name of a line: table of each further name
     "user_id": {
         "items": (RECS, "users"),
         "spares": (RECS, "spares"),
@@ -270,7 +282,7 @@ def _lines(kind: str, tables: dict[str, Table]) -> Iterator[Line]:
         yield (
             {kind: key.decode()}
             | (_fields(fields) if fields is not None else {})
-            | {name: _READ[name](value) for name, value in found.items()}
+            | {name: _DECODERS[name](value) for name, value in found.items()}
         )
 
 
@@ -279,7 +291,7 @@ def _records(line: Line) -> Iterator[tuple[tuple[str, str], bytes, bytes]]:
     key = line.pop(kind).encode()
     for name, table in _KINDS[kind].items():
         if name in line:
-            yield table, key, _WRITTEN[name](line.pop(name))
+            yield table, key, _ENCODERS[name](line.pop(name))
     if kind == "item_id" and line:
         yield (RECS, "items"), key, line["text"].encode() if "text" in line else _field_text(line)
     elif line:

@@ -1,8 +1,8 @@
-"""Writing so that a power cut leaves the old state or the new one, nothing between.
+"""Durable writes: after a power cut the old state is there or the new one, whole.
 
 The order is: the file's bytes to disk, the rename, the directory's names to
-disk. After a failed fsync nothing is retried: what the kernel dropped, it
-dropped (see "fsyncgate", PostgreSQL 2018); the caller throws its build away.
+disk. After a failed fsync nothing is retried, for the kernel may have dropped the
+bytes (see "fsyncgate", PostgreSQL 2018): the caller discards its build.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ def replace_durable(path: Path, text: str) -> None:
     """Make `path` hold `text`: readers find the old text or the new one.
 
     Raises:
-        OSError: The old text stands, and nothing is left behind; only if the last
-            step failed does the new one stand, and a power cut may undo it.
+        OSError: The old text is in place, and nothing is left behind. If only the last
+            step failed, the new text is in place, and a power cut may undo it.
     """
     pending = path.with_name(f"{path.name}.pending")
     try:

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 
 class MarqueeError(Exception):
-    """Something that was asked for cannot be done.
+    """An operation cannot be done.
 
     Attributes:
         subject: File, setting or part that the message is about.
-        remedy: What to do, where the place that raises it names nothing better.
+        remedy: Default advice of this type of error.
     """
 
     remedy: ClassVar[str]
@@ -23,72 +23,72 @@ class MarqueeError(Exception):
 
 
 class StoreError(MarqueeError):
-    """A store, a snapshot or the configuration cannot be used as it is."""
+    """A store, a snapshot or the configuration cannot be used."""
 
     remedy = "look with `python -m store ls`"
 
 
 class ConfigError(StoreError):
-    """A setting is unknown, of the wrong type or out of range."""
+    """A setting is unknown, renamed, of the wrong type or out of range."""
 
-    remedy = "the configuration table in README.md lists every key"
+    remedy = "`python -m PACKAGE config --toml` prints every key of batch, serve, store and cron"
 
 
 class NoSnapshotError(StoreError):
-    """Nothing has been published yet, or not that generation."""
+    """Nothing has been published yet, or the generation does not exist."""
 
     remedy = "build one with `python -m batch refresh`, or look with `python -m store ls`"
 
 
 class CorruptSnapshotError(StoreError):
-    """The directory is there, but it is not a complete, unharmed snapshot."""
+    """The directory exists, but is not a complete and undamaged snapshot."""
 
     remedy = "go back with `python -m store rollback`"
 
 
 class CorruptRecentError(StoreError):
-    """`recent.mdb` is there, but is no file of recent views."""
+    """`recent.mdb` exists, but is not a valid file of recent views."""
 
-    remedy = "stop whoever writes it and remove it: it is only a help and fills again"
+    remedy = "stop the process that writes it, then remove it: it is optional and fills again"
 
 
 class IncompatibleSnapshotError(StoreError):
-    """The snapshot is whole, but of a format that this code does not read."""
+    """The snapshot is complete, but of a format version that this code does not read."""
 
     remedy = "rebuild with `python -m batch refresh`, or serve it with the version that wrote it"
 
 
 class RefusedSnapshotError(StoreError):
-    """The snapshot is whole, but its gate said that it must not be served."""
+    """The snapshot is complete, but the gate refused it."""
 
-    remedy = "`python -m store show` says which rule refused it"
+    remedy = "`python -m store show --generation N` lists the failed checks"
 
 
 class PinnedError(StoreError):
-    """The store is pinned, or is not when it should be."""
+    """The store is pinned, or is not pinned where it has to be."""
 
-    remedy = "let go with `python -m store unpin --why …` first"
+    remedy = "unpin it first with `python -m store unpin --why …`"
 
 
 class NotAnItemError(StoreError):
-    """No item of that name can be taken down, or none is."""
+    """The item id is not valid, or the item is not taken down."""
 
-    remedy = "`python -m store takedown --list` shows what is taken down"
+    remedy = "`python -m store takedown --list` lists the takedowns"
 
 
 class StoreBusyError(StoreError):
     """Another process is writing to the store."""
 
-    remedy = "wait for it to end, then try again"
+    remedy = "wait until it ends, then try again"
 
 
 class WriteError(StoreError):
-    """A snapshot could not be written; the store is as it was."""
+    """Something could not be written; the store is unchanged."""
 
-    remedy = "see that the disk has room and that you may write there, then run it again"
+    remedy = "check free disk space and permissions, then run it again"
 
 
 class ReplicaError(StoreError):
-    """The other side of a push or a pull cannot be reached, or is not as it must be."""
+    """The remote of a push or a pull cannot be reached, or its content is not valid."""
 
-    remedy = "see that the URL is right and the other side up, then run it again"
+    remedy = "check the URL and that the remote is reachable, then run it again"

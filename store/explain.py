@@ -1,4 +1,4 @@
-"""Provenance: which generation answered a user, now or at some time, and where it came from.
+"""Provenance: which generation answered a user at a time, and how it was built.
 
 JOURNAL ─► the last flip before that time ─► snapshot, or its manifest in manifests/
 """
@@ -18,22 +18,20 @@ from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedowns
 from store.takedown_filter import FilteredLists
 
-Names = list[str]
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a user was answered, and why.
+    """The answer to a user at a time, and its provenance.
 
     Attributes:
-        user_id: Who asked.
-        at: When, ISO 8601; None for now.
-        generation: Which one answered.
-        flip: The journal's line that made it current; None if the journal does not know.
-        source: `list`, `popular`, or `none`; None if the snapshot is gone.
-        items: The answer; None if the snapshot is gone.
-        withheld: Items of the stored list that takedowns keep from the answer; now only.
-        manifest: Inputs, code version, parameters, gate and the rest.
+        user_id: User of the request.
+        at: Time of the request, ISO 8601; None for now.
+        generation: Generation that answered.
+        flip: Journal line that made it current; None if the journal has none.
+        source: `list`, `popular` or `none`; None if the snapshot was pruned.
+        items: Item ids of the answer; None if the snapshot was pruned.
+        withheld: Items of the stored list that takedowns remove from the answer; only for now.
+        manifest: Manifest of the generation: inputs, code version, parameters, gate.
     """
 
     user_id: str
@@ -41,28 +39,29 @@ class Explanation:
     generation: int
     flip: JournalLine | None
     source: str | None
-    items: Names | None
-    withheld: Names
+    items: list[str] | None
+    withheld: list[str]
     manifest: Manifest
 
 
 def explain(store: Path, user_id: str, at: datetime | None = None) -> Explanation:
-    """Tell what `user_id` is answered now, or was answered at a time.
+    """Return the answer to `user_id` now or at a past time.
 
-    The fallbacks that look at history or profile are not followed: they
-    depend on the request.
+    The fallbacks by history and profile are left out: they depend on the request.
 
     Raises:
-        StoreError: That is no user id.
-        NoSnapshotError: Nothing was served then, or nothing is known about it.
+        StoreError: The user id is not valid.
+        NoSnapshotError: Nothing was served then, or its snapshot and manifest are gone.
         CorruptSnapshotError, IncompatibleSnapshotError: The snapshot cannot be read.
     """
     if not is_user_id(user_id):
-        raise StoreError(repr(user_id), "is no user id; it is answered 400", USER_ID_RULE)
+        raise StoreError(
+            repr(user_id), "is not a valid user id; the server answers 400", USER_ID_RULE
+        )
     generation, flip = _served(store, at)
     source: str | None = None
-    items: Names | None = None
-    withheld: Names = []
+    items: list[str] | None = None
+    withheld: list[str] = []
     if snapshot_folder(store, generation).is_dir():
         hidden = set(takedowns(store)) if at is None else set()
         with open_snapshot(store, generation) as snapshot:
@@ -80,25 +79,29 @@ def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
         generation, known = current(store), flips(store)
         return generation, known[-1] if known and known[-1].generation == generation else None
     if at > datetime.now(UTC):
-        raise NoSnapshotError(store, f"{at.isoformat()} is still to come")
+        raise NoSnapshotError(
+            store, f"{at.isoformat()} is in the future", "name a time in the past"
+        )
     before = [line for line in flips(store) if datetime.fromisoformat(line.at) <= at]
     if not before:
-        raise NoSnapshotError(store, f"nothing was served yet at {at.isoformat()}")
+        raise NoSnapshotError(store, f"nothing was served at {at.isoformat()}")
     return before[-1].generation, before[-1]
 
 
 def _kept_manifest(store: Path, generation: int) -> Manifest:
     path = manifests_folder(store) / f"{generation:06d}.json"
     try:
-        return Manifest(**json.loads(path.read_bytes()))
+        return Manifest.from_json(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        raise NoSnapshotError(store, f"generation {generation} is gone, its manifest too") from None
-    except (ValueError, TypeError) as error:
+        raise NoSnapshotError(
+            store, f"generation {generation} was pruned, and its manifest is missing"
+        ) from None
+    except ValueError as error:
         raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
 
 
-def _answer(snapshot: Snapshot, user_id: str, hidden: set[str]) -> tuple[str, Names, Names]:
-    """Return source, stored list and answer, as a worker would find them."""
+def _answer(snapshot: Snapshot, user_id: str, hidden: set[str]) -> tuple[str, list[str], list[str]]:
+    """Return source, stored list and answer as a worker computes them."""
     lists = FilteredLists(snapshot, {name.encode() for name in hidden})
     stored = snapshot.users.get(user_id.encode())
     if kept := lists.get(user_id.encode()):
@@ -108,5 +111,5 @@ def _answer(snapshot: Snapshot, user_id: str, hidden: set[str]) -> tuple[str, Na
     return source, _names(stored or popular), _names(lists.popular)
 
 
-def _names(body: bytes | None) -> Names:
+def _names(body: bytes | None) -> list[str]:
     return body.decode().split(",") if body else []

@@ -1,29 +1,34 @@
-"""The verdict: each rule's figure beside its threshold, and what follows from them.
+"""The gate's result: the figure of each check beside its threshold, and the decision.
 
-users      0.43 of the served snapshot's, at least 0.9 wanted     refused
-loss       …                                                      ok
+    users   0.43 of the served snapshot's users, at least 0.9 required   refused
+    loss    …                                                            ok
+
+`batch` writes it, the manifest stores it, and publishing reads it: a snapshot
+whose result is REFUSED is never made current.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 PASSED: Final = "passed"
 REFUSED: Final = "refused"
 OVERRIDDEN: Final = "overridden"
 EXIT_REFUSED: Final = 3  # exit status of a refresh whose snapshot was refused
 
+_KEYS: Final = {"result", "checks", "override"}
+
 
 @dataclass(frozen=True, slots=True)
 class GateCheck:
-    """What one rule found.
+    """One check of the gate.
 
     Attributes:
-        rule: Its name, as in the README.
-        figure: What was measured; None if it could not be.
-        threshold: What it was held against.
-        is_ok: Whether the snapshot may pass.
-        note: Both in words, or why nothing was measured.
+        rule: Name of the check, a row of the gate's table in `batch/README.md`.
+        figure: Measured value; None if there was nothing to measure.
+        threshold: Limit that the figure was compared with.
+        is_ok: Whether the snapshot may be published as far as this check goes.
+        note: Figure and threshold in words, or why nothing was measured.
     """
 
     rule: str
@@ -35,19 +40,19 @@ class GateCheck:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What the gate said.
+    """The gate's decision on one snapshot.
 
     Attributes:
-        checks: Of each rule, in their order.
-        override: Why the operator lets it pass whatever the rules say; empty if not.
+        checks: Checks in the order in which they ran; none in a snapshot that no gate saw.
+        override: Operator's reason to publish in spite of failed checks; empty without one.
     """
 
-    checks: Sequence[GateCheck]
+    checks: Sequence[GateCheck] = ()
     override: str = ""
 
     @property
     def refusals(self) -> list[str]:
-        """What speaks against publishing, in words."""
+        """The failed checks in words."""
         return [f"{check.rule}: {check.note}" for check in self.checks if not check.is_ok]
 
     @property
@@ -58,6 +63,11 @@ class GateResult:
         return OVERRIDDEN if self.override else REFUSED
 
     @property
+    def is_refused(self) -> bool:
+        """Whether the snapshot must not be published."""
+        return self.result == REFUSED
+
+    @property
     def why(self) -> str:
         """One line for the journal."""
         found = "; ".join(self.refusals)
@@ -66,6 +76,53 @@ class GateResult:
         return f"gate: {found}" if found else "refresh"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what stands in the manifest."""
-        document = {"result": self.result, "checks": [asdict(check) for check in self.checks]}
+        """Return the object under `gate` in `MANIFEST.json`."""
+        document: dict[str, Any] = {"result": self.result}
+        if self.checks:
+            document["checks"] = [asdict(check) for check in self.checks]
         return document | ({"override": self.override} if self.result == OVERRIDDEN else {})
+
+    @classmethod
+    def from_json(cls, document: Any) -> Self:
+        """Return the gate's result that stands under `gate` in `MANIFEST.json`.
+
+        Args:
+            document: Parsed JSON. `checks` may be missing where the result is PASSED:
+                the first snapshots of format version 1 have none.
+
+        Raises:
+            ValueError: It is not a gate's result, or its result contradicts its checks.
+        """
+        is_sound = (
+            isinstance(document, dict)
+            and document.keys() <= _KEYS
+            and isinstance(document.get("checks", []), list)
+            and isinstance(document.get("override", ""), str)
+        )
+        if not is_sound:
+            raise ValueError(f"gate: {document!r} is not a gate result")
+        checks = tuple(_parse_check(check) for check in document.get("checks", []))
+        parsed = cls(checks, document.get("override", ""))
+        if document.get("result") != parsed.result:
+            raise ValueError(
+                f"gate: result is {document.get('result')!r}, but its checks say {parsed.result!r}"
+            )
+        return parsed
+
+
+def _parse_check(document: Any) -> GateCheck:
+    try:
+        check = GateCheck(**document)
+    except TypeError as error:
+        raise ValueError(f"gate: {document!r} is not a check: {error}") from error
+    numbers = (int, float)
+    is_sound = (
+        isinstance(check.rule, str)
+        and isinstance(check.note, str)
+        and isinstance(check.is_ok, bool)
+        and isinstance(check.threshold, numbers)
+        and (check.figure is None or isinstance(check.figure, numbers))
+    )
+    if not is_sound:
+        raise ValueError(f"gate: {document!r} is not a check")
+    return check

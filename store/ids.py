@@ -1,14 +1,14 @@
-"""What a user id and an item id may look like, everywhere.
+"""The form of user ids and item ids in every package.
 
-Visible ASCII without blank and without `, / ? # % " = |`: such an id is a
-path segment, a CSV field, an LMDB key and a place in an answer line as it
-stands, with nothing to escape. The event stream's own patterns are stricter.
+Visible ASCII without blank and without `, / ? # % " = |`: such an id is a path
+segment, a CSV field, an LMDB key and a part of an answer without escaping. The
+event stream's own patterns are stricter.
 """
 
 import re
 from typing import Final
 
-_CHARACTER: Final = r"[!$&-+\-.0-<>@-{}~]"  # understood alike by `re` and by RE2
+_CHARACTER: Final = r"[!$&-+\-.0-<>@-{}~]"  # the same in `re` and in RE2
 
 USER_ID_PATTERN: Final = _CHARACTER + "{1,64}"
 ITEM_ID_PATTERN: Final = _CHARACTER + "{1,200}"
@@ -25,10 +25,10 @@ ITEM_ID_RULE: Final = (
 
 
 def is_user_id(text: str) -> bool:
-    """Tell whether `text` may name a user."""
+    """Return whether `text` is a valid user id."""
     return _USER_ID.fullmatch(text) is not None
 
 
 def is_item_id(text: str) -> bool:
-    """Tell whether `text` may name an item."""
+    """Return whether `text` is a valid item id."""
     return _ITEM_ID.fullmatch(text) is not None

@@ -1,10 +1,10 @@
-"""The journal: one line for everything that changed what is served, oldest first.
+"""The journal: one line for each change of what is served, oldest first.
 
     2026-11-21T03:41:07+00:00 <TAB> 42 <TAB> publish  <TAB> refresh
     2026-11-21T09:12:55+00:00 <TAB> 41 <TAB> rollback <TAB> lists of 42 look wrong
 
-It is only ever appended to, and before what it tells of is done: a flip that
-never came is voided by a line of its own.
+A line is appended before the change that it records. If a crash prevents the
+change, the next writer appends a line that voids it.
 """
 
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ FLIPS: Final = ("publish", "rollback", "pin", "unpin")
 
 
 class JournalLine(NamedTuple):
-    """One line of `JOURNAL`; its fields are parted by tabs.
+    """One line of `JOURNAL`; its fields are separated by tabs.
 
     Attributes:
-        at: When, ISO 8601 in UTC.
-        generation: Which one was made current; of other lines, which one it is about, 0 for none.
-        what: publish, rollback, pin, unpin, void, built, refused, takedown, restore.
-        why: In words.
+        at: Time of the change, ISO 8601 in UTC.
+        generation: Generation that was made current, or that the line is about; 0 for none.
+        what: Kind: publish, rollback, pin, unpin, void, built, refused, takedown or restore.
+        why: Reason in words.
     """
 
     at: str
@@ -36,11 +36,13 @@ class JournalLine(NamedTuple):
 
 
 def journal(store: Path) -> list[JournalLine]:
-    """Return the lines of `JOURNAL`, oldest first; a torn line is left out."""
+    """Return the lines of `JOURNAL`, oldest first, without a torn one."""
     path = store / _FILE
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8", errors="replace")  # a cut may go through a character
+    text = path.read_text(
+        encoding="utf-8", errors="replace"
+    )  # a torn line may end within a character
     fields = (line.split("\t", 3) for line in text.split("\n"))
     return [
         JournalLine(f[0], int(f[1]), f[2], f[3])
@@ -50,7 +52,7 @@ def journal(store: Path) -> list[JournalLine]:
 
 
 def flips(store: Path) -> list[JournalLine]:
-    """Return the lines after which a generation really was current, oldest first."""
+    """Return the lines whose flip was carried out, oldest first."""
     done: list[JournalLine] = []
     for line in journal(store):
         if line.what in FLIPS:
@@ -69,15 +71,17 @@ def write_journal(store: Path, generation: int | None, what: str, why: str) -> N
     at = datetime.now(UTC).isoformat(timespec="seconds")
     reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
     try:
-        end = "\n" if _is_torn(store / _FILE) else ""  # a takedown may come before any mending
+        end = (
+            "\n" if _is_torn(store / _FILE) else ""
+        )  # a takedown does not wait for `recover_journal`
         line = f"{at}\t{generation or 0}\t{what}\t{reason}\n"
         append_durable(store / _FILE, end + line)
     except OSError as error:
         raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
 
 
-def mend_journal(store: Path, current: int | None) -> None:
-    """End a line in whose middle the power went, and void a flip that never came.
+def recover_journal(store: Path, current: int | None) -> None:
+    """Complete a line that a power cut tore, and void a flip that was not carried out.
 
     The caller holds `writing`.
     """
@@ -90,5 +94,5 @@ def mend_journal(store: Path, current: int | None) -> None:
 
 
 def _is_torn(path: Path) -> bool:
-    """Tell whether the power went in the middle of the last line."""
+    """Return whether a power cut tore the last line."""
     return path.exists() and not path.read_bytes().endswith(b"\n")

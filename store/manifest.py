@@ -1,7 +1,7 @@
-"""What a snapshot says about itself, and the checksums that prove it.
+"""The manifest of a snapshot, and the checksums of its files.
 
-`MANIFEST.json` is written when every data file is complete, `SHA256SUMS` last
-of all; it covers the manifest too, so `sha256sum -c SHA256SUMS` checks all.
+`MANIFEST.json` is written when every data file is complete, and `SHA256SUMS` last.
+It covers the manifest too, so `sha256sum -c SHA256SUMS` checks every file.
 """
 
 import dataclasses
@@ -9,10 +9,11 @@ import hashlib
 import json
 import struct
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from store.durable import write_durable
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError, NoSnapshotError
+from store.gate_result import GateResult
 from store.layout import (
     CHECKSUMS,
     DATA_FILES,
@@ -24,26 +25,26 @@ from store.layout import (
 )
 
 _LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
-_LMDB_MAGIC_AT: Final = 16  # behind the header of page 0, where a word has 8 bytes
+_LMDB_MAGIC_AT: Final = 16  # after the header of page 0, on a 64-bit machine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole of `MANIFEST.json`.
+    """The content of `MANIFEST.json`.
 
     Attributes:
-        format_version: Of the snapshot's files; a reader refuses one it does not know.
+        format_version: Version of the files' format; readers refuse an unknown one.
         generation: Serial number; larger is newer.
-        parent: The generation that was current when this one was built, if any.
-        began_at: When the refresh began, ISO 8601 in UTC.
-        finished_at: When the last data file was complete, ISO 8601 in UTC.
-        code_version: Of Marquee, as `git describe` or the package gives it.
-        counts: Entries of each table, as `recs.mdb/users`.
-        files: Bytes of each data file.
-        inputs: One entry a source: name, kind, bytes, sha256.
-        parameters: Of the batch, as they were in force.
-        metrics: What the batch measured about this snapshot.
-        gate: What the gate said.
+        parent: Generation that was current when this one was built, if any.
+        began_at: Time when the refresh began, ISO 8601 in UTC.
+        finished_at: Time when the last data file was complete, ISO 8601 in UTC.
+        code_version: Version of Marquee from `git describe` or the package.
+        counts: Number of entries by table, such as `recs.mdb/users`.
+        files: Size in bytes by data file.
+        inputs: Name, kind, bytes and sha256 of each source.
+        parameters: Settings of the batch that were in force.
+        metrics: Quality figures that the batch measured.
+        gate: Decision of the gate, and its checks.
     """
 
     format_version: int
@@ -57,12 +58,29 @@ class Manifest:
     inputs: list[dict[str, Any]]
     parameters: dict[str, Any]
     metrics: dict[str, Any]
-    gate: dict[str, Any]
+    gate: GateResult
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the document that `MANIFEST.json` holds."""
+        return dataclasses.asdict(self) | {"gate": self.gate.as_json()}
+
+    @classmethod
+    def from_json(cls, document: Any) -> Self:
+        """Return the manifest that a parsed `MANIFEST.json` holds.
+
+        Raises:
+            ValueError: A key is missing or unknown, or the gate's result is not one.
+        """
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of damaged file
+        if odd := sorted(cls.__dataclass_fields__.keys() ^ document.keys()):
+            raise ValueError(f"missing or unknown keys: {', '.join(odd)}")
+        return cls(**document | {"gate": GateResult.from_json(document["gate"])})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `MANIFEST.json`, then `SHA256SUMS` over it and the data files, to disk."""
-    text = json.dumps(dataclasses.asdict(manifest), indent=2, sort_keys=True) + "\n"
+    text = json.dumps(manifest.as_json(), indent=2, sort_keys=True) + "\n"
     write_durable(folder / MANIFEST, text)
     lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted((*DATA_FILES, MANIFEST))]
     write_durable(folder / CHECKSUMS, "".join(lines))
@@ -72,9 +90,9 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the manifest of the snapshot in `folder`.
 
     Raises:
-        NoSnapshotError: There is no such directory.
+        NoSnapshotError: The directory does not exist.
         CorruptSnapshotError: The manifest is missing or not readable.
-        IncompatibleSnapshotError: It is of another format version.
+        IncompatibleSnapshotError: Its format version is not supported.
     """
     if not folder.is_dir():
         raise NoSnapshotError(folder, "no such snapshot")
@@ -88,16 +106,16 @@ def read_manifest(folder: Path) -> Manifest:
             folder, f"format version {version}, but this code reads {FORMAT_VERSION}"
         )
     try:
-        return Manifest(**document)
-    except TypeError as error:
+        return Manifest.from_json(document)
+    except ValueError as error:
         raise CorruptSnapshotError(folder / MANIFEST, str(error)) from error
 
 
 def verify(folder: Path) -> Manifest:
     """Check format version, sizes and every checksum, and return the manifest.
 
-    LMDB has no checksums of its own: a flipped bit is served silently, and a
-    file that was cut short kills the process that maps it.
+    LMDB has no checksums of its own: a flipped bit would be served silently, and a
+    truncated file kills the process that maps it.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
@@ -107,14 +125,14 @@ def verify(folder: Path) -> Manifest:
     for name in (MANIFEST, *DATA_FILES):
         path = folder / name
         if name not in expected:
-            raise CorruptSnapshotError(path, f"has no line in {CHECKSUMS}")
+            raise CorruptSnapshotError(path, f"has no checksum in {CHECKSUMS}")
         try:
             n_bytes = path.stat().st_size
             if name != MANIFEST and n_bytes != manifest.files.get(name):
                 what = f"{n_bytes} bytes, but the manifest says {manifest.files.get(name)}"
                 raise CorruptSnapshotError(path, what)
             if sha256(path) != expected[name]:
-                raise CorruptSnapshotError(path, "its SHA-256 is not the one written down")
+                raise CorruptSnapshotError(path, f"its SHA-256 differs from {CHECKSUMS}")
             if name in (FACTORS, RECS):
                 _check_machine(path)
         except OSError as error:
@@ -125,7 +143,7 @@ def verify(folder: Path) -> Manifest:
 
 
 def _check_machine(path: Path) -> None:
-    """Refuse what LMDB wrote on a machine of another byte order or word size."""
+    """Refuse a file that LMDB wrote on a machine of another byte order or word size."""
     with path.open("rb") as file:
         head = file.read(_LMDB_MAGIC_AT + len(_LMDB_MAGIC))
     if head[_LMDB_MAGIC_AT:] == _LMDB_MAGIC:
@@ -133,7 +151,7 @@ def _check_machine(path: Path) -> None:
     if _LMDB_MAGIC in head or _LMDB_MAGIC[::-1] in head:
         what = "was written on a machine of another byte order or word size"
         raise IncompatibleSnapshotError(path, what, "rebuild with `python -m batch refresh` here")
-    raise CorruptSnapshotError(path, "is no LMDB file")
+    raise CorruptSnapshotError(path, "is not an LMDB file")
 
 
 def _read_checksums(folder: Path) -> dict[str, str]:
@@ -145,7 +163,7 @@ def _read_checksums(folder: Path) -> dict[str, str]:
     except (OSError, ValueError) as error:
         raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
     if not text.endswith("\n"):
-        raise CorruptSnapshotError(path, "is cut short")
+        raise CorruptSnapshotError(path, "is truncated")
     return expected
 
 

@@ -1,4 +1,4 @@
-"""Walking several tables side by side, in key order, one record of each in memory."""
+"""A merge join of several sorted tables, with one record of each in memory."""
 
 import heapq
 import itertools
@@ -11,10 +11,10 @@ Record = tuple[bytes, bytes]
 def merge_join(
     tables: Mapping[str, Iterable[Record]],
 ) -> Iterator[tuple[bytes, dict[str, bytes]]]:
-    """Yield every key that any of the tables has, with its value by the table's name.
+    """Yield every key of the tables in order, with its values by table name.
 
     Args:
-        tables: Records by name, each in rising order of keys.
+        tables: Records by table name, each in ascending order of keys.
     """
     named = [_named(name, records) for name, records in tables.items()]
     merged = heapq.merge(*named, key=itemgetter(0))

@@ -1,4 +1,4 @@
-"""The pointer: `CURRENT` names the generation to serve, and `PIN` holds it there.
+"""The pointer: `CURRENT` names the generation to serve, and `PIN` fixes it.
 
     CURRENT     42
     PIN         42 <TAB> why        only while pinned
@@ -17,11 +17,11 @@ _PIN: Final = "PIN"
 
 
 class Pin(NamedTuple):
-    """What holds the store at one generation.
+    """The pin of a store.
 
     Attributes:
-        generation: Which.
-        why: In words.
+        generation: Generation that stays current.
+        why: Reason in words.
     """
 
     generation: int
@@ -50,8 +50,9 @@ def current_or_none(store: Path) -> int | None:
     """Return the generation that readers should open, None before the first.
 
     Raises:
-        NoSnapshotError: The disk did not give `CURRENT` back: who took that for an
-            empty store would void the journal's last line, and prune what is served.
+        NoSnapshotError: `CURRENT` exists but could not be read from the disk. A caller
+            that took this for an empty store would void the journal's last line and
+            prune the served snapshot.
     """
     try:
         return current(store)
@@ -62,19 +63,19 @@ def current_or_none(store: Path) -> int | None:
 
 
 def point_at(store: Path, generation: int) -> None:
-    """Make `generation` current, and keep it so through a power cut.
+    """Make `generation` current, so that it survives a power cut.
 
     Raises:
-        OSError: It could not be written; the old one is current.
+        OSError: It could not be written; the old generation is current.
     """
     replace_durable(store / _CURRENT, f"{generation}\n")
 
 
 def pinned(store: Path) -> Pin | None:
-    """Return what the store is pinned to, if it is.
+    """Return the pin of the store, None if it is not pinned.
 
     Raises:
-        PinnedError: `PIN` is there, but nobody can tell what it says.
+        PinnedError: `PIN` exists, but its content is not valid.
     """
     path = store / _PIN
     try:
@@ -85,17 +86,17 @@ def pinned(store: Path) -> Pin | None:
         raise PinnedError(path, f"cannot be read: {error.strerror}") from error
     generation, _, why = text.partition("\t")
     if not generation.isdecimal():
-        raise PinnedError(path, f"holds no generation, but {text[:20]!r}")
+        raise PinnedError(path, f"does not hold a generation, but {text[:20]!r}")
     return Pin(int(generation), why)
 
 
 def is_pinned(store: Path) -> bool:
-    """Tell whether there is a pin, readable or not."""
+    """Return whether there is a pin, readable or not."""
     return (store / _PIN).exists()
 
 
 def clear_pending(store: Path) -> None:
-    """Remove what a writer that was killed between the bytes and the rename left.
+    """Remove the files of a writer that was killed before its rename.
 
     The caller holds `writing`.
 
@@ -107,7 +108,7 @@ def clear_pending(store: Path) -> None:
 
 
 def write_pin(store: Path, pin: Pin | None) -> None:
-    """Set the pin, or take it away, and keep it so through a power cut.
+    """Set the pin, or remove it for None, so that it survives a power cut.
 
     Raises:
         OSError: It could not be written.

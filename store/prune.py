@@ -18,12 +18,17 @@ from store.pointer import current_or_none, pinned
 def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
     """Remove all snapshots but the newest `keep` and those younger than `keep_days`.
 
-    Those that the gate refused do not count: they must not push out what one may go
-    back to. Of them the newest is kept for a look. Never removed are the current one,
-    the one that a pin holds, and one that somebody has open. The caller holds `writing`.
+    Snapshots that the gate refused do not count, so that they cannot displace those
+    that a rollback needs. The newest of them is kept for inspection. The current, the
+    pinned and any open snapshot are never removed. The caller holds `writing`.
+
+    Args:
+        store: Directory of the store.
+        keep: Number of newest snapshots to keep.
+        keep_days: Age in days below which a snapshot is kept in any case.
 
     Returns:
-        The generations removed.
+        Generations that were removed.
 
     Raises:
         WriteError: A snapshot could not be removed.
@@ -46,17 +51,18 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
 
 
 def _surplus(store: Path, keep: int) -> list[int]:
-    """Return the generations that are too many, oldest first."""
-    by_fate: dict[bool, list[int]] = {False: [], True: []}
+    """Return the generations beyond the newest `keep`, oldest first."""
+    good: list[int] = []
+    refused: list[int] = []
     for generation in generations(store):
-        by_fate[_is_refused(snapshot_folder(store, generation))].append(generation)
-    good, refused = by_fate[False], by_fate[True]
+        is_refused = _is_refused(snapshot_folder(store, generation))
+        (refused if is_refused else good).append(generation)
     return sorted(good[: max(len(good) - keep, 0)] + refused[:-1])
 
 
 def _is_refused(folder: Path) -> bool:
     try:
-        return read_manifest(folder).gate.get("result") == "refused"
+        return read_manifest(folder).gate.is_refused
     except StoreError:
         return False
 
@@ -64,7 +70,7 @@ def _is_refused(folder: Path) -> bool:
 def _is_young(folder: Path, keep_days: float) -> bool:
     try:
         finished_at = datetime.fromisoformat(read_manifest(folder).finished_at)
-    except (StoreError, ValueError):  # nobody can serve it, so its age is nobody's reason
+    except (StoreError, ValueError):  # it cannot be served, so its age does not protect it
         return False
     return datetime.now(UTC) - finished_at < timedelta(days=keep_days)
 

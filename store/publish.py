@@ -2,10 +2,10 @@
 
     verify ─► JOURNAL line ─► CURRENT.pending ─► rename ─► CURRENT ─► fsync of the directory
 
-A crash at any point leaves one of the two generations current and whole. The
-journal line comes first, so a crash can leave a line without its flip; the
+A crash at any point leaves one of the two generations current and complete. The
+journal line is written first, so a crash can leave a line without its flip; the
 next writer voids it. While the store is pinned, new snapshots are kept and not
-flipped to.
+made current.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from store.errors import (
     StoreError,
     WriteError,
 )
-from store.journal import mend_journal, write_journal
+from store.journal import recover_journal, write_journal
 from store.layout import generations, snapshot_folder, snapshots_folder, unfinished
 from store.manifest import Manifest, read_manifest, verify
 from store.pointer import (
@@ -43,10 +43,10 @@ _LOCK: Final = "LOCK"
 
 @contextlib.contextmanager
 def writing(store: Path) -> Iterator[None]:
-    """Hold the store for writing, and mend what a crashed writer left.
+    """Lock the store for writing, and recover from a writer that crashed.
 
     Raises:
-        StoreBusyError: Another process holds it.
+        StoreBusyError: Another process holds the lock.
         WriteError: The store's directory cannot be made or written to.
     """
     try:
@@ -60,24 +60,24 @@ def writing(store: Path) -> Iterator[None]:
         except BlockingIOError:
             raise StoreBusyError(store, "another process is writing to it") from None
         try:
-            _mend(store)
+            _recover(store)
         except OSError as error:
-            raise WriteError(store, f"cannot be mended: {error.strerror}") from error
+            raise WriteError(store, f"cannot be recovered: {error.strerror}") from error
         yield
 
 
 def check_writable(store: Path) -> None:
-    """Tell early, before hours of work, that `writing` would fail; make nothing.
+    """Fail early, before hours of work, if `writing` would fail; make nothing.
 
     Raises:
         WriteError: This process may not write there.
     """
     try:
-        place = next(path for path in (store, *store.absolute().parents) if path.exists())
-    except OSError as error:  # a folder on the way that this user may not enter
-        raise WriteError(store, f"cannot be looked at: {error.strerror}") from error
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise WriteError(store, f"{place} is no directory that this user may write to")
+        existing = next(path for path in (store, *store.absolute().parents) if path.exists())
+    except OSError as error:  # a parent directory that this user may not enter
+        raise WriteError(store, f"cannot be checked: {error.strerror}") from error
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise WriteError(store, f"{existing} is not a directory that this user may write to")
 
 
 def publish(store: Path, generation: int, why: str) -> bool:
@@ -86,11 +86,11 @@ def publish(store: Path, generation: int, why: str) -> bool:
     The caller holds `writing`.
 
     Returns:
-        Whether it is current now; False says that a pin holds another.
+        Whether it is current now; False if the store is pinned.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
-        RefusedSnapshotError: It must not be served; the old one stays current.
+        RefusedSnapshotError: It must not be served; the old generation stays current.
         WriteError: The disk is full or broken.
     """
     if (pin := pinned(store)) is None:
@@ -105,10 +105,10 @@ def rollback(store: Path, why: str, to: int | None = None) -> int:
     """Make the parent of the current snapshot, or generation `to`, current again.
 
     Returns:
-        The generation that is current now.
+        Generation that is current now.
 
     Raises:
-        NoSnapshotError: There is no parent, or no such generation.
+        NoSnapshotError: The parent or the generation does not exist.
         PinnedError: The store is pinned.
     """
     _check_is_store(store)
@@ -121,13 +121,13 @@ def rollback(store: Path, why: str, to: int | None = None) -> int:
 
 
 def pin(store: Path, why: str, to: int | None = None) -> int:
-    """Hold the store at the current snapshot, or at generation `to`, until `unpin`.
+    """Pin the store to the current snapshot, or to generation `to`, until `unpin`.
 
     Returns:
-        The generation that it is pinned to.
+        Generation that the store is pinned to.
 
     Raises:
-        NoSnapshotError: Nothing is current, or there is no such generation.
+        NoSnapshotError: Nothing is current, or the generation does not exist.
     """
     _check_is_store(store)
     target = to if to is not None else current(store)
@@ -141,10 +141,10 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
 
 
 def unpin(store: Path, why: str) -> int:
-    """Let go of the pin, and make the newest snapshot that may be served current.
+    """Remove the pin, and make the newest snapshot that may be served current.
 
     Returns:
-        The generation that is current now.
+        Generation that is current now.
 
     Raises:
         PinnedError: The store is not pinned.
@@ -152,7 +152,7 @@ def unpin(store: Path, why: str) -> int:
     _check_is_store(store)
     with writing(store):
         if not is_pinned(store):
-            raise PinnedError(store, "is not pinned", "nothing is to be done")
+            raise PinnedError(store, "is not pinned", "nothing has to be done")
         target = _newest_servable(store)
         write_journal(store, target, "unpin", why)
         with _explained(store):
@@ -161,20 +161,22 @@ def unpin(store: Path, why: str) -> int:
     return target
 
 
-def _mend(store: Path) -> None:
+def _recover(store: Path) -> None:
     for folder in unfinished(store):
         shutil.rmtree(folder)
     clear_pending(store)
     held = None
-    with contextlib.suppress(PinnedError):  # spoiled: `unpin` takes it away, if we let it come here
+    with contextlib.suppress(
+        PinnedError
+    ):  # damaged: raising here would keep `unpin` from removing it
         held = pinned(store)
     if held and held.generation != current_or_none(store):
-        point_at(store, held.generation)  # the pin was written, its flip never came
-    mend_journal(store, current_or_none(store))
+        point_at(store, held.generation)  # the pin was written, its flip was not
+    recover_journal(store, current_or_none(store))
 
 
 def _check_is_store(store: Path) -> None:
-    """Refuse a mistyped path before `writing` makes a store of it."""
+    """Refuse a mistyped path before `writing` makes a store there."""
     if not snapshots_folder(store).is_dir():
         raise NoSnapshotError(store, "nothing has been published yet")
 
@@ -188,7 +190,7 @@ def _flip(store: Path, generation: int, what: str, why: str) -> None:
 
 def _servable(store: Path, generation: int) -> Manifest:
     manifest = verify(snapshot_folder(store, generation))
-    if manifest.gate.get("result") == "refused":
+    if manifest.gate.is_refused:
         raise RefusedSnapshotError(snapshot_folder(store, generation), "the gate refused it")
     return manifest
 
@@ -197,7 +199,7 @@ def _newest_servable(store: Path) -> int:
     for generation in reversed(generations(store)):
         with contextlib.suppress(StoreError):
             return _servable(store, generation).generation
-    raise NoSnapshotError(store, "holds no snapshot that may be served")
+    raise NoSnapshotError(store, "does not hold a snapshot that may be served")
 
 
 def _parent(store: Path) -> int:
@@ -213,4 +215,4 @@ def _explained(store: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WriteError(store, f"cannot be flipped: {error.strerror}") from error
+        raise WriteError(store, f"CURRENT or PIN cannot be written: {error.strerror}") from error

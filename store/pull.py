@@ -1,14 +1,14 @@
-"""Pulling: bring what is current at a URL here, and make it current here too.
+"""Pulling: copy the snapshot that is current at a URL, and make it current here.
 
     CURRENT ─► TAKEDOWN ─► pulling/snapshots/000042/  SHA256SUMS, data files, verify
                            snapshots/000042/          after the rename
                            JOURNAL ─► CURRENT ─► prune
 
-`pulling/` is laid out as a store of its own, so that what has come is verified
-as any snapshot is, before it gets its place. It outlives a pull that breaks:
-the next one goes on with the files that are missing. (A `.building` folder
-would not: the next writer sweeps it.) The checksums come first, so what lies
-there is known to be of the very snapshot that is wanted.
+`pulling/` has the layout of a store, so that the files are verified like any
+snapshot before they get their place. It outlives an interrupted pull, and the
+next one fetches the files that are missing. (A `.building` folder would not: the
+next writer removes it.) The checksums are fetched first, so the files in
+`pulling/` are known to belong to the wanted snapshot.
 """
 
 import contextlib
@@ -35,19 +35,19 @@ from store.remote import CURRENT, Remote
 from store.takedown import replace_takedowns, takedown_file
 
 _ASIDE: Final = "pulling"
-_AGAIN: Final = "run `push` to it again"
+_PUSH_AGAIN: Final = "run `push` to it again"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
-    """What a pull found and did.
+class PullResult:
+    """The result of a pull.
 
     Attributes:
-        generation: Which one is current over there.
-        is_current: Whether it is here too; False says that a pin holds another.
-        has_changed: Whether anything is different here than before.
+        generation: Generation that is current at the remote.
+        is_current: Whether it is current here too; False if the store is pinned.
+        has_changed: Whether the pull changed anything here.
     """
 
     generation: int
@@ -55,16 +55,16 @@ class Pulled:
     has_changed: bool
 
 
-def pull(store: Path, remote: Remote, settings: StoreSettings) -> Pulled:
+def pull(store: Path, remote: Remote, settings: StoreSettings) -> PullResult:
     """Make what is current at `remote` current here, unless the store is pinned.
 
-    Takedowns come first, for a snapshot may take its time; then the files that
-    are missing; then a flip, to a newer generation as by `publish`, to an older
-    one as by `rollback`; then `prune`, as the settings say.
+    Takedowns come first, for a snapshot may take long; then the missing files; then
+    the flip, to a newer generation as by `publish`, to an older one as by
+    `rollback`; then `prune` with the settings.
 
     Raises:
-        ReplicaError: It cannot be reached, or what lies there is not whole, or
-            is another snapshot than this store's of that number.
+        ReplicaError: The remote cannot be reached, its snapshot is not complete, or
+            this store has another snapshot of that number.
         IncompatibleSnapshotError, RefusedSnapshotError: It must not be served.
         StoreBusyError: Another process is writing to the store, or pulling.
         WriteError: The store cannot be written to.
@@ -72,42 +72,45 @@ def pull(store: Path, remote: Remote, settings: StoreSettings) -> Pulled:
     wanted = _current_of(remote)
     why = f"pulled from {remote.url}"
     has_changed = _pull_takedowns(store, remote, why)
-    is_new = _bring(store, remote, wanted)
+    is_new = _fetch_snapshot(store, remote, wanted)
     if current_or_none(store) != wanted and (is_new or not pinned(store)):
         has_changed = _flip(store, wanted, why) or has_changed
         with writing(store):
             prune(store, settings.keep, settings.keep_days)
-    return Pulled(wanted, current_or_none(store) == wanted, has_changed or is_new)
+    return PullResult(wanted, current_or_none(store) == wanted, has_changed or is_new)
 
 
-def watch(store: Path, remote: Remote, settings: StoreSettings, every_seconds: float) -> Never:
-    """Pull for ever; what fails is logged, and tried again the next time.
+def watch(store: Path, remote: Remote, settings: StoreSettings, poll_seconds: float) -> Never:
+    """Pull repeatedly and without end; an error is logged, and the next poll tries again.
 
-    Each line is logged once, not at every poll: a night without a network is
-    one line.
+    Equal lines are logged once: a night without a network is one line.
     """
     last = ""
     while True:
         try:
             done = pull(store, remote, settings)
             line = f"generation {done.generation} of {remote.url} "
-            line += "is current" if done.is_current else "is kept; a pin holds another"
-            level, is_news = logging.INFO, done.has_changed
+            line += "is current" if done.is_current else "is kept, not served: the store is pinned"
+            level, is_new_line = logging.INFO, done.has_changed
         except (StoreError, OSError) as error:
-            line, level, is_news = str(error), logging.ERROR, False
-        if is_news or line != last:
+            line, level, is_new_line = str(error), logging.ERROR, False
+        if is_new_line or line != last:
             _log.log(level, line)
             last = line
-        time.sleep(every_seconds)
+        time.sleep(poll_seconds)
 
 
 def _current_of(remote: Remote) -> int:
     data = remote.read(CURRENT)
     if data is None:
-        raise ReplicaError(remote.url, "nothing has been pushed there yet", "see the URL, or push")
+        raise ReplicaError(
+            remote.url, "nothing has been pushed there yet", "check the URL, or push"
+        )
     text = data.decode("latin-1").strip()
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise ReplicaError(f"{remote.url}/{CURRENT}", f"holds no generation, but {text[:20]!r}")
+        raise ReplicaError(
+            f"{remote.url}/{CURRENT}", f"does not hold a generation, but {text[:20]!r}"
+        )
     return int(text)
 
 
@@ -117,23 +120,25 @@ def _pull_takedowns(store: Path, remote: Remote, why: str) -> bool:
     try:
         text = None if data is None else data.decode()
     except ValueError:
-        raise ReplicaError(f"{remote.url}/{name}", "is no list of takedowns", _AGAIN) from None
+        raise ReplicaError(
+            f"{remote.url}/{name}", "is not a list of takedowns", _PUSH_AGAIN
+        ) from None
     return replace_takedowns(store, text, why)
 
 
-def _bring(store: Path, remote: Remote, generation: int) -> bool:
-    """Put a snapshot in its place here; False says that it is there already."""
+def _fetch_snapshot(store: Path, remote: Remote, generation: int) -> bool:
+    """Copy a snapshot into this store; return False if it exists already."""
     there = remote_folder(generation)
     checksums = remote.read(f"{there}/{CHECKSUMS}")
     if checksums is None:
-        raise ReplicaError(f"{remote.url}/{there}", "is not complete", _AGAIN)
+        raise ReplicaError(f"{remote.url}/{there}", "is not complete", _PUSH_AGAIN)
     here = snapshot_folder(store, generation)
-    with _alone(snapshots_folder(store)):
+    with _only_pull(snapshots_folder(store)):
         if here.exists():
             _compare(here, checksums, remote)
             return False
         aside = snapshot_folder(store / _ASIDE, generation)
-        _fetch(remote, there, aside, checksums)
+        _fetch_files(remote, there, aside, checksums)
         with writing(store):
             aside.rename(here)
             fsync_path(here.parent)
@@ -142,8 +147,8 @@ def _bring(store: Path, remote: Remote, generation: int) -> bool:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the directory itself, not `LOCK`: a download never keeps a refresh waiting."""
+def _only_pull(folder: Path) -> Iterator[None]:
+    """Lock the directory itself, not `LOCK`: a download never delays a refresh."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -159,33 +164,33 @@ def _compare(here: Path, checksums: bytes, remote: Remote) -> None:
     if not (here / CHECKSUMS).exists() or (here / CHECKSUMS).read_bytes() != checksums:
         raise ReplicaError(
             here,
-            f"is another snapshot than that of {remote.url}",
-            "pull into a store that nobody else writes to",
+            f"differs from the snapshot of that number at {remote.url}",
+            "pull into a store that nothing else writes to",
         )
 
 
-def _fetch(remote: Remote, there: str, aside: Path, checksums: bytes) -> None:
-    """Fetch the files that are not here yet, prove them all, and force them to disk."""
-    _make_room(aside, checksums)
+def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> None:
+    """Fetch the missing files, verify all of them, and force them to disk."""
+    _prepare_aside(aside, checksums)
     try:
         for name in (MANIFEST, *DATA_FILES):
             if not (aside / name).exists():
                 remote.fetch(f"{there}/{name}", aside / name)
-            read_manifest(aside)  # an incompatible one is refused before its gigabytes come
+            read_manifest(aside)  # an incompatible one is refused before its data files are fetched
         verify(aside)
     except CorruptSnapshotError as error:
         shutil.rmtree(aside)
-        what = f"is not what its {CHECKSUMS} says"
+        what = f"does not match its {CHECKSUMS}"
         name = Path(str(error.subject)).name
         raise ReplicaError(
-            f"{remote.url}/{there}/{name}", what, f"remove it and {_AGAIN}"
+            f"{remote.url}/{there}/{name}", what, f"remove it and {_PUSH_AGAIN}"
         ) from error
     for path in (*aside.iterdir(), aside):
         fsync_path(path)
 
 
-def _make_room(aside: Path, checksums: bytes) -> None:
-    """Keep what came of this very snapshot by an earlier pull, and nothing else."""
+def _prepare_aside(aside: Path, checksums: bytes) -> None:
+    """Keep the files that an earlier pull fetched of this snapshot, and remove others."""
     path = aside / CHECKSUMS
     if path.exists() and path.read_bytes() == checksums:
         return
@@ -195,7 +200,7 @@ def _make_room(aside: Path, checksums: bytes) -> None:
 
 
 def _flip(store: Path, generation: int, why: str) -> bool:
-    """Make it current as `publish` or `rollback` does; False says that a pin holds another."""
+    """Make it current as `publish` or `rollback` does; return False if the store is pinned."""
     now = current_or_none(store)
     if now is not None and generation < now and not pinned(store):
         rollback(store, why, to=generation)

@@ -1,12 +1,12 @@
-"""Pushing: bring one snapshot, and the takedowns, to the other side of a URL.
+"""Pushing: copy one snapshot and the takedowns to a remote URL.
 
     TAKEDOWN ─► SHA256SUMS.pending ─► data files ─► SHA256SUMS ─► JOURNAL ─► CURRENT ─► prune
 
-Whoever reads `CURRENT` there finds a whole snapshot, for `SHA256SUMS` gets its
-name when all else has arrived, and `CURRENT` after that. A push that breaks is
-run again: the checksums that are pending say that what lies beside them is of
-the very same snapshot, so a file of the right size is not sent twice. One
-machine pushes to one URL; several would overwrite each other's pointer.
+A reader of `CURRENT` at the remote finds a complete snapshot: `SHA256SUMS` gets its
+name after all other files, and `CURRENT` is written after that. An interrupted push
+is run again: the pending checksums identify the snapshot that the files beside them
+belong to, so a file of the right size is not sent twice. One machine pushes to one
+URL; several would overwrite each other's pointer.
 """
 
 import contextlib
@@ -30,17 +30,17 @@ from store.pointer import current
 from store.remote import CURRENT, JOURNAL, Remote
 from store.takedown import takedown_file
 
-_NOWHERE = Path()  # a store at the root of the URL: its names are those over there
+_NOWHERE = Path()  # a store at the root of the URL: its file names are those at the remote
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
-    """What a push did.
+class PushResult:
+    """The result of a push.
 
     Attributes:
-        generation: Which one is current over there now.
-        n_bytes: Sent, of data files.
-        pruned: Generations removed over there.
+        generation: Generation that is current at the remote now.
+        n_bytes: Size of the data files that were sent.
+        pruned: Generations that were removed at the remote.
     """
 
     generation: int
@@ -48,45 +48,47 @@ class Pushed:
     pruned: list[int]
 
 
-def push(store: Path, remote: Remote, generation: int | None = None) -> Pushed:
+def push(store: Path, remote: Remote, generation: int | None = None) -> PushResult:
     """Make the current snapshot, or `generation`, the current one of `remote`.
 
-    Takedowns go first: they hold whatever is served. Snapshots that were pruned
-    here are removed there, after the pointer; nothing else there is touched.
+    Takedowns go first: they apply to every generation. Snapshots that were pruned
+    here are removed at the remote, after the pointer; nothing else there is changed.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
         RefusedSnapshotError: It must not be served; only takedowns were sent.
-        ReplicaError: The other side cannot be written to, or holds another
-            snapshot of that number.
-        StoreBusyError: It is being pushed already.
+        ReplicaError: The remote cannot be written to, or has another snapshot
+            of that number.
+        StoreBusyError: Another process is pushing it.
     """
     if remote.is_read_only:
-        raise ReplicaError(remote.url, "can only be pulled from", "push to where it is served from")
+        raise ReplicaError(
+            remote.url, "can only be pulled from", "push to the directory or bucket behind it"
+        )
     wanted = current(store) if generation is None else generation
-    _bring(remote, takedown_file(store), takedown_file(store).name)
+    _sync_file(remote, takedown_file(store), takedown_file(store).name)
     folder = snapshot_folder(store, wanted)
     with _held(folder):
-        if verify(folder).gate.get("result") == "refused":
+        if verify(folder).gate.is_refused:
             raise RefusedSnapshotError(folder, "the gate refused it")
         n_bytes = _send_snapshot(remote, folder)
     _send_manifests(store, remote)
-    _bring(remote, store / JOURNAL, JOURNAL)
+    _sync_file(remote, store / JOURNAL, JOURNAL)
     pointer = f"{wanted}\n".encode()
     if remote.read(CURRENT) != pointer:
         remote.write(CURRENT, pointer)
-    return Pushed(wanted, n_bytes, _prune(store, remote, wanted))
+    return PushResult(wanted, n_bytes, _prune(store, remote, wanted))
 
 
 def remote_folder(generation: int) -> str:
-    """The name of a snapshot's folder over there, as it is here."""
+    """Return the name of a snapshot's directory at the remote: the same as here."""
     return snapshot_folder(_NOWHERE, generation).as_posix()
 
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Keep `prune` from a snapshot, and a second push of it, which would truncate files."""
-    read_manifest(folder)  # says best that there is none
+    """Lock a snapshot against `prune`, and against a second push, which would truncate files."""
+    read_manifest(folder)  # raises the right error if it is missing
     with (folder / MANIFEST).open("rb") as manifest, (folder / CHECKSUMS).open("rb") as checksums:
         fcntl.flock(manifest, fcntl.LOCK_SH)
         try:
@@ -97,16 +99,18 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _send_snapshot(remote: Remote, folder: Path) -> int:
-    """Send what is missing over there, the checksums last, and return the bytes sent."""
+    """Send the files that are missing at the remote, checksums last; return the bytes sent."""
     there = remote_folder(int(folder.name))
     checksums = f"{there}/{CHECKSUMS}"
     ours, theirs = (folder / CHECKSUMS).read_bytes(), remote.read(checksums)
     if theirs not in (None, ours):
         raise ReplicaError(
-            f"{remote.url}/{there}", "is another snapshot of that number", "push to another URL"
+            f"{remote.url}/{there}",
+            "differs from the snapshot of that number here",
+            "push to another URL",
         )
     if theirs is None and remote.staged(checksums) != ours:
-        remote.remove(there)  # the rest of some other snapshot that never got its name
+        remote.remove(there)  # left over from another push that was interrupted
         remote.stage(checksums, ours)
     n_bytes = 0
     for name in (*DATA_FILES, MANIFEST):
@@ -120,7 +124,7 @@ def _send_snapshot(remote: Remote, folder: Path) -> int:
 
 
 def _send_manifests(store: Path, remote: Remote) -> None:
-    """Send the manifests of what was pruned here: provenance does not end with a snapshot."""
+    """Send the manifests of pruned snapshots: they are kept for provenance."""
     folder = manifests_folder(_NOWHERE).as_posix()
     there = set(remote.names(folder))
     for path in sorted(manifests_folder(store).glob("*.json")):
@@ -128,8 +132,8 @@ def _send_manifests(store: Path, remote: Remote) -> None:
             remote.write(f"{folder}/{path.name}", path.read_bytes())
 
 
-def _bring(remote: Remote, file: Path, name: str) -> None:
-    """Make a small file over there what it is here, or is not."""
+def _sync_file(remote: Remote, file: Path, name: str) -> None:
+    """Make a small file at the remote equal to the local one, or remove it."""
     ours = file.read_bytes() if file.exists() else None
     if ours == remote.read(name):
         return
@@ -140,13 +144,15 @@ def _bring(remote: Remote, file: Path, name: str) -> None:
 
 
 def _prune(store: Path, remote: Remote, current: int) -> list[int]:
-    """Remove over there what was pruned here, which is what has left only its manifest."""
+    """Remove at the remote what was pruned here: the generations with only a manifest."""
     kept = {current, *generations(store)}
     manifests = {path.stem for path in manifests_folder(store).glob("*.json")}
     removed = []
     for name in remote.names(snapshots_folder(_NOWHERE).as_posix()):
         if name in manifests and int(name) not in kept:
-            remote.remove(f"{remote_folder(int(name))}/{CHECKSUMS}")  # no longer whole, first
+            remote.remove(
+                f"{remote_folder(int(name))}/{CHECKSUMS}"
+            )  # first: it is not complete any more
             remote.remove(remote_folder(int(name)))
             removed.append(int(name))
     return removed

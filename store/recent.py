@@ -1,14 +1,14 @@
-"""Recent views: what users have watched since the snapshot was made.
+"""Recent views: items that users have watched since the snapshot was made.
 
     recent.mdb      user_id → item ids, comma-separated, the newest first
-    recent.mdb-lock LMDB's own: readers and the writer see each other through it
+    recent.mdb-lock LMDB's lock file, shared by readers and the writer
     CURRENT
     snapshots/…
 
-The one LMDB file of a store that changes in place: whoever collects the events
-writes it, every server reads it, and LMDB's own transactions keep the two
-apart. It may be missing, and may be removed at any time: it only makes the
-answer for a user without a list a better one.
+The one LMDB file of a store that changes in place: the process that collects events
+writes it, every server reads it, and LMDB's transactions isolate them. It is
+optional and may be removed at any time: it only improves the answers to users
+without a list.
 """
 
 import contextlib
@@ -21,14 +21,15 @@ import lmdb
 
 from store.errors import CorruptRecentError, WriteError
 
-RECENT_LENGTH: Final = 20  # item ids kept of a user
+RECENT_LENGTH: Final = 20  # maximum number of item ids kept for a user
 
 _FILE: Final = "recent.mdb"
 _MAP_BYTES: Final = 1 << 34  # address space, not disk
+_MAX_READERS: Final = 1024
 
 
 def recent_file(store: Path) -> Path:
-    """Where the recent views stand; it need not exist."""
+    """Return the path of the recent views, which need not exist."""
     return store / _FILE
 
 
@@ -39,7 +40,7 @@ class RecentViews:
         """Open the file.
 
         Raises:
-            CorruptRecentError: It is no LMDB file, or not all of it is there.
+            CorruptRecentError: It is not an LMDB file, or is truncated.
         """
         path = recent_file(store)
         try:
@@ -47,11 +48,11 @@ class RecentViews:
                 str(path),
                 subdir=False,
                 readonly=True,
-                map_size=_MAP_BYTES,  # what the writer's may grow to
-                max_readers=1024,
+                map_size=_MAP_BYTES,  # the writer's limit
+                max_readers=_MAX_READERS,
                 readahead=False,
             )
-            self._environment.reader_check()  # the places of servers that were killed
+            self._environment.reader_check()  # frees the reader slots of killed servers
         except lmdb.Error as error:
             raise CorruptRecentError(path, f"cannot be opened: {error}") from error
         _refuse_if_cut(self._environment, path)
@@ -60,33 +61,33 @@ class RecentViews:
         """Return the items that the user watched, the newest first.
 
         Raises:
-            lmdb.Error: The file cannot be read any more; open it again.
+            lmdb.Error: The file cannot be read any more; reopen it.
         """
         with self._environment.begin() as transaction:
             body = transaction.get(user_id)
         return body.split(b",") if body else []
 
     def close(self) -> None:
-        """Give back the file."""
+        """Close the file."""
         self._environment.close()
 
 
 class RecentWriter:
-    """Adds views to `recent.mdb`; one process at a time, readers are never held up."""
+    """Adds views to `recent.mdb`: one process at a time, without blocking readers."""
 
     def __init__(self, store: Path) -> None:
-        """Open the file, or make it.
+        """Open the file, or create it.
 
         Raises:
             WriteError: The store cannot be written to.
-            CorruptRecentError: The file is there, but not all of it.
+            CorruptRecentError: The file is truncated.
         """
         self._path = recent_file(store)
         try:
             self._environment = lmdb.open(
-                str(self._path), subdir=False, map_size=_MAP_BYTES, max_readers=1024
+                str(self._path), subdir=False, map_size=_MAP_BYTES, max_readers=_MAX_READERS
             )
-            self._environment.reader_check()  # the places of servers that were killed
+            self._environment.reader_check()  # frees the reader slots of killed servers
         except lmdb.Error as error:
             raise WriteError(self._path, f"cannot be opened: {error}") from error
         _refuse_if_cut(self._environment, self._path)
@@ -103,10 +104,10 @@ class RecentWriter:
         self._environment.close()
 
     def add(self, views: Iterable[tuple[str, str]]) -> None:
-        """Write views down, durably and all or none.
+        """Store views durably, all or none.
 
         Args:
-            views: User id and item id of each, the oldest first.
+            views: User id and item id of each view, the oldest first.
 
         Raises:
             WriteError: The disk is full or broken; none of them is written.
@@ -124,10 +125,10 @@ class RecentWriter:
 
 
 def open_recent(store: Path) -> RecentViews | None:
-    """Return the recent views of a store, None where nobody collects them.
+    """Return the recent views of a store, None if the file does not exist.
 
     Raises:
-        CorruptRecentError: The file is there, but cannot be read.
+        CorruptRecentError: The file exists, but cannot be read.
     """
     with contextlib.suppress(FileNotFoundError):
         recent_file(store).stat()
@@ -137,6 +138,6 @@ def open_recent(store: Path) -> RecentViews | None:
 
 def _refuse_if_cut(environment: lmdb.Environment, path: Path) -> None:
     n_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if path.stat().st_size < n_bytes:  # reading behind the end would kill this process
+    if path.stat().st_size < n_bytes:  # reading past the end would kill this process
         environment.close()
-        raise CorruptRecentError(path, f"is cut off: it should have {n_bytes} bytes")
+        raise CorruptRecentError(path, f"is truncated: it should have {n_bytes} bytes")

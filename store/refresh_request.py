@@ -1,10 +1,10 @@
-"""The request to train: somebody wants a refresh now, whatever the clock says.
+"""A request for a refresh now, outside the schedule.
 
-    TRAIN           when, ISO 8601 UTC <TAB> why
+    TRAIN           time, ISO 8601 UTC <TAB> reason
 
-A small text file beside `CURRENT`. The server's `/admin/train` leaves it; the
-clock takes it away before it runs the refresh, so that a request which comes
-meanwhile is not lost.
+A small text file beside `CURRENT`. The server's `/admin/train` writes it; the
+scheduler removes it before it runs the refresh, so that a request made during the
+refresh is not lost.
 """
 
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ _FILE: Final = "TRAIN"
 
 
 def request_refresh(store: Path, why: str) -> None:
-    """Ask for a refresh; asked twice before it begins, it runs once.
+    """Request a refresh; two requests before it begins run it once.
 
     Raises:
         WriteError: The store cannot be written to.
@@ -31,10 +31,10 @@ def request_refresh(store: Path, why: str) -> None:
 
 
 def take_refresh_request(store: Path) -> str | None:
-    """Return why a refresh was asked for, and forget it; None if nobody asked.
+    """Remove the request and return its reason; None without a request.
 
     Raises:
-        WriteError: The request is there, but cannot be taken away.
+        WriteError: The request exists, but cannot be removed.
     """
     path = store / _FILE
     try:
@@ -44,5 +44,5 @@ def take_refresh_request(store: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise WriteError(path, f"cannot be taken away: {error.strerror}") from error
+        raise WriteError(path, f"cannot be removed: {error.strerror}") from error
     return text.strip().partition("\t")[2]

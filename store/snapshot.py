@@ -1,4 +1,4 @@
-"""Reading: one snapshot, opened and ready for lookups.
+"""Reading: one open snapshot, ready for lookups.
 
 A lookup costs what py-lmdb's `get` costs: each table is one read transaction
 that lives as long as the snapshot. That is safe only because the file never
@@ -22,7 +22,7 @@ class Table:
     """A named database of an open snapshot; iterating yields its records in key order.
 
     Attributes:
-        get: Key to value, or None: py-lmdb's own method, with nothing around it.
+        get: Lookup of a key, None if it is missing; py-lmdb's own method, unwrapped.
     """
 
     __slots__ = ("_transaction", "get")
@@ -39,10 +39,10 @@ class Snapshot:
     """An open snapshot. Open it after a fork, and only once in a process.
 
     Attributes:
-        folder: The directory.
-        manifest: What it says about itself.
-        users, spares, similar, fallback, profiles, items, rows: The tables of
-            `recs.mdb`, as `DESIGN` lists them.
+        folder: Directory of the snapshot.
+        manifest: Parsed manifest.
+        users, spares, similar, fallback, profiles, items, rows: Tables of `recs.mdb`;
+            `store/README.md` lists their keys and values.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, held: contextlib.ExitStack) -> None:
@@ -70,7 +70,7 @@ class Snapshot:
         return self.manifest.generation
 
     def close(self) -> None:
-        """Give back the files. Looking up afterwards raises `lmdb.Error`."""
+        """Close the files. A lookup afterwards raises `lmdb.Error`."""
         self._held.close()
 
     def _table(self, name: str) -> Table:
@@ -84,10 +84,10 @@ def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Sn
     """Open one generation for reading.
 
     Args:
-        store: The store's directory.
-        generation: Which one; `current(store)` names the one served.
-        verified: True if the caller knows that it was verified a moment ago:
-            only the manifest is read then.
+        store: Directory of the store.
+        generation: Generation to open; `current(store)` is the served one.
+        verified: Whether the caller has just verified it: only the manifest
+            is read then.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
@@ -104,14 +104,16 @@ def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Sn
 
 
 def _hold(folder: Path, held: contextlib.ExitStack) -> None:
-    """Share the manifest's lock: `prune` asks for it exclusively, and leaves what is open."""
-    with contextlib.suppress(OSError):  # missing or unreadable: `read_manifest` says it better
+    """Take a shared lock on the manifest: `prune` needs an exclusive one, so it skips this."""
+    with contextlib.suppress(
+        OSError
+    ):  # missing or unreadable: `read_manifest` raises the right error
         file = held.enter_context((folder / MANIFEST).open("rb"))
         fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def open_factors(snapshot: Snapshot) -> lmdb.Environment:
-    """Open the vectors of a snapshot; as `DESIGN` lists its tables."""
+    """Open the vectors of a snapshot; `store/README.md` lists the tables."""
     return _open(snapshot.folder / FACTORS)
 
 

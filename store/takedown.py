@@ -1,12 +1,12 @@
-"""Takedown: items that must vanish now, whatever the snapshots say.
+"""Takedown: items that must not be shown from now on, whatever the snapshots hold.
 
-    TAKEDOWN        item_id <TAB> when, ISO 8601 UTC <TAB> why
+    TAKEDOWN        item_id <TAB> time, ISO 8601 UTC <TAB> reason
     CURRENT
     snapshots/…     unchanged: they never change
 
-A small text file beside `CURRENT`, replaced whole. Every server looks at it
-several times a second and leaves its items out of every answer; the next
-refresh leaves them out of the lists. An entry stays until it is undone.
+A small text file beside `CURRENT`, replaced atomically. Every server checks it
+several times a second and leaves its items out of every answer; the next refresh
+leaves them out of the lists. An entry stays until it is restored.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ class Takedown(NamedTuple):
     """One item that must not be shown.
 
     Attributes:
-        item_id: Which.
-        at: Since when, ISO 8601 in UTC.
-        why: In words.
+        item_id: Id of the item.
+        at: Time of the takedown, ISO 8601 in UTC.
+        why: Reason in words.
     """
 
     item_id: str
@@ -41,7 +41,7 @@ class Takedown(NamedTuple):
 
 
 def takedown_file(store: Path) -> Path:
-    """Where the takedowns stand; it need not exist."""
+    """Return the path of the takedowns, which need not exist."""
     return store / _FILE
 
 
@@ -49,7 +49,7 @@ def takedowns(store: Path) -> dict[str, Takedown]:
     """Return the items that are taken down now, by item_id.
 
     Raises:
-        NotAnItemError: The file is there, but is no list of takedowns.
+        NotAnItemError: The file exists, but is not a list of takedowns.
     """
     try:
         text = takedown_file(store).read_text(encoding="utf-8")
@@ -57,25 +57,27 @@ def takedowns(store: Path) -> dict[str, Takedown]:
         return {}
     except (OSError, ValueError) as error:
         raise NotAnItemError(
-            takedown_file(store), f"cannot be read: {error}", "mend it by hand: item, time, reason"
+            takedown_file(store),
+            f"cannot be read: {error}",
+            "correct it by hand: item, time, reason",
         ) from error
     return _parsed(store, text)
 
 
 def take_down(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedown]:
-    """Let every server leave these items out from now on.
+    """Make every server leave these items out from now on.
 
     Returns:
         All takedowns that are in force now.
 
     Raises:
-        NotAnItemError: One is no item id; nothing is taken down then.
+        NotAnItemError: An item id is not valid; nothing is taken down then.
         WriteError: The store cannot be written to.
     """
     wanted = list(item_ids)
     for item_id in wanted:
         if not is_item_id(item_id):
-            raise NotAnItemError(takedown_file(store), f"{item_id!r} is no item id")
+            raise NotAnItemError(takedown_file(store), f"{item_id!r} is not a valid item id")
     at = datetime.now(UTC).isoformat(timespec="seconds")
     with _editing(store) as entries:
         for item_id in wanted:
@@ -89,7 +91,7 @@ def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedow
     """Undo takedowns.
 
     Returns:
-        The takedowns that stay in force.
+        Takedowns that stay in force.
 
     Raises:
         NotAnItemError: One of the items is not taken down; nothing changes then.
@@ -107,23 +109,23 @@ def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedow
 
 
 def replace_takedowns(store: Path, text: str | None, why: str) -> bool:
-    """Put another store's `TAKEDOWN` in the place of this one's, whole.
+    """Replace the takedowns of this store by those of another one.
 
     Args:
-        store: The store's directory; it is made if need be.
-        text: Of that file; None says that there is none.
-        why: For the journal.
+        store: Directory of the store; it is made if it does not exist.
+        text: Content of the other `TAKEDOWN`; None if it does not exist.
+        why: Reason for the journal.
 
     Returns:
         Whether anything changed.
 
     Raises:
-        NotAnItemError: `text` is no list of takedowns; nothing changes then.
+        NotAnItemError: `text` is not a list of takedowns; nothing changes then.
         WriteError: The store cannot be written to.
     """
     wanted = _parsed(store, text or "")
     with _editing(store) as entries:
-        if _text_of(store) == text:
+        if _read_text(store) == text:
             return False
         _replace(store, text)
         for what, names in (
@@ -137,19 +139,19 @@ def replace_takedowns(store: Path, text: str | None, why: str) -> bool:
 
 
 def _parsed(store: Path, text: str) -> dict[str, Takedown]:
-    """Read strictly: what was meant to vanish must not stay because of a slip of a pen."""
+    """Parse strictly: a typing error must not put an item back into answers."""
     entries = [line.split("\t", 2) for line in text.splitlines()]
     is_sound = all(len(e) == len(Takedown._fields) and is_item_id(e[0]) for e in entries)
     if not is_sound or (text and not text.endswith("\n")):
         raise NotAnItemError(
             takedown_file(store),
-            "is no list of takedowns",
-            "each line is item, time and reason, parted by tabs",
+            "is not a list of takedowns",
+            "write each line as item, time and reason, separated by tabs",
         )
     return {entry[0]: Takedown(*entry) for entry in entries}
 
 
-def _text_of(store: Path) -> str | None:
+def _read_text(store: Path) -> str | None:
     try:
         return takedown_file(store).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -169,7 +171,7 @@ def _replace(store: Path, text: str | None) -> None:
 
 @contextlib.contextmanager
 def _editing(store: Path) -> Iterator[dict[str, Takedown]]:
-    """Hold the directory itself, not `LOCK`: a takedown never waits for a refresh."""
+    """Lock the directory itself, not `LOCK`: a takedown never waits for a refresh."""
     try:
         store.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(store, os.O_RDONLY)

@@ -1,24 +1,24 @@
 """Takedowns at serving time: lists without the items that must not be shown.
 
-    the user's 20 ─► without them ─► topped up from the user's 10 spares,
-                                     then from the popular list and its reserve
+    the user's 20 ─► hidden items removed ─► filled up from the user's 10 spares,
+                                             then from the popular list and its reserve
 
-Only while a takedown is in force does this stand before the users' table; else
-the hot path asks the table itself.
+The filter wraps the users' table only while a takedown is in force; otherwise the
+hot path reads the table directly.
 """
 
 from collections.abc import Collection, Iterable
 
-from store.items import Items, Names, split
+from store.items import ItemIds, Items, split
 from store.layout import POPULAR, RESERVE
 from store.snapshot import Snapshot
 
 
 class FilteredLists:
-    """The users' lists of a snapshot without some items; looks up as a table does.
+    """The users' lists of a snapshot without hidden items; same lookup as a table.
 
     Attributes:
-        popular: The popular list without them.
+        popular: Popular list without the hidden items.
     """
 
     def __init__(self, snapshot: Snapshot, hidden: Collection[bytes]) -> None:
@@ -28,12 +28,12 @@ class FilteredLists:
         popular = split(snapshot.fallback.get(POPULAR))
         items = Items(snapshot)
         more = [*popular, *split(snapshot.fallback.get(RESERVE))]
-        # Nobody looks here at whose list is topped up, and it may be a minor's.
+        # The list that is filled up may be a minor's: the profile is not looked up here.
         self._more = [name for name in more if not items.is_adult(name)]
         self.popular = self._filled(popular, self._more)
 
     def get(self, user_id: bytes) -> bytes | None:
-        """Return the user's list, as long as it was; None if there is none or nothing is left."""
+        """Return the user's list, filled up to its length; None without a list or an item left."""
         body = self._users.get(user_id)
         if body is None:
             return None
@@ -42,7 +42,7 @@ class FilteredLists:
             return body
         return self._filled(names, [*split(self._spares.get(user_id)), *self._more])
 
-    def _filled(self, names: Names, more: Iterable[bytes]) -> bytes | None:
+    def _filled(self, names: ItemIds, more: Iterable[bytes]) -> bytes | None:
         kept = dict.fromkeys(name for name in names if name not in self._hidden)
         for name in more:
             if len(kept) == len(names):

@@ -1,12 +1,12 @@
-"""Writing: build one snapshot aside, then rename it into place.
+"""Writing: build one snapshot in a directory of its own, then rename it into place.
 
     snapshots/000042.building/     tables in key order, appended by LMDB's bulk path
         recs.mdb factors.mdb items.ann
         MANIFEST.json SHA256SUMS   then every file and the directory to disk
     snapshots/000042/              after the rename; it never changes again
 
-A build that fails removes what it wrote, so the store stays as it was; a build
-that is killed is removed by the next writer.
+A build that fails removes its files, so the store is unchanged. The files of a
+build that was killed are removed by the next writer.
 """
 
 import itertools
@@ -33,19 +33,19 @@ from store.layout import (
 from store.manifest import Manifest, write_manifest
 from store.pointer import current_or_none
 
-_MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with what is put in
-_CHUNK: Final = 10_000  # records handed to LMDB at a time
+_MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with its content
+_CHUNK_RECORDS: Final = 10_000  # in one LMDB transaction
 _MAX_TABLES: Final = 8
-_FULL_BYTES: Final = 1 << 20  # LMDB asks for whole pages and stops a little before the last
+_FULL_DISK_BYTES: Final = 1 << 20  # LMDB allocates pages, and fails shortly before the last one
 
 
 class SnapshotWriter:
     """Builds one generation; use it in a `with` inside `writing(store)`.
 
     Attributes:
-        generation: The number that this snapshot will have.
-        parent: The generation that is current now, if any.
-        counts: Entries of each table written so far, as `recs.mdb/users`.
+        generation: Serial number of the new snapshot.
+        parent: Generation that is current now, if any.
+        counts: Number of entries by table written so far, such as `recs.mdb/users`.
     """
 
     def __init__(self, store: Path) -> None:
@@ -76,10 +76,10 @@ class SnapshotWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._discard()  # after `finish` there is nothing left to discard
+        self._discard()  # does nothing after `finish`
 
     def path(self, name: str) -> Path:
-        """Where a data file that is not LMDB's must be written, as `items.ann`."""
+        """Return where to write a data file that is not LMDB's, such as `items.ann`."""
         return self._folder / name
 
     def table(self, file: str, name: str, records: Iterable[tuple[bytes, bytes]]) -> int:
@@ -87,8 +87,8 @@ class SnapshotWriter:
 
         Args:
             file: RECS or FACTORS.
-            name: The database's name.
-            records: Keys and values, by key in rising order of bytes, no key twice.
+            name: Name of the database.
+            records: Keys and values in ascending byte order of keys, no key twice.
 
         Raises:
             WriteError: The disk is full, or the keys are out of order. (LMDB
@@ -99,14 +99,14 @@ class SnapshotWriter:
         try:
             table = environment.open_db(name.encode())
             for chunk in _chunks(records):
-                # A transaction each: LMDB keeps its pages in memory until it ends.
+                # One transaction a chunk: LMDB keeps its pages in memory until it ends.
                 with environment.begin(write=True, db=table) as transaction:
                     _, n_added = transaction.cursor().putmulti(chunk, dupdata=False, append=True)
                 if n_added != len(chunk):
                     raise WriteError(
                         self._folder / file,
                         f"{name}: keys out of order after {n_records + n_added} records",
-                        "this is a bug: the batch must sort by key",
+                        "report this bug: the batch must sort by key",
                     )
                 n_records += n_added
             with environment.begin(db=table) as transaction:
@@ -114,7 +114,9 @@ class SnapshotWriter:
         except (OSError, lmdb.Error) as error:
             raise WriteError(self._folder / file, f"{name}: {self._why(error)}") from error
         if n_entries != n_records:
-            raise WriteError(self._folder / file, f"{name}: {n_entries} of {n_records} arrived")
+            raise WriteError(
+                self._folder / file, f"{name}: {n_entries} of {n_records} records were stored"
+            )
         self.counts[f"{file}/{name}"] = n_records
         return n_records
 
@@ -122,7 +124,7 @@ class SnapshotWriter:
         """Force everything to disk, write the manifest, and rename into place.
 
         Args:
-            about: The fields of `Manifest` that the writer cannot know itself.
+            about: Fields of `Manifest` that the caller provides.
 
         Raises:
             WriteError: Something could not be written; nothing is left behind.
@@ -153,8 +155,8 @@ class SnapshotWriter:
         return manifest
 
     def _why(self, error: Exception) -> str:
-        """Say what LMDB does not: a full disk reaches it as "Input/output error"."""
-        is_full = shutil.disk_usage(self._store).free < _FULL_BYTES
+        """Return the cause: LMDB reports a full disk as "Input/output error"."""
+        is_full = shutil.disk_usage(self._store).free < _FULL_DISK_BYTES
         return f"{error}; the disk is full" if is_full else str(error)
 
     def _discard(self) -> None:
@@ -165,7 +167,7 @@ class SnapshotWriter:
 
 
 def _new_environment(path: Path) -> lmdb.Environment:
-    # Synced once by `finish`: nobody reads the file before, and a crash discards it.
+    # Synced once by `finish`: it is not read before, and a crash discards it.
     return lmdb.open(
         str(path),
         subdir=False,
@@ -180,5 +182,5 @@ def _new_environment(path: Path) -> lmdb.Environment:
 
 def _chunks(records: Iterable[tuple[bytes, bytes]]) -> Iterable[list[tuple[bytes, bytes]]]:
     rest = iter(records)
-    while chunk := list(itertools.islice(rest, _CHUNK)):
+    while chunk := list(itertools.islice(rest, _CHUNK_RECORDS)):
         yield chunk

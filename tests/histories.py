@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class History:
-    """Where the files lie, and what is true of them."""
+    """The files of a small history, and their expected content."""
 
     events: Path
     catalogue: Path
@@ -20,11 +20,11 @@ class History:
 def write_history(
     folder: Path, n_users: int = 60, n_items: int = 80, n_views: int = 9, seed: int = 3
 ) -> History:
-    """Two tastes: even users watch mostly even items, odd users odd ones."""
+    """Write a history of two groups: even users watch mostly even items, odd users odd ones."""
     rng = random.Random(seed)
     items = [f"film+{row}+{1950 + row % 70}" for row in range(n_items)]
     users = [str(100 + 7 * row) for row in range(n_users)]
-    seen = {user: set() for user in users}
+    seen: dict[str, set[str]] = {user: set() for user in users}
     lines = []
     for row, user in enumerate(users):
         for _ in range(n_views):

@@ -15,12 +15,17 @@ from typing import Any
 
 import annoy
 
+from store.gate_result import GateCheck, GateResult
 from store.layout import FACTORS, INDEX, POPULAR, RECS
 from store.manifest import Manifest
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
 
 Records = dict[bytes, bytes]
+
+REFUSED_GATE = GateResult(
+    [GateCheck("users", 0.4, 0.9, is_ok=False, note="0.4 of the served, at least 0.9 required")]
+)
 
 _NO_LISTS: Mapping[str, Sequence[str]] = {}
 _NO_VECTORS: Mapping[str, Sequence[float]] = {}
@@ -136,7 +141,7 @@ def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
         inputs=[],
         parameters=dict(parameters),
         metrics={},
-        gate={"passed": True},
+        gate=GateResult(),
     )
 
 

@@ -69,8 +69,8 @@ def test_a_refresh_starts_from_its_parent_and_is_compared_with_it(nights, capsys
     assert (status, second["learned_from"]) == (0, "generation 1")
     assert "users on the last day" in notes(second)["loss to served"]
     manifest = read_manifest(snapshot_folder(Path("store"), 2))
-    assert manifest.gate == second["gate"]
-    assert manifest.gate["result"] == "passed"
+    assert manifest.gate.as_json() == second["gate"]
+    assert manifest.gate.result == "passed"
     assert manifest.metrics["data_until"].startswith("2026-03-07T23")
     assert {"last_day_users", "last_day_ndcg_new", "last_day_ndcg_served"} <= set(manifest.metrics)
     assert manifest.parameters["gate"]["max_loss_to_popular"] == 0.05
@@ -100,7 +100,7 @@ def test_a_snapshot_without_half_of_the_users_is_refused(nights, tmp_path, capsy
     assert re.search(r"result +refused", run_named_command(last))
     store = Path("store")
     assert current(store) == 1
-    assert verify(snapshot_folder(store, 2)).gate["result"] == "refused"
+    assert verify(snapshot_folder(store, 2)).gate.result == "refused"
     line = journal(store)[-1]
     assert (line.generation, line.what) == (2, "refused")
     assert "200 after 400" in line.why

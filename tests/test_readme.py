@@ -1,40 +1,47 @@
-"""The README stays true."""
+"""The generated settings: the tables in the packages' READMEs, and the TOML with all defaults."""
 
-import dataclasses
-import re
+import importlib
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from batch.gate.settings import GateSettings
-from batch.rules.settings import RuleSettings
-from batch.settings import BatchSettings
-from cron.settings import CronSettings
-from serve.settings import ServeSettings
-from store.config import StoreSettings
+from store.config import load_section
+from store.settings_table import END_MARKER, markdown_table, start_marker, toml_document
 
-_README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+_ROOT = Path(__file__).resolve().parent.parent
 _SECTIONS = {
-    "store": StoreSettings,
-    "batch": BatchSettings,
-    "gate": GateSettings,
-    "rules": RuleSettings,
-    "serve": ServeSettings,
-    "cron": CronSettings,
+    package: importlib.import_module(f"{package}.__main__").SECTIONS
+    for package in ("batch", "serve", "store", "cron")
 }
+SECTIONS = pytest.mark.parametrize(
+    ("package", "section", "kind"),
+    [(package, *entry) for package, kinds in _SECTIONS.items() for entry in kinds.items()],
+)
 
 
-@pytest.mark.parametrize(("name", "settings"), _SECTIONS.items(), ids=_SECTIONS.keys())
-def test_the_configuration_table_lists_every_key_with_its_default(name, settings):
-    """No key is missing, none is left over, and each default is the one in force."""
-    listed = dict(re.findall(rf"^\| `{name}\.(\w+)` \| `(.+?)` \|", _README, re.MULTILINE))
-    shown = {}
-    for field in dataclasses.fields(settings):
-        default = field.default
-        if isinstance(default, str):
-            shown[field.name] = f'"{default}"'
-        elif isinstance(default, bool):
-            shown[field.name] = str(default).lower()
-        else:
-            shown[field.name] = "[]" if default == () else str(default)
-    assert listed == shown
+@SECTIONS
+def test_the_readme_has_the_generated_table(package, section, kind):
+    """`.ci/update-settings-tables` writes it anew after a change."""
+    text = (_ROOT / package / "README.md").read_text()
+    _, marker, rest = text.partition(f"{start_marker(section)}\n")
+    assert marker, f"{package}/README.md has no line {start_marker(section)}"
+    assert rest.partition(END_MARKER)[0] == markdown_table(section, kind)
+
+
+@SECTIONS
+def test_the_generated_toml_holds_the_defaults(tmp_path, package, section, kind):
+    """Every key is there, and loading it gives the defaults."""
+    file = tmp_path / "marquee.toml"
+    file.write_text(toml_document({section: kind}))
+    assert tomllib.loads(file.read_text())[section].keys() == kind.__dataclass_fields__.keys()
+    assert load_section(section, kind, file, {}) == kind()
+
+
+def test_the_sections_of_all_packages_make_one_file(tmp_path):
+    """The outputs of `config --toml` can be joined."""
+    file = tmp_path / "marquee.toml"
+    file.write_text("\n".join(toml_document(sections) for sections in _SECTIONS.values()))
+    for sections in _SECTIONS.values():
+        for section, kind in sections.items():
+            assert load_section(section, kind, file, {}) == kind()

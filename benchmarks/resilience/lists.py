@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, LIST_LENGTH, POPULAR, RECS, RESERVE
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
@@ -56,7 +57,7 @@ def write_snapshot(store: Path, n_users: int, *, flip: bool = True) -> int:
             inputs=[],
             parameters={},
             metrics={},
-            gate={"passed": True},
+            gate=GateResult(),
         )
         if flip:
             publish(store, generation, why="benchmark")

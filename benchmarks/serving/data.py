@@ -26,6 +26,7 @@ import numpy as np
 
 from batch.tables.neighbours import build_index, save_index, similar_items
 from benchmarks.store.redis_server import Redis
+from store.gate_result import GateResult
 from store.layout import (
     FACTORS,
     FORMAT_VERSION,
@@ -176,7 +177,7 @@ def _write(data: Data) -> None:
             inputs=[],
             parameters={"n_factors": _N_FACTORS, "n_trees": _N_TREES, "seed": SEED},
             metrics={},
-            gate={"passed": True},
+            gate=GateResult(),
         )
         publish(data.store, manifest.generation, why="benchmark")
     rng = random.Random(SEED)

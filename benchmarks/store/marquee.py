@@ -10,6 +10,7 @@ import lmdb
 
 import store.manifest
 from benchmarks.store.subjects import Get, Records
+from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, RECS, snapshot_folder
 from store.publish import publish, writing
 from store.snapshot import open_snapshot
@@ -23,7 +24,7 @@ _ABOUT = {
     "inputs": [],
     "parameters": {},
     "metrics": {},
-    "gate": {"result": "passed"},
+    "gate": GateResult(),
 }
 
 

@@ -94,5 +94,5 @@ def _described(served: Served) -> dict[str, Any]:
         ],
         "parameters": manifest.parameters,
         "metrics": manifest.metrics,
-        "gate": manifest.gate,
+        "gate": manifest.gate.as_json(),
     }

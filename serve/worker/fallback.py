@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Final, NamedTuple
 
 from serve.worker.index import ItemIndex
-from store.items import Items, Names, split
+from store.items import ItemIds, Items, split
 from store.layout import LIST_LENGTH, POPULAR, RESERVE
 from store.snapshot import Snapshot
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     """
 
     source: str
-    names: Names
+    names: ItemIds
 
 
 class Fallback:
@@ -74,7 +74,7 @@ class Fallback:
 
     def _steps(
         self, history: Sequence[bytes], recent: Sequence[bytes], segment: bytes, n_seen: int
-    ) -> Iterator[tuple[str, Names]]:
+    ) -> Iterator[tuple[str, ItemIds]]:
         for step, watched in (("history", history), ("recent", recent)):
             if watched and self._index:
                 yield step, self._index.near(watched, LIST_LENGTH + n_seen + _MORE)

@@ -6,7 +6,7 @@ from typing import Final
 
 import annoy
 
-from store.items import Items, Names, split
+from store.items import ItemIds, Items, split
 from store.layout import INDEX, LIST_LENGTH
 from store.snapshot import Snapshot
 
@@ -41,7 +41,7 @@ class ItemIndex:
         self._name_of = snapshot.rows.get
         self._similar = snapshot.similar.get
 
-    def near(self, history: Sequence[bytes], n: int) -> Names:
+    def near(self, history: Sequence[bytes], n: int) -> ItemIds:
         """Return the items nearest to the mean vector of a history, nearest first.
 
         Args:

@@ -1,1 +1,1 @@
-"""The verbs of `python -m store`, one module each; `add_parser` says what each takes."""
+"""The verbs of `python -m store`, one module each; `add_parser` declares its options."""

@@ -1,4 +1,4 @@
-"""`diff`: what became of the users' lists from one generation to another."""
+"""`diff`: how the users' lists of two generations differ."""
 
 import argparse
 import dataclasses
@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from store.commands.output import add_json, report, table
-from store.diff import Difference, diff
+from store.diff import SnapshotDiff, diff
 from store.snapshot import open_snapshot
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "Compare the lists of two generations."
+    about = "Compare the users' lists of two generations."
     verb = verbs.add_parser("diff", help=about, description=about)
-    verb.add_argument("a", type=int, metavar="A", help="the generation before")
-    verb.add_argument("b", type=int, metavar="B", help="the generation after")
+    verb.add_argument("a", type=int, metavar="A", help="first generation")
+    verb.add_argument("b", type=int, metavar="B", help="second generation")
     add_json(verb)
     verb.set_defaults(run=_diff)
 
 
 def _diff(store: Path, given: argparse.Namespace) -> int:
     with open_snapshot(store, given.a) as before:
-        if given.a == given.b:  # LMDB opens a file once in a process
+        if given.a == given.b:  # LMDB must not open a file twice in a process
             found = diff(before, before)
         else:
             with open_snapshot(store, given.b) as after:
@@ -33,7 +33,7 @@ def _diff(store: Path, given: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(given: argparse.Namespace, found: Difference) -> Iterator[str]:
+def _lines(given: argparse.Namespace, found: SnapshotDiff) -> Iterator[str]:
     yield from table(
         (f"from {given.a} to {given.b}", ""),
         [

@@ -1,23 +1,23 @@
-"""`doctor`: what is wrong with a store, and the command that mends it."""
+"""`doctor`: the problems of a store, and the command that fixes each."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
 from store.commands.output import add_json, report
-from store.doctor import troubles
+from store.doctor import problems
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "Tell what is wrong with this store, and the command that mends it."
+    about = "Find the problems of this store, and print the command that fixes each."
     verb = verbs.add_parser("doctor", help=about, description=about)
     add_json(verb)
     verb.set_defaults(run=_doctor)
 
 
 def _doctor(store: Path, given: argparse.Namespace) -> int:
-    found = list(troubles(store))
-    lines = [line for trouble in found for line in (trouble.what, f"    mend: {trouble.mend}")]
-    report(given, [trouble._asdict() for trouble in found], lines or ["all is well"])
+    found = list(problems(store))
+    lines = [line for problem in found for line in (problem.what, f"    fix: {problem.fix}")]
+    report(given, [problem._asdict() for problem in found], lines or ["no problems found"])
     return 1 if found else 0

@@ -2,14 +2,20 @@
 
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from store.commands.output import add_generation, add_json, asked, count, report, say_json
+from store.commands.output import (
+    add_generation,
+    add_json,
+    count,
+    report,
+    requested_generation,
+    say_json,
+)
 from store.dump import dump, dump_items, dump_users, load, sampled
 from store.errors import CorruptSnapshotError
 from store.publish import publish, writing
@@ -23,15 +29,15 @@ _EXAMPLE = """example:
 
 def add_parser(verbs: Any) -> None:
     """Declare the verbs."""
-    about = "Print a snapshot as JSON lines: all that `load` needs, or a part to look at."
+    about = "Print a snapshot as JSON lines: everything for `load`, or a part to look at."
     shape = argparse.RawDescriptionHelpFormatter
     verb = verbs.add_parser(
         "dump", help=about, description=about, epilog=_EXAMPLE, formatter_class=shape
     )
-    verb.add_argument("--users", action="store_true", help="users, their lists and spares alone")
-    verb.add_argument("--items", action="store_true", help="items and their neighbours alone")
-    verb.add_argument("--sample", type=count, metavar="N", help="so many of each, evenly spread")
-    verb.add_argument("--json", action="store_true", help="as always: the dump is JSON lines")
+    verb.add_argument("--users", action="store_true", help="only users with their lists and spares")
+    verb.add_argument("--items", action="store_true", help="only items with their neighbours")
+    verb.add_argument("--sample", type=count, metavar="N", help="only N of each, evenly spaced")
+    verb.add_argument("--json", action="store_true", help="no effect: a dump is always JSON lines")
     add_generation(verb)
     verb.set_defaults(run=_dump)
 
@@ -39,26 +45,26 @@ def add_parser(verbs: Any) -> None:
     verb = verbs.add_parser(
         "load", help=about, description=about, epilog=_EXAMPLE, formatter_class=shape
     )
-    verb.add_argument("file", metavar="FILE|-", help="the dump; - is the standard input")
+    verb.add_argument("file", metavar="FILE|-", help="file of a dump; - is standard input")
     verb.add_argument("--publish", action="store_true", help="make it current")
     add_json(verb)
     verb.set_defaults(run=_load)
 
 
 def _dump(store: Path, given: argparse.Namespace) -> int:
-    with open_snapshot(store, asked(store, given)) as snapshot:
+    with open_snapshot(store, requested_generation(store, given)) as snapshot:
         try:
             for line in _lines(snapshot, given):
                 say_json(line)
         except ValueError as error:
-            raise CorruptSnapshotError(snapshot.folder, f"holds no text: {error}") from error
+            raise CorruptSnapshotError(snapshot.folder, f"a value is not text: {error}") from error
     return 0
 
 
 def _lines(snapshot: Snapshot, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     counts, sample = snapshot.manifest.counts, given.sample
     if not (given.users or given.items) and sample is None:
-        return dump(snapshot, dataclasses.asdict(snapshot.manifest))
+        return dump(snapshot, snapshot.manifest.as_json())
     users, items = dump_users(snapshot), dump_items(snapshot)
     if sample is not None:
         users = sampled(users, sample, counts["recs.mdb/users"])
@@ -76,7 +82,7 @@ def _load(store: Path, given: argparse.Namespace) -> int:
     report(
         given,
         {"generation": generation, "current": is_current},
-        [f"generation {generation} is {'current' if is_current else 'built, and not served'}"],
+        [f"generation {generation} is {'current' if is_current else 'built, not served'}"],
     )
     return 0
 

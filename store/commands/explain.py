@@ -1,7 +1,6 @@
-"""`explain`: what a user is answered, or was, by which generation, made from what."""
+"""`explain`: the answer to a user now or at a time, its generation and that one's inputs."""
 
 import argparse
-import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +11,15 @@ from store.commands.show import readable
 from store.errors import StoreError
 from store.explain import Explanation, explain
 
-_SHOWN = ("began_at", "finished_at", "code_version", "inputs", "parameters", "gate")
+_MANIFEST_KEYS = ("began_at", "finished_at", "code_version", "inputs", "parameters", "gate")
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "Tell what a user is answered now, or was at a time, and where that came from."
+    about = "Print the answer to a user now or at a time, and how its snapshot was built."
     verb = verbs.add_parser("explain", help=about, description=about)
     verb.add_argument("user", help="a user id")
-    verb.add_argument("--at", metavar="TIME", help="ISO 8601; UTC if it names no zone")
+    verb.add_argument("--at", metavar="TIME", help="ISO 8601; UTC without a time zone")
     add_json(verb)
     verb.set_defaults(run=_explain)
 
@@ -28,8 +27,8 @@ def add_parser(verbs: Any) -> None:
 def _explain(store: Path, given: argparse.Namespace) -> int:
     at = None if given.at is None else _time(given.at)
     found = explain(store, given.user, at)
-    manifest = dataclasses.asdict(found.manifest)
-    known = {name: manifest[name] for name in _SHOWN}
+    manifest = found.manifest.as_json()
+    known = {name: manifest[name] for name in _MANIFEST_KEYS}
     flip = found.flip._asdict() if found.flip else None
     fields = ("user_id", "at", "generation", "source", "items", "withheld")
     answer = {name: getattr(found, name) for name in fields}
@@ -43,8 +42,8 @@ def _lines(found: Explanation, known: dict[str, Any]) -> Iterator[str]:
         "user": found.user_id,
         "at": found.at or "now",
         "generation": str(found.generation),
-        "current since": since or "the journal does not say",
-        "source": found.source or "the snapshot is gone; its manifest was kept",
+        "current since": since or "not in the journal",
+        "source": found.source or "unknown: the snapshot was pruned, its manifest is kept",
         "answer": ",".join(found.items or []),
         "taken down": ",".join(found.withheld),
     }
@@ -57,6 +56,6 @@ def _time(text: str) -> datetime:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise StoreError(
-            repr(text), "is no time", "write it as 2026-11-21T03:41:07+00:00"
+            repr(text), "is not a time", "write it as 2026-11-21T03:41:07+00:00"
         ) from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,10 +1,11 @@
-"""`rollback`, `pin` and `unpin`: which generation is served, decided by a person."""
+"""`rollback`, `pin` and `unpin`: an operator's choice of the generation that is served."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
 from store.commands.output import add_json, add_why, report
+from store.options import RenamedOption
 from store.pointer import current
 from store.publish import pin, rollback, unpin
 
@@ -13,19 +14,20 @@ def add_parser(verbs: Any) -> None:
     """Declare the verbs."""
     about = "Make the parent, or a given generation, current again."
     verb = verbs.add_parser("rollback", help=about, description=about)
-    verb.add_argument("--to", type=int, metavar="N", help="default: the parent")
+    verb.add_argument("--generation", type=int, metavar="N", help="default: the parent")
+    verb.add_argument("--to", action=RenamedOption, new="--generation")
     verb.set_defaults(run=_rollback)
     add_why(verb)
     add_json(verb)
 
-    about = "Hold the store at a generation: new ones are built and not served."
+    about = "Pin the store to a generation: new ones are built and not served."
     verb = verbs.add_parser("pin", help=about, description=about)
     verb.add_argument("--generation", type=int, metavar="N", help="default: the current")
     verb.set_defaults(run=_pin)
     add_why(verb)
     add_json(verb)
 
-    about = "Let go of the pin, and serve the newest snapshot that may be served."
+    about = "Remove the pin, and serve the newest snapshot that may be served."
     verb = verbs.add_parser("unpin", help=about, description=about)
     verb.set_defaults(run=_unpin)
     add_why(verb)
@@ -33,7 +35,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def _rollback(store: Path, given: argparse.Namespace) -> int:
-    return _is_current(given, rollback(store, given.why, given.to))
+    return _is_current(given, rollback(store, given.why, given.generation))
 
 
 def _pin(store: Path, given: argparse.Namespace) -> int:
@@ -44,7 +46,7 @@ def _pin(store: Path, given: argparse.Namespace) -> int:
 
 def _unpin(store: Path, given: argparse.Namespace) -> int:
     if not store.is_dir():
-        current(store)  # raises: nobody wants a store at a mistyped path
+        current(store)  # raises: a mistyped path must not become a store
     return _is_current(given, unpin(store, given.why))
 
 

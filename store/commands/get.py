@@ -1,17 +1,17 @@
-"""`get`: the lists of some users, as they lie in a snapshot."""
+"""`get`: the stored lists of some users."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from store.commands.output import add_generation, add_json, asked, report
+from store.commands.output import add_generation, add_json, report, requested_generation
 from store.ids import is_user_id
 from store.snapshot import Snapshot, open_snapshot
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "Print the list of each user."
+    about = "Print the stored list of each user."
     verb = verbs.add_parser("get", help=about, description=about)
     verb.add_argument("user", nargs="+", help="a user id")
     add_generation(verb)
@@ -20,7 +20,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def _get(store: Path, given: argparse.Namespace) -> int:
-    with open_snapshot(store, asked(store, given)) as snapshot:
+    with open_snapshot(store, requested_generation(store, given)) as snapshot:
         lists = [(user_id, _list(snapshot, user_id)) for user_id in given.user]
     report(
         given,
@@ -28,7 +28,7 @@ def _get(store: Path, given: argparse.Namespace) -> int:
             {"user_id": user_id, "items": body.split(",") if body else None}
             for user_id, body in lists
         ],
-        (f"{user_id}\t{body or 'no list of their own'}" for user_id, body in lists),
+        (f"{user_id}\t{body or 'no list'}" for user_id, body in lists),
     )
     return 0 if all(body for _, body in lists) else 1
 

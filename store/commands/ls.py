@@ -1,4 +1,4 @@
-"""`ls`: the generations of a store, newest first, from their manifests alone."""
+"""`ls`: the generations of a store, newest first; it reads the manifests alone."""
 
 import argparse
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Any
 from store.commands.output import add_json, age, remark, report, table
 from store.errors import StoreError
 from store.layout import generations, snapshot_folder
-from store.manifest import Manifest, read_manifest
+from store.manifest import read_manifest
 from store.pointer import Pin, current, current_or_none, pinned
 from store.takedown import takedowns
 
@@ -18,15 +18,10 @@ _HEAD = ("", "generation", "finished", "age", "users", "items", "MB", "gate")
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "List the snapshots, newest first: * is served, P is pinned."
+    about = "List the snapshots, newest first; * marks the served one, P a pinned one."
     verb = verbs.add_parser("ls", help=about, description=about)
     add_json(verb)
     verb.set_defaults(run=_ls)
-
-
-def gate_result(about: Manifest) -> str:
-    """Return what the gate said in a word or two."""
-    return str(about.gate.get("result", "passed" if about.gate.get("passed") else "unknown"))
 
 
 def _ls(store: Path, given: argparse.Namespace) -> int:
@@ -44,7 +39,7 @@ def _ls(store: Path, given: argparse.Namespace) -> int:
     }
     report(given, whole, _lines(found, pin, n_takedowns))
     if served is None:
-        remark("nothing is served; `python -m store doctor` says what to do")
+        remark("nothing is served; run `python -m store doctor`")
     return 0 if served else 1
 
 
@@ -65,12 +60,17 @@ def _entry(
             "n_users": about.counts["recs.mdb/users"],
             "n_items": about.counts["recs.mdb/items"],
             "n_bytes": sum(about.files.values()),
-            "gate": gate_result(about),
+            "gate": about.gate.result,
         }
     except StoreError as error:
         return entry | {"error": str(error)}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # JSON, but of another shape
-        return entry | {"error": f"its manifest is not one: {error!r}"}
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:  # JSON, but with values of other types
+        return entry | {"error": f"its manifest is not valid: {error!r}"}
 
 
 def _lines(found: list[dict[str, Any]], pin: Pin | None, n_takedowns: int) -> Iterable[str]:

@@ -1,7 +1,7 @@
-"""What the verbs share: printing tables for people and JSON for programs.
+"""Output of the verbs: tables for people and JSON for programs.
 
-Every verb that reports something takes `--json` and hands its report to
-`report` in both forms; diagnostics go to the standard error.
+Every verb that prints a result takes `--json`, and passes both forms to `report`.
+Diagnostics go to standard error.
 """
 
 import argparse
@@ -15,17 +15,16 @@ from store.pointer import current
 
 Cells = Sequence[object]
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_UNITS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"))
+_UNITS: Final = ((86_400, "d"), (3600, "h"), (60, "min"))  # seconds in each
 
 
 def say(text: str) -> None:
-    """Print one line; characters that the terminal cannot show do not stop it."""
-    sys.stdout.write(text.encode(errors="replace").decode() + "\n")  # argv need not be UTF-8
+    """Print one line; replace the characters that cannot be encoded."""
+    sys.stdout.write(text.encode(errors="replace").decode() + "\n")  # argv may not be UTF-8
 
 
 def remark(text: str) -> None:
-    """Print one line beside the answer, on the standard error."""
+    """Print one line on standard error."""
     sys.stderr.write(f"store: {text}\n")
 
 
@@ -35,7 +34,7 @@ def say_json(value: Any) -> None:
 
 
 def report(given: argparse.Namespace, value: Any, lines: Iterable[str]) -> None:
-    """Print `value` as JSON if that was asked for, else the lines for people."""
+    """Print `value` as JSON with `--json`, else the lines."""
     if given.json:
         say_json(value)
         return
@@ -44,7 +43,7 @@ def report(given: argparse.Namespace, value: Any, lines: Iterable[str]) -> None:
 
 
 def table(head: Cells, rows: Iterable[Cells]) -> Iterable[str]:
-    """Return aligned lines under a heading; numbers stand to the right."""
+    """Return aligned lines under a heading; numbers are right-aligned."""
     cells = [head, *rows]
     widths = [max(len(_text(cell)) for cell in column) for column in zip(*cells, strict=True)]
     numbers = [all(isinstance(c, int | float) for c in column) for column in _columns(cells[1:])]
@@ -67,36 +66,36 @@ def age(seconds: float) -> str:
 
 
 def add_json(verb: argparse.ArgumentParser) -> None:
-    """Let a verb take `--json`."""
-    verb.add_argument("--json", action="store_true", help="for programs")
+    """Add the option `--json` to a verb."""
+    verb.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_generation(verb: argparse.ArgumentParser | argparse._MutuallyExclusiveGroup) -> None:
-    """Let a verb take `--generation`."""
-    verb.add_argument("--generation", type=int, metavar="N", help="default: the current")
+    """Add the option `--generation` to a verb."""
+    verb.add_argument("--generation", type=int, metavar="N", help="default: the current one")
 
 
 def add_why(verb: argparse.ArgumentParser) -> None:
-    """Make a verb ask for `--why`."""
-    verb.add_argument("--why", required=True, help="for the journal")
+    """Add the required option `--why` to a verb."""
+    verb.add_argument("--why", required=True, help="reason, for the journal")
 
 
 def count(text: str) -> int:
-    """Read an option that counts something: at least 1.
+    """Parse an option that is a count of at least 1.
 
     Raises:
-        ArgumentTypeError, ValueError: It is less, or no number.
+        ArgumentTypeError, ValueError: It is less, or not a number.
     """
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
     return number
 
 
-def asked(store: Path, given: argparse.Namespace) -> int:
-    """Return the generation that was asked for, else the current one.
+def requested_generation(store: Path, given: argparse.Namespace) -> int:
+    """Return the generation of `--generation`, or the current one without that option.
 
     Raises:
-        NoSnapshotError: None was asked for, and nothing is current.
+        NoSnapshotError: The option is missing, and nothing is current.
     """
     return current(store) if given.generation is None else int(given.generation)
 

@@ -1,4 +1,4 @@
-"""`prune`: remove old snapshots; their manifests stay."""
+"""`prune`: remove old snapshots, and keep their manifests."""
 
 import argparse
 import math
@@ -14,7 +14,7 @@ from store.publish import writing
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "Remove old snapshots, never the current, a pinned or an open one."
+    about = "Remove old snapshots, but never the current, the pinned or an open one."
     verb = verbs.add_parser("prune", help=about, description=about)
     verb.add_argument("--keep", type=count, metavar="N", help="default: [store] keep")
     verb.add_argument("--keep-days", type=_days, metavar="D", help="default: [store] keep_days")

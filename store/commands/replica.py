@@ -1,4 +1,4 @@
-"""`push` and `pull`: one store, served on many machines."""
+"""`push` and `pull`: replicas of a store on other machines."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
 
-_URL = "a directory, file://, s3:// or what else fsspec speaks"
+_URL = "a directory, file://, s3:// or another protocol of fsspec"
 _PUSH_EXAMPLE = """example:
   python -m store push s3://bucket/marquee
   python -m store push /mnt/replica --generation 41"""
@@ -26,18 +26,18 @@ _PULL_EXAMPLE = """example:
 
 def add_parser(verbs: Any) -> None:
     """Declare the verbs."""
-    about = "Bring a snapshot and the takedowns to a URL, and make it current there."
+    about = "Copy a snapshot and the takedowns to a URL, and make it current there."
     verb = _verb(verbs, "push", about, _PUSH_EXAMPLE)
     verb.add_argument("url", metavar="URL", help=_URL)
     verb.set_defaults(run=_push)
     add_generation(verb)
     add_json(verb)
 
-    about = "Bring what is current at a URL here, its takedowns too, and make it current."
+    about = "Copy the current snapshot and the takedowns of a URL, and make it current here."
     verb = _verb(verbs, "pull", about, _PULL_EXAMPLE)
-    verb.add_argument("url", metavar="URL", help=f"{_URL}; http:// too")
-    about = "look again so often, for ever, and log it"
-    verb.add_argument("--watch", type=_seconds, metavar="SECONDS", help=about)
+    verb.add_argument("url", metavar="URL", help=f"{_URL}; also http://")
+    watch_help = "pull every SECONDS without end, and log each change"
+    verb.add_argument("--watch", type=_seconds, metavar="SECONDS", help=watch_help)
     verb.set_defaults(run=_pull)
     add_json(verb)
 
@@ -58,14 +58,14 @@ def _pull(store: Path, given: argparse.Namespace) -> int:
         _log_until_a_signal()
         watch(store, remote, settings, given.watch)
     done = pull(store, remote, settings)
-    news = "is current" if done.is_current else "is kept; the pin holds another"
-    as_before = "" if done.has_changed else ", as before"
-    report(given, dataclasses.asdict(done), [f"generation {done.generation} {news}{as_before}"])
+    state = "is current" if done.is_current else "is kept, not served: the store is pinned"
+    suffix = "" if done.has_changed else ", unchanged"
+    report(given, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])
     return 0
 
 
 def _log_until_a_signal() -> None:
-    """Log as the servers do, and end at a signal: at whatever line, the store is whole."""
+    """Log to standard error, and exit at a signal: the store is consistent at any time."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )

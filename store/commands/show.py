@@ -1,20 +1,19 @@
-"""`show`: what a snapshot says about itself."""
+"""`show`: the manifest of a snapshot."""
 
 import argparse
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from store.commands.output import add_generation, add_json, asked, report
+from store.commands.output import add_generation, add_json, report, requested_generation
 from store.layout import snapshot_folder
 from store.manifest import read_manifest
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verb."""
-    about = "Print a manifest."
+    about = "Print the manifest of a snapshot."
     verb = verbs.add_parser("show", help=about, description=about)
     add_generation(verb)
     add_json(verb)
@@ -22,7 +21,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def readable(about: dict[str, Any]) -> Iterator[str]:
-    """Yield a line a field; what has fields of its own stands under its name."""
+    """Yield one line for each field, and the fields of an object below its name."""
     for name, value in about.items():
         if not isinstance(value, dict | list) or not value:
             yield f"{name:<16}{'–' if value in (None, {}, []) else value}"
@@ -48,6 +47,6 @@ def _short(value: Any) -> str:
 
 
 def _show(store: Path, given: argparse.Namespace) -> int:
-    about = dataclasses.asdict(read_manifest(snapshot_folder(store, asked(store, given))))
+    about = read_manifest(snapshot_folder(store, requested_generation(store, given))).as_json()
     report(given, about, readable(about))
     return 0

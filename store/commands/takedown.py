@@ -1,4 +1,4 @@
-"""`takedown` and `restore`: items that must vanish now, and their return."""
+"""`takedown` and `restore`: hide items from every answer now, and undo it."""
 
 import argparse
 import contextlib
@@ -10,17 +10,19 @@ from store.commands.output import add_json, add_why, remark, report, table
 from store.errors import NoSnapshotError, StoreError
 from store.layout import RECS, generations, snapshot_folder
 from store.manifest import read_manifest
+from store.options import RenamedOption
 from store.snapshot import open_snapshot
 from store.takedown import Takedown, restore, take_down, takedowns
 
 
 def add_parser(verbs: Any) -> None:
     """Declare the verbs."""
-    about = "Let every server leave items out from now on, or list those that are."
+    about = "Make every server leave items out from now on, or list the takedowns."
     verb = verbs.add_parser("takedown", help=about, description=about)
     verb.add_argument("item", nargs="*", help="an item id")
-    verb.add_argument("--why", "--reason", help="for the journal")
-    verb.add_argument("--list", action="store_true", help="show what is taken down")
+    verb.add_argument("--why", metavar="WHY", help="reason, for the journal")
+    verb.add_argument("--reason", action=RenamedOption, new="--why")
+    verb.add_argument("--list", action="store_true", help="print the takedowns in force")
     add_json(verb)
     verb.set_defaults(run=_takedown, usage_error=verb.error)
 
@@ -34,8 +36,8 @@ def add_parser(verbs: Any) -> None:
 
 def _takedown(store: Path, given: argparse.Namespace) -> int:
     if given.list == bool(given.item) or given.list == bool(given.why):
-        given.usage_error("either ITEM… and --why, or --list alone")
-    _check_there(store)
+        given.usage_error("give either ITEM… and --why, or --list alone")
+    _check_exists(store)
     if given.list:
         entries = takedowns(store)
         report(given, _plain(entries), table(("item", "since", "why"), entries.values()))
@@ -43,20 +45,20 @@ def _takedown(store: Path, given: argparse.Namespace) -> int:
     entries = take_down(store, given.item, given.why)
     _report(given, entries)
     for item_id in given.item:
-        if not _is_known(store, item_id):
-            remark(f"{item_id} is taken down, but no snapshot here knows it")
+        if not _is_in_a_snapshot(store, item_id):
+            remark(f"{item_id} is taken down, but is not in any snapshot")
     return 0
 
 
 def _restore(store: Path, given: argparse.Namespace) -> int:
-    _check_there(store)
+    _check_exists(store)
     _report(given, restore(store, given.item, given.why))
     return 0
 
 
-def _check_there(store: Path) -> None:
-    if not store.is_dir():  # a takedown at a mistyped path would take down nothing
-        raise NoSnapshotError(store, "there is no store here")
+def _check_exists(store: Path) -> None:
+    if not store.is_dir():  # a takedown at a mistyped path would hide nothing
+        raise NoSnapshotError(store, "the store does not exist")
 
 
 def _report(given: argparse.Namespace, entries: dict[str, Takedown]) -> None:
@@ -67,15 +69,15 @@ def _plain(entries: dict[str, Takedown]) -> Iterable[dict[str, str]]:
     return [entry._asdict() for entry in entries.values()]
 
 
-def _is_known(store: Path, item_id: str) -> bool:
-    return any(_knows(store, number, item_id) for number in reversed(generations(store)))
+def _is_in_a_snapshot(store: Path, item_id: str) -> bool:
+    return any(_is_in(store, number, item_id) for number in reversed(generations(store)))
 
 
-def _knows(store: Path, generation: int, item_id: str) -> bool:
+def _is_in(store: Path, generation: int, item_id: str) -> bool:
     folder = snapshot_folder(store, generation)
     with contextlib.suppress(StoreError, OSError):
         if (folder / RECS).stat().st_size < read_manifest(folder).files[RECS]:
-            return False  # mapping a file that was cut short would kill this process
+            return False  # mapping a truncated file would kill this process
         with open_snapshot(store, generation, verified=True) as snapshot:
             return snapshot.items.get(item_id.encode()) is not None
     return False

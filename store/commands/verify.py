@@ -1,4 +1,4 @@
-"""`verify`: every checksum, then every list against the rules of the format."""
+"""`verify`: check every checksum, then every list against the rules of the format."""
 
 import argparse
 import itertools
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.check import broken_records
-from store.commands.output import add_generation, add_json, asked, report
+from store.commands.output import add_generation, add_json, report, requested_generation
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from store.layout import generations
 from store.pointer import current
 from store.snapshot import open_snapshot
 
-_SHOWN_PROBLEMS: Final = 20
+_MAX_PROBLEMS: Final = 20
 
 
 def add_parser(verbs: Any) -> None:
@@ -35,8 +35,8 @@ def _verify(store: Path, given: argparse.Namespace) -> int:
 
 def _wanted(store: Path, given: argparse.Namespace) -> list[int]:
     if not given.all:
-        return [asked(store, given)]
-    return generations(store) or [current(store)]  # the latter raises, and says why
+        return [requested_generation(store, given)]
+    return generations(store) or [current(store)]  # `current` raises the right error
 
 
 def _checked(store: Path, generation: int) -> dict[str, Any]:
@@ -44,12 +44,12 @@ def _checked(store: Path, generation: int) -> dict[str, Any]:
     try:
         with open_snapshot(store, generation) as snapshot:
             n_lists = snapshot.manifest.counts["recs.mdb/users"]
-            problems = list(itertools.islice(broken_records(snapshot), _SHOWN_PROBLEMS))
+            problems = list(itertools.islice(broken_records(snapshot), _MAX_PROBLEMS))
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
         problems = [str(error)]
     return {"generation": generation, "n_lists": n_lists, "problems": problems}
 
 
 def _lines(entry: dict[str, Any]) -> Iterable[str]:
-    problems = entry["problems"] or [f"whole; {entry['n_lists']:,} lists in order"]
+    problems = entry["problems"] or [f"ok; {entry['n_lists']:,} lists checked"]
     return (f"generation {entry['generation']}: {problem}" for problem in problems)

@@ -21,6 +21,7 @@ from batch.tables.neighbours import build_index, save_index, similar_items
 from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM, top_k
 from store.check import broken_records
+from store.gate_result import GateResult
 from store.layout import INDEX
 from store.publish import writing
 from store.snapshot import open_factors, open_snapshot
@@ -91,7 +92,7 @@ def written(tmp_path):
             write_tables(writer, made, chunk=chunk)
             manifest = writer.finish(
                 began_at="2026-11-21T01:00:00+00:00", finished_at="2026-11-21T02:00:00+00:00",
-                code_version="test", inputs=[], parameters={}, metrics={}, gate={},
+                code_version="test", inputs=[], parameters={}, metrics={}, gate=GateResult(),
             )  # fmt: skip
         opened.append(open_snapshot(tmp_path, manifest.generation))
         return opened[-1]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
 def _wait_until(is_true):
-    """Return once `is_true()`; fail where it does not become so."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    """Return as soon as `is_true()`; fail after TIMEOUT_SECONDS."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not is_true():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_SECONDS} s in vain"
+        assert time.monotonic() < deadline, f"not true after {TIMEOUT_SECONDS} s"
         time.sleep(0.02)
 
 
@@ -27,7 +27,7 @@ def wait_until():
 @pytest.fixture
 def is_alive():
     def look(pid):
-        """A zombie that nobody has reaped yet is dead."""
+        """Return whether a process runs; a zombie does not."""
         try:
             return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         except FileNotFoundError:
@@ -38,7 +38,7 @@ def is_alive():
 
 @pytest.fixture
 def number_in(tmp_path):
-    """The number that a child writes to a file, as soon as it is there."""
+    """Wait for the number that a child process writes to a file."""
 
     def read(name):
         file = tmp_path / name
@@ -58,7 +58,7 @@ def on_signal():
 
 @pytest.fixture
 def machine_zone(monkeypatch):
-    """Set the machine's zone as this process sees it."""
+    """Set the machine's time zone for this process."""
     with monkeypatch.context() as patch:
 
         def change(name):
@@ -70,7 +70,7 @@ def machine_zone(monkeypatch):
 
 
 class Cron:
-    """`python -m cron` in `folder`, a process; its standard error goes to a file."""
+    """A process `python -m cron` in `folder`; its standard error goes to a file."""
 
     def __init__(self, folder, arguments):
         self.log_file = folder / f"log{len(list(folder.glob('log*')))}"
@@ -84,7 +84,7 @@ class Cron:
             )
 
     def wait(self):
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(TIMEOUT_SECONDS)
 
     def log(self):
         return self.log_file.read_text()
@@ -96,8 +96,8 @@ class Cron:
 
 @pytest.fixture
 def cron(tmp_path):
-    """Start `python -m cron` in tmp_path; what still runs at the end is killed."""
-    started = []
+    """Start `python -m cron` in tmp_path; processes that still run at the end are killed."""
+    started: list[Cron] = []
 
     def start(*arguments):
         started.append(Cron(tmp_path, arguments))
@@ -110,8 +110,8 @@ def cron(tmp_path):
 
 
 @pytest.fixture
-def stand_in_batch(tmp_path):
-    """Let `python -m batch`, run in tmp_path, be the code given."""
+def fake_batch(tmp_path):
+    """Write a package `batch` into tmp_path, whose `python -m batch` runs the given code."""
 
     def write(code):
         (tmp_path / "batch").mkdir()

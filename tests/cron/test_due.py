@@ -1,4 +1,4 @@
-"""Known answers, and what must hold for every zone and hour."""
+"""When a refresh is due: known answers, and properties of every zone and hour."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -28,11 +28,11 @@ def utc(text):
 @pytest.mark.parametrize(
     ("now", "due"),
     [
-        ("2026-01-10 01:30", "2026-01-10 01:30"),  # to the minute
+        ("2026-01-10 01:30", "2026-01-10 01:30"),  # exactly on time
         ("2026-01-10 01:29", "2026-01-09 01:30"),  # a minute early: last night's
         ("2026-07-10 12:00", "2026-07-10 00:30"),  # in summer, an hour earlier
         ("2026-03-29 01:29", "2026-03-28 01:30"),  # spring: 02:30 is skipped, and …
-        ("2026-03-29 01:30", "2026-03-29 01:30"),  # … comes when the clock shows 03:30
+        ("2026-03-29 01:30", "2026-03-29 01:30"),  # … is due when the clock shows 03:30
         ("2026-03-30 00:29", "2026-03-29 01:30"),
         ("2026-10-25 00:30", "2026-10-25 00:30"),  # autumn: the first 02:30, and …
         ("2026-10-25 01:30", "2026-10-25 00:30"),  # … not the second
@@ -56,7 +56,7 @@ def test_a_year_has_one_run_a_day():
 
 @given(now=instants, later=st.timedeltas(timedelta(0), timedelta(days=3)), at=times, zone=zones)
 def test_due_instants_are_ordered(now, later, at, zone):
-    """A due instant is its own last one, is never in the future, and never goes back."""
+    """A due instant is its own latest one, is not in the future, and never decreases."""
     due = last_due(now, at, zone)
     assert last_due(due, at, zone) == due
     assert due <= now < due + timedelta(days=2)
@@ -64,12 +64,14 @@ def test_due_instants_are_ordered(now, later, at, zone):
 
 
 @given(now=instants, at=times, zone=zones)
-def test_the_clock_shows_the_time(now, at, zone):
-    """At a due instant the local clock shows `at`, unless it skips it that day."""
+def test_local_time_at_a_due_instant(now, at, zone):
+    """The local clock shows `at`, unless it skips that time on that day."""
     due = last_due(now, at, zone)
     offset, offset_before = (
         instant.astimezone(zone).utcoffset() for instant in (due, due - timedelta(days=1))
     )
+    assert offset is not None
+    assert offset_before is not None
     assert due.astimezone(zone).time() == at or offset > offset_before
 
 
@@ -79,17 +81,17 @@ NOW, DUE_AT, PAUSE = utc("2026-01-10 12:00"), utc("2026-01-10 02:30"), timedelta
 @pytest.mark.parametrize(
     ("success", "failure", "due"),
     [
-        (None, None, True),  # it never ran
-        ("2026-01-10 02:29", None, True),  # the last one was yesterday's
-        ("2026-01-10 02:30", None, False),  # tonight's ran
-        ("2026-01-10 12:01", None, True),  # that clock was wrong
+        (None, None, True),  # no refresh yet
+        ("2026-01-10 02:29", None, True),  # yesterday's
+        ("2026-01-10 02:30", None, False),  # tonight's
+        ("2026-01-10 12:01", None, True),  # recorded in the future
         (None, "2026-01-10 11:31", False),  # the pause after a failure
         (None, "2026-01-10 11:30", True),  # the pause is over
-        (None, "2026-01-10 12:01", True),  # that clock was wrong
-        ("2026-01-10 02:31", "2026-01-10 03:00", False),  # `--once` failed after tonight's ran
+        (None, "2026-01-10 12:01", True),  # recorded in the future
+        ("2026-01-10 02:31", "2026-01-10 03:00", False),  # `--once` failed after tonight's success
     ],
 )
-def test_what_is_due(success, failure, due):
-    """A refresh is due without a success since its hour, unless one has just failed."""
+def test_is_due(success, failure, due):
+    """A refresh is due if none succeeded since its hour, unless one has just failed."""
     state = State(success and utc(success), failure and utc(failure))
     assert is_due(state, NOW, DUE_AT, PAUSE) is due

@@ -1,4 +1,4 @@
-"""Real children: each ends as it should, and leaves nobody behind."""
+"""Real child processes: how each ends, and that none of its group is left."""
 
 import os
 import signal
@@ -9,15 +9,15 @@ import pytest
 from cron.job import Ending, run_child
 from cron.stop import StopRequest
 
-AMPLE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 
-TELL = "os.kill(os.getppid(), signal.SIGUSR1)"
-DIE = "os.kill(os.getpid(), signal.SIGKILL)"
-DEAF = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+SIGNAL_PARENT = "os.kill(os.getppid(), signal.SIGUSR1)"
+KILL_SELF = "os.kill(os.getpid(), signal.SIGKILL)"
+IGNORE_SIGTERM = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
-def family(first="", last=""):
-    """A child with a child of its own, whose process id it writes; both wait."""
+def with_grandchild(first="", last=""):
+    """Return a command that starts a child of its own, writes its process id, and waits."""
     return python(f"""
 import os, pathlib, signal, subprocess, sys, time
 {first}
@@ -38,8 +38,8 @@ def in_tmp_path(tmp_path, monkeypatch):
 
 
 def test_a_success(capfd):
-    """A child that exits with 0 has succeeded, and its output is on our standard error."""
-    run = run_child(python("print('done')"), StopRequest(), AMPLE_SECONDS)
+    """A child that exits with 0 has succeeded; its output is on standard error."""
+    run = run_child(python("print('done')"), StopRequest(), TIMEOUT_SECONDS)
     assert (run.ending, run.status, run.ok) == (Ending.SUCCEEDED, 0, True)
     assert capfd.readouterr().err == "done\n"
 
@@ -50,50 +50,52 @@ def test_a_success(capfd):
 )
 def test_a_failure(code, status):
     """A child that exits otherwise, or dies, has failed, with its status."""
-    run = run_child(python(code), StopRequest(), AMPLE_SECONDS)
+    run = run_child(python(code), StopRequest(), TIMEOUT_SECONDS)
     assert (run.ending, run.status, run.ok) == (Ending.FAILED, status, False)
 
 
 def test_no_such_program():
     """A command that cannot be started has failed, without a status."""
-    run = run_child(["/no/such/program"], StopRequest(), AMPLE_SECONDS)
+    run = run_child(["/no/such/program"], StopRequest(), TIMEOUT_SECONDS)
     assert (run.ending, run.status) == (Ending.FAILED, None)
 
 
-def test_a_time_out_ends_the_family(number_in, is_alive, wait_until):
+def test_a_time_out_ends_the_process_group(number_in, is_alive, wait_until):
     """A child that hangs is ended at the time-out, and its own child with it."""
-    run = run_child(family(), StopRequest(), timeout_seconds=3.0)
+    run = run_child(with_grandchild(), StopRequest(), timeout_seconds=3.0)
     assert (run.ending, run.status) == (Ending.TIMED_OUT, -signal.SIGTERM)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
 
-def test_a_stop_ends_the_family(number_in, is_alive, wait_until, on_signal):
+def test_a_stop_ends_the_process_group(number_in, is_alive, wait_until, on_signal):
     """A request in mid-run ends the child, and its own child with it."""
     stop = StopRequest()
     on_signal(stop.request)
-    run = run_child(family(last=TELL), stop, AMPLE_SECONDS)
+    run = run_child(with_grandchild(last=SIGNAL_PARENT), stop, TIMEOUT_SECONDS)
     assert (run.ending, run.status) == (Ending.STOPPED, -signal.SIGTERM)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
 
-def test_who_ignores_sigterm_is_killed(number_in, is_alive, wait_until, on_signal):
-    """A family that ignores SIGTERM is killed after the grace."""
+def test_a_group_that_ignores_sigterm_is_killed(number_in, is_alive, wait_until, on_signal):
+    """Child and grandchild are killed after the grace period."""
     stop = StopRequest()
     on_signal(stop.request)
-    run = run_child(family(DEAF, TELL), stop, AMPLE_SECONDS, grace_seconds=0.2)
+    run = run_child(
+        with_grandchild(IGNORE_SIGTERM, SIGNAL_PARENT), stop, TIMEOUT_SECONDS, grace_seconds=0.2
+    )
     assert (run.ending, run.status) == (Ending.STOPPED, -signal.SIGKILL)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
 
-def test_a_death_leaves_no_orphans(number_in, is_alive, wait_until):
+def test_the_group_of_a_killed_child_is_ended(number_in, is_alive, wait_until):
     """When the child dies, its own child is ended too."""
-    run = run_child(family(last=DIE), StopRequest(), AMPLE_SECONDS)
+    run = run_child(with_grandchild(last=KILL_SELF), StopRequest(), TIMEOUT_SECONDS)
     assert (run.ending, run.status) == (Ending.FAILED, -signal.SIGKILL)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
 
-def test_a_request_stays():
-    """A stop that has been requested stays so, and nobody waits for it again."""
+def test_a_stop_request_stays_set():
+    """Every later `wait` returns at once."""
     stop = StopRequest()
     assert not stop.wait(0.0)
     stop.request()
@@ -101,8 +103,8 @@ def test_a_request_stays():
     assert stop.wait(600.0)
 
 
-def test_a_nice_child_stands_back(capfd):
-    """Its niceness is raised, and that of its session where Linux weighs sessions."""
+def test_niceness_of_the_child(capfd):
+    """Its niceness is raised, and that of its session where Linux groups by session."""
     code = """
 import os
 print("nice", os.nice(0))
@@ -112,8 +114,8 @@ except OSError:
     print("group 7")
 """
     before = os.nice(0)
-    assert run_child(python(code), StopRequest(), AMPLE_SECONDS, nice=7).ok
-    told = capfd.readouterr().err
-    assert f"nice {before + 7}" in told
-    assert "group 7" in told
+    assert run_child(python(code), StopRequest(), TIMEOUT_SECONDS, nice=7).ok
+    output = capfd.readouterr().err
+    assert f"nice {before + 7}" in output
+    assert "group 7" in output
     assert os.nice(0) == before

@@ -9,7 +9,7 @@ from store.errors import ConfigError
 
 
 def test_the_file_sets_the_hour(tmp_path):
-    """The hour and the zone of `[cron]` are those that the clock keeps."""
+    """Hour and zone come from `[cron]`."""
     file = tmp_path / "marquee.toml"
     file.write_text('[cron]\nat = "23:05"\ntimezone = "Europe/Berlin"\n')
     settings = load_section("cron", CronSettings, file, {})

@@ -6,14 +6,14 @@ import pytest
 from cron.state import State, read_state, write_state
 
 
-def test_what_is_written_is_read(tmp_path):
-    """A state comes back as it was written, to the second."""
+def test_a_written_state_is_read_back(tmp_path):
+    """Equal to the second."""
     state = State(last_success=datetime(2026, 3, 1, 2, 30, 4, tzinfo=UTC))
     write_state(tmp_path / "refresh.json", state)
     assert read_state(tmp_path / "refresh.json") == state
 
 
-def test_a_missing_file_means_never(tmp_path):
+def test_a_missing_file_is_an_empty_state(tmp_path):
     """Without a file no refresh has run yet."""
     assert read_state(tmp_path / "refresh.json") == State()
 
@@ -30,8 +30,8 @@ def test_a_missing_file_means_never(tmp_path):
         b"\xff\xfe",
     ],
 )
-def test_a_broken_file_means_never(tmp_path, caplog, content):
-    """A broken file is logged by its name, and taken as no refresh yet."""
+def test_a_damaged_file_is_an_empty_state(tmp_path, caplog, content):
+    """Its name is logged."""
     (tmp_path / "refresh.json").write_bytes(content)
     with caplog.at_level(logging.WARNING):
         assert read_state(tmp_path / "refresh.json") == State()

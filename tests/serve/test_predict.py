@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, RECS
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
@@ -56,7 +57,7 @@ def make_rated_snapshot(store, biases, vectors=VECTORS):
                 inputs=[],
                 parameters={},
                 metrics={},
-                gate={"passed": True},
+                gate=GateResult(),
             )
         publish(store, manifest.generation, "made by a test")
 

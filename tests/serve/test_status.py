@@ -51,7 +51,7 @@ def test_the_status_is_that_of_the_manifest(served, front):
         "data": [],
         "parameters": {"alpha": 40},
         "metrics": {},
-        "gate": {"passed": True},
+        "gate": {"result": "passed"},
     }
 
 

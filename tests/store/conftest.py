@@ -1,4 +1,4 @@
-"""Stores to break, and real processes to break them with."""
+"""Fixtures: small stores, and processes that run against them."""
 
 import os
 import shutil
@@ -17,8 +17,20 @@ NOBODY = 65534
 
 @pytest.fixture
 def store(tmp_path):
-    """Where a store may come to lie; nothing is there yet."""
+    """Return the path of a store that does not exist yet."""
     return tmp_path / "store"
+
+
+@pytest.fixture
+def there(tmp_path):
+    """Return the directory of a remote, which does not exist yet."""
+    return tmp_path / "there"
+
+
+@pytest.fixture
+def node(tmp_path):
+    """Return the path of another machine's store, which does not exist yet."""
+    return tmp_path / "node"
 
 
 @pytest.fixture
@@ -30,8 +42,8 @@ def two(store):
 
 
 def _run(arguments, **options):
-    ours = ("MARQUEE_", "PYTHON")  # a child finds the machine as its users do
-    environ = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+    prefixes = ("MARQUEE_", "PYTHON")  # a child process must not inherit this test run's settings
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(prefixes)}
     environ |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     environ |= options.pop("environ", {})
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
@@ -40,7 +52,7 @@ def _run(arguments, **options):
 
 @pytest.fixture
 def python(tmp_path):
-    """Run Python in a process of its own, where no marquee.toml lies."""
+    """Run Python in a process of its own, in a directory without marquee.toml."""
     return lambda *arguments, **options: _run(
         [sys.executable, *map(str, arguments)], cwd=tmp_path, **options
     )
@@ -48,7 +60,7 @@ def python(tmp_path):
 
 @pytest.fixture
 def command(python, store):
-    """Run `python -m store --store …` and return what came of it."""
+    """Run `python -m store --store …` and return the completed process."""
     return lambda *arguments, **options: python(
         "-m", "store", "--store", store, *arguments, **options
     )
@@ -56,10 +68,10 @@ def command(python, store):
 
 @pytest.fixture
 def traced():
-    """Run Python under strace, with options of ours."""
+    """Run Python under strace with the given options."""
     path = shutil.which("strace")
     if path is None or _run([path, "-o", "/dev/null", "true"]).returncode != 0:
-        pytest.skip("no fault injection: strace is not here, or may not trace")
+        pytest.skip("no fault injection: strace is not installed, or may not trace")
 
     def run(options, *arguments):
         return _run([path, "-f", *options, sys.executable, *map(str, arguments)], cwd=ROOT)
@@ -74,26 +86,26 @@ def strace(traced):
     def run(call, fault, *arguments):
         options = ["-o", "/dev/null", "-e", f"trace={call}"]
         if not fault.startswith("signal"):
-            options += ["--seccomp-bpf"]  # four times as fast; but no signal ever comes with it
+            options += ["--seccomp-bpf"]  # four times as fast, but signals are not injected with it
         return traced([*options, "-e", f"inject={call}:{fault}"], *arguments)
 
     return run
 
 
 @pytest.fixture
-def somebody():
-    """Whoever runs the tests; root, who may do everything, is nobody for the time of a test."""
+def unprivileged():
+    """Run the test as an unprivileged user; root becomes `nobody` for its duration."""
     if os.geteuid() != 0:
         yield
         return
-    os.setresuid(NOBODY, NOBODY, 0)  # the real one too: access(2) looks at it
+    os.setresuid(NOBODY, NOBODY, 0)  # the real id too: access(2) checks it
     yield
     os.setresuid(0, 0, 0)
 
 
 @pytest.fixture
 def read_only_folder():
-    """A folder that `somebody` may enter, but not write to."""
+    """A folder that `unprivileged` may enter, but not write to."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o555)
@@ -103,6 +115,6 @@ def read_only_folder():
 
 @pytest.fixture
 def locked_folder(read_only_folder):
-    """A folder that `somebody` may not enter."""
+    """A folder that `unprivileged` may not enter."""
     read_only_folder.chmod(0)
     return read_only_folder

@@ -1,7 +1,7 @@
-"""Random damage to the files of a snapshot: nothing of a harmed one is ever served.
+"""Random damage to the files of a snapshot: a damaged one is never served.
 
-A flip is made in place and taken back, so thousands of cases fit into a second.
-More of them: `STORE_DAMAGE_ROUNDS=20000 .venv/bin/pytest tests/store/test_bit_flips.py`.
+A flip is made in place and undone, so thousands of cases fit into a second.
+More cases: `STORE_DAMAGE_ROUNDS=20000 .venv/bin/pytest tests/store/test_bit_flips.py`.
 """
 
 import itertools
@@ -23,7 +23,7 @@ SEED = 23
 
 @pytest.fixture
 def three(store):
-    """Generations 1 and 2, served, and 3, whole but unpublished; 1 and 3 have equal lists."""
+    """Generation 2 is current, 3 is complete but unpublished; 1 and 3 have equal lists."""
     lists = {f"user{n}": [f"item{n}", "a"] for n in range(300)}
     make_snapshot(store, lists, ["a", "b"])
     make_snapshot(store, {**lists, "user7": ["a"]}, ["b", "a"], index=b"another index" * 200)
@@ -32,7 +32,7 @@ def three(store):
 
 
 def is_served(store, generation):
-    """Tell whether a reader gets the snapshot open."""
+    """Return whether the snapshot can be opened."""
     try:
         open_snapshot(store, generation).close()
     except StoreError:
@@ -41,7 +41,7 @@ def is_served(store, generation):
 
 
 def flip(path, bit):
-    """Turn one bit of a file round, in place."""
+    """Flip one bit of a file in place."""
     with path.open("r+b", buffering=0) as file:
         file.seek(bit // 8)
         (byte,) = file.read(1)
@@ -50,7 +50,7 @@ def flip(path, bit):
 
 
 def exchange(one, other):
-    """Let two files change places."""
+    """Exchange two files."""
     spare = one.with_name("spare")
     one.rename(spare)
     other.rename(one)
@@ -58,7 +58,7 @@ def exchange(one, other):
 
 
 def test_no_snapshot_with_a_flipped_bit_is_opened(three):
-    """Of 1,000 bits, chosen by file and then anywhere in it, each one is seen."""
+    """1,000 random bits, chosen by file and then by position: each flip is found."""
     rng = random.Random(SEED)
     folder = snapshot_folder(three, 2)
     before = files_of(three)
@@ -91,7 +91,7 @@ def test_no_snapshot_with_several_flipped_bits_is_opened(three):
 
 
 def test_no_snapshot_with_a_truncated_file_is_opened(three):
-    """Cut anywhere, or cut and filled up with zeros again as a lost block would be."""
+    """Truncated at a random byte, also when filled up with zeros like a lost block."""
     rng = random.Random(SEED)
     folder = snapshot_folder(three, 2)
     for _ in range(N_ROUNDS // 2):
@@ -101,14 +101,14 @@ def test_no_snapshot_with_a_truncated_file_is_opened(three):
         os.truncate(path, n_left)
         assert not is_served(three, 2), (path.name, n_left)
         os.truncate(path, len(content))
-        is_whole = not any(content[n_left:])  # what was cut off was zeros anyway
-        assert is_served(three, 2) == is_whole, (path.name, n_left)
+        is_unchanged = not any(content[n_left:])  # the lost bytes were zeros
+        assert is_served(three, 2) == is_unchanged, (path.name, n_left)
         path.write_bytes(content)
     assert is_served(three, 2)
 
 
 def test_no_snapshot_with_two_of_its_files_exchanged_is_opened(three):
-    """Each of the ten pairs, both files whole in themselves."""
+    """Each of the ten pairs; both files are intact."""
     folder = snapshot_folder(three, 2)
     for one, other in itertools.combinations(FILES, 2):
         exchange(folder / one, folder / other)
@@ -118,31 +118,31 @@ def test_no_snapshot_with_two_of_its_files_exchanged_is_opened(three):
 
 
 def test_no_snapshot_with_files_of_its_neighbour_is_opened(three):
-    """Any choice of the five files that differ, exchanged between two whole generations."""
-    ours, theirs = snapshot_folder(three, 1), snapshot_folder(three, 2)
+    """Every subset of the five files, exchanged between two sound generations."""
+    one, two = snapshot_folder(three, 1), snapshot_folder(three, 2)
     for n_files in range(1, len(FILES) + 1):
         for names in itertools.combinations(FILES, n_files):
-            differ = [n for n in names if (ours / n).read_bytes() != (theirs / n).read_bytes()]
+            differ = [n for n in names if (one / n).read_bytes() != (two / n).read_bytes()]
             for name in names:
-                exchange(ours / name, theirs / name)
+                exchange(one / name, two / name)
             assert differ, "nothing was exchanged"
             assert not is_served(three, 1), names
             assert not is_served(three, 2), names
             for name in names:
-                exchange(ours / name, theirs / name)
+                exchange(one / name, two / name)
     assert is_served(three, 1)
     assert is_served(three, 2)
 
 
-def test_two_whole_generations_that_changed_places_are_not_opened(three):
-    """Directories under each other's number: equal lists, but not what the number says."""
+def test_two_generations_with_exchanged_directories_are_not_opened(three):
+    """The lists are equal, but the manifests name other generations."""
     exchange(snapshot_folder(three, 1), snapshot_folder(three, 3))
     assert not is_served(three, 1)
     assert not is_served(three, 3)
 
 
 def test_no_damaged_snapshot_is_published(three):
-    """The flip refuses what a reader would refuse: the journal says nothing of it."""
+    """Publishing refuses it before the journal is written."""
     rng = random.Random(SEED)
     folder = snapshot_folder(three, 3)
     before = files_of(three)

@@ -1,4 +1,4 @@
-"""`doctor`: each trouble is found, and the command that it names mends it."""
+"""`doctor`: each kind of problem is found, and the command that it prints fixes it."""
 
 import fcntl
 import json
@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 
-from store.doctor import troubles
+from store.doctor import problems
 from store.journal import write_journal
 from store.layout import building_folder, snapshot_folder
 from store.manifest import sha256
 from store.publish import pin
-from tests.snapshots import files_of, make_snapshot
+from tests.snapshots import REFUSED_GATE, files_of, make_snapshot
 
 
 def ran(done, status=0):
@@ -23,11 +23,11 @@ def ran(done, status=0):
     return done.stdout
 
 
-def spoil_current(store):
+def damage_current(store):
     (snapshot_folder(store, 2) / "items.ann").write_bytes(b"x")
 
 
-def spoil_kept(store):
+def damage_older(store):
     (snapshot_folder(store, 1) / "recs.mdb").write_bytes(b"x")
 
 
@@ -35,7 +35,7 @@ def lose_pointer(store):
     (store / "CURRENT").unlink()
 
 
-def spoil_pointer(store):
+def damage_pointer(store):
     (store / "CURRENT").write_text("many\n")
 
 
@@ -48,7 +48,7 @@ def crash_a_build(store):
 
 
 def crash_a_flip(store):
-    write_journal(store, 1, "rollback", "the power went here")
+    write_journal(store, 1, "rollback", "power cut")
 
 
 def tear_the_journal(store):
@@ -61,7 +61,7 @@ def pin_to_nothing(store):
     shutil.rmtree(snapshot_folder(store, 2))
 
 
-def spoil_pin(store):
+def damage_pin(store):
     (store / "PIN").write_text("many\n")
 
 
@@ -69,93 +69,93 @@ def crash_a_pin(store):
     (store / "PIN").write_text("1\twait\n")
 
 
-TROUBLES = [
-    (spoil_current, "the current is damaged"),
-    (spoil_kept, "a kept snapshot is damaged"),
+PROBLEMS = [
+    (damage_current, "the current snapshot is damaged"),
+    (damage_older, "an older snapshot is damaged"),
     (lose_pointer, "nothing has been published yet"),
-    (spoil_pointer, "does not hold a generation, but 'many'"),
+    (damage_pointer, "does not hold a generation, but 'many'"),
     (lose_current, "generation 2 is current, but there is no such snapshot"),
-    (crash_a_build, "is left of a build that crashed"),
-    (crash_a_flip, "the journal's rollback of generation 1"),
+    (crash_a_build, "is left over from a crashed build"),
+    (crash_a_flip, "the journal has a rollback of generation 1"),
     (tear_the_journal, "the last line of the journal is torn"),
     (pin_to_nothing, "pinned to generation 2, which is missing"),
-    (spoil_pin, "PIN does not hold a generation"),
+    (damage_pin, "PIN does not hold a generation"),
     (crash_a_pin, "pinned to generation 1, but another is current"),
 ]
 
 
 def test_a_sound_store_is_0(two, command):
-    """Nothing is wrong, and nothing is changed."""
+    """The store is not changed."""
     before = files_of(two)
-    assert ran(command("doctor")) == "all is well\n"
+    assert ran(command("doctor")) == "no problems found\n"
     assert ran(command("doctor", "--json")) == "[]\n"
     assert files_of(two) == before
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"), TROUBLES, ids=lambda value: getattr(value, "__name__", "")
+    ("damage", "what"), PROBLEMS, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_a_trouble_is_named_and_is_1(two, command, spoil, what):
-    """For people and for programs; looking changes nothing."""
-    spoil(two)
+def test_a_problem_is_named_and_is_1(two, command, damage, what):
+    """As text and as JSON; the store is not changed."""
+    damage(two)
     before = files_of(two)
     assert what in ran(command("doctor"), 1)
     found = json.loads(ran(command("doctor", "--json"), 1))
-    assert any(what in trouble["what"] for trouble in found)
+    assert any(what in problem["what"] for problem in found)
     assert files_of(two) == before
 
 
 @pytest.mark.parametrize(
-    ("spoil", "what"), TROUBLES, ids=lambda value: getattr(value, "__name__", "")
+    ("damage", "what"), PROBLEMS, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_the_command_that_is_named_mends(two, command, spoil, what):
-    """Done one after the other, the store is sound; a damaged current is kept then, and goes."""
-    spoil(two)
+def test_the_printed_command_fixes_the_problem(two, command, damage, what):
+    """After a few commands the store is sound: a damaged current one becomes an older one first."""
+    damage(two)
     for _ in range(4):
         found = json.loads(command("doctor", "--json").stdout)
         if not found:
             return
-        follow(command, found[0]["mend"])
-    pytest.fail(f"still wrong: {found}")
+        follow(command, found[0]["fix"])
+    pytest.fail(f"problems remain: {found}")
 
 
-def follow(command, mend):
+def follow(command, fix):
     prefix = "python -m store "
-    if mend.startswith(prefix):
-        ran(command(*shlex.split(mend.removeprefix(prefix).replace("…", "mended"))))
+    if fix.startswith(prefix):
+        ran(command(*shlex.split(fix.removeprefix(prefix).replace("…", "repaired"))))
     else:
-        subprocess.run(mend, shell=True, check=True)
+        subprocess.run(fix, shell=True, check=True)
 
 
 def test_an_empty_store_needs_a_refresh(command, store):
-    """One trouble, one command; no store is made."""
+    """One problem, one command; the store is not created."""
     assert json.loads(ran(command("doctor", "--json"), 1)) == [
         {
             "what": f"{store}: nothing has been published yet; build one with "
             "`python -m batch refresh`, or look with `python -m store ls`",
-            "mend": "python -m batch refresh",
+            "fix": "python -m batch refresh",
         }
     ]
     assert not store.exists()
 
 
-def test_a_refused_newest_snapshot_is_told(two, command, refuse):
-    """The old one is served; somebody should know."""
+def test_a_refused_newest_snapshot_is_a_problem(two, command, refuse):
+    """An older one is served."""
     refuse(two, make_snapshot(two, {"ann": ["a"]}, ["a"], flip=False))
-    (line, mend) = ran(command("doctor"), 1).splitlines()
+    (line, fix) = ran(command("doctor"), 1).splitlines()
     assert "the gate refused generation 3" in line
-    assert "python -m batch refresh" in mend
+    assert "python -m batch refresh" in fix
 
 
 @pytest.fixture
 def refuse():
-    """Make a snapshot one that its gate refused."""
+    """Change the manifest of a snapshot: the gate refused it."""
 
     def change(store, generation):
         folder = snapshot_folder(store, generation)
         manifest = folder / "MANIFEST.json"
         old = sha256(manifest)
-        about = json.loads(manifest.read_text()) | {"gate": {"result": "refused"}}
+        about = json.loads(manifest.read_text()) | {"gate": REFUSED_GATE.as_json()}
         manifest.write_text(json.dumps(about))
         sums = folder / "SHA256SUMS"
         sums.write_text(sums.read_text().replace(old, sha256(manifest)))
@@ -163,28 +163,28 @@ def refuse():
     return change
 
 
-def test_a_full_disk_is_told_before_it_is_full(two, monkeypatch):
-    """The next snapshot would not find room."""
+def test_a_nearly_full_disk_is_a_problem(two, monkeypatch):
+    """The next snapshot would not fit."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 999))
-    (trouble,) = troubles(two)
-    assert "the disk has room for 0.0 MB" in trouble.what
-    assert trouble.mend == "python -m store prune --keep 1"
+    (problem,) = problems(two)
+    assert "the disk has 0.0 MB free" in problem.what
+    assert problem.fix == "python -m store prune --keep 1"
 
 
-@pytest.mark.parametrize("spoil", [crash_a_build, crash_a_flip, tear_the_journal, crash_a_pin])
-def test_what_a_running_build_does_is_no_trouble(two, spoil):
-    """While a writer holds the store, half of things is as it should be."""
-    spoil(two)
-    assert list(troubles(two)) != []
+@pytest.mark.parametrize("damage", [crash_a_build, crash_a_flip, tear_the_journal, crash_a_pin])
+def test_the_files_of_a_running_build_are_not_a_problem(two, damage):
+    """A writer holds the lock."""
+    damage(two)
+    assert list(problems(two)) != []
     with (two / "LOCK").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert list(troubles(two)) == []
+        assert list(problems(two)) == []
 
 
 def test_a_pinned_store_with_a_damaged_current_is_pinned_elsewhere(two, command):
-    """A rollback would be refused; the command that is named is not."""
+    """A rollback would be refused, so the printed command is a pin."""
     pin(two, "wait")
-    spoil_current(two)
+    damage_current(two)
     found = json.loads(ran(command("doctor", "--json"), 1))
-    assert found[0]["mend"] == "python -m store pin --generation 1 --why …"
-    follow(command, found[0]["mend"])
+    assert found[0]["fix"] == "python -m store pin --generation 1 --why …"
+    follow(command, found[0]["fix"])

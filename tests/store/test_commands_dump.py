@@ -1,8 +1,7 @@
-"""`dump` and `load`: the same lines and the same files, there and back."""
+"""`dump` and `load`: the same lines and the same files after a round trip."""
 
 import json
 import tracemalloc
-from dataclasses import asdict
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.snapshots import make_snapshot
 
 @pytest.fixture
 def rich(store):
-    """A store whose one snapshot has something in every table."""
+    """A store whose one snapshot has records in every table."""
     make_snapshot(
         store,
         {"ann": ["a", "b"], "bob": ["c"]},
@@ -44,7 +43,7 @@ def dumped(command, *arguments):
 
 
 def test_dump_of_users(rich, command):
-    """List and spares; what a user does not have is left out."""
+    """List and spares; missing ones are left out."""
     assert dumped(command, "--users") == [
         {"user_id": "ann", "items": ["a", "b"], "spares": ["c", "d"]},
         {"user_id": "bob", "items": ["c"]},
@@ -52,7 +51,7 @@ def test_dump_of_users(rich, command):
 
 
 def test_dump_of_items(rich, command):
-    """The fields as they are, and the neighbours."""
+    """Fields and neighbours."""
     first, second, *_ = dumped(command, "--items")
     assert first == {"item_id": "a", "item_row": 0, "title": "A", "similar": ["b"]}
     assert second == {"item_id": "b", "item_row": 1, "title": "B"}
@@ -67,20 +66,20 @@ def test_dump_of_everything_begins_with_the_manifest(rich, command):
     assert kinds == ["manifest", *records, "index"]
 
 
-def test_dump_knows_a_user_with_a_profile_alone(rich, command):
-    """Nobody is lost."""
+def test_dump_has_a_user_with_only_a_profile(rich, command):
+    """The line has the profile alone."""
     assert {"user_id": "eve", "profile": "0-17 minor"} in dumped(command)
 
 
 def test_dump_of_an_older_generation(two, command):
-    """Yesterday's lists."""
+    """`--generation` names it."""
     lines = dumped(command, "--users", "--generation", "1", "--json")
     assert lines[0] == {"user_id": "ann", "items": ["a", "b"]}
 
 
 @pytest.mark.parametrize("n_wanted", [1, 3, 10, 50])
-def test_a_sample_has_as_many_as_asked_for(store, command, n_wanted):
-    """Or all, if there are fewer; the same ones every time."""
+def test_a_sample_has_the_given_number_of_lines(store, command, n_wanted):
+    """Or all lines, if there are fewer; the same ones every time."""
     make_snapshot(store, {f"u{n:02}": ["a"] for n in range(10)}, ["a"])
     lines = dumped(command, "--users", "--sample", str(n_wanted))
     assert len(lines) == min(n_wanted, 10)
@@ -88,19 +87,19 @@ def test_a_sample_has_as_many_as_asked_for(store, command, n_wanted):
 
 
 @pytest.mark.parametrize("n_wanted", ["0", "-1", "many"])
-def test_a_sample_of_no_number_is_2(rich, command, n_wanted):
-    """Nothing asked for is a slip, not an empty dump."""
+def test_a_sample_that_is_not_a_number_is_2(rich, command, n_wanted):
+    """0 is wrong usage, not an empty dump."""
     assert command("dump", f"--sample={n_wanted}").returncode == 2
 
 
-def test_a_sample_alone_is_of_users_and_of_items(rich, command):
-    """It is to look at, not to load."""
+def test_a_sample_has_users_and_items(rich, command):
+    """Without --users and --items it has both."""
     assert [next(iter(line)) for line in dumped(command, "--sample", "1")] == ["user_id", "item_id"]
 
 
 @pytest.mark.parametrize("source", ["file", "pipe"])
 def test_load_gives_the_same_files(rich, command, python, tmp_path, source):
-    """Byte by byte, and the same lines when dumped again."""
+    """Byte for byte, and the same lines when dumped again."""
     (tmp_path / "dump").write_text(ran(command("dump")))
     other = ["-m", "store", "--store", tmp_path / "other"]
     with (tmp_path / "dump").open() as file:
@@ -117,8 +116,8 @@ def test_load_gives_the_same_files(rich, command, python, tmp_path, source):
     "text",
     [b'{"title":"compact"}', b'{"z": 1, "a": 2}', b'{"similar": ["mine"]}', b'{"year": 1.50}'],
 )
-def test_fields_written_otherwise_come_back_as_they_were(store, command, text):
-    """A catalogue field that cannot be told from ours, too."""
+def test_fields_of_another_spelling_are_restored(store, command, text):
+    """Also a catalogue field with the name of a field of the dump."""
     items = {b"a": text}
     make_snapshot(store, {"ann": ["a"]}, ["a"], instead={"items": items, "rows": {}})
     (store.parent / "dump").write_text(ran(command("dump")))
@@ -127,8 +126,8 @@ def test_fields_written_otherwise_come_back_as_they_were(store, command, text):
     assert one == two
 
 
-def test_snapshot_from_before_the_rating_vectors_comes_back(store, command, tmp_path):
-    """It has fewer tables, and so has what is loaded."""
+def test_a_snapshot_without_rating_vectors_is_restored(store, command, tmp_path):
+    """An older snapshot has fewer tables, and so has the loaded one."""
     make_snapshot(
         store, {"ann": ["a"]}, ["a"], factors={"rating_users": None, "rating_items": None}
     )
@@ -138,8 +137,8 @@ def test_snapshot_from_before_the_rating_vectors_comes_back(store, command, tmp_
     assert one == two
 
 
-def test_load_serves_nothing_unless_told(rich, command, tmp_path):
-    """It lies there, complete."""
+def test_load_without_publish_is_not_served(rich, command, tmp_path):
+    """It is complete, and not current."""
     (tmp_path / "dump").write_text(ran(command("dump")))
     done = command("load", tmp_path / "dump", "--json")
     assert json.loads(ran(done)) == {"generation": 2, "current": False}
@@ -147,12 +146,12 @@ def test_load_serves_nothing_unless_told(rich, command, tmp_path):
     ran(command("verify", "--generation", "2"))
 
 
-def test_load_into_a_pinned_store_is_built_and_not_served(rich, command, tmp_path):
-    """The pin holds."""
+def test_load_into_a_pinned_store_is_not_served(rich, command, tmp_path):
+    """The generation is built."""
     (tmp_path / "dump").write_text(ran(command("dump")))
     pin(rich, "wait")
     done = command("load", tmp_path / "dump", "--publish")
-    assert ran(done) == "generation 2 is built, and not served\n"
+    assert ran(done) == "generation 2 is built, not served\n"
 
 
 def cut(lines):
@@ -167,7 +166,7 @@ def out_of_order(lines):
     return [lines[0], lines[2], lines[1], *lines[3:]]
 
 
-def twice(lines):
+def repeated(lines):
     return [*lines[:2], *lines[1:]]
 
 
@@ -184,11 +183,11 @@ def empty(_):
 
 
 def followed(text):
-    def spoil(lines):
+    def damage(lines):
         return [*lines, text]
 
-    spoil.__name__ = f"followed by {text}"
-    return spoil
+    damage.__name__ = f"followed by {text}"
+    return damage
 
 
 def other_manifest(lines):
@@ -197,27 +196,36 @@ def other_manifest(lines):
     return [json.dumps(about), *lines[1:]]
 
 
-SPOILED = [cut, without_a_user, out_of_order, twice, half_a_line, headless, empty, other_manifest]
-SPOILED += map(followed, ["{}", "[1]", "7", "null", "no", '{"user_id": "zoe", "likes": ["a"]}'])
-SPOILED += map(followed, ['{"index": "?"}', '{"user_id": "", "items": ["a"]}', '{"x": 1}'])
+DAMAGED = [
+    cut,
+    without_a_user,
+    out_of_order,
+    repeated,
+    half_a_line,
+    headless,
+    empty,
+    other_manifest,
+]
+DAMAGED += map(followed, ["{}", "[1]", "7", "null", "no", '{"user_id": "zoe", "likes": ["a"]}'])
+DAMAGED += map(followed, ['{"index": "?"}', '{"user_id": "", "items": ["a"]}', '{"x": 1}'])
 
 
-@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__)
-def test_a_spoiled_dump_is_1_and_leaves_nothing(rich, capsys, tmp_path, spoil):
-    """One clear line, and the store has the one snapshot that it had."""
+@pytest.mark.parametrize("damage", DAMAGED, ids=lambda damage: damage.__name__)
+def test_a_damaged_dump_is_1_and_leaves_nothing(rich, capsys, tmp_path, damage):
+    """One line on standard error, and the store is unchanged."""
     command = ["--store", str(rich)]
     assert main([*command, "dump"]) == 0
     lines = capsys.readouterr().out.splitlines()
     path = tmp_path / "dump"
-    path.write_text("".join(f"{line}\n" for line in spoil(lines)))
+    path.write_text("".join(f"{line}\n" for line in damage(lines)))
     assert main([*command, "load", str(path), "--publish"]) == 1
     (message,) = capsys.readouterr().err.splitlines()
     assert message.startswith("store: dump: ")
     assert [path.name for path in (rich / "snapshots").iterdir()] == ["000001"]
 
 
-def test_load_of_a_file_that_is_not_there_is_1(command, store):
-    """And makes no store."""
+def test_load_of_a_missing_file_is_1(command, store):
+    """The store is not created."""
     done = command("load", "missing")
     assert ran(done, 1) == ""
     assert "No such file" in done.stderr
@@ -225,24 +233,24 @@ def test_load_of_a_file_that_is_not_there_is_1(command, store):
 
 
 @pytest.mark.parametrize("arguments", [["dump"], ["dump", "--users"]])
-def test_dump_of_what_is_not_there_is_1(two, command, python, tmp_path, arguments):
-    """A missing generation, and an empty store."""
+def test_dump_of_a_missing_generation_is_1(two, command, python, tmp_path, arguments):
+    """Also of an empty store."""
     done = command(*arguments, "--generation", "9")
     assert (ran(done, 1), "no such snapshot" in done.stderr) == ("", True)
     done = python("-m", "store", "--store", tmp_path / "none", *arguments)
     assert (ran(done, 1), "nothing has been published yet" in done.stderr) == ("", True)
 
 
-def test_dump_of_what_is_no_text_is_1(store, command):
-    """The checksums are right; a line cannot be written all the same."""
+def test_dump_of_a_value_that_is_not_text_is_1(store, command):
+    """The checksums match, but the value cannot be written as JSON."""
     make_snapshot(store, {"ann": ["a"]}, ["a"], instead={"users": {b"ann": b"\xff"}})
     done = command("dump")
     ran(done, 1)
-    assert "holds no text" in done.stderr
+    assert "a value is not text" in done.stderr
 
 
 def test_dump_and_load_hold_no_table_in_memory(store, tmp_path):
-    """25 MB of lists go through the writer's two chunks of 10,000 records, whatever there is."""
+    """25 MB of lists need the memory of two chunks of 10,000 records."""
     names = [f"{n:0>30}" for n in range(40)]
     lists = {f"u{n:05}": [names[n % 20], *names[20:]] for n in range(40_000)}
     make_snapshot(store, lists, names[:20])
@@ -252,7 +260,7 @@ def test_dump_and_load_hold_no_table_in_memory(store, tmp_path):
     assert (path.stat().st_size > 25e6, peak < 1e6) == (True, True)
 
     with open_snapshot(store, 1) as snapshot, path.open("w") as file:
-        file.writelines(map(as_line, dump(snapshot, asdict(snapshot.manifest))))
+        file.writelines(map(as_line, dump(snapshot, snapshot.manifest.as_json())))
     with writing(store), path.open("rb") as file:
         assert peak_bytes(lambda: load(store, file)) < 18e6
 
@@ -262,7 +270,7 @@ def as_line(value):
 
 
 def peak_bytes(call):
-    """Return the most memory that Python objects took while `call` ran."""
+    """Return the peak memory of Python objects while `call` ran."""
     tracemalloc.start()
     call()
     peak = tracemalloc.get_traced_memory()[1]

@@ -27,7 +27,7 @@ except WriteError as error:
 
 
 def at_most(n_bytes):
-    """Return what a child does first: no file of its may grow beyond `n_bytes`."""
+    """Return a function that limits the size of files that this process writes."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
 
 
@@ -58,16 +58,16 @@ def small_disk(tmp_path):
 
 @pytest.mark.parametrize("n_bytes", [0, 4096, 8192, 100_000, 500_000])
 def test_a_limit_on_file_size_is_a_write_error_and_leaves_nothing(two, python, n_bytes):
-    """Wherever in the file the room ends, the store is as it was."""
+    """Whatever the limit, the store is unchanged."""
     before = files_of(two)
     done = python("-c", BUILD_MANY, two, preexec_fn=at_most(n_bytes))
     assert done.returncode == 3, done.stderr
-    assert "see that the disk has room" in done.stdout
+    assert "check free disk space" in done.stdout
     assert files_of(two) == before
 
 
-def test_with_room_the_same_build_succeeds(two, python):
-    """The twin: under a limit that is high enough the new snapshot is current and sound."""
+def test_a_build_below_the_limit_succeeds(two, python):
+    """The new snapshot is current and sound."""
     done = python("-c", BUILD_MANY, two, preexec_fn=at_most(10_000_000))
     assert done.returncode == 0, done.stderr
     with open_snapshot(two, current(two)) as snapshot:
@@ -76,7 +76,7 @@ def test_with_room_the_same_build_succeeds(two, python):
 
 
 def test_a_full_disk_is_a_write_error_and_leaves_nothing(small_disk):
-    """A small snapshot fits, a large one does not: the store is as it was."""
+    """A small snapshot fits, a large one does not; the store is unchanged."""
     store = small_disk / "store"
     make_snapshot(store, {"ann": ["a"]}, ["a"])
     before = files_of(store)
@@ -88,7 +88,7 @@ def test_a_full_disk_is_a_write_error_and_leaves_nothing(small_disk):
 
 
 def test_after_a_full_disk_the_next_build_succeeds(small_disk):
-    """Nothing of the failed build takes up the room that the next one needs."""
+    """A failed build leaves no files on the disk."""
     store = small_disk / "store"
     make_snapshot(store, {"ann": ["a"]}, ["a"])
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_after_a_full_disk_the_next_build_succeeds(small_disk):
 
 
 def test_a_rollback_on_a_full_disk_is_a_write_error(small_disk):
-    """There is no room for the pointer: what was current stays, and the message says why."""
+    """The pointer cannot be written: the current generation stays current."""
     store = small_disk / "store"
     for _ in range(2):
         make_snapshot(store, {"ann": ["a"]}, ["a"])
@@ -108,8 +108,8 @@ def test_a_rollback_on_a_full_disk_is_a_write_error(small_disk):
     assert current(store) == 2
 
 
-def test_a_rollback_works_once_there_is_room_again(small_disk):
-    """What the full disk cut off is taken back, and the rollback done."""
+def test_a_rollback_works_after_space_was_freed(small_disk):
+    """The interrupted rollback is voided, and the new one done."""
     store = small_disk / "store"
     for _ in range(2):
         make_snapshot(store, {"ann": ["a"]}, ["a"])
@@ -117,12 +117,12 @@ def test_a_rollback_works_once_there_is_room_again(small_disk):
     with pytest.raises((WriteError, OSError), match="No space"):
         rollback(store, "in a hurry")
     (small_disk / "ballast").unlink()
-    assert rollback(store, "with room") == current(store) == 1
+    assert rollback(store, "with space") == current(store) == 1
 
 
 @pytest.mark.parametrize("n_more", [0, 10, 30])
-def test_a_rollback_without_room_for_its_journal_line_says_so(two, command, n_more):
-    """The line is cut off, the flip does not happen, and no traceback is shown."""
+def test_a_rollback_without_space_for_its_journal_line_is_1(two, command, n_more):
+    """The line is torn, the flip does not happen, and no traceback is printed."""
     n_bytes = (two / "JOURNAL").stat().st_size + n_more
     done = command("rollback", "--why", "in a hurry", preexec_fn=at_most(n_bytes))
     assert done.returncode == 1

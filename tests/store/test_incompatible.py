@@ -1,4 +1,4 @@
-"""Snapshots that are whole, but that this code, or this machine, does not read."""
+"""Snapshots that are intact, but that this code or this machine cannot read."""
 
 import json
 import struct
@@ -35,7 +35,7 @@ def unpublished(store):
 
 
 def seal(folder):
-    """Write the checksums anew, as the machine that wrote these files would have."""
+    """Write checksums that match the files."""
     lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted((*DATA_FILES, MANIFEST))]
     (folder / CHECKSUMS).write_text("".join(lines))
 
@@ -50,15 +50,15 @@ def of_other_byte_order(path):
     """Swap the bytes of LMDB's magic in both meta pages, and seal."""
     content = bytearray(path.read_bytes())
     for page in (0, 1):
-        place = slice(page * PAGE_BYTES + MAGIC_AT, page * PAGE_BYTES + MAGIC_AT + len(MAGIC))
-        assert content[place] == MAGIC
-        content[place] = MAGIC[::-1]
+        magic = slice(page * PAGE_BYTES + MAGIC_AT, page * PAGE_BYTES + MAGIC_AT + len(MAGIC))
+        assert content[magic] == MAGIC
+        content[magic] = MAGIC[::-1]
     path.write_bytes(content)
     seal(path.parent)
 
 
 def of_other_word_size(path):
-    """Move the magic to where a machine of 32 bits has it, and seal."""
+    """Move LMDB's magic to its position on a 32-bit machine, and seal."""
     content = bytearray(path.read_bytes())
     for page in (0, 1):
         start = page * PAGE_BYTES
@@ -69,7 +69,7 @@ def of_other_word_size(path):
 
 @pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
 def test_an_older_or_newer_format_is_not_opened(unpublished, version):
-    """Every checksum is right: the refusal gives both versions and the way out."""
+    """The checksums match; the message names both versions and the remedy."""
     of_version(snapshot_folder(unpublished, 2), version)
     with pytest.raises(
         IncompatibleSnapshotError,
@@ -80,7 +80,7 @@ def test_an_older_or_newer_format_is_not_opened(unpublished, version):
 
 @pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
 def test_an_older_or_newer_format_is_not_published(unpublished, version):
-    """Neither by a refresh nor by a rollback: what was current stays."""
+    """Neither by `publish` nor by `rollback`; the current generation stays."""
     of_version(snapshot_folder(unpublished, 2), version)
     before = files_of(unpublished)
     with writing(unpublished), pytest.raises(IncompatibleSnapshotError):
@@ -92,9 +92,9 @@ def test_an_older_or_newer_format_is_not_published(unpublished, version):
 
 @pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
 def test_the_command_says_what_to_do_about_another_format(unpublished, command, version):
-    """No traceback, status 1, and the way out on standard error."""
+    """Status 1, no traceback, and the remedy on standard error."""
     of_version(snapshot_folder(unpublished, 2), version)
-    done = command("rollback", "--to", "2", "--why", "hope")
+    done = command("rollback", "--generation", "2", "--why", "hope")
     assert done.returncode == 1
     assert "rebuild with `python -m batch refresh`" in done.stderr
     assert "Traceback" not in done.stderr
@@ -103,7 +103,7 @@ def test_the_command_says_what_to_do_about_another_format(unpublished, command, 
 @pytest.mark.parametrize("name", [RECS, FACTORS])
 @pytest.mark.parametrize("damage", [of_other_byte_order, of_other_word_size])
 def test_a_file_of_another_kind_of_machine_is_not_opened(unpublished, name, damage):
-    """LMDB's files are tied to byte order and word size: the refusal says so, and what to do."""
+    """LMDB's files depend on byte order and word size; the message names the remedy."""
     damage(snapshot_folder(unpublished, 2) / name)
     with pytest.raises(
         IncompatibleSnapshotError, match=f"{name}: .*another byte order or word size; rebuild with"
@@ -113,15 +113,15 @@ def test_a_file_of_another_kind_of_machine_is_not_opened(unpublished, name, dama
 
 @pytest.mark.parametrize("name", [RECS, FACTORS])
 def test_a_file_of_another_kind_of_machine_is_not_published(unpublished, name):
-    """Its checksums are right, yet nobody here could open it: what was current stays."""
+    """The checksums match; the current generation stays."""
     of_other_byte_order(snapshot_folder(unpublished, 2) / name)
     with writing(unpublished), pytest.raises(IncompatibleSnapshotError):
         publish(unpublished, 2, "hope")
     assert current(unpublished) == 1
 
 
-def test_a_snapshot_sealed_anew_is_opened_and_published(unpublished):
-    """The twin: writing the checksums anew is not what makes the others refused."""
+def test_a_snapshot_with_new_checksums_is_opened_and_published(unpublished):
+    """New checksums alone do not make a snapshot invalid."""
     seal(snapshot_folder(unpublished, 2))
     with writing(unpublished):
         publish(unpublished, 2, "sound")

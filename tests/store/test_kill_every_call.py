@@ -1,10 +1,10 @@
-"""A refresh of the store that is killed, or whose disk fails, at every system call it makes.
+"""A refresh of the store that is killed, or whose disk fails, at each of its system calls.
 
     dry run under strace     which calls touch the store, in their order
-    one case for each        the same refresh on a copy, struck at that call
+    one case for each        the same refresh on a copy, with the fault at that call
 
-The refresh mends what an earlier crash left, builds generation 4, makes it
-current and prunes 1 and 2. Rollback, pin, unpin and takedown are struck likewise.
+The refresh recovers from an earlier crash, builds generation 4, makes it current
+and prunes 1 and 2. Rollback, pin, unpin and takedown are tested in the same way.
 About 310 cases; with opening files, and ENOSPC for every call, about 550:
 
     STORE_FAULTS=all .venv/bin/pytest tests/store/test_kill_every_call.py
@@ -77,17 +77,17 @@ CALLS = (
 ERRORS = [("EIO", call) for call in CALLS]
 ERRORS += [("ENOSPC", call) for call in (CALLS if ALL else WRITES)]
 MESSAGES = {"EIO": "Input/output error", "ENOSPC": "No space left on device"}
-N_AT_ONCE = 2
+N_THREADS = 2
 
 
 class Call(NamedTuple):
     """One system call of the dry run that touches the store.
 
     Attributes:
-        name: Of the call.
-        nth: Which one of that name, from 1.
-        is_before_flip: Whether `CURRENT` still names the old one when it begins.
-        line: What strace wrote of it.
+        name: Name of the system call.
+        nth: Number among the calls of that name, from 1.
+        is_before_flip: Whether `CURRENT` still names the old generation when it begins.
+        line: Line of strace's log.
     """
 
     name: str
@@ -98,13 +98,13 @@ class Call(NamedTuple):
 
 @pytest.fixture
 def crashed(store):
-    """Generations 1 to 3, half a build, and a journal line that breaks off before its flip."""
+    """Generations 1 to 3, an unfinished build, and a torn journal line without its flip."""
     for generation in (1, 2, 3):
         make_snapshot(store, {"ann": [f"item{generation}", "a"]}, ["a"])
     building_folder(store, 4).mkdir()
     (building_folder(store, 4) / "recs.mdb").write_bytes(b"half")
     with (store / "JOURNAL").open("a") as file:
-        file.write("2026-03-01T02:30:00+00:00\t2\trollback\tnever fl")
+        file.write("2026-03-01T02:30:00+00:00\t2\trollback\tno fl")
     return store
 
 
@@ -118,7 +118,7 @@ def held(store):
     return store
 
 
-def _let_go(store):
+def _unpinned(store):
     unpin(store, "no longer")
     return store
 
@@ -139,7 +139,9 @@ def calls(traced, tmp_path):
 
 
 def _calls(lines, store):
-    made, n_made, is_before_flip = [], {}, True
+    made: list[Call] = []
+    n_made: dict[str, int] = {}
+    is_before_flip = True
     for line in lines:
         if found := re.match(r"\d+ +(\w+)\(", line):
             name = found[1]
@@ -151,10 +153,10 @@ def _calls(lines, store):
 
 
 @pytest.fixture
-def strike(calls, strace, tmp_path):
-    """Run `script` on a copy of the store for each of its calls, struck there; judge what is left.
+def inject(calls, strace, tmp_path):
+    """Run `script` on a copy of the store once for each of its calls, with a fault at that call.
 
-    Returns what `judge(call, store, done)` complained of.
+    Returns the assertion errors of `check(call, store, done)`.
     """
 
     def case(script, store, call, fault):
@@ -162,15 +164,19 @@ def strike(calls, strace, tmp_path):
         shutil.copytree(store, copy)
         return call, copy, strace(call.name, f"{fault}:when={call.nth}", "-c", script, copy)
 
-    def run(script, store, names, fault, judge):
-        struck = [call for call in calls(script, store) if call.name in names]
-        assert struck, "the dry run made no such call"
-        with ThreadPoolExecutor(N_AT_ONCE) as pool:
-            cases = list(pool.map(lambda call: case(script, store, call, fault), struck))
+    def run(script, store, names, fault, check):
+        targets = [call for call in calls(script, store) if call.name in names]
+        assert targets, "the dry run made no such call"
+        with ThreadPoolExecutor(N_THREADS) as pool:
+            cases = list(pool.map(lambda call: case(script, store, call, fault), targets))
         complaints = []
-        for call, copy, done in cases:  # not in the threads: a fork beside it would keep its locks
+        for (
+            call,
+            copy,
+            done,
+        ) in cases:  # not in the threads: forks would inherit locks
             try:
-                judge(call, copy, done)
+                check(call, copy, done)
             except (AssertionError, StoreError, OSError) as error:
                 what = f"{type(error).__name__}: {error} {done.stderr[-300:]}"
                 complaints.append(f"{call.line[:150]}: {what}")
@@ -185,7 +191,7 @@ def _leftovers(store):
     )
 
 
-def _serves_a_whole_snapshot(store):
+def _serves_a_sound_snapshot(store):
     generation = current(store)
     with open_snapshot(store, generation) as snapshot:
         assert dict(snapshot.users) == {b"ann": b"item%d,a" % generation}
@@ -198,7 +204,7 @@ def _next_refresh_cleans_up(store):
     make_snapshot(store, {"ann": [f"item{newest}", "a"]}, ["a"])
     with writing(store):
         prune(store, keep=2)
-    assert served < _serves_a_whole_snapshot(store) == newest == flips(store)[-1].generation
+    assert served < _serves_a_sound_snapshot(store) == newest == flips(store)[-1].generation
     assert _leftovers(store) == []
     for generation in generations(store):
         verify(snapshot_folder(store, generation))
@@ -209,57 +215,55 @@ def _next_refresh_cleans_up(store):
 
 def _killed(call, store, done):
     assert done.returncode in (-9, 137), done.returncode
-    assert _serves_a_whole_snapshot(store) in ((3,) if call.is_before_flip else (3, 4))
+    assert _serves_a_sound_snapshot(store) in ((3,) if call.is_before_flip else (3, 4))
     _next_refresh_cleans_up(store)
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_killed_at_any_call_the_old_or_the_new_one_is_whole_and_the_next_refresh_cleans_up(
-    crashed, strike, name
-):
-    """SIGKILL at each such call in turn; before the flip it is always the old one."""
-    assert strike(REFRESH, crashed, [name], "signal=SIGKILL", _killed) == []
+def test_a_refresh_killed_at_any_call_leaves_a_sound_store(crashed, inject, name):
+    """The old or the new generation is current and sound, and the next refresh cleans up."""
+    assert inject(REFRESH, crashed, [name], "signal=SIGKILL", _killed) == []
 
 
-def _can_do_without(call):
-    """Copying goes on without sendfile, and a manifest that is to be pruned need not be read."""
+def _is_optional(call):
+    """A copy works without sendfile, and a manifest of a pruned snapshot need not be read."""
     to_prune = call.name == "openat" and not call.is_before_flip and "MANIFEST.json" in call.line
     return call.name == "sendfile" or to_prune
 
 
-def _is_not_the_store_s(call):
-    return "items.ann" in call.line  # which the test writes itself, as the batch does
+def _is_written_by_the_test(call):
+    return "items.ann" in call.line  # the test writes it, as the batch does
 
 
 @pytest.mark.parametrize(("error", "name"), ERRORS)
-def test_a_failing_call_is_told_and_leaves_nothing(crashed, strike, error, name):
-    """A StoreError that says why, status 1, no new leftovers, and the next refresh succeeds.
+def test_a_failing_call_is_an_error_and_leaves_nothing(crashed, inject, error, name):
+    """A StoreError with the cause, status 1, no new leftovers, and the next refresh succeeds.
 
-    Up to and including the flip's rename the old one is current. A call that
-    fails after it (the directory's fsync, pruning) is told all the same, but the
-    new one is current by then, and whole.
+    Up to and including the flip's rename the old generation is current. A call that
+    fails after it (the directory's fsync, pruning) is an error too, but the new
+    generation is current then, and sound.
     """
     before = set(_leftovers(crashed))
 
     def failed(call, store, done):
         if done.returncode == 0:
-            assert _can_do_without(call)
+            assert _is_optional(call)
             assert _leftovers(store) == []
         else:
             assert done.returncode == 1
             assert "Traceback" not in done.stderr
             assert MESSAGES[error] in done.stdout
-            assert not done.stdout.startswith("bare:") or _is_not_the_store_s(call), done.stdout
+            assert not done.stdout.startswith("bare:") or _is_written_by_the_test(call), done.stdout
         assert set(_leftovers(store)) <= before
-        assert _serves_a_whole_snapshot(store) == (3 if call.is_before_flip else 4)
+        assert _serves_a_sound_snapshot(store) == (3 if call.is_before_flip else 4)
         _next_refresh_cleans_up(store)
 
-    assert strike(REFRESH, crashed, [name], f"error={error}", failed) == []
+    assert inject(REFRESH, crashed, [name], f"error={error}", failed) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_killed_at_any_call_is_done_or_not_done(held, strike, command):
-    """After the next writer pin, pointer, journal and takedowns say one thing, old or new."""
+def test_a_command_killed_at_any_call_is_done_or_undone(held, inject, command):
+    """After the next writer, pin, pointer, journal and takedowns agree."""
 
     def killed(call, store, done):
         assert done.returncode in (-9, 137), done.returncode
@@ -268,39 +272,39 @@ def test_a_command_killed_at_any_call_is_done_or_not_done(held, strike, command)
         assert set(takedowns(store)) in ({"item9"}, {"item9", "item1", "a"}, set())
         with writing(store):
             assert flips(store)[-1].generation == current(store)
-            hold = pinned(store)
-            assert hold is None or hold.generation == current(store)
+            held_at = pinned(store)
+            assert held_at is None or held_at.generation == current(store)
         take_down(store, ["b"], "the next one")
         assert "b" in takedowns(store)
         assert journal(store)[-1].why == "b: the next one"
         assert _leftovers(store) == []
 
-    store = held if command == "unpin" else _let_go(held)
+    store = held if command == "unpin" else _unpinned(held)
     names = {"write", "fsync", "rename", "unlink", *CALLS}
-    assert strike(SHORT + COMMANDS[command], store, names, "signal=SIGKILL", killed) == []
+    assert inject(SHORT + COMMANDS[command], store, names, "signal=SIGKILL", killed) == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_whose_disk_fails_leaves_nothing_half_written(held, strike, command):
-    """A WriteError, and no pending file beside what it could not replace."""
+def test_a_command_whose_disk_fails_leaves_nothing_half_written(held, inject, command):
+    """A WriteError, and no pending file."""
 
     def failed(call, store, done):
         assert done.returncode == 1
         assert "store.errors.WriteError" in done.stderr
-        assert "see that the disk has room" in done.stderr
+        assert "check free disk space" in done.stderr
         assert _leftovers(store) == []
         with open_snapshot(store, current(store)), writing(store):
             assert flips(store)[-1].generation == current(store)
 
-    store = held if command == "unpin" else _let_go(held)
+    store = held if command == "unpin" else _unpinned(held)
     names = {"write", "fsync", "rename", "unlink"}
-    assert strike(SHORT + COMMANDS[command], store, names, "error=EIO", failed) == []
+    assert inject(SHORT + COMMANDS[command], store, names, "error=EIO", failed) == []
 
 
-def test_a_refresh_that_nothing_strikes_succeeds(crashed, strace):
-    """The twin: a fault at a call that never comes changes nothing."""
+def test_a_refresh_without_a_fault_succeeds(crashed, strace):
+    """A fault at a call that is not made changes nothing."""
     done = strace("rename", "signal=SIGKILL:when=1000", "-c", REFRESH, crashed)
     assert done.returncode == 0, done.stderr
-    assert _serves_a_whole_snapshot(crashed) == 4
+    assert _serves_a_sound_snapshot(crashed) == 4
     assert generations(crashed) == [3, 4]
     assert _leftovers(crashed) == []

@@ -1,4 +1,4 @@
-"""What a crash or a broken disk leaves beside the snapshots, and who takes it away."""
+"""Files that a crash or a disk error leaves beside the snapshots, and their removal."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from store.publish import rollback, writing
 from store.takedown import restore, take_down
 from tests.snapshots import files_of, make_snapshot
 
-LINE = "2026-03-01T02:30:00+00:00\t2\tpublish\tnever flip\n"
+LINE = "2026-03-01T02:30:00+00:00\t2\tpublish\tno flip\n"
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def unreadable(two):
 
 
 @pytest.mark.parametrize("name", ["CURRENT", "PIN"])
-def test_the_next_writer_removes_a_pointer_that_was_never_renamed(two, name):
-    """A kill between the bytes and the rename leaves `….pending`; it does not stay."""
+def test_the_next_writer_removes_a_pending_pointer(two, name):
+    """A kill before the rename leaves `….pending`."""
     before = files_of(two)
     (two / f"{name}.pending").write_text("1\tbroken o")
     with writing(two):
@@ -35,8 +35,8 @@ def test_the_next_writer_removes_a_pointer_that_was_never_renamed(two, name):
 
 
 @pytest.mark.parametrize("n_written", range(1, len(LINE)))
-def test_a_takedown_behind_a_torn_line_keeps_its_own(two, n_written):
-    """It waits for no writer to mend the journal, and yet it starts a line of its own."""
+def test_a_takedown_after_a_torn_line_starts_a_new_line(two, n_written):
+    """A takedown does not wait for a writer that completes the torn line."""
     with (two / "JOURNAL").open("a") as file:
         file.write(LINE[:n_written])
     take_down(two, ["a"], "rights")
@@ -47,8 +47,8 @@ def test_a_takedown_behind_a_torn_line_keeps_its_own(two, n_written):
     ]
 
 
-def test_a_pointer_that_cannot_be_read_is_no_empty_store(unreadable):
-    """The journal's last flip is not taken back for it: the writer is refused."""
+def test_an_unreadable_pointer_is_not_an_empty_store(unreadable):
+    """The writer is refused, and the journal's last flip is not voided."""
     before = files_of(unreadable)
     with (
         pytest.raises(StoreError, match="CURRENT: does not hold a generation"),
@@ -58,15 +58,15 @@ def test_a_pointer_that_cannot_be_read_is_no_empty_store(unreadable):
     assert files_of(unreadable) == before
 
 
-def test_nothing_is_pruned_while_the_pointer_cannot_be_read(unreadable):
-    """What is served may be the oldest: nobody knows, so nothing goes."""
+def test_nothing_is_pruned_while_the_pointer_is_unreadable(unreadable):
+    """The oldest generation may be the served one."""
     with pytest.raises(StoreError):
         prune(unreadable, keep=1)
     assert generations(unreadable) == [1, 2, 3]
 
 
-def test_once_the_pointer_can_be_read_again_pruning_goes_on(unreadable):
-    """The twin: the current one stays, though it is the oldest."""
+def test_pruning_works_when_the_pointer_is_readable_again(unreadable):
+    """The current generation is kept, though it is the oldest."""
     (unreadable / "CURRENT").rmdir()
     (unreadable / "CURRENT").write_text("1\n")
     with writing(unreadable):

@@ -27,7 +27,7 @@ except WriteError as error:
 
 
 class PowerCut(BaseException):
-    """The machine stops here; nothing in our code catches this."""
+    """The machine stops here; no code catches this."""
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ STEPS_BEFORE_THE_FLIP = pytest.mark.parametrize(
 
 @STEPS_BEFORE_THE_FLIP
 def test_power_cut_before_the_flip_keeps_the_old_generation(unpublished, fail_at, step, nth):
-    """Whichever step the power cut hits, readers still find generation 1, whole."""
+    """At each step readers still find generation 1, intact."""
     fail_at(step, nth, PowerCut())
     with writing(unpublished), pytest.raises(PowerCut):
         publish(unpublished, 2, "cut")
@@ -71,8 +71,8 @@ def test_power_cut_before_the_flip_keeps_the_old_generation(unpublished, fail_at
     open_snapshot(unpublished, 1).close()
 
 
-def test_power_cut_after_the_flip_leaves_the_new_generation_whole(unpublished, fail_at):
-    """Once the name is replaced, readers find 2, and it is complete."""
+def test_power_cut_after_the_flip_leaves_the_new_generation_intact(unpublished, fail_at):
+    """After the rename readers find generation 2, and it is complete."""
     fail_at("fsync", 3, PowerCut())
     with writing(unpublished), pytest.raises(PowerCut):
         publish(unpublished, 2, "cut")
@@ -84,7 +84,7 @@ def test_power_cut_after_the_flip_leaves_the_new_generation_whole(unpublished, f
 def test_the_next_writer_voids_a_journal_line_without_its_flip(
     unpublished, fail_at, monkeypatch, step, nth
 ):
-    """The journal ends with a line that takes the unkept promise back."""
+    """The journal ends with a void line."""
     fail_at(step, nth, PowerCut())
     with writing(unpublished), pytest.raises(PowerCut):
         publish(unpublished, 2, "cut")
@@ -97,8 +97,8 @@ def test_the_next_writer_voids_a_journal_line_without_its_flip(
         ]
 
 
-def test_a_publish_can_be_tried_again_after_a_power_cut(unpublished, fail_at, monkeypatch):
-    """What the cut interrupted, the next writer may do."""
+def test_a_publish_can_be_repeated_after_a_power_cut(unpublished, fail_at, monkeypatch):
+    """The next writer publishes the same generation."""
     fail_at("replace", 1, PowerCut())
     with writing(unpublished), pytest.raises(PowerCut):
         publish(unpublished, 2, "cut")
@@ -109,30 +109,30 @@ def test_a_publish_can_be_tried_again_after_a_power_cut(unpublished, fail_at, mo
 
 
 @pytest.mark.parametrize("call", ["fsync", "fdatasync", "rename", "mkdir"])
-def test_killed_at_any_system_call_the_store_serves_a_whole_snapshot(store, strace, call):
-    """A build and its publish die at each such call in turn: the next writer just goes on."""
+def test_a_publish_killed_at_any_system_call_leaves_a_sound_store(store, strace, call):
+    """A build and its publish are killed at each such call in turn; the next writer works."""
     make_snapshot(store, {"ann": ["a", "b"]}, ["a"])
     n_kills = 0
     for nth in itertools.count(1):
-        struck = store.with_name(f"struck-{nth}")
-        shutil.copytree(store, struck)
-        done = strace(call, f"signal=SIGKILL:when={nth}", "-c", MAKE_ANOTHER, struck)
+        killed = store.with_name(f"killed-{nth}")
+        shutil.copytree(store, killed)
+        done = strace(call, f"signal=SIGKILL:when={nth}", "-c", MAKE_ANOTHER, killed)
         if done.returncode == 0:
             break
         n_kills += 1
-        served = current(struck)
-        with open_snapshot(struck, served) as snapshot:
+        served = current(killed)
+        with open_snapshot(killed, served) as snapshot:
             assert list(broken_records(snapshot)) == [], nth
-        with writing(struck):
-            assert unfinished(struck) == []
-            assert journal(struck)[-1].what == "void" or journal(struck)[-1].generation == served
-        assert make_snapshot(struck, {"ann": ["b"]}, ["b"]) == current(struck) > served
+        with writing(killed):
+            assert unfinished(killed) == []
+            assert journal(killed)[-1].what == "void" or journal(killed)[-1].generation == served
+        assert make_snapshot(killed, {"ann": ["b"]}, ["b"]) == current(killed) > served
     assert n_kills >= 2
 
 
 @pytest.mark.parametrize("nth", range(1, 9))
 def test_a_disk_error_while_building_leaves_nothing(two, fail_at, nth):
-    """Whichever fsync of the writer fails: a WriteError, and the store is as it was."""
+    """Each fsync of the writer in turn: a WriteError, and the store is unchanged."""
     before = files_of(two)
     fail_at("fsync", nth, OSError(5, "Input/output error"))
     with pytest.raises(WriteError, match="Input/output error"):
@@ -142,7 +142,7 @@ def test_a_disk_error_while_building_leaves_nothing(two, fail_at, nth):
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_disk_error_in_lmdb_s_own_sync_leaves_nothing(two, strace, nth):
-    """The tables' fdatasync fails: a WriteError, and the store is as it was."""
+    """The tables' fdatasync fails: a WriteError, and the store is unchanged."""
     before = files_of(two)
     done = strace("fdatasync", f"error=EIO:when={nth}", "-c", MAKE_ANOTHER, two)
     assert done.returncode == 3, done.stderr
@@ -151,7 +151,7 @@ def test_a_disk_error_in_lmdb_s_own_sync_leaves_nothing(two, strace, nth):
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_disk_error_while_publishing_is_a_write_error(unpublished, fail_at, nth):
-    """Not a bare OSError: whoever publishes catches the store's own family."""
+    """Not a bare OSError."""
     fail_at("fsync", nth, OSError(5, "Input/output error"))
     with writing(unpublished), pytest.raises(WriteError, match="Input/output error"):
         publish(unpublished, 2, "no luck")

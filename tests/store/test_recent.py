@@ -1,4 +1,4 @@
-"""Recent views: newest first, capped, all or none; readers and writer in processes of their own."""
+"""Recent views: newest first, capped, all or none; readers and writer in separate processes."""
 
 import contextlib
 import multiprocessing
@@ -15,7 +15,7 @@ from store.errors import CorruptRecentError, WriteError
 from store.recent import RECENT_LENGTH, RecentViews, RecentWriter, open_recent, recent_file
 
 PAGE_BYTES = 4096
-FORK = multiprocessing.get_context("fork")  # LMDB opens a file once in a process
+FORK = multiprocessing.get_context("fork")  # LMDB must not open a file twice in a process
 MANY = [(f"user{n:04d}", f"film+{k}") for n in range(500) for k in range(8)]
 
 
@@ -32,11 +32,11 @@ def read(store, user="ann"):
         views.close()
 
 
-# What is written
+# Writing
 
 
-def test_the_newest_stands_first(tmp_path):
-    """In one call and in several."""
+def test_the_newest_view_is_first(tmp_path):
+    """Within one call and over several."""
     write(tmp_path, ("ann", "a"), ("bob", "x"), ("ann", "b"))
     write(tmp_path, ("ann", "c"))
     assert read(tmp_path) == ["c", "b", "a"]
@@ -44,14 +44,14 @@ def test_the_newest_stands_first(tmp_path):
     assert read(tmp_path, "nobody") == []
 
 
-def test_a_film_seen_again_moves_to_the_front(tmp_path):
-    """It stands there once."""
+def test_a_repeated_view_moves_to_the_front(tmp_path):
+    """The item is there once."""
     write(tmp_path, ("ann", "a"), ("ann", "b"), ("ann", "c"), ("ann", "a"))
     assert read(tmp_path) == ["a", "c", "b"]
 
 
-def test_so_many_are_kept(tmp_path):
-    """The oldest go."""
+def test_a_limited_number_is_kept(tmp_path):
+    """The oldest are removed."""
     write(tmp_path, *(("ann", f"film{n}") for n in range(RECENT_LENGTH + 5)))
     assert read(tmp_path) == [f"film{n}" for n in range(RECENT_LENGTH + 4, 4, -1)]
 
@@ -63,10 +63,10 @@ def test_so_many_are_kept(tmp_path):
         max_size=4,
     )
 )
-def test_the_file_is_what_a_list_would_be(tmp_path_factory, batches):
-    """Whatever is added, and in how many calls."""
+def test_the_file_equals_a_list_in_memory(tmp_path_factory, batches):
+    """Random views in random batches."""
     store = tmp_path_factory.mktemp("recent")
-    expected = {user: [] for user in "ABC"}
+    expected: dict[str, list[str]] = {user: [] for user in "ABC"}
     with RecentWriter(store) as writer:
         for batch in batches:
             writer.add(batch)
@@ -76,8 +76,8 @@ def test_the_file_is_what_a_list_would_be(tmp_path_factory, batches):
     assert {user: read(store, user) for user in "ABC"} == expected
 
 
-def test_a_user_without_a_name_writes_nothing(tmp_path):
-    """LMDB refuses the key; of the whole call nothing is written, and the writer lives on."""
+def test_an_empty_user_id_writes_nothing(tmp_path):
+    """LMDB refuses the key; the call writes nothing, and the writer stays usable."""
     with RecentWriter(tmp_path) as writer:
         with pytest.raises(WriteError):
             writer.add([("ann", "a"), ("", "b")])
@@ -85,8 +85,8 @@ def test_a_user_without_a_name_writes_nothing(tmp_path):
     assert (read(tmp_path), read(tmp_path, "bob")) == ([], ["x"])
 
 
-def test_views_that_break_off_write_nothing(tmp_path):
-    """The source fails in the middle: all or none."""
+def test_views_that_fail_midway_write_nothing(tmp_path):
+    """The source raises between two views."""
 
     def views():
         yield "ann", "a"
@@ -118,32 +118,32 @@ def test_a_writer_killed_in_the_middle_writes_nothing(tmp_path):
     assert read(tmp_path) == ["after", "before"]
 
 
-# Somebody reads meanwhile
+# Concurrent readers
 
 
 @contextlib.contextmanager
-def writing_elsewhere(store):
-    """A writer in another process: `add(views)` returns once they are committed."""
+def writer_process(store):
+    """Run a writer in another process: `add(views)` returns when they are committed."""
 
-    def work(orders):
+    def work(pipe):
         with RecentWriter(store) as writer:
-            orders.send("open")
-            while views := orders.recv():
+            pipe.send("open")
+            while views := pipe.recv():
                 writer.add(views)
-                orders.send("written")
+                pipe.send("written")
 
-    ours, theirs = FORK.Pipe()
-    process = FORK.Process(target=work, args=(theirs,), daemon=True)
+    parent_end, child_end = FORK.Pipe()
+    process = FORK.Process(target=work, args=(child_end,), daemon=True)
     process.start()
-    assert ours.recv() == "open"
+    assert parent_end.recv() == "open"
 
     def add(views):
-        ours.send(views)
-        assert ours.recv() == "written"
+        parent_end.send(views)
+        assert parent_end.recv() == "written"
 
     try:
         yield add
-        ours.send(None)
+        parent_end.send(None)
         process.join(10)
         assert process.exitcode == 0
     finally:
@@ -151,8 +151,8 @@ def writing_elsewhere(store):
 
 
 def test_a_reader_sees_each_commit_at_once(tmp_path):
-    """It never opens the file again."""
-    with writing_elsewhere(tmp_path) as add:
+    """It does not reopen the file."""
+    with writer_process(tmp_path) as add:
         add([("bob", "x")])
         views = RecentViews(tmp_path)
         for n in range(50):
@@ -162,9 +162,9 @@ def test_a_reader_sees_each_commit_at_once(tmp_path):
         views.close()
 
 
-def test_a_reader_goes_on_while_the_file_grows(tmp_path):
-    """Past 10 MiB, with which LMDB maps a file when nobody says how much."""
-    with writing_elsewhere(tmp_path) as add:
+def test_a_reader_works_while_the_file_grows(tmp_path):
+    """Beyond 10 MiB, LMDB's default map size."""
+    with writer_process(tmp_path) as add:
         add([("ann", "a")])
         views = RecentViews(tmp_path)
         for part in range(10):
@@ -176,25 +176,25 @@ def test_a_reader_goes_on_while_the_file_grows(tmp_path):
 
 
 @pytest.mark.parametrize("is_reading", [False, True], ids=["idle", "in a transaction"])
-def test_a_killed_reader_leaves_no_growth(tmp_path, is_reading):
-    """Its place is cleared with the next write, and the pages that it held are used again."""
+def test_the_file_does_not_grow_after_a_reader_was_killed(tmp_path, is_reading):
+    """The next write clears its reader slot, and the pages that it held are reused."""
     write(tmp_path, *MANY)
 
-    def look(told):
+    def look(pipe):
         views = RecentViews(tmp_path)
         views.get(b"user0001")
         if is_reading:
             kept = views._environment.begin()
             kept.get(b"user0001")
-        told.send("reading")
+        pipe.send("reading")
         signal.pause()
 
     sizes = []
-    with writing_elsewhere(tmp_path) as add:  # a collector that has been running for long
-        ours, theirs = FORK.Pipe()
-        reader = FORK.Process(target=look, args=(theirs,), daemon=True)
+    with writer_process(tmp_path) as add:  # a long-running writer
+        parent_end, child_end = FORK.Pipe()
+        reader = FORK.Process(target=look, args=(child_end,), daemon=True)
         reader.start()
-        assert ours.recv() == "reading"
+        assert parent_end.recv() == "reading"
         reader.kill()
         reader.join(10)
         for _ in range(30):
@@ -203,8 +203,8 @@ def test_a_killed_reader_leaves_no_growth(tmp_path, is_reading):
     assert sizes[-1] == sizes[5]
 
 
-def test_readers_that_are_killed_leave_room_for_others(tmp_path):
-    """Each that opens the file clears the places of the dead; no writer need come."""
+def test_killed_readers_free_their_slots(tmp_path):
+    """Each reader that opens the file clears the slots of killed ones, without a writer."""
     write(tmp_path, ("ann", "a"))
 
     def die():
@@ -213,30 +213,30 @@ def test_readers_that_are_killed_leave_room_for_others(tmp_path):
         assert kept.get(b"ann") == b"a"
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def hold(told):
+    def hold(pipe):
         views = RecentViews(tmp_path)
         views.get(b"ann")
-        told.send("open")
+        pipe.send("open")
         signal.pause()
 
-    ours, theirs = FORK.Pipe()
-    # While somebody holds the file, LMDB does not begin the table of readers anew.
-    holder = FORK.Process(target=hold, args=(theirs,), daemon=True)
+    parent_end, child_end = FORK.Pipe()
+    # While a process has the file open, LMDB does not reset its reader table.
+    holder = FORK.Process(target=hold, args=(child_end,), daemon=True)
     holder.start()
-    assert ours.recv() == "open"
+    assert parent_end.recv() == "open"
     for _ in range(5):
         dying = FORK.Process(target=die, daemon=True)
         dying.start()
         dying.join(10)
         assert dying.exitcode == -signal.SIGKILL
-    n_places = len(places(tmp_path))
+    n_slots = len(reader_slots(tmp_path))
     holder.kill()
     holder.join(10)
-    assert n_places <= 3  # the holder, the last that died, and this one that looks
+    assert n_slots <= 3  # the holder, the last killed reader, and this process
 
 
-def places(store):
-    """The readers that LMDB's lock file knows of."""
+def reader_slots(store):
+    """Return the reader slots in LMDB's lock file."""
     views = RecentViews(store)
     try:
         views.get(b"ann")
@@ -245,20 +245,21 @@ def places(store):
         views.close()
 
 
-# What is no file of recent views
+# Missing and damaged files
 
 
-def test_where_nobody_collects_there_is_none(tmp_path):
-    """No file is no error, and none is made."""
+def test_a_missing_file_is_none(tmp_path):
+    """It is not an error, and the file is not created."""
     assert open_recent(tmp_path) is None
     assert open_recent(tmp_path / "nowhere") is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_recent_views_is_opened(tmp_path):
-    """The twin."""
+def test_an_existing_file_is_opened(tmp_path):
+    """With its views."""
     write(tmp_path, ("ann", "a"))
     views = open_recent(tmp_path)
+    assert views is not None
     assert views.get(b"ann") == [b"a"]
     views.close()
 
@@ -292,8 +293,8 @@ def cut_by_a_page(path):
     os.truncate(path, path.stat().st_size - PAGE_BYTES)
 
 
-HARM = pytest.mark.parametrize(
-    "harm",
+DAMAGE = pytest.mark.parametrize(
+    "damage",
     [
         *(emptied, garbage, text, directory, cut_by_a_page),
         *(cut_to(n_bytes) for n_bytes in (1, 100, 4096, 5000, 8192, 20_000)),
@@ -302,17 +303,17 @@ HARM = pytest.mark.parametrize(
 )
 
 
-@HARM
-def test_what_is_no_such_file_is_refused(tmp_path, harm):
-    """With the file's name and the way out, and without harm to this process."""
+@DAMAGE
+def test_a_damaged_file_is_refused(tmp_path, damage):
+    """The message names the file and the remedy."""
     write(tmp_path, *MANY)
-    harm(recent_file(tmp_path))
+    damage(recent_file(tmp_path))
     with pytest.raises(CorruptRecentError, match=r"recent\.mdb: .*remove it"):
         open_recent(tmp_path)
 
 
-def test_a_file_that_may_not_be_read_is_refused(tmp_path, as_anybody):
-    """As any other that cannot be."""
+def test_a_file_without_read_permission_is_refused(tmp_path, as_anybody):
+    """Like a damaged one."""
     write(tmp_path, ("ann", "a"))
     tmp_path.chmod(0o755)
     recent_file(tmp_path).chmod(0o600)
@@ -321,8 +322,8 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path, as_anybody):
 
 
 @pytest.mark.parametrize("fill", [bytes, random.Random(2).randbytes], ids=["zeros", "garbage"])
-def test_broken_pages_are_an_error_of_the_lookup(tmp_path, fill):
-    """LMDB notices most; the caller goes on without."""
+def test_damaged_pages_are_an_error_of_the_lookup(tmp_path, fill):
+    """LMDB raises an error, which the caller handles."""
     write(tmp_path, *MANY)
     path = recent_file(tmp_path)
     with path.open("r+b") as file:
@@ -335,19 +336,19 @@ def test_broken_pages_are_an_error_of_the_lookup(tmp_path, fill):
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     [garbage, text, directory, cut_by_a_page, cut_to(5000), cut_to(20_000)],
     ids=lambda f: f.__name__,
 )
-def test_a_writer_refuses_it_too(tmp_path, harm):
-    """Rather than write over what may be somebody's, or die of what is missing."""
+def test_a_writer_refuses_a_damaged_file(tmp_path, damage):
+    """It neither overwrites the file nor crashes."""
     write(tmp_path, *MANY)
-    harm(recent_file(tmp_path))
+    damage(recent_file(tmp_path))
     with pytest.raises((WriteError, CorruptRecentError), match=r"recent\.mdb"):
         RecentWriter(tmp_path)
 
 
-def test_a_store_that_may_not_be_written_to(tmp_path):
-    """Is said, and nothing is left there."""
+def test_a_writer_in_a_missing_store_is_a_write_error(tmp_path):
+    """The message names the cause."""
     with pytest.raises(WriteError, match="cannot be opened"):
         RecentWriter(tmp_path / "nowhere")

@@ -1,7 +1,7 @@
-"""Random sequences of all that happens to a store, crashes too, against a model of it.
+"""Random sequences of operations and crashes of a store, compared with a model.
 
-The model: which generations there are, their parents, which one is current,
-what holds it there, what is taken down. More of it:
+The model: generations and their parents, the current one, the pin, the takedowns.
+More sequences:
 `STORE_SEQUENCES=500 .venv/bin/pytest tests/store/test_sequences.py`.
 """
 
@@ -28,7 +28,7 @@ from store.layout import building_folder, generations, unfinished
 from store.pointer import Pin, current, current_or_none, pinned
 from store.prune import prune
 from store.publish import pin, publish, rollback, unpin, writing
-from store.snapshot import open_snapshot
+from store.snapshot import Snapshot, open_snapshot
 from store.takedown import restore, take_down, takedowns
 from tests.snapshots import make_snapshot
 
@@ -37,38 +37,38 @@ ITEMS = ("a", "b", "item1", "item2", "item3")
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """The store, and beside it what it should be.
+    """The store and its model.
 
-    A crash leaves its traces until the next writer comes: `half_pin` is a pin
-    whose flip never came, `is_broken_off` a journal whose last flip never came,
-    in the middle of its line perhaps.
+    The files of a crash stay until the next writer: `half_pin` is a pin without its
+    flip; `is_interrupted` says that the journal's last flip was not carried out,
+    and that its line may be torn.
     """
 
     def __init__(self):
         super().__init__()
         self.store = Path(tempfile.mkdtemp())
-        self.parents = {}
-        self.current = None
+        self.parents: dict[int, int | None] = {}
+        self.current: int | None = None
         self.newest = 0
-        self.pin = None
-        self.half_pin = None
-        self.is_broken_off = False
-        self.taken_down = set()
+        self.pin: int | None = None
+        self.half_pin: int | None = None
+        self.is_interrupted = False
+        self.taken_down: set[str] = set()
         self.n_takedown_lines = 0
-        self.held = {}
+        self.held: dict[int, Snapshot] = {}
 
     def teardown(self):
         for snapshot in self.held.values():
             snapshot.close()
         shutil.rmtree(self.store)
 
-    def a_writer_comes(self):
-        """What the crash before it left is mended, before it does its own work."""
+    def recover(self):
+        """Model a writer that recovers from the crash before it."""
         if self.half_pin is not None:
             self.current = self.half_pin
-        self.half_pin, self.is_broken_off = None, False
+        self.half_pin, self.is_interrupted = None, False
 
-    # Building, publishing, going back
+    # Build, publish, rollback
 
     @initialize()
     def first(self):
@@ -76,7 +76,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(flip=st.booleans())
     def build(self, flip):
-        self.a_writer_comes()
+        self.recover()
         generation = self.newest + 1
         assert make_snapshot(self.store, _lists(generation), ["a"], flip=flip) == generation
         self.parents[generation] = self.current
@@ -87,16 +87,16 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def publish_any(self, data):
         generation = data.draw(st.sampled_from(sorted(self.parents)))
-        self.a_writer_comes()
+        self.recover()
         with writing(self.store):
-            flipped = publish(self.store, generation, "a person chose it")
+            flipped = publish(self.store, generation, "chosen by an operator")
         assert flipped == (self.pin is None)
         if flipped:
             self.current = generation
 
     @rule()
-    def roll_back_to_the_parent(self):
-        self.a_writer_comes()
+    def rollback_to_the_parent(self):
+        self.recover()
         parent = self.parents[self.current]
         if self.pin is not None:
             with pytest.raises(PinnedError):
@@ -109,9 +109,9 @@ class StoreMachine(RuleBasedStateMachine):
                 rollback(self.store, "bad")
 
     @rule(data=st.data())
-    def roll_back_to_any(self, data):
+    def rollback_to_any(self, data):
         generation = data.draw(st.integers(1, self.newest))
-        self.a_writer_comes()
+        self.recover()
         if self.pin is not None:
             with pytest.raises(PinnedError):
                 rollback(self.store, "bad", to=generation)
@@ -127,20 +127,20 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def pin_any(self, data):
         generation = data.draw(st.sampled_from(sorted(self.parents)))
-        self.a_writer_comes()
-        assert pin(self.store, "hold it", to=generation) == generation
+        self.recover()
+        assert pin(self.store, "hold", to=generation) == generation
         self.pin = self.current = generation
 
     @rule()
-    def pin_what_is_served(self):
+    def pin_the_current(self):
         served = self.current
-        self.a_writer_comes()
-        assert pin(self.store, "hold it") == served
+        self.recover()
+        assert pin(self.store, "hold") == served
         self.pin = self.current = served
 
     @rule()
-    def let_go_of_the_pin(self):
-        self.a_writer_comes()
+    def remove_the_pin(self):
+        self.recover()
         if self.pin is None:
             with pytest.raises(PinnedError):
                 unpin(self.store, "good again")
@@ -152,8 +152,8 @@ class StoreMachine(RuleBasedStateMachine):
     # Pruning
 
     @rule(keep=st.integers(1, 4))
-    def prune_all_but(self, keep):
-        self.a_writer_comes()
+    def prune_to(self, keep):
+        self.recover()
         old = sorted(self.parents)[:-keep]
         spared = {self.current, self.pin, *self.held}
         expected = [n for n in old if n not in spared]
@@ -163,12 +163,12 @@ class StoreMachine(RuleBasedStateMachine):
             del self.parents[generation]
 
     @rule()
-    def nothing_young_is_pruned(self):
-        self.a_writer_comes()
+    def recent_snapshots_are_not_pruned(self):
+        self.recover()
         with writing(self.store):
             assert prune(self.store, 1, keep_days=1_000_000) == []
 
-    # Takedowns, which wait for no writer
+    # Takedowns, which do not wait for a writer
 
     @rule(items=st.lists(st.sampled_from(ITEMS), min_size=1, max_size=3))
     def take_items_down(self, items):
@@ -177,7 +177,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.n_takedown_lines += 1
 
     @rule(item=st.sampled_from(ITEMS))
-    def give_an_item_back(self, item):
+    def restore_an_item(self, item):
         if item in self.taken_down:
             self.taken_down.remove(item)
             assert set(restore(self.store, [item], "cleared")) == self.taken_down
@@ -187,8 +187,8 @@ class StoreMachine(RuleBasedStateMachine):
                 restore(self.store, [item], "cleared")
 
     @rule(item=st.sampled_from(ITEMS))
-    def take_an_item_down_while_somebody_writes(self, item):
-        self.a_writer_comes()
+    def take_an_item_down_during_a_write(self, item):
+        self.recover()
         with writing(self.store):
             with pytest.raises(StoreBusyError):
                 rollback(self.store, "now")
@@ -197,66 +197,66 @@ class StoreMachine(RuleBasedStateMachine):
     # Readers
 
     @rule(data=st.data())
-    def hold_one_open(self, data):
+    def open_a_snapshot(self, data):
         generation = data.draw(st.sampled_from(sorted(self.parents)))
         if generation not in self.held:
             self.held[generation] = open_snapshot(self.store, generation)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def let_go(self, data):
+    def close_a_snapshot(self, data):
         self.held.pop(data.draw(st.sampled_from(sorted(self.held)))).close()
 
-    # Crashes: what a writer leaves that dies there
+    # Crashes: the files of a writer that is killed
 
     @rule()
-    def die_while_building(self):
+    def crash_while_building(self):
         folder = building_folder(self.store, self.newest + 1)
         folder.mkdir(exist_ok=True)
         (folder / "recs.mdb").write_bytes(b"half")
 
-    @precondition(lambda self: not self.is_broken_off)
+    @precondition(lambda self: not self.is_interrupted)
     @rule(data=st.data())
-    def die_before_the_flip(self, data):
-        """The journal's line, whole or broken off anywhere, and perhaps a half-made pointer."""
-        self.write_unkept_line(data, "publish")
+    def crash_before_the_flip(self, data):
+        """Leave a journal line, complete or torn, and perhaps a pending pointer."""
+        self.write_line_without_flip(data, "publish")
         if data.draw(st.booleans()):
             (self.store / "CURRENT.pending").write_text("")
 
-    @precondition(lambda self: not self.is_broken_off and self.half_pin is None)
+    @precondition(lambda self: not self.is_interrupted and self.half_pin is None)
     @rule(data=st.data())
-    def die_between_pin_and_flip(self, data):
+    def crash_between_pin_and_flip(self, data):
         generation = data.draw(st.sampled_from(sorted(self.parents)))
-        self.a_writer_comes()
+        self.recover()
         with writing(self.store), (self.store / "JOURNAL").open("a") as file:
             file.write(_line(generation, "pin"))
-            (self.store / "PIN").write_text(f"{generation}\tthe flip never came\n")
+            (self.store / "PIN").write_text(f"{generation}\tno flip\n")
         self.pin = self.half_pin = generation
 
     @precondition(lambda self: self.pin is not None and self.half_pin is None)
-    @precondition(lambda self: not self.is_broken_off)
+    @precondition(lambda self: not self.is_interrupted)
     @rule()
-    def die_between_unpin_and_flip(self):
-        self.a_writer_comes()
+    def crash_between_unpin_and_flip(self):
+        self.recover()
         with writing(self.store), (self.store / "JOURNAL").open("a") as file:
             file.write(_line(max(self.parents), "unpin"))
             (self.store / "PIN").unlink()
         self.pin = None
-        self.is_broken_off = True  # until then it ends with a flip that never came
+        self.is_interrupted = True  # the journal ends with a flip that was not carried out
 
-    def write_unkept_line(self, data, what):
+    def write_line_without_flip(self, data, what):
         with writing(self.store):
-            self.a_writer_comes()
+            self.recover()
         line = _line(data.draw(st.sampled_from(sorted(self.parents))), what)
         n_written = data.draw(st.integers(1, len(line)))
         with (self.store / "JOURNAL").open("a") as file:
             file.write(line[:n_written])
-        self.is_broken_off = True
+        self.is_interrupted = True
 
-    # What always holds
+    # Invariants
 
     @invariant()
-    def the_store_is_as_the_model_says(self):
+    def the_store_equals_the_model(self):
         assert generations(self.store) == sorted(self.parents)
         assert current_or_none(self.store) == self.current
         held = pinned(self.store)
@@ -264,33 +264,32 @@ class StoreMachine(RuleBasedStateMachine):
         assert isinstance(held, Pin | None)
 
     @invariant()
-    def takedowns_are_as_the_model_says(self):
+    def takedowns_equal_the_model(self):
         assert set(takedowns(self.store)) == self.taken_down
         lines = [line for line in journal(self.store) if line.what in ("takedown", "restore")]
         assert len(lines) == self.n_takedown_lines
 
     @invariant()
-    def what_is_served_is_whole(self):
+    def the_current_snapshot_is_sound(self):
         if self.current is not None and self.current not in self.held:
             with open_snapshot(self.store, self.current) as snapshot:
                 assert list(broken_records(snapshot)) == []
                 assert dict(snapshot.users) == _bodies(self.current)
 
     @invariant()
-    def every_reader_goes_on_with_its_own_lists(self):
+    def open_snapshots_keep_their_lists(self):
         for generation, snapshot in self.held.items():
             assert dict(snapshot.users) == _bodies(generation)
             assert snapshot.users.get(b"ann") == _bodies(generation)[b"ann"]
 
     @invariant()
-    def a_journal_that_nothing_broke_off_ends_with_what_is_current(self):
-        """Its flips, that is; and its lines name every generation that was ever served."""
-        if self.current is not None and not self.is_broken_off and self.half_pin is None:
+    def an_uninterrupted_journal_ends_with_the_current_generation(self):
+        if self.current is not None and not self.is_interrupted and self.half_pin is None:
             assert flips(self.store)[-1].generation == current(self.store)
 
     @rule()
-    def the_next_writer_finds_nothing_of_any_crash(self):
-        self.a_writer_comes()
+    def the_next_writer_removes_leftovers(self):
+        self.recover()
         with writing(self.store):
             assert unfinished(self.store) == []
             assert list(self.store.glob("*.pending")) == []
@@ -298,7 +297,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def _line(generation, what):
-    return f"2026-03-01T02:30:00+00:00\t{generation}\t{what}\tnever flip\n"
+    return f"2026-03-01T02:30:00+00:00\t{generation}\t{what}\tno flip\n"
 
 
 def _lists(generation):

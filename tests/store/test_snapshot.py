@@ -34,14 +34,14 @@ def open_files(store):
     """Return the store's files that this process has open."""
     links = []
     for descriptor in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the one that lists them
+        with contextlib.suppress(FileNotFoundError):  # the descriptor of this listing
             links.append(descriptor.readlink())
     return [link for link in links if link.is_relative_to(store)]
 
 
 def mdb(tool, *arguments):
     if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not here: apt install lmdb-utils")
+        pytest.skip(f"{tool} is not installed: apt install lmdb-utils")
     return subprocess.run([tool, *arguments], capture_output=True, text=True, check=True).stdout
 
 
@@ -58,8 +58,8 @@ def mdb(tool, *arguments):
         ("rows", b"3", b"d"),
     ],
 )
-def test_every_table_answers(full, table, key, value):
-    """What the writer put in, the reader finds under the same key."""
+def test_every_table_has_its_records(full, table, key, value):
+    """The reader finds the writer's value under the same key."""
     with open_snapshot(full, 1) as snapshot:
         assert getattr(snapshot, table).get(key) == value
 
@@ -67,20 +67,20 @@ def test_every_table_answers(full, table, key, value):
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("key", [b"nobody", b"an", b"anna", b"\x00", b"\xff" * 511])
 def test_an_unknown_key_is_none(full, table, key):
-    """Neither a prefix nor a longer key nor any bytes find another's record."""
+    """Neither a prefix nor a longer key finds a record."""
     with open_snapshot(full, 1) as snapshot:
         assert getattr(snapshot, table).get(key) is None
 
 
 def test_a_table_yields_its_records_in_key_order(full):
-    """Iterating gives every record once, and can be done again."""
+    """Each record once, and the table can be iterated again."""
     with open_snapshot(full, 1) as snapshot:
         assert list(snapshot.users) == [(b"ann", b"a,b"), (b"bob", b"c")]
         assert list(snapshot.users) == [(b"ann", b"a,b"), (b"bob", b"c")]
 
 
 def test_an_empty_table_is_a_table(store):
-    """Nobody has a profile: the table is there, and has no records."""
+    """Without profiles the table exists and has no records."""
     make_snapshot(store, {"ann": ["a"]}, ["a"])
     with open_snapshot(store, 1) as snapshot:
         assert list(snapshot.profiles) == []
@@ -97,21 +97,21 @@ def test_the_vectors_are_in_a_file_of_their_own(full):
     assert found == vectors | {"biases": b"3.5"}
 
 
-def test_a_snapshot_knows_its_generation(two):
-    """The number in its manifest, whichever of the two is opened."""
+def test_the_generation_of_a_snapshot(two):
+    """The number in its manifest."""
     for generation in (1, 2):
         with open_snapshot(two, generation) as snapshot:
             assert snapshot.generation == snapshot.manifest.generation == generation
 
 
 def test_two_generations_can_be_open_at_once(two):
-    """A worker opens the new one before it lets go of the old one."""
+    """A worker opens the new one before it closes the old one."""
     with open_snapshot(two, 1) as old, open_snapshot(two, 2) as new:
         assert (old.users.get(b"ann"), new.users.get(b"ann")) == (b"a,b", b"b,c")
 
 
-def test_a_snapshot_that_is_removed_while_open_still_answers(two):
-    """Its files are unlinked, not truncated: whoever has them mapped reads on."""
+def test_a_snapshot_that_is_removed_while_open_can_be_read(two):
+    """Its files are unlinked, not truncated, so mapped pages stay readable."""
     with open_snapshot(two, 1) as snapshot:
         shutil.rmtree(snapshot_folder(two, 1))
         assert snapshot.users.get(b"ann") == b"a,b"
@@ -125,14 +125,14 @@ def test_lookups_after_close_raise(two):
         snapshot.users.get(b"ann")
 
 
-def test_close_gives_back_every_descriptor(two):
-    """A worker that swaps every night must not run out of them."""
+def test_close_closes_every_descriptor(two):
+    """No file of the store is open afterwards."""
     with open_snapshot(two, 2):
         assert open_files(two) != []
     assert open_files(two) == []
 
 
-def test_opening_leaves_nothing_in_the_directory(two):
+def test_opening_adds_no_file_to_the_directory(two):
     """Readers write no lock file: the directory may be read-only."""
     before = sorted(snapshot_folder(two, 2).iterdir())
     open_snapshot(two, 2).close()
@@ -140,31 +140,31 @@ def test_opening_leaves_nothing_in_the_directory(two):
 
 
 def test_a_corrupt_snapshot_is_not_opened(two):
-    """One changed byte in the lists, and nobody reads them."""
+    """One changed byte in the lists."""
     path = snapshot_folder(two, 2) / RECS
     path.write_bytes(path.read_bytes().replace(b"b,c", b"b,d"))
     with pytest.raises(CorruptSnapshotError, match="SHA-256"):
         open_snapshot(two, 2)
 
 
-def test_what_was_verified_a_moment_ago_is_not_hashed_again(two):
-    """`verified=True` reads the manifest alone: a worker opens at once."""
+def test_a_verified_snapshot_is_not_hashed_again(two):
+    """`verified=True` reads the manifest alone."""
     (snapshot_folder(two, 2) / FACTORS).write_bytes(b"the supervisor would have seen this")
     with open_snapshot(two, 2, verified=True) as snapshot:
         assert snapshot.users.get(b"ann") == b"b,c"
 
 
-def test_a_verified_snapshot_of_another_format_is_refused_all_the_same(two):
-    """The format is looked at every time."""
+def test_a_verified_snapshot_of_another_format_is_refused(two):
+    """The format version is checked every time."""
     manifest = snapshot_folder(two, 2) / "MANIFEST.json"
     manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 2'))
     with pytest.raises(IncompatibleSnapshotError):
         open_snapshot(two, 2, verified=True)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no LMDB file at all" * 1000])
-def test_a_verified_snapshot_whose_tables_are_gone_is_corrupt(two, content):
-    """Harmed since: an error of the store's family, not one of LMDB's."""
+@pytest.mark.parametrize("content", [None, b"", b"not an LMDB file" * 1000])
+def test_a_verified_snapshot_without_tables_is_corrupt(two, content):
+    """Damaged after the verification: an error of the store's family, not LMDB's."""
     path = snapshot_folder(two, 2) / RECS
     path.unlink()
     if content is not None:
@@ -174,7 +174,7 @@ def test_a_verified_snapshot_whose_tables_are_gone_is_corrupt(two, content):
 
 
 def test_a_refused_snapshot_leaves_no_descriptor_open(two):
-    """Whoever tries again every half minute must not run out of them."""
+    """Repeated attempts must not exhaust the descriptors."""
     (snapshot_folder(two, 2) / RECS).unlink()
     with pytest.raises(CorruptSnapshotError) as caught:
         open_snapshot(two, 2, verified=True)
@@ -182,44 +182,44 @@ def test_a_refused_snapshot_leaves_no_descriptor_open(two):
 
 
 def test_a_snapshot_without_a_table_is_corrupt(store):
-    """Its checksums are right, but it lacks what every snapshot has; the message names it."""
+    """The checksums match; the message names the table."""
     make_snapshot(store, {"ann": ["a"]}, ["a"], instead={"users": None})
     with pytest.raises(CorruptSnapshotError, match="table users"):
         open_snapshot(store, 1)
 
 
 def test_a_generation_that_does_not_exist_is_not_opened(two):
-    """Neither one never built nor a number below the first."""
+    """Neither a future number nor one below 1."""
     for generation in (0, 3, -1):
         with pytest.raises(NoSnapshotError):
             open_snapshot(two, generation)
 
 
 @pytest.mark.parametrize(("table", "n_entries"), [("users", 2), ("profiles", 2), ("rows", 4)])
-def test_mdb_stat_counts_what_the_manifest_counts(full, table, n_entries):
-    """LMDB's own tool finds the entries that were written down."""
+def test_mdb_stat_agrees_with_the_manifest(full, table, n_entries):
+    """The number of entries of a table."""
     shown = mdb("mdb_stat", "-n", "-s", table, snapshot_folder(full, 1) / RECS)
     assert f"  Entries: {n_entries}\n" in shown
     with open_snapshot(full, 1) as snapshot:
         assert snapshot.manifest.counts[f"{RECS}/{table}"] == n_entries
 
 
-def test_a_person_can_read_a_dump(full):
-    """LMDB's own tool prints the lists as plain text."""
+def test_mdb_dump_is_readable(full):
+    """It prints the lists as plain text."""
     dump = mdb("mdb_dump", "-n", "-p", "-s", "users", snapshot_folder(full, 1) / RECS)
     lines = dump.partition("HEADER=END\n")[2].splitlines()
     assert lines == [" ann", " a,b", " bob", " c", "DATA=END"]
 
 
 def test_a_dumped_snapshot_still_opens(full):
-    """The lock file that the tool leaves is ignored by every check."""
+    """The lock file that the tool leaves is ignored."""
     mdb("mdb_dump", "-n", "-p", "-a", snapshot_folder(full, 1) / RECS)
     with open_snapshot(full, 1) as snapshot:
         assert snapshot.users.get(b"ann") == b"a,b"
 
 
-def test_mdb_load_takes_a_dump_back(full, tmp_path):
-    """A table goes through text and back unharmed."""
+def test_mdb_load_restores_a_dump(full, tmp_path):
+    """A table is the same after a round trip through text."""
     dump = tmp_path / "users.txt"
     dump.write_text(mdb("mdb_dump", "-n", "-p", "-s", "users", snapshot_folder(full, 1) / RECS))
     mdb("mdb_load", "-n", "-s", "users", "-f", dump, tmp_path / "again.mdb")

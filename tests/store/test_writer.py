@@ -26,7 +26,7 @@ UNSORTED = pytest.mark.parametrize(
         [b"a", b"c", b"b"],
         [b"a", b"a"],
         [b"a", b"b", b"b", b"c"],
-        [*(b"%06d" % n for n in range(10_000)), b"000000"],  # the next chunk begins too low
+        [*(b"%06d" % n for n in range(10_000)), b"000000"],  # the second chunk starts too low
         [*(b"%06d" % n for n in range(10_000)), b"009999"],
         [b"10", b"9", b"91", b"90"],
     ],
@@ -36,15 +36,15 @@ UNSORTED = pytest.mark.parametrize(
 
 @UNSORTED
 def test_keys_out_of_order_or_twice_are_refused(two, keys):
-    """LMDB would drop such a record in silence; the writer says where it was."""
+    """LMDB would drop such a record silently; the message names its position."""
     message = refused(two, ((key, b"x") for key in keys))
     assert "users: keys out of order after " in message
-    assert "this is a bug: the batch must sort by key" in message
+    assert "report this bug: the batch must sort by key" in message
 
 
 @UNSORTED
 def test_keys_out_of_order_leave_nothing(two, keys):
-    """The store is as it was before the build."""
+    """The store is unchanged."""
     before = files_of(two)
     refused(two, ((key, b"x") for key in keys))
     assert files_of(two) == before
@@ -57,16 +57,16 @@ def test_a_key_of_impossible_length_is_refused(two, key):
 
 
 def test_a_table_written_twice_is_refused(two):
-    """The second half of a table cannot hide the first."""
+    """The number of entries does not match."""
     with writing(two), SnapshotWriter(two) as writer:
         writer.table(RECS, "users", [(b"a", b"x")])
-        with pytest.raises(WriteError, match="2 of 1 arrived"):
+        with pytest.raises(WriteError, match="2 of 1 records were stored"):
             writer.table(RECS, "users", [(b"b", b"x")])
 
 
 @pytest.mark.parametrize("n_good", [0, 1, 10_001])
 def test_a_failing_iterator_leaves_nothing(two, n_good):
-    """Whatever the batch raises goes through, and the half built table goes."""
+    """The exception propagates, and the store is unchanged."""
 
     def records():
         for n in range(n_good):
@@ -84,7 +84,7 @@ def test_a_failing_iterator_leaves_nothing(two, n_good):
 
 
 def test_a_build_that_is_not_finished_leaves_nothing(two):
-    """Leaving the block without `finish` makes no snapshot."""
+    """Leaving the block without `finish` discards the build."""
     before = files_of(two)
     with writing(two), SnapshotWriter(two) as writer:
         writer.table(RECS, "users", [(b"a", b"x")])
@@ -92,7 +92,7 @@ def test_a_build_that_is_not_finished_leaves_nothing(two):
 
 
 def test_a_build_without_its_index_leaves_nothing(two):
-    """A snapshot that lacks a file is never renamed into place."""
+    """A snapshot without a file is not renamed into place."""
     before = files_of(two)
     no_file = pytest.raises(WriteError, match="No such file")
     with no_file, writing(two), SnapshotWriter(two) as writer:
@@ -100,8 +100,8 @@ def test_a_build_without_its_index_leaves_nothing(two):
     assert files_of(two) == before
 
 
-def test_manifest_counts_and_sizes_are_those_of_the_files(store):
-    """Every table's entries, over more than one chunk, and every data file's bytes."""
+def test_counts_and_sizes_in_the_manifest(store):
+    """Entries of each table, over more than one chunk, and bytes of each data file."""
     make_snapshot(store, LISTS, ["item1"])
     folder = snapshot_folder(store, 1)
     manifest = read_manifest(folder)
@@ -113,15 +113,15 @@ def test_manifest_counts_and_sizes_are_those_of_the_files(store):
     assert manifest.files == {name: (folder / name).stat().st_size for name in DATA_FILES}
 
 
-def test_no_record_is_lost_on_the_way(store):
-    """Every list comes out as it went in."""
+def test_every_record_is_stored(store):
+    """25,000 lists."""
     make_snapshot(store, LISTS, ["item1"])
     with open_snapshot(store, 1) as snapshot:
         assert {key.decode(): body.decode().split(",") for key, body in snapshot.users} == LISTS
 
 
 def test_equal_input_makes_byte_identical_files(tmp_path):
-    """Whoever doubts a snapshot can build it again and compare."""
+    """A snapshot can be rebuilt and compared."""
     first, second = tmp_path / "first", tmp_path / "second"
     for store in (first, second):
         make_snapshot(store, LISTS, ["item1"], spares={"user00001": ["item96"]})
@@ -130,7 +130,7 @@ def test_equal_input_makes_byte_identical_files(tmp_path):
 
 
 def test_other_input_makes_other_files(tmp_path):
-    """The twin: one item of one user more, and the file differs."""
+    """One more item of one user."""
     first, second = tmp_path / "first", tmp_path / "second"
     make_snapshot(first, LISTS, ["item1"])
     make_snapshot(second, LISTS | {"user00000": ["item0", "item1"]}, ["item1"])
@@ -139,13 +139,13 @@ def test_other_input_makes_other_files(tmp_path):
 
 
 def test_a_finished_snapshot_is_five_files(two):
-    """Nothing else lies in it: no lock file, nothing half written."""
+    """No lock file and no temporary file."""
     names = sorted(path.name for path in snapshot_folder(two, 1).iterdir())
     assert names == ["MANIFEST.json", "SHA256SUMS", FACTORS, INDEX, RECS]
 
 
-def test_the_files_are_lmdb_s_own(two):
-    """Any LMDB reads them: there is no format of ours around it."""
+def test_the_files_are_plain_lmdb(two):
+    """LMDB opens them without this project's code."""
     path = str(snapshot_folder(two, 2) / FACTORS)
     with lmdb.open(path, subdir=False, readonly=True, lock=False, max_dbs=3) as environment:
         users = environment.open_db(b"users", create=False)
@@ -160,6 +160,6 @@ def test_generation_numbers_rise_by_one(two):
 
 
 def test_a_failed_build_s_number_is_free_again(two):
-    """Nobody has seen it, so nothing is skipped."""
+    """It was never visible."""
     refused(two, [(b"b", b""), (b"a", b"")])
     assert make_snapshot(two, {"ann": ["a"]}, ["a"]) == 3

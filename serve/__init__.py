@@ -1,12 +1,14 @@
 """The server: one key lookup and one write for a known user.
 
-    supervisor ── owns the sockets, verifies snapshots, keeps every process alive
-        │ fork, and one shared page: the generation to serve, heartbeats, counts
-        ├── front     nginx: what strangers speak to
-        ├── worker 1  bjoern ─► app ─► snapshot.users.get(user_id)
-        ├── worker N          └─► resources: the fallback chain and everything else
-        └── admin     what an operator may change, if there is a token
+    supervisor/ ── owns the sockets, verifies snapshots, keeps every process alive
+        │ fork, and shared memory, the scoreboard: generation to serve, heartbeats, counts
+        ├── nginx     the reverse proxy that clients connect to
+        ├── worker/ 1 bjoern ─► app ─► snapshot.users.get(user_id)
+        ├── worker/ N           └─► resources/: the fallback chain and everything else
+        └── admin/    the actions of an operator, where a token is configured
 
-It knows store, falcon, bjoern, annoy and prometheus_client; never numpy, pandas or
-batch, so a worker starts fast and stays small. `python -m serve` is its command.
+A folder is a process; what several of them use lies beside the folders.
+The package imports store, falcon, bjoern, annoy and prometheus_client, never numpy,
+pandas or batch, so a worker starts fast and stays small. The command is
+`python -m serve`.
 """

@@ -1,13 +1,14 @@
-"""Has a file changed since it was last looked at?"""
+"""Detection of changed files."""
 
 from pathlib import Path
 
 
 def file_state(file: Path) -> tuple[int, ...] | None:
-    """Return what is another whenever the file is replaced.
+    """Return a value that changes whenever the file is replaced.
 
-    None while there is none, and nothing at all, (), while nobody can tell: whoever
-    reads it then will hear why.
+    Returns:
+        None if the file does not exist, and () if that cannot be determined: an
+        attempt to read it then raises the reason.
     """
     try:
         status = file.stat()

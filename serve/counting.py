@@ -1,17 +1,16 @@
-"""Counting answers, at the price of one addition each.
+"""Counting answers, at the cost of one addition each.
 
-A worker counts in plain integers, one row of them for each outcome:
+A worker counts in plain integers, one row for each kind of answer:
 
-    row[ANSWERS]         answers
-    row[b], b = 0..64    of the timed ones: took less than 2^b nanoseconds, at least 2^(b-1)
-    row[SUM]             nanoseconds of the timed ones
+    row[ANSWERS]         number of answers
+    row[b], b = 0..64    number of timed answers below 2^b nanoseconds, at least 2^(b-1)
+    row[SUM]             total nanoseconds of the timed answers
 
-Of the answers that are one lookup every 16th is timed, for two looks at the clock
-would cost more than all the rest of the counting; of the others every one.
+Of the answers of the hot path every 16th is timed, since two clock reads would cost
+more than the rest of the counting; of the others each one.
 
-A worker copies its rows onto the shared page ten times a second, where any worker
-finds those of all the others. A worker that is killed takes the last tenth of a
-second with it.
+A worker copies its rows onto the scoreboard ten times a second, where any worker
+reads those of all others. A killed worker loses the last tenth of a second.
 """
 
 from array import array
@@ -22,16 +21,16 @@ N_BUCKETS: Final = 65  # `int.bit_length` of 64 bits
 SUM: Final = N_BUCKETS
 ANSWERS: Final = N_BUCKETS + 1
 N_ROW_WORDS: Final = N_BUCKETS + 2
-NOT_TIMED: Final = 15  # an own list's answer is timed where none of these bits is in its number
+UNTIMED_MASK: Final = 15  # an answer of the hot path is timed if its number has none of these bits
 
 Row = list[int]
 
 
-class Outcome(NamedTuple):
-    """What became of a request.
+class AnswerKind(NamedTuple):
+    """Kind of an answer.
 
     Attributes:
-        source: What made the answer.
+        source: Origin of the answer, as in `X-Marquee-Source`, or "error".
         status: HTTP status, or its class.
     """
 
@@ -39,21 +38,21 @@ class Outcome(NamedTuple):
     status: str
 
 
-OUTCOMES: Final = (
-    *(Outcome(source, "200") for source in ("list", "history", "recent", "segment", "popular")),
-    *(Outcome(source, "200") for source in ("static", "similar", "predict", "other")),
-    *(Outcome("error", status) for status in ("400", "404", "405", "4xx", "503", "5xx")),
+ANSWER_KINDS: Final = (
+    *(AnswerKind(source, "200") for source in ("list", "history", "recent", "segment", "popular")),
+    *(AnswerKind(source, "200") for source in ("static", "similar", "predict", "other")),
+    *(AnswerKind("error", status) for status in ("400", "404", "405", "4xx", "503", "5xx")),
 )
-N_WORDS: Final = len(OUTCOMES) * N_ROW_WORDS
-_ROW_OF: Final = {outcome: number for number, outcome in enumerate(OUTCOMES)}
+N_WORDS: Final = len(ANSWER_KINDS) * N_ROW_WORDS
+_ROW_OF: Final = {kind: number for number, kind in enumerate(ANSWER_KINDS)}
 
 
 class Counts:
-    """The counts of one worker, or the sum of all.
+    """The counts of one worker, or of all workers together.
 
     Attributes:
-        rows: In the order of `OUTCOMES`.
-        own_lists: The row that the hot path counts in.
+        rows: One row for each of `ANSWER_KINDS`, in that order.
+        own_lists: The row of users' own lists, in which the hot path counts.
     """
 
     def __init__(self, words: Iterable[int] = ()) -> None:
@@ -61,44 +60,44 @@ class Counts:
         self.rows = [flat[i : i + N_ROW_WORDS] for i in range(0, N_WORDS, N_ROW_WORDS)]
         self.own_lists = self.rows[0]
 
-    def add(self, outcome: Outcome, nanoseconds: int) -> None:
-        """Count one answer and the time that it took."""
-        row = self.rows[_ROW_OF[outcome]]
+    def add(self, kind: AnswerKind, nanoseconds: int) -> None:
+        """Count one answer and its time."""
+        row = self.rows[_ROW_OF[kind]]
         row[ANSWERS] += 1
-        _time(row, nanoseconds)
+        _add_time(row, nanoseconds)
 
     def time_own_list(self, nanoseconds: int) -> None:
-        """Note the time of an answer that the hot path has counted."""
-        _time(self.own_lists, nanoseconds)
+        """Add the time of an answer that the hot path has counted."""
+        _add_time(self.own_lists, nanoseconds)
 
-    def go_on_from(self, before: "Counts") -> None:
-        """Take over what has been counted before, in the rows that others hold already."""
+    def continue_from(self, before: "Counts") -> None:
+        """Copy earlier counts into these rows; references to the rows stay valid."""
         for mine, theirs in zip(self.rows, before.rows, strict=True):
             mine[:] = theirs
 
     def words(self) -> "array[int]":
-        """Return them as the shared page holds them."""
+        """Return the counts as the scoreboard stores them."""
         return array("Q", [word for row in self.rows for word in row])
 
 
-def _time(row: Row, nanoseconds: int) -> None:
+def answer_kind(source: str | None, status: int) -> AnswerKind:
+    """Return the kind of an answer, one of `ANSWER_KINDS`."""
+    if status < 400:
+        named = AnswerKind(source or "other", "200")
+        return named if named in _ROW_OF else AnswerKind("other", "200")
+    exact = AnswerKind("error", str(status))
+    return exact if exact in _ROW_OF else AnswerKind("error", f"{status // 100}xx")
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """Return the sum of several workers' counts."""
+    added = Counts()
+    for one in counts:
+        for mine, theirs in zip(added.rows, one.rows, strict=True):
+            mine[:] = map(int.__add__, mine, theirs)
+    return added
+
+
+def _add_time(row: Row, nanoseconds: int) -> None:
     row[nanoseconds.bit_length()] += 1
     row[SUM] += nanoseconds
-
-
-def outcome(source: str | None, status: int) -> Outcome:
-    """Return the row's name for an answer of any source and status."""
-    if status < 400:
-        named = Outcome(source or "other", "200")
-        return named if named in _ROW_OF else Outcome("other", "200")
-    exact = Outcome("error", str(status))
-    return exact if exact in _ROW_OF else Outcome("error", f"{status // 100}xx")
-
-
-def summed(counts: Iterable[Counts]) -> Counts:
-    """Return the counts of several workers as one."""
-    total = Counts()
-    for one in counts:
-        for mine, theirs in zip(total.rows, one.rows, strict=True):
-            mine[:] = map(int.__add__, mine, theirs)
-    return total

@@ -1,11 +1,10 @@
-"""The page of memory that the supervisor shares with its workers.
+"""The scoreboard: the memory that the supervisor shares with its workers.
 
-    generation, counts of the supervisor u64 │ problem 448 bytes of text │ place 0 │ place 1 │ …
-    a place: heartbeat u64 │ 1 once it answers u64 │ its counts
+    generation, the supervisor's counts u64 │ problem 448 bytes of text │ slot 0 │ slot 1 │ …
+    a slot: heartbeat u64 │ 1 if ready u64 │ counts of its worker
 
-The supervisor writes what comes first, each worker the place that it fills;
-aligned words are written whole, so nobody needs a lock. Whoever fills a place
-later goes on counting where the last one ended.
+The supervisor writes the header, each worker its own slot. Aligned words are written
+whole, so no lock is needed. The next worker of a slot continues its counts.
 """
 
 import mmap
@@ -13,99 +12,101 @@ import os
 import time
 from typing import Final
 
-from serve.counting import N_WORDS, Counts, summed
+from serve.counting import N_WORDS, Counts, total
 
-_GENERATION: Final = 0
-_SUPERVISED: Final = {"respawns": 1, "swaps": 2, "refusals": 3, "retreats": 4}
-_PROBLEM: Final = slice(64, 512)
-_PLACES: Final = 64  # the first word of these
-_HEARTBEAT, _READY, _COUNTS = 0, 1, 2
-_PLACE_WORDS: Final = _COUNTS + N_WORDS
+_GENERATION_WORD: Final = 0
+_SUPERVISOR_WORDS: Final = {"respawns": 1, "swaps": 2, "refusals": 3, "retreats": 4}
+_PROBLEM_BYTES: Final = slice(64, 512)
+_FIRST_SLOT_WORD: Final = 64
+_HEARTBEAT, _READY, _COUNTS = 0, 1, 2  # words of a slot
+_SLOT_WORDS: Final = _COUNTS + N_WORDS
 
 
 class Scoreboard:
-    """Made before the workers are forked; they inherit it.
+    """Shared memory, made before the fork and inherited by the workers.
 
     Attributes:
-        n_places: How many workers may fill one.
-        descriptor: Of its memory, for a program that takes over.
+        n_slots: Number of slots, the maximum number of workers at a time.
+        descriptor: File descriptor of the memory, for the next program after a reload.
     """
 
-    def __init__(self, n_places: int, descriptor: int | None = None) -> None:
-        """Make a page, or take over that of `descriptor` if it is of the same size."""
-        n_bytes = 8 * (_PLACES + _PLACE_WORDS * n_places)
+    def __init__(self, n_slots: int, descriptor: int | None = None) -> None:
+        """Make a scoreboard, or map that of `descriptor` if it has the same size."""
+        n_bytes = 8 * (_FIRST_SLOT_WORD + _SLOT_WORDS * n_slots)
         if descriptor is None or os.fstat(descriptor).st_size != n_bytes:
-            descriptor = os.memfd_create("marquee-page")
+            descriptor = os.memfd_create("marquee-scoreboard")
             os.truncate(descriptor, n_bytes)
-        self.n_places = n_places
+        self.n_slots = n_slots
         self.descriptor = descriptor
         self._memory = mmap.mmap(descriptor, n_bytes)
         self._words = memoryview(self._memory).cast("Q")
 
+    # The header, written by the supervisor
+
     @property
     def generation(self) -> int:
-        """The verified generation that workers should serve, 0 before the first."""
-        return self._words[_GENERATION]
+        """Verified generation that the workers serve, 0 before the first."""
+        return self._words[_GENERATION_WORD]
 
     @generation.setter
     def generation(self, generation: int) -> None:
-        self._words[_GENERATION] = generation
+        self._words[_GENERATION_WORD] = generation
 
     @property
     def problem(self) -> str:
-        """What is wrong with the store, for people; empty when all is well."""
-        return self._memory[_PROBLEM].rstrip(b"\0").decode("utf-8", "replace")
+        """Description of the store's current problem, empty without one."""
+        return self._memory[_PROBLEM_BYTES].rstrip(b"\0").decode("utf-8", "replace")
 
     @problem.setter
     def problem(self, text: str) -> None:
-        size = _PROBLEM.stop - _PROBLEM.start
-        self._memory[_PROBLEM] = text.encode()[:size].ljust(size, b"\0")
+        size = _PROBLEM_BYTES.stop - _PROBLEM_BYTES.start
+        self._memory[_PROBLEM_BYTES] = text.encode()[:size].ljust(size, b"\0")
 
-    def count(self, what: str) -> None:
-        """Count one of `respawns`, `swaps`, `refusals`, `retreats`: the supervisor's own."""
-        self._words[_SUPERVISED[what]] += 1
+    def count(self, event: str) -> None:
+        """Count one of `respawns`, `swaps`, `refusals` and `retreats`."""
+        self._words[_SUPERVISOR_WORDS[event]] += 1
 
-    def supervised(self) -> dict[str, int]:
-        """Return what the supervisor has counted."""
-        return {what: self._words[word] for what, word in _SUPERVISED.items()}
+    def supervisor_counts(self) -> dict[str, int]:
+        """Return the supervisor's counts by event."""
+        return {event: self._words[word] for event, word in _SUPERVISOR_WORDS.items()}
 
-    # A worker's place
+    # A slot, written by its worker
 
-    def enter(self, place: int) -> None:
-        """Fill a place that serves nothing yet."""
-        self._words[self._word(place, _READY)] = 0
-        self.beat(place)
+    def enter(self, slot: int) -> None:
+        """Start a worker's use of a slot, not ready yet."""
+        self._words[self._word(slot, _READY)] = 0
+        self.beat(slot)
 
-    def beat(self, place: int) -> None:
-        """Say that this worker's main loop runs."""
-        self._words[self._word(place, _HEARTBEAT)] = time.monotonic_ns()
+    def beat(self, slot: int) -> None:
+        """Record that this worker's main loop runs."""
+        self._words[self._word(slot, _HEARTBEAT)] = time.monotonic_ns()
 
-    def seconds_since_beat(self, place: int) -> float:
-        """How long that worker's main loop has been silent."""
-        return (time.monotonic_ns() - self._words[self._word(place, _HEARTBEAT)]) / 1e9
+    def seconds_since_beat(self, slot: int) -> float:
+        """Return the age of that worker's last heartbeat."""
+        return (time.monotonic_ns() - self._words[self._word(slot, _HEARTBEAT)]) / 1e9
 
-    def say_ready(self, place: int) -> None:
-        """Say that this worker answers requests."""
-        self._words[self._word(place, _READY)] = 1
+    def mark_ready(self, slot: int) -> None:
+        """Record that this worker answers requests."""
+        self._words[self._word(slot, _READY)] = 1
 
-    def is_ready(self, place: int) -> bool:
-        """Tell whether the worker in that place answers requests."""
-        return self._words[self._word(place, _READY)] != 0
+    def is_ready(self, slot: int) -> bool:
+        """Return whether the worker in that slot answers requests."""
+        return self._words[self._word(slot, _READY)] != 0
 
-    def write_counts(self, place: int, counts: Counts) -> None:
-        """Show a worker's counts to the others."""
-        begin = self._word(place, _COUNTS)
+    def write_counts(self, slot: int, counts: Counts) -> None:
+        """Publish a worker's counts."""
+        begin = self._word(slot, _COUNTS)
         self._words[begin : begin + N_WORDS] = memoryview(counts.words())
 
-    def read_counts(self, place: int) -> Counts:
-        """Return what has been counted in that place."""
-        begin = self._word(place, _COUNTS)
+    def read_counts(self, slot: int) -> Counts:
+        """Return the counts of one slot."""
+        begin = self._word(slot, _COUNTS)
         return Counts(self._words[begin : begin + N_WORDS])
 
     def total_counts(self) -> Counts:
-        """Return what has been counted in all places."""
-        return summed(self.read_counts(place) for place in range(self.n_places))
+        """Return the counts of all slots, added up."""
+        return total(self.read_counts(slot) for slot in range(self.n_slots))
 
     @staticmethod
-    def _word(place: int, word: int) -> int:
-        return _PLACES + place * _PLACE_WORDS + word
+    def _word(slot: int, word: int) -> int:
+        return _FIRST_SLOT_WORD + slot * _SLOT_WORDS + word

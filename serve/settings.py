@@ -8,32 +8,47 @@ from serve.errors import ServeError
 from store.ids import is_item_id
 from store.layout import LIST_LENGTH
 
-_SHORTEST_TOKEN: Final = 16
+_MIN_TOKEN_CHARACTERS: Final = 16
+_MIN_VALUES: Final = {
+    "workers": 0,
+    "stale_hours": 0,
+    "worker_memory_mib": 64,
+    "worker_descriptors": 0,
+    "connections": 16,
+    "concurrent_requests_per_client": 1,
+    "rate_limit": 0,
+    "access_log_mib": 1,
+    "access_log_keep": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """How the server listens, what it allows, and what it says when there is no snapshot at all.
+    """Addresses, processes, limits and the access log of the server.
 
     Attributes:
         host: Address to listen on.
-        port: TCP port; 0 takes a free one.
-        workers: Processes; 0 means one for each processor it may use.
-        emergency_list: Item ids answered while no snapshot can be served; without
-            any the answer is 503.
-        stale_hours: A snapshot older than this is warned of.
-        worker_memory_mib: Of its own that a worker may take, mapped snapshots not counted.
-        worker_descriptors: Files and connections of a worker; 0 means as many as
-            the system allows.
-        nginx: The program, by name or path.
-        connections: Clients connected to the front at the same time.
-        concurrent_requests_per_client: Requests of one address that are answered at the same time.
-        rate_limit: Requests a second of one address; 0 means no limit.
-        access_log: JSON lines, a line a request; empty means none.
-        access_log_mib: The log is rotated when it has grown to this.
-        access_log_keep: Rotated logs that are kept.
-        admin_token: Opens `/admin/`; without one there is no such thing.
-        admin_token_file: A file that holds the token.
+        port: TCP port; 0 takes any free port.
+        workers: Number of worker processes; 0 means one per available processor.
+        emergency_list: Item ids served without a snapshot; if empty, the answer is
+            then 503.
+        stale_hours: Age of the snapshot from which `/readyz` contains a warning.
+        worker_memory_mib: Limit of a worker's private memory, in MiB; mapped snapshots
+            are not counted.
+        worker_descriptors: Limit of a worker's open files and connections; 0 means the
+            system's limit.
+        nginx: Name or path of the nginx program.
+        connections: Maximum number of simultaneous client connections to nginx.
+        concurrent_requests_per_client: Maximum number of simultaneous requests of one
+            client address; the excess is answered with 429.
+        rate_limit: Maximum requests per second of one client address; the excess is
+            answered with 429. 0 means no limit.
+        access_log: Path of the access log, one JSON line per request; empty disables it.
+        access_log_mib: Size in MiB at which the access log is rotated.
+        access_log_keep: Number of rotated access logs that are kept.
+        admin_token: Bearer token of `/admin/`; without a token there is no `/admin/`. Best
+            set as `MARQUEE_SERVE_ADMIN_TOKEN` in the environment.
+        admin_token_file: Path of a file with that token, in place of `admin_token`.
     """
 
     host: str = "127.0.0.1"
@@ -56,52 +71,39 @@ class ServeSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
-        for name, least in _LEAST.items():
-            if (value := getattr(self, name)) < least:
-                raise ValueError(f"{name} must be {least} or more, not {value}")
+        for name, minimum in _MIN_VALUES.items():
+            if (value := getattr(self, name)) < minimum:
+                raise ValueError(f"{name} must be {minimum} or more, not {value}")
         names = self.emergency_list
         if len(names) > LIST_LENGTH or len(set(names)) < len(names):
             raise ValueError(f"emergency_list must hold up to {LIST_LENGTH} items, none twice")
         for item_id in self.emergency_list:
             if not is_item_id(item_id):
-                raise ValueError(f"emergency_list: {item_id!r} is no item id")
+                raise ValueError(f"emergency_list: {item_id!r} is not a valid item id")
         if self.admin_token and self.admin_token_file:
             raise ValueError("admin_token and admin_token_file exclude each other")
 
     def token(self) -> str:
-        """Return the token that opens `/admin/`, empty for none.
+        """Return the bearer token of `/admin/`, empty if none is configured.
 
         Raises:
-            ServeError: The file cannot be read, or the token is one to be guessed.
+            ServeError: The file cannot be read, or the token is too short to be safe.
         """
         if not (self.admin_token or self.admin_token_file):
             return ""
-        where, token = "admin_token", self.admin_token
+        source, token = "admin_token", self.admin_token
         if self.admin_token_file:
-            where = self.admin_token_file
+            source = self.admin_token_file
             try:
-                token = Path(where).read_text(encoding="ascii").strip()
+                token = Path(source).read_text(encoding="ascii").strip()
             except (OSError, ValueError) as error:
                 raise ServeError(
-                    where, f"cannot be read: {error}", "see admin_token_file"
+                    source, f"cannot be read: {error}", "correct admin_token_file"
                 ) from error
-        if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable():
+        if len(token) < _MIN_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable():
             raise ServeError(
-                where,
-                f"a token has at least {_SHORTEST_TOKEN} visible ASCII characters",
+                source,
+                f"a token needs at least {_MIN_TOKEN_CHARACTERS} visible ASCII characters",
                 "make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`",
             )
         return token
-
-
-_LEAST: Final = {
-    "workers": 0,
-    "stale_hours": 0,
-    "worker_memory_mib": 64,
-    "worker_descriptors": 0,
-    "connections": 16,
-    "concurrent_requests_per_client": 1,
-    "rate_limit": 0,
-    "access_log_mib": 1,
-    "access_log_keep": 1,
-}

@@ -1,10 +1,10 @@
-"""Small sound snapshots for tests, written by the real writer and really published.
+"""Small sound snapshots for tests, made by the product's own writer and published.
 
     make_snapshot(store, {"ann": ["a", "b"]}, popular=["b", "c"])    -> 1, current now
 
-Every item that a list names is an entry of `items` and `rows`; where vectors
-are given there is a real index, and `rows` holds the items that have one. The
-times are fixed, so equal arguments on an equal store make byte-identical snapshots.
+Every item of a list has an entry in `items` and `rows`. With vectors there is a real
+index, and `rows` contains the items that have one. The times are fixed, so equal
+arguments on an equal store make byte-identical snapshots.
 """
 
 import json
@@ -53,28 +53,27 @@ def make_snapshot(
     """Write one complete snapshot, publish it, and return its generation.
 
     Args:
-        store: The store's directory; it is made if need be.
+        store: The store's directory; it is created if missing.
         lists: Item ids by user_id.
-        popular: The list for everybody; without any the table has no such key.
+        popular: The popular list; if empty, the table has no such key.
         spares: Item ids by user_id.
         similar: Item ids by item_id.
         segments: Item ids by segment key, for `fallback`.
-        profiles: Segment key, and ` minor` where it applies, by user_id.
-        about: More of what `items` says, by item_id: `{"a": {"adult": True}}`.
-        vectors: By item_id, all of one length; `items.ann` is built of them.
-        instead: Records by table of `recs.mdb` that take the place of those made
-            here, broken as they may be; None leaves the table out.
-        factors: The same for the tables of `factors.mdb`.
-        index: The bytes of `items.ann`, whatever the vectors.
-        parameters: The manifest's; with vectors, their `n_factors`.
-        flip: False leaves the snapshot complete but unpublished.
+        profiles: Segment key, with ` minor` for minors, by user_id.
+        about: Additional fields of `items`, by item_id: `{"a": {"adult": True}}`.
+        vectors: Vectors of equal length by item_id, from which `items.ann` is built.
+        instead: Records by table of `recs.mdb` that replace those made here and may
+            be malformed; None omits the table.
+        factors: Records by table of `factors.mdb`, in the same way.
+        index: Bytes of `items.ann` that replace the index of the vectors.
+        parameters: Parameters of the manifest; by default `n_factors` of the vectors.
+        flip: Whether the snapshot is published.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
-    named = [lists, spares, similar, fallback]
-    in_lists = {name for table in named for names in table.values() for name in names}
+    tables = [lists, spares, similar, fallback]
+    in_lists = {name for table in tables for names in table.values() for name in names}
     items = sorted(in_lists | similar.keys() | vectors.keys() | (about or {}).keys())
     in_rows = sorted(vectors) or items
-    item_rows = {name: {"item_row": row} for row, name in enumerate(in_rows)}
     n_factors = {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
     recs: dict[str, Mapping[bytes, bytes] | None] = {
         "users": _bodies(lists),
@@ -82,12 +81,7 @@ def make_snapshot(
         "similar": _bodies(similar),
         "fallback": _bodies(fallback),
         "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
-        "items": {
-            name.encode(): json.dumps(
-                {**item_rows.get(name, {}), "title": name.title(), **(about or {}).get(name, {})}
-            ).encode()
-            for name in items
-        },
+        "items": _items(items, in_rows, about or {}),
         "rows": {b"%d" % row: name.encode() for row, name in enumerate(in_rows)},
         **(instead or {}),
     }
@@ -102,7 +96,7 @@ def make_snapshot(
 
 
 def files_of(store: Path) -> dict[str, bytes | None]:
-    """Return everything that lies in a store but its lock: bytes by name, None for a directory."""
+    """Return the content of a store without its lock: bytes by name, None for a directory."""
     return {
         str(path.relative_to(store)): None if path.is_dir() else path.read_bytes()
         for path in store.rglob("*")
@@ -130,7 +124,7 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
         index.build(_N_TREES, n_jobs=1)
         index.save(str(path))
     else:
-        path.write_bytes(instead or b"any bytes: nobody loads this index")
+        path.write_bytes(instead or b"not an index, and never loaded")
 
 
 def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
@@ -143,6 +137,18 @@ def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
         metrics={},
         gate=GateResult(),
     )
+
+
+def _items(
+    items: Sequence[str], in_rows: Sequence[str], about: Mapping[str, Mapping[str, Any]]
+) -> Records:
+    item_rows = {name: {"item_row": row} for row, name in enumerate(in_rows)}
+    return {
+        name.encode(): json.dumps(
+            {**item_rows.get(name, {}), "title": name.title(), **about.get(name, {})}
+        ).encode()
+        for name in items
+    }
 
 
 def _bodies(lists: Mapping[str, Sequence[str]]) -> Records:

@@ -1,6 +1,7 @@
-"""Who may import whom: asked of fresh interpreters, and of every line of the source."""
+"""Allowed imports, checked in fresh interpreters and in every line of the source."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,21 @@ _FORBIDDEN = {
     "batch": {"serve", "cron", "tests", "benchmarks", "falcon", "bjoern"},
     "serve": _OURS - {"serve", "store"} | _HEAVY,
     "cron": {"serve", "tests", "benchmarks", "falcon", "bjoern"},
+}
+_SERVE_FOLDERS = ("supervisor", "worker", "resources", "admin")
+_SERVE_IMPORTS = {
+    "": {""},  # the files that several processes share
+    "resources": {"", "resources", "worker"},
+    "worker": {"", "resources", "worker"},
+    "admin": {"", "admin", "resources"},
+    "supervisor": {"", "supervisor", "worker", "admin"},
+}
+_IMPORTED_BY_SUPERVISOR = {  # what runs in a child after the fork
+    "serve.worker.app",
+    "serve.worker.state",
+    "serve.worker.worker",
+    "serve.worker.served",
+    "serve.admin.process",
 }
 _LOADED_BY = """
 import importlib, sys
@@ -52,7 +68,7 @@ def imports(source):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            found.add(node.module.partition(".")[0])
+            found.add((node.module or "").partition(".")[0])
     return found
 
 
@@ -84,6 +100,67 @@ def test_no_line_imports_what_its_package_may_not_know(package):
     wrong = {str(file): imports(file.read_text()) & _FORBIDDEN[package] for file in files}
     assert files != []
     assert {file: names for file, names in wrong.items() if names} == {}
+
+
+def modules_imported(source):
+    """Return the modules that a source names in any import, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def serve_folder(module):
+    """Return the folder of a module of serve, empty for the shared files."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in _SERVE_FOLDERS else ""
+
+
+def imports_within_serve():
+    """Return each file of serve but the command, with the modules of serve that it imports."""
+    files = sorted((_ROOT / "serve").rglob("*.py"))
+    return {
+        file.relative_to(_ROOT): {
+            name for name in modules_imported(file.read_text()) if name.startswith("serve.")
+        }
+        for file in files
+        if file.name != "__main__.py"
+    }
+
+
+def test_serve_imports_only_downhill():
+    """No file under worker or resources imports the supervisor; shared files import no folder."""
+    uphill = {}
+    for file, imported in imports_within_serve().items():
+        folder = file.parts[1] if len(file.parts) > 2 else ""
+        for name in imported:
+            if serve_folder(name) not in _SERVE_IMPORTS[folder]:
+                uphill[str(file)] = name
+
+    assert uphill == {}
+
+
+def test_the_supervisor_imports_only_what_its_children_run():
+    """Not the parts of a worker or of the admin process behind their entry points."""
+    found = set()
+    for file, imported in imports_within_serve().items():
+        if file.parts[1] == "supervisor":
+            found |= {name for name in imported if serve_folder(name) in ("worker", "admin")}
+
+    assert found == _IMPORTED_BY_SUPERVISOR
+
+
+def test_serve_has_no_import_cycle():
+    """Modules can be sorted so that each imports only earlier ones."""
+    graph = {
+        ".".join(file.with_suffix("").parts): imported
+        for file, imported in imports_within_serve().items()
+    }
+
+    assert [*graphlib.TopologicalSorter(graph).static_order()] != []
 
 
 def test_an_import_inside_a_function_is_seen():

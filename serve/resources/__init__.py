@@ -1,1 +1,1 @@
-"""What the server answers besides the hot path, a file for each thing that one may ask."""
+"""The resources: every endpoint of a worker but the hot path, a file for each."""

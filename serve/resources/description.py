@@ -1,4 +1,4 @@
-"""The description of the interface for programs, and a page for people to try it."""
+"""The OpenAPI description, and a page to try the endpoints."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ class Description:
         if not has_admin:
             paths = document["paths"].items()
             document["paths"] = {
-                path: about
-                for path, about in paths
-                if not any("security" in m for m in about.values())
+                path: methods
+                for path, methods in paths
+                if not any("security" in method for method in methods.values())
             }
             del document["components"]["securitySchemes"]
         self._body = json.dumps(document).encode()
@@ -31,7 +31,7 @@ class Description:
 
 
 class TryPage:
-    """`/`: one page that needs nothing from elsewhere."""
+    """`/`: one page without external files."""
 
     def __init__(self) -> None:
         self._body = (_FOLDER / "try.html").read_bytes()

@@ -1,4 +1,4 @@
-"""Errors: one line of text where a grader looks, problem+json (RFC 9457) elsewhere."""
+"""Errors: one line of text under `/recommend/`, problem+json (RFC 9457) elsewhere."""
 
 import logging
 from typing import Any, NoReturn
@@ -14,7 +14,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 def write_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
-    """Write what is wrong, and the way out, into the body."""
+    """Write the problem and its remedy into the body."""
     if req.path.startswith("/recommend/") and "format=json" not in req.query_string:
         text = ": ".join(part for part in (error.title, error.description) if part)
         resp.content_type = falcon.MEDIA_TEXT
@@ -30,13 +30,13 @@ def write_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPEr
 def write_unexpected(
     req: falcon.Request, _: falcon.Response, error: Exception, _params: dict[str, Any]
 ) -> NoReturn:
-    """Keep the trace for our log: none of it leaves the process."""
+    """Log the exception, and answer 500 without any detail of it."""
     if isinstance(error, lmdb.Error):
         abort_on_corruption(error)
-    log.error("%s %s failed", req.method, req.path, exc_info=error)
-    raise falcon.HTTPInternalServerError(title="this answer could not be made")
+    log.error("request failed: %s %s", req.method, req.path, exc_info=error)
+    raise falcon.HTTPInternalServerError(title="internal error")
 
 
 def not_found(title: str, description: str) -> falcon.HTTPNotFound:
-    """Return a 404 that says what does not exist."""
+    """Return a 404 that names what does not exist."""
     return falcon.HTTPNotFound(title=title, description=description)

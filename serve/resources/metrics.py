@@ -1,10 +1,10 @@
-"""`/metrics`: all workers summed, in the text format of Prometheus.
+"""`/metrics`: the sum of all workers, in the text format of Prometheus.
 
-The counts begin anew when the server does, which `rate()` knows how to read.
+The counts restart with the server, which Prometheus' `rate()` allows for.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import falcon
 from prometheus_client import CollectorRegistry
@@ -16,26 +16,24 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from serve.counting import ANSWERS, N_BUCKETS, OUTCOMES, SUM, Counts
+from serve.counting import ANSWER_KINDS, ANSWERS, N_BUCKETS, SUM, Counts
 from serve.resources.status import age_seconds
+from serve.worker.state import WorkerState
 
-if TYPE_CHECKING:
-    from serve.worker.app import MarqueeApp
-
-_SHOWN: Final = range(10, 31)  # 1 µs to 1 s, each twice the one before
-_SUPERVISED: Final = {
-    "respawns": "Workers that took the place of one that died or hung.",
-    "swaps": "Snapshots that were verified and then served.",
-    "refusals": "Snapshots that were refused.",
-    "retreats": "Snapshots left again because workers died of them.",
+_SHOWN_BUCKETS: Final = range(10, 31)  # 1 µs to 1 s, each twice the one before
+_SUPERVISOR_COUNTS: Final = {
+    "respawns": "Workers started in place of one that died or hung.",
+    "swaps": "Snapshots verified and served.",
+    "refusals": "Snapshots refused by verification.",
+    "retreats": "Fallbacks to the previously served snapshot.",
 }
 
 
 class Metrics:
-    """What Prometheus scrapes."""
+    """The endpoint that Prometheus scrapes."""
 
-    def __init__(self, app: "MarqueeApp") -> None:
-        self._app = app
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -46,26 +44,26 @@ class Metrics:
     on_head = on_get
 
     def describe(self) -> Iterator[Metric]:
-        """Name no metrics beforehand: there is nothing to collect yet."""
+        """Name no metrics at registration, when no counts exist yet."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Read the shared page."""
-        page, served = self._app.page, self._app.served
-        counts = page.total_counts()
+        """Read the scoreboard."""
+        scoreboard, served = self._state.scoreboard, self._state.served
+        counts = scoreboard.total_counts()
         yield _requests(counts)
         yield _seconds(counts)
-        for what, n in page.supervised().items():
-            yield CounterMetricFamily(f"marquee_{what}", _SUPERVISED[what], value=n)
+        for event, n in scoreboard.supervisor_counts().items():
+            yield CounterMetricFamily(f"marquee_{event}", _SUPERVISOR_COUNTS[event], value=n)
         for name, text, value in (
             ("generation", "Generation served, 0 for none.", served.generation if served else 0),
             (
                 "snapshot_age_seconds",
-                "Since the snapshot was finished.",
+                "Age of the served snapshot.",
                 age_seconds(served) if served else 0,
             ),
-            ("takedowns", "Items left out of every answer.", len(self._app.hidden)),
-            ("problem", "1 while something is wrong with the store.", int(bool(page.problem))),
+            ("takedowns", "Items taken down.", len(self._state.hidden)),
+            ("problem", "1 while the store has a problem.", int(bool(scoreboard.problem))),
         ):
             yield GaugeMetricFamily(f"marquee_{name}", text, value=value)
 
@@ -74,20 +72,20 @@ def _requests(counts: Counts) -> Metric:
     family = CounterMetricFamily(
         "marquee_requests", "Requests answered.", labels=("source", "status")
     )
-    for outcome, row in zip(OUTCOMES, counts.rows, strict=True):
-        family.add_metric(outcome, row[ANSWERS])
+    for kind, row in zip(ANSWER_KINDS, counts.rows, strict=True):
+        family.add_metric(kind, row[ANSWERS])
     return family
 
 
 def _seconds(counts: Counts) -> Metric:
     family = HistogramMetricFamily(
         "marquee_request_seconds",
-        "Time in the application, without the network; of every 16th list that is one lookup.",
+        "Time in the application, without the network; lists are sampled, one of 16.",
         labels=("source", "status"),
     )
-    for outcome, row in zip(OUTCOMES, counts.rows, strict=True):
+    for kind, row in zip(ANSWER_KINDS, counts.rows, strict=True):
         if any(row):
-            buckets = [(f"{(1 << b) / 1e9:g}", float(sum(row[: b + 1]))) for b in _SHOWN]
+            buckets = [(f"{(1 << b) / 1e9:g}", float(sum(row[: b + 1]))) for b in _SHOWN_BUCKETS]
             buckets.append(("+Inf", float(sum(row[:N_BUCKETS]))))
-            family.add_metric(outcome, buckets, sum_value=row[SUM] / 1e9)
+            family.add_metric(kind, buckets, sum_value=row[SUM] / 1e9)
     return family

@@ -1,4 +1,4 @@
-"""What a request asks for: its query and its JSON body, checked."""
+"""The parameters of a request: its query and its JSON body, validated."""
 
 import json
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ import falcon
 from store.ids import ITEM_ID_RULE, USER_ID_RULE, is_item_id, is_user_id
 from store.layout import LIST_LENGTH
 
-_NO_NUMBER = 1 << 63  # beyond it clients round differently
-_MOST_DIGITS = 9  # of a number in a query: Python refuses to read thousands of them
-MAX_BODY_BYTES = 16 * 1024  # of a request; the front lets no more through
+MAX_BODY_BYTES = 16 * 1024  # nginx has the same limit
+_MAX_ID_NUMBER = (1 << 63) - 1  # beyond it clients round differently
+_MAX_DIGITS = 9  # of a number in a query: Python refuses to parse thousands of them
 
 
 class Query(NamedTuple):
     """The query of a list.
 
     Attributes:
-        n: Items wanted, 1 to 20.
-        as_json: Titles too, instead of one line of ids.
-        history: Item ids that the user has watched, the latest first.
+        n: Number of items, 1 to 20.
+        as_json: Whether the answer is JSON with titles instead of one line of ids.
+        history: Ids of watched items, the latest first.
     """
 
     n: int
@@ -30,30 +30,30 @@ class Query(NamedTuple):
 
     @classmethod
     def of(cls, req: falcon.Request) -> Self:
-        """Read the query; what it does not know is left alone.
+        """Parse the query; unknown parameters and malformed items of a history are ignored.
 
         Raises:
-            falcon.HTTPBadRequest: A value that cannot be meant.
+            falcon.HTTPBadRequest: A value is malformed.
         """
-        given = _parameters(req.query_string)
-        form = given.get("format", "text")
+        parameters = _parameters(req.query_string)
+        form = parameters.get("format", "text")
         if form not in ("json", "text"):
-            raise bad("malformed format", f"format is json or text, not {form!r}")
-        history = filter(is_item_id, given.get("history", "").split(","))
-        n = _n_items(given.get("n", str(LIST_LENGTH)))
+            raise bad("malformed format", f"format must be json or text, not {form!r}")
+        history = filter(is_item_id, parameters.get("history", "").split(","))
+        n = _n_items(parameters.get("n", str(LIST_LENGTH)))
         return cls(n, form == "json", tuple(name.encode() for name in history))
 
 
 def _parameters(query: str) -> dict[str, str]:
-    """Return the parameters; a `+` stays one, for item ids hold it and never a blank."""
+    """Return the parameters; a `+` stays a `+`: item ids contain it, and never a blank."""
     pairs = (part.partition("=") for part in query.split("&") if part)
     return {unquote(name): unquote(value) for name, _, value in pairs}
 
 
 def _n_items(text: str) -> int:
-    is_short = text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS
+    is_short = text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
     if not (is_short and 1 <= int(text) <= LIST_LENGTH):
-        raise bad("malformed n", f"n is a number from 1 to {LIST_LENGTH}")
+        raise bad("malformed n", f"n must be a number from 1 to {LIST_LENGTH}")
     return int(text)
 
 
@@ -61,13 +61,13 @@ def json_body(req: falcon.Request) -> Mapping[str, Any]:
     """Return the JSON object in the body.
 
     Raises:
-        falcon.HTTPBadRequest: There is none.
-        falcon.HTTPContentTooLarge: It is longer than `MAX_BODY_BYTES`.
+        falcon.HTTPBadRequest: The body is not a JSON object.
+        falcon.HTTPContentTooLarge: The body is longer than `MAX_BODY_BYTES`.
     """
     length = req.content_length or 0
     if length > MAX_BODY_BYTES:
         raise falcon.HTTPContentTooLarge(
-            title="body too large", description=f"at most {MAX_BODY_BYTES} bytes are read"
+            title="body too large", description=f"send at most {MAX_BODY_BYTES} bytes"
         )
     try:
         body = json.loads(req.bounded_stream.read(length) or b"{}", parse_float=_number)
@@ -79,7 +79,7 @@ def json_body(req: falcon.Request) -> Mapping[str, Any]:
 
 
 def _number(text: str) -> float:
-    """Return what a JSON number with a point means: 5.0 is a whole one."""
+    """Parse a JSON number with a decimal point; 5.0 becomes the integer 5."""
     number = float(text)
     return int(number) if number.is_integer() else number
 
@@ -95,21 +95,21 @@ def item_id_of(body: Mapping[str, Any], field: str) -> str:
 
 
 def n_items_of(body: Mapping[str, Any], field: str) -> int:
-    """Return how many items are wanted."""
+    """Return the requested number of items."""
     n = body.get(field, LIST_LENGTH)
     if type(n) is not int or not 1 <= n <= LIST_LENGTH:
-        raise bad(f"malformed {field}", f"{field} is a number from 1 to {LIST_LENGTH}")
+        raise bad(f"malformed {field}", f"{field} must be a number from 1 to {LIST_LENGTH}")
     return n
 
 
 def bad(title: str, description: str) -> falcon.HTTPBadRequest:
-    """Return a 400 that says what is wrong and what would be right."""
+    """Return a 400 that names the malformed part and its correct form."""
     return falcon.HTTPBadRequest(title=title, description=description)
 
 
 def _id_of(body: Mapping[str, Any], field: str, is_id: Any, rule: str) -> str:
     value = body.get(field)
-    is_number = type(value) is int and 0 <= value < _NO_NUMBER
+    is_number = type(value) is int and 0 <= value <= _MAX_ID_NUMBER
     text = str(value) if is_number or type(value) is str else ""
     if not is_id(text):
         raise bad(f"malformed {field}", rule)

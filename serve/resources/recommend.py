@@ -1,8 +1,8 @@
-"""`/recommend/{user_id}` for everyone whom the hot path did not answer, and its POST form."""
+"""`/recommend/{user_id}` for requests that the hot path does not answer, and its POST form."""
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import falcon
 import lmdb
@@ -10,29 +10,27 @@ import lmdb
 from serve.resources.params import Query, bad, json_body, n_items_of, user_id_of
 from serve.worker.fallback import Answer
 from serve.worker.served import Served
+from serve.worker.state import WorkerState
 from store.ids import USER_ID_RULE, is_user_id
-
-if TYPE_CHECKING:
-    from serve.worker.app import MarqueeApp
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5
-_SHOWN = ("title", "year", "genres")
+_SHOWN_FIELDS = ("title", "year", "genres")
 
 
 class Recommend:
     """One line of item ids; `?n=`, `?history=`, `?format=json`."""
 
-    def __init__(self, app: "MarqueeApp") -> None:
-        self._app = app
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, user_id: str) -> None:
         if not is_user_id(user_id):
             raise bad("malformed user id", USER_ID_RULE)
         query = Query.of(req)
-        served = self._app.served  # once: a tick may swap it at any line
-        answer = best_list(self._app, served, user_id, query.history)
+        served = self._state.served  # read once: a tick may swap it at any line
+        answer = best_list(self._state, served, user_id, query.history)
         names = answer.names[: query.n]
         set_source_headers(resp, served, answer.source)
         if query.as_json:
@@ -41,41 +39,41 @@ class Recommend:
             resp.content_type = falcon.MEDIA_TEXT
             resp.data = b",".join(names)
 
-    on_head = on_get  # Falcon leaves the body out and keeps its length
+    on_head = on_get  # Falcon leaves out the body and keeps its length
 
 
 class Recommendations:
-    """The same list for whoever prefers to POST JSON."""
+    """The same list as JSON, by POST."""
 
-    def __init__(self, app: "MarqueeApp") -> None:
-        self._app = app
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = json_body(req)
         user_id, n = user_id_of(body), n_items_of(body, "n_recommendations")
-        served = self._app.served
-        answer = best_list(self._app, served, user_id)
+        served = self._state.served
+        answer = best_list(self._state, served, user_id)
         set_source_headers(resp, served, answer.source)
         resp.media = described(served, user_id, answer.source, answer.names[:n])
 
 
 def best_list(
-    app: "MarqueeApp", served: Served | None, user_id: str, history: Sequence[bytes] = ()
+    state: WorkerState, served: Served | None, user_id: str, history: Sequence[bytes] = ()
 ) -> Answer:
-    """Return the best list that can be had for a user.
+    """Return a user's list, or the best fallback.
 
     Raises:
-        falcon.HTTPServiceUnavailable: There is no list at all, not even a configured one.
+        falcon.HTTPServiceUnavailable: Neither a snapshot nor an `emergency_list` is available.
     """
     if served:
         user = user_id.encode()
-        answer = served.answer(user, history, _recent(app, served, user))
-        if not answer.names:  # they have seen all that there is: once more is better than nothing
+        answer = served.answer(user, history, _recent(state, served, user))
+        if not answer.names:  # they have seen everything: repeated items are better than none
             answer = served.answer(user)
         if answer.names:
             return answer
-    emergency = [name.encode() for name in app.settings.emergency_list]
-    if names := [name for name in emergency if name not in app.hidden]:
+    emergency = [name.encode() for name in state.settings.emergency_list]
+    if names := [name for name in emergency if name not in state.hidden]:
         return Answer("static", names)
     raise falcon.HTTPServiceUnavailable(
         title="no list to serve yet",
@@ -85,7 +83,7 @@ def best_list(
 
 
 def set_source_headers(resp: falcon.Response, served: Served | None, source: str) -> None:
-    """Set the headers that name an answer's origin."""
+    """Set the headers that name an answer's source and generation."""
     resp.context["source"] = source
     resp.set_header("X-Marquee-Source", source)
     if served:
@@ -95,7 +93,7 @@ def set_source_headers(resp: falcon.Response, served: Served | None, source: str
 def described(
     served: Served | None, user_id: str, source: str, names: Sequence[bytes]
 ) -> dict[str, Any]:
-    """Return a list as JSON, with what is known about each item."""
+    """Return a list as JSON, with the catalogue data of each item."""
     return {
         "user_id": user_id,
         "source": source,
@@ -105,19 +103,19 @@ def described(
 
 
 def described_item(served: Served | None, name: bytes) -> dict[str, Any]:
-    """Return what a client may want to show of an item."""
+    """Return an item with the catalogue data that clients show."""
     about = (served.items.about(name) if served else None) or {}
-    return {"item_id": name.decode()} | {key: about[key] for key in _SHOWN if key in about}
+    return {"item_id": name.decode()} | {key: about[key] for key in _SHOWN_FIELDS if key in about}
 
 
-def _recent(app: "MarqueeApp", served: Served, user_id: bytes) -> list[bytes]:
-    """Look up recent views, for a user without a list alone: the hot path stays one lookup."""
-    if app.recent is None or served.get(user_id):
+def _recent(state: WorkerState, served: Served, user_id: bytes) -> list[bytes]:
+    """Look up recent views, only for a user without a list: the hot path stays one lookup."""
+    if state.recent is None or served.get(user_id):
         return []
     try:
-        return app.recent.get(user_id)
+        return state.recent.get(user_id)
     except lmdb.Error as error:
-        log.warning("recent views are left out: %s", error)
-        app.recent.close()  # LMDB must not have a file open twice
-        app.recent = None  # the next tick opens it again
+        log.warning("recent views disabled, will reopen: %s", error)
+        state.recent.close()  # LMDB must not have a file open twice
+        state.recent = None  # the next tick opens it again
         return []

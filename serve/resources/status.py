@@ -1,33 +1,31 @@
-"""Is it alive, can it serve, and what does it serve?"""
+"""Health, readiness, and the served model."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import falcon
 
 from serve.settings import ServeSettings
 from serve.worker.served import Served
-
-if TYPE_CHECKING:
-    from serve.worker.app import MarqueeApp
+from serve.worker.state import WorkerState
 
 _RETRY_SECONDS = 5
 
 
 class Health:
-    """`/healthz`: this process is alive; the body says what it serves and what is wrong."""
+    """`/healthz`: 200 while the process lives; the body names its generation and any problem."""
 
-    def __init__(self, app: "MarqueeApp") -> None:
-        self._app = app
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
-        served, problem = self._app.served, self._app.page.problem
+        served, problem = self._state.served, self._state.scoreboard.problem
         resp.media = {
             "status": "ok" if served and not problem else "degraded",
             "generation": served.generation if served else None,
             "built_at": served.snapshot.manifest.finished_at if served else None,
             "problem": problem or None,
-            "taken_down": len(self._app.hidden),
+            "taken_down": len(self._state.hidden),
         }
 
     on_head = on_get
@@ -36,19 +34,20 @@ class Health:
 class Ready:
     """`/readyz`: 503 only while no list can be served; an old snapshot is a warning."""
 
-    def __init__(self, app: "MarqueeApp") -> None:
-        self._app = app
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
-        served = self._app.served
-        if not (served or self._app.settings.emergency_list):
+        served = self._state.served
+        if not (served or self._state.settings.emergency_list):
             raise falcon.HTTPServiceUnavailable(
                 title="not ready",
                 description="no snapshot can be served, and no emergency_list is configured",
                 retry_after=_RETRY_SECONDS,
             )
-        warnings = [self._app.page.problem] if self._app.page.problem else []
-        if served and is_stale(served, self._app.settings):
+        problem = self._state.scoreboard.problem
+        warnings = [problem] if problem else []
+        if served and is_stale(served, self._state.settings):
             warnings.append(f"the snapshot is {age_seconds(served) / 3600:.0f} hours old")
         resp.media = {"status": "ready", "warnings": warnings}
 
@@ -56,26 +55,26 @@ class Ready:
 
 
 class ModelStatus:
-    """`/model/status`: the snapshot that is served, as its manifest tells it."""
+    """`/model/status`: the served snapshot, from its manifest."""
 
-    def __init__(self, app: "MarqueeApp") -> None:
-        self._app = app
+    def __init__(self, state: WorkerState) -> None:
+        self._state = state
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
-        served = self._app.served
+        served = self._state.served
         resp.media = _described(served) if served else {"generation": None}
 
     on_head = on_get
 
 
 def age_seconds(served: Served) -> float:
-    """How long ago the snapshot was finished."""
+    """Return the age of the snapshot."""
     finished = datetime.fromisoformat(served.snapshot.manifest.finished_at)
     return (datetime.now(UTC) - finished).total_seconds()
 
 
 def is_stale(served: Served, settings: ServeSettings) -> bool:
-    """Tell whether the snapshot is older than it should ever become."""
+    """Return whether the snapshot is older than `stale_hours`."""
     return age_seconds(served) > settings.stale_hours * 3600
 
 

@@ -1,8 +1,7 @@
 """The handover: what one supervisor leaves to the next, in the same process.
 
 SIGHUP replaces the program by a new one, with new code and configuration, under
-the same pid. Sockets, shared page and children stay, and this is the note that
-says which they are.
+the same pid. Sockets, scoreboard and children stay, and this JSON note lists them.
 """
 
 import dataclasses
@@ -17,53 +16,64 @@ OPTION: Final = "--resume"
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """Descriptors and pids that a new program finds and goes on with.
+    """File descriptors and pids that the next program continues with.
+
+    The note is read by position, since earlier versions named some keys differently
+    and a running server is upgraded by SIGHUP. So the order of the fields stays, and
+    a new field comes last and has a default.
 
     Attributes:
-        sockets: Descriptors of the listening sockets, by name.
-        address: Host and port of `clients`, as they were asked for.
-        page: Descriptor of the shared page.
-        generation: What is served.
-        blocked_generations: Generations that workers die of.
-        workers: Pids by place.
-        front: Pid of nginx, 0 for none.
-        admin: Pid of the process that answers `/admin/`, 0 for none.
-        folder: The front's directory, empty without one.
+        sockets: File descriptors of the listening sockets, by name.
+        address: Configured host and port of `clients`.
+        scoreboard: File descriptor of the scoreboard.
+        generation: Generation that is served.
+        blocked_generations: Generations that crash workers.
+        workers: Pids of the workers by slot.
+        nginx: Pid of nginx, 0 if it does not run.
+        admin: Pid of the admin process, 0 if it does not run.
+        runtime_dir: nginx's runtime directory, empty without nginx.
     """
 
     sockets: dict[str, int]
     address: tuple[str, int]
-    page: int
+    scoreboard: int
     generation: int
     blocked_generations: list[int] = field(default_factory=list)
     workers: dict[int, int] = field(default_factory=dict)
-    front: int = 0
+    nginx: int = 0
     admin: int = 0
-    folder: str = ""
+    runtime_dir: str = ""
 
     @classmethod
     def read(cls, descriptor: int) -> Self:
-        """Read the note that the last program left."""
+        """Read the note of the last program, which may be of an earlier version."""
         with os.fdopen(descriptor, "rb") as note:
             note.seek(0)
-            written = json.load(note)
-        written["workers"] = {int(place): pid for place, pid in written["workers"].items()}
+            values = json.load(note).values()
+        names = [field.name for field in dataclasses.fields(cls)]
+        written = dict(zip(names, values, strict=False))  # an early note has fewer fields
         written["address"] = tuple(written["address"])
+        written["workers"] = {int(slot): pid for slot, pid in written.get("workers", {}).items()}
         return cls(**written)
+
+    def write(self) -> int:
+        """Write the note into memory; return its file descriptor."""
+        note = os.memfd_create("marquee-handover")
+        os.write(note, json.dumps(dataclasses.asdict(self)).encode())
+        return note
 
     def become_next(self) -> NoReturn:
         """Replace this program by the next."""
-        note = os.memfd_create("marquee-handover")
-        os.write(note, json.dumps(dataclasses.asdict(self)).encode())
-        for descriptor in (note, self.page, *self.sockets.values()):
+        note = self.write()
+        for descriptor in (note, self.scoreboard, *self.sockets.values()):
             os.set_inheritable(descriptor, True)
         command = [*own_command(), OPTION, str(note)]
         os.execv(command[0], command)  # noqa: S606
 
 
 def own_command() -> list[str]:
-    """Return the command line that this program was started with, to be run again."""
-    given = sys.orig_argv[1:]
-    if OPTION in given:
-        given = given[: given.index(OPTION)]  # it stands last
-    return [sys.executable, *given]
+    """Return the command line that started this program, to be run again."""
+    arguments = sys.orig_argv[1:]
+    if OPTION in arguments:
+        arguments = arguments[: arguments.index(OPTION)]  # it stands last
+    return [sys.executable, *arguments]

@@ -1,4 +1,4 @@
-"""Listening sockets: opened once by the supervisor, inherited by all who answer."""
+"""Listening sockets: opened once by the supervisor, inherited by the processes that answer."""
 
 import os
 import socket
@@ -11,10 +11,10 @@ _BACKLOG: Final = 4096
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Open the one that clients connect to.
+    """Open the TCP socket that clients connect to.
 
     Raises:
-        ServeError: The address is taken, not ours, or not known.
+        ServeError: The address is taken, foreign or unknown.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -30,12 +30,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def listen_behind(path: Path) -> socket.socket:
-    """Open the one that the front connects to."""
+def listen_behind_nginx(path: Path) -> socket.socket:
+    """Open the unix socket that nginx connects to."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     if os.geteuid() == 0:
-        path.chmod(0o666)  # the front's workers are nobody
+        path.chmod(0o666)  # nginx's workers run as nobody
     listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener

@@ -1,199 +1,157 @@
-"""The front: nginx between strangers and the workers.
+"""The reverse proxy: nginx between clients and the workers.
 
-    clients ─► nginx ─► workers.sock ─► whichever worker accepts
-                 └─ all of them silent ─► static/popular, 200
+    clients ─► nginx ─► workers.sock ─► the worker that accepts first
+                 └─ no worker answers ─► static/popular, 200
 
 It listens on the supervisor's own socket, so that requests wait in its backlog
-while nginx itself is replaced. All it needs lies in a directory of its own.
+while nginx itself is replaced. Its files lie in a runtime directory of its own.
 """
 
 import contextlib
-import grp
-import itertools
 import logging
 import os
-import pwd
-import re
-import resource
 import shutil
 import signal
-import stat
+import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from serve.errors import ServeError
-from serve.processes import ChildProcess, become, end_with_parent, request_short_timeslice
+from serve.processes import end_with_parent, request_short_timeslice
 from serve.settings import ServeSettings
-from serve.supervisor.runtime_dir import PARENT, make_folder, remove_left_over
+from serve.supervisor.access_log import AccessLog
+from serve.supervisor.children import ChildProcess, become
+from serve.supervisor.nginx_config import TITLES, configuration
+from serve.supervisor.runtime_dir import PARENT, make_runtime_dir, remove_abandoned
 from store.durable import replace_durable
 
 log = logging.getLogger(__name__)
 
-_TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
 _CONFIGURATION: Final = "nginx.conf"
 _STATIC_LIST: Final = "static/popular"
 _STATIC_SOCKET: Final = "static.sock"
-_SEARCHED: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
-_ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
-_ADMIN_LOCATION: Final = """
-        location ~ ^/(?:admin/|train$) {
-            if ($request_method != POST) {
-                return 405;
-            }
-            proxy_set_header Connection "";
-            proxy_set_header Content-Type $content_type;
-            proxy_set_header Authorization $http_authorization;
-            proxy_read_timeout 300s;  # a rollback verifies first
-            proxy_next_upstream off;
-            proxy_pass http://admin;
-        }"""
-_WORKER_SERVER: Final = "server unix:@folder@/workers.sock max_fails=0;"
-_KEPT_CONNECTIONS: Final = 64  # to the workers, of each nginx worker
-_OWN_DESCRIPTORS: Final = 64  # of nginx: logs, sockets, the channel to its master
-_TITLES: Final = {
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    414: "URI Too Long",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
+_SEARCH_PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
+_DEFAULT_PORT: Final = 8080  # for a check where any free port is configured
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProxy:
+    """An nginx that the last program has started.
+
+    Attributes:
+        pid: Process id of its master, 0 if it has just died.
+        runtime_dir: Runtime directory of that nginx.
+    """
+
+    pid: int
+    runtime_dir: Path
 
 
 class ReverseProxy:
-    """nginx, kept running.
+    """nginx, restarted whenever it ends.
 
     Attributes:
-        folder: Its own directory: configuration, sockets, the static list.
-        kept: Its process.
+        runtime_dir: Directory of the configuration, the sockets and the static list.
+        process: Master process of nginx.
     """
 
     def __init__(
         self,
         settings: ServeSettings,
-        address: tuple[str, int],
-        listener: int,
+        listener: socket.socket,
         *,
         n_workers: int,
-        folder: Path | None = None,
-        pid: int = 0,
+        running: RunningProxy | None = None,
+        parent: Path = PARENT,
     ) -> None:
-        """Prepare it, or take over one that runs.
+        """Prepare nginx, or take over the one that runs.
 
         Args:
-            settings: What it allows.
-            address: Host and port of `listener`.
-            listener: Descriptor of the listening socket that it inherits.
-            n_workers: nginx workers.
-            folder: Of the one that runs.
-            pid: Of the one that runs.
+            settings: The server's settings.
+            listener: Listening socket that nginx inherits.
+            n_workers: Number of nginx workers.
+            running: nginx of the last program; None makes a new runtime directory.
+            parent: Directory of the new runtime directory.
 
         Raises:
-            ServeError: nginx is not installed, or there is no room for its directory.
+            ServeError: nginx is not installed, or its directory cannot be written.
         """
         self._nginx = nginx_program(settings)
-        self._settings = settings
         self._listener = listener
-        if folder is None:
-            remove_left_over()
-            with _disk_errors_explained():
-                folder = _make_runtime_dir()
-        self.folder = folder
-        self.kept = ChildProcess("nginx", self._become_nginx, pid)
-        self._log = LogFile(settings)
-        text = configuration(settings, address, n_workers=n_workers, folder=self.folder)
-        file = self.folder / _CONFIGURATION
-        is_changed = not file.exists() or file.read_text(encoding="utf-8") != text
-        if is_changed:
-            try:
-                with _disk_errors_explained():
-                    replace_durable(file, text)
-            except ServeError:
-                if not pid:
-                    shutil.rmtree(self.folder, ignore_errors=True)
-                raise
-            if pid:
-                os.kill(pid, signal.SIGHUP)  # nginx reads it anew
+        if running is None:
+            remove_abandoned(parent)
+            self.runtime_dir = _make_runtime_dir(parent)
+        else:
+            self.runtime_dir = running.runtime_dir
+        pid = running.pid if running else 0
+        self.process = ChildProcess("nginx", self._become_nginx, pid)
+        self._log = AccessLog(settings)
+        address = listener.getsockname()[:2]
+        text = configuration(settings, address, n_workers=n_workers, folder=self.runtime_dir)
+        self._configure(text)
 
     @property
     def static_list(self) -> Path:
-        """Where the list of last resort lies."""
-        return self.folder / _STATIC_LIST
+        """File of the static list, the last resort."""
+        return self.runtime_dir / _STATIC_LIST
 
     def keep(self) -> None:
-        """Start it if it does not run, and rotate its log when it is time."""
-        if self.kept.is_due():
-            self.kept.start()
-        elif self.kept.pid and self._log.is_full():
+        """Start nginx if it does not run, and rotate its log when that is full."""
+        if self.process.is_due():
+            self.process.start()
+        elif self.process.pid and self._log.is_full():
             self._log.rotate()
-            # nginx opens it anew, by SIGUSR1 its workers do so themselves. Where they are nobody
-            # and may not go there, new ones get it from root; that closes clients' connections.
-            reach_it = os.geteuid() != 0 or self._log.is_public()
-            os.kill(self.kept.pid, signal.SIGUSR1 if reach_it else signal.SIGHUP)
+            # nginx reopens the log. At SIGUSR1 its workers do so themselves; if they are `nobody`
+            # and cannot reach it, new workers get it from root, which closes idle connections.
+            can_reopen = os.geteuid() != 0 or self._log.is_public()
+            os.kill(self.process.pid, signal.SIGUSR1 if can_reopen else signal.SIGHUP)
 
     def ended(self, pid: int, status: int) -> bool:
-        """Note the end of a child; False if it was not nginx."""
-        if pid != self.kept.pid:
+        """Record the end of a child; return False if it was not nginx."""
+        if pid != self.process.pid:
             return False
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGQUIT)  # its workers would go on without a master
-        self.kept.ended(status)
+            os.killpg(pid, signal.SIGQUIT)  # its workers would continue without a master
+        self.process.ended(status)
         return True
 
     def stop(self) -> set[int]:
-        """Let it answer what has been asked, and end; return the pid to wait for."""
-        if not self.kept.pid:
+        """Stop after the requests on their way; return the pid to wait for."""
+        if not self.process.pid:
             return set()
-        os.kill(self.kept.pid, signal.SIGQUIT)
-        return {self.kept.pid}
+        os.kill(self.process.pid, signal.SIGQUIT)
+        return {self.process.pid}
 
     def remove(self) -> None:
-        """Remove its directory."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the runtime directory."""
+        shutil.rmtree(self.runtime_dir, ignore_errors=True)
+
+    def _configure(self, text: str) -> None:
+        """Write the configuration if it has changed, and have a running nginx reload it."""
+        file = self.runtime_dir / _CONFIGURATION
+        if file.exists() and file.read_text(encoding="utf-8") == text:
+            return
+        try:
+            with _disk_errors_explained():
+                replace_durable(file, text)
+        except ServeError:
+            if not self.process.pid:
+                shutil.rmtree(self.runtime_dir, ignore_errors=True)
+            raise
+        if self.process.pid:
+            os.kill(self.process.pid, signal.SIGHUP)
 
     def _become_nginx(self) -> int:
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor
         end_with_parent(signal.SIGTERM)
         request_short_timeslice()
-        (self.folder / _STATIC_SOCKET).unlink(missing_ok=True)  # a killed nginx leaves it behind
-        os.set_inheritable(self._listener, True)
-        become(self._nginx, *_arguments(self.folder), NGINX=f"{self._listener};")
-
-
-class LogFile:
-    """The access log: JSON lines, rotated by size."""
-
-    def __init__(self, settings: ServeSettings) -> None:
-        self._path = Path(settings.access_log).absolute() if settings.access_log else None
-        self._most_bytes = settings.access_log_mib << 20
-        self._n_kept = settings.access_log_keep
-
-    def is_full(self) -> bool:
-        """Tell whether it is time to rotate."""
-        try:
-            return self._path is not None and self._path.stat().st_size >= self._most_bytes
-        except OSError:
-            return False
-
-    def is_public(self) -> bool:
-        """Tell whether anybody may go to where it lies."""
-        folders = self._path.parents if self._path else ()
-        return all(folder.stat().st_mode & stat.S_IXOTH for folder in folders)
-
-    def rotate(self) -> None:
-        """Move access.log to access.log.1, that to access.log.2, and forget the last."""
-        assert self._path is not None
-        names = [self._path, *(Path(f"{self._path}.{n}") for n in range(1, self._n_kept + 1))]
-        for old, new in reversed([*itertools.pairwise(names)]):
-            if old.exists():
-                old.replace(new)
+        (self.runtime_dir / _STATIC_SOCKET).unlink(missing_ok=True)  # left by a killed nginx
+        descriptor = self._listener.fileno()
+        os.set_inheritable(descriptor, True)
+        become(self._nginx, *_arguments(self.runtime_dir), NGINX=f"{descriptor};")
 
 
 def nginx_program(settings: ServeSettings) -> str:
@@ -202,7 +160,7 @@ def nginx_program(settings: ServeSettings) -> str:
     Raises:
         ServeError: It is not installed.
     """
-    found = shutil.which(settings.nginx, path=_SEARCHED)
+    found = shutil.which(settings.nginx, path=_SEARCH_PATH)
     if not found:
         raise ServeError(
             settings.nginx,
@@ -212,17 +170,20 @@ def nginx_program(settings: ServeSettings) -> str:
     return found
 
 
-def check_front(settings: ServeSettings) -> None:
-    """Let nginx read the configuration that these settings make, and start nothing.
+def check_nginx(settings: ServeSettings, *, parent: Path = PARENT) -> None:
+    """Have nginx check the configuration that these settings make, and start nothing.
+
+    Args:
+        settings: The server's settings.
+        parent: Directory of the temporary runtime directory.
 
     Raises:
-        ServeError: nginx is not installed or refuses it, or there is no room for it.
+        ServeError: nginx is not installed or rejects it, or the disk is full.
     """
     nginx = nginx_program(settings)
-    with _disk_errors_explained():
-        folder = _make_runtime_dir()
+    folder = _make_runtime_dir(parent)
     try:
-        address = (settings.host, settings.port or 8080)
+        address = (settings.host, settings.port or _DEFAULT_PORT)
         text = configuration(settings, address, n_workers=1, folder=folder)
         with _disk_errors_explained():
             replace_durable(folder / _CONFIGURATION, text)
@@ -231,38 +192,9 @@ def check_front(settings: ServeSettings) -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if done.returncode:
-        raise ServeError("nginx", done.stderr.strip(), "see the [serve] section of marquee.toml")
-
-
-def configuration(
-    settings: ServeSettings, address: tuple[str, int], *, n_workers: int, folder: Path
-) -> str:
-    """Return the text of nginx's configuration.
-
-    Raises:
-        ServeError: There is no place for the access log, or the token cannot be read.
-    """
-    has_admin = bool(settings.token())
-    descriptors = _descriptors(settings.connections)
-    values = {
-        "user": _user(),
-        "workers": n_workers,
-        "descriptors": descriptors,
-        "connections": descriptors - _OWN_DESCRIPTORS,
-        "concurrent_requests_per_client": settings.concurrent_requests_per_client,
-        **_rate_limit(settings.rate_limit),
-        "access_log": _access_log(settings.access_log),
-        "worker_servers": "\n        ".join([_WORKER_SERVER] * _KEPT_CONNECTIONS),
-        "kept_connections": _KEPT_CONNECTIONS,
-        "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
-        "admin_location": _ADMIN_LOCATION if has_admin else "",
-        "error_pages": "\n        ".join(
-            f"error_page {status} /problems/{status}.json;" for status in _TITLES
-        ),
-        "address": _listen_address(*address),
-        "folder": folder,
-    }
-    return _filled(_filled(_TEMPLATE.read_text(encoding="utf-8"), values), values)
+        raise ServeError(
+            "nginx", done.stderr.strip(), "correct the [serve] section of marquee.toml"
+        )
 
 
 @contextlib.contextmanager
@@ -273,66 +205,25 @@ def _disk_errors_explained() -> Iterator[None]:
         raise ServeError(
             str(error.filename or PARENT),
             f"cannot be written: {error.strerror or error}",
-            "make room there, or let us write there",
+            "make room there, or allow this user to write there",
         ) from error
 
 
-def _make_runtime_dir() -> Path:
-    """Make the front's directory, with what does not depend on settings."""
-    folder = make_folder()
-    try:
-        for name in ("static", "problems"):
-            (folder / name).mkdir(mode=0o755)
-        for status, title in _TITLES.items():
-            problem = f'{{"status": {status}, "title": "{status} {title}"}}'
-            (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+def _make_runtime_dir(parent: Path) -> Path:
+    """Make nginx's runtime directory, with the files that do not depend on settings."""
+    with _disk_errors_explained():
+        folder = make_runtime_dir(parent)
+        try:
+            for name in ("static", "problems"):
+                (folder / name).mkdir(mode=0o755)
+            for status, title in TITLES.items():
+                problem = f'{{"status": {status}, "title": "{status} {title}"}}'
+                (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     return folder
 
 
 def _arguments(folder: Path) -> tuple[str, ...]:
     return ("-p", str(folder), "-c", str(folder / _CONFIGURATION), "-e", "stderr")
-
-
-def _filled(text: str, values: Mapping[str, object]) -> str:
-    return re.sub(r"@([a-z_]+)@", lambda name: str(values[name[1]]), text)
-
-
-def _user() -> str:
-    """The front's workers are nobody, even if we are root."""
-    if os.geteuid() != 0:
-        return ""
-    nobody = pwd.getpwnam("nobody")
-    return f"user {nobody.pw_name} {grp.getgrgid(nobody.pw_gid).gr_name};"
-
-
-def _listen_address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _rate_limit(per_second: int) -> dict[str, str]:
-    if not per_second:
-        return {"rate_zone": "", "rate_limit": ""}
-    zone = f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;"
-    limit = f"limit_req zone=rate burst={per_second} nodelay;\n        limit_req_status 429;"
-    return {"rate_zone": zone, "rate_limit": limit}
-
-
-def _access_log(path: str) -> str:
-    if not path:
-        return "off"
-    log_file = Path(path).absolute()
-    try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ServeError(path, f"cannot be written: {error}", "see access_log") from error
-    return f'"{log_file}" json buffer=64k flush=1s'
-
-
-def _descriptors(connections: int) -> int:
-    """A client's connection needs a second one to a worker, if the system allows so many."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + _OWN_DESCRIPTORS
-    return min(wanted, most) if most != resource.RLIM_INFINITY else wanted

@@ -1,10 +1,10 @@
-"""The pool: as many workers as there should be, whatever becomes of each.
+"""The pool: it keeps the configured number of workers running.
 
-    place 0    place 1    place 2
+    slot 0     slot 1     slot 2
     worker     worker     (free)
 
-There is one place more than there are workers, so that a new one answers before an
-old one is told to go.
+There is one slot more than workers, so that a new worker is ready before an old
+one has to end.
 """
 
 import logging
@@ -16,112 +16,118 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from serve.processes import CRASHES, ChildProcess
 from serve.scoreboard import Scoreboard
+from serve.supervisor.children import CRASHES, ChildProcess
 
 log = logging.getLogger(__name__)
 
-_SILENT_SECONDS: Final = 3.0  # of a worker's main loop, then it is taken for hung
+_MAX_SILENT_SECONDS: Final = 3.0  # without a heartbeat; an older one means that the worker hangs
 
 
 @dataclass(slots=True)
-class _Place:
-    """Where one worker may run.
+class _Slot:
+    """A slot and its worker.
 
     Attributes:
-        number: Of its place on the shared page.
-        kept: Its process.
-        is_old: It runs code or configuration that is to be replaced.
-        is_leaving: It has been told to end.
-        is_hung: It has been killed for its silence.
+        number: Number of the slot on the scoreboard.
+        process: Process of the worker.
+        is_old: Whether its code or configuration is to be replaced.
+        is_leaving: Whether it has been asked to end.
+        is_hung: Whether it has been killed for its missing heartbeat.
     """
 
     number: int
-    kept: ChildProcess
+    process: ChildProcess
     is_old: bool = False
     is_leaving: bool = False
     is_hung: bool = False
 
 
 class Pool:
-    """Keeps the workers."""
+    """The workers and their slots."""
 
     def __init__(
         self,
         n_workers: int,
-        page: Scoreboard,
+        scoreboard: Scoreboard,
         run_worker: Callable[[int], int],
         old: Mapping[int, int],
     ) -> None:
-        """Take over what runs already.
+        """Take over the workers that run already.
 
         Args:
-            n_workers: Wanted.
-            page: With more places than that.
-            run_worker: Becomes the worker of a place, in a process of its own.
-            old: Pids by place of workers to be replaced one by one.
+            n_workers: Number of workers to keep.
+            scoreboard: The scoreboard, with more slots than that.
+            run_worker: Main function of a worker's process; its argument is the slot.
+            old: Pids by slot of the workers to be replaced one by one.
         """
         self._n_workers = n_workers
-        self._page = page
-        self._looked_at = time.monotonic()
-        self._places = [
-            _Place(
+        self._scoreboard = scoreboard
+        self._checked_at = time.monotonic()
+        self._slots = [
+            _Slot(
                 number,
                 ChildProcess(f"worker {number}", partial(run_worker, number), old.get(number, 0)),
                 is_old=number in old,
             )
-            for number in range(page.n_places)
+            for number in range(scoreboard.n_slots)
         ]
 
     def pids(self) -> dict[int, int]:
-        """Return the workers that run, by place."""
-        return {place.number: place.kept.pid for place in self._places if place.kept.pid}
+        """Return the pids of the running workers, by slot."""
+        return {slot.number: slot.process.pid for slot in self._slots if slot.process.pid}
 
     def keep_full(self) -> None:
-        """Start what is missing, replace what is old, kill what hangs."""
+        """Start missing workers, replace old ones, kill those that hang."""
         self._kill_hung()
-        old = [place for place in self._running() if place.is_old]
+        old = [slot for slot in self._running() if slot.is_old]
         n_missing = self._n_workers + bool(old) - len(self._running())
-        due = [place for place in self._places if place.kept.is_due()]
-        for place in due[: max(n_missing, 0)]:
-            self._page.enter(place.number)
-            place.kept.start()
-        fresh = [place for place in self._running() if not place.is_old]
+        due = [slot for slot in self._slots if slot.process.is_due()]
+        for slot in due[: max(n_missing, 0)]:
+            self._scoreboard.enter(slot.number)
+            slot.process.start()
+        new = [slot for slot in self._running() if not slot.is_old]
         if (
             old
             and len(self._running()) > self._n_workers
-            and all(self._page.is_ready(place.number) for place in fresh)
-            and not any(place.is_leaving for place in old)
+            and all(self._scoreboard.is_ready(slot.number) for slot in new)
+            and not any(slot.is_leaving for slot in old)
         ):
             old[0].is_leaving = True
-            self._page.beat(old[0].number)  # from now on it may be silent as long as any
-            os.kill(old[0].kept.pid, signal.SIGTERM)
+            self._scoreboard.beat(old[0].number)  # its heartbeat is checked from now on
+            os.kill(old[0].process.pid, signal.SIGTERM)
 
     def reaped(self, pid: int, status: int) -> bool | None:
-        """Note a death; return whether it was a crash, None if it was no worker."""
-        for place in self._places:
-            if place.kept.pid == pid:
-                is_crash = status in CRASHES or place.is_hung
-                place.kept.ended(status, expected=place.is_leaving)
-                if not place.is_leaving:
-                    self._page.count("respawns")
-                place.is_old = place.is_leaving = place.is_hung = False
+        """Record the end of a child.
+
+        Returns:
+            Whether it was a worker's crash; None if it was not a worker.
+        """
+        for slot in self._slots:
+            if slot.process.pid == pid:
+                is_crash = status in CRASHES or slot.is_hung
+                slot.process.ended(status, expected=slot.is_leaving)
+                if not slot.is_leaving:
+                    self._scoreboard.count("respawns")
+                slot.is_old = slot.is_leaving = slot.is_hung = False
                 return is_crash
         return None
 
-    def _running(self) -> list[_Place]:
-        return [place for place in self._places if place.kept.pid]
+    def _running(self) -> list[_Slot]:
+        return [slot for slot in self._slots if slot.process.pid]
 
     def _kill_hung(self) -> None:
-        silent_seconds, self._looked_at = time.monotonic() - self._looked_at, time.monotonic()
-        if silent_seconds > _SILENT_SECONDS / 2:
-            for place in self._running():  # the machine stood still, and nobody could beat
-                self._page.beat(place.number)
-        for place in self._running():
-            if place.is_old and not place.is_leaving:
-                continue  # it may beat on a page of before
-            if self._page.seconds_since_beat(place.number) > _SILENT_SECONDS:
-                log.warning("%s hangs and is killed", place.kept.name)
-                place.is_hung = True
-                os.kill(place.kept.pid, signal.SIGKILL)
-                self._page.beat(place.number)  # once is enough
+        seconds, self._checked_at = time.monotonic() - self._checked_at, time.monotonic()
+        if seconds > _MAX_SILENT_SECONDS / 2:
+            for slot in self._running():  # the machine was suspended, and the workers with it
+                self._scoreboard.beat(slot.number)
+        for slot in self._running():
+            if slot.is_old and not slot.is_leaving:
+                continue  # it may beat on an earlier scoreboard
+            if self._scoreboard.seconds_since_beat(slot.number) > _MAX_SILENT_SECONDS:
+                log.warning(
+                    "%s: no heartbeat for %.0f s; killed", slot.process.name, _MAX_SILENT_SECONDS
+                )
+                slot.is_hung = True
+                os.kill(slot.process.pid, signal.SIGKILL)
+                self._scoreboard.beat(slot.number)  # killed once, not at every look

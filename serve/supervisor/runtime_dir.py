@@ -1,10 +1,10 @@
-"""The front's own directory, and what is left of those whose servers are dead.
+"""nginx's runtime directory, and removal of those whose servers are dead.
 
     /tmp/marquee-x1y2z3/
         owner       locked as long as any process of its server lives
 
-A server that was killed could not remove its directory; the next one that
-starts does, where it can have the lock.
+A killed server cannot remove its directory. The next server that starts removes
+every directory whose lock it can take.
 """
 
 import contextlib
@@ -20,19 +20,19 @@ _PREFIX: Final = "marquee-"
 _OWNER: Final = "owner"
 
 
-def make_folder() -> Path:
-    """Make one and hold it; the children and the next program go on holding it.
+def make_runtime_dir(parent: Path = PARENT) -> Path:
+    """Make one and lock it; the children and the next program keep the lock.
 
     Raises:
-        OSError: There is no room for it; nothing is left of it.
+        OSError: It cannot be written; nothing of it is left.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=PARENT))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
         folder.chmod(0o755)  # nginx's workers are not root, even if we are
-        pending = folder / f"{_OWNER}.pending"  # nobody sees it before it is locked
+        pending = folder / f"{_OWNER}.pending"  # `owner` must not exist before it is locked
         owner = os.open(pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX)
-        os.set_inheritable(owner, True)  # never closed: the lock ends with the last who has it
+        os.set_inheritable(owner, True)  # never closed: the lock ends with its last holder
         pending.rename(folder / _OWNER)
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
@@ -40,17 +40,17 @@ def make_folder() -> Path:
     return folder
 
 
-def remove_left_over() -> None:
-    """Remove the directories of servers that are dead, so far as they were ours."""
-    for owner in PARENT.glob(f"{_PREFIX}*/{_OWNER}"):
-        with contextlib.suppress(OSError):  # it lives, is another user's, or has just gone
+def remove_abandoned(parent: Path = PARENT) -> None:
+    """Remove the runtime directories of this user's dead servers."""
+    for owner in parent.glob(f"{_PREFIX}*/{_OWNER}"):
+        with contextlib.suppress(OSError):  # its server lives, it is another user's, or just gone
             _remove_if_dead(owner)
 
 
 def _remove_if_dead(owner: Path) -> None:
     folder = owner.parent
     if folder.lstat().st_uid != os.geteuid():
-        return  # anybody may put anything there
+        return  # any user may put anything there
     descriptor = os.open(owner, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""The list of last resort: a file that the front answers with when no worker does.
+"""The static list: a file that nginx answers with while no worker does.
 
-It follows what is served: the popular list, takedowns applied, and without
-adult titles, for nobody is left who could tell a minor from an adult.
+It is the popular list of the served generation, takedowns applied and without
+adult titles, since without a worker a minor cannot be told from an adult.
 """
 
 import contextlib
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from serve.changes import file_state
-from serve.processes import fork, signal_all
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.supervisor.children import fork, signal_all
 from serve.supervisor.nginx import ReverseProxy
 from store.errors import StoreError
 from store.items import Items, split
@@ -24,47 +24,51 @@ from store.takedown import takedown_file, takedowns
 
 log = logging.getLogger(__name__)
 
-_TRY_AGAIN_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 5.0
 
-State = tuple[int, tuple[int, ...] | None]
+State = tuple[int, tuple[int, ...] | None]  # generation, state of the takedown file
 
 
 class StaticList:
-    """Written anew when the generation or the takedowns change, by a child of its own."""
+    """Writes the file anew, in a child process, when the generation or the takedowns change."""
 
     def __init__(
-        self, store: Path, page: Scoreboard, settings: ServeSettings, front: ReverseProxy | None
+        self,
+        store: Path,
+        scoreboard: Scoreboard,
+        settings: ServeSettings,
+        proxy: ReverseProxy | None,
     ) -> None:
         self._store = store
-        self._page = page
+        self._scoreboard = scoreboard
         self._settings = settings
-        self._path = front.static_list if front else None
+        self._path = proxy.static_list if proxy else None
         self._written: State | None = None
-        self._writing: tuple[int, State] | None = None  # pid, what it writes
-        self._try_again_at = 0.0
+        self._writing: tuple[int, State] | None = None  # pid, the state that it writes
+        self._retry_at = 0.0
 
     def keep(self) -> None:
-        """See whether it is still what it should be."""
-        if self._path is None or self._writing or time.monotonic() < self._try_again_at:
+        """Start a rewrite if the file is out of date."""
+        if self._path is None or self._writing or time.monotonic() < self._retry_at:
             return
-        state = self._page.generation, file_state(takedown_file(self._store))
+        state = self._scoreboard.generation, file_state(takedown_file(self._store))
         if state != self._written:
-            with contextlib.suppress(OSError):  # no process to be had: the next look tries again
+            with contextlib.suppress(OSError):  # no process to spare: the next call tries again
                 self._writing = fork(lambda: self._write(state[0])), state
 
     def ended(self, pid: int, status: int) -> bool:
-        """Note the end of a child; False if it was not ours."""
+        """Record the end of a child; return False if it was another's."""
         if not self._writing or pid != self._writing[0]:
             return False
         if status == 0:
             self._written = self._writing[1]
         else:
-            self._try_again_at = time.monotonic() + _TRY_AGAIN_SECONDS
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
         self._writing = None
         return True
 
     def stop(self) -> set[int]:
-        """End a child that writes; return the pid to wait for, if there is one."""
+        """End a rewrite; return the pid to wait for, if there is one."""
         pids = {self._writing[0]} if self._writing else set[int]()
         signal_all(pids, signal.SIGTERM)
         return pids
@@ -74,7 +78,7 @@ class StaticList:
         try:
             self._replace(generation)
         except (StoreError, OSError) as error:
-            log.error("the list of last resort stays as it is: %s", error)  # noqa: TRY400
+            log.error("static list: unchanged, will retry: %s", error)  # noqa: TRY400
             return 1
         return 0
 

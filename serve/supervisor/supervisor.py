@@ -1,11 +1,11 @@
-"""The supervisor: one process that serves nothing, so that the others always can.
+"""The supervisor: one process that answers no request, so that the others always can.
 
-    clients ─► front ─► pool of workers        watch ─► shared page ─► every worker
-               nginx    bjoern, each           CURRENT, verified once
+    clients ─► nginx ─► pool of workers        snapshot watcher ─► scoreboard ─► every worker
+                        bjoern, each           CURRENT, verified once
 
-It owns the listening sockets, keeps every process alive that should live, and
-looks for a new `CURRENT`. SIGTERM drains all of them; SIGHUP replaces its own
-program, and then every worker, one by one, with no request lost.
+It owns the listening sockets, restarts every process that ends, and follows
+`CURRENT`. SIGTERM drains all processes; SIGHUP replaces its own program and then
+every worker, one by one, without losing a request.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from serve.admin import run_admin
-from serve.counting import Counts
-from serve.processes import ChildProcess, become, fork, signal_all
+from serve.admin.process import run_admin
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.supervisor.children import ChildProcess, become, fork, signal_all
 from serve.supervisor.handover import Handover, own_command
-from serve.supervisor.listeners import listen, listen_behind
-from serve.supervisor.nginx import ReverseProxy
+from serve.supervisor.listeners import listen, listen_behind_nginx
+from serve.supervisor.nginx import ReverseProxy, RunningProxy
 from serve.supervisor.pool import Pool
 from serve.supervisor.snapshot_watcher import SnapshotWatcher
 from serve.supervisor.static_list import StaticList
-from serve.worker.app import MarqueeApp
+from serve.worker.app import make_app
+from serve.worker.state import WorkerState
 from serve.worker.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -44,51 +44,62 @@ class Supervisor:
     """Runs the server until SIGTERM or SIGINT."""
 
     def __init__(
-        self, store: Path, settings: ServeSettings, *, bare: bool, last: Handover | None = None
+        self, store: Path, settings: ServeSettings, *, bare: bool, previous: Handover | None = None
     ) -> None:
-        """Open the sockets, or take over what the last program left.
+        """Open the sockets, or take over those of the previous program.
+
+        Args:
+            store: The store's directory.
+            settings: The server's settings.
+            bare: Whether to leave out nginx.
+            previous: Note of the previous program after SIGHUP.
 
         Raises:
-            ServeError: The address cannot be had, nginx is missing, or the token unreadable.
+            ServeError: It cannot listen there, nginx is missing, or the token unreadable.
         """
         if bare and settings.token():
-            log.warning("a token is configured, but /admin/ needs the front")
+            log.warning("admin_token: ignored with --bare, since /admin/ needs nginx")
             settings = dataclasses.replace(settings, admin_token="", admin_token_file="")
-        # Workers inherit this and undo it once their own handlers stand.
+        # Workers inherit this mask and undo it once their own handlers are installed.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         n_workers = settings.workers or len(os.sched_getaffinity(0))
-        old = last.workers if last else {}
+        old = previous.workers if previous else {}
         self._store = store
         self._settings = settings
         self._n_workers = n_workers
         self._token = settings.token()
-        self._page = Scoreboard(max(n_workers, *old, 0) + 1, last.page if last else None)
-        self._app = MarqueeApp(self._page, settings, Counts())  # what every worker begins with
-        self._sockets = _inherited(last)
-        self._address = self._open_for_clients(last)
-        self._front = None if bare else self._make_front(last)
-        self._admin = ChildProcess("admin", self._become_admin, last.admin if last else 0)
-        self._pool = Pool(n_workers, self._page, self._become_worker, old)
-        self._watch = SnapshotWatcher(store, self._page, last.blocked_generations if last else ())
-        if last:
-            self._page.generation = last.generation
+        self._scoreboard = Scoreboard(
+            max(n_workers, *old, 0) + 1, previous.scoreboard if previous else None
+        )
+        self._state = WorkerState(settings, self._scoreboard)  # each worker's copy, by the fork
+        self._app = make_app(self._state)
+        self._sockets = _inherited_sockets(previous)
+        self._address = self._open_for_clients(previous)
+        self._proxy = None if bare else self._make_proxy(previous)
+        self._admin = ChildProcess("admin", self._become_admin, previous.admin if previous else 0)
+        self._pool = Pool(n_workers, self._scoreboard, self._become_worker, old)
+        self._watcher = SnapshotWatcher(
+            store, self._scoreboard, previous.blocked_generations if previous else ()
+        )
+        if previous:
+            self._scoreboard.generation = previous.generation
             signal_all([self._admin.pid] if self._admin.pid else [], signal.SIGTERM)
-        self._static = StaticList(store, self._page, settings, self._front)
-        self._parts = [part for part in (self._watch, self._static, self._front) if part]
-        self._refused = ""  # what the disk said last
-        self._checking = 0  # pid of the next program's rehearsal
+        self._static_list = StaticList(store, self._scoreboard, settings, self._proxy)
+        self._parts = [part for part in (self._watcher, self._static_list, self._proxy) if part]
+        self._disk_error = ""  # the last one logged
+        self._checking = 0  # pid of the check of the next program
 
     def run(self) -> None:
         """Serve; return when every process has ended."""
         host, port = self._sockets["clients"].getsockname()[:2]
-        how = "behind nginx" if self._front else "bare: for loopback and trusted networks only"
+        how = "behind nginx" if self._proxy else "bare: for loopback and trusted networks only"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
         with self._retry_on_os_error():
-            self._watch.look()
+            self._watcher.look()
         while True:
             # At the start requests wait in the backlog for the first verification:
             # a second late is better than a 503.
-            if self._page.generation or not self._watch.is_verifying:
+            if self._scoreboard.generation or not self._watcher.is_verifying:
                 self._pool.keep_full()
                 with self._retry_on_os_error():
                     self._keep_others()
@@ -100,23 +111,23 @@ class Supervisor:
                 self._check_next_program()
             self._reap()
             with self._retry_on_os_error():
-                self._watch.look()
+                self._watcher.look()
         self._stop()
 
     @contextlib.contextmanager
     def _retry_on_os_error(self) -> Iterator[None]:
-        """Go on whatever the disk refuses: the next round may have it, and all depend on us."""
+        """Log a disk error and continue: the next round tries again, and must take place."""
         try:
             yield
         except OSError as error:
-            if str(error) != self._refused:
-                self._refused = str(error)
-                log.error("not done, and tried again: %s", error)  # noqa: TRY400
+            if str(error) != self._disk_error:
+                self._disk_error = str(error)
+                log.error("disk error, will retry: %s", error)  # noqa: TRY400
 
     def _keep_others(self) -> None:
-        self._static.keep()
-        if self._front:
-            self._front.keep()
+        self._static_list.keep()
+        if self._proxy:
+            self._proxy.keep()
             if self._token and self._admin.is_due():
                 self._admin.start()
 
@@ -124,23 +135,23 @@ class Supervisor:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 with self._retry_on_os_error():
-                    self._buried(ended[0], os.waitstatus_to_exitcode(ended[1]))
+                    self._reaped(ended[0], os.waitstatus_to_exitcode(ended[1]))
 
-    def _buried(self, pid: int, status: int) -> None:
+    def _reaped(self, pid: int, status: int) -> None:
         if pid == self._checking:
-            self._rehearsed(status)
+            self._checked(status)
         elif any(part.ended(pid, status) for part in self._parts):
             pass
         elif pid == self._admin.pid:
             self._admin.ended(status, expected=status == -signal.SIGTERM)
         elif self._pool.reaped(pid, status):
-            self._watch.crashed()
+            self._watcher.worker_crashed()
 
-    # What the children become
+    # The main functions of the children
 
-    def _become_worker(self, place: int) -> int:
-        listener = self._keep_only("workers" if self._front else "clients")
-        Worker(place, self._app, listener, self._store).run()
+    def _become_worker(self, slot: int) -> int:
+        listener = self._keep_only("workers" if self._proxy else "clients")
+        Worker(slot, self._state, self._app, listener, self._store).run()
         return 0
 
     def _become_admin(self) -> int:
@@ -148,7 +159,7 @@ class Supervisor:
         return 0
 
     def _keep_only(self, name: str) -> socket.socket:
-        """Close, in a child, the listening sockets that are others' to answer."""
+        """Close, in a child, the listening sockets of other processes."""
         for other in self._sockets.keys() - {name}:
             self._sockets[other].close()
         return self._sockets[name]
@@ -156,72 +167,69 @@ class Supervisor:
     # SIGHUP
 
     def _check_next_program(self) -> None:
-        """Let a child find out whether the next program would start at all."""
+        """Check in a child whether the next program would start."""
         if self._checking:
             return
-        log.info("SIGHUP: the new code and configuration are checked")
+        log.info("SIGHUP: checking the new code and configuration")
         command = [*own_command(), "--check"]
-        with contextlib.suppress(OSError):  # no process to be had; the next SIGHUP may succeed
+        with contextlib.suppress(OSError):  # no process to spare; the next SIGHUP may succeed
             self._checking = fork(lambda: become(*command))
 
-    def _rehearsed(self, status: int) -> None:
+    def _checked(self, status: int) -> None:
         self._checking = 0
         if status:
-            log.error("the new code or configuration does not start; the old goes on")
+            log.error("reload rejected, the running version stays; correct what is named above")
             return
-        self._wait_for(self._watch.stop() | self._static.stop())
-        log.info("the new program takes over")
+        self._wait_for(self._watcher.stop() | self._static_list.stop())
+        log.info("reload accepted: the new program takes over")
         Handover(
             sockets={name: opened.fileno() for name, opened in self._sockets.items()},
             address=self._address,
-            page=self._page.descriptor,
-            generation=self._page.generation,
-            blocked_generations=sorted(self._watch.blocked_generations),
+            scoreboard=self._scoreboard.descriptor,
+            generation=self._scoreboard.generation,
+            blocked_generations=sorted(self._watcher.blocked_generations),
             workers=self._pool.pids(),
-            front=self._front.kept.pid if self._front else 0,
+            nginx=self._proxy.process.pid if self._proxy else 0,
             admin=self._admin.pid,
-            folder=str(self._front.folder) if self._front else "",
+            runtime_dir=str(self._proxy.runtime_dir) if self._proxy else "",
         ).become_next()
 
-    # The beginning and the end
+    # Start and stop
 
-    def _open_for_clients(self, last: Handover | None) -> tuple[str, int]:
-        wanted = self._settings.host, self._settings.port
-        if last is None:
-            self._sockets["clients"] = listen(*wanted)
-        elif wanted != last.address:
-            log.warning("the address stays %s:%d until the server is restarted", *last.address)
-            return last.address
-        return wanted
+    def _open_for_clients(self, previous: Handover | None) -> tuple[str, int]:
+        configured = self._settings.host, self._settings.port
+        if previous is None:
+            self._sockets["clients"] = listen(*configured)
+        elif configured != previous.address:
+            log.warning(
+                "host and port: still %s:%d; restart the server to change them", *previous.address
+            )
+            return previous.address
+        return configured
 
-    def _make_front(self, last: Handover | None) -> ReverseProxy:
-        clients = self._sockets["clients"]
-        front = ReverseProxy(
-            self._settings,
-            clients.getsockname()[:2],
-            clients.fileno(),
-            n_workers=self._n_workers,
-            folder=Path(last.folder) if last else None,
-            pid=last.front if last else 0,
+    def _make_proxy(self, previous: Handover | None) -> ReverseProxy:
+        running = RunningProxy(previous.nginx, Path(previous.runtime_dir)) if previous else None
+        proxy = ReverseProxy(
+            self._settings, self._sockets["clients"], n_workers=self._n_workers, running=running
         )
         for name in ("workers", *(["admin"] if self._token else [])):
             if name not in self._sockets:
-                self._sockets[name] = listen_behind(front.folder / f"{name}.sock")
-        return front
+                self._sockets[name] = listen_behind_nginx(proxy.runtime_dir / f"{name}.sock")
+        return proxy
 
     def _stop(self) -> None:
         log.info("stopping")
-        if self._front:
-            self._wait_for(self._front.stop())  # first, for it still asks the workers
+        if self._proxy:
+            self._wait_for(self._proxy.stop())  # first, since it still needs the workers
         pids = {*self._pool.pids().values(), self._admin.pid, self._checking} - {0}
         signal_all(pids, signal.SIGTERM)
-        self._wait_for(pids | self._watch.stop() | self._static.stop())
-        if self._front:
-            self._front.remove()
+        self._wait_for(pids | self._watcher.stop() | self._static_list.stop())
+        if self._proxy:
+            self._proxy.remove()
         log.info("stopped")
 
     def _wait_for(self, pids: set[int]) -> None:
-        """Reap these children; those that take too long are killed."""
+        """Reap these children; kill those that take too long."""
         deadline = time.monotonic() + _STOP_SECONDS
         while pids and time.monotonic() < deadline:
             pids = {pid for pid in pids if not os.waitpid(pid, os.WNOHANG)[0]}
@@ -231,9 +239,9 @@ class Supervisor:
             os.waitpid(pid, 0)
 
 
-def _inherited(last: Handover | None) -> dict[str, socket.socket]:
-    found = {}
-    for name, descriptor in (last.sockets if last else {}).items():
+def _inherited_sockets(previous: Handover | None) -> dict[str, socket.socket]:
+    sockets = {}
+    for name, descriptor in (previous.sockets if previous else {}).items():
         os.set_inheritable(descriptor, False)
-        found[name] = socket.socket(fileno=descriptor)
-    return found
+        sockets[name] = socket.socket(fileno=descriptor)
+    return sockets

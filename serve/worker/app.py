@@ -1,4 +1,4 @@
-"""The application: the hot path first, ordinary Falcon resources behind it."""
+"""The application: the hot path first, Falcon's resources behind it."""
 
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 import lmdb
 
-from serve.counting import ANSWERS, NOT_TIMED, Counts, outcome
+from serve.counting import ANSWERS, UNTIMED_MASK, Counts, answer_kind
 from serve.processes import abort_on_corruption
 from serve.resources.description import Description, TryPage
 from serve.resources.errors import write_error, write_unexpected
@@ -16,56 +16,32 @@ from serve.resources.predict import Predict
 from serve.resources.recommend import Recommend, Recommendations
 from serve.resources.similar import Similar
 from serve.resources.status import Health, ModelStatus, Ready
-from serve.scoreboard import Scoreboard
-from serve.settings import ServeSettings
-from serve.worker.served import Served
-from store.recent import RecentViews
+from serve.worker.state import WorkerState
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _RECOMMEND: Final = "/recommend/"
 _ID_AT: Final = len(_RECOMMEND)
 
 
-class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
-    """A Falcon app that answers known users before Falcon's router.
+def make_app(state: WorkerState) -> WsgiApp:
+    """Return a worker's WSGI application (PEP 3333)."""
+    return add_hot_path(make_falcon_app(state), state)
 
-    Attributes:
-        served: What is served now; None until the first snapshot is open.
-        recent: What users have watched since; None where nobody collects it.
-        hidden: Items taken down, as they stand in a list.
-        counts: Of this worker's answers.
-        settings: Of the server.
-        page: Shared with the supervisor and the other workers.
+
+def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: WorkerState) -> WsgiApp:
+    """Return an application that answers known users itself, and all else by `app`.
+
+    A closure, since its variables cost less per request than attributes of `self`.
     """
+    answer_by_falcon = app.__call__
+    row = state.counts.own_lists
+    time_own_list = state.counts.time_own_list
 
-    def __init__(self, page: Scoreboard, settings: ServeSettings, counts: Counts) -> None:
-        super().__init__(media_type=falcon.MEDIA_JSON, middleware=[_Counting(counts)])
-        self.served: Served | None = None
-        self.recent: RecentViews | None = None
-        self.hidden: frozenset[bytes] = frozenset()
-        self.counts = counts
-        self.settings = settings
-        self.page = page
-        self._own_lists = counts.own_lists
-        self.set_error_serializer(write_error)
-        self.add_error_handler(Exception, write_unexpected)
-        for route, resource in {
-            _RECOMMEND + "{user_id:path}": Recommend(self),
-            "/recommendations": Recommendations(self),
-            "/similar/{item_id:path}": Similar(self),
-            "/predict": Predict(self),
-            "/model/status": ModelStatus(self),
-            "/healthz": Health(self),
-            "/readyz": Ready(self),
-            "/metrics": Metrics(self),
-            "/openapi.json": Description(has_admin=bool(settings.token())),
-            "/": TryPage(),
-        }.items():
-            # Compiled now, not at the first request of every worker.
-            self.add_route(route, resource, compile=True)
-
-    def __call__(self, env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
-        served = self.served  # once: a swap falls between two requests, never into one
+    def answer(env: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        served = state.served  # read once: a swap falls between two requests, never into one
         path = env["PATH_INFO"]
         user_id = path[_ID_AT:]
         if (
@@ -75,25 +51,48 @@ class MarqueeApp(falcon.App[falcon.Request, falcon.Response]):
             and env["REQUEST_METHOD"] == "GET"
             and "QUERY_STRING" not in env
         ):
-            # No need to validate the id: what is a key of `users` was valid when it was written.
-            count = self._own_lists
-            number = count[ANSWERS]
-            began = 0 if number & NOT_TIMED else perf_counter_ns()
+            # No need to validate the id: a key of `users` was valid when it was written.
+            number = row[ANSWERS]
+            began = 0 if number & UNTIMED_MASK else perf_counter_ns()
             try:
                 body = served.get(user_id.encode())
             except lmdb.Error as error:
                 abort_on_corruption(error)
             if body is not None:
                 start_response("200 OK", served.headers[len(body)])
-                count[ANSWERS] = number + 1
+                row[ANSWERS] = number + 1
                 if began:
-                    self.counts.time_own_list(perf_counter_ns() - began)
+                    time_own_list(perf_counter_ns() - began)
                 return [body]
-        return super().__call__(env, start_response)
+        return answer_by_falcon(env, start_response)
+
+    return answer
+
+
+def make_falcon_app(state: WorkerState) -> falcon.App[falcon.Request, falcon.Response]:
+    """Return the Falcon app of all routes."""
+    app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[_Counting(state.counts)])
+    app.set_error_serializer(write_error)
+    app.add_error_handler(Exception, write_unexpected)
+    for route, resource in {
+        _RECOMMEND + "{user_id:path}": Recommend(state),
+        "/recommendations": Recommendations(state),
+        "/similar/{item_id:path}": Similar(state),
+        "/predict": Predict(state),
+        "/model/status": ModelStatus(state),
+        "/healthz": Health(state),
+        "/readyz": Ready(state),
+        "/metrics": Metrics(state),
+        "/openapi.json": Description(has_admin=bool(state.settings.token())),
+        "/": TryPage(),
+    }.items():
+        # Compiled now, not at the first request of every worker.
+        app.add_route(route, resource, compile=True)
+    return app
 
 
 class _Counting:
-    """Falcon middleware: counts what the hot path did not answer."""
+    """Falcon middleware: counts the answers that the hot path did not give."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
@@ -105,4 +104,4 @@ class _Counting:
         self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool
     ) -> None:
         nanoseconds = perf_counter_ns() - req.context.began
-        self._counts.add(outcome(resp.context.get("source"), resp.status_code), nanoseconds)
+        self._counts.add(answer_kind(resp.context.get("source"), resp.status_code), nanoseconds)

@@ -1,4 +1,4 @@
-"""The item index: which items lie near to what a user has watched."""
+"""The item index: items similar to those that a user has watched."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -10,23 +10,23 @@ from store.items import ItemIds, Items, split
 from store.layout import INDEX, LIST_LENGTH
 from store.snapshot import Snapshot
 
-_LOOKED_AT: Final = 20  # items of a history whose mean is searched for
+_MAX_HISTORY_ITEMS: Final = 20  # the latest of a history, whose mean vector is searched for
 
 
 class ItemIndex:
     """The Annoy index of a snapshot, mapped into memory and shared by all workers."""
 
     def __init__(self, snapshot: Snapshot, items: Items) -> None:
-        """Map the index of a snapshot that has been verified.
+        """Map the index of a verified snapshot.
 
-        Annoy believes whatever it is given, so all that can be checked is checked first.
+        Annoy does not validate its input, so the number of items is checked here.
 
         Raises:
-            ValueError: It does not fit the snapshot.
+            ValueError: The index does not fit the snapshot.
         """
         n_factors = snapshot.manifest.parameters.get("n_factors")
         if type(n_factors) is not int or n_factors < 1:
-            raise ValueError(f"{INDEX}: the manifest's parameters name no n_factors")
+            raise ValueError(f"{INDEX}: n_factors is missing in the manifest")
         self._index = annoy.AnnoyIndex(n_factors, "angular")
         try:
             self._index.load(str(snapshot.folder / INDEX))
@@ -36,29 +36,29 @@ class ItemIndex:
         n_rows = snapshot.manifest.counts.get("recs.mdb/rows")
         n_indexed = snapshot.manifest.parameters.get("n_indexed", n_rows)
         if self._n_items != n_indexed:  # fewer than the rows if rules hide the last of them
-            raise ValueError(f"{INDEX}: {self._n_items} items, not {n_indexed} of {n_rows} rows")
+            raise ValueError(f"{INDEX}: {self._n_items} items instead of {n_indexed}")
         self._items = items
         self._name_of = snapshot.rows.get
         self._similar = snapshot.similar.get
 
-    def near(self, history: Sequence[bytes], n: int) -> ItemIds:
+    def similar_to(self, history: Sequence[bytes], n: int) -> ItemIds:
         """Return the items nearest to the mean vector of a history, nearest first.
 
         Args:
-            history: Item ids; the first 20 that have a vector count.
-            n: Items wanted; those of the history may be among them.
+            history: Item ids; only the first 20 that have a vector are used.
+            n: Number of items; those of the history may be among them.
         """
-        vectors = [*islice(filter(None, map(self._vector, history)), _LOOKED_AT)]
+        vectors = [*islice(filter(None, map(self._vector, history)), _MAX_HISTORY_ITEMS)]
         if not vectors:
             return []
-        total = [sum(place) for place in zip(*vectors, strict=True)]  # its angle is the mean's
-        # Thorough enough for a list behind what made the mean and so lies nearest to it; bounded.
+        total = [sum(axis) for axis in zip(*vectors, strict=True)]  # its angle is the mean's
+        # Enough for a whole list behind the items of the history, which are nearest; bounded.
         search_k = (LIST_LENGTH + len(vectors)) * self._index.get_n_trees()
         nearest = self._index.get_nns_by_vector(total, n, search_k)
         return [name for row in nearest if (name := self._name_of(b"%d" % row))]
 
     def _vector(self, name: bytes) -> list[float]:
-        """Return an item's vector, its neighbour's if rules hide it, nothing if it is unknown."""
+        """Return an item's vector, its neighbour's if rules hide it, an empty one if unknown."""
         row = self._items.row(name)
         vector = self._at(row)
         if row is None or any(vector):

@@ -1,7 +1,7 @@
 """Predicted ratings: mean + user bias + item bias + user vector · item vector.
 
-All of it lies in `factors.mdb`, which the path of a recommendation never opens;
-so it is opened by the first question.
+All of it lies in `factors.mdb`, which recommendations never use, so the first
+request for a rating opens it.
 
 Source:
     Koren, Bell and Volinsky, "Matrix Factorization Techniques for Recommender
@@ -17,12 +17,12 @@ from store.snapshot import Snapshot, open_factors
 
 
 class Prediction(NamedTuple):
-    """A rating that a user would give.
+    """A predicted rating.
 
     Attributes:
-        rating: Within the data's scale.
-        basis: Whose ratings it rests on: "user and item", "user", "item" or "mean".
-        scale: Lowest and highest rating of the data, where the snapshot names them.
+        rating: Predicted rating, within the data's scale.
+        basis: Data that it is based on: "user and item", "user", "item" or "mean".
+        scale: Lowest and highest rating of the data, None if the snapshot lacks them.
     """
 
     rating: float
@@ -30,14 +30,14 @@ class Prediction(NamedTuple):
     scale: tuple[float, float] | None
 
 
-class Ratings:
+class RatingTables:
     """The rating model of one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        """Open it.
+        """Open the tables.
 
         Raises:
-            CorruptSnapshotError: It cannot be opened.
+            CorruptSnapshotError: `factors.mdb` cannot be opened.
         """
         self._environment = open_factors(snapshot)
         self._biases = self._table(b"biases")
@@ -45,7 +45,7 @@ class Ratings:
         self._movies = self._table(b"rating_items")
 
     def predict(self, user_id: bytes, item_id: bytes) -> Prediction | None:
-        """Return the rating; None where the snapshot's data has no ratings."""
+        """Return the predicted rating; None if the snapshot's data has no ratings."""
         mean = self._number(b"mean")
         if mean is None:
             return None
@@ -78,7 +78,7 @@ class Ratings:
         try:
             return self._environment.begin(db=self._environment.open_db(name, create=False))
         except lmdb.NotFoundError:
-            return None  # written before there was such a table
+            return None  # an early snapshot without such a table
 
     @staticmethod
     def _get(table: lmdb.Transaction | None, key: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What a worker serves at one moment; a swap replaces it whole."""
+"""The snapshot that a worker serves; a swap replaces the whole object."""
 
 import logging
 from collections.abc import Callable, Sequence, Set
@@ -8,7 +8,7 @@ import falcon
 
 from serve.worker.fallback import Answer, Fallback
 from serve.worker.index import ItemIndex
-from serve.worker.rating import Ratings
+from serve.worker.rating import RatingTables
 from store.items import Items, split
 from store.snapshot import Snapshot
 from store.takedown_filter import FilteredLists
@@ -20,15 +20,15 @@ _NOTHING_HIDDEN: Final[Set[bytes]] = frozenset()
 
 
 class Lists(Protocol):
-    """Lists by user id: a snapshot's own table, or one that withholds items."""
+    """Lists by user id: the snapshot's table, or a filter of takedowns around it."""
 
     @property
     def get(self) -> Callable[[bytes], bytes | None]:
-        """Return the body for a user id, or None."""
+        """The lookup of a body by user id; None for an unknown user."""
 
 
 class Headers(dict[int, list[Header]]):
-    """The headers of a list by the length of its body: a thousand lengths serve a million users."""
+    """Headers of a user's own list by body length; a million users share a thousand lengths."""
 
     def __init__(self, generation: int) -> None:
         self._common = (
@@ -43,14 +43,14 @@ class Headers(dict[int, list[Header]]):
 
 
 class Served:
-    """An open snapshot, and all that answers out of it.
+    """An open snapshot and the functions that answer from it.
 
     Attributes:
-        snapshot: ChildProcess open as long as anybody answers from it.
-        hidden: Items left out, as they stand in a list.
-        get: The body of a user's own list, or None; one lookup.
-        headers: Of such an answer, by the length of its body.
-        items: What is known about each item.
+        snapshot: The snapshot; it stays open as long as this object is referenced.
+        hidden: Items left out, encoded as in a list.
+        get: Lookup of the body of a user's own list, None without one.
+        headers: Response headers of such a body, by its length.
+        items: Catalogue data of each item.
     """
 
     def __init__(self, snapshot: Snapshot, hidden: Set[bytes] = _NOTHING_HIDDEN) -> None:
@@ -61,17 +61,17 @@ class Served:
         self.headers = Headers(snapshot.generation)
         self.items = Items(snapshot)
         self._fallback = Fallback(snapshot, self.items, _index(snapshot, self.items), hidden)
-        self._ratings: Ratings | None = None
+        self._ratings: RatingTables | None = None
 
     @property
     def generation(self) -> int:
-        """Of the snapshot."""
+        """Generation of the snapshot."""
         return self.snapshot.generation
 
     def answer(
         self, user_id: bytes, history: Sequence[bytes] = (), recent: Sequence[bytes] = ()
     ) -> Answer:
-        """Return the list of any user; an empty one only if the snapshot has nothing to give."""
+        """Return the list of any user; it is empty only if the snapshot has no item to offer."""
         if body := self.get(user_id):
             names = split(body)
             if history:
@@ -80,33 +80,33 @@ class Served:
         return self._fallback.answer(user_id, history, recent)
 
     def similar(self, item_id: bytes) -> list[bytes] | None:
-        """Return an item's neighbours, nearest first; None if there is no such item."""
+        """Return an item's neighbours, nearest first; None for an unknown item."""
         body = self.snapshot.similar.get(item_id)
         if body is None and self.items.about(item_id) is None:
             return None
         return [name for name in split(body) if name not in self.hidden]
 
-    def ratings(self) -> Ratings:
-        """Return the rating model, opened by the first who asks.
+    def ratings(self) -> RatingTables:
+        """Return the rating model, opened at the first call.
 
         Raises:
-            CorruptSnapshotError: It cannot be opened.
+            CorruptSnapshotError: `factors.mdb` cannot be opened.
         """
         if self._ratings is None:
-            self._ratings = Ratings(self.snapshot)
+            self._ratings = RatingTables(self.snapshot)
         return self._ratings
 
     def _unseen(self, user_id: bytes, own: list[bytes], seen: set[bytes]) -> list[bytes]:
         spares = split(self.snapshot.spares.get(user_id))
-        left = [n for n in [*own, *spares] if n not in seen and n not in self.hidden]
-        if len(left) < len(own):
-            left += self._fallback.answer(user_id, [*seen]).names
-        return [*dict.fromkeys(left)][: len(own)]
+        unseen = [n for n in [*own, *spares] if n not in seen and n not in self.hidden]
+        if len(unseen) < len(own):
+            unseen += self._fallback.answer(user_id, [*seen]).names
+        return [*dict.fromkeys(unseen)][: len(own)]
 
 
 def _index(snapshot: Snapshot, items: Items) -> ItemIndex | None:
     try:
         return ItemIndex(snapshot, items)
     except (ValueError, OverflowError) as error:
-        log.warning("generation %d, no answers by history: %s", snapshot.generation, error)
+        log.warning("generation %d: lists by history disabled: %s", snapshot.generation, error)
         return None

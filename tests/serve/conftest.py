@@ -1,4 +1,4 @@
-"""One store and one server for each test that asks, and a shared one for tests that only read."""
+"""A store and a server for each test, and shared servers for tests that only read."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.serve.running import Server
+from tests.serve.server import Server
 from tests.snapshots import make_snapshot
 
 LISTS = {"ann": ["alien+1979", "brazil+1985"], "0": ["zulu+1964"], "7" * 64: ["seven+1995"]}
@@ -15,13 +15,13 @@ POPULAR = ["casablanca+1942", "diva+1981", "alien+1979"]
 
 @pytest.fixture
 def store(tmp_path):
-    """Where a store may be made; nothing lies there yet."""
+    """The path of a store that does not exist yet."""
     return tmp_path / "store"
 
 
 @pytest.fixture
 def serve(store, tmp_path):
-    """Start servers of `store`: `serve("--workers", "2", front=True, MARQUEE_SERVE_...="...")`."""
+    """Start servers of `store`: `serve("--workers", "2", nginx=True, MARQUEE_SERVE_...="...")`."""
     with contextlib.ExitStack() as running:
         yield lambda *options, **more: running.enter_context(
             Server(store, tmp_path, *options, **more)
@@ -30,7 +30,7 @@ def serve(store, tmp_path):
 
 @pytest.fixture(scope="module")
 def answering(tmp_path_factory):
-    """A server of generation 1 for tests that change nothing."""
+    """A bare server of generation 1, shared by tests that change nothing."""
     folder = tmp_path_factory.mktemp("answering")
     make_snapshot(folder / "store", LISTS, POPULAR)
     with Server(folder / "store", folder, "--workers", "2") as server:
@@ -39,11 +39,11 @@ def answering(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fronted(tmp_path_factory):
-    """The same behind nginx; skipped where that is missing."""
-    folder = tmp_path_factory.mktemp("fronted")
+def behind_nginx(tmp_path_factory):
+    """The same server behind nginx; skipped without nginx."""
+    folder = tmp_path_factory.mktemp("behind_nginx")
     make_snapshot(folder / "store", LISTS, POPULAR)
-    with Server(folder / "store", folder, "--workers", "2", front=True) as server:
+    with Server(folder / "store", folder, "--workers", "2", nginx=True) as server:
         server.wait_for_generation(1)
         yield server
 
@@ -57,7 +57,7 @@ def connection(answering):
 
 @pytest.fixture
 def kill_all_workers():
-    """Kill every worker of a server, and return when others have taken their places."""
+    """Kill every worker of a server, and return when new ones run."""
 
     def kill(server):
         old = server.workers()

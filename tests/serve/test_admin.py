@@ -1,4 +1,4 @@
-"""`/admin/`: what an operator changes, really on the store, and who is kept out."""
+"""`/admin/`: its effects on the store, and requests without the token."""
 
 import json
 
@@ -9,7 +9,7 @@ from store.pointer import current, pinned
 from store.publish import writing
 from store.refresh_request import take_refresh_request
 from store.takedown import takedowns
-from tests.serve.running import Server, wait_until
+from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
 TOKEN = "correct-horse-battery-staple"
@@ -20,7 +20,7 @@ NO_REASONS = [{}, {"why": ""}, {"why": "  "}, {"why": 5}, {"why": None}, {"why":
 
 
 def post(server, path, body, token=TOKEN):
-    """Send a body to `/admin/`, JSON unless it is text already."""
+    """POST a body, as JSON unless it is text already."""
     headers = {"Content-Type": "application/json"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
@@ -42,32 +42,31 @@ def refused(answer, status):
 
 @pytest.fixture
 def admin(serve, store):
-    """A server of generation 2 that an operator may change."""
+    """A server of generation 2, with a token."""
     for name in ("alien", "brazil"):
         make_snapshot(store, {"ann": [name]}, ["popular"], spares={"ann": ["spare"]})
-    server = serve("--workers", "1", front=True, **ENVIRON)
+    server = serve("--workers", "1", nginx=True, **ENVIRON)
     server.wait_for_generation(2)
     return server
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    """The same for tests in which nothing changes."""
+    """A shared server for tests that change nothing."""
     folder = tmp_path_factory.mktemp("guarded")
     make_snapshot(folder / "store", {"ann": ["alien"]}, ["popular"])
-    with Server(folder / "store", folder, "--workers", "1", front=True, **ENVIRON) as server:
+    with Server(folder / "store", folder, "--workers", "1", nginx=True, **ENVIRON) as server:
         server.wait_for_generation(1)
-        server.store = folder / "store"
         yield server
 
 
-# Who comes in
+# The token
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_without_a_token_configured_there_is_no_admin(fronted, answering, path):
-    """It is 404, behind nginx and bare, whatever is sent."""
-    for server in (fronted, answering):
+def test_without_a_configured_token_admin_is_not_found(behind_nginx, answering, path):
+    """Behind nginx and bare, with any token in the request."""
+    for server in (behind_nginx, answering):
         assert refused(post(server, path, {"why": "x"}), 404)
 
 
@@ -77,8 +76,8 @@ def test_without_a_token_configured_there_is_no_admin(fronted, answering, path):
     [None, "", "Bearer", "Bearer ", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", TOKEN,
      f"bearer  {TOKEN}", f"Basic {TOKEN}", "Bearer \xff\xfe"],
 )  # fmt: skip
-def test_nobody_comes_in_without_the_token(guarded, path, authorization):
-    """It is 401 with the scheme to use, and the store stays as it is."""
+def test_requests_without_the_token_are_unauthorized(guarded, path, authorization):
+    """They get 401 with the scheme to use, and the store does not change."""
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = guarded.get(path, "POST", headers, '{"why": "x", "items": ["alien"]}')
 
@@ -90,19 +89,19 @@ def test_nobody_comes_in_without_the_token(guarded, path, authorization):
     assert take_refresh_request(guarded.store) is None
 
 
-def test_the_token_may_stand_in_a_file(serve, store, tmp_path):
-    """Then it stands in no environment and no configuration."""
+def test_the_token_may_be_read_from_a_file(serve, store, tmp_path):
+    """It then stands neither in the environment nor in the configuration."""
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     make_snapshot(store, {"ann": ["alien"]}, ["popular"])
-    server = serve("--workers", "1", front=True, MARQUEE_SERVE_ADMIN_TOKEN_FILE="token")
+    server = serve("--workers", "1", nginx=True, MARQUEE_SERVE_ADMIN_TOKEN_FILE="token")
 
     assert refused(post(server, "/admin/train", {"why": "x"}, "wrong"), 401)
     assert done(post(server, "/admin/train", {"why": "x"}))
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_an_action_is_a_post(guarded, method):
-    """Another method is 405 and changes nothing."""
+def test_actions_accept_only_post(guarded, method):
+    """Another method gets 405 and changes nothing."""
     answer = guarded.get("/admin/train", method, {"Authorization": f"Bearer {TOKEN}"})
 
     refused(answer, 405)
@@ -111,16 +110,16 @@ def test_an_action_is_a_post(guarded, method):
 
 
 def test_an_unknown_action_is_not_found(guarded):
-    """With the token; without one nobody learns what there is."""
+    """Only with the token; without it the answer is 401."""
     refused(post(guarded, "/admin/explode", {"why": "x"}), 404)
     refused(post(guarded, "/admin/explode", {"why": "x"}, None), 401)
 
 
-# What they do
+# Effects
 
 
-def test_rollback_goes_to_the_parent(admin, store):
-    """The list is the old one within a second, and the journal says why."""
+def test_rollback_makes_the_parent_current(admin, store):
+    """Workers follow, and the journal contains the reason."""
     answer = done(post(admin, "/admin/rollback", {"why": "wrong titles"}))
 
     assert (answer, current(store)) == ({"generation": 1}, 1)
@@ -128,8 +127,8 @@ def test_rollback_goes_to_the_parent(admin, store):
     assert "wrong titles" in journal(store)[-1].why
 
 
-def test_rollback_goes_to_any_generation(admin, store):
-    """And back."""
+def test_rollback_accepts_any_generation(admin, store):
+    """Older or newer."""
     done(post(admin, "/admin/rollback", {"why": "too new", "to": 1}))
     done(post(admin, "/admin/rollback", {"why": "it was right", "to": 2}))
 
@@ -137,8 +136,8 @@ def test_rollback_goes_to_any_generation(admin, store):
 
 
 @pytest.mark.parametrize("to", [99, 2**63 - 1, 10**300], ids=["99", "2**63-1", "10**300"])
-def test_a_generation_that_is_not_there_is_a_conflict(admin, store, to):
-    """Nothing moves."""
+def test_an_unknown_generation_is_a_conflict(admin, store, to):
+    """Nothing changes."""
     for action in ("rollback", "pin"):
         answer = post(admin, f"/admin/{action}", {"why": "x", "to": to})
         assert answer.status in (400, 409)
@@ -146,8 +145,8 @@ def test_a_generation_that_is_not_there_is_a_conflict(admin, store, to):
     assert (current(store), pinned(store)) == (2, None)
 
 
-def test_pin_holds_what_is_served(admin, store):
-    """A new snapshot is kept and not served; a rollback is refused."""
+def test_pin_keeps_the_current_generation(admin, store):
+    """A new snapshot is built and not served; a rollback is rejected."""
     assert done(post(admin, "/admin/pin", {"why": "premiere tonight"})) == {"generation": 2}
     assert pinned(store) == (2, "premiere tonight")
 
@@ -158,14 +157,14 @@ def test_pin_holds_what_is_served(admin, store):
     assert current(store) == 2
 
 
-def test_pin_may_name_a_generation(admin, store):
-    """The store goes there and stays."""
+def test_pin_accepts_a_generation(admin, store):
+    """It becomes current and stays."""
     assert done(post(admin, "/admin/pin", {"why": "known to be good", "to": 1}))
     assert (current(store), pinned(store)) == (1, (1, "known to be good"))
 
 
-def test_unpin_goes_to_the_newest(admin, store):
-    """What was built meanwhile is served."""
+def test_unpin_publishes_the_newest_generation(admin, store):
+    """The snapshot built meanwhile is served."""
     done(post(admin, "/admin/pin", {"why": "premiere tonight"}))
     make_snapshot(store, {"ann": ["diva"]}, ["popular"])
 
@@ -174,8 +173,8 @@ def test_unpin_goes_to_the_newest(admin, store):
     wait_until(lambda: admin.get("/recommend/ann").text == "diva")
 
 
-def test_takedown_takes_effect_in_the_lists(admin, store):
-    """Item ids with plus signs, too; the answer names all that are left out now."""
+def test_takedown_removes_items_from_the_lists(admin, store):
+    """Item ids may contain plus signs; the answer names all items taken down."""
     body = {"why": "licence ended", "items": ["brazil", "casablanca+1942"]}
 
     assert done(post(admin, "/admin/takedown", body)) == {
@@ -189,15 +188,15 @@ def test_takedown_takes_effect_in_the_lists(admin, store):
 
 
 @pytest.mark.parametrize("path", ["/admin/train", "/train"])
-def test_train_leaves_a_request(admin, store, path):
-    """The clock finds it in the store, with the reason."""
+def test_train_records_a_request(admin, store, path):
+    """The scheduler finds it in the store, with the reason."""
     done(post(admin, path, {"why": "the catalogue\nhas changed"}))
 
     assert take_refresh_request(store) == "the catalogue has changed"
 
 
-def test_a_busy_store_is_tried_again(admin, store):
-    """While another process writes it is 503, with the time to wait."""
+def test_a_busy_store_is_503_with_retry_after(admin, store):
+    """While another process writes."""
     with writing(store):
         answer = post(admin, "/admin/rollback", {"why": "x"})
 
@@ -206,13 +205,13 @@ def test_a_busy_store_is_tried_again(admin, store):
     assert current(store) == 2
 
 
-# Bad bodies
+# Malformed bodies
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("body", NO_REASONS, ids=repr)
-def test_without_a_reason_nothing_is_done(guarded, path, body):
-    """It stands in the journal, so it must say something."""
+def test_an_action_without_a_reason_is_rejected(guarded, path, body):
+    """The reason is for the journal."""
     problem = refused(post(guarded, path, {"items": ["alien"], **body}), 400)
 
     assert problem["title"] == "malformed why"
@@ -222,13 +221,13 @@ def test_without_a_reason_nothing_is_done(guarded, path, body):
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("body", ["{", "[]", "null", '"x"', "[" * 8000, '{"why": NaN}'], ids=repr)
-def test_a_body_that_is_no_object_is_refused(guarded, path, body):
-    """As everywhere."""
+def test_a_body_other_than_an_object_is_rejected(guarded, path, body):
+    """Each action validates it."""
     refused(post(guarded, path, body), 400)
 
 
-def test_a_reason_outside_unicode_breaks_nothing(admin, store):
-    """A lone surrogate can be written in JSON, but in no file: a question mark stands for it."""
+def test_a_lone_surrogate_in_a_reason_becomes_a_question_mark(admin, store):
+    """JSON can contain one, a file cannot."""
     done(post(admin, "/admin/takedown", '{"why": "\\ud800!", "items": ["brazil"]}'))
     done(post(admin, "/admin/train", '{"why": "\\ud800!"}'))
     done(post(admin, "/admin/pin", '{"why": "\\ud800!"}'))
@@ -240,8 +239,8 @@ def test_a_reason_outside_unicode_breaks_nothing(admin, store):
 
 @pytest.mark.parametrize("to", [0, -1, 1.5, "1", True, [1]])
 @pytest.mark.parametrize("action", ["rollback", "pin"])
-def test_a_bad_generation_is_refused(guarded, action, to):
-    """It is a whole number from 1."""
+def test_a_malformed_generation_is_rejected(guarded, action, to):
+    """It must be a whole number from 1."""
     problem = refused(post(guarded, f"/admin/{action}", {"why": "x", "to": to}), 400)
 
     assert problem["title"] == "malformed to"
@@ -253,8 +252,8 @@ def test_a_bad_generation_is_refused(guarded, action, to):
      ["\ud800"], ["alien\n"]],
     ids=repr,
 )  # fmt: skip
-def test_bad_items_are_refused_all_together(guarded, items):
-    """One that is no item id keeps the others from being taken down, too."""
+def test_one_malformed_item_rejects_the_whole_takedown(guarded, items):
+    """The well-formed items are not taken down either."""
     problem = refused(post(guarded, "/admin/takedown", {"why": "x", "items": items}), 400)
 
     assert problem["title"] == "malformed items"

@@ -1,9 +1,9 @@
-"""What a client gets for each request, byte by byte, from a server whose store is sound."""
+"""Answers to each kind of request, byte by byte."""
 
 import pytest
 
 from tests.serve.conftest import LISTS, POPULAR
-from tests.serve.running import ask
+from tests.serve.server import ask
 
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -24,14 +24,14 @@ def body(item_ids):
 
 @pytest.mark.parametrize("user_id", LISTS, ids=lambda user_id: user_id[:3])
 def test_a_known_user_gets_the_list(connection, user_id):
-    """The body is the user's item ids joined by commas, and nothing else."""
+    """The body is exactly the user's item ids joined by commas."""
     answer = ask(connection, f"/recommend/{user_id}")
 
     assert (answer.status, answer.body) == (200, body(LISTS[user_id]))
 
 
-def test_a_list_is_plain_text_of_a_known_length(connection):
-    """Content-Type says text, Content-Length counts the body's bytes."""
+def test_a_list_is_plain_text_with_its_length(connection):
+    """Content-Length counts the body's bytes."""
     answer = ask(connection, "/recommend/ann")
 
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -39,14 +39,14 @@ def test_a_list_is_plain_text_of_a_known_length(connection):
 
 
 def test_a_list_names_its_source_and_generation(connection):
-    """The headers say that the user's own list of generation 1 was served."""
+    """The headers name the user's own list and generation 1."""
     answer = ask(connection, "/recommend/ann")
 
     assert (answer.source, answer.generation) == ("list", 1)
 
 
 def test_an_unknown_user_gets_the_popular_list(connection):
-    """Who has no list gets the popular one, with status 200, and the headers say so."""
+    """With status 200 and the source in the headers."""
     answer = ask(connection, "/recommend/zoe")
 
     assert (answer.status, answer.body) == (200, body(POPULAR))
@@ -55,7 +55,7 @@ def test_an_unknown_user_gets_the_popular_list(connection):
 
 
 def test_the_popular_list_is_plain_text(connection):
-    """A fallback is of the same type as a list of one's own."""
+    """A fallback has the same type as a user's own list."""
     assert ask(connection, "/recommend/zoe").headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
@@ -71,8 +71,8 @@ def test_one_connection_carries_many_requests(connection):
         assert connection.sock is opened
 
 
-def test_an_old_client_is_answered_and_let_go(answering):
-    """An HTTP/1.0 client gets the list, and the connection ends after it."""
+def test_an_http_1_0_client_is_answered_and_disconnected(answering):
+    """The connection ends after the list."""
     received = answering.exchange(b"GET /recommend/ann HTTP/1.0\r\n\r\n")
 
     assert received.partition(b"\r\n\r\n")[2] == body(LISTS["ann"])
@@ -81,7 +81,7 @@ def test_an_old_client_is_answered_and_let_go(answering):
 @CLIENTS
 @pytest.mark.parametrize("user_id", ["ann", "zoe"])
 def test_headers_of_real_clients_change_nothing(connection, headers, user_id):
-    """Whatever a client accepts, it gets the plain list, uncompressed."""
+    """For any `Accept` header the answer is the plain list, uncompressed."""
     plain = ask(connection, f"/recommend/{user_id}")
     answer = ask(connection, f"/recommend/{user_id}", headers=headers)
 
@@ -91,15 +91,15 @@ def test_headers_of_real_clients_change_nothing(connection, headers, user_id):
 
 @pytest.mark.parametrize("query", ["?", "?x=1", "?format=text&x=%ff", "?%00"])
 @pytest.mark.parametrize("user_id", ["ann", "zoe"])
-def test_a_query_string_does_not_break_the_answer(connection, user_id, query):
-    """A query that nobody knows changes neither body nor source."""
+def test_an_unknown_query_changes_nothing(connection, user_id, query):
+    """Body and source stay."""
     plain = ask(connection, f"/recommend/{user_id}")
     answer = ask(connection, f"/recommend/{user_id}{query}")
 
     assert (answer.status, answer.body, answer.source) == (200, plain.body, plain.source)
 
 
-def test_an_id_may_be_sent_percent_encoded(connection):
+def test_an_id_may_be_percent_encoded(connection):
     """`%61nn` is `ann`."""
     assert ask(connection, "/recommend/%61nn").body == body(LISTS["ann"])
 
@@ -112,7 +112,7 @@ def test_an_id_may_be_sent_percent_encoded(connection):
         "8" * 65, "a" * 600, "a%3Fb", "a%23b", "a%25b", "a%22b", "a%3Db", "a%7Cb",
     ],
 )  # fmt: skip
-def test_a_malformed_id_is_refused(connection, encoded):
+def test_a_malformed_id_is_rejected(connection, encoded):
     """It gets 400, and the rule for ids as one line of plain text."""
     answer = ask(connection, f"/recommend/{encoded}")
 
@@ -124,8 +124,8 @@ def test_a_malformed_id_is_refused(connection, encoded):
     assert answer.headers["Content-Length"] == str(len(answer.body))
 
 
-def test_raw_bytes_in_an_id_are_refused(answering):
-    """Bytes above 127 that were not percent-encoded get 400 too."""
+def test_raw_bytes_in_an_id_are_rejected(answering):
+    """Unencoded bytes above 127 also get 400."""
     received = answering.exchange(b"GET /recommend/ann\xe9 HTTP/1.0\r\n\r\n")
 
     assert received.startswith(b"HTTP/1.1 400 ")
@@ -133,14 +133,14 @@ def test_raw_bytes_in_an_id_are_refused(answering):
 
 @pytest.mark.parametrize("target", ["/recommend", "/recommendations/ann", "/healthz/x", "/x"])
 def test_another_path_is_not_found(connection, target):
-    """What is not served gets 404."""
+    """It gets 404."""
     assert ask(connection, target).status == 404
 
 
 @pytest.mark.parametrize("target", ["/recommend/ann", "/recommend/zoe", "/healthz"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
 def test_another_method_is_not_allowed(connection, method, target):
-    """A path that can only be read gets 405, and `Allow` says what may be done."""
+    """A read-only path answers 405, and `Allow` names its methods."""
     sent = None if method == "TRACE" else b"x=1"
     answer = ask(connection, target, method=method, body=sent)
 
@@ -150,7 +150,7 @@ def test_another_method_is_not_allowed(connection, method, target):
 
 @pytest.mark.parametrize("target", ["/recommend/ann", "/recommend/zoe", "/healthz"])
 def test_head_has_the_headers_of_get(connection, target):
-    """HEAD gives the status, length and origin that GET would."""
+    """Status, length and source are those of GET."""
     whole = ask(connection, target)
     head = ask(connection, target, method="HEAD")
 

@@ -1,21 +1,21 @@
-"""The application without a server: what one request costs, and what a swap may not mix."""
+"""The application without a server: the cost of a request, and swaps in the middle of one."""
 
 import contextlib
 
 import falcon.testing
 import pytest
 
-from serve.counting import Counts
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
-from serve.worker.app import MarqueeApp
+from serve.worker.app import add_hot_path, make_falcon_app
 from serve.worker.served import Served
+from serve.worker.state import WorkerState
 from store.snapshot import open_snapshot
 from tests.snapshots import make_snapshot
 
 
-class Counting:
-    """A table that writes down the keys asked for, and does something at each."""
+class RecordingTable:
+    """A table that records the keys of its lookups and calls a function at each."""
 
     def __init__(self, table, at_each=lambda: None):
         self.keys = []
@@ -28,8 +28,8 @@ class Counting:
         return self._table.get(key)
 
 
-class Passing:
-    """Falcon middleware that counts the requests which come to Falcon's router."""
+class RequestCounter:
+    """Falcon middleware that counts the requests that reach Falcon's router."""
 
     def __init__(self):
         self.n_requests = 0
@@ -40,42 +40,47 @@ class Passing:
 
 @pytest.fixture
 def two(store):
-    """Two open snapshots; the lists and the popular list of each are all its own."""
+    """Two open snapshots that share no list."""
     make_snapshot(store, {"ann": ["alien"]}, ["old"])
     make_snapshot(store, {"ann": ["brazil"]}, ["new"])
     with open_snapshot(store, 1) as first, open_snapshot(store, 2) as second:
         yield Served(first), Served(second)
 
 
-def make_app(*emergency_list):
-    return MarqueeApp(Scoreboard(1), ServeSettings(emergency_list=emergency_list), Counts())
+class App:
+    """A worker's application with its state; it records lookups and requests to Falcon."""
 
+    def __init__(self, *emergency_list):
+        self.state = WorkerState(ServeSettings(emergency_list=emergency_list), Scoreboard(1))
+        self.falcon_requests = RequestCounter()
+        falcon_app = make_falcon_app(self.state)
+        falcon_app.add_middleware(self.falcon_requests)
+        self.answer = add_hot_path(falcon_app, self.state)
+        self.lookups = None
 
-def serve_from(app, served, at_each=lambda: None):
-    """Let the app serve a snapshot, and write down which lists it looks up."""
-    served.lookups = Counting(served.snapshot.users, at_each)
-    served.get = served.lookups.get
-    app.served = served
+    def serve_from(self, served, at_each=lambda: None):
+        """Serve a snapshot, and record the lookups of lists."""
+        self.lookups = RecordingTable(served.snapshot.users, at_each)
+        served.get = self.lookups.get
+        self.state.served = served
 
 
 @pytest.fixture
 def app(two):
-    """It serves generation 1, counts its lookups and what passes to Falcon."""
-    made = make_app()
-    serve_from(made, two[0])
-    made.passing = Passing()
-    made.add_middleware(made.passing)
+    """An application that serves generation 1."""
+    made = App()
+    made.serve_from(two[0])
     return made
 
 
 def call(app, path, method="GET", query=None):
-    """Call the app as bjoern does, which leaves out QUERY_STRING where there is no query."""
+    """Call the app as bjoern does, which leaves out QUERY_STRING without a query."""
     environ = falcon.testing.create_environ(path, method=method)
     del environ["QUERY_STRING"]
     if query is not None:
         environ["QUERY_STRING"] = query
     started = []
-    chunks = app(environ, lambda status, headers, *_: started.append((status, headers)))
+    chunks = app.answer(environ, lambda status, headers, *_: started.append((status, headers)))
     [(status, headers)] = started
     with contextlib.closing(chunks) if hasattr(chunks, "close") else contextlib.nullcontext():
         body = b"".join(chunks)
@@ -83,21 +88,21 @@ def call(app, path, method="GET", query=None):
 
 
 def test_a_known_user_costs_one_lookup(app):
-    """The hot path asks the table of lists once, by the user's id."""
+    """The hot path looks up the user's id in the table of lists, once."""
     _, _, body, _ = call(app, "/recommend/ann")
 
-    assert (app.served.lookups.keys, body) == ([b"ann"], b"alien")
+    assert (app.lookups.keys, body) == ([b"ann"], b"alien")
 
 
-def test_a_known_user_never_comes_to_the_router(app):
+def test_a_known_user_never_reaches_the_router(app):
     """The hot path answers before Falcon sees the request."""
     call(app, "/recommend/ann")
 
-    assert app.passing.n_requests == 0
+    assert app.falcon_requests.n_requests == 0
 
 
 def test_a_known_users_answer_is_a_list_of_one_bytes(app):
-    """That is the form which bjoern writes at once."""
+    """The form that bjoern writes at once."""
     chunks = call(app, "/recommend/ann")[3]
 
     assert type(chunks) is list
@@ -116,27 +121,27 @@ def test_a_known_users_answer_is_a_list_of_one_bytes(app):
         ("/nowhere", "GET", None),
     ],
 )
-def test_everything_else_comes_to_the_router(app, path, method, query):
-    """The twin: what is not a known user's plain GET is Falcon's, once."""
+def test_everything_else_reaches_the_router(app, path, method, query):
+    """The counterpart: Falcon sees any other request, once."""
     call(app, path, method, query)
 
-    assert app.passing.n_requests == 1
+    assert app.falcon_requests.n_requests == 1
 
 
 def test_an_empty_id_is_never_looked_up(app):
     """LMDB refuses an empty key."""
     status, _, _, _ = call(app, "/recommend/")
 
-    assert (status, app.served.lookups.keys) == ("400 Bad Request", [])
+    assert (status, app.lookups.keys) == ("400 Bad Request", [])
 
 
-def test_a_swap_in_the_middle_of_a_list_is_not_seen(app, two):
+def test_a_swap_during_the_lookup_does_not_mix_the_answer(app, two):
     """A tick between lookup and answer: header and body are of the old generation."""
 
     def swap():
-        app.served = two[1]
+        app.state.served = two[1]
 
-    serve_from(app, two[0], swap)
+    app.serve_from(two[0], swap)
     _, headers, body, _ = call(app, "/recommend/ann")
 
     assert (headers["x-marquee-generation"], body) == ("1", b"alien")
@@ -144,13 +149,13 @@ def test_a_swap_in_the_middle_of_a_list_is_not_seen(app, two):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/recommend/ann", "/recommend/zoe"])
-def test_a_swap_in_the_middle_of_falcons_answer_is_not_seen(app, two, path, method):
+def test_a_swap_during_a_resource_does_not_mix_the_answer(app, two, path, method):
     """A tick in the middle of a resource: header and list are of one generation."""
 
     def swap():
-        app.served = two[1]
+        app.state.served = two[1]
 
-    serve_from(app, two[0], swap)
+    app.serve_from(two[0], swap)
     _, headers, body, _ = call(app, path, method, query="")
 
     generation = {"ann": {b"alien": "1", b"brazil": "2"}, "zoe": {b"old": "1", b"new": "2"}}
@@ -160,11 +165,11 @@ def test_a_swap_in_the_middle_of_falcons_answer_is_not_seen(app, two, path, meth
 
 
 def test_a_snapshot_without_a_popular_list_leaves_the_emergency_list(store):
-    """Better a static list than none: an unknown user gets 200."""
+    """An unknown user gets 200 and the emergency list."""
     make_snapshot(store, {"ann": ["alien"]}, [])
-    app = make_app("zulu")
+    app = App("zulu")
     with open_snapshot(store, 1) as snapshot:
-        app.served = Served(snapshot)
+        app.state.served = Served(snapshot)
         status, headers, body, _ = call(app, "/recommend/zoe")
 
     assert (status, headers.get("x-marquee-source"), body) == ("200 OK", "static", b"zulu")

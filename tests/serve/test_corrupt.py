@@ -1,4 +1,4 @@
-"""Harm to a snapshot's files: it is refused, and the old one goes on being served."""
+"""Damaged files of a snapshot: it is refused, and the old generation stays."""
 
 import os
 
@@ -6,7 +6,7 @@ import pytest
 
 from store.layout import MANIFEST, RECS, snapshot_folder
 from store.publish import rollback
-from tests.serve.running import ask, flip_byte, force_current, wait_until
+from tests.serve.server import ask, flip_byte, force_current, wait_until
 from tests.snapshots import make_snapshot
 
 POPULAR = ["casablanca"]
@@ -17,16 +17,18 @@ def cut_short(store, generation):
     os.truncate(path, path.stat().st_size * 9 // 10)
 
 
-def lose_the_manifest(store, generation):
+def remove_the_manifest(store, generation):
     (snapshot_folder(store, generation) / MANIFEST).unlink()
 
 
-def lose_the_lists(store, generation):
+def remove_the_lists(store, generation):
     (snapshot_folder(store, generation) / RECS).unlink()
 
 
-HARM = pytest.mark.parametrize(
-    "harm", [flip_byte, cut_short, lose_the_manifest, lose_the_lists], ids=lambda f: f.__name__
+DAMAGE = pytest.mark.parametrize(
+    "damage",
+    [flip_byte, cut_short, remove_the_manifest, remove_the_lists],
+    ids=lambda f: f.__name__,
 )
 
 
@@ -43,12 +45,12 @@ def two_generations(store):
     return store
 
 
-@HARM
-def test_a_corrupt_new_snapshot_is_refused(serve, two_generations, harm):
-    """A forced flip to harmed files changes no answer, and `/healthz` names what is harmed."""
+@DAMAGE
+def test_a_damaged_new_snapshot_is_refused(serve, two_generations, damage):
+    """Answers do not change, and `/healthz` names the generation."""
     server = serve("--workers", "2")
     server.wait_for_generation(1)
-    harm(two_generations, 2)
+    damage(two_generations, 2)
 
     force_current(two_generations, "2")
 
@@ -61,7 +63,7 @@ def test_a_corrupt_new_snapshot_is_refused(serve, two_generations, harm):
 
 
 def test_a_sound_new_snapshot_is_followed(serve, two_generations):
-    """The twin: the same forced flip to unharmed files is served."""
+    """The counterpart: the same forced flip to an undamaged snapshot is served."""
     server = serve("--workers", "2")
     server.wait_for_generation(1)
 
@@ -71,10 +73,10 @@ def test_a_sound_new_snapshot_is_followed(serve, two_generations):
     wait_until(lambda: server.health()["status"] == "ok")
 
 
-@HARM
-def test_an_older_sound_snapshot_is_served_at_start(serve, two_generations, harm):
-    """When the current one is harmed at start, the newest that is whole answers."""
-    harm(two_generations, 2)
+@DAMAGE
+def test_an_older_sound_snapshot_is_served_at_the_start(serve, two_generations, damage):
+    """If the current one is damaged, the newest undamaged one is served."""
+    damage(two_generations, 2)
     force_current(two_generations, "2")
 
     server = serve("--workers", "2")
@@ -85,8 +87,8 @@ def test_an_older_sound_snapshot_is_served_at_start(serve, two_generations, harm
     assert "000002" in server.health()["problem"]
 
 
-def test_nothing_whole_at_start_leaves_the_emergency_list(serve, store):
-    """Two harmed snapshots are as an empty store: the configured list is served."""
+def test_without_a_sound_snapshot_the_emergency_list_is_served(serve, store):
+    """Two damaged snapshots are equivalent to an empty store."""
     for generation in (1, 2):
         make_snapshot(store, {"ann": ["alien"]}, POPULAR)
         flip_byte(store, generation)
@@ -99,15 +101,15 @@ def test_nothing_whole_at_start_leaves_the_emergency_list(serve, store):
     assert (answer.status, answer.body, answer.source) == (200, b"zulu", "static")
 
 
-def test_what_was_never_published_is_no_way_out(serve, two_generations):
-    """A complete snapshot that nobody flipped to (a gate may have refused it) is not served."""
+def test_an_unpublished_snapshot_is_not_a_fallback(serve, two_generations):
+    """It is complete, but its gate may have refused it."""
     (two_generations / "CURRENT").unlink()
     server = serve("--workers", "1")
     server.wait_for_generation(1)
 
 
-def test_a_sound_publish_ends_the_trouble(serve, two_generations):
-    """After a refused snapshot the next one is served, and health is ok again."""
+def test_the_next_sound_snapshot_restores_health(serve, two_generations):
+    """After a refused snapshot the next one is served."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     flip_byte(two_generations, 2)
@@ -120,38 +122,38 @@ def test_a_sound_publish_ends_the_trouble(serve, two_generations):
     wait_until(lambda: server.health()["status"] == "ok")
 
 
-def test_a_rollback_ends_the_trouble(serve, two_generations):
-    """Going back to what is served anyway makes health ok again."""
+def test_a_rollback_restores_health(serve, two_generations):
+    """It makes the served generation current again."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     flip_byte(two_generations, 2)
     force_current(two_generations, "2")
     wait_until(lambda: is_degraded(server))
 
-    rollback(two_generations, why="it is harmed", to=1)
+    rollback(two_generations, why="damaged", to=1)
 
     wait_until(lambda: server.health()["status"] == "ok")
     assert server.get("/recommend/ann").body == b"alien"
 
 
-def test_a_mended_snapshot_that_is_published_again_is_followed(serve, two_generations):
-    """A refusal is forgotten once the trouble was ended: the next flip is served at once."""
+def test_a_repaired_snapshot_is_followed_after_a_new_flip(serve, two_generations):
+    """A rollback in between clears the refusal."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     flip_byte(two_generations, 2)
     force_current(two_generations, "2")
     wait_until(lambda: is_degraded(server))
-    rollback(two_generations, why="it is harmed", to=1)
+    rollback(two_generations, why="damaged", to=1)
     wait_until(lambda: not is_degraded(server))
 
     flip_byte(two_generations, 2)
-    rollback(two_generations, why="it is mended", to=2)
+    rollback(two_generations, why="repaired", to=2)
 
     wait_until(lambda: server.get("/recommend/ann").generation == 2, 2)
 
 
-def test_answers_go_on_while_a_snapshot_is_refused(serve, two_generations):
-    """A connection that asks all the time sees nothing of the refusal."""
+def test_answers_continue_while_a_snapshot_is_refused(serve, two_generations):
+    """A client with continuous requests sees no difference."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     flip_byte(two_generations, 2)

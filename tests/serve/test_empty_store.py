@@ -1,13 +1,13 @@
-"""A server that has nothing to serve yet, and the first publish."""
+"""A server without a snapshot, and the first publish."""
 
-from tests.serve.running import ask, wait_until
+from tests.serve.server import ask, wait_until
 from tests.snapshots import make_snapshot
 
 EMERGENCY = {"MARQUEE_SERVE_EMERGENCY_LIST": '["alien+1979", "brazil+1985"]'}
 
 
-def test_without_a_list_there_is_503_and_when_to_try_again(serve):
-    """Any user gets 503 with Retry-After, and the text says how to build a snapshot."""
+def test_without_a_list_the_answer_is_503_with_retry_after(serve):
+    """The text names the command that builds a snapshot."""
     answer = serve("--workers", "1").get("/recommend/ann")
 
     assert answer.status == 503
@@ -15,8 +15,8 @@ def test_without_a_list_there_is_503_and_when_to_try_again(serve):
     assert "python -m batch refresh" in answer.text
 
 
-def test_the_emergency_list_answers_instead(serve):
-    """With an emergency list any user gets 200 and that list, whose source is `static`."""
+def test_the_emergency_list_is_served(serve):
+    """Any user gets 200 and that list, whose source is `static`."""
     answer = serve("--workers", "1", **EMERGENCY).get("/recommend/ann")
 
     assert (answer.status, answer.body) == (200, b"alien+1979,brazil+1985")
@@ -24,19 +24,19 @@ def test_the_emergency_list_answers_instead(serve):
     assert "X-Marquee-Generation" not in answer.headers
 
 
-def test_the_emergency_list_may_stand_in_the_file(serve, tmp_path):
+def test_the_emergency_list_may_be_set_in_the_file(serve, tmp_path):
     """`emergency_list` of marquee.toml is the same setting."""
     (tmp_path / "marquee.toml").write_text('[serve]\nemergency_list = ["zulu+1964"]\n')
 
     assert serve("--workers", "1").get("/recommend/ann").body == b"zulu+1964"
 
 
-def test_a_malformed_id_is_refused_all_the_same(serve):
-    """Nothing to serve does not turn a client's mistake into ours."""
+def test_a_malformed_id_is_400_also_without_a_snapshot(serve):
+    """A client's mistake is not reported as 503."""
     assert serve("--workers", "1").get("/recommend/a,b").status == 400
 
 
-def test_health_is_degraded_and_says_why(serve):
+def test_health_is_degraded_with_the_reason(serve):
     """`/healthz` answers 200: the process lives, but nothing has been published."""
     server = serve("--workers", "1")
 

@@ -1,4 +1,4 @@
-"""The fallback chain: history, recent views, segment, popular, each topped up by the next."""
+"""The fallback chain: history, recent views, segment, popular, each completed by the next."""
 
 import tempfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from store.layout import LIST_LENGTH
 from store.recent import RecentWriter
 from store.snapshot import open_snapshot
 from store.takedown import take_down
-from tests.serve.running import Server, wait_until
+from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
 WESTERNS = [f"western{n:02d}" for n in range(30)]
@@ -88,39 +88,39 @@ def chain(snapshot):
 # History
 
 
-def test_the_nearest_items_come_nearest_first(chain):
-    """The item that was watched is left out, and the next twenty angles follow in order."""
+def test_neighbours_of_a_history_come_nearest_first(chain):
+    """The watched item is excluded, and the next twenty angles follow in order."""
     assert chain(history=["western00"]) == ("history", WESTERNS[1:21])
 
 
-def test_the_mean_of_what_was_watched_is_searched_for(chain):
-    """Who watched one of each kind is shown what lies between them."""
+def test_the_mean_of_a_history_is_searched_for(chain):
+    """A history of one item of each kind leads to the items between them."""
     source, names = chain(history=["western00", "noir00"])
     assert (source, set(names[:2])) == ("history", set(BETWEEN))
 
 
-def test_only_the_latest_twenty_that_have_a_vector_count(chain):
-    """What was watched long ago no longer moves the mean, nor does what nobody knows."""
-    latest = [*(f"unheard+of{n}" for n in range(30)), *NOIRS[:20]]
+def test_only_the_latest_twenty_items_with_a_vector_count(chain):
+    """Older and unknown items do not move the mean."""
+    latest = [*(f"unknown+item{n}" for n in range(30)), *NOIRS[:20]]
     _, names = chain(history=[*latest, *WESTERNS[:25]])
     assert names[:10] == NOIRS[20:30]
 
 
-def test_a_long_history_is_left_out_whole(chain):
-    """All of it, even the part that does not move the mean."""
+def test_all_items_of_a_long_history_are_excluded(chain):
+    """Also those that do not move the mean."""
     _, names = chain(history=[*WESTERNS, *NOIRS[:15]])
     assert set(names) & {*WESTERNS, *NOIRS[:15]} == set()
     assert len(names) == LIST_LENGTH
 
 
-def test_a_history_of_strangers_is_no_history(chain):
-    """Items without a vector lead to the next step."""
-    assert chain("ida", history=["unheard+of"])[0] == "segment"
+def test_a_history_without_vectors_leads_to_the_next_step(chain):
+    """Its items are excluded all the same."""
+    assert chain("ida", history=["unknown+item"])[0] == "segment"
     assert chain(history=["hit03"]) == ("popular", [*HITS[:3], *HITS[4:21]])
 
 
-def test_opposite_vectors_are_no_trouble(tmp_path):
-    """A mean of nothing at all still makes a list."""
+def test_opposite_vectors_still_make_a_list(tmp_path):
+    """Their mean is zero."""
     vectors = {"left": [-1, 0], "right": [1, 0], "up": [0, 1]}
     make_snapshot(tmp_path, {}, ["pop"], vectors=vectors)
     with open_snapshot(tmp_path, 1) as snapshot:
@@ -128,27 +128,27 @@ def test_opposite_vectors_are_no_trouble(tmp_path):
     assert sorted(names) == [b"pop", b"up"]
 
 
-# Recent views, and who comes first
+# Recent views, and the order of steps
 
 
-def test_recent_views_are_a_history(chain):
-    """The same neighbours, under their own name."""
+def test_recent_views_work_like_a_history(chain):
+    """The same neighbours, with another source."""
     assert chain(recent=["western00"]) == ("recent", WESTERNS[1:21])
 
 
-def test_what_the_request_says_comes_first(chain):
-    """History leads, recent views top it up, and both are left out."""
+def test_a_history_in_the_request_precedes_recent_views(chain):
+    """Recent views complete the list, and the items of both are excluded."""
     source, names = chain(history=["noir00"], recent=["western00"], hidden=NOIRS[3:])
     assert (source, names[:2]) == ("history", ["noir01", "noir02"])
     assert not {"noir00", "western00"} & set(names)
 
 
-def test_recent_views_top_up_a_history_without_vectors(chain):
-    """The step that gave the first item names the answer."""
-    assert chain(history=["unheard+of"], recent=["western00"])[0] == "recent"
+def test_recent_views_complete_a_history_without_vectors(chain):
+    """The step that gave the first item is the source."""
+    assert chain(history=["unknown+item"], recent=["western00"])[0] == "recent"
 
 
-# Segment, backing off
+# Segments
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_recent_views_top_up_a_history_without_vectors(chain):
         ("kim", ["b1", "b2", "c1", "hit00"]),
     ],
 )
-def test_a_segment_is_topped_up_by_wider_ones(chain, user, first):
+def test_a_segment_is_completed_by_wider_ones(chain, user, first):
     """From the whole key to its parts, each item once, then the popular list."""
     source, names = chain(user)
     assert (source, names[: len(first)]) == ("segment", first)
@@ -167,12 +167,12 @@ def test_a_segment_is_topped_up_by_wider_ones(chain, user, first):
 
 
 def test_a_segment_without_lists_is_skipped(chain):
-    """A profile that fits no list leads to the popular one."""
+    """The popular list follows."""
     assert chain("lea") == ("popular", HITS[:20])
 
 
-def test_neighbours_come_before_the_segment(chain):
-    """What somebody does says more than who they are; the segment tops up."""
+def test_neighbours_precede_the_segment(chain):
+    """The segment completes the list."""
     source, names = chain("kim", history=["western00"], hidden=[*WESTERNS[4:], *NOIRS, *BETWEEN])
     assert source == "history"
     assert names[:6] == ["western01", "western02", "western03", "b1", "b2", "c1"]
@@ -181,19 +181,19 @@ def test_neighbours_come_before_the_segment(chain):
 # Popular
 
 
-def test_a_stranger_gets_the_popular_list(chain):
-    """Its bytes are those of the table."""
+def test_an_unknown_user_gets_the_popular_list(chain):
+    """Exactly the list of the table."""
     assert chain() == ("popular", HITS[:20])
 
 
-def test_the_reserve_fills_the_popular_list(chain):
-    """What was seen or is taken down makes room for what comes after it."""
+def test_the_reserve_completes_the_popular_list(chain):
+    """Its items replace those watched or taken down."""
     _, names = chain(history=["hit01"], hidden=["hit02", "hit03"])
     assert names == ["hit00", *HITS[4:23]]
 
 
-def test_nothing_left_is_an_empty_answer(chain):
-    """The caller then knows what to say."""
+def test_the_answer_is_empty_if_every_item_is_hidden(chain):
+    """The caller handles that case."""
     everything = [*HITS, *SEGMENTS["reserve"], *VECTORS]
     assert chain(hidden=everything) == ("popular", [])
 
@@ -202,23 +202,23 @@ def test_nothing_left_is_an_empty_answer(chain):
 
 
 @pytest.mark.parametrize("user", ["mia", "ned"])
-@pytest.mark.parametrize("history", [(), ("western00",), ("unheard+of",)])
-def test_a_minor_is_shown_no_adult_title(chain, user, history):
-    """At no step; and the list is as long as any."""
+@pytest.mark.parametrize("history", [(), ("western00",), ("unknown+item",)])
+def test_a_minor_gets_no_adult_title(chain, user, history):
+    """At any step, and the list has its full length."""
     _, names = chain(user, history=history)
     assert not set(names) & set(ADULT)
     assert len(names) == LIST_LENGTH
 
 
-def test_a_grown_up_is(chain):
-    """The twin: the same titles are there for others."""
+def test_an_adult_gets_adult_titles(chain):
+    """The counterpart: the same titles appear for other users."""
     assert "abc1" in chain("ida")[1]
     assert "hit00" in chain()[1]
     assert "western01" in chain(history=["western00"])[1]
 
 
-def test_a_takedown_shows_a_minor_no_adult_title(tmp_path):
-    """Who has a list of their own is topped up from the popular one, without such titles."""
+def test_a_minors_list_is_completed_without_adult_titles(tmp_path):
+    """After a takedown in the user's own list."""
     make_snapshot(
         *(tmp_path, {"mia": ["x", "y"]}, ["hit", "adult", "other"]),
         profiles={"mia": "F minor"},
@@ -232,15 +232,15 @@ def test_a_takedown_shows_a_minor_no_adult_title(tmp_path):
 # Users with a list, and a history
 
 
-def test_an_own_list_without_what_was_seen(chain):
-    """The spares follow, and the list stays as long as it was."""
+def test_spares_replace_watched_items_in_an_own_list(chain):
+    """The list keeps its length."""
     source, names = chain("ann", history=["own03", "own05"])
     left = [name for name in OWN if name not in ("own03", "own05")]
     assert (source, names) == ("list", [*left, *SPARES[:2]])
 
 
-def test_an_own_list_whose_spares_are_used_up(chain):
-    """The chain fills it: neighbours first, and nothing that was seen."""
+def test_the_chain_completes_an_own_list_without_spares(chain):
+    """Neighbours come first; watched items stay excluded."""
     seen = [*OWN[:15], "western00"]
     source, names = chain("ann", history=seen, hidden=SPARES[1:])
     assert source == "list"
@@ -248,23 +248,23 @@ def test_an_own_list_whose_spares_are_used_up(chain):
     assert names[6:] == WESTERNS[1:15]
 
 
-def test_a_short_list_stays_as_short(chain):
-    """Topping up is for what was taken away."""
+def test_a_short_list_keeps_its_length(chain):
+    """Only removed items are replaced."""
     assert chain("bob", history=["own00"])[1][0] == "own01"
     assert len(chain("bob", history=["own00"])[1]) == 2
 
 
-def test_a_history_that_says_nothing_changes_nothing(chain):
-    """The list as it stands."""
-    assert chain("ann", history=["unheard+of"]) == ("list", OWN)
+def test_an_unknown_history_does_not_change_an_own_list(chain):
+    """The list is served as stored."""
+    assert chain("ann", history=["unknown+item"]) == ("list", OWN)
 
 
-# Whatever the tables hold
+# Arbitrary tables
 
 NAMES = [f"item{n:02d}" for n in range(60)]
 KEYS = ["a/b/c", "a/b", "a", "b", "c"]
 some_names = st.lists(st.sampled_from(NAMES), max_size=30, unique=True)
-watched = st.lists(st.sampled_from([*NAMES, "unheard+of"]), max_size=40)
+watched = st.lists(st.sampled_from([*NAMES, "unknown+item"]), max_size=40)
 vector = st.lists(st.integers(-2, 2), min_size=3, max_size=3)
 
 
@@ -287,8 +287,8 @@ def tables(draw):
     recent=watched,
     hidden=st.sets(st.sampled_from(NAMES), max_size=25),
 )
-def test_every_answer_is_whole(tables, user, history, recent, hidden):
-    """Nothing twice, seen, taken down or adult to a minor; as full as its tables allow."""
+def test_every_answer_is_valid(tables, user, history, recent, hidden):
+    """No item twice, watched, taken down or adult for a minor; as long as the tables allow."""
     with tempfile.TemporaryDirectory() as folder:
         make_snapshot(Path(folder), {}, **tables)
         with open_snapshot(Path(folder), 1) as snapshot:
@@ -322,7 +322,7 @@ def keys_of(tables, user):
 
 @pytest.fixture
 def server(serve_store):
-    """A worker that knows recent views of `rex` and of `ann`."""
+    """A server with recent views of `rex` and of `ann`."""
     store, running = serve_store
     with RecentWriter(store) as writer:
         writer.add([("rex", "noir03"), ("rex", "western00"), ("ann", "own00")])
@@ -344,7 +344,7 @@ def ids(answer):
 
 
 def test_every_step_is_reached_over_http(server):
-    """The header names it, the body is a line of ids."""
+    """The header names the step, and the body is a line of ids."""
     for target, source, first in [
         ("/recommend/ann", "list", OWN[0]),
         ("/recommend/ann?history=own00", "list", OWN[1]),
@@ -352,27 +352,27 @@ def test_every_step_is_reached_over_http(server):
         ("/recommend/rex?history=western00", "history", WESTERNS[1]),
         ("/recommend/ida", "segment", "abc1"),
         ("/recommend/nobody", "popular", HITS[0]),
-        ("/recommend/nobody?history=unheard+of,%20,,%2C", "popular", HITS[0]),
+        ("/recommend/nobody?history=unknown+item,%20,,%2C", "popular", HITS[0]),
     ]:
         answer = server.get(target)
         assert (answer.source, ids(answer)[0]) == (source, first), target
         assert len(ids(answer)) == LIST_LENGTH
 
 
-def test_recent_views_are_left_out_over_http(server):
-    """Both of them, and their neighbours are shown."""
+def test_recent_views_are_excluded_over_http(server):
+    """Their neighbours are in the list."""
     names = ids(server.get("/recommend/rex"))
     assert not {"noir03", "western00"} & set(names)
     assert set(names) & set(WESTERNS)
 
 
-def test_a_list_is_not_touched_by_recent_views(server):
-    """The hot path asks one table; the next refresh will know what was seen."""
+def test_recent_views_do_not_change_an_own_list(server):
+    """The hot path reads one table; the next refresh includes the views."""
     assert ids(server.get("/recommend/ann")) == OWN
 
 
-def test_a_takedown_holds_at_every_step(server, serve_store):
-    """Within a second no step gives the item any more."""
+def test_a_takedown_affects_every_step(server, serve_store):
+    """No step returns the items any more."""
     gone = ["own01", "western01", "western02", "abc1", "hit00"]
     take_down(serve_store[0], gone, "licence ended")
     wait_until(lambda: server.health()["taken_down"] == len(gone))
@@ -383,16 +383,16 @@ def test_a_takedown_holds_at_every_step(server, serve_store):
         assert len(names) == LIST_LENGTH
 
 
-def test_a_long_history_is_answered(server):
-    """As many ids as a request line may carry, all of them left out."""
-    history = ",".join([*WESTERNS, *NOIRS, *(f"unheard+of{n}" for n in range(400))])
+def test_a_history_of_maximum_length_is_answered(server):
+    """All its items are excluded."""
+    history = ",".join([*WESTERNS, *NOIRS, *(f"unknown+item{n}" for n in range(400))])
     names = ids(server.get(f"/recommend/nobody?history={history}"))
     assert not {*WESTERNS, *NOIRS} & set(names)
     assert len(names) == LIST_LENGTH
 
 
-def test_n_and_json_hold_for_the_chain(server):
-    """So many, and each with its title."""
+def test_n_and_json_apply_to_fallbacks(server):
+    """The number of items is right, and each has its title."""
     assert ids(server.get("/recommend/nobody?history=western00&n=3")) == WESTERNS[1:4]
     answer = server.get("/recommend/nobody?history=western00&n=3&format=json")
     assert '"source": "history"' in answer.text

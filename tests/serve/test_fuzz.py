@@ -1,4 +1,4 @@
-"""Malformed bytes and slow clients: no worker dies, and whoever asks properly is answered."""
+"""Malformed bytes and slow clients: no worker dies, and correct requests are answered."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ from benchmarks.resilience.fuzz import Case, cases, tricks_of
 from benchmarks.resilience.lists import own_list, popular_list, write_snapshot
 from benchmarks.resilience.load import Load
 from benchmarks.resilience.strangers import WORKER_ENDED, read_all, tried
-from tests.serve.running import Server, wait_until
+from tests.serve.server import Server, wait_until
 
 N_USERS = 300
 SEED = 11
@@ -25,14 +25,14 @@ def server(tmp_path_factory):
     """Two workers behind nginx, for all tests of this file."""
     folder = tmp_path_factory.mktemp("fuzzed")
     write_snapshot(folder / "store", N_USERS)
-    with Server(folder / "store", folder, "--workers", "2", front=True) as running:
+    with Server(folder / "store", folder, "--workers", "2", nginx=True) as running:
         wait_until(lambda: running.get("/recommend/1").source == "list")
         yield running
 
 
 @pytest.fixture
 def survives(server):
-    """The workers after the test are those of before, and they answer."""
+    """Check that the workers survive the test and answer."""
     before = server.wait_for_workers()
     yield
     assert server.workers() == before, server.log.read_text()[-2000:]
@@ -41,21 +41,21 @@ def survives(server):
 
 @pytest.mark.parametrize("case", list(tricks_of(random.Random(SEED))), ids=lambda case: case.name)
 @pytest.mark.usefixtures("survives")
-def test_each_trick_is_answered_properly_or_cut_off(server, case):
-    """What comes back is HTTP from the first byte to the last."""
+def test_each_malformed_request_is_answered_or_disconnected(server, case):
+    """Everything received is valid HTTP."""
     assert tried((server.host, server.port), case).wrong == ""
 
 
 @pytest.mark.usefixtures("survives")
-def test_mutations_of_all_tricks_are_survived(server):
-    """Bytes changed, doubled, left out, and cut in two at random."""
+def test_workers_survive_mutated_requests(server):
+    """Bytes are changed, doubled, dropped, and split at random."""
     for case in itertools.islice(cases(random.Random(SEED)), 600):
         assert tried((server.host, server.port), case).wrong == "", case
 
 
 @pytest.mark.usefixtures("survives")
-def test_what_is_smuggled_is_never_answered(server):
-    """One answer, or none, to a request that hides another in its body."""
+def test_a_smuggled_request_is_never_answered(server):
+    """A request that hides another in its body gets at most one answer."""
     hidden = b"GET /recommend/2 HTTP/1.1\r\nHost: a\r\n\r\n"
     for length, coding in (
         (b"Content-Length: 4\r\n", b"Transfer-Encoding: chunked\r\n"),
@@ -70,8 +70,8 @@ def test_what_is_smuggled_is_never_answered(server):
 
 @pytest.mark.parametrize("text", ["%0d%0aSet-Cookie:a", "%00", "a%ff", "%2f", "a%20b", "a%0ab"])
 @pytest.mark.usefixtures("survives")
-def test_escaped_nonsense_is_no_user_id(server, text):
-    """400, in words, and nothing of it in a header."""
+def test_escaped_control_characters_are_not_a_user_id(server, text):
+    """They get 400 in words, and do not appear in a header."""
     answer = server.get(f"/recommend/{text}")
 
     assert answer.status == 400
@@ -80,12 +80,13 @@ def test_escaped_nonsense_is_no_user_id(server, text):
 
 @pytest.mark.usefixtures("survives")
 def test_pipelined_requests_are_answered_in_order(server):
-    """Every one of them, each with its own list."""
+    """Each with its own list."""
     users = range(20)
-    asked = b"".join(b"GET /recommend/%d HTTP/1.1\r\nHost: a\r\n\r\n" % user for user in users)
+    pipelined = b"".join(b"GET /recommend/%d HTTP/1.1\r\nHost: a\r\n\r\n" % user for user in users)
     with server.dial() as peer:
-        peer.sendall(asked)
-        received, bodies = b"", []
+        peer.sendall(pipelined)
+        received = b""
+        bodies: list[bytes] = []
         while len(bodies) < len(users):
             while not (answer := read_answer(received)):
                 received += peer.recv(65536)
@@ -96,8 +97,8 @@ def test_pipelined_requests_are_answered_in_order(server):
 
 
 @pytest.mark.usefixtures("survives")
-def test_slow_clients_are_nobody_elses_problem(server, tmp_path):
-    """150 of them: half a header, half a body, answers never read. The others notice nothing."""
+def test_slow_clients_do_not_affect_others(server, tmp_path):
+    """150 of them: half a header, half a body, answers never read."""
     line = b"GET /recommend/1 HTTP/1.1\r\nHost: a\r\n"
     half_body = b"POST /recommendations HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"
     with contextlib.ExitStack() as opened:
@@ -115,11 +116,18 @@ def test_slow_clients_are_nobody_elses_problem(server, tmp_path):
 
 
 def test_no_worker_has_ended(server):
-    """After all of this; it stands last."""
+    """Checked after all other tests of this file."""
     assert not re.search(WORKER_ENDED, server.log.read_text(errors="replace"))
 
 
-# The judges themselves
+# The checks themselves
+
+
+def read_whole(received):
+    """Return the answer at the beginning of these bytes."""
+    answer = read_answer(received)
+    assert answer is not None
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -135,29 +143,29 @@ def test_no_worker_has_ended(server):
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
     ],
 )
-def test_what_is_no_answer_is_not_taken_for_one(received):
-    """The reader is stricter than any client."""
+def test_the_reader_rejects_malformed_answers(received):
+    """It is stricter than any client."""
     with pytest.raises(MalformedError):
         read_answer(received)
 
 
 def test_answers_are_read_whole_or_not_at_all():
-    """Every beginning of one is incomplete, and what follows it is left."""
+    """Every prefix is incomplete, and following bytes are not consumed."""
     assert [read_answer(OK[:n]) for n in range(len(OK))] == [None] * len(OK)
-    assert read_answer(OK + b"more").n_bytes == len(OK)
+    assert read_whole(OK + b"more").n_bytes == len(OK)
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
-    assert read_answer(chunked).body == b"ab"
+    assert read_whole(chunked).body == b"ab"
     assert read_all(OK + OK, b"GET").statuses == [200, 200]
     assert "breaks off" in read_all(OK[:-1], b"GET").wrong
 
 
 def test_a_list_of_another_generation_is_mixed():
-    """Header and body must be of one piece."""
+    """Header and body must agree."""
 
     def answered(user, generation, body, source="list"):
         head = b"HTTP/1.1 200 OK\r\nX-Marquee-Source: %s\r\nX-Marquee-Generation: %d\r\n"
         text = head % (source.encode(), generation) + b"Content-Length: %d\r\n\r\n" % len(body)
-        return what_is_wrong(read_answer(text + body), user, has_list=source == "list")
+        return what_is_wrong(read_whole(text + body), user, has_list=source == "list")
 
     assert answered(5, 2, own_list(5, 2)) == ""
     assert answered(5, 2, own_list(5, 1)) == "mixed"
@@ -166,8 +174,8 @@ def test_a_list_of_another_generation_is_mixed():
     assert answered(5, 2, popular_list(2), "popular") == ""
 
 
-def test_a_hung_connection_is_noticed():
-    """A server that answers nothing and does not close is wrong, too."""
+def test_a_hung_connection_is_detected():
+    """A server that neither answers nor closes is wrong, too."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
         host, port = silent.getsockname()
         assert "no end" in tried((host, port), Case("nothing", []), patience_seconds=0.2).wrong

@@ -1,17 +1,18 @@
-"""`/healthz` of a server that serves: what it says, and when it changes its mind."""
+"""`/healthz` of a running server: its fields, and how they change."""
 
 import dataclasses
+from typing import cast
 
 import pytest
 
 from store.layout import snapshot_folder
 from store.manifest import read_manifest, write_manifest
-from tests.serve.running import ask, flip_byte, force_current, wait_until
+from tests.serve.server import ask, flip_byte, force_current, wait_until
 from tests.snapshots import make_snapshot
 
 
 def test_a_sound_store_is_ok(answering):
-    """It names the generation served and when that was built."""
+    """`/healthz` names the served generation and its build time."""
     wait_until(lambda: answering.health()["status"] == "ok")
 
     assert answering.health() == {
@@ -23,14 +24,14 @@ def test_a_sound_store_is_ok(answering):
     }
 
 
-def test_it_is_json(connection):
-    """A program may read it."""
+def test_health_is_json(connection):
+    """Its type is application/json."""
     assert ask(connection, "/healthz").headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize("text", ["seven", "", "2"], ids=["a word", "nothing", "no such snapshot"])
-def test_a_useless_pointer_degrades_health_and_nothing_else(serve, store, text):
-    """A broken CURRENT is a problem that `/healthz` names, while the old list is served."""
+def test_a_broken_pointer_only_degrades_health(serve, store, text):
+    """`/healthz` names the problem, and the old list is served."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     server = serve("--workers", "1")
     server.wait_for_generation(1)
@@ -42,8 +43,8 @@ def test_a_useless_pointer_degrades_health_and_nothing_else(serve, store, text):
     assert server.get("/recommend/ann").body == b"alien"
 
 
-def test_a_mended_pointer_is_ok_again(serve, store):
-    """Health recovers by itself when CURRENT does."""
+def test_a_corrected_pointer_restores_health(serve, store):
+    """Health recovers by itself."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     server = serve("--workers", "1")
     server.wait_for_generation(1)
@@ -55,8 +56,8 @@ def test_a_mended_pointer_is_ok_again(serve, store):
     wait_until(lambda: server.health()["status"] == "ok")
 
 
-def test_a_corrupt_current_snapshot_is_named(serve, store):
-    """With no other snapshot kept, health is degraded and names the file that is harmed."""
+def test_health_names_the_damaged_file(serve, store):
+    """With no other snapshot health is degraded."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     flip_byte(store, 1)
     server = serve("--workers", "1")
@@ -68,14 +69,16 @@ def test_a_corrupt_current_snapshot_is_named(serve, store):
     assert server.get("/recommend/ann").status == 503
 
 
-def test_a_verification_that_breaks_down_is_a_problem_too(serve, store):
-    """A manifest that makes `verify` raise something unforeseen is not passed over in silence."""
+def test_an_unexpected_exception_in_a_verification_degrades_health(serve, store):
+    """Such as a manifest of a wrong type."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     make_snapshot(store, {"ann": ["diva"]}, ["brazil"], flip=False)
     folder = snapshot_folder(store, 2)
-    write_manifest(folder, dataclasses.replace(read_manifest(folder), files=[]))
+    write_manifest(
+        folder, dataclasses.replace(read_manifest(folder), files=cast(dict[str, int], []))
+    )
 
     force_current(store, "2")
 

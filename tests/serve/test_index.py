@@ -1,4 +1,4 @@
-"""The index of a snapshot: what does not fit is refused, and the chain goes on without it."""
+"""The index of a snapshot: an unsuitable one is refused, and the chain continues without it."""
 
 import struct
 from pathlib import Path
@@ -11,14 +11,14 @@ from serve.worker.served import Served
 from store.items import Items
 from store.layout import INDEX, snapshot_folder
 from store.snapshot import open_snapshot
-from tests.serve.running import wait_until
+from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
 
 N_FACTORS = 7
 VECTORS = {f"film{row:02d}": [1.0, 0.02 * row, *[0.0] * 5] for row in range(40)}
 POPULAR = ["casablanca"]
 NODE_BYTES = 12 + 4 * N_FACTORS
-ASKED = "/recommend/nobody?history=film00"
+TARGET = "/recommend/nobody?history=film00"
 
 
 def index_bytes(tmp_path, vectors, n_trees=10):
@@ -73,7 +73,7 @@ def cut_within_a_node(tmp_path):
 
 
 def cut_between_nodes(tmp_path):
-    """Without any root: the last node is one in the midst of a tree."""
+    """Without any root: the last node lies in the middle of a tree."""
     return {"index": whole(tmp_path)[: NODE_BYTES * (len(VECTORS) + 2)]}
 
 
@@ -109,8 +109,8 @@ def make(store, tmp_path, kind):
 
 
 @UNFIT
-def test_an_index_that_does_not_fit_is_refused(store, tmp_path, unfit):
-    """It says why, before Annoy would believe it."""
+def test_an_unsuitable_index_is_refused(store, tmp_path, unfit):
+    """Before Annoy would use it."""
     generation = make(store, tmp_path, unfit)
     refusal = pytest.raises((ValueError, OverflowError))
     with open_snapshot(store, generation) as snapshot, refusal:
@@ -118,8 +118,8 @@ def test_an_index_that_does_not_fit_is_refused(store, tmp_path, unfit):
 
 
 @UNFIT
-def test_the_chain_goes_on_without_it(store, tmp_path, unfit):
-    """Whoever has a history gets the next step, whoever has a list gets it."""
+def test_the_chain_continues_without_the_index(store, tmp_path, unfit):
+    """A history leads to the next step; a user's own list is served."""
     generation = make(store, tmp_path, unfit)
     with open_snapshot(store, generation) as snapshot:
         served = Served(snapshot)
@@ -127,19 +127,19 @@ def test_the_chain_goes_on_without_it(store, tmp_path, unfit):
         assert served.get(b"ann") == b"own"
 
 
-def test_an_index_that_fits_is_used(store, tmp_path):
-    """The twin."""
+def test_a_suitable_index_is_used(store, tmp_path):
+    """The counterpart."""
     generation = make(store, tmp_path, sound)
     with open_snapshot(store, generation) as snapshot:
         index = ItemIndex(snapshot, Items(snapshot))
-        nearest = [name.decode() for name in index.near([b"film00"], 8)]
+        nearest = [name.decode() for name in index.similar_to([b"film00"], 8)]
         assert nearest == [f"film{row:02d}" for row in range(8)]
         assert Served(snapshot).answer(b"nobody", [b"film00"]).source == "history"
 
 
 @pytest.mark.parametrize("row", [40, 10**6, -1, -(10**6)])
-def test_a_row_outside_the_index_is_no_row(store, row):
-    """What `items` says of it is believed only as far as the index goes."""
+def test_a_row_outside_the_index_is_ignored(store, row):
+    """`item_row` is checked against the size of the index."""
     make_snapshot(store, {}, POPULAR, vectors=VECTORS, about={"film03": {"item_row": row}})
     with open_snapshot(store, 1) as snapshot:
         served = Served(snapshot)
@@ -148,8 +148,8 @@ def test_a_row_outside_the_index_is_no_row(store, row):
 
 
 @pytest.mark.parametrize("text", [b"", b"no JSON", b"{", b"\xff"])
-def test_an_item_that_cannot_be_read_is_unknown(store, text):
-    """It neither leads anywhere nor stands in the way, not even of a minor's list."""
+def test_an_item_with_unreadable_data_is_unknown(store, text):
+    """It has no neighbours, and it does not break a minor's list."""
     make_snapshot(
         store,
         {},
@@ -161,8 +161,8 @@ def test_an_item_that_cannot_be_read_is_unknown(store, text):
         assert Served(snapshot).answer(b"mia", [b"film00"]).names == [b"casablanca"]
 
 
-def test_rows_without_a_name_are_left_out(store):
-    """A neighbour that the table does not know is no item."""
+def test_rows_without_an_item_id_are_excluded(store):
+    """A neighbour that the table does not contain is skipped."""
     rows = {b"%d" % row: name.encode() for row, name in enumerate(VECTORS)}
     rows[b"1"] = b""
     make_snapshot(store, {}, POPULAR, vectors=VECTORS, instead={"rows": rows})
@@ -178,40 +178,40 @@ def test_rows_without_a_name_are_left_out(store):
 @pytest.mark.parametrize(
     "unfit", [other_n_factors, n_factors_beyond_all, cut_between_nodes, more_items]
 )
-def test_a_server_serves_without_it(serve, store, tmp_path, unfit):
-    """It says so in the log, and every worker lives."""
+def test_a_server_serves_without_the_index(serve, store, tmp_path, unfit):
+    """The log contains the reason, and every worker lives."""
     make(store, tmp_path, unfit)
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     workers = server.workers()
 
     for _ in range(20):
-        assert server.get(ASKED)[::2] == (200, b"casablanca")
+        assert server.get(TARGET)[::2] == (200, b"casablanca")
         assert server.get("/recommend/ann").text == "own"
 
-    assert "generation 1, no answers by history: " in server.log.read_text()
+    assert "generation 1: lists by history disabled: " in server.log.read_text()
     assert server.workers() == workers
 
 
-def test_a_swap_brings_a_good_index(serve, store, tmp_path):
-    """And another takes it away: each snapshot answers with what it has."""
+def test_each_snapshot_uses_its_own_index(serve, store, tmp_path):
+    """A swap adds or removes the answers by history."""
     make(store, tmp_path, more_items)
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     for kind, source in ((sound, "history"), (cut_within_a_node, "popular"), (sound, "history")):
         generation = make(store, tmp_path, kind)
-        wait_until(lambda g=generation: server.get(ASKED).generation == g)
-        assert server.get(ASKED).source == source
+        wait_until(lambda g=generation: server.get(TARGET).generation == g)
+        assert server.get(TARGET).source == source
 
 
-def test_a_swap_lets_go_of_the_old_index(serve, store, tmp_path):
+def test_a_swap_unmaps_the_old_index(serve, store, tmp_path):
     """Mapped files of old snapshots would add up, night after night."""
     make(store, tmp_path, sound)
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     for _ in range(5):
         generation = make(store, tmp_path, sound)
-        wait_until(lambda g=generation: server.get(ASKED).generation == g)
+        wait_until(lambda g=generation: server.get(TARGET).generation == g)
 
     [worker] = server.workers()
     lines = Path(f"/proc/{worker}/maps").read_text().splitlines()
@@ -219,8 +219,8 @@ def test_a_swap_lets_go_of_the_old_index(serve, store, tmp_path):
     assert mapped == {str(snapshot_folder(store, generation) / INDEX)}
 
 
-def test_the_bytes_of_a_node_are_as_thought(tmp_path):
-    """What is cut above is cut where it says."""
+def test_the_size_of_an_index_node(tmp_path):
+    """The truncations above rely on it."""
     content = whole(tmp_path)
     assert len(content) % NODE_BYTES == 0
     assert struct.unpack_from("<i", content, len(content) - NODE_BYTES)[0] == len(VECTORS)

@@ -1,4 +1,4 @@
-"""The description of the interface, the page to try it, and the form of every error."""
+"""The OpenAPI description, the page to try endpoints, and the form of errors."""
 
 import itertools
 import json
@@ -9,13 +9,13 @@ import subprocess
 
 import pytest
 
-from serve.counting import Counts
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
-from serve.worker.app import MarqueeApp
+from serve.worker.app import make_falcon_app
+from serve.worker.state import WorkerState
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 from tests.serve.conftest import LISTS
-from tests.serve.running import ask
+from tests.serve.server import ask
 
 TOKEN = "correct-horse-battery-staple"
 GETS = [
@@ -27,7 +27,7 @@ ADMIN = {"/admin/rollback", "/admin/pin", "/admin/unpin", "/admin/takedown", "/a
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-@pytest.fixture(params=["answering", "fronted"], ids=["bare", "front"])
+@pytest.fixture(params=["answering", "behind_nginx"], ids=["bare", "nginx"])
 def server(request):
     return request.getfixturevalue(request.param)
 
@@ -40,8 +40,8 @@ def description(server):
 
 
 def test_the_description_names_every_endpoint(server):
-    """All that is routed and nothing else."""
-    app = MarqueeApp(Scoreboard(1), ServeSettings(), Counts())
+    """Exactly the routed endpoints are described."""
+    app = make_falcon_app(WorkerState(ServeSettings(), Scoreboard(1)))
     described = description(server)["paths"]
 
     assert {*described} == {
@@ -51,14 +51,15 @@ def test_the_description_names_every_endpoint(server):
     for path in described:
         found = app._router.find(re.sub(r"{\w+}", "x", path))
         assert found is not None, path
-        routed = {m for m, responder in found[1].items() if "on_" in responder.__qualname__}
+        responders = found[1] or {}
+        routed = {m for m in responders if "on_" in getattr(responders[m], "__qualname__", "")}
         assert {m.upper() for m in ("get", "head", "post") if m in described[path]} == routed
 
 
-def test_the_admin_is_described_where_there_is_a_token(serve, store, answering):
-    """And there alone: nobody is told of what is not there."""
+def test_admin_is_described_only_with_a_token(serve, store, answering):
+    """Without a token the description omits it."""
     token = {"MARQUEE_SERVE_ADMIN_TOKEN": TOKEN}
-    with_token = description(serve("--workers", "1", front=True, **token))
+    with_token = description(serve("--workers", "1", nginx=True, **token))
     without = description(answering)
 
     assert {*with_token["paths"]} - {*without["paths"]} == {*ADMIN, "/train"}
@@ -68,17 +69,17 @@ def test_the_admin_is_described_where_there_is_a_token(serve, store, answering):
     assert "securitySchemes" not in without["components"]
 
 
-def test_a_bare_server_has_no_admin_in_spite_of_a_token(serve, store):
-    """Only the front knows the way to it, and the description says so."""
+def test_a_bare_server_has_no_admin_even_with_a_token(serve, store):
+    """`/admin/` needs nginx; the description omits it, and the log says so."""
     bare = serve("--workers", "1", MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
 
     assert "/admin/train" not in description(bare)["paths"]
-    bare.wait_for_log("needs the front")
+    bare.wait_for_log("needs nginx")
 
 
-def test_every_reference_leads_somewhere(serve, store):
-    """No `$ref` dangles."""
-    document = description(serve("--workers", "1", front=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN))
+def test_every_reference_is_defined(serve, store):
+    """No `$ref` is undefined."""
+    document = description(serve("--workers", "1", nginx=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN))
     references = re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document))
 
     assert references
@@ -88,8 +89,8 @@ def test_every_reference_leads_somewhere(serve, store):
             found = found[key]
 
 
-def test_ids_are_described_as_they_are_checked(answering):
-    """The patterns are those of the code."""
+def test_described_id_patterns_are_those_of_the_code(answering):
+    """The patterns are those of `store.ids`."""
     schemas = description(answering)["components"]["schemas"]
 
     assert schemas["UserId"]["pattern"] == f"^{USER_ID_PATTERN}$"
@@ -115,7 +116,7 @@ BAD = [
 
 @pytest.mark.parametrize(("method", "target", "status"), BAD)
 def test_an_error_is_a_problem(server, method, target, status):
-    """RFC 9457: type, status and title, and nothing of the inside."""
+    """RFC 9457: type, status and title, and no internals."""
     answer = server.get(target, method)
 
     assert answer.status == status
@@ -132,8 +133,8 @@ def test_an_error_is_a_problem(server, method, target, status):
     [*((path, {"GET", "HEAD"}) for path in GETS), *((path, {"POST"}) for path in POSTS)],
 )
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
-def test_a_405_says_what_is_allowed(server, path, allowed, method):
-    """RFC 9110 wants it, whoever refuses: nginx or a worker."""
+def test_a_405_names_the_allowed_methods(server, path, allowed, method):
+    """As RFC 9110 requires, from nginx and from a worker."""
     answer = server.get(path, method)
 
     assert answer.status == 405
@@ -141,8 +142,8 @@ def test_a_405_says_what_is_allowed(server, path, allowed, method):
 
 
 @pytest.mark.parametrize("path", GETS)
-def test_head_is_there_wherever_get_is(connection, path):
-    """With the same status and type, and no body."""
+def test_head_works_wherever_get_does(connection, path):
+    """It has the same status and type, and no body."""
     get, head = ask(connection, path), ask(connection, path, "HEAD")
 
     assert (head.status, head.body) == (get.status, b"")
@@ -153,8 +154,8 @@ def test_head_is_there_wherever_get_is(connection, path):
 # The page to try it
 
 
-def test_the_page_needs_nothing_from_elsewhere(server):
-    """No script, style or picture of another address; and it is HTML."""
+def test_the_page_has_no_external_files(server):
+    """It is HTML without a script, style or picture of another address."""
     answer = server.get("/")
 
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -163,17 +164,18 @@ def test_the_page_needs_nothing_from_elsewhere(server):
 
 
 def test_the_page_has_a_form_for_every_endpoint(serve, store):
-    """All that is described can be tried; the page itself and the alias need none."""
-    server = serve("--workers", "1", front=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
+    """Every described endpoint has a form, but for the page itself and the short form."""
+    server = serve("--workers", "1", nginx=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
     described = {*description(server)["paths"]} - {"/", "/train"}
 
     assert {*re.findall(r'"(?:GET|POST)", "(/[^"]*)"', server.get("/").text)} == described
 
 
 class Browser:
-    """Chromium without a screen, spoken to in DevTools' own protocol through a pipe."""
+    """A headless Chromium, controlled by the DevTools protocol through a pipe."""
 
     def __init__(self, folder):
+        assert CHROMIUM
         theirs, self._commands = os.pipe()
         self._answers, their_answers = os.pipe()
         chromium = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu",
@@ -189,7 +191,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._received = b""
         self._session = None
-        self.complaints = []
+        self.errors = []
 
     def __enter__(self):
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
@@ -213,11 +215,11 @@ class Browser:
         os.write(self._commands, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != number:
             if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
-                self.complaints.append(answer["params"])
+                self.errors.append(answer["params"])
         return answer["result"]
 
     def evaluate(self, script):
-        """Return the value of a script, once its promise is kept."""
+        """Return the value of a script, once its promise is resolved."""
         done = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
@@ -251,9 +253,9 @@ _WAIT = """(async () => {
 })()"""
 
 
-def test_a_browser_shows_a_list_at_a_click(browser, fronted):
-    """The page loads without a complaint, and "recommend" shows the answer and its source."""
-    browser.call("Page.navigate", url=f"http://{fronted.host}:{fronted.port}/")
+def test_a_browser_shows_a_list_after_a_click(browser, behind_nginx):
+    """The page loads without an error, and "recommend" shows the answer and its source."""
+    browser.call("Page.navigate", url=f"http://{behind_nginx.host}:{behind_nginx.port}/")
     assert browser.evaluate(_WAIT % "document.getElementById('metrics')")
 
     browser.evaluate("document.querySelector('[name=user_id]').value = 'ann'")
@@ -264,4 +266,4 @@ def test_a_browser_shows_a_list_at_a_click(browser, fronted):
     assert ",".join(LISTS["ann"]) in shown
     assert "x-marquee-source: list" in shown
     assert re.search(r"200.*, [\d.]+ ms", shown)
-    assert browser.complaints == []
+    assert browser.errors == []

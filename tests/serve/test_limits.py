@@ -1,4 +1,4 @@
-"""Limits: what one client, one worker and the front may take, and what happens beyond."""
+"""Limits of clients, workers and nginx, and what happens beyond them."""
 
 import contextlib
 import resource
@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load
-from tests.serve.running import ask, command, environment, need_nginx, wait_until
+from tests.serve.server import ask, command, environment, skip_without_nginx, wait_until
 from tests.snapshots import make_snapshot
 
-FEW = 24  # descriptors
+N_FEW_DESCRIPTORS = 24
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def limited(serve, store):
 
     def start(*options, **environ):
         make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
-        server = serve("--workers", "2", *options, front=True, **environ)
+        server = serve("--workers", "2", *options, nginx=True, **environ)
         wait_until(lambda: server.get("/healthz").status == 200)
         return server
 
@@ -46,21 +46,21 @@ def check(tmp_path):
 
 
 def statuses(server, n, target="/recommend/ann"):
-    """Ask as fast as one connection can."""
+    """Send n requests on one connection, as fast as possible."""
     with server.connect() as connection:
         return [ask(connection, target).status for _ in range(n)]
 
 
-# Of a client
+# Limits of a client
 
 
-def test_without_a_rate_limit_nobody_is_held_back(limited):
-    """It is off by default."""
+def test_the_rate_limit_is_off_by_default(limited):
+    """300 requests in a row are answered."""
     assert statuses(limited(), 300) == [200] * 300
 
 
 def test_a_client_beyond_the_rate_limit_gets_429(limited):
-    """What the limit grants is answered, the rest is refused, and soon all is well again."""
+    """Requests within the limit are answered, and later ones again."""
     server = limited(MARQUEE_SERVE_RATE_LIMIT="5")
 
     seen = statuses(server, 60)
@@ -70,8 +70,8 @@ def test_a_client_beyond_the_rate_limit_gets_429(limited):
     wait_until(lambda: server.get("/recommend/ann").status == 200)
 
 
-def test_requests_of_one_client_at_the_same_time_are_limited(limited):
-    """Two unfinished bodies are as many as are granted here: the third request is refused."""
+def test_concurrent_requests_of_one_client_are_limited(limited):
+    """Two unfinished bodies reach the limit; a third request gets 429."""
     server = limited(MARQUEE_SERVE_CONCURRENT_REQUESTS_PER_CLIENT="2")
     half = b"POST /recommendations HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"
     with contextlib.ExitStack() as opened:
@@ -82,8 +82,8 @@ def test_requests_of_one_client_at_the_same_time_are_limited(limited):
     wait_until(lambda: server.get("/recommend/ann").status == 200)
 
 
-def test_connections_beyond_those_of_the_front_wait_or_close(limited):
-    """More clients than it takes are no harm to it once they have gone."""
+def test_nginx_survives_more_connections_than_its_limit(limited):
+    """It answers again once they have closed."""
     server = limited(MARQUEE_SERVE_CONNECTIONS="16")
     with contextlib.ExitStack() as opened:
         for _ in range(120):
@@ -94,17 +94,17 @@ def test_connections_beyond_those_of_the_front_wait_or_close(limited):
 
 
 def answers(server):
-    """Whether it does; a connection may be cut off while there are too few."""
+    """Whether it answers; a connection may be closed while too few are free."""
     with contextlib.suppress(OSError):
         return server.get("/recommend/ann").body == b"alien"
     return False
 
 
-# Of a worker
+# Limits of a worker
 
 
-def test_a_worker_has_as_many_descriptors_as_configured(limited):
-    """And the memory that is its own is limited, too."""
+def test_a_workers_descriptors_and_memory_are_limited(limited):
+    """As configured."""
     server = limited(MARQUEE_SERVE_WORKER_DESCRIPTORS="100", MARQUEE_SERVE_WORKER_MEMORY_MIB="300")
 
     for pid in server.wait_for_workers():
@@ -113,9 +113,11 @@ def test_a_worker_has_as_many_descriptors_as_configured(limited):
 
 
 def test_workers_with_few_descriptors_serve_many_clients(serve, store, tmp_path):
-    """What they cannot accept waits in the socket's queue, or another tries."""
+    """Connections wait in the socket's backlog, or reach another worker."""
     write_snapshot(store, 300)
-    server = serve("--workers", "2", front=True, MARQUEE_SERVE_WORKER_DESCRIPTORS=str(FEW))
+    server = serve(
+        "--workers", "2", nginx=True, MARQUEE_SERVE_WORKER_DESCRIPTORS=str(N_FEW_DESCRIPTORS)
+    )
     wait_until(lambda: server.get("/recommend/1").source == "list")
     with Load((server.host, server.port), 300, tmp_path, rate=300, n_clients=60) as load:
         for _ in range(100):
@@ -126,7 +128,7 @@ def test_workers_with_few_descriptors_serve_many_clients(serve, store, tmp_path)
 
 
 def test_workers_out_of_descriptors_recover_by_themselves(limited):
-    """None of them can accept for a while: the static list, and then the lists again."""
+    """Meanwhile the static list is served."""
     server = limited()
     wait_until(lambda: server.get("/recommend/ann").source == "list")
     workers = server.workers()
@@ -147,13 +149,13 @@ def test_workers_out_of_descriptors_recover_by_themselves(limited):
 # --check
 
 
-def test_check_says_that_all_is_in_order(check):
+def test_check_accepts_a_valid_configuration(check):
     """Status 0, and nothing is started."""
-    need_nginx()
+    skip_without_nginx()
     ended = check("workers = 3", "rate_limit = 100")
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "in order" in ended.stdout
+    assert "no problems found" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -167,9 +169,9 @@ def test_check_says_that_all_is_in_order(check):
         ('host = "no host"', "host not found"),
     ],
 )
-def test_check_says_what_is_wrong(check, line, named):
+def test_check_names_the_problem(check, line, named):
     """Status 1, one message, no traceback."""
-    need_nginx()
+    skip_without_nginx()
     ended = check(line)
 
     assert ended.returncode == 1
@@ -177,16 +179,16 @@ def test_check_says_what_is_wrong(check, line, named):
     assert "Traceback" not in ended.stderr
 
 
-def test_check_misses_nginx(check):
-    """Unless the server is to be bare."""
+def test_check_requires_nginx(check):
+    """Unless the server is bare."""
     missing = 'nginx = "/nowhere/nginx"'
 
     assert check(missing).returncode == 1
     assert check(missing, options=["--bare"]).returncode == 0
 
 
-def test_check_does_not_mind_a_running_server(check, limited):
-    """The port may be in use: by the very server that is to be reloaded."""
+def test_check_works_beside_a_running_server(check, limited):
+    """The port may be in use: by the server to be reloaded."""
     server = limited()
 
     assert check(f"port = {server.port}").returncode == 0

@@ -1,19 +1,17 @@
-"""`/metrics`: what Prometheus reads, counted exactly over all workers."""
+"""`/metrics`: exact sums over all workers, in the format of Prometheus."""
 
 import os
 import signal
-import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serve.worker.worker import TICK_SECONDS
 from store.takedown import take_down
-from tests.serve.running import ask, flip_byte, force_current, wait_until
+from tests.serve.server import ask, flip_byte, force_current, wait_until
 from tests.snapshots import make_snapshot
 
-N_ASKED = 30  # of each target, on connections that both workers share
-ASKED = {
+N_REQUESTS = 30  # of each target, on connections that both workers share
+EXPECTED_KINDS = {
     "/recommend/ann": ("list", "200"),
     "/recommend/ann?n=1": ("list", "200"),
     "/recommend/zoe": ("popular", "200"),
@@ -67,38 +65,38 @@ def difference(after, before):
     return {key: n - before.get(key, 0) for key, n in after.items() if n != before.get(key, 0)}
 
 
-def ask_all(server):
+def send_all(server):
     for worker in server.workers():  # so that both have counted
         with server.connect_to(worker) as connection:
-            for target in ASKED:
-                for _ in range(N_ASKED // 2):
+            for target in EXPECTED_KINDS:
+                for _ in range(N_REQUESTS // 2):
                     ask(connection, target)
 
 
 def expected():
-    sums = {}
-    for outcome in ASKED.values():
-        sums[outcome] = sums.get(outcome, 0) + N_ASKED
+    sums: dict[tuple[str, str], int] = {}
+    for kind in EXPECTED_KINDS.values():
+        sums[kind] = sums.get(kind, 0) + N_REQUESTS
     return sums
 
 
 def settled(server):
-    """Return the samples once every worker has shown what it counted before."""
-    time.sleep(3 * TICK_SECONDS)
+    """Return the samples once they include every earlier answer."""
+    server.wait_for_ticks()
     return samples(server)
 
 
 def test_requests_are_counted_exactly_over_all_workers(serve, stocked):
-    """Each by its source and status, whichever worker is asked."""
+    """By source and status, whichever worker is scraped."""
     server = serve("--workers", "2")
     server.wait_for_generation(1)
     before = counted(settled(server))
-    ask_all(server)
+    send_all(server)
 
     moved = difference(counted(settled(server)), before)
 
     others = 1 + server.n_workers  # the scrape before, and what `connect_to` asks of each worker
-    assert moved == {**expected(), ("other", "200"): N_ASKED + others}
+    assert moved == {**expected(), ("other", "200"): N_REQUESTS + others}
 
 
 def test_the_histogram_counts_every_request_once(serve, stocked):
@@ -108,9 +106,9 @@ def test_the_histogram_counts_every_request_once(serve, stocked):
     """
     server = serve("--workers", "2")
     server.wait_for_generation(1)
-    ask_all(server)
+    send_all(server)
     found = settled(server)
-    counter = {outcome: n for outcome, n in counted(found).items() if n}
+    counter = {kind: n for kind, n in counted(found).items() if n}
 
     assert {*expected()} <= counter.keys()
     timed = counted(found, "marquee_request_seconds_count")
@@ -131,10 +129,10 @@ def test_the_histogram_counts_every_request_once(serve, stocked):
         assert 0 < seconds < counter[source, status] * 10
 
 
-@pytest.mark.parametrize("front", [False, True], ids=["bare", "front"])
-def test_it_is_prometheus_text(serve, stocked, front):
-    """Of the version that the parser knows, and every name is Marquee's."""
-    server = serve("--workers", "1", front=front)
+@pytest.mark.parametrize("behind_nginx", [False, True], ids=["bare", "behind_nginx"])
+def test_metrics_are_prometheus_text(serve, stocked, behind_nginx):
+    """The parser reads them, and every name begins with marquee_."""
+    server = serve("--workers", "1", nginx=behind_nginx)
     server.wait_for_generation(1)
     answer = server.get("/metrics")
 
@@ -154,10 +152,10 @@ def test_it_is_prometheus_text(serve, stocked, front):
 
 
 def test_a_respawn_is_counted_and_counts_stay(serve, stocked):
-    """Who takes a dead worker's place goes on with its counts."""
+    """The new worker continues the counts of its slot."""
     server = serve("--workers", "2")
     server.wait_for_generation(1)
-    ask_all(server)
+    send_all(server)
     before = settled(server)
     assert before["marquee_respawns_total",] == 0
 
@@ -169,11 +167,11 @@ def test_a_respawn_is_counted_and_counts_stay(serve, stocked):
     assert len({*server.workers()} & {*old}) == 1
     assert value(server, "marquee_respawns_total") == 1
     after = counted(samples(server))
-    assert all(after[outcome] >= n for outcome, n in counted(before).items() if n)
+    assert all(after[kind] >= n for kind, n in counted(before).items() if n)
 
 
 def test_swaps_and_refusals_are_counted(serve, stocked):
-    """A swap for each snapshot served, a refusal for the broken one."""
+    """A swap for each served snapshot, a refusal for the damaged one."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     swaps = value(server, "marquee_swaps_total")
@@ -195,7 +193,7 @@ def test_swaps_and_refusals_are_counted(serve, stocked):
 
 
 def test_takedowns_are_counted(serve, stocked):
-    """As many items as are left out now."""
+    """The gauge is the number of items taken down."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     assert value(server, "marquee_takedowns") == 0
@@ -204,8 +202,8 @@ def test_takedowns_are_counted(serve, stocked):
     wait_until(lambda: value(server, "marquee_takedowns") == 2)
 
 
-def test_an_empty_store_has_metrics_too(serve):
-    """Generation 0, and the refused request among them."""
+def test_an_empty_store_has_metrics(serve):
+    """Generation 0, and the 503 among the requests."""
     server = serve("--workers", "1")
     server.get("/recommend/ann")
     wait_until(lambda: counted(samples(server))["error", "503"] == 1)
@@ -215,7 +213,7 @@ def test_an_empty_store_has_metrics_too(serve):
 
 
 def test_the_snapshots_age_is_in_seconds(serve, stocked):
-    """Two scrapes at most seconds apart are of months."""
+    """It grows by the seconds between two scrapes."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
 

@@ -1,4 +1,4 @@
-"""`/predict`: known ratings out of a model that the real writer wrote."""
+"""`/predict`: known ratings from a model of the real writer."""
 
 import json
 import struct
@@ -9,7 +9,7 @@ from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, RECS
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
-from tests.serve.running import Server, ask
+from tests.serve.server import Server, ask
 
 RECS_TABLES = {
     "users": {b"ann": b"alien"},
@@ -38,7 +38,7 @@ VECTORS = {
 
 
 def make_rated_snapshot(store, biases, vectors=VECTORS):
-    """Publish a snapshot with that rating model; its vectors are left out where there are none."""
+    """Publish a snapshot with that rating model; tables without vectors are omitted."""
     packed = {
         name: {key.encode(): struct.pack("<2f", *vector) for key, vector in table.items()}
         for name, table in vectors.items()
@@ -49,7 +49,7 @@ def make_rated_snapshot(store, biases, vectors=VECTORS):
             for file, tables in ((RECS, RECS_TABLES), (FACTORS, factors)):
                 for name, records in tables.items():
                     writer.table(file, name, sorted(records.items()))
-            writer.path(INDEX).write_bytes(b"nobody loads this index")
+            writer.path(INDEX).write_bytes(b"never loaded")
             manifest = writer.finish(
                 began_at="2026-03-01T02:30:00+00:00",
                 finished_at="2026-03-01T02:30:00+00:00",
@@ -62,11 +62,11 @@ def make_rated_snapshot(store, biases, vectors=VECTORS):
         publish(store, manifest.generation, "made by a test")
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["bare", "front"])
+@pytest.fixture(scope="module", params=[False, True], ids=["bare", "nginx"])
 def rated(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rated")
     make_rated_snapshot(folder / "store", BIASES)
-    with Server(folder / "store", folder, "--workers", "1", front=request.param) as running:
+    with Server(folder / "store", folder, "--workers", "1", nginx=request.param) as running:
         running.wait_for_generation(1)
         yield running
 
@@ -92,8 +92,8 @@ def predict(server, user_id, movie_id):
         ("grim", "awful", 0.5, "user and item"),  # -1.5 lies below the scale
     ],
 )
-def test_a_rating_is_the_sum_of_what_is_known(rated, user_id, movie_id, rating, basis):
-    """Mean, biases and the product of the vectors, within the scale; the answer says which."""
+def test_a_rating_is_the_sum_of_the_known_terms(rated, user_id, movie_id, rating, basis):
+    """Mean, biases and the product of the vectors, within the scale; `basis` names them."""
     answer = predict(rated, user_id, movie_id)
 
     assert answer.status == 200
@@ -108,8 +108,8 @@ def test_a_rating_is_the_sum_of_what_is_known(rated, user_id, movie_id, rating, 
     assert (answer.source, answer.generation) == ("predict", 1)
 
 
-def test_a_rating_above_the_scale_is_its_highest(serve, store):
-    """Nobody gives six stars of five."""
+def test_a_rating_above_the_scale_is_clipped(serve, store):
+    """To the highest rating."""
     make_rated_snapshot(store, {**BIASES, b"u/ann": b"9.0"})
     server = serve("--workers", "1")
     server.wait_for_generation(1)
@@ -117,8 +117,8 @@ def test_a_rating_above_the_scale_is_its_highest(serve, store):
     assert json.loads(predict(server, "ann", "alien").body)["rating"] == 5.0
 
 
-def test_a_model_of_biases_alone_predicts(serve, store):
-    """Without the tables of vectors the biases are all there is."""
+def test_a_model_with_biases_only_predicts(serve, store):
+    """The tables of vectors are missing."""
     make_rated_snapshot(store, BIASES, {})
     server = serve("--workers", "1")
     server.wait_for_generation(1)
@@ -126,34 +126,34 @@ def test_a_model_of_biases_alone_predicts(serve, store):
     assert json.loads(predict(server, "ann", "awful").body)["rating"] == 0.75
 
 
-def test_data_without_ratings_predicts_nothing(serve, store):
-    """It gets 404, and the text says why."""
+def test_data_without_ratings_is_404(serve, store):
+    """The text contains the reason."""
     make_rated_snapshot(store, {})
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     answer = predict(server, "ann", "alien")
 
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
-    assert "holds no ratings" in json.loads(answer.body)["detail"]
+    assert "contains no ratings" in json.loads(answer.body)["detail"]
 
 
-def test_an_empty_store_predicts_nothing(serve):
-    """It gets 404, too."""
+def test_an_empty_store_is_404(serve):
+    """Nothing has been published."""
     answer = predict(serve("--workers", "1"), "ann", "alien")
 
     assert (answer.status, json.loads(answer.body)["title"]) == (404, "no ratings")
 
 
 @pytest.mark.parametrize("movie_id", [None, True, 1.5, "", "a,b", "x" * 201, ["alien"], "\ud800"])
-def test_a_malformed_movie_id_is_refused(rated, movie_id):
+def test_a_malformed_movie_id_is_rejected(rated, movie_id):
     """It gets 400 and the rule for ids."""
     answer = predict(rated, "ann", movie_id)
 
     assert (answer.status, json.loads(answer.body)["title"]) == (400, "malformed movie_id")
 
 
-def test_a_new_snapshot_brings_its_own_ratings(serve, store):
-    """The model that was open before is not asked any more."""
+def test_a_swap_replaces_the_rating_model(serve, store):
+    """The previously opened model is not used any more."""
     make_rated_snapshot(store, BIASES)
     server = serve("--workers", "1")
     server.wait_for_generation(1)

@@ -1,15 +1,15 @@
-"""Children of the supervisor, and what they must never become."""
+"""Children of the supervisor: they never return into its code."""
 
 import subprocess
 import sys
 
 import pytest
 
-from tests.serve.running import environment
+from tests.serve.server import environment
 
 FORKING = """
 import os, sys
-from serve.processes import fork
+from serve.supervisor.children import fork
 
 def child():
     %s
@@ -27,18 +27,18 @@ else:
 
 
 @pytest.mark.parametrize(
-    ("does", "status"),
+    ("body", "status"),
     [
         ("return 3", 3),
-        ("print('what nobody can read', file=sys.stderr); return 3", 3),
+        ("print('unwritable', file=sys.stderr); return 3", 3),
         ("raise OSError('no more')", 70),
     ],
-    ids=["silent", "speaks", "fails"],
+    ids=["silent", "prints", "fails"],
 )
-def test_a_child_ends_whatever_its_log_says(does, status):
-    """With the status that it has, and never as a copy of its parent."""
+def test_a_child_ends_even_if_its_log_cannot_be_written(body, status):
+    """With its own status, and never as a copy of its parent."""
     done = subprocess.run(
-        [sys.executable, "-c", FORKING % does],
+        [sys.executable, "-c", FORKING % body],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,21 +1,22 @@
-"""Recent views under a running server: their file comes, goes, changes, breaks; all is served."""
+"""Recent views under a running server: their file appears, vanishes, changes and breaks."""
 
 import contextlib
 import os
 import random
 import signal
+from typing import cast
 
 import pytest
 
-from serve.counting import Counts
 from serve.resources.recommend import best_list
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
-from serve.worker.app import MarqueeApp
+from serve.worker.app import make_app
 from serve.worker.served import Served
-from store.recent import RecentWriter, recent_file
+from serve.worker.state import WorkerState
+from store.recent import RecentViews, RecentWriter, recent_file
 from store.snapshot import open_snapshot
-from tests.serve.running import wait_until
+from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
 
 PAGE_BYTES = 4096
@@ -35,7 +36,7 @@ def source(server, user="rex"):
 
 
 def wait_for_source(server, name, user="rex"):
-    """Return once every worker answers so: as many answers in a row as leave no doubt."""
+    """Return once 12 answers in a row have that source, so that every worker has followed."""
     wait_until(lambda: all(source(server, user) == name for _ in range(12)))
 
 
@@ -54,22 +55,22 @@ def server(serve, published):
 
 @pytest.fixture
 def collecting(server, published):
-    """The same, and Rex has just watched something."""
+    """The same server, with a recent view of Rex."""
     fill(published, ("rex", "film00"))
     wait_for_source(server, "recent")
     return server
 
 
-def test_the_file_may_come_later(server, published):
-    """A collector that is started while all runs is heard."""
+def test_a_file_that_appears_later_is_used(server, published):
+    """A collector may start after the server."""
     assert source(server) == "popular"
     fill(published, ("rex", "film00"))
     wait_for_source(server, "recent")
     assert server.get("/recommend/rex").text.split(",")[0] == "film01"
 
 
-def test_each_commit_counts_at_once(collecting, published):
-    """The next request already leaves out what was watched a moment ago."""
+def test_each_commit_takes_effect_at_once(collecting, published):
+    """The next request already excludes the item just watched."""
     with RecentWriter(published) as writer:
         for n in range(1, 15):
             writer.add([("rex", f"film{n:02d}"), ("new", f"film{n:02d}")])
@@ -77,14 +78,14 @@ def test_each_commit_counts_at_once(collecting, published):
                 assert f"film{n:02d}" not in collecting.get(f"/recommend/{user}").text.split(",")
 
 
-def test_the_file_may_go(collecting, published):
-    """Who removes it gets the chain without it."""
+def test_a_removed_file_is_followed(collecting, published):
+    """The fallback chain continues without recent views."""
     recent_file(published).unlink()
     wait_for_source(collecting, "popular")
 
 
-def test_the_file_may_be_replaced(collecting, published, tmp_path):
-    """By another, with other users."""
+def test_a_replaced_file_is_followed(collecting, published, tmp_path):
+    """The new file contains other users."""
     (tmp_path / "other").mkdir()
     fill(tmp_path / "other", ("sam", "film05"))
     recent_file(tmp_path / "other").rename(recent_file(published))
@@ -92,8 +93,8 @@ def test_the_file_may_be_replaced(collecting, published, tmp_path):
     wait_for_source(collecting, "popular", "rex")
 
 
-def test_it_may_go_and_come_again(collecting, published):
-    """Several times, and a lock file that is left over does no harm."""
+def test_a_removed_file_may_be_recreated(collecting, published):
+    """Several times; the lock file left behind does not matter."""
     for _ in range(3):
         recent_file(published).unlink()
         wait_for_source(collecting, "popular")
@@ -101,25 +102,25 @@ def test_it_may_go_and_come_again(collecting, published):
         wait_for_source(collecting, "recent")
 
 
-def test_it_outlives_a_swap(collecting, published):
-    """A new snapshot, the same recent views."""
+def test_recent_views_survive_a_swap(collecting, published):
+    """A new snapshot uses the same recent views."""
     make_snapshot(published, {"ann": ["own"]}, POPULAR, vectors=VECTORS)
     collecting.wait_for_generation(2)
     wait_for_source(collecting, "recent")
 
 
-def test_it_may_grow(collecting, published):
-    """Past the 10 MiB that LMDB maps by itself; no worker loses it for a moment."""
+def test_a_file_beyond_lmdbs_default_size_is_followed(collecting, published):
+    """It grows past 10 MiB without a worker losing it."""
     with RecentWriter(published) as writer:
         for part in range(10):
             writer.add((f"{part}+{n}", "x" * 200 + str(k)) for n in range(300) for k in range(20))
             assert {source(collecting) for _ in range(6)} == {"recent"}
     assert recent_file(published).stat().st_size > 10 << 20
-    assert "recent views are left out" not in collecting.log.read_text()
+    assert "recent views disabled" not in collecting.log.read_text()
 
 
 def test_killed_workers_leave_no_growth(collecting, published):
-    """The pages that they may have held are used again."""
+    """Pages held by dead readers are reused."""
     sizes = []
     for _ in range(5):
         for _ in range(4):
@@ -164,25 +165,25 @@ def broken_pages(path):
         file.write(random.Random(2).randbytes(path.stat().st_size - 2 * PAGE_BYTES))
 
 
-HARM = pytest.mark.parametrize(
-    "harm",
+DAMAGE = pytest.mark.parametrize(
+    "damage",
     [emptied, garbage, directory, cut_within_the_header, cut_behind_the_header, broken_pages],
     ids=lambda f: f.__name__,
 )
 
 
 def is_popular(server, user):
-    """False, too, where the worker died over it."""
+    """Whether the answer is the popular list; False also if the worker died."""
     with contextlib.suppress(ConnectionError):
         return source(server, user) == "popular"
     return False
 
 
-@HARM
-def test_a_file_that_is_none_at_the_start_is_left_out(serve, published, harm):
-    """All is served but what would have come of it."""
+@DAMAGE
+def test_a_damaged_file_at_the_start_is_ignored(serve, published, damage):
+    """Lists and fallbacks are served, and no worker dies."""
     fill(published, *MANY)
-    harm(recent_file(published))
+    damage(recent_file(published))
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     workers = server.workers()
@@ -194,11 +195,11 @@ def test_a_file_that_is_none_at_the_start_is_left_out(serve, published, harm):
     assert server.workers() == workers
 
 
-@HARM
-def test_a_file_that_breaks_under_the_server_is_left_out(collecting, published, harm):
-    """At the worst each worker dies once; the next finds it broken, and serves."""
+@DAMAGE
+def test_a_file_damaged_under_the_server_is_ignored(collecting, published, damage):
+    """Each worker may die once; its successor ignores the file and serves."""
     fill(published, *MANY)
-    harm(recent_file(published))
+    damage(recent_file(published))
 
     for user in ("user0001", "rex"):
         wait_until(lambda u=user: all(is_popular(collecting, u) for _ in range(12)))
@@ -207,11 +208,11 @@ def test_a_file_that_breaks_under_the_server_is_left_out(collecting, published, 
     assert collecting.process.poll() is None
 
 
-@pytest.mark.parametrize("harm", [emptied, garbage, directory], ids=lambda f: f.__name__)
-def test_a_sound_file_in_its_place_is_used(collecting, published, harm):
-    """The way out that the message names: remove it, and it fills again."""
+@pytest.mark.parametrize("damage", [emptied, garbage, directory], ids=lambda f: f.__name__)
+def test_a_new_file_replaces_a_damaged_one(collecting, published, damage):
+    """The remedy that the message names: remove the file, and it fills again."""
     path = recent_file(published)
-    harm(path)
+    damage(path)
     wait_until(lambda: all(is_popular(collecting, "rex") for _ in range(12)))
     if path.is_dir():
         path.rmdir()
@@ -226,35 +227,44 @@ def test_a_sound_file_in_its_place_is_used(collecting, published, harm):
 # The hot path
 
 
-class Unasked:
-    """Recent views that nobody may look into."""
+class ForbiddenViews:
+    """Recent views that fail at each lookup."""
 
     def get(self, user_id):
-        raise AssertionError(f"somebody looked for {user_id!r}")
+        raise AssertionError(f"recent views of {user_id!r} were looked up")
 
 
-def test_a_user_with_a_list_causes_no_look(published):
-    """Not on the hot path, nor off it; a user without one does."""
-    app = MarqueeApp(Scoreboard(1), ServeSettings(), Counts())
-    app.recent = Unasked()
+def test_a_user_with_a_list_causes_no_lookup_of_recent_views(published):
+    """Neither on the hot path nor off it; a user without a list does."""
+    state = WorkerState(ServeSettings(), Scoreboard(1))
+    state.recent = cast(RecentViews, ForbiddenViews())
     with open_snapshot(published, 1) as snapshot:
-        app.served = Served(snapshot)
+        state.served = Served(snapshot)
         hot = {"PATH_INFO": "/recommend/ann", "REQUEST_METHOD": "GET"}
-        assert app(hot, lambda *_: None) == [b"own"]
-        assert best_list(app, app.served, "ann", [b"film00"]).source == "list"
+        assert make_app(state)(hot, lambda *_: None) == [b"own"]
+        assert best_list(state, state.served, "ann", [b"film00"]).source == "list"
         with pytest.raises(AssertionError, match="rex"):
-            best_list(app, app.served, "rex")
+            best_list(state, state.served, "rex")
 
 
-def test_a_known_user_is_one_lookup(published):
-    """Counted at the table itself."""
-    asked = []
-    app = MarqueeApp(Scoreboard(1), ServeSettings(), Counts())
+def test_a_known_user_is_one_lookup(published, monkeypatch):
+    """Counted at the tables themselves."""
+    lookups = []
+
+    def recording(get, name):
+        def get_and_record(key):
+            lookups.append(name)
+            return get(key)
+
+        return get_and_record
+
+    state = WorkerState(ServeSettings(), Scoreboard(1))
+    app = make_app(state)
     with open_snapshot(published, 1) as snapshot:
         for name in ("users", "spares", "similar", "fallback", "profiles", "items", "rows"):
             table = getattr(snapshot, name)
-            table.get = lambda key, name=name, get=table.get: asked.append(name) or get(key)
-        app.served = Served(snapshot)
-        asked.clear()
+            monkeypatch.setattr(table, "get", recording(table.get, name))
+        state.served = Served(snapshot)
+        lookups.clear()
         assert app({"PATH_INFO": "/recommend/ann", "REQUEST_METHOD": "GET"}, lambda *_: None)
-    assert asked == ["users"]
+    assert lookups == ["users"]

@@ -1,10 +1,10 @@
-"""What `/recommend/` and its POST form may be asked for besides the plain list."""
+"""Parameters of `/recommend/` and of its POST form."""
 
 import json
 
 import pytest
 
-from tests.serve.running import Server, ask
+from tests.serve.server import Server, ask
 from tests.snapshots import make_snapshot
 
 OWN = [f"film+{n:02}" for n in range(20)]
@@ -16,9 +16,9 @@ ABOUT = {"p+1": {"title": "Première", "year": 1942, "genres": ["Drama"], "adult
 UNKNOWN_AND_MALFORMED = "never+seen,,%ff,a|b,%2C,%00," + "x" * 300
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["bare", "front"])
+@pytest.fixture(scope="module", params=[False, True], ids=["bare", "nginx"])
 def server(request, tmp_path_factory):
-    """One user with a full list, and items in two camps for those who have none."""
+    """One user with a full list, and items of two kinds for users without one."""
     folder = tmp_path_factory.mktemp("options")
     make_snapshot(
         folder / "store",
@@ -28,7 +28,7 @@ def server(request, tmp_path_factory):
         about=ABOUT,
         vectors={**EAST, **WEST},
     )
-    with Server(folder / "store", folder, "--workers", "2", front=request.param) as running:
+    with Server(folder / "store", folder, "--workers", "2", nginx=request.param) as running:
         running.wait_for_generation(1)
         yield running
 
@@ -48,8 +48,8 @@ def names_of(answer):
 
 
 @pytest.mark.parametrize("n", range(1, 21))
-def test_n_items_are_the_first_n(connection, n):
-    """A shorter list is the beginning of the long one, for a known user and a stranger."""
+def test_n_cuts_the_list(connection, n):
+    """For a known and for an unknown user."""
     assert names_of(ask(connection, f"/recommend/ann?n={n}")) == OWN[:n]
     assert names_of(ask(connection, f"/recommend/zoe?n={n}")) == POPULAR[:n]
 
@@ -59,15 +59,15 @@ def test_n_items_are_the_first_n(connection, n):
     ["0", "21", "-1", "1.5", "", "+5", "%205", "five", "%D9%A5", "1e1", "000000001999", "9" * 4400],
     ids=lambda n: n[:12] or "nothing",
 )
-def test_any_other_n_is_refused(connection, n):
+def test_a_malformed_n_is_rejected(connection, n):
     """It gets 400 and the rule, as one line of text."""
     answer = ask(connection, f"/recommend/ann?n={n}")
 
-    assert (answer.status, answer.text) == (400, "malformed n: n is a number from 1 to 20\n")
+    assert (answer.status, answer.text) == (400, "malformed n: n must be a number from 1 to 20\n")
 
 
-def test_an_n_that_grows_behind_its_ninth_digit_is_refused(connection):
-    """Thousands of digits are no number to this server, however they begin."""
+def test_an_n_of_thousands_of_digits_is_rejected(connection):
+    """Also where its first digits are valid."""
     assert ask(connection, "/recommend/ann?n=" + "000000001" + "0" * 4400).status == 400
 
 
@@ -76,43 +76,43 @@ def test_an_n_that_grows_behind_its_ninth_digit_is_refused(connection):
 
 @pytest.mark.parametrize("plus", ["+", "%2B", "%2b"])
 def test_a_plus_in_a_history_is_a_plus(connection, plus):
-    """Ids hold it, and never a blank: raw or encoded, what was watched is left out."""
+    """Raw or encoded; item ids never contain a blank."""
     history = ",".join(OWN[:2]).replace("+", plus)
 
     assert names_of(ask(connection, f"/recommend/ann?history={history}")) == [*OWN[2:], *SPARES]
 
 
 @pytest.mark.parametrize("comma", [",", "%2C"])
-@pytest.mark.parametrize(("camp", "other"), [(EAST, WEST), (WEST, EAST)], ids=["east", "west"])
-def test_a_strangers_history_gives_what_lies_near(connection, camp, other, comma):
-    """The vectors decide, what was watched is left out, and the headers name the source."""
-    watched = sorted(camp)[:2]
+@pytest.mark.parametrize(("kind", "other"), [(EAST, WEST), (WEST, EAST)], ids=["east", "west"])
+def test_an_unknown_users_history_gives_similar_items(connection, kind, other, comma):
+    """Watched items are excluded, and the headers name the source."""
+    watched = sorted(kind)[:2]
     answer = ask(connection, f"/recommend/zoe?history={comma.join(watched)}")
     names = names_of(answer)
 
     assert answer.source == "history"
-    assert set(names[:10]) == camp.keys() - set(watched)
+    assert set(names[:10]) == kind.keys() - set(watched)
     assert not set(watched) & set(names)
     assert set(names[10:]) <= other.keys() | set(POPULAR)
 
 
-def test_unknown_and_malformed_ids_in_a_history_are_left_alone(connection):
-    """The others count as if they stood alone."""
+def test_unknown_and_malformed_ids_in_a_history_are_ignored(connection):
+    """The other ids count."""
     alone = ask(connection, "/recommend/zoe?history=east+3")
     among = ask(connection, f"/recommend/zoe?history={UNKNOWN_AND_MALFORMED},east+3")
 
     assert (among.status, among.body, among.source) == (200, alone.body, "history")
 
 
-def test_a_history_of_nothing_known_is_none(connection):
-    """A stranger gets the popular list then."""
+def test_a_history_of_unknown_items_is_ignored(connection):
+    """An unknown user gets the popular list."""
     answer = ask(connection, f"/recommend/zoe?history={UNKNOWN_AND_MALFORMED}")
 
     assert (answer.source, names_of(answer)) == ("popular", POPULAR)
 
 
 def test_n_and_history_work_together(connection):
-    """First what was watched is left out, then the list is cut."""
+    """Watched items are excluded before the list is cut."""
     answer = ask(connection, f"/recommend/ann?n=3&history={OWN[1]}")
 
     assert names_of(answer) == [OWN[0], OWN[2], OWN[3]]
@@ -121,8 +121,8 @@ def test_n_and_history_work_together(connection):
 # format
 
 
-def test_json_holds_titles_source_and_generation(connection):
-    """What the catalogue knows stands beside each id; what it keeps to itself does not."""
+def test_json_contains_titles_source_and_generation(connection):
+    """Only public catalogue fields appear."""
     answer = ask(connection, "/recommend/zoe?format=json&n=2")
 
     assert answer.headers["Content-Type"] == "application/json"
@@ -137,30 +137,30 @@ def test_json_holds_titles_source_and_generation(connection):
     }
 
 
-def test_json_and_text_name_the_same_items(connection):
-    """The form of an answer does not change what is in it."""
+def test_json_and_text_contain_the_same_items(connection):
+    """In the same order."""
     as_json = ask(connection, "/recommend/ann?format=json")
 
     assert [item["item_id"] for item in json.loads(as_json.body)["items"]] == OWN
     assert (as_json.source, as_json.generation) == ("list", 1)
 
 
-def test_text_may_be_asked_for(connection):
-    """It is what one gets anyway."""
+def test_format_text_is_the_default(connection):
+    """Both give the same answer."""
     assert names_of(ask(connection, "/recommend/ann?format=text")) == OWN
 
 
 @pytest.mark.parametrize("form", ["xml", "", "JSON", "json%20"])
-def test_another_format_is_refused(connection, form):
-    """It gets 400 and the two that there are."""
+def test_another_format_is_rejected(connection, form):
+    """It gets 400 and the two valid formats."""
     answer = ask(connection, f"/recommend/ann?format={form}")
 
     assert answer.status == 400
-    assert "format is json or text" in answer.text
+    assert "format must be json or text" in answer.text
 
 
-def test_who_asks_for_json_gets_errors_as_json(connection):
-    """A program that parses the answer can parse the refusal."""
+def test_format_json_also_applies_to_errors(connection):
+    """A program that parses the answer can parse the error."""
     answer = ask(connection, "/recommend/ann?format=json&n=0")
 
     assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
@@ -178,7 +178,7 @@ def test_who_asks_for_json_gets_errors_as_json(connection):
     ],
 )  # fmt: skip
 def test_head_is_get_without_the_body(connection, target):
-    """Status and headers are the same, the length is the body's, and the connection stays good."""
+    """Status and headers are the same, and the connection stays usable."""
     get, head = ask(connection, target), ask(connection, target, "HEAD")
 
     def essence(answer):
@@ -199,7 +199,7 @@ def post(connection, body, path="/recommendations"):
 
 
 def test_the_post_form_gives_the_same_list(connection):
-    """It is what `format=json` gives."""
+    """It equals the answer of `format=json`."""
     answer = post(connection, {"user_id": "ann", "n_recommendations": 4})
 
     assert json.loads(answer.body) == json.loads(
@@ -209,13 +209,13 @@ def test_the_post_form_gives_the_same_list(connection):
 
 
 @pytest.mark.parametrize("user_id", ["12345", 12345, 12345.0], ids=repr)
-def test_a_number_stands_for_its_digits(connection, user_id):
-    """Clients that hold numeric ids need not convert them."""
+def test_a_numeric_user_id_is_accepted(connection, user_id):
+    """Clients that hold numbers need not convert them."""
     assert json.loads(post(connection, {"user_id": user_id}).body)["user_id"] == "12345"
 
 
-def test_twenty_are_given_where_nothing_is_said(connection):
-    """As everywhere."""
+def test_twenty_items_are_the_default(connection):
+    """Without `n_recommendations`."""
     assert len(json.loads(post(connection, {"user_id": "ann"}).body)["items"]) == 20
 
 
@@ -250,8 +250,8 @@ def test_twenty_are_given_where_nothing_is_said(connection):
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_a_bad_body_is_refused(connection, path, body, says):
-    """Whatever is wrong with it, the answer is 400 and says so."""
+def test_a_malformed_body_is_rejected(connection, path, body, says):
+    """It gets 400 with the reason."""
     answer = post(connection, body, path)
 
     assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
@@ -259,8 +259,8 @@ def test_a_bad_body_is_refused(connection, path, body, says):
 
 
 @pytest.mark.parametrize("n", [0, 21, -1, 2.5, "5", None, True, [5], 10**30])
-def test_a_bad_number_of_recommendations_is_refused(connection, n):
-    """It is a whole number from 1 to 20, and a number it must be."""
+def test_a_malformed_number_of_recommendations_is_rejected(connection, n):
+    """It must be a whole number from 1 to 20."""
     answer = post(connection, {"user_id": "ann", "n_recommendations": n})
 
     assert answer.status == 400
@@ -268,8 +268,8 @@ def test_a_bad_number_of_recommendations_is_refused(connection, n):
 
 
 @pytest.mark.parametrize("path", ["/recommendations", "/predict"])
-def test_a_body_of_more_than_16_kib_is_refused(server, path):
-    """It gets 413, and the next client an answer."""
+def test_a_body_of_more_than_16_kib_is_rejected(server, path):
+    """It gets 413, and the next client is answered."""
     with server.connect() as connection:
         answer = post(connection, json.dumps({"user_id": "ann", "x": "x" * 17_000}), path)
 
@@ -277,8 +277,8 @@ def test_a_body_of_more_than_16_kib_is_refused(server, path):
     assert names_of(server.get("/recommend/ann")) == OWN
 
 
-def test_a_body_just_below_the_limit_is_read(connection):
-    """The twin: 16 KiB are enough for anything meant."""
+def test_a_body_of_16_kib_is_accepted(connection):
+    """The counterpart."""
     padding = 16 * 1024 - len(json.dumps({"user_id": "ann", "x": ""}))
 
     assert post(connection, {"user_id": "ann", "x": "x" * padding}).status == 200

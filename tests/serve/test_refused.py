@@ -1,26 +1,26 @@
-"""What the disk refuses for a while: the server goes on, and catches up when it may."""
+"""Temporary disk errors: the server continues, and catches up afterwards."""
 
 import pytest
 
 from store.takedown import take_down
-from tests.serve.copied import front_folder, static_list
-from tests.serve.running import wait_until
+from tests.serve.nginx_parts import runtime_dir, static_list
+from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
 
 
 @pytest.fixture
 def server(serve, store, tmp_path):
-    """Two workers behind nginx, with a log that is soon full."""
+    """Two workers behind nginx, with a small limit of the access log."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil", "casablanca"])
     (tmp_path / "marquee.toml").write_text("[serve]\naccess_log_mib = 1\naccess_log_keep = 1\n")
-    running = serve("--workers", "2", front=True)
+    running = serve("--workers", "2", nginx=True)
     wait_until(lambda: static_list(running) and running.get("/recommend/ann").source == "list")
     return running
 
 
 @pytest.fixture
 def no_store(store, tmp_path):
-    """Put something in the store's place that is none; called again, the store is back."""
+    """Replace the store by a file; a second call restores it."""
     aside = tmp_path / "aside"
 
     def swap():
@@ -34,8 +34,8 @@ def no_store(store, tmp_path):
     return swap
 
 
-def test_a_store_that_cannot_be_looked_at_stops_nothing(server, store, no_store):
-    """It is said once, what is open is served on, and what was missed is made up for."""
+def test_an_unreadable_store_does_not_stop_the_server(server, store, no_store):
+    """The error is logged, the open snapshot is served, and later changes are followed."""
     no_store()
     server.wait_for_log("does not hold a generation")
     wait_until(lambda: "cannot be read" in server.log.read_text())
@@ -51,8 +51,8 @@ def test_a_store_that_cannot_be_looked_at_stops_nothing(server, store, no_store)
     assert server.process.poll() is None
 
 
-def test_without_its_journal_what_is_current_is_served(serve, store):
-    """It would only say what to go back to."""
+def test_the_current_snapshot_is_served_without_a_journal(serve, store):
+    """The journal only matters for a fallback."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     (store / "JOURNAL").unlink()
     (store / "JOURNAL").mkdir()
@@ -62,12 +62,12 @@ def test_without_its_journal_what_is_current_is_served(serve, store):
     wait_until(lambda: server.get("/recommend/ann").body == b"alien")
 
 
-def test_a_last_resort_that_cannot_be_written_is_told_in_a_line(server, store):
-    """What stands there stays, and is followed again as soon as it can be."""
-    blocked = front_folder(server) / "static/popular.pending"
+def test_a_static_list_that_cannot_be_written_is_logged(server, store):
+    """The old one stays, and is updated once that is possible."""
+    blocked = runtime_dir(server) / "static/popular.pending"
     blocked.mkdir()
     make_snapshot(store, {"ann": ["alien"]}, ["diva"])
-    server.wait_for_log("the list of last resort stays as it is")
+    server.wait_for_log("static list: unchanged, will retry")
     assert "Traceback" not in server.log.read_text()
     assert static_list(server) == b"brazil,casablanca"
 
@@ -75,14 +75,14 @@ def test_a_last_resort_that_cannot_be_written_is_told_in_a_line(server, store):
     wait_until(lambda: static_list(server) == b"diva")
 
 
-def test_a_log_that_cannot_be_rotated_stops_nothing(server, tmp_path):
-    """Something else has the name that it should get."""
+def test_a_failed_log_rotation_does_not_stop_the_server(server, tmp_path):
+    """A directory occupies the name of the rotated file."""
     path = tmp_path / "var/log/access.log"
-    (path.with_name("access.log.1") / "somebody's").mkdir(parents=True)
+    (path.with_name("access.log.1") / "occupied").mkdir(parents=True)
 
     with path.open("a") as log:
         log.write("{}\n" * (1 << 19))
 
-    server.wait_for_log("tried again")
+    server.wait_for_log("disk error, will retry")
     assert server.get("/recommend/ann").body == b"alien"
     assert server.process.poll() is None

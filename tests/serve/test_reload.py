@@ -1,4 +1,4 @@
-"""SIGHUP: new code and configuration, if they start, and no request lost."""
+"""SIGHUP: new code and configuration take effect if they start, and no request is lost."""
 
 import os
 import signal
@@ -9,8 +9,9 @@ import pytest
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load
 from store.publish import rollback
-from tests.serve.copied import Code, nginx
-from tests.serve.running import wait_until
+from tests.serve.code_copy import CodeCopy
+from tests.serve.nginx_parts import nginx_pids
+from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
 
 N_USERS = 300
@@ -18,7 +19,7 @@ N_USERS = 300
 
 @pytest.fixture
 def configure(tmp_path):
-    """Write `marquee.toml` anew, whole."""
+    """Replace `marquee.toml`."""
 
     def write(*lines):
         pending = tmp_path / "marquee.pending"
@@ -30,10 +31,10 @@ def configure(tmp_path):
 
 @pytest.fixture
 def server(serve, store, configure):
-    """Two workers behind nginx, as the configuration says, and lists that a load can judge."""
+    """Two workers behind nginx, as configured, with lists that `Load` can check."""
     write_snapshot(store, N_USERS)
     configure("workers = 2")
-    running = serve(front=True)
+    running = serve(nginx=True)
     wait_until(lambda: running.get("/recommend/1").source == "list")
     running.wait_for_workers()
     return running
@@ -43,21 +44,21 @@ def address(server):
     return server.host, server.port
 
 
-def hang_up(server):
+def send_sighup(server):
     """Send SIGHUP."""
     server.process.send_signal(signal.SIGHUP)
 
 
 def reload(server, n_workers=None):
-    """Send SIGHUP, and return when every worker is another."""
+    """Send SIGHUP, and return when every worker is new."""
     old = server.workers()
-    hang_up(server)
+    send_sighup(server)
     server.n_workers = n_workers or server.n_workers
     return server.wait_for_workers(other_than=old)
 
 
 def test_no_request_is_lost(server, tmp_path):
-    """Two new programs and all workers replaced under load: all 200, all right."""
+    """Two reloads under load: all answers are 200 and right."""
     with Load(address(server), N_USERS, tmp_path, rate=200) as load:
         reload(server)
         reload(server)
@@ -66,51 +67,51 @@ def test_no_request_is_lost(server, tmp_path):
     assert (load.seen.n_failed, load.seen.n_refused) == (0, 0), load.seen.examples
 
 
-def test_the_front_and_the_address_stay(server):
+def test_nginx_and_the_address_stay(server):
     """The same nginx, the same port, the same supervisor."""
-    before = nginx(server)
+    before = nginx_pids(server)
 
     reload(server)
 
-    assert nginx(server) == before
+    assert nginx_pids(server) == before
     assert server.process.poll() is None
 
 
 @pytest.mark.parametrize(
     ("line", "named"),
     [("wokers = 2", "wokers"), ("port = 70000", "70000"), ("workers = [", "TOML")],
-    ids=["unknown key", "impossible value", "no TOML"],
+    ids=["unknown key", "impossible value", "not TOML"],
 )
-def test_a_broken_configuration_keeps_the_old_program(server, configure, line, named):
-    """The log says what is wrong; the workers are the same and answer."""
+def test_a_broken_configuration_is_rejected(server, configure, line, named):
+    """The log names the problem; the same workers answer."""
     before = server.workers()
     configure(line)
 
-    hang_up(server)
+    send_sighup(server)
 
-    server.wait_for_log("the old goes on")
+    server.wait_for_log("reload rejected, the running version stays")
     assert named in server.log.read_text()
     assert server.workers() == before
     assert server.get("/recommend/1").status == 200
 
 
-def test_after_a_broken_configuration_a_mended_one_is_taken(server, configure):
-    """A refusal changes nothing about the next SIGHUP."""
+def test_a_corrected_configuration_is_accepted(server, configure):
+    """A rejected reload does not affect the next one."""
     configure("wokers = 2")
-    hang_up(server)
-    server.wait_for_log("the old goes on")
+    send_sighup(server)
+    server.wait_for_log("reload rejected, the running version stays")
     configure("workers = 1")
 
     assert len(reload(server, n_workers=1)) == 1
 
 
 @pytest.mark.parametrize("n_workers", [1, 3])
-def test_more_and_fewer_workers_take_effect(server, configure, tmp_path, n_workers):
-    """Without a request lost, either; and nginx has as many."""
+def test_the_number_of_workers_changes(server, configure, tmp_path, n_workers):
+    """Without a lost request, and nginx changes its workers, too."""
     configure(f"workers = {n_workers}")
     with Load(address(server), N_USERS, tmp_path, rate=200) as load:
         reload(server, n_workers)
-        wait_until(lambda: len(nginx(server)[1]) == n_workers)
+        wait_until(lambda: len(nginx_pids(server)[1]) == n_workers)
 
     seen = load.seen  # nginx closes idle connections when it reads a new configuration
     cut = [example for example in seen.examples if "closed after 0 bytes" not in example]
@@ -118,11 +119,11 @@ def test_more_and_fewer_workers_take_effect(server, configure, tmp_path, n_worke
     assert len(server.workers()) == n_workers
 
 
-def test_new_code_is_taken(serve, store, tmp_path):
-    """A string changed in the source stands in the next answer."""
+def test_new_code_takes_effect(serve, store, tmp_path):
+    """A string changed in the source appears in the next answer."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
-    code = Code(tmp_path / "code")
-    server = serve("--workers", "2", front=True, **code.environ)
+    code = CodeCopy(tmp_path / "code")
+    server = serve("--workers", "2", nginx=True, **code.environ)
     wait_until(lambda: server.get("/readyz").status == 200)
     code.change("serve/resources/status.py", '"status": "ready"', '"status": "new and ready"')
 
@@ -131,25 +132,25 @@ def test_new_code_is_taken(serve, store, tmp_path):
     wait_until(lambda: b"new and ready" in server.get("/readyz").body)
 
 
-def test_code_that_does_not_start_is_not_taken(serve, store, tmp_path):
-    """A syntax error stays outside; the old code answers on."""
+def test_code_that_does_not_start_is_rejected(serve, store, tmp_path):
+    """After a syntax error the old code continues."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
-    code = Code(tmp_path / "code")
-    server = serve("--workers", "1", front=True, **code.environ)
+    code = CodeCopy(tmp_path / "code")
+    server = serve("--workers", "1", nginx=True, **code.environ)
     [before] = server.wait_for_workers()
     code.change("serve/resources/status.py", "class Ready:", "class Ready")
 
-    hang_up(server)
+    send_sighup(server)
 
-    server.wait_for_log("the old goes on")
+    server.wait_for_log("reload rejected, the running version stays")
     assert server.workers() == [before]
     assert server.get("/readyz").status == 200
 
 
-def test_a_changed_access_log_reaches_nginx(server, configure, tmp_path):
-    """The same nginx reads its configuration anew and writes where it is told to."""
+def test_a_changed_access_log_takes_effect(server, configure, tmp_path):
+    """The same nginx reads its configuration again."""
     configure("workers = 2", 'access_log = "other.log"')
-    [master], _ = nginx(server)
+    [master], _ = nginx_pids(server)
 
     reload(server)
 
@@ -159,14 +160,14 @@ def test_a_changed_access_log_reaches_nginx(server, configure, tmp_path):
         return path.exists() and path.stat().st_size
 
     wait_until(is_written)
-    assert nginx(server)[0] == [master]
+    assert nginx_pids(server)[0] == [master]
 
 
-def test_a_publish_meanwhile_is_followed(server, store, tmp_path):
-    """Publish and SIGHUP at once, each way round, with no mixed answer."""
+def test_a_publish_during_a_reload_is_followed(server, store, tmp_path):
+    """In either order, and no answer is mixed."""
     with Load(address(server), N_USERS, tmp_path, rate=200) as load:
         old = server.workers()
-        hang_up(server)
+        send_sighup(server)
         write_snapshot(store, N_USERS)
         server.wait_for_workers(other_than=old)
         wait_until(lambda: server.get("/recommend/1").generation == 2)
@@ -177,12 +178,12 @@ def test_a_publish_meanwhile_is_followed(server, store, tmp_path):
     assert (load.seen.n_failed, load.seen.n_mixed) == (0, 0), load.seen.examples
 
 
-def test_twice_in_quick_succession(server, tmp_path):
-    """However they fall, the server ends up with its workers, all other than before."""
+def test_reloads_in_quick_succession(server, tmp_path):
+    """In the end every worker is new, and no request is lost."""
     old = server.workers()
     with Load(address(server), N_USERS, tmp_path, rate=200) as load:
         for pause in (0, 0.02, 0.3, 0.6):
-            hang_up(server)
+            send_sighup(server)
             time.sleep(pause)
         server.wait_for_workers(other_than=old)
 
@@ -190,8 +191,8 @@ def test_twice_in_quick_succession(server, tmp_path):
     assert server.process.poll() is None
 
 
-def test_it_still_stops_cleanly_afterwards(server):
-    """The new program knows all that it has to end."""
+def test_the_server_stops_cleanly_after_a_reload(server):
+    """The new program ends all processes."""
     reload(server)
 
     server.process.terminate()
@@ -200,10 +201,10 @@ def test_it_still_stops_cleanly_afterwards(server):
     assert server.processes() == []
 
 
-def test_workers_that_die_meanwhile_are_replaced(server):
-    """A death during the replacement is no special case."""
+def test_workers_that_die_during_a_reload_are_replaced(server):
+    """All of them are killed at once."""
     old = server.workers()
-    hang_up(server)
+    send_sighup(server)
     server.wait_for_log("takes over")
     for pid in server.workers():
         os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""How the server starts, and why it may refuse to."""
+"""How the server starts, and the errors of a start."""
 
 import contextlib
 import re
@@ -7,13 +7,13 @@ import subprocess
 
 import pytest
 
-from tests.serve.running import command, environment, wait_until
+from tests.serve.server import command, environment, wait_until
 from tests.snapshots import make_snapshot
 
 
 @pytest.fixture
 def refused(tmp_path):
-    """Run a server that ends by itself."""
+    """Run a server that is expected to end by itself."""
 
     def run(*options, config=None, **environ):
         if config is not None:
@@ -31,12 +31,12 @@ def refused(tmp_path):
 
 
 def is_one_line(text):
-    """A message for people, and no traceback."""
+    """Whether it is a message of one line, and so not a traceback."""
     return text.count("\n") == 1 and text.endswith("\n")
 
 
-def test_a_taken_port_is_refused(refused):
-    """Exit status 1; the message names the address and the way out."""
+def test_a_taken_port_is_an_error(refused):
+    """Exit status 1; the message names the address and the remedy."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         ended = refused("--bare", "--port", str(port))
@@ -48,8 +48,8 @@ def test_a_taken_port_is_refused(refused):
 
 
 @pytest.mark.parametrize("port", ["65536", "-1"])
-def test_a_port_out_of_range_is_refused(refused, port):
-    """Exit status 1; the message gives the range."""
+def test_a_port_out_of_range_is_an_error(refused, port):
+    """Exit status 1; the message names the range."""
     ended = refused("--bare", "--port", port)
 
     assert ended.returncode == 1
@@ -66,8 +66,8 @@ def test_a_port_out_of_range_is_refused(refused, port):
         pytest.param("ü" * 70, id="no name"),
     ],
 )
-def test_a_host_that_is_not_ours_is_refused(refused, host):
-    """Exit status 1; the message names it, and is no traceback."""
+def test_a_foreign_host_is_an_error(refused, host):
+    """Exit status 1; the message names it, without a traceback."""
     ended = refused("--bare", "--host", host)
 
     assert ended.returncode == 1
@@ -75,8 +75,8 @@ def test_a_host_that_is_not_ours_is_refused(refused, host):
     assert f"{host}:0" in ended.stderr
 
 
-def test_without_nginx_and_without_bare_it_does_not_start(refused):
-    """Strangers must not reach bjoern; the way out is named."""
+def test_the_server_needs_nginx_or_bare(refused):
+    """Hostile clients must not reach bjoern; the message names the options."""
     ended = refused(MARQUEE_SERVE_NGINX="/nowhere/nginx")
 
     assert ended.returncode == 1
@@ -101,8 +101,8 @@ def test_an_unknown_option_is_wrong_usage(refused):
         ("[serve\n", "TOML"),
     ],
 )
-def test_a_wrong_configuration_is_refused(refused, config, named):
-    """Exit status 1; the message names the file and what is wrong in it."""
+def test_a_wrong_configuration_is_an_error(refused, config, named):
+    """Exit status 1; the message names the file and the problem."""
     ended = refused("--bare", config=config)
 
     assert ended.returncode == 1
@@ -111,8 +111,8 @@ def test_a_wrong_configuration_is_refused(refused, config, named):
     assert named in ended.stderr
 
 
-def test_an_unknown_variable_is_refused(refused):
-    """A typo in the environment is found as one in the file is."""
+def test_an_unknown_variable_is_an_error(refused):
+    """A typo in the environment is found like one in the file."""
     ended = refused("--bare", MARQUEE_SERVE_PROT="1")
 
     assert ended.returncode == 1
@@ -122,8 +122,8 @@ def test_an_unknown_variable_is_refused(refused):
 @pytest.mark.parametrize(
     "names", [[f"film+{n}" for n in range(21)], ["alien", "alien"]], ids=["21 items", "one twice"]
 )
-def test_an_emergency_list_that_no_grader_takes_is_refused(refused, names):
-    """The configured list keeps the rules of every list: up to 20 items, none twice."""
+def test_an_invalid_emergency_list_is_an_error(refused, names):
+    """It has up to 20 items, none twice, like every list."""
     quoted = ", ".join(f'"{name}"' for name in names)
 
     # The host is refused too, so that a server which takes the list ends as well.
@@ -133,23 +133,23 @@ def test_an_emergency_list_that_no_grader_takes_is_refused(refused, names):
     assert "emergency_list" in ended.stderr
 
 
-def test_the_log_says_where_it_serves_and_that_it_is_bare(serve):
-    """The first line names the address and warns that there is no front."""
+def test_the_log_names_the_address_and_that_it_is_bare(serve):
+    """In its first line."""
     server = serve("--workers", "3")
 
     first = server.log.read_text().splitlines()[0]
     assert re.search(rf"serving on http://127\.0\.0\.1:{server.port}, 3 workers, bare", first)
 
 
-def test_as_many_workers_as_asked_for(serve):
+def test_the_option_workers_sets_their_number(serve):
     """`--workers 3` starts three."""
     server = serve("--workers", "3")
 
     assert len(server.wait_for_workers()) == 3
 
 
-def test_an_option_wins_over_the_configuration(serve, tmp_path):
-    """`--workers` on the command line, not the 3 of the file."""
+def test_an_option_overrides_the_configuration(serve, tmp_path):
+    """`--workers` overrides the 3 of the file."""
     (tmp_path / "marquee.toml").write_text("[serve]\nworkers = 3\n")
 
     server = serve("--workers", "1")
@@ -157,8 +157,8 @@ def test_an_option_wins_over_the_configuration(serve, tmp_path):
     assert len(server.wait_for_workers()) == 1
 
 
-def test_a_store_named_in_the_configuration_is_served(serve, store, tmp_path):
-    """`[store] path` stands behind `--store`; here both name the same one."""
+def test_the_store_of_the_configuration_is_served(serve, store, tmp_path):
+    """`[store] path` names it."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     (tmp_path / "marquee.toml").write_text(f'[store]\npath = "{store}"\n')
 

@@ -1,11 +1,11 @@
-"""`/model/status`, `/healthz` and `/readyz`: what is served, and whether it can be."""
+"""`/model/status` and `/readyz`: the served model, and readiness."""
 
 import json
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.serve.running import ask, flip_byte, force_current, wait_until
+from tests.serve.server import ask, flip_byte, force_current, wait_until
 from tests.snapshots import make_snapshot
 
 FINISHED_AT = "2026-03-01T02:30:00+00:00"  # of every snapshot here
@@ -34,10 +34,10 @@ def served(serve, store):
 # /model/status
 
 
-@pytest.mark.parametrize("front", [False, True], ids=["bare", "front"])
-def test_the_status_is_that_of_the_manifest(served, front):
-    """Generation, age, data, metrics and parameters of what is served."""
-    server = served(front=front)
+@pytest.mark.parametrize("behind_nginx", [False, True], ids=["bare", "nginx"])
+def test_the_model_status_is_that_of_the_manifest(served, behind_nginx):
+    """Generation, age, data, metrics and parameters."""
+    server = served(nginx=behind_nginx)
     status = json.loads(server.get("/model/status").body)
     age = (datetime.now(UTC) - datetime.fromisoformat(FINISHED_AT)).total_seconds()
 
@@ -55,7 +55,7 @@ def test_the_status_is_that_of_the_manifest(served, front):
     }
 
 
-def test_the_status_follows_a_swap(served, store):
+def test_the_model_status_follows_a_swap(served, store):
     """The next snapshot names its parent."""
     server = served()
     make_snapshot(store, {"ann": ["diva"]}, ["brazil"])
@@ -66,7 +66,7 @@ def test_the_status_follows_a_swap(served, store):
 
 
 def test_an_empty_store_has_no_model(serve):
-    """That is an answer, no error."""
+    """The generation is null, with status 200."""
     answer = serve("--workers", "1").get("/model/status")
 
     assert (answer.status, json.loads(answer.body)) == (200, {"generation": None})
@@ -76,7 +76,7 @@ def test_an_empty_store_has_no_model(serve):
 
 
 def test_an_empty_store_is_not_ready(serve):
-    """It gets 503 and when to ask again, while the process is alive."""
+    """503 with Retry-After, while the process lives."""
     server = serve("--workers", "1")
     answer = server.get("/readyz")
 
@@ -85,22 +85,22 @@ def test_an_empty_store_is_not_ready(serve):
     assert server.get("/healthz").status == 200
 
 
-def test_the_front_passes_on_that_nothing_is_ready(serve):
-    """A balancer looks through it."""
-    server = serve("--workers", "1", front=True)
+def test_nginx_passes_on_that_the_server_is_not_ready(serve):
+    """A load balancer checks through it."""
+    server = serve("--workers", "1", nginx=True)
 
     assert (server.get("/readyz").status, server.get("/healthz").status) == (503, 200)
 
 
-def test_an_emergency_list_is_a_list(serve):
-    """With one the server can serve; that there is no snapshot is a warning."""
+def test_an_emergency_list_makes_the_server_ready(serve):
+    """The missing snapshot is a warning."""
     status, body = ready(serve("--workers", "1", **EMERGENCY))
 
     assert (status, body["status"]) == (200, "ready")
     assert "nothing has been published yet" in body["warnings"][0]
 
 
-def test_the_first_publish_makes_it_ready(serve, store):
+def test_the_first_publish_makes_the_server_ready(serve, store):
     """Without a restart."""
     server = serve("--workers", "1", **NEVER_STALE)
     assert ready(server)[0] == 503
@@ -109,23 +109,23 @@ def test_the_first_publish_makes_it_ready(serve, store):
     wait_until(lambda: ready(server) == (200, {"status": "ready", "warnings": []}))
 
 
-def test_an_old_snapshot_is_a_warning_and_no_more(served):
-    """It says how old; the server stays in the balancer."""
+def test_an_old_snapshot_is_only_a_warning(served):
+    """With its age; the server stays in the load balancer."""
     status, body = ready(served())
 
     assert status == 200
     assert "hours old" in body["warnings"][0]
 
 
-def test_a_snapshot_within_its_time_is_no_warning(served):
-    """The twin: what may be that old is not warned of."""
+def test_a_snapshot_younger_than_stale_hours_causes_no_warning(served):
+    """The counterpart."""
     server = served(**NEVER_STALE)
 
     wait_until(lambda: ready(server) == (200, {"status": "ready", "warnings": []}))
 
 
-def test_a_broken_pointer_is_a_warning_and_no_more(served, store):
-    """The last good snapshot is served, so nothing leaves the balancer."""
+def test_a_broken_pointer_is_only_a_warning(served, store):
+    """The last sound snapshot is served."""
     server = served(**NEVER_STALE)
     force_current(store, "seven")
 
@@ -133,8 +133,8 @@ def test_a_broken_pointer_is_a_warning_and_no_more(served, store):
     assert ready(server)[0] == 200
 
 
-def test_a_corrupt_snapshot_alone_is_not_ready(serve, store):
-    """With nothing else to serve there is no list."""
+def test_with_only_a_damaged_snapshot_the_server_is_not_ready(serve, store):
+    """It has no list to serve."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     flip_byte(store, 1)
     server = serve("--workers", "1")
@@ -148,7 +148,7 @@ def test_a_corrupt_snapshot_alone_is_not_ready(serve, store):
 
 @pytest.mark.parametrize("path", ["/model/status", "/healthz", "/readyz"])
 def test_head_is_get_without_the_body(connection, path):
-    """The length is the body's: balancers probe so."""
+    """Load balancers check with HEAD; the length is that of the body."""
     get, head = ask(connection, path), ask(connection, path, "HEAD")
 
     assert (head.status, head.body) == (get.status, b"")

@@ -1,4 +1,4 @@
-"""Publish and rollback under a running server: all follow, and no answer is mixed."""
+"""Publish and rollback under a running server: workers follow, and no answer is mixed."""
 
 import contextlib
 import resource
@@ -9,7 +9,7 @@ import pytest
 
 from store.prune import prune
 from store.publish import rollback, writing
-from tests.serve.running import ask, wait_until
+from tests.serve.server import ask, wait_until
 from tests.snapshots import make_snapshot
 
 FOLLOW_SECONDS = 2
@@ -19,11 +19,11 @@ POPULAR = ["casablanca"]
 
 
 class Client(threading.Thread):
-    """Asks on one keep-alive connection without a pause, and writes down every answer.
+    """Sends requests on one keep-alive connection without a pause, and records the answers.
 
     Attributes:
-        answers: (when it was asked, the answer), in order.
-        error: What ended it before its time, if anything did.
+        answers: Pairs of request time and answer, in order.
+        error: Exception that ended the thread, None without one.
     """
 
     def __init__(self, connection):
@@ -31,18 +31,18 @@ class Client(threading.Thread):
         self.answers = []
         self.error = None
         self._connection = connection
-        self._is_enough = threading.Event()
+        self._is_finished = threading.Event()
 
     def run(self):
         try:
-            while not self._is_enough.is_set():
-                asked_at = time.monotonic()
-                self.answers.append((asked_at, ask(self._connection, "/recommend/ann")))
+            while not self._is_finished.is_set():
+                sent_at = time.monotonic()
+                self.answers.append((sent_at, ask(self._connection, "/recommend/ann")))
         except Exception as error:
             self.error = error
 
     def finish(self):
-        self._is_enough.set()
+        self._is_finished.set()
         self.join()
 
     def newest(self):
@@ -51,7 +51,7 @@ class Client(threading.Thread):
 
 @contextlib.contextmanager
 def load(server, n_clients=2):
-    """So many clients on each worker."""
+    """Run that many clients on each worker."""
     with contextlib.ExitStack() as opened:
         clients = [
             Client(opened.enter_context(server.connect_to(worker)))
@@ -66,12 +66,12 @@ def load(server, n_clients=2):
 
 
 def follow(clients, generation):
-    """Return once every client was answered out of that generation."""
+    """Return once that generation has answered every client."""
     wait_until(lambda: all(client.newest() == generation for client in clients))
 
 
 def last_to_follow(clients, generation, flipped_at):
-    """Seconds from the flip until the last client was answered out of that generation.
+    """Seconds from the flip until that generation has answered every client.
 
     A client that follows between the flip and the note of its time counts from its next answer.
     """
@@ -96,7 +96,7 @@ def two_workers(serve, published):
 
 
 def test_all_workers_follow_a_publish_within_two_seconds(two_workers, published):
-    """Under load, the last client on the last worker gets the new list soon after the flip."""
+    """Measured under load at the last client of the last worker."""
     with load(two_workers) as clients:
         make_snapshot(published, {"ann": NEW}, POPULAR)
         flipped_at = time.monotonic()
@@ -106,7 +106,7 @@ def test_all_workers_follow_a_publish_within_two_seconds(two_workers, published)
 
 
 def test_all_workers_follow_a_rollback_within_two_seconds(two_workers, published):
-    """Going back is as quick as going on."""
+    """Measured in the same way."""
     make_snapshot(published, {"ann": NEW}, POPULAR)
     with load(two_workers) as clients:
         follow(clients, 2)
@@ -117,8 +117,8 @@ def test_all_workers_follow_a_rollback_within_two_seconds(two_workers, published
     assert last_to_follow(clients, 1, flipped_at) < FOLLOW_SECONDS
 
 
-def test_every_answer_during_swaps_is_whole(two_workers, published):
-    """Through publish, rollback and publish each answer is 200, header and body of one piece."""
+def test_no_answer_is_mixed_during_swaps(two_workers, published):
+    """Each is 200, and its header agrees with its body."""
     with load(two_workers) as clients:
         make_snapshot(published, {"ann": NEW}, POPULAR)
         follow(clients, 2)
@@ -134,8 +134,8 @@ def test_every_answer_during_swaps_is_whole(two_workers, published):
             assert answer.body == BODIES[answer.generation]
 
 
-def test_no_client_sees_a_generation_come_back(two_workers, published):
-    """On one connection the new list, once seen, stays."""
+def test_no_client_sees_an_old_generation_again(two_workers, published):
+    """On one connection generations only increase."""
     with load(two_workers) as clients:
         make_snapshot(published, {"ann": NEW}, POPULAR)
         follow(clients, 2)
@@ -145,8 +145,8 @@ def test_no_client_sees_a_generation_come_back(two_workers, published):
         assert seen == sorted(seen)
 
 
-def test_a_user_who_is_new_gets_a_list(two_workers, published):
-    """Who was unknown to the old snapshot is found in the new one, and the other way round."""
+def test_a_user_of_the_new_snapshot_gets_a_list(two_workers, published):
+    """And a user missing in it gets the popular one."""
     make_snapshot(published, {"zoe": NEW}, POPULAR)
 
     for worker in two_workers.workers():
@@ -155,8 +155,8 @@ def test_a_user_who_is_new_gets_a_list(two_workers, published):
             assert ask(connection, "/recommend/ann").source == "popular"
 
 
-def test_a_swap_lets_go_of_the_old_snapshot(two_workers, published):
-    """Once all have followed, no worker holds the old files: the sweep may remove them."""
+def test_a_swap_closes_the_old_snapshot(two_workers, published):
+    """Once all workers have followed, a sweep may remove it."""
     make_snapshot(published, {"ann": NEW}, POPULAR)
     with writing(published):
         wait_until(lambda: prune(published, keep=1) == [1])
@@ -164,8 +164,8 @@ def test_a_swap_lets_go_of_the_old_snapshot(two_workers, published):
     assert two_workers.get("/recommend/ann").generation == 2
 
 
-def test_the_served_snapshot_is_held(two_workers, published):
-    """What the workers have open, the sweep leaves alone, even when it is not current."""
+def test_the_served_snapshot_is_kept_by_a_sweep(two_workers, published):
+    """Its open files are locked, also if it is not current."""
     make_snapshot(published, {"ann": NEW}, POPULAR, flip=False)
     make_snapshot(published, {"ann": NEW}, POPULAR, flip=False)
     with writing(published):
@@ -174,8 +174,8 @@ def test_the_served_snapshot_is_held(two_workers, published):
     assert two_workers.get("/recommend/ann").body == BODIES[1]
 
 
-def test_a_worker_that_ran_out_of_descriptors_follows_later(serve, published):
-    """It keeps the old list while it can open nothing, and follows when it can again."""
+def test_a_worker_out_of_descriptors_follows_later(serve, published):
+    """Meanwhile it serves the old list."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
     [worker] = server.workers()
@@ -183,7 +183,7 @@ def test_a_worker_that_ran_out_of_descriptors_follows_later(serve, published):
     with server.connect_to(worker) as connection:
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))
         make_snapshot(published, {"ann": NEW}, POPULAR)
-        server.wait_for_log("worker 0 stays with what it has")
+        server.wait_for_log("worker 0: cannot open generation 2, still serving generation 1")
         assert ask(connection, "/recommend/ann").body == BODIES[1]
         resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
 

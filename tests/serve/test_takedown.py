@@ -1,13 +1,13 @@
-"""What is taken down vanishes from every answer, and the lists stay as long as they were."""
+"""Takedowns: items vanish from every answer, and lists keep their length."""
 
 import time
 
 import pytest
 
-from serve.worker.app import Served
+from serve.worker.served import Served
 from store.snapshot import open_snapshot
 from store.takedown import restore, take_down, takedown_file
-from tests.serve.running import wait_until
+from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
 
 LISTS = {"ann": ["a", "b", "c"], "bob": ["d", "e"], "cal": ["x"]}
@@ -37,51 +37,51 @@ def lists_without(store, *hidden):
         return users, b",".join(served.answer(b"nobody").names)
 
 
-def body_of_all_workers(server, target, n_asked=20):
-    return {server.get(target).text for _ in range(n_asked)}
+def body_of_all_workers(server, target, n_requests=20):
+    return {server.get(target).text for _ in range(n_requests)}
 
 
-# What an answer is then
+# Lists without hidden items
 
 
-def test_nothing_taken_down_asks_the_table_itself(stocked):
-    """The hot path has no filter in it while there is nothing to filter."""
+def test_without_takedowns_the_table_itself_is_read(stocked):
+    """The hot path contains no filter then."""
     with open_snapshot(stocked, 1) as snapshot:
         assert Served(snapshot).get is snapshot.users.get
 
 
-def test_spares_come_first(stocked):
-    """The user's own next items fill the places, in their order."""
+def test_spares_replace_hidden_items_first(stocked):
+    """In their order."""
     users, _ = lists_without(stocked, "a", "c")
     assert users["ann"] == b"b,s,t"
 
 
-def test_then_the_popular_list_and_its_reserve(stocked):
-    """Where the spares end, the popular list goes on; nothing comes twice."""
+def test_the_popular_list_and_its_reserve_follow_the_spares(stocked):
+    """No item comes twice."""
     users, _ = lists_without(stocked, "a", "c", "s", "t", "p")
     assert users["ann"] == b"b,q,r"
 
 
-def test_a_list_without_the_item_is_not_touched(stocked):
-    """Others are served as they stand."""
+def test_a_list_without_the_item_does_not_change(stocked):
+    """It is served as stored."""
     users, _ = lists_without(stocked, "a")
     assert users["bob"] == b"d,e"
 
 
-def test_the_popular_list_is_topped_up_from_the_reserve(stocked):
-    """Strangers get as many items as before."""
+def test_the_popular_list_is_completed_from_the_reserve(stocked):
+    """Unknown users get as many items as before."""
     _, popular = lists_without(stocked, "b")
     assert popular.startswith(b"p,q,r")
 
 
 def test_unknown_users_stay_unknown(stocked):
-    """A takedown makes no list for whom there is none."""
+    """A takedown does not make a list for them."""
     users, _ = lists_without(stocked, "a")
     assert users["nobody"] is None
 
 
-def test_a_list_that_has_nothing_left_is_none(stocked):
-    """Then the chain goes on to the next source, never to an empty answer."""
+def test_a_list_without_any_item_left_is_none(stocked):
+    """The chain then continues with the next source."""
     users, popular = lists_without(stocked, "x", *POPULAR, *RESERVE)
     assert users["cal"] is None
     assert popular == b""
@@ -90,14 +90,14 @@ def test_a_list_that_has_nothing_left_is_none(stocked):
 # On a running server
 
 
-def test_every_worker_leaves_it_out_within_a_second(server, stocked):
-    """From the moment that the command has returned."""
+def test_every_worker_hides_the_item_within_a_second(server, stocked):
+    """Counted from the end of the command."""
     take_down(stocked, ["a"], "licence ended")
     time.sleep(1)
     assert body_of_all_workers(server, "/recommend/ann") == {"b,c,s"}
 
 
-def test_the_undo_brings_it_back(server, stocked):
+def test_a_restore_brings_the_item_back(server, stocked):
     """The list is the snapshot's own again."""
     take_down(stocked, ["a"], "by mistake")
     wait_until(lambda: body_of_all_workers(server, "/recommend/ann") == {"b,c,s"})
@@ -105,47 +105,47 @@ def test_the_undo_brings_it_back(server, stocked):
     wait_until(lambda: body_of_all_workers(server, "/recommend/ann") == {"a,b,c"})
 
 
-def test_a_new_snapshot_does_not_bring_it_back(server, stocked):
-    """A takedown stays until it is undone, whatever is published."""
+def test_a_new_snapshot_does_not_bring_the_item_back(server, stocked):
+    """A takedown stays until it is undone."""
     take_down(stocked, ["a"], "licence ended")
     make_snapshot(stocked, {"ann": ["a", "z"]}, ["a", "y"], spares={"ann": ["w"]})
     server.wait_for_generation(2)
     assert body_of_all_workers(server, "/recommend/ann") == {"z,w"}
 
 
-def test_a_respawned_worker_knows_it(server, stocked, kill_all_workers):
-    """It is read at the start, before the first answer."""
+def test_a_respawned_worker_hides_the_item(server, stocked, kill_all_workers):
+    """It reads the takedowns before its first answer."""
     take_down(stocked, ["a"], "licence ended")
     kill_all_workers(server)
     server.wait_for_generation(1)
     assert body_of_all_workers(server, "/recommend/ann") == {"b,c,s"}
 
 
-def test_the_emergency_list_obeys(serve, store):
-    """Even the list in the configuration leaves it out."""
+def test_takedowns_apply_to_the_emergency_list(serve, store):
+    """The configured list omits the item."""
     take_down(store, ["b"], "licence ended")
     server = serve("--workers", "1", MARQUEE_SERVE_EMERGENCY_LIST='["a", "b", "c"]')
     assert server.get("/recommend/ann").text == "a,c"
 
 
-def test_health_counts_them(server, stocked):
-    """Ops see at a glance that something is withheld."""
+def test_health_counts_takedowns(server, stocked):
+    """`taken_down` is their number."""
     take_down(stocked, ["a", "q"], "licence ended")
     wait_until(lambda: server.health()["taken_down"] == 2)
 
 
-def test_a_broken_takedown_file_changes_nothing(server, stocked):
-    """What cannot be read is logged, and the last good state stays in force."""
+def test_a_broken_takedown_file_keeps_the_last_takedowns(server, stocked):
+    """The error is logged."""
     take_down(stocked, ["a"], "licence ended")
     wait_until(lambda: body_of_all_workers(server, "/recommend/ann") == {"b,c,s"})
     takedown_file(stocked).write_bytes(b"\xff\xfe\x00")
-    server.wait_for_log("keeps to the last takedowns")
+    server.wait_for_log("takedowns stay as last read")
     assert body_of_all_workers(server, "/recommend/ann") == {"b,c,s"}
 
 
-def test_a_broken_takedown_file_holds_up_no_publish(server, stocked):
-    """New snapshots are followed all the same."""
+def test_a_broken_takedown_file_does_not_delay_a_publish(server, stocked):
+    """New snapshots are followed."""
     takedown_file(stocked).write_bytes(b"\xff\xfe\x00")
-    server.wait_for_log("keeps to the last takedowns")
+    server.wait_for_log("takedowns stay as last read")
     make_snapshot(stocked, {"ann": ["z"]}, ["y"])
     server.wait_for_generation(2)

@@ -1,4 +1,4 @@
-"""The grader's view: everybody whom a real grader asked for gets a list that it can read."""
+"""A real trace of a grader's requests: every answer passes its checks."""
 
 import collections
 import itertools
@@ -15,9 +15,9 @@ from batch.records.catalogue import read_catalogues
 from serve.errors import ServeError
 from serve.settings import ServeSettings
 from serve.supervisor.nginx import nginx_program
-from tests.serve.running import Server, environment, wait_until
+from tests.serve.server import Server, environment, wait_until
 
-GIVES_UP_SECONDS = 0.6
+CLIENT_TIMEOUT_SECONDS = 0.6
 LIST_LENGTH = 20
 N_CONNECTIONS = 4
 N_REQUESTS = 119_907
@@ -31,16 +31,16 @@ SOURCE = re.compile(rb"\r\nX-Marquee-Source: (\w+)\r\n", re.IGNORECASE)
 
 
 class Grader(threading.Thread):
-    """Asks for one user after the other on one connection, and judges every answer.
+    """Requests one user after the other on one connection, and checks every answer.
 
     Attributes:
-        sources: Successful answers, by what made them.
-        failures: (user, why) of the others.
+        sources: Number of successful answers by source.
+        failures: User and reason of each other answer.
     """
 
     def __init__(self, address, user_ids, catalogue):
         super().__init__()
-        self.sources = collections.Counter()
+        self.sources: collections.Counter[str] = collections.Counter()
         self.failures = []
         self._address = address
         self._user_ids = user_ids
@@ -59,11 +59,12 @@ class Grader(threading.Thread):
             if why := self._fault(head, body):
                 self.failures.append((user_id, why))
             else:
-                self.sources[SOURCE.search(head)[1].decode()] += 1
+                [source] = SOURCE.findall(head)
+                self.sources[source.decode()] += 1
         connection.close()
 
     def _connect(self):
-        return socket.create_connection(self._address, timeout=GIVES_UP_SECONDS)
+        return socket.create_connection(self._address, timeout=CLIENT_TIMEOUT_SECONDS)
 
     def _fault(self, head, body):
         if not head.startswith(b"HTTP/1.1 200 "):
@@ -78,8 +79,8 @@ class Grader(threading.Thread):
 
 
 def ask(connection, user_id):
-    """Return head and body of an answer that is there, whole, in time."""
-    until = time.monotonic() + GIVES_UP_SECONDS
+    """Return head and body of an answer that is complete and in time."""
+    until = time.monotonic() + CLIENT_TIMEOUT_SECONDS
     connection.sendall(
         b"GET /recommend/%s HTTP/1.1\r\nHost: grader\r\nUser-Agent: grader/1\r\n"
         b"Accept: */*\r\nAccept-Encoding: gzip\r\n\r\n" % user_id
@@ -88,7 +89,8 @@ def ask(connection, user_id):
     while b"\r\n\r\n" not in answer:
         answer += received(connection)
     head, _, body = answer.partition(b"\r\n\r\n")
-    n_bytes = int(LENGTH.search(head + b"\r\n")[1])
+    [length] = LENGTH.findall(head + b"\r\n")
+    n_bytes = int(length)
     while len(body) < n_bytes:
         body += received(connection)
     if len(body) > n_bytes:
@@ -106,14 +108,14 @@ def received(connection):
 
 @pytest.fixture(scope="module")
 def trace(shared_data):
-    """The users in the order in which they were asked for."""
+    """The users in the order of their requests."""
     lines = (shared_data / TRACE).read_bytes().splitlines()
     return [line for line in lines if line and not line.startswith(b"#")]
 
 
 @pytest.fixture(scope="module")
 def real_store(shared_data, tmp_path_factory):
-    """What the refresh makes of the views of 290,000 users; it need not be good, but whole."""
+    """A snapshot of the views of 290,000 users, with little training."""
     folder = tmp_path_factory.mktemp("trace")
     (folder / "fast.toml").write_text("[batch]\niterations = 2\nn_factors = 32\nn_trees = 10\n")
     inputs = [
@@ -138,10 +140,10 @@ def has_nginx():
         return False
 
 
-def test_a_real_trace_is_answered_whole(trace, real_store, shared_data, tmp_path, capsys):
-    """Every request, in time, 200, with ids that the catalogue has; enough answers are personal."""
+def test_a_real_trace_is_answered(trace, real_store, shared_data, tmp_path, capsys):
+    """In time, with 200 and ids of the catalogue; enough answers are personal."""
     catalogue = set(read_catalogues([shared_data / name for name in CATALOGUES]).items)
-    with Server(real_store, tmp_path, "--workers", "2", front=has_nginx()) as server:
+    with Server(real_store, tmp_path, "--workers", "2", nginx=has_nginx()) as server:
         wait_until(lambda: server.health()["generation"] == 1)
         graders = [
             Grader((server.host, server.port), trace[first::N_CONNECTIONS], catalogue)

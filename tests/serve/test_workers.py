@@ -1,4 +1,4 @@
-"""Workers that die or hang, and a supervisor that does."""
+"""Workers that die or hang, and a supervisor that dies."""
 
 import contextlib
 import http.client
@@ -10,11 +10,11 @@ import time
 
 import pytest
 
-from tests.serve.copied import Code
-from tests.serve.running import ask, stand_still, state, wait_until
+from tests.serve.code_copy import CodeCopy
+from tests.serve.server import ask, state, suspend, wait_until
 from tests.snapshots import make_snapshot
 
-LONGER_THAN_A_HANG_SECONDS = 3.3
+OLD_HEARTBEAT_SECONDS = 3.3
 
 
 @pytest.fixture
@@ -28,20 +28,21 @@ def server(serve, store):
 
 @contextlib.contextmanager
 def no_fork(pid, report):
-    """Let each fork of a process fail; yield once that is in force."""
+    """Make each fork of a process fail; yield once that is in force."""
     calls = "clone,clone3,fork,vfork"
-    told = ["-e", f"trace={calls}", "-e", f"inject={calls}:error=EAGAIN", "-o", str(report)]
+    options = ["-e", f"trace={calls}", "-e", f"inject={calls}:error=EAGAIN", "-o", str(report)]
     with subprocess.Popen(
-        ["strace", "-p", str(pid), *told], stderr=subprocess.PIPE, text=True
+        ["strace", "-p", str(pid), *options], stderr=subprocess.PIPE, text=True
     ) as tracer:
+        assert tracer.stderr is not None
         if "attached" not in tracer.stderr.readline():
             pytest.skip("strace may not attach to a process here")
         yield
         tracer.terminate()
 
 
-def ask_stubbornly(server):
-    """Ask on new connections until one is not reset."""
+def get_with_retries(server):
+    """Send requests on new connections until one is answered."""
     for _ in range(10):
         with contextlib.suppress(ConnectionError, http.client.BadStatusLine):
             return server.get("/recommend/ann")
@@ -49,7 +50,7 @@ def ask_stubbornly(server):
 
 
 def test_a_killed_worker_is_replaced(server):
-    """SIGKILL leaves a place that a new process fills, and the new one serves."""
+    """A new process takes its slot and serves."""
     killed, kept = server.workers()
 
     os.kill(killed, signal.SIGKILL)
@@ -59,8 +60,8 @@ def test_a_killed_worker_is_replaced(server):
         wait_until(lambda: ask(connection, "/recommend/ann").body == b"alien")
 
 
-def test_every_worker_killed_is_replaced(server):
-    """Nobody left is no special case."""
+def test_all_killed_workers_are_replaced(server):
+    """Also if none is left."""
     killed = server.workers()
 
     for pid in killed:
@@ -70,20 +71,20 @@ def test_every_worker_killed_is_replaced(server):
     assert server.get("/recommend/ann").status == 200
 
 
-def test_all_is_served_while_workers_are_killed(server):
-    """A client that tries again after a reset gets the list each time."""
+def test_requests_are_served_while_workers_are_killed(server):
+    """A client that retries after a reset gets the list each time."""
     for _ in range(3):
         killed = server.workers()[0]
         os.kill(killed, signal.SIGKILL)
         for _ in range(30):
-            assert ask_stubbornly(server).body == b"alien"
+            assert get_with_retries(server).body == b"alien"
         server.wait_for_workers(other_than=[killed])
 
 
-def test_a_stopped_worker_is_replaced_and_all_is_served_meanwhile(server):
-    """Whoever connects after SIGSTOP is answered by the other worker, without a second try."""
+def test_a_hung_worker_is_replaced_without_a_failed_request(server):
+    """After SIGSTOP the other worker answers without a retry."""
     stopped, kept = server.workers()
-    stand_still(stopped)
+    suspend(stopped)
 
     def is_replaced():
         answer = server.get("/recommend/ann")
@@ -94,20 +95,20 @@ def test_a_stopped_worker_is_replaced_and_all_is_served_meanwhile(server):
     wait_until(is_replaced)
 
     [new] = set(server.workers()) - {kept}
-    server.wait_for_log("hangs and is killed")
+    server.wait_for_log("no heartbeat for 3 s; killed")
     with server.connect_to(new) as connection:
         wait_until(lambda: ask(connection, "/recommend/ann").body == b"alien")
 
 
-def test_workers_are_not_blamed_when_the_whole_machine_stood_still(server):
-    """A paused virtual machine: whoever wakes first finds all the others silent."""
+def test_workers_survive_a_suspended_machine(server):
+    """Their heartbeats are old when the supervisor wakes."""
     workers = server.workers()
-    everybody = [*workers, server.process.pid]
-    for pid in everybody:
-        stand_still(pid)
-    time.sleep(LONGER_THAN_A_HANG_SECONDS)
+    processes = [*workers, server.process.pid]
+    for pid in processes:
+        suspend(pid)
+    time.sleep(OLD_HEARTBEAT_SECONDS)
 
-    for pid in reversed(everybody):
+    for pid in reversed(processes):
         os.kill(pid, signal.SIGCONT)
         wait_until(lambda p=pid: state(p) != "T")
         time.sleep(0.3)
@@ -117,8 +118,8 @@ def test_workers_are_not_blamed_when_the_whole_machine_stood_still(server):
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace to inject the fault with")
-def test_a_fork_that_fails_is_tried_again(server, tmp_path):
-    """No process to be had for a moment: the other worker serves, and the place is filled later."""
+def test_a_failed_fork_is_retried(server, tmp_path):
+    """The other worker serves, and the slot is filled later."""
     report = tmp_path / "strace"
     killed = server.workers()[0]
     with no_fork(server.process.pid, report):
@@ -134,8 +135,8 @@ def test_a_fork_that_fails_is_tried_again(server, tmp_path):
     assert server.get("/recommend/ann").body == b"alien"
 
 
-def test_a_worker_told_to_end_is_replaced(server):
-    """SIGTERM to a worker alone makes it drain, and another takes its place."""
+def test_a_worker_that_drains_is_replaced(server):
+    """After SIGTERM to that worker only."""
     ended = server.workers()[0]
 
     os.kill(ended, signal.SIGTERM)
@@ -143,15 +144,14 @@ def test_a_worker_told_to_end_is_replaced(server):
     server.wait_for_workers(other_than=[ended])
 
 
-def test_a_new_worker_is_ready_but_for_the_snapshot(serve, store, tmp_path, kill_all_workers):
-    """The app is made once, before the first fork: while it was made, nobody would answer."""
+def test_the_app_is_made_once_before_the_first_fork(serve, store, tmp_path, kill_all_workers):
+    """A new worker does not spend time on it."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
-    code = Code(tmp_path / "code")
+    code = CodeCopy(tmp_path / "code")
     code.change(
         "serve/worker/app.py",
-        "        self.served: Served | None = None",
-        "        import sys; print('an app is made', file=sys.stderr)\n"
-        "        self.served: Served | None = None",
+        "    return add_hot_path(",
+        "    import sys; print('an app is made', file=sys.stderr)\n    return add_hot_path(",
     )
     server = serve("--workers", "2", **code.environ)
     server.wait_for_generation(1)
@@ -163,19 +163,19 @@ def test_a_new_worker_is_ready_but_for_the_snapshot(serve, store, tmp_path, kill
 
 
 def test_a_new_worker_imports_nothing(serve, store, tmp_path):
-    """All modules are there before the fork: each would cost the time in which nobody answers."""
+    """All modules are imported before the fork."""
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
-    code = Code(tmp_path / "code")
+    code = CodeCopy(tmp_path / "code")
     code.change(
         "serve/worker/worker.py",
-        "        self._place = place",
-        "        import sys; self._known = {*sys.modules}\n        self._place = place",
+        "        self._slot = slot",
+        "        import sys; self._known = {*sys.modules}\n        self._slot = slot",
     )
     code.change(
         "serve/worker/worker.py",
-        "        self._page.say_ready(self._place)",
+        "        self._scoreboard.mark_ready(self._slot)",
         "        import sys; log.info('imports %s', sorted({*sys.modules} - self._known))\n"
-        "        self._page.say_ready(self._place)",
+        "        self._scoreboard.mark_ready(self._slot)",
     )
     server = serve("--workers", "1", **code.environ)
     server.wait_for_generation(1)
@@ -183,8 +183,8 @@ def test_a_new_worker_imports_nothing(serve, store, tmp_path):
     assert "imports []" in server.log.read_text()
 
 
-def test_a_replaced_worker_follows_the_next_publish(server, store):
-    """A respawned worker is a full member: it swaps with the others."""
+def test_a_respawned_worker_follows_the_next_publish(server, store):
+    """Like the others."""
     killed = server.workers()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
@@ -198,7 +198,7 @@ def test_a_replaced_worker_follows_the_next_publish(server, store):
 
 
 def test_workers_end_with_their_supervisor(server):
-    """SIGKILL of the supervisor leaves no orphan, not even one with an open connection."""
+    """After its SIGKILL no process is left, not even one with an open connection."""
     with server.connect() as connection:
         ask(connection, "/recommend/ann")
 
@@ -209,7 +209,7 @@ def test_workers_end_with_their_supervisor(server):
 
 
 def test_the_port_is_free_after_the_supervisor_was_killed(server, serve):
-    """A new server may take the same address at once."""
+    """A new server takes the same address at once."""
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
     wait_until(lambda: not server.processes())

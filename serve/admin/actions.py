@@ -1,10 +1,10 @@
-"""`POST /admin/…`: what an operator changes, behind a bearer token.
+"""`POST /admin/…`: the actions of an operator, behind a bearer token.
 
     rollback {"why", "to"?}    pin {"why", "to"?}    unpin {"why"}
     takedown {"why", "items"}  train {"why"}
 
-A flip verifies first and may take seconds, so a process of its own answers
-these: no recommendation waits for them.
+A rollback verifies first and may take seconds, so a process of its own answers
+these and recommendations never wait for them.
 """
 
 import hmac
@@ -21,51 +21,55 @@ from store.refresh_request import request_refresh
 from store.takedown import take_down
 
 Body = Mapping[str, Any]
-Action = Callable[[Path, Body], dict[str, Any]]
+Act = Callable[[Path, Body], dict[str, Any]]
 
 _RETRY_SECONDS: Final = 1
-_NO_GENERATION: Final = 1 << 63  # a name of hundreds of digits is no name of a file
+_MAX_GENERATION: Final = (1 << 63) - 1  # a name of hundreds of digits is not a valid file name
 
 
-class Guard:
-    """Falcon middleware: nobody comes in without the token."""
+class TokenCheck:
+    """Falcon middleware: answers 401 to requests without the token."""
 
     def __init__(self, token: str) -> None:
         self._expected = f"Bearer {token}".encode()
 
     def process_request(self, req: falcon.Request, _: falcon.Response) -> None:
-        given = req.get_header("Authorization", default="").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self._expected):
+        """Compare the `Authorization` header in constant time."""
+        sent = req.get_header("Authorization", default="").encode("utf-8", "replace")
+        if not hmac.compare_digest(sent, self._expected):
             raise falcon.HTTPUnauthorized(
-                title="no entry",
+                title="unauthorized",
                 description="send the token: `Authorization: Bearer …`",
                 challenges=["Bearer"],
             )
 
 
-class Admin:
+class Action:
     """One action on the store."""
 
-    def __init__(self, store: Path, action: Action) -> None:
+    def __init__(self, store: Path, act: Act) -> None:
         self._store = store
-        self._action = action
+        self._act = act
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Act, and answer with the result as JSON."""
         body = json_body(req)
         try:
-            resp.media = self._action(self._store, body)
+            resp.media = self._act(self._store, body)
         except StoreBusyError as error:
             raise falcon.HTTPServiceUnavailable(
-                title="the store is busy", description=str(error), retry_after=_RETRY_SECONDS
+                title="store is busy", description=str(error), retry_after=_RETRY_SECONDS
             ) from error
         except NotAnItemError as error:
             raise bad("malformed items", str(error)) from error
         except WriteError as error:
             raise falcon.HTTPInsufficientStorage(
-                title="the store cannot be written", description=str(error)
+                title="store cannot be written", description=str(error)
             ) from error
         except StoreError as error:
-            raise falcon.HTTPConflict(title="not done", description=str(error)) from error
+            raise falcon.HTTPConflict(
+                title="rejected, nothing changed", description=str(error)
+            ) from error
 
 
 def _rollback(store: Path, body: Body) -> dict[str, Any]:
@@ -83,16 +87,16 @@ def _unpin(store: Path, body: Body) -> dict[str, Any]:
 def _takedown(store: Path, body: Body) -> dict[str, Any]:
     items = body.get("items")
     if not isinstance(items, list) or not items or not all(type(i) is str for i in items):
-        raise bad("malformed items", "items is a list of item ids")
+        raise bad("malformed items", "items must be a list of item ids")
     return {"taken_down": sorted(take_down(store, items, _why(body)))}
 
 
 def _train(store: Path, body: Body) -> dict[str, Any]:
     request_refresh(store, _why(body))
-    return {"requested": "the clock, `python -m cron`, starts the refresh within seconds"}
+    return {"requested": "the scheduler, `python -m cron`, starts the refresh within seconds"}
 
 
-ACTIONS: Final[Mapping[str, Action]] = {
+ACTIONS: Final[Mapping[str, Act]] = {
     "rollback": _rollback,
     "pin": _pin,
     "unpin": _unpin,
@@ -104,12 +108,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
 def _why(body: Body) -> str:
     why = body.get("why")
     if not isinstance(why, str) or not why.strip():
-        raise bad("malformed why", "why says in words what for: it stands in the journal")
-    return why.encode(errors="replace").decode()  # JSON can hold what no file can
+        raise bad("malformed why", "why must be a text: the reason, for the journal")
+    return why.encode(errors="replace").decode()  # JSON can hold what a file cannot
 
 
 def _generation(body: Body) -> int | None:
     to = body.get("to")
-    if to is not None and (type(to) is not int or not 1 <= to < _NO_GENERATION):
-        raise bad("malformed to", "to is the number of a generation")
+    if to is not None and (type(to) is not int or not 1 <= to <= _MAX_GENERATION):
+        raise bad("malformed to", "to must be the number of a generation")
     return to

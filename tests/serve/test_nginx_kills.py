@@ -1,4 +1,4 @@
-"""Whatever dies behind the front, or of it: clients get their lists."""
+"""Workers or nginx die or hang under load: no request fails."""
 
 import os
 import signal
@@ -8,8 +8,9 @@ import pytest
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load
 from benchmarks.resilience.server import processes_of
-from tests.serve.copied import Code, front_folder, nginx, static_list
-from tests.serve.running import stand_still, wait_until
+from tests.serve.code_copy import CodeCopy
+from tests.serve.nginx_parts import nginx_pids, runtime_dir, static_list
+from tests.serve.server import suspend, wait_until
 from tests.snapshots import make_snapshot
 
 N_USERS = 300
@@ -18,32 +19,32 @@ N_KILLS = 6
 
 @pytest.fixture
 def server(serve, store):
-    """Two workers behind nginx, and lists that a load can judge."""
+    """Two workers behind nginx, with lists that `Load` can check."""
     write_snapshot(store, N_USERS)
-    return ready(serve("--workers", "2", front=True))
+    return ready(serve("--workers", "2", nginx=True))
 
 
 @pytest.fixture
 def load(server, tmp_path):
-    """200 requests a second on 16 connections, each answer judged."""
+    """200 requests a second on 16 connections, each answer checked."""
     return Load((server.host, server.port), N_USERS, tmp_path, rate=200)
 
 
 def ready(server):
-    """Return the server once it answers and could answer without any worker."""
+    """Return the server once it answers and its static list is written."""
     wait_until(lambda: static_list(server))
     wait_until(lambda: server.get("/recommend/1").source == "list")
     server.wait_for_workers()
     return server
 
 
-def assert_nobody_noticed(seen):
+def assert_no_failed_request(seen):
     assert seen.n_answers > 0
     assert (seen.n_failed, seen.n_refused, seen.n_mixed) == (0, 0, 0), seen.examples
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
-def test_nobody_notices_that_a_worker_dies(server, load, number):
+def test_no_request_fails_when_a_worker_dies(server, load, number):
     """One after the other, each as soon as the last one is replaced."""
     with load:
         for n in range(N_KILLS):
@@ -51,70 +52,70 @@ def test_nobody_notices_that_a_worker_dies(server, load, number):
             os.kill(pids[n % 2], number)
             server.wait_for_workers(other_than=[pids[n % 2]])
 
-    assert_nobody_noticed(load.seen)
+    assert_no_failed_request(load.seen)
 
 
-def test_nobody_notices_that_all_workers_die_at_once(server, load, kill_all_workers):
-    """Who comes in that moment waits for the next worker, or gets the list for everybody."""
+def test_no_request_fails_when_all_workers_die(server, load, kill_all_workers):
+    """Requests wait for the next worker, or get the static list."""
     with load:
         for _ in range(N_KILLS):
             kill_all_workers(server)
 
-    assert_nobody_noticed(load.seen)
+    assert_no_failed_request(load.seen)
 
 
-def test_nobody_notices_that_a_worker_hangs(server, load):
-    """Stopped, it is given up for another at each request, and replaced."""
+def test_no_request_fails_when_a_worker_hangs(server, load):
+    """nginx tries another worker, and the supervisor replaces the hung one."""
     stopped = server.workers()[0]
     with load:
-        stand_still(stopped)
+        suspend(stopped)
         server.wait_for_workers(other_than=[stopped])
 
-    assert_nobody_noticed(load.seen)
-    server.wait_for_log("hangs and is killed")
+    assert_no_failed_request(load.seen)
+    server.wait_for_log("no heartbeat for 3 s; killed")
 
 
-def test_all_workers_hanging_are_replaced(server, load):
-    """Meanwhile everybody gets the static list."""
+def test_hung_workers_are_all_replaced(server, load):
+    """Meanwhile the static list is served."""
     stopped = server.workers()
     with load:
         for pid in stopped:
-            stand_still(pid)
+            suspend(pid)
         server.wait_for_workers(other_than=stopped)
 
-    assert_nobody_noticed(load.seen)
+    assert_no_failed_request(load.seen)
     assert load.seen.sources["static"] > 0
 
 
 def test_a_worker_in_an_endless_loop_is_replaced(serve, store, tmp_path):
-    """Python code that never returns still runs handlers of signals: no proof of life."""
+    """Its signal handlers still run, so they are not taken for a heartbeat."""
     write_snapshot(store, N_USERS)
-    code = Code(tmp_path / "code")
+    code = CodeCopy(tmp_path / "code")
     code.change(
         "serve/resources/status.py",
         'resp.media = {"status": "ready"',
         'while warnings is not None: pass\n        resp.media = {"status": "ready"',
     )
-    server = ready(serve("--workers", "2", front=True, **code.environ))
+    server = ready(serve("--workers", "2", nginx=True, **code.environ))
     spinning = server.workers()
 
-    server.get("/readyz")  # and the front's second try: both workers
+    server.get("/readyz")  # nginx tries a second time, so both workers loop
 
     server.wait_for_workers(other_than=spinning)
-    server.wait_for_log("hangs and is killed")
+    server.wait_for_log("no heartbeat for 3 s; killed")
     wait_until(lambda: server.get("/recommend/1").source == "list")
 
 
-def test_a_worker_that_takes_too_much_memory_fails_alone(serve, store, tmp_path):
-    """What it wanted is refused, the request fails, and it goes on; so do the others."""
+def test_a_request_beyond_the_memory_limit_fails_alone(serve, store, tmp_path):
+    """It gets 500, and the worker continues."""
     make_snapshot(store, {"1": ["alien"]}, ["brazil"])
-    code = Code(tmp_path / "code")
+    code = CodeCopy(tmp_path / "code")
     code.change(
         "serve/resources/status.py",
         'resp.media = {"status": "ready"',
         'hog = bytearray(1 << 30)\n        resp.media = {"status": "ready"',
     )
-    server = ready(serve("--workers", "2", front=True, **code.environ))
+    server = ready(serve("--workers", "2", nginx=True, **code.environ))
     before = server.workers()
 
     answer = server.get("/readyz")
@@ -125,14 +126,14 @@ def test_a_worker_that_takes_too_much_memory_fails_alone(serve, store, tmp_path)
     assert server.get("/recommend/1").source == "list"
 
 
-def test_a_dead_front_is_replaced(server):
-    """SIGKILL of nginx's master: another one takes the port over, its workers go."""
-    [master], old = nginx(server)
+def test_a_killed_nginx_is_replaced(server):
+    """Another master takes over the port, and the old workers end."""
+    [master], old = nginx_pids(server)
 
     os.kill(master, signal.SIGKILL)
 
     def is_replaced():
-        masters, workers = nginx(server)
+        masters, workers = nginx_pids(server)
         return masters and masters != [master] and workers and not set(workers) & set(old)
 
     wait_until(is_replaced)
@@ -140,19 +141,19 @@ def test_a_dead_front_is_replaced(server):
     wait_until(lambda: not {one.pid for one in processes_of(server.process.pid)} & set(old))
 
 
-def test_a_dead_worker_of_the_front_is_replaced(server):
-    """By its master; whoever connects is served."""
-    _, [killed, *_] = nginx(server)
+def test_a_killed_nginx_worker_is_replaced(server):
+    """By its master; clients are served."""
+    _, [killed, *_] = nginx_pids(server)
 
     os.kill(killed, signal.SIGKILL)
 
-    wait_until(lambda: nginx(server)[1] and killed not in nginx(server)[1])
+    wait_until(lambda: nginx_pids(server)[1] and killed not in nginx_pids(server)[1])
     assert server.get("/recommend/1").source == "list"
 
 
 def test_nothing_is_left_after_sigterm(server):
-    """No process, and not the front's directory."""
-    folder = front_folder(server)
+    """No process, and no runtime directory."""
+    folder = runtime_dir(server)
     assert folder.is_dir()
 
     server.process.terminate()
@@ -162,7 +163,7 @@ def test_nothing_is_left_after_sigterm(server):
 
 
 def test_no_process_is_left_after_sigkill(server):
-    """Supervisor gone, everybody gone: the front and its workers, too."""
+    """Without its supervisor every process ends, nginx included."""
     os.kill(server.process.pid, signal.SIGKILL)
     server.process.wait()
 

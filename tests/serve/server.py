@@ -1,10 +1,10 @@
-"""A real server process, and clients that speak to it.
+"""A real server process and its clients.
 
     with Server(store, folder, "--workers", "2") as server:
         server.get("/recommend/ann")    -> Answer(status, headers, body)
 
-It is bare, or behind nginx with `front=True`. Its log goes into a file of
-`folder`. Leaving the `with` stops it, and fails if a process of it is left over.
+It is bare, or behind nginx with `nginx=True`. Its log is a file in `folder`.
+Leaving the `with` stops it, and fails if one of its processes is left over.
 """
 
 import contextlib
@@ -23,13 +23,14 @@ from typing import NamedTuple, Self
 import pytest
 
 from serve.errors import ServeError
+from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
 from serve.supervisor.nginx import nginx_program
 from store.layout import RECS, snapshot_folder
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 15
-HUNG_SECONDS = 10  # of an answer: the client gives up
+TIMEOUT_SECONDS = 15
+CLIENT_TIMEOUT_SECONDS = 10
 
 
 class Answer(NamedTuple):
@@ -58,34 +59,35 @@ def ask(connection, target, method="GET", headers=None, body=None):
     return Answer(response.status, response.headers, response.read())
 
 
-def wait_until(is_true, seconds=PATIENCE_SECONDS):
-    """Return what `is_true()` gives once that is true; fail where it does not become so."""
+def wait_until(condition, seconds=TIMEOUT_SECONDS):
+    """Return the result of `condition()` once it is true; fail after so many seconds."""
     deadline = time.monotonic() + seconds
-    while not (found := is_true()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
         time.sleep(0.02)
     return found
 
 
 def command(*options, store=None):
-    """The command line of a server on a free port; later options win."""
-    where = ["--store", str(store)] if store else []
-    return [sys.executable, "-m", "serve", "--port", "0", *where, *options]
+    """The command line of a server on a free port; later options override earlier ones."""
+    named = ["--store", str(store)] if store else []
+    return [sys.executable, "-m", "serve", "--port", "0", *named, *options]
 
 
 def environment(**added):
-    """The environment of a server: nothing of Marquee's from outside."""
+    """The environment of a server, without Marquee's variables from outside."""
     kept = {key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")}
     return {**kept, "PYTHONPATH": str(ROOT), **added}
 
 
 class Server:
-    """One running server; it leads a session of its own, so all its processes can be found."""
+    """One running server in a session of its own, by which its processes are found."""
 
-    def __init__(self, store, folder, *options, front=False, **environ):
-        if front:
-            need_nginx()
-        bare = [] if front else ["--bare"]
+    def __init__(self, store, folder, *options, nginx=False, **environ):
+        if nginx:
+            skip_without_nginx()
+        bare = [] if nginx else ["--bare"]
+        self.store = store
         self.log = folder / "server.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -109,17 +111,17 @@ class Server:
         self.stop()
 
     def stop(self):
-        """Stop it, whatever state it is in; fail if anything had to be killed."""
+        """Stop it in any state; fail if a process had to be killed."""
         if self.process.poll() is None:
             self.process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(PATIENCE_SECONDS)
-        deadline = time.monotonic() + PATIENCE_SECONDS
+            self.process.wait(TIMEOUT_SECONDS)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.02)
         for pid in left:
             os.kill(pid, signal.SIGKILL)
-        self.process.wait(PATIENCE_SECONDS)
+        self.process.wait(TIMEOUT_SECONDS)
         assert not left, f"processes left over: {left}\n{self.log.read_text()}"
 
     def _address(self):
@@ -129,17 +131,17 @@ class Server:
     # Its processes
 
     def processes(self):
-        """Every living process of it: supervisor, workers, verifications."""
+        """Every living process: supervisor, workers, verifications."""
         pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
         return [pid for pid in pids if _session(pid) == self.process.pid and state(pid) != "Z"]
 
     def workers(self):
-        """The pids of the workers that serve: each leads a process group of its own."""
+        """The pids of the workers; each leads a process group of its own."""
         others = [pid for pid in self.processes() if pid != self.process.pid]
         return sorted(pid for pid in others if _group(pid) == pid and _is_worker(pid))
 
     def wait_for_workers(self, other_than=()):
-        """Return the pids once all workers run and none of `other_than` does."""
+        """Return the pids once all workers run, and no longer those of `other_than`."""
 
         def found():
             pids = self.workers()
@@ -148,6 +150,25 @@ class Server:
 
         return wait_until(found)
 
+    def wait_for_ticks(self):
+        """Return once every worker has copied its present counts to the scoreboard."""
+        scoreboard = self._scoreboard()
+        slots = [slot for slot in range(scoreboard.n_slots) if scoreboard.is_ready(slot)]
+        assert len(slots) == self.n_workers
+        for _ in range(2):  # in a tick the copy follows the heartbeat
+            begin = time.monotonic()
+            for slot in slots:
+                wait_until(
+                    lambda s=slot, b=begin: scoreboard.seconds_since_beat(s) < time.monotonic() - b
+                )
+
+    def _scoreboard(self):
+        """Map the supervisor's scoreboard, which has one slot more than workers."""
+        for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            if "memfd:marquee-scoreboard" in str(entry.readlink()):
+                return Scoreboard(self.n_workers + 1, os.open(entry, os.O_RDWR))
+        raise AssertionError("the supervisor has no scoreboard")
+
     def wait_for_log(self, text):
         wait_until(lambda: text in self.log.read_text())
 
@@ -155,19 +176,19 @@ class Server:
 
     def connect(self):
         return contextlib.closing(
-            http.client.HTTPConnection(self.host, self.port, timeout=HUNG_SECONDS)
+            http.client.HTTPConnection(self.host, self.port, timeout=CLIENT_TIMEOUT_SECONDS)
         )
 
     def dial(self):
-        return socket.create_connection((self.host, self.port), timeout=HUNG_SECONDS)
+        return socket.create_connection((self.host, self.port), timeout=CLIENT_TIMEOUT_SECONDS)
 
     @contextlib.contextmanager
     def connect_to(self, worker):
-        """A keep-alive connection to that worker: the others stand still when it is accepted."""
+        """A keep-alive connection to that worker: the others are suspended while it accepts."""
         others = [pid for pid in self.workers() if pid != worker]
         with self.connect() as connection:
             for pid in others:
-                stand_still(pid)
+                suspend(pid)
             try:
                 ask(connection, "/healthz")
             finally:
@@ -176,12 +197,12 @@ class Server:
             yield connection
 
     def get(self, target, method="GET", headers=None, body=None):
-        """Ask once, on a connection of its own."""
+        """Send one request on a new connection."""
         with self.connect() as connection:
             return ask(connection, target, method, headers, body)
 
     def exchange(self, raw):
-        """Send bytes as they stand, and return all that comes back until the server closes."""
+        """Send raw bytes; return everything received until the server closes."""
         with self.dial() as peer:
             peer.sendall(raw)
             return b"".join(iter(lambda: peer.recv(65536), b""))
@@ -190,25 +211,25 @@ class Server:
         return json.loads(self.get("/healthz").body)
 
     def wait_for_generation(self, generation):
-        """Return once every worker answers out of that generation."""
+        """Return once every worker serves that generation."""
         for worker in self.wait_for_workers():
             with self.connect_to(worker) as connection:
                 wait_until(lambda c=connection: ask(c, "/recommend/ann").generation == generation)
 
 
-def stand_still(pid):
-    """Stop a process, and return when it has stopped."""
+def suspend(pid):
+    """Send SIGSTOP; return when the process has stopped."""
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: state(pid) == "T")
 
 
 def state(pid):
-    """The letter of `ps`: R, S, T for stopped, Z for dead; None when it is gone."""
+    """The state letter of `ps`: R, S, T for stopped, Z for dead; None for no process."""
     fields = _stat(pid)
     return fields[0] if fields else None
 
 
-def need_nginx():
+def skip_without_nginx():
     """Skip a test where nginx is not installed."""
     try:
         nginx_program(ServeSettings())
@@ -217,13 +238,13 @@ def need_nginx():
 
 
 def _is_worker(pid):
-    """Tell a worker from nginx and from the process for `/admin/`, which has no timer."""
+    """Whether it is a worker: not nginx, nor the admin process, which has no timer."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    caught = int(re.search(r"SigCgt:\t(\w+)", status)[1], 16)
-    is_timed = caught >> (signal.SIGALRM - 1) & 1
+    [caught] = re.findall(r"SigCgt:\t(\w+)", status)
+    is_timed = int(caught, 16) >> (signal.SIGALRM - 1) & 1
     return bool(is_timed) and not status.startswith("Name:\tnginx\n")
 
 
@@ -244,11 +265,11 @@ def _stat(pid):
         return None
 
 
-# Harm done to a store
+# Damage to a store
 
 
 def flip_byte(store, generation, file=RECS):
-    """Change one byte in the middle of a file of a snapshot; done twice, it is whole again."""
+    """Change one byte in the middle of a snapshot's file; a second call restores it."""
     path = snapshot_folder(store, generation) / file
     with path.open("r+b") as opened:
         opened.seek(path.stat().st_size // 2)
@@ -258,7 +279,7 @@ def flip_byte(store, generation, file=RECS):
 
 
 def force_current(store, text):
-    """Point `CURRENT` at something without the checks of `publish`."""
+    """Write `CURRENT` without the checks of `publish`."""
     pending = store / "CURRENT.forced"
     pending.write_text(f"{text}\n")
     pending.replace(store / "CURRENT")

@@ -1,4 +1,4 @@
-"""nginx before the workers: what it lets through, and what it answers when nobody else does."""
+"""nginx in front of the workers: what it passes on, and what it answers by itself."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from store.takedown import restore, take_down
-from tests.serve.copied import nginx, no_workers, static_list
-from tests.serve.running import ask, stand_still, wait_until
+from tests.serve.nginx_parts import nginx_pids, no_workers, static_list
+from tests.serve.server import ask, suspend, wait_until
 from tests.snapshots import make_snapshot
 
 LISTED = {"ann": ["alien", "brazil"]}
@@ -21,7 +21,7 @@ CONDITIONS = [
     {"If-Modified-Since": "Fri, 31 Dec 2100 23:59:59 GMT"},
     {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
     {"If-Match": '"abc"'},
-    {"If-Match": "0"},  # which nginx takes for false, too
+    {"If-Match": "0"},  # which nginx takes for false
     {"If-Range": '"abc"', "Range": "bytes=0-1"},
 ]
 
@@ -34,7 +34,7 @@ def server(serve, store):
 
 
 def served(serve, *options, **more):
-    server = serve("--workers", "2", *options, front=True, **more)
+    server = serve("--workers", "2", *options, nginx=True, **more)
     wait_until(lambda: static_list(server))
     server.wait_for_workers()
     return server
@@ -48,12 +48,12 @@ def log_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-# What it lets through
+# Requests that it passes on or refuses
 
 
-def test_an_answer_passes_as_the_worker_made_it(fronted):
-    """Status, list, and the headers that name its origin."""
-    answer = fronted.get("/recommend/ann")
+def test_an_answer_passes_unchanged(behind_nginx):
+    """Status, list, and the headers that name its source."""
+    answer = behind_nginx.get("/recommend/ann")
 
     assert (answer.status, answer.body) == (200, b"alien+1979,brazil+1985")
     assert (answer.source, answer.generation) == ("list", 1)
@@ -61,9 +61,9 @@ def test_an_answer_passes_as_the_worker_made_it(fronted):
     assert answer.headers["Content-Type"].startswith("text/plain")
 
 
-def test_head_has_the_length_and_no_body(fronted):
-    """Two requests on one connection: the second would find a body left over."""
-    with fronted.connect() as connection:
+def test_head_has_the_length_and_no_body(behind_nginx):
+    """On one connection, where a body left over would break the second answer."""
+    with behind_nginx.connect() as connection:
         for _ in range(2):
             answer = ask(connection, "/recommend/ann", "HEAD")
             assert (answer.status, answer.body) == (200, b"")
@@ -71,9 +71,9 @@ def test_head_has_the_length_and_no_body(fronted):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
-def test_a_recommendation_is_got_and_nothing_else(fronted, method):
-    """405, the methods that there are, and no worker is asked."""
-    answer = fronted.get("/recommend/ann", method)
+def test_recommendations_accept_only_get_and_head(behind_nginx, method):
+    """Others get 405 from nginx, without a worker."""
+    answer = behind_nginx.get("/recommend/ann", method)
 
     assert answer.status == 405
     assert answer.source is None
@@ -83,9 +83,9 @@ def test_a_recommendation_is_got_and_nothing_else(fronted, method):
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])
 @pytest.mark.parametrize("target", ["/", "/metrics", "/predict"])
-def test_the_rest_is_got_or_posted(fronted, target, method):
-    """405 as problem+json."""
-    answer = fronted.get(target, method)
+def test_other_paths_accept_only_get_head_and_post(behind_nginx, target, method):
+    """Others get 405 as problem+json."""
+    answer = behind_nginx.get(target, method)
 
     assert answer.status == 405
     assert answer.headers["Content-Type"].startswith("application/problem+json")
@@ -94,42 +94,42 @@ def test_the_rest_is_got_or_posted(fronted, target, method):
 
 @pytest.mark.parametrize("target", ["/recommend/ann", "/recommend/nobody"])
 @pytest.mark.parametrize("conditions", CONDITIONS, ids=named)
-def test_conditions_and_ranges_change_nothing(fronted, conditions, target):
-    """200 and the whole list, whatever a client has in its cache."""
-    plain = fronted.get(target)
+def test_conditional_and_range_requests_get_the_whole_list(behind_nginx, conditions, target):
+    """The answer is 200, whatever the client has cached."""
+    plain = behind_nginx.get(target)
 
-    answer = fronted.get(target, headers=conditions)
+    answer = behind_nginx.get(target, headers=conditions)
 
     assert (answer.status, answer.body) == (200, plain.body)
 
 
-def test_a_body_of_16_kib_is_read_and_a_larger_one_is_not(fronted):
-    """413, before the whole body has come."""
+def test_bodies_are_limited_to_16_kib(behind_nginx):
+    """A larger one gets 413."""
     json_type = {"Content-Type": "application/json"}
     body = b'{"user_id": "ann"}'
 
-    assert fronted.get("/recommendations", "POST", json_type, body.ljust(16384)).status == 200
-    assert fronted.get("/recommendations", "POST", json_type, body.ljust(16385)).status == 413
+    assert behind_nginx.get("/recommendations", "POST", json_type, body.ljust(16384)).status == 200
+    assert behind_nginx.get("/recommendations", "POST", json_type, body.ljust(16385)).status == 413
 
 
-def test_headers_that_are_too_long_are_refused(fronted):
-    """Ones that real clients send pass; megabytes do not."""
-    assert fronted.get("/recommend/ann", headers={"Cookie": "x" * 4000}).status == 200
-    answer = fronted.exchange(
+def test_headers_are_limited(behind_nginx):
+    """4 KB pass, 9 KB get 400."""
+    assert behind_nginx.get("/recommend/ann", headers={"Cookie": "x" * 4000}).status == 200
+    answer = behind_nginx.exchange(
         b"GET /recommend/ann HTTP/1.1\r\nHost: a\r\nCookie: %s\r\n\r\n" % (b"x" * 9000)
     )
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_target_that_is_too_long_is_refused(fronted):
-    """414, by the front."""
-    assert fronted.get("/recommend/" + "x" * 9000).status == 414
+def test_the_length_of_a_target_is_limited(behind_nginx):
+    """Beyond 8 KiB nginx answers 414."""
+    assert behind_nginx.get("/recommend/" + "x" * 9000).status == 414
 
 
-def test_a_second_request_in_two_packets_is_answered(fronted):
-    """What crashes bjoern when it is bare."""
+def test_a_second_request_in_two_packets_is_answered(behind_nginx):
+    """Bare bjoern crashes at it."""
     request = b"GET /recommend/ann HTTP/1.1\r\nHost: a\r\n"
-    with fronted.dial() as peer:
+    with behind_nginx.dial() as peer:
         peer.sendall(request + b"\r\n")
         assert b"alien+1979" in peer.recv(65536)
         peer.sendall(request)
@@ -137,19 +137,19 @@ def test_a_second_request_in_two_packets_is_answered(fronted):
         assert b"alien+1979" in b"".join(iter(lambda: peer.recv(65536), b""))
 
 
-def test_its_workers_are_not_root(fronted):
-    """Whoever may have started it."""
-    _, workers = nginx(fronted)
+def test_nginx_workers_are_not_root(behind_nginx):
+    """Also if root has started the server."""
+    _, workers = nginx_pids(behind_nginx)
 
     assert workers
     assert all(Path(f"/proc/{pid}").stat().st_uid for pid in workers)
 
 
-# The last resort
+# The static list
 
 
-def test_with_every_worker_dead_there_is_still_a_list(server):
-    """200, the popular list, and where it comes from; to HEAD its length."""
+def test_with_every_worker_dead_the_static_list_is_served(server):
+    """200, the popular list and its source; HEAD gets its length."""
     with no_workers(server):
         answer = server.get("/recommend/ann")
         head = server.get("/recommend/ann", "HEAD")
@@ -160,10 +160,10 @@ def test_with_every_worker_dead_there_is_still_a_list(server):
     wait_until(lambda: server.get("/recommend/ann").source == "list")
 
 
-def test_with_every_worker_stopped_there_is_still_a_list(server):
-    """A client waits no longer than for any slow answer, and later gets its own list again."""
+def test_with_every_worker_hung_the_static_list_is_served(server):
+    """Within the client's patience; later the user's own list is back."""
     for pid in server.workers():
-        stand_still(pid)
+        suspend(pid)
 
     answer = server.get("/recommend/ann")
 
@@ -171,11 +171,11 @@ def test_with_every_worker_stopped_there_is_still_a_list(server):
     wait_until(lambda: server.get("/recommend/ann").source == "list")
 
 
-def test_conditions_and_ranges_change_nothing_of_the_last_resort(server):
-    """It is a file, but nobody may notice; a front that took another's place knows it as well."""
-    [master], _ = nginx(server)
+def test_conditional_and_range_requests_get_the_whole_static_list(server):
+    """Also from an nginx that has replaced a killed one."""
+    [master], _ = nginx_pids(server)
     os.kill(master, signal.SIGKILL)
-    wait_until(lambda: nginx(server)[0] not in ([], [master]))
+    wait_until(lambda: nginx_pids(server)[0] not in ([], [master]))
     with no_workers(server):
         got = {named(one): server.get("/recommend/ann", headers=one) for one in CONDITIONS}
         head = {named(one): server.get("/recommend/ann", "HEAD", one) for one in CONDITIONS}
@@ -190,9 +190,9 @@ def test_conditions_and_ranges_change_nothing_of_the_last_resort(server):
         )
 
 
-def test_conditions_without_any_list_are_told_so_too(serve):
-    """503 in words, as without them."""
-    server = serve("--workers", "2", front=True)
+def test_a_conditional_request_without_any_list_gets_503(serve):
+    """With the text of unconditional requests."""
+    server = serve("--workers", "2", nginx=True)
     wait_until(lambda: server.get("/healthz").status == 200)
     with no_workers(server):
         answer = server.get("/recommend/ann", headers={"If-None-Match": "*"})
@@ -201,8 +201,8 @@ def test_conditions_without_any_list_are_told_so_too(serve):
     assert answer.text.startswith("no list to serve yet")
 
 
-def test_the_last_resort_is_never_not_modified(server):
-    """A client that has just this file, by its own date, gets it all the same."""
+def test_the_static_list_is_never_304(server):
+    """A client that has cached this very file gets it again."""
     with no_workers(server):
         dated = server.get("/recommend/ann").headers["Last-Modified"] or "none"
         answer = server.get("/recommend/ann", headers={"If-Modified-Since": dated})
@@ -210,15 +210,15 @@ def test_the_last_resort_is_never_not_modified(server):
     assert (answer.status, answer.body) == (200, b"casablanca,diva")
 
 
-def test_the_last_resort_follows_the_generation(server, store):
-    """A publish changes it as well."""
+def test_the_static_list_follows_the_generation(server, store):
+    """A publish changes it."""
     make_snapshot(store, LISTED, ["eraserhead"])
 
     wait_until(lambda: static_list(server) == b"eraserhead")
 
 
-def test_the_last_resort_follows_takedowns(server, store):
-    """What is taken down vanishes from it, and comes back."""
+def test_the_static_list_follows_takedowns(server, store):
+    """Items taken down vanish from it, and return when restored."""
     take_down(store, ["casablanca"], "a test")
     wait_until(lambda: static_list(server) == b"diva")
 
@@ -226,16 +226,16 @@ def test_the_last_resort_follows_takedowns(server, store):
     wait_until(lambda: static_list(server) == b"casablanca,diva")
 
 
-def test_the_last_resort_has_no_adult_title(serve, store):
-    """Nobody is left who could tell a minor from an adult."""
+def test_the_static_list_has_no_adult_title(serve, store):
+    """Without a worker a minor cannot be told from an adult."""
     adult = {"casablanca": {"adult": True}}
     make_snapshot(store, LISTED, ["alien", "casablanca", "diva"], about=adult)
 
     assert static_list(served(serve)) == b"alien,diva"
 
 
-def test_the_last_resort_without_a_snapshot_is_the_configured_list(serve, tmp_path):
-    """An empty store, and still an answer."""
+def test_without_a_snapshot_the_static_list_is_the_emergency_list(serve, tmp_path):
+    """The store is empty."""
     (tmp_path / "marquee.toml").write_text('[serve]\nemergency_list = ["fargo", "gattaca"]\n')
     server = served(serve)
 
@@ -245,9 +245,9 @@ def test_the_last_resort_without_a_snapshot_is_the_configured_list(serve, tmp_pa
     assert (answer.status, answer.source, answer.body) == (200, "static", b"fargo,gattaca")
 
 
-def test_without_any_list_it_says_so(serve):
-    """Workers dead, store empty, nothing configured: 503 in words, and when to come back."""
-    server = serve("--workers", "2", front=True)
+def test_without_any_list_the_answer_is_503(serve):
+    """In words, with Retry-After: no worker, empty store, no emergency list."""
+    server = serve("--workers", "2", nginx=True)
     wait_until(lambda: server.get("/healthz").status == 200)
     with no_workers(server):
         answer = server.get("/recommend/ann")
@@ -256,8 +256,8 @@ def test_without_any_list_it_says_so(serve):
     assert answer.text.startswith("no list to serve yet")
 
 
-def test_the_rest_has_no_last_resort(server):
-    """A problem in JSON, which does not name what stands behind the front."""
+def test_other_paths_have_no_static_answer(server):
+    """They get 502 or 504 as problem+json, which does not name the upstream."""
     with no_workers(server):
         answer = server.get("/model/status")
 
@@ -270,7 +270,7 @@ def test_the_rest_has_no_last_resort(server):
 
 
 def test_the_access_log_has_a_json_line_for_each_request(server, tmp_path):
-    """Who, what, how long, and what made the answer."""
+    """Client, request, time, source and generation."""
     path = tmp_path / "var/log/access.log"
     server.get("/recommend/ann")
     server.get("/recommend/a,b")
@@ -284,8 +284,8 @@ def test_the_access_log_has_a_json_line_for_each_request(server, tmp_path):
     assert stat.S_ISREG(path.stat().st_mode)
 
 
-def test_the_access_log_names_the_last_resort(server, tmp_path):
-    """So an operator sees who was answered without any worker."""
+def test_the_access_log_names_the_static_list(server, tmp_path):
+    """An operator sees which requests no worker answered."""
     with no_workers(server):
         server.get("/recommend/ann")
         server.get("/recommend/ann", headers={"If-None-Match": "*"})
@@ -297,8 +297,8 @@ def test_the_access_log_names_the_last_resort(server, tmp_path):
     assert [line["source"] for line in lines] == ["static", "static"]
 
 
-def test_the_access_log_survives_a_hostile_request(server, tmp_path):
-    """Bytes that are no text, and quotes, are escaped: each line is JSON."""
+def test_the_access_log_escapes_hostile_bytes(server, tmp_path):
+    """Each line is valid JSON."""
     server.exchange(
         b'GET /recommend/%22"\xff\xfe"} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
     )
@@ -312,7 +312,7 @@ def test_the_access_log_survives_a_hostile_request(server, tmp_path):
 
 
 def test_the_access_log_is_rotated_by_size(serve, store, tmp_path):
-    """Full, it moves aside, the oldest goes, and the front writes into a new one."""
+    """The oldest file goes, and nginx writes into a new one."""
     make_snapshot(store, LISTED, ["casablanca"])
     config = '[serve]\naccess_log_mib = 1\naccess_log_keep = 2\n[store]\npath = "store"\n'
     (tmp_path / "marquee.toml").write_text(config)
@@ -334,8 +334,8 @@ def test_the_access_log_is_rotated_by_size(serve, store, tmp_path):
     wait_until(is_written)
 
 
-def test_the_access_log_can_be_left_out(serve, store, tmp_path):
-    """An empty name means none, and none is made."""
+def test_the_access_log_can_be_disabled(serve, store, tmp_path):
+    """With an empty name no file is made."""
     make_snapshot(store, LISTED, ["casablanca"])
     server = served(serve, MARQUEE_SERVE_ACCESS_LOG="")
 

@@ -1,4 +1,4 @@
-"""The process that answers `/admin/`: a Falcon app of its own on a socket of its own."""
+"""The admin process: a Falcon app of its own on a socket of its own."""
 
 import os
 import signal
@@ -8,19 +8,19 @@ from pathlib import Path
 import bjoern
 import falcon
 
+from serve.admin.actions import ACTIONS, Action, TokenCheck
 from serve.processes import end_with_parent
-from serve.resources.admin import ACTIONS, Admin, Guard
 from serve.resources.errors import write_error, write_unexpected
 
 
 def admin_app(store: Path, token: str) -> falcon.App[falcon.Request, falcon.Response]:
-    """Return the app: `/admin/<action>`, and `/train` for short."""
-    app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[Guard(token)])
+    """Return the app: `/admin/<action>`, and `/train` as a short form."""
+    app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[TokenCheck(token)])
     app.set_error_serializer(write_error)
     app.add_error_handler(Exception, write_unexpected)
-    for name, action in ACTIONS.items():
-        app.add_route(f"/admin/{name}", Admin(store, action))
-    app.add_route("/train", Admin(store, ACTIONS["train"]))
+    for name, act in ACTIONS.items():
+        app.add_route(f"/admin/{name}", Action(store, act))
+    app.add_route("/train", Action(store, ACTIONS["train"]))
     return app
 
 

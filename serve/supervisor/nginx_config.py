@@ -1,0 +1,124 @@
+"""nginx's configuration: the template `nginx.conf`, filled in from the settings."""
+
+import grp
+import os
+import pwd
+import re
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from serve.errors import ServeError
+from serve.settings import ServeSettings
+
+TITLES: Final = {
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # of the statuses that nginx answers by itself
+
+_TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
+_ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
+_ADMIN_LOCATION: Final = """
+        location ~ ^/(?:admin/|train$) {
+            if ($request_method != POST) {
+                return 405;
+            }
+            proxy_set_header Connection "";
+            proxy_set_header Content-Type $content_type;
+            proxy_set_header Authorization $http_authorization;
+            proxy_read_timeout 300s;  # a rollback verifies first
+            proxy_next_upstream off;
+            proxy_pass http://admin;
+        }"""
+_WORKER_SERVER: Final = "server unix:@folder@/workers.sock max_fails=0;"
+_N_KEPT_CONNECTIONS: Final = 64  # to the workers, of each nginx worker
+_N_OWN_DESCRIPTORS: Final = 64  # of nginx: logs, sockets, the channel to its master
+
+
+def configuration(
+    settings: ServeSettings, address: tuple[str, int], *, n_workers: int, folder: Path
+) -> str:
+    """Return the text of nginx's configuration.
+
+    Args:
+        settings: The server's settings.
+        address: Host and port that clients connect to.
+        n_workers: Number of nginx workers.
+        folder: nginx's runtime directory.
+
+    Raises:
+        ServeError: The folder of the access log cannot be made, or the token not read.
+    """
+    has_admin = bool(settings.token())
+    n_descriptors = _n_descriptors(settings.connections)
+    values = {
+        "user": _user(),
+        "workers": n_workers,
+        "descriptors": n_descriptors,
+        "connections": n_descriptors - _N_OWN_DESCRIPTORS,
+        "concurrent_requests_per_client": settings.concurrent_requests_per_client,
+        **_rate_limit(settings.rate_limit),
+        "access_log": _access_log(settings.access_log),
+        "worker_servers": "\n        ".join([_WORKER_SERVER] * _N_KEPT_CONNECTIONS),
+        "kept_connections": _N_KEPT_CONNECTIONS,
+        "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
+        "admin_location": _ADMIN_LOCATION if has_admin else "",
+        "error_pages": "\n        ".join(
+            f"error_page {status} /problems/{status}.json;" for status in TITLES
+        ),
+        "address": _listen_address(*address),
+        "folder": folder,
+    }
+    return _filled(_filled(_TEMPLATE.read_text(encoding="utf-8"), values), values)
+
+
+def _filled(text: str, values: Mapping[str, object]) -> str:
+    return re.sub(r"@([a-z_]+)@", lambda name: str(values[name[1]]), text)
+
+
+def _user() -> str:
+    """Return the `user` directive: nginx's workers run as nobody, even if we are root."""
+    if os.geteuid() != 0:
+        return ""
+    nobody = pwd.getpwnam("nobody")
+    return f"user {nobody.pw_name} {grp.getgrgid(nobody.pw_gid).gr_name};"
+
+
+def _listen_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _rate_limit(per_second: int) -> dict[str, str]:
+    if not per_second:
+        return {"rate_zone": "", "rate_limit": ""}
+    zone = f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;"
+    limit = f"limit_req zone=rate burst={per_second} nodelay;\n        limit_req_status 429;"
+    return {"rate_zone": zone, "rate_limit": limit}
+
+
+def _access_log(path: str) -> str:
+    if not path:
+        return "off"
+    log_file = Path(path).absolute()
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServeError(path, f"cannot be written: {error}", "correct access_log") from error
+    return f'"{log_file}" json buffer=64k flush=1s'
+
+
+def _n_descriptors(n_connections: int) -> int:
+    """Return nginx's file descriptors: two for each connection, as far as the system allows."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * n_connections + _N_OWN_DESCRIPTORS
+    return min(wanted, limit) if limit != resource.RLIM_INFINITY else wanted

@@ -7,7 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from benchmarks.resilience.server import processes_of
+from benchmarks.harness.processes import processes_of
 from tests.serve.running import ROOT, stand_still, wait_until
 
 

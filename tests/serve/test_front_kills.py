@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
+from benchmarks.harness.processes import processes_of
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load
-from benchmarks.resilience.server import processes_of
 from tests.serve.copied import Code, front_folder, nginx, static_list
 from tests.serve.running import stand_still, wait_until
 from tests.snapshots import make_snapshot

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.resilience.answers import MalformedError, read_answer, what_is_wrong
 from benchmarks.resilience.fuzz import Case, cases, tricks_of
+from benchmarks.resilience.hostile_clients import WORKER_ENDED, read_all, send_case
 from benchmarks.resilience.lists import own_list, popular_list, write_snapshot
 from benchmarks.resilience.load import Load
-from benchmarks.resilience.strangers import WORKER_ENDED, read_all, tried
 from tests.serve.running import Server, wait_until
 
 N_USERS = 300
@@ -43,14 +43,14 @@ def survives(server):
 @pytest.mark.usefixtures("survives")
 def test_each_trick_is_answered_properly_or_cut_off(server, case):
     """What comes back is HTTP from the first byte to the last."""
-    assert tried((server.host, server.port), case).wrong == ""
+    assert send_case((server.host, server.port), case).wrong == ""
 
 
 @pytest.mark.usefixtures("survives")
 def test_mutations_of_all_tricks_are_survived(server):
     """Bytes changed, doubled, left out, and cut in two at random."""
     for case in itertools.islice(cases(random.Random(SEED)), 600):
-        assert tried((server.host, server.port), case).wrong == "", case
+        assert send_case((server.host, server.port), case).wrong == "", case
 
 
 @pytest.mark.usefixtures("survives")
@@ -170,4 +170,4 @@ def test_a_hung_connection_is_noticed():
     """A server that answers nothing and does not close is wrong, too."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
         host, port = silent.getsockname()
-        assert "no end" in tried((host, port), Case("nothing", []), patience_seconds=0.2).wrong
+        assert "no end" in send_case((host, port), Case("nothing", []), patience_seconds=0.2).wrong

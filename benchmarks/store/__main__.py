@@ -196,7 +196,7 @@ def _print_tables(subjects: Sequence[Subject], figures: Mapping[str, Figures]) -
         if peer in figures
         for ratio in [_ratio(metric, figures, peer)]
     ]
-    print_table(("goal: marquee by", "times", "seen", "holds"), goals)
+    print_table(("goal: marquee by", "times", "seen", "met"), goals)
 
 
 def _print_figures(

@@ -1,4 +1,4 @@
-"""Two models' lists fused by rank, to see what that would gain; nothing that is served.
+"""Two models' lists fused by rank, for comparison; it is never served.
 
 Source:
     Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
@@ -18,13 +18,13 @@ from batch.models.sparse_topk import sparse_top_k
 from batch.progress import noop
 from batch.topk import NO_ITEM, TopK
 
-_DEPTH: Final = 100  # places of either list that count
-_OFFSET: Final = 60  # of the paper: how little the first places stand out
+_DEPTH: Final = 100  # length of the lists that are fused
+_OFFSET: Final = 60  # of the paper: the larger, the smaller the weight of the first ranks
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """score(item) = 1 / (60 + place in one list) + weight / (60 + place in the other)."""
+    """score(item) = 1 / (60 + rank in one list) + weight / (60 + rank in the other)."""
 
     one: Recommender
     other: Recommender
@@ -50,13 +50,13 @@ class Fused:
     def refit(
         self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
     ) -> "FittedFused":
-        """Fit both anew."""
+        """Fit both again."""
         return self.fit(weights, n_threads=n_threads)
 
 
 @dataclass(frozen=True, slots=True)
 class FittedFused:
-    """Both models fitted."""
+    """Two fitted models."""
 
     one: Fitted
     other: Fitted
@@ -65,7 +65,7 @@ class FittedFused:
 
     @property
     def arrays(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Those of both."""
+        """Arrays of both models, by side and name."""
         return {
             f"{side}_{name}": array
             for side, model in (("one", self.one), ("other", self.other))
@@ -86,14 +86,14 @@ class FittedFused:
         n_threads: int = 0,
         on_users: Callable[[int], object] = lambda _: None,
     ) -> TopK:
-        """Fuse the first 100 places of both; see `Fitted.top_k`."""
+        """Fuse the first 100 ranks of both; see `Fitted.top_k`."""
         lists = [
             model.top_k(_DEPTH, user_rows=user_rows, hidden=hidden, n_threads=n_threads).item_rows
             for model in (self.one, self.other)
         ]
         scores = self._scores(lists[0], 1.0) + self._scores(lists[1], self.weight)
-        nobody = sp.csr_matrix(scores.shape, dtype=np.float32)
-        found = sparse_top_k(sp.csr_matrix(scores), nobody, k)
+        nothing_seen = sp.csr_matrix(scores.shape, dtype=np.float32)
+        found = sparse_top_k(sp.csr_matrix(scores), nothing_seen, k)
         on_users(len(found.item_rows))
         return found
 
@@ -104,7 +104,7 @@ class FittedFused:
         )
 
     def _scores(self, item_rows: np.ndarray[Any, Any], weight: float) -> sp.csr_matrix:
-        user, place = np.nonzero(item_rows != NO_ITEM)
-        score = (weight / (_OFFSET + 1 + place)).astype(np.float32)
-        cells = (user, item_rows[user, place])
+        user, rank = np.nonzero(item_rows != NO_ITEM)  # ranks from 0
+        score = (weight / (_OFFSET + 1 + rank)).astype(np.float32)
+        cells = (user, item_rows[user, rank])
         return sp.csr_matrix((score, cells), shape=(len(item_rows), self.n_items))

@@ -2,13 +2,12 @@
 
 python -m benchmarks.ingest [--quick]
 
-Peers do the same work and must come to the same views, ratings and rejected lines: a
+Peers do the same work and must produce the same views, ratings and rejected lines: a
 loop over lines with Python's `re`, and pandas with `read_csv` and `str.extract`. Each
-runs in a process of its own that is bound to one core. `marquee-4x` has four times
-the days, so that its memory shows whether it grows with the log.
+runs in a process of its own, pinned to one core. `marquee-4x` reads four times the
+days: its peak memory shows whether memory grows with the log.
 """
 
-import argparse
 import multiprocessing
 import os
 import re
@@ -24,14 +23,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.arguments import make_parser
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 
 _SEED: Final = 7
 _NOISE: Final = 0.0005
 _N_ITEMS: Final = 3_000
 _N_DAYS: Final = 3
-_MONTHS: Final = ("02", "03", "04")  # of the further days of the larger log
-_CHUNK_LINES: Final = 200_000  # that pandas reads at a time
+_MONTHS: Final = ("02", "03", "04")  # months of the additional days of the larger log
+_CHUNK_LINES: Final = 200_000  # lines of one data frame
 _TIME: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)"
 _ID: Final = r"([a-z0-9+._*-]{1,109})"
 _LINE: Final = (
@@ -40,7 +41,7 @@ _LINE: Final = (
 
 
 class Outcome(NamedTuple):
-    """What came of a log; the same for whoever reads it."""
+    """Counts of what a log holds; equal for all subjects."""
 
     n_lines: int
     n_rejected: int
@@ -52,10 +53,10 @@ class Run(NamedTuple):
     """One measured run.
 
     Attributes:
-        outcome: What it came to.
-        seconds: By the wall clock.
-        cpu_seconds: Of the process.
-        peak_mib: The most memory of the process, its imports included.
+        outcome: Counts of what the log holds.
+        seconds: Wall-clock time.
+        cpu_seconds: Processor time.
+        peak_mib: Peak memory of the process, imports included, MiB.
     """
 
     outcome: Outcome
@@ -65,16 +66,16 @@ class Run(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a log, let everyone read it, and print lines a second and memory."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest", description=__doc__)
+    """Write a log, read it with every subject, and print lines per second and memory."""
+    parser = make_parser("ingest", __doc__)
     parser.add_argument("--quick", action="store_true", help="a small log, one round")
-    given = parser.parse_args(arguments)
-    n_users, n_rounds = (1_500, 1) if given.quick else (5_000, 3)
+    args = parser.parse_args(arguments)
+    n_users, n_rounds = (1_500, 1) if args.quick else (5_000, 3)
     with tempfile.TemporaryDirectory() as folder:
         log, large = _write_logs(Path(folder), n_users)
         runs = {
-            name: [_measure(subject, of, Path(folder, "out")) for _ in range(n_rounds)]
-            for name, subject, of in (
+            name: [_measure(subject, logs, Path(folder, "out")) for _ in range(n_rounds)]
+            for name, subject, logs in (
                 ("marquee", _marquee, log),
                 ("marquee-4x", _marquee, large),
                 ("python-re", _python_re, log),
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write_logs(folder: Path, n_users: int) -> tuple[Path, Path]:
     """Write a log of some days, and one of four times as many.
 
-    The simulator has a process of its own: a child's peak of memory counts from its parent's.
+    The simulator runs in a process of its own: a child's peak memory starts at its parent's.
     """
     command = [sys.executable, "-m", "benchmarks.simulator", "history", "--out", str(folder)]
     for name, value in (("users", n_users), ("items", _N_ITEMS), ("days", _N_DAYS),
@@ -124,7 +125,7 @@ def _run(
     subject: Callable[[list[Path], Path], Outcome], logs: list[Path], out: Path, to: Any
 ) -> None:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    subject([], out)  # its imports, which are no part of the work
+    subject([], out)  # imports are not timed
     cpu, wall = time.process_time(), time.perf_counter()
     outcome = subject(logs, out)
     seconds, cpu_seconds = time.perf_counter() - wall, time.process_time() - cpu
@@ -148,7 +149,7 @@ def _marquee(logs: list[Path], out: Path) -> Outcome:
 
 
 def _python_re(logs: list[Path], out: Path) -> Outcome:
-    """What one writes first: a pattern, a loop, dictionaries."""
+    """The simplest program: a pattern, a loop, dictionaries."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -163,7 +164,7 @@ def _python_re(logs: list[Path], out: Path) -> Outcome:
                 try:
                     at, user, item, minute, rated, rating = match(line).groups()  # type: ignore[union-attr]
                     moment = datetime.fromisoformat(at)
-                except (AttributeError, ValueError):  # no match, or no such moment
+                except (AttributeError, ValueError):  # no match, or an invalid time
                     n_rejected += 1
                     continue
                 if item:
@@ -178,13 +179,13 @@ def _python_re(logs: list[Path], out: Path) -> Outcome:
                     ratings.add((user, rated, rating, at))
     for name, rows in (("views", [(*k, *v) for k, v in views.items()]), ("ratings", list(ratings))):
         columns = [list(column) for column in zip(*rows, strict=True)]
-        names = [str(place) for place in range(len(columns))]
+        names = [str(number) for number in range(len(columns))]
         pq.write_table(pa.table(columns, names=names), out / f"{name}.parquet")
     return Outcome(n_lines, n_rejected, len(views), len(ratings))
 
 
 def _pandas(logs: list[Path], out: Path) -> Outcome:
-    """What one writes next: a data frame of lines, and its string methods."""
+    """The usual program: a data frame of lines, and its string methods."""
     import pandas as pd
 
     n_lines = n_rejected = 0
@@ -220,28 +221,31 @@ def _folded(views: Any, first: str, last: str) -> Any:
 
 
 def _check(runs: dict[str, list[Run]]) -> None:
-    outcomes = {name: {run.outcome for run in of} for name, of in runs.items() if "4x" not in name}
+    outcomes = {
+        name: {run.outcome for run in rounds} for name, rounds in runs.items() if "4x" not in name
+    }
     if len(set.union(*outcomes.values())) != 1:
-        raise SystemExit(f"they do not come to the same: {outcomes}")
+        raise SystemExit(f"ingest: the subjects' outcomes differ; compare them: {outcomes}")
 
 
 def _report(runs: dict[str, list[Run]], inputs: dict[str, float]) -> None:
     def rate(name: str, clock: str) -> float:
-        taken: float = statistics.median(getattr(run, clock) for run in runs[name])
-        return runs[name][0].outcome.n_lines / taken
+        elapsed: float = statistics.median(getattr(run, clock) for run in runs[name])
+        return runs[name][0].outcome.n_lines / elapsed
 
     rows = []
-    for name, of in runs.items():
-        n_lines, peak_mib = of[0].outcome.n_lines, statistics.median(run.peak_mib for run in of)
-        about = {"subject": name, "lines": n_lines, "rounds": len(of), **inputs}
+    for name, rounds in runs.items():
+        n_lines = rounds[0].outcome.n_lines
+        peak_mib = statistics.median(run.peak_mib for run in rounds)
+        details: dict[str, Any] = {"lines": n_lines, "rounds": len(rounds), **inputs}
         rates = {clock: rate(name, clock) for clock in ("seconds", "cpu_seconds")}
         ratios = {clock: rate("marquee", clock) / rates[clock] for clock in rates}
         for clock, value in rates.items():
-            beside = {"peer": "marquee", "ratio": round(1 / ratios[clock], 3)}
-            print_figure(
-                "ingest", f"lines_per_{clock[:-1]}", round(value), "1/s", **about, **beside
-            )
-        print_figure("ingest", "peak_memory", round(peak_mib), "MiB", **about)
+            compared: dict[str, Any] = {"peer": "marquee", "ratio": round(1 / ratios[clock], 3)}
+            metric = f"lines_per_{clock.removesuffix('s')}"
+            rounded = round(value)
+            print_figure("ingest", metric, rounded, "1/s", subject=name, **details, **compared)
+        print_figure("ingest", "peak_memory", round(peak_mib), "MiB", subject=name, **details)
         shown = [f"{value:,.0f}" for value in rates.values()]
         ratio = f"{ratios['cpu_seconds']:.1f}"
         rows.append((name, f"{n_lines:,}", *shown, ratio, f"{peak_mib:,.0f}"))
@@ -249,4 +253,4 @@ def _report(runs: dict[str, list[Run]], inputs: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

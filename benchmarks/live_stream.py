@@ -1,10 +1,10 @@
-"""Send lines through the live simulator's streams, in quiet times and in trouble.
+"""Send lines through the live simulator's streams, without faults and with each of them.
 
     python -m benchmarks.live_stream > live_stream.jsonl
 
-A million lines of one world go out in portions, each second of the stream's clock one, to a
-file and to Kafka. The brokers are the simulator's own, in a process beside; "lines/s" ends when
-they have the last line. The world's own making is not timed.
+A million lines of one world are sent in batches, one for each second of the stream's
+clock, to a file and to Kafka. The brokers are the simulator's own, in a process of
+their own; the time ends when they have the last line. Making the world is not timed.
 """
 
 import tempfile
@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.simulator.clock import DAY_SECONDS, FIRST_DAY
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.live.stream.brokers import Brokers
@@ -33,12 +34,12 @@ _EDITION: Final = "2022"
 
 
 class Seen(NamedTuple):
-    """What one run took.
+    """The cost of one run.
 
     Attributes:
-        seconds: Until all was delivered.
-        core_seconds: Of this process.
-        longest_ms: Of one portion's `send`.
+        seconds: Time until the last line was delivered.
+        core_seconds: Processor time of this process.
+        longest_ms: Longest `send` of one batch.
     """
 
     seconds: float
@@ -62,7 +63,9 @@ def main() -> None:
                 print_figure(
                     "live_stream", metric, value, "1/s", subject=name, lines=n_lines, seed=_SEED
                 )
-            print_figure("live_stream", "longest_send", seen.longest_ms, "ms", subject=name)
+            print_figure(
+                "live_stream", "longest_send", seen.longest_ms, "ms", subject=name, seed=_SEED
+            )
     print_table(("subject", "lines/s", "lines/CPU s", "longest send, ms"), rows)
 
 

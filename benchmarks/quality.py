@@ -1,16 +1,14 @@
-"""Quality of the models on real data, each tuned on a holdout inside of the training side.
+"""Quality of the models on real data, each tuned on a holdout inside the training set.
 
-    split ─► train ─► hold out one item of some users ─► best parameters ─► fit ─► judge
-         └─► test ──────────────────────────────────────────────────────────────────┘
+    split ─► train ─► hold out one item of some users ─► best parameters ─► fit ─► evaluate
+         └─► test ─────────────────────────────────────────────────────────────────────┘
 
-python -m benchmarks.quality --data shared/data
-python -m benchmarks.quality --data shared/data --only ml-100k
+python -m benchmarks.quality --data FOLDER
+python -m benchmarks.quality --data FOLDER --only ml-100k
 """
 
-import argparse
 import dataclasses
 import itertools
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -34,79 +32,90 @@ from batch.models.popularity import Popularity
 from batch.models.protocol import Recommender
 from batch.settings import BatchSettings
 from benchmarks.fused import Fused
-from benchmarks.report import print_figure
+from benchmarks.harness.arguments import add_data, make_parser, positive_int
+from benchmarks.harness.data_sets import (
+    ML_1M,
+    ML_100K,
+    ML_LATEST_SMALL,
+    VIEWS_290K,
+    DataSet,
+)
+from benchmarks.harness.report import print_figure
 
 K: Final = 20
-_HELD_OUT: Final = 5000
-_SAMPLE: Final = 40_000  # users that parameters are tuned on, at most
-_SAMPLED_INTERACTIONS: Final = 300_000  # of theirs, at most
+_N_HELD_OUT: Final = 5000
+_MAX_TUNING_USERS: Final = 40_000
+_MAX_TUNING_INTERACTIONS: Final = 300_000
 _SEED: Final = 42
 
 
-class DataSet(NamedTuple):
-    """Events and how to split them.
+class Task(NamedTuple):
+    """A data set and how to split it.
 
     Attributes:
-        name: In the table.
-        file: Of the folder of data.
-        split: As `python -m batch evaluate --split`.
+        name: Name in tables and figures.
+        data_set: Files of the data set.
+        split: Value of `python -m batch evaluate --split`.
     """
 
     name: str
-    file: str
+    data_set: DataSet
     split: str
 
 
-DATA_SETS: Final = (
-    DataSet("ml-100k", "ml-100k/u.data", "time"),
-    DataSet("ml-latest-small", "ml-latest-small/ratings.csv", "time"),
-    DataSet("ml-100k by last", "ml-100k/u.data", "leave-last-out"),
-    DataSet("ml-latest-small by last", "ml-latest-small/ratings.csv", "leave-last-out"),
-    DataSet("ml-1m", "ml-1m/pairs.parquet", "leave-last-out"),
-    DataSet("views-290k", "stream/views-290k-users.tsv.gz", "leave-last-out"),
+TASKS: Final = (
+    Task("ml-100k", ML_100K, "time"),
+    Task("ml-latest-small", ML_LATEST_SMALL, "time"),
+    Task("ml-100k by last", ML_100K, "leave-last-out"),
+    Task("ml-latest-small by last", ML_LATEST_SMALL, "leave-last-out"),
+    Task("ml-1m", ML_1M, "leave-last-out"),
+    Task("views-290k", VIEWS_290K, "leave-last-out"),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Tune, fit and judge every model on every data set."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("MARQUEE_SHARED_DATA"))
-    parser.add_argument("--only", nargs="+", choices=[data.name for data in DATA_SETS])
+    """Tune, fit and evaluate every model on every data set."""
+    parser = make_parser("quality", __doc__)
+    add_data(parser)
+    parser.add_argument("--only", nargs="+", choices=[task.name for task in TASKS])
     parser.add_argument("--models", nargs="+", choices=_candidates(), default=list(_candidates()))
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=positive_int, default=1, metavar="N")
     parser.add_argument("--quick", action="store_true", help="one set of parameters a model")
-    given = parser.parse_args(arguments)
-    if given.data is None:
-        parser.error("say where the data is with --data, or in MARQUEE_SHARED_DATA")
-    for data in DATA_SETS:
-        if not given.only or data.name in given.only:
-            _run(data, Path(given.data), given.models, given.threads, is_quick=given.quick)
+    args = parser.parse_args(arguments)
+    if args.data is None:
+        parser.error("--data: no folder of real data sets; name one, or set MARQUEE_SHARED_DATA")
+    for task in TASKS:
+        if not args.only or task.name in args.only:
+            _run(task, args.data, args.models, args.threads, is_quick=args.quick)
     return 0
 
 
 def _run(
-    data: DataSet, folder: Path, models: Sequence[str], n_threads: int, *, is_quick: bool
+    task: Task, folder: Path, models: Sequence[str], n_threads: int, *, is_quick: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as quarantine:
-        settings = BatchSettings(events=(str(folder / data.file),), quarantine=quarantine)
-        split, _ = read_split(data.split, settings, None)
+        events = (str(folder / task.data_set.events),)
+        settings = BatchSettings(events=events, quarantine=quarantine)
+        split, _ = read_split(task.split, settings, None)
     sample, at = _sample(split)
-    held = hold_out(sample, at, _HELD_OUT, _SEED)
-    judged = []
+    held = hold_out(sample, at, _N_HELD_OUT, _SEED)
+    evaluated = []
     for name in models:
         candidates = _candidates()[name]
         tried = list(itertools.islice(candidates(), 1)) if is_quick else list(candidates())
         model = _best(tried, held, n_threads)
         row = evaluate(model, split, K, n_threads=n_threads)
-        judged.append(dataclasses.replace(row, model=name))
-        print(f"{data.name}: {name} of {len(tried)}: {model}, {row.about}", file=sys.stderr)
-    print(f"\n{data.name}, {comparison_as_text(judged, split, K)}\n", file=sys.stderr, flush=True)
-    found = comparison_as_json(judged, split, K)
+        evaluated.append(dataclasses.replace(row, model=name))
+        print(f"{task.name}: {name} of {len(tried)}: {model}, {row.about}", file=sys.stderr)
+    print(
+        f"\n{task.name}, {comparison_as_text(evaluated, split, K)}\n", file=sys.stderr, flush=True
+    )
+    found = comparison_as_json(evaluated, split, K)
     for row in found["models"]:
         for metric in ("ndcg", "recall", "hit_rate"):
             print_figure(
                 "quality", f"{metric}_at_{K}", row["metrics"][metric]["mean"], "1",
-                subject=row["model"], data=data.name, split=data.split,
+                subject=row["model"], data=task.name, split=task.split,
                 low=row["metrics"][metric]["low"], high=row["metrics"][metric]["high"],
                 n_users=found["n_users"], seed=_SEED, threads=n_threads,
                 minus_first=row.get("minus_first", {}).get(metric),
@@ -114,18 +123,18 @@ def _run(
 
 
 def _sample(split: Split) -> tuple[sp.csr_matrix, Times | None]:
-    """Return what some users have to learn from, and when: enough to tell parameters apart."""
+    """Return the interactions of random users and their times: enough to compare parameters."""
     n_users = split.train.shape[0]
     random = np.random.default_rng(_SEED)
-    rows = random.permutation(n_users)[:_SAMPLE]
+    rows = random.permutation(n_users)[:_MAX_TUNING_USERS]
     n_before = np.cumsum(np.diff(split.train.indptr)[rows])
-    rows = np.sort(rows[n_before <= _SAMPLED_INTERACTIONS])
+    rows = np.sort(rows[n_before <= _MAX_TUNING_INTERACTIONS])
     at = None if split.at is None else split.at[entries_of(split.train, rows)]
     return split.train[rows], at
 
 
 def _best(candidates: Sequence[Recommender], held: Holdout, n_threads: int) -> Recommender:
-    """Return the candidate whose lists find the most of what was held out."""
+    """Return the candidate with the highest NDCG on the held-out interactions."""
     if len(candidates) == 1:
         return candidates[0]
     found = []
@@ -142,7 +151,7 @@ def _candidates() -> dict[str, Callable[[], Iterator[Recommender]]]:
         "item_knn": _knns,
         "bpr": _bprs,
         "als": _alss,
-        "auto": lambda: (Auto(dataclasses.replace(als, n_held_out=_HELD_OUT)) for als in _alss()),
+        "auto": lambda: (Auto(dataclasses.replace(als, n_held_out=_N_HELD_OUT)) for als in _alss()),
         "item_knn, popularity by rank": lambda: (
             Fused(knn, Popularity(), weight)
             for weight in (0.3, 1.0, 3.0, 10.0)

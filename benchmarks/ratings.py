@@ -1,17 +1,15 @@
-"""Rating prediction: how far off, and how long the training takes.
+"""Rating prediction: the error on ratings left out, and the time of one training.
 
 python -m benchmarks.ratings --data FOLDER
 python -m benchmarks.ratings --quick
 
-FOLDER holds `ml-100k/u.data` and `ml-latest-small/ratings.csv` of MovieLens; what is
-not there is left out. Three splits: five folds by lot, as others publish it; each
-user's latest fifth; and the latest fifth of all, whose users are mostly new.
-A million ratings made up in the shape of ML-1M are there for the time alone.
+FOLDER holds `ml-100k/u.data` and `ml-latest-small/ratings.csv` of MovieLens; missing
+files are skipped. Three splits: five random folds, as in the literature; each user's
+latest fifth; and the latest fifth of all ratings, whose users are mostly new. A million
+generated ratings in the shape of ML-1M are there for the time alone.
 """
 
-import argparse
 import csv
-import os
 import statistics
 import sys
 import time
@@ -20,22 +18,21 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from batch.arrays import Flags
+from batch.arrays import Flags, Times
 from batch.interactions.build import Ratings
 from batch.ratings.measure import Fold, folds, subset
 from batch.ratings.model import PredictionErrors, prediction_errors
 from batch.ratings.train import RatingOptions, train_ratings
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.arguments import add_data, make_parser
+from benchmarks.harness.data_sets import ML_100K, ML_LATEST_SMALL
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 
 _SEED: Final = 42
 _N_FOLDS: Final = 5
-_FILES: Final = {  # and what parts their columns
-    "ml-100k": ("ml-100k/u.data", "\t"),
-    "ml-latest-small": ("ml-latest-small/ratings.csv", ","),
-}
-_SUBJECTS: Final = {  # the baselines are the model without its parts
+_DELIMITERS: Final = {ML_100K: "\t", ML_LATEST_SMALL: ","}
+_SUBJECTS: Final = {  # a baseline is the model without some of its parts
     "user+item biases": {"n_factors": 0, "n_directions": 0},
     "biases+factors": {"n_factors": 8, "n_directions": 0},
     "marquee": {"n_factors": 8},
@@ -44,13 +41,32 @@ _MILLION: Final = (6_040, 3_706, 1_000_000)  # users, items, ratings
 
 
 class _Data(NamedTuple):
+    """One set of ratings.
+
+    Attributes:
+        ratings: All ratings.
+        at: (n_ratings,) times, seconds since 1970; 0 where unknown.
+        n_users: Number of users.
+        n_items: Number of items.
+        is_timed: Whether the times are known.
+    """
+
     ratings: Ratings
-    at: npt.NDArray[np.int64]
+    at: Times
     n_users: int
     n_items: int
+    is_timed: bool
 
 
 class _Result(NamedTuple):
+    """Errors in rating points, averaged over the folds, and seconds of one training.
+
+    Attributes:
+        rmse: Root mean squared error.
+        mae: Mean absolute error.
+        seconds: Median time of one training; 0 where nothing is trained.
+    """
+
     rmse: float
     mae: float
     seconds: float
@@ -58,25 +74,17 @@ class _Result(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a table, and a line for each data set, split, subject and metric."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ratings",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="FOLDER",
-        default=os.environ.get("MARQUEE_SHARED_DATA"),
-        help="with MovieLens in it; default: MARQUEE_SHARED_DATA",
-    )
-    parser.add_argument("--quick", action="store_true", help="one fold of the five; no million")
-    given = parser.parse_args(arguments)
+    parser = make_parser("ratings", __doc__)
+    add_data(parser)
+    parser.add_argument("--quick", action="store_true", help="one of the five folds; no million")
+    args = parser.parse_args(arguments)
     rows = []
-    for name, data in _data(given.data, quick=given.quick):
-        for split, parts in _splits(name, data, quick=given.quick):
-            results = {"mean": _measured(parts, data, None)}
-            results |= {who: _measured(parts, data, how) for who, how in _SUBJECTS.items()}
+    for name, data in _data(args.data, quick=args.quick):
+        for split, parts in _splits(data, quick=args.quick):
+            results = {"mean": _measure(parts, data, None)}
+            results |= {
+                subject: _measure(parts, data, sizes) for subject, sizes in _SUBJECTS.items()
+            }
             for subject, result in results.items():
                 figures = (f"{value:.3f}" if value else "" for value in result)
                 rows.append((name, split, subject, *figures))
@@ -86,31 +94,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _data(folder: Path | None, *, quick: bool) -> Iterator[tuple[str, _Data]]:
-    for name, (file, delimiter) in _FILES.items():
-        if folder is not None and (Path(folder) / file).exists():
-            yield name, _read(Path(folder) / file, delimiter)
+    for data_set, delimiter in _DELIMITERS.items():
+        if folder is not None and data_set.exists(folder):
+            yield data_set.name, _read(folder / data_set.events, delimiter)
         else:
-            print(f"{name} is left out: give the folder that has it as --data", file=sys.stderr)
-    yield "made-up", _made_up(943, 1_682, 100_000)
+            print(f"{data_set.name} SKIPPED: its folder is missing; use --data", file=sys.stderr)
+    yield "made-up", _generate(943, 1_682, 100_000)
     if not quick:
-        yield "made-up-million", _made_up(*_MILLION)
+        yield "made-up-million", _generate(*_MILLION)
 
 
 def _read(path: Path, delimiter: str) -> _Data:
     rows = []
     with path.open(newline="") as file:
         for columns in csv.reader(file, delimiter=delimiter):
-            if columns[0].isdecimal():  # not the header; one copy has words behind a time
+            if columns[0].isdecimal():  # no header; one copy has text after a time
                 rows.append([float(column.split()[0]) for column in columns])
     table = np.array(rows)
     user_ids, user_row = np.unique(table[:, 0], return_inverse=True)
     item_ids, item_row = np.unique(table[:, 1], return_inverse=True)
     ratings = Ratings(user_row, item_row, table[:, 2].astype(np.float32), 5.0)
-    return _Data(ratings, table[:, 3].astype(np.int64), len(user_ids), len(item_ids))
+    return _Data(ratings, table[:, 3].astype(np.int64), len(user_ids), len(item_ids), True)
 
 
-def _made_up(n_users: int, n_items: int, n_ratings: int) -> _Data:
-    """Ratings of a model of 6 factors with noise of 0.9, items as skewed as films are."""
+def _generate(n_users: int, n_items: int, n_ratings: int) -> _Data:
+    """Return ratings of a model of 6 factors with noise of 0.9, items as skewed as films."""
     rng = np.random.default_rng(_SEED)
     popularity = (1 + np.arange(n_items)) ** -0.8
     drawn = int(1.6 * n_ratings)
@@ -123,13 +131,13 @@ def _made_up(n_users: int, n_items: int, n_ratings: int) -> _Data:
     liked = 3.6 + bias + (users[user_row] * items[item_row]).sum(axis=1)
     rating = np.clip(np.rint(liked + rng.normal(0, 0.9, len(pairs))), 1, 5)
     ratings = Ratings(user_row, item_row, rating.astype(np.float32), 5.0)
-    return _Data(ratings, np.zeros(len(pairs), np.int64), n_users, n_items)
+    return _Data(ratings, np.zeros(len(pairs), np.int64), n_users, n_items, False)
 
 
-def _splits(name: str, data: _Data, *, quick: bool) -> Iterator[tuple[str, list[Fold]]]:
+def _splits(data: _Data, *, quick: bool) -> Iterator[tuple[str, list[Fold]]]:
     parts = list(folds(data.ratings, _N_FOLDS, _SEED))
     yield "1 fold of 5" if quick else "5 folds", parts[: 1 if quick else None]
-    if name in _FILES:
+    if data.is_timed:
         for split, is_late in (
             ("latest of each user", _is_late_of_user(data)),
             ("latest of all", data.at > np.quantile(data.at, 0.8)),
@@ -138,26 +146,26 @@ def _splits(name: str, data: _Data, *, quick: bool) -> Iterator[tuple[str, list[
 
 
 def _is_late_of_user(data: _Data) -> Flags:
-    """Tell the latest fifth of each user's ratings, ties by item."""
+    """Return (n_ratings,) whether a rating is in its user's latest fifth, ties by item."""
     user_row = data.ratings.user_row
     order = np.lexsort((data.ratings.item_row, data.at, user_row))
     n_ratings = np.bincount(user_row, minlength=data.n_users)
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    place -= (np.cumsum(n_ratings) - n_ratings)[user_row]
-    is_late: Flags = place >= 0.8 * n_ratings[user_row]
+    position = np.empty(len(order), np.int64)
+    position[order] = np.arange(len(order))
+    position -= (np.cumsum(n_ratings) - n_ratings)[user_row]
+    is_late: Flags = position >= 0.8 * n_ratings[user_row]
     return is_late
 
 
-def _measured(parts: Sequence[Fold], data: _Data, how: dict[str, int] | None) -> _Result:
-    """Average over the folds; the seconds are those of one training."""
+def _measure(parts: Sequence[Fold], data: _Data, sizes: dict[str, int] | None) -> _Result:
+    """Return the errors of a model of these sizes; None: of the mean rating."""
     found, seconds = [], []
     for fold in parts:
         began = time.perf_counter()
-        if how is None:
+        if sizes is None:
             found.append(_errors_of_mean(fold))
         else:
-            options = RatingOptions(seed=_SEED, **how)
+            options = RatingOptions(seed=_SEED, **sizes)
             model = train_ratings(fold.train, data.n_users, data.n_items, options)
             assert model is not None
             seconds.append(time.perf_counter() - began)

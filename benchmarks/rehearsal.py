@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.resilience.load import ROOT
-from benchmarks.resilience.server import Server, wait_until
+from benchmarks.harness.processes import ROOT, wait_until
+from benchmarks.harness.servers import MarqueeServer
 from benchmarks.simulator.arguments import count
 from benchmarks.simulator.arguments import seed as whole
 from benchmarks.simulator.history import HistoryOptions, write_history
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"a history of {given.users:,} users and {given.items:,} items")
         write_history(world, folder / "history", HistoryOptions(is_parquet=True))
         _refresh(folder, [folder / "history" / "events"])
-        with Server(folder / "store", folder, "--workers", str(_N_WORKERS)) as server:
+        with MarqueeServer(folder / "store", folder, "--workers", str(_N_WORKERS)) as server:
             report, script = _rehearse(world, given, folder, server)
     print(as_text(report))
     problems = _problems(report, script)
@@ -101,7 +101,7 @@ class _Script:
 
 
 def _rehearse(
-    world: World, given: argparse.Namespace, folder: Path, server: Server
+    world: World, given: argparse.Namespace, folder: Path, server: MarqueeServer
 ) -> tuple[Report, _Script]:
     run = Run(
         [Address(*server.address)], given.seconds * _MOST_TIMES_LONGER, Mix(given.rate),
@@ -116,7 +116,7 @@ def _rehearse(
 
 
 def _play_script(
-    play: Play, script: _Script, given: argparse.Namespace, folder: Path, server: Server
+    play: Play, script: _Script, given: argparse.Namespace, folder: Path, server: MarqueeServer
 ) -> None:
     """Do it all, each when its share of the time has passed, then end the play."""
     store, history, began = folder / "store", folder / "history" / "events", time.monotonic()
@@ -151,18 +151,22 @@ def _play_script(
 
 
 def _do(
-    script: _Script, server: Server, store: Path, step: tuple[str, Callable[[], object], int]
+    script: _Script, server: MarqueeServer, store: Path, step: tuple[str, Callable[[], object], int]
 ) -> None:
     """Do one thing, and wait until workers serve the generation that it should have led to."""
     what, do, generation = step
     pattern = rf"worker \d+ serves generation {generation}\b"
-    is_flip, n_before, began = current(store) != generation, server.said(pattern), time.monotonic()
+    is_flip, n_before, began = (
+        current(store) != generation,
+        server.count_in_log(pattern),
+        time.monotonic(),
+    )
     try:
         do()
         if current(store) != generation:
             script.problems.append(f"{what}: {current(store)} is current, not {generation}")
         elif is_flip:
-            wait_until(lambda: server.said(pattern) > n_before)
+            wait_until(lambda: server.count_in_log(pattern) > n_before)
         script.done.append(what)
     except Exception as error:
         script.problems.append(f"{what}: {error}")
@@ -170,7 +174,9 @@ def _do(
 
 
 @contextlib.contextmanager
-def _killing(script: _Script, server: Server, every_seconds: float, seed: int) -> Iterator[None]:
+def _killing(
+    script: _Script, server: MarqueeServer, every_seconds: float, seed: int
+) -> Iterator[None]:
     """Kill a random worker again and again."""
     rng, is_over = random.Random(seed), threading.Event()
 

@@ -1,18 +1,16 @@
-"""What each rule gives and takes: accuracy, variety, cost, safety, and time.
+"""The effect of each rule on accuracy, variety, cost, safety and time.
 
-    events ─► split ─► fit ─► the lists of all users, under one rule after another ─► judge
+    events ─► split ─► fit ─► lists of all users under one rule after another ─► evaluate
 
 python -m benchmarks.rules --data FOLDER
 python -m benchmarks.rules --quick
 
 FOLDER holds MovieLens `ml-100k` and `ml-1m`; without it only a simulated service is
-judged, which alone knows costs and adult titles (1 of 20 items is made one besides).
-Times come from made factors.
+evaluated. It alone has costs and adult titles; 1 of 20 items is marked as adult for
+this. Times come from random factors.
 """
 
-import argparse
 import contextlib
-import os
 import sys
 import tempfile
 import time
@@ -24,40 +22,41 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from batch.arrays import Floats
+from batch.arrays import Doubles, Floats, ItemRows
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import of_all_lists, per_user
 from batch.evaluation.splits import Split, by_time, leave_last_out
-from batch.events.read import read_events
-from batch.interactions.build import Interactions, Ratings, build_interactions
+from batch.interactions.build import Interactions, Ratings
 from batch.models.choose import recommender
 from batch.models.factors import FittedFactors
-from batch.records.catalogue import Item, read_catalogues
-from batch.records.profiles import Profile, is_minor, read_profiles
+from batch.records.catalogue import Item
+from batch.records.profiles import Profile, is_minor
 from batch.rules.diversity import genre_vectors
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.topk import NO_ITEM
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.arguments import add_data, make_parser, positive_int
+from benchmarks.harness.data_sets import ML_1M, ML_100K, DataSet, read_service, simulated
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.simulator.__main__ import main as simulate
 
 _K: Final = 20
-_N_KEPT: Final = 30
+_N_LISTED: Final = 30  # a list and its spares
 _SEED: Final = 42
 _AT: Final = datetime(2026, 11, 21, tzinfo=UTC)
-_MOST_JUDGED: Final = 100_000
-_GENRE: Final = "Drama"  # that boosts are measured on: the commonest, everywhere known
-_GONE: Final = 10  # of the most listed items are denied; and of 10 items one is not available
-
-_ADULT: Final = 20  # of so many simulated items one is made an adult title
+_MAX_EVALUATED_USERS: Final = 100_000
+_GENRE: Final = "Drama"  # genre of the boosts: the most frequent one of every data set
+_N_DENIED: Final = 10  # most listed items
+_UNAVAILABLE_EVERY: Final = 10  # one item in so many is not available
+_ADULT_EVERY: Final = 20  # one simulated item in so many is marked as adult
 _NO_RATINGS: Final = Ratings(np.arange(0), np.arange(0), np.zeros(0, np.float32), 5.0)
 
-# A rule at its usual strengths; what one data set knows nothing of is left out there.
+# Each rule at its usual strengths; rules without data in a data set are left out there.
 _RULES: Final[Mapping[str, Mapping[str, Any]]] = {
     "none": {"adult_filter": False},
     "deny the 10 most listed": {"deny": ()},
@@ -90,16 +89,16 @@ _TIMED: Final = ("none", "boost Drama = 2", "cost 0.3", "diversity 0.3",
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One data set, fitted.
+    """One data set with a fitted model.
 
     Attributes:
-        name: In the tables.
-        fitted: The model of the training side.
-        item_factors: (n_items, n_factors) for likeness.
-        train: The interactions it was fitted to.
-        split: And those to judge by.
-        items: By item_id.
-        profiles: By user_id.
+        name: Name in tables and figures.
+        fitted: Model of the training set.
+        item_factors: (n_items, n_factors) for similarity.
+        train: Interactions of the training set.
+        split: Training set and test set.
+        items: Items by item_id.
+        profiles: Profiles by user_id.
     """
 
     name: str
@@ -111,129 +110,118 @@ class _Case:
     profiles: Mapping[str, Profile]
 
     @property
-    def of_rows(self) -> list[Item]:
+    def items_by_row(self) -> list[Item]:
         unknown = Item(None, None, (), None, None)
         return [self.items.get(name, unknown) for name in self.train.item_ids.to_pylist()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge every rule on every data set, then time them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rules", description=__doc__)
-    parser.add_argument("--data", type=Path, default=os.environ.get("MARQUEE_SHARED_DATA"))
+    """Evaluate every rule on every data set, then time them."""
+    parser = make_parser("rules", __doc__)
+    add_data(parser)
     parser.add_argument("--quick", action="store_true", help="fewer rules, less data")
-    parser.add_argument("--only", choices=("lists", "times"), help="judge lists, or time alone")
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args(arguments)
-    names = _QUICK if given.quick else tuple(_RULES)
-    if given.only != "times":
+    parser.add_argument("--only", choices=("lists", "times"), help="only this half")
+    parser.add_argument("--threads", type=positive_int, default=1, metavar="N")
+    args = parser.parse_args(arguments)
+    names = _QUICK if args.quick else tuple(_RULES)
+    if args.only != "times":
         with tempfile.TemporaryDirectory() as folder:
-            for case in _cases(given.data, Path(folder), given.threads, is_quick=given.quick):
-                _judge(case, names, given.threads)
-    if given.only != "lists":
-        sizes = (10_000, 2_000) if given.quick else (100_000, 20_000)
-        _time(*sizes, [name for name in _TIMED if name in names], given.threads)
+            for case in _cases(args.data, Path(folder), args.threads, is_quick=args.quick):
+                _evaluate(case, names, args.threads)
+    if args.only != "lists":
+        sizes = (10_000, 2_000) if args.quick else (100_000, 20_000)
+        _time(*sizes, [name for name in _TIMED if name in names], args.threads)
     return 0
 
 
 def _cases(data: Path | None, folder: Path, n_threads: int, *, is_quick: bool) -> Iterator[_Case]:
     if data:
-        yield _case(
-            "ml-100k by time", folder, n_threads, is_by_time=True, events=data / "ml-100k/u.data",
-            catalogue=data / "ml-100k/u.item", profiles=data / "ml-100k/u.user",
-        )  # fmt: skip
+        yield _case("ml-100k by time", ML_100K, data, n_threads, is_by_time=True)
     if data and not is_quick:
-        yield _case(
-            "ml-1m by last", folder, n_threads, is_by_time=False,
-            events=data / "ml-1m/pairs.parquet", catalogue=data / "ml-1m/movies.dat",
-            profiles=data / "ml-1m/users.dat",
-        )  # fmt: skip
+        yield _case("ml-1m by last", ML_1M, data, n_threads, is_by_time=False)
     n_users, n_items = (1_000, 300) if is_quick else (10_000, 1_500)
-    made = folder / "history"
+    history = folder / "history"
     size = ["--users", str(n_users), "--items", str(n_items), "--views-per-user", "15"]
     with contextlib.redirect_stdout(sys.stderr):
-        simulate(["history", *size, "--days", "14", "--parquet", "--out", str(made)])
-    yield _case(
-        "simulated by time", folder, n_threads, is_by_time=True, events=made / "events",
-        catalogue=made / "catalogue.jsonl", profiles=made / "profiles.jsonl",
-    )  # fmt: skip
+        simulate(["history", *size, "--days", "14", "--parquet", "--out", str(history)])
+    case = _case("simulated by time", simulated(), history, n_threads, is_by_time=True)
+    yield replace(case, items=_with_more_adult_titles(case.items))
 
 
-def _case(
-    name: str, folder: Path, n_threads: int, *, is_by_time: bool, events: Path, catalogue: Path,
-    profiles: Path,
-) -> _Case:  # fmt: skip
-    settings = BatchSettings(events=(str(events),), quarantine=str(folder), seed=_SEED)
-    items = read_catalogues([catalogue]).items
-    read = read_events(settings).events
-    if name.startswith("simulated"):  # where too few are for a figure
-        named = sorted(items)[::_ADULT]
-        items |= {item_id: replace(items[item_id], adult=True) for item_id in named}
-    runtimes = {item_id: item.runtime for item_id, item in items.items()}
-    whole = build_interactions(read, runtimes, 0.0)
+def _case(name: str, data_set: DataSet, folder: Path, n_threads: int, *, is_by_time: bool) -> _Case:
+    settings = BatchSettings(seed=_SEED)
+    service = read_service(data_set, folder)
+    whole = service.interactions
     at = whole.began_at
     if is_by_time and at is not None:
         split = by_time(whole.weights, at)
     else:
-        split = leave_last_out(whole.weights, at, _MOST_JUDGED, _SEED)
+        split = leave_last_out(whole.weights, at, _MAX_EVALUATED_USERS, _SEED)
     fitted = recommender("auto", settings).fit(split.train, at=split.at, n_threads=n_threads)
     assert isinstance(fitted, FittedFactors)
-    taste = fitted.item_factors[:, : settings.n_factors]
+    item_factors = fitted.item_factors[:, : settings.n_factors]
     train = replace(whole, weights=split.train)
-    return _Case(name, fitted, taste, train, split, items, read_profiles([profiles]).users)
+    return _Case(name, fitted, item_factors, train, split, service.items, service.profiles)
+
+
+def _with_more_adult_titles(items: Mapping[str, Item]) -> dict[str, Item]:
+    """Return the items with some marked as adult: the simulation has too few for a figure."""
+    marked = sorted(items)[::_ADULT_EVERY]
+    return {**items, **{item_id: replace(items[item_id], adult=True) for item_id in marked}}
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """The lists of one rule.
+class _Evaluated:
+    """The lists of all users under one rule, evaluated.
 
     Attributes:
-        item_rows: (n_users, 20) of everybody.
-        ndcg, recall: (n_judged,).
-        of_lists: Figures of all lists together, by metric.
-        seconds: For the lists.
+        item_rows: (n_users, 20) lists of all users.
+        ndcg: (n_evaluated,) NDCG@20 of each evaluated user.
+        recall: (n_evaluated,) recall@20 of each evaluated user.
+        aggregates: Figures of all lists together, by metric.
     """
 
-    item_rows: npt.NDArray[np.int32]
-    ndcg: npt.NDArray[np.float64]
-    recall: npt.NDArray[np.float64]
-    of_lists: Mapping[str, float]
-    seconds: float
+    item_rows: ItemRows
+    ndcg: Doubles
+    recall: Doubles
+    aggregates: Mapping[str, float]
 
 
-def _judge(case: _Case, names: Sequence[str], n_threads: int) -> None:
-    known = {"cost": any(item.cost is not None for item in case.of_rows),
-             "no adult": any(item.adult for item in case.of_rows)}  # fmt: skip
-    names = [n for n in names if all(has for what, has in known.items() if n.startswith(what))]
-    found = {"none": _under("none", case, None, n_threads)}
+def _evaluate(case: _Case, names: Sequence[str], n_threads: int) -> None:
+    has_data = {"cost": any(item.cost is not None for item in case.items_by_row),
+                "no adult": any(item.adult for item in case.items_by_row)}  # fmt: skip
+    names = [n for n in names if all(has for what, has in has_data.items() if n.startswith(what))]
+    found = {"none": _apply("none", case, None, n_threads)}
     for name in names[1:]:
-        found[name] = _under(name, case, found["none"], n_threads)
-    told = [
-        metric for metric in _COLUMNS if any(_figures(judged)[metric] for judged in found.values())
+        found[name] = _apply(name, case, found["none"], n_threads)
+    columns = [
+        metric for metric in _COLUMNS if any(_figures(one)[metric] for one in found.values())
     ]
     rows = []
-    for name, judged in found.items():
-        change = _interval(judged.ndcg - found["none"].ndcg)
-        figures = _figures(judged)
-        about = {"subject": name, "data": case.name, "k": _K, "seed": _SEED,
-                 "n_users": len(judged.item_rows), "n_judged": len(judged.ndcg)}  # fmt: skip
+    for name, evaluated in found.items():
+        change = _interval(evaluated.ndcg - found["none"].ndcg)
+        figures = _figures(evaluated)
+        details: dict[str, Any] = {"subject": name, "data": case.name, "k": _K, "seed": _SEED,
+                   "n_users": len(evaluated.item_rows),
+                   "n_judged": len(evaluated.ndcg)}  # fmt: skip
         for metric, value in figures.items():
-            print_figure("rules", metric, value, _UNITS[metric], **about)
-        print_figure("rules", "ndcg_minus_none", change.mean, "1", **about, **change._asdict())
-        cells = (f"{figures[metric]:{_COLUMNS[metric]}}" for metric in told)
+            print_figure("rules", metric, value, _UNITS[metric], **details)
+        print_figure("rules", "ndcg_minus_none", change.mean, "1", **details, **change._asdict())
+        cells = (f"{figures[metric]:{_COLUMNS[metric]}}" for metric in columns)
         shown = f"{change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
         rows.append((name, *cells, shown if name != "none" else ""))
     n_users, n_items = case.split.train.shape
-    head = (
-        f"{case.name}: {n_users:,} users, {n_items:,} items, {len(case.split.user_rows):,} judged"
+    n_evaluated = len(case.split.user_rows)
+    title = f"{case.name}: {n_users:,} users, {n_items:,} items, {n_evaluated:,} evaluated"
+    print(f"\n{title}\n", file=sys.stderr)
+    print_table(
+        ("rule", *(metric.replace("_", " ") for metric in columns), "NDCG minus none"), rows
     )
-    print(f"\n{head}\n", file=sys.stderr)
-    print_table(("rule", *(metric.replace("_", " ") for metric in told), "NDCG less none's"),
-                rows)  # fmt: skip
 
 
-def _figures(judged: _Judged) -> dict[str, float]:
-    means = {"ndcg": float(judged.ndcg.mean()), "recall": float(judged.recall.mean())}
-    return means | dict(judged.of_lists)
+def _figures(evaluated: _Evaluated) -> dict[str, float]:
+    means = {"ndcg": float(evaluated.ndcg.mean()), "recall": float(evaluated.recall.mean())}
+    return means | dict(evaluated.aggregates)
 
 
 _COLUMNS: Final = {
@@ -244,41 +232,51 @@ _COLUMNS: Final = {
 _UNITS: Final = dict.fromkeys(_COLUMNS, "1") | {"novelty": "bit", "cost": "USD"}
 
 
-def _under(name: str, case: _Case, plain: _Judged | None, n_threads: int) -> _Judged:
-    """Return the lists of everybody under a rule, judged."""
+def _apply(name: str, case: _Case, without: _Evaluated | None, n_threads: int) -> _Evaluated:
+    """Return the lists of all users under a rule, evaluated.
+
+    Args:
+        name: Name of the rule, a key of `_RULES`.
+        case: Data set and model.
+        without: Lists without any rule; None while these are made.
+        n_threads: Threads of the search.
+    """
     settings = RuleSettings(**_RULES[name])
     items = dict(case.items)
     ids = case.train.item_ids.to_pylist()
-    if name.startswith("deny") and plain:
-        most = np.argsort(-np.bincount(plain.item_rows.ravel(), minlength=len(ids)))[:_GONE]
-        settings = replace(settings, deny=tuple(ids[row] for row in most))
+    if name.startswith("deny") and without:
+        counts = np.bincount(without.item_rows.ravel(), minlength=len(ids))
+        most_listed = np.argsort(-counts)[:_N_DENIED]
+        settings = replace(settings, deny=tuple(ids[row] for row in most_listed))
     if name.endswith("not available"):
-        over = _AT.isoformat()
-        items |= {n: replace(items[n], available_until=over) for n in ids[::_GONE]}
+        until = _AT.isoformat()
+        items |= {
+            item_id: replace(items[item_id], available_until=until)
+            for item_id in ids[::_UNAVAILABLE_EVERY]
+        }
     rules = Rules.of(settings, case.train, items, case.profiles, at=_AT, seed=_SEED)
-    began = time.perf_counter()
-    lists = rules.lists(case.fitted, case.item_factors, _N_KEPT, n_threads=n_threads)
-    seconds = time.perf_counter() - began
+    lists = rules.lists(case.fitted, case.item_factors, _N_LISTED, n_threads=n_threads)
     item_rows = lists.item_rows[:, :_K]
-    judged = per_user(item_rows[case.split.user_rows], case.split.test)
-    of_lists = _of_lists(item_rows, case)
-    return _Judged(item_rows, judged["ndcg"], judged["recall"], of_lists, seconds)
+    metrics = per_user(item_rows[case.split.user_rows], case.split.test)
+    return _Evaluated(item_rows, metrics["ndcg"], metrics["recall"], _aggregates(item_rows, case))
 
 
-def _of_lists(item_rows: npt.NDArray[np.int32], case: _Case) -> dict[str, float]:
-    items = case.of_rows
+def _aggregates(item_rows: ItemRows, case: _Case) -> dict[str, float]:
+    items = case.items_by_row
     listed = item_rows[item_rows != NO_ITEM]
     counts = np.bincount(listed, minlength=len(items))
-    nobody = Profile(None, None, None)
-    minors = [is_minor(case.profiles.get(name, nobody)) for name in case.train.user_ids.to_pylist()]
-    adult = np.array([*(bool(item.adult) for item in items), False])  # NO_ITEM finds the last
+    unknown = Profile(None, None, None)
+    minors = [
+        is_minor(case.profiles.get(user_id, unknown)) for user_id in case.train.user_ids.to_pylist()
+    ]
+    adult = np.array([*(bool(item.adult) for item in items), False])  # NO_ITEM is the last index
     cost = np.array([item.cost or 0.0 for item in items])
     drama = np.array([_GENRE in item.genres for item in items])
-    together = of_all_lists(item_rows, case.split.train)
+    totals = of_all_lists(item_rows, case.split.train)
     return {
-        "coverage": together["coverage"],
-        "novelty": together["novelty"],
-        "genre_likeness": _likeness(item_rows, genre_vectors(items)),
+        "coverage": totals["coverage"],
+        "novelty": totals["novelty"],
+        "genre_likeness": _genre_similarity(item_rows, genre_vectors(items)),
         "top_share": float(counts.max() / len(item_rows)),
         "drama": float(drama[listed].mean()),
         "cost": float(cost[listed].mean()),
@@ -287,46 +285,49 @@ def _of_lists(item_rows: npt.NDArray[np.int32], case: _Case) -> dict[str, float]
     }
 
 
-def _likeness(item_rows: npt.NDArray[np.int32], vectors: Floats) -> float:
-    """Return the mean cosine of genres over all pairs of each list, over all lists."""
+def _genre_similarity(item_rows: ItemRows, vectors: Floats) -> float:
+    """Return the mean cosine of genres over all pairs of items of each list, over all lists."""
     vectors = np.vstack((vectors, np.zeros_like(vectors[:1])))[item_rows]
     n = (item_rows != NO_ITEM).sum(axis=1)
     squares = (vectors.sum(axis=1) ** 2).sum(axis=1) - (vectors**2).sum(axis=(1, 2))
     return float((squares / np.maximum(n * (n - 1), 1)).mean())
 
 
-def _interval(figures: npt.NDArray[np.float64]) -> Interval:
+def _interval(figures: Doubles) -> Interval:
     return intervals(figures[:, None], np.ones((len(figures), 1), np.bool_), seed=_SEED)[0][0]
 
 
 def _time(n_users: int, n_items: int, names: Sequence[str], n_threads: int) -> None:
-    """Time the lists of many users under each rule, and print how much each takes."""
-    case = _made(n_users, n_items)
-    rows, plain = [], 0.0
+    """Print the processor time of the lists of many users under each rule."""
+    case = _random_case(n_users, n_items)
+    rows, without = [], 0.0
     for name in names:
         cpu = time.process_time()
         seconds = _lists_seconds(case, RuleSettings(**_RULES[name]), n_threads)
         cpu = time.process_time() - cpu
-        per = 100_000 / n_users
-        plain = plain or cpu
-        about = {"subject": name, "n_users": n_users, "n_items": n_items, "threads": n_threads,
-                 "candidates": RuleSettings().candidates, "seed": _SEED}  # fmt: skip
-        print_figure("rules", "seconds_per_100k_users", seconds * per, "s", **about)
-        print_figure("rules", "cpu_seconds_per_100k_users", cpu * per, "s", **about)
-        rows.append((name, f"{cpu * per:.2f}", f"{(cpu - plain) * per:.2f}"))
-    print(f"\nmade: {n_users:,} users, {n_items:,} items, threads: {n_threads}\n", file=sys.stderr)
-    print_table(("rule", "CPU s per 100,000 users", "less none's"), rows)
+        scale = 100_000 / n_users
+        without = without or cpu
+        details: dict[str, Any] = {
+            "subject": name, "n_users": n_users, "n_items": n_items, "threads": n_threads,
+            "candidates": RuleSettings().candidates, "seed": _SEED,
+        }  # fmt: skip
+        print_figure("rules", "seconds_per_100k_users", seconds * scale, "s", **details)
+        print_figure("rules", "cpu_seconds_per_100k_users", cpu * scale, "s", **details)
+        rows.append((name, f"{cpu * scale:.2f}", f"{(cpu - without) * scale:.2f}"))
+    title = f"random factors: {n_users:,} users, {n_items:,} items, threads: {n_threads}"
+    print(f"\n{title}\n", file=sys.stderr)
+    print_table(("rule", "CPU s per 100,000 users", "minus none"), rows)
 
 
 def _lists_seconds(case: _Case, settings: RuleSettings, n_threads: int) -> float:
     rules = Rules.of(settings, case.train, case.items, case.profiles, at=_AT, seed=_SEED)
     began = time.perf_counter()
-    rules.lists(case.fitted, case.item_factors, _N_KEPT, n_threads=n_threads)
+    rules.lists(case.fitted, case.item_factors, _N_LISTED, n_threads=n_threads)
     return time.perf_counter() - began
 
 
-def _made(n_users: int, n_items: int) -> _Case:
-    """Return factors of uneven norms, 64 long, of users who have seen 10 items each."""
+def _random_case(n_users: int, n_items: int) -> _Case:
+    """Return random factors, 64 long, of uneven norms, and about 10 seen items per user."""
     random = np.random.default_rng(_SEED)
     norms = random.lognormal(0, 0.7, (n_items, 1)) / 8
     item_factors = (random.normal(size=(n_items, 64)) * norms).astype(np.float32)
@@ -345,10 +346,10 @@ def _made(n_users: int, n_items: int) -> _Case:
         pa.array([f"u{row:07}" for row in range(n_users)]), pa.array(names), seen, _NO_RATINGS,
         Counter(), 0,
     )  # fmt: skip
-    nobody = np.arange(0)
-    split = Split("made", seen, None, nobody, seen[nobody], seen[nobody])
+    no_users = np.arange(0)
+    split = Split("none", seen, None, no_users, seen[no_users], seen[no_users])
     fitted = FittedFactors(user_factors, item_factors, seen, lambda _: user_factors)
-    return _Case("made", fitted, item_factors, train, split, items, {})
+    return _Case("random", fitted, item_factors, train, split, items, {})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is judged on: real files of one folder, and a simulated service."""
+"""The services that are evaluated: real data sets of one folder, and a simulated one."""
 
 import dataclasses
 import gzip
@@ -7,83 +7,52 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from batch.arrays import Rows
 from batch.cold_start.words import words_in
-from batch.events.read import read_events
-from batch.interactions.build import Interactions, build_interactions
-from batch.records.catalogue import Item, read_catalogues
-from batch.records.profiles import Profile, read_profiles
-from batch.settings import BatchSettings
+from batch.interactions.build import Interactions
+from batch.records.catalogue import Item
+from benchmarks.harness.data_sets import (
+    ML_1M,
+    ML_100K,
+    MOVIE_ANSWERS,
+    VIEWS_290K,
+    Service,
+    read_service,
+    simulated,
+)
 from benchmarks.simulator.history import HistoryOptions, write_history
 from benchmarks.simulator.world import make_world
 
-Rows = npt.NDArray[np.int64]
-
-_API: Final = "api/movies-2025.jsonl.gz"
-_FILES: Final = {  # events, catalogues, profiles
-    "ml-100k": ("ml-100k/u.data", ["ml-100k/u.item"], ["ml-100k/u.user"]),
-    "ml-1m": ("ml-1m/pairs.parquet", ["ml-1m/movies.dat"], ["ml-1m/users.dat"]),
-    "views-290k": (
-        "stream/views-290k-users.tsv.gz",
-        [_API, "api/movie-catalogue-2022.csv"],
-        ["api/users-2022.csv", "api/users-2019.jsonl"],
-    ),
-}
-QUICK: Final = ("ml-100k",)
+_DATA_SETS: Final = (ML_100K, ML_1M, VIEWS_290K)
+_QUICK: Final = (ML_100K,)
 
 
-class Data(NamedTuple):
-    """One service.
-
-    Attributes:
-        name: In the table.
-        interactions: Of all users.
-        items: By item_id.
-        profiles: By user_id.
-    """
-
-    name: str
-    interactions: Interactions
-    items: Mapping[str, Item]
-    profiles: Mapping[str, Profile]
+def real_data(folder: Path, *, is_quick: bool) -> Iterator[Service]:
+    """Yield the data sets that exist in a folder; MovieLens gets overviews where it has none."""
+    for data_set in _QUICK if is_quick else _DATA_SETS:
+        if not data_set.exists(folder):
+            continue
+        service = read_service(data_set, folder)
+        has_overviews = any(item.overview for item in service.items.values())
+        if (folder / MOVIE_ANSWERS).exists() and not has_overviews:
+            items = _with_overviews(service.items, folder / MOVIE_ANSWERS)
+            service = dataclasses.replace(service, items=items)
+        yield service
 
 
-def real_data(folder: Path, *, is_quick: bool) -> Iterator[Data]:
-    """Yield the real services whose files lie in a folder; MovieLens gets overviews, if it may."""
-    for name, (events, catalogues, profiles) in _FILES.items():
-        if (folder / events).exists() and (not is_quick or name in QUICK):
-            data = _read(
-                name,
-                folder / events,
-                [folder / path for path in catalogues],
-                [folder / path for path in profiles],
-            )
-            is_told = any(item.overview for item in data.items.values())
-            if (folder / _API).exists() and not is_told:
-                data = data._replace(items=_with_overviews(data.items, folder / _API))
-            yield data
-
-
-def simulated_data(n_users: int, n_items: int, views_per_user: float, seed: int) -> Data:
-    """Return a simulated service whose users say which genres they like."""
+def simulated_data(n_users: int, n_items: int, views_per_user: float, seed: int) -> Service:
+    """Return a simulated service whose users state the genres they like."""
     world = make_world(n_users, n_items, seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_history(world, folder, HistoryOptions(views_per_user, is_parquet=True))
-        return _read(
-            "simulated",
-            folder / "events",
-            [folder / "catalogue.jsonl"],
-            [folder / "profiles.jsonl"],
-        )
+        return read_service(simulated(), folder)
 
 
 def of_users(interactions: Interactions, user_rows: Rows) -> Interactions:
-    """Return the interactions of some users; item rows stay as they are."""
+    """Return the interactions of some users; item rows do not change."""
     return dataclasses.replace(
         interactions,
         user_ids=interactions.user_ids.take(user_rows),
@@ -91,33 +60,24 @@ def of_users(interactions: Interactions, user_rows: Rows) -> Interactions:
     )
 
 
-def _read(name: str, events: Path, catalogues: list[Path], profiles: list[Path]) -> Data:
-    items = read_catalogues(catalogues).items
-    runtimes = {item_id: item.runtime for item_id, item in items.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        settings = BatchSettings(events=(str(events),), quarantine=folder)
-        read = read_events(settings).events
-    interactions = build_interactions(read, runtimes, settings.max_rating)
-    return Data(name, interactions, items, read_profiles(profiles).users)
-
-
 def _with_overviews(items: Mapping[str, Item], answers: Path) -> dict[str, Item]:
     """Return the items with overview and language of the film of the same title and year."""
-    told = {}
+    films = {}
     with gzip.open(answers, "rt") as lines:
         for line in lines:
-            doc = json.loads(line)["doc"]
-            year = re.match(r"\d{4}", doc.get("release_date") or "")
-            if doc.get("title") and doc.get("overview") and year:
-                told[_called(doc["title"]), int(year[0])] = doc
+            film = json.loads(line)["doc"]
+            year = re.match(r"\d{4}", film.get("release_date") or "")
+            if film.get("title") and film.get("overview") and year:
+                films[_normalized(film["title"]), int(year[0])] = film
     found = {}
     for item_id, item in items.items():
-        doc = told.get((_called(item.title or ""), item.year or 0))
-        more = {"overview": doc["overview"], "language": doc["original_language"]} if doc else {}
-        found[item_id] = dataclasses.replace(item, **more)
+        film = films.get((_normalized(item.title or ""), item.year or 0))
+        text = {"overview": film["overview"], "language": film["original_language"]} if film else {}
+        found[item_id] = dataclasses.replace(item, **text)
     return found
 
 
-def _called(title: str) -> str:
-    late = re.fullmatch(r"(.*), (The|An?)", re.sub(r" *\(.*", "", title))
-    return " ".join(word.text for word in words_in(f"{late[2]} {late[1]}" if late else title)[:-1])
+def _normalized(title: str) -> str:
+    late_article = re.fullmatch(r"(.*), (The|An?)", re.sub(r" *\(.*", "", title))
+    words = words_in(f"{late_article[2]} {late_article[1]}" if late_article else title)
+    return " ".join(word.text for word in words[:-1])

@@ -1,1 +1,1 @@
-"""What a refresh takes: of given files, of two generated nights, and as data grow."""
+"""Time and memory of a refresh: of given files, of two generated nights, and as data grow."""

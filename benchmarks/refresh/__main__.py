@@ -12,53 +12,51 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.harness.arguments import make_parser, non_negative_int, positive_int
 from benchmarks.refresh.growth import measure_growth
 from benchmarks.refresh.nights import Size, two_nights
-from benchmarks.refresh.timed import show, time_refresh
+from benchmarks.refresh.timed import print_stages, time_refresh
 
 _INPUTS = ("events", "catalogue", "profiles")
 _QUICK = Size(20_000, 2_000, 400_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Refresh what is given, or what is generated, and print what it took."""
-    given = _parse(arguments)
+    """Refresh from files or from a generated service, and print time and memory."""
+    args = _parse(arguments)
     n_cpus = len(os.sched_getaffinity(0))
-    size = _QUICK if given.quick else Size(given.users, given.items, given.views)
-    if given.events:
+    size = _QUICK if args.quick else Size(args.users, args.items, args.views)
+    if args.events:
         inputs = [
-            part for name in _INPUTS if vars(given)[name]
-            for part in (f"--{name}", *vars(given)[name])
+            part for name in _INPUTS if vars(args)[name]
+            for part in (f"--{name}", *vars(args)[name])
         ]  # fmt: skip
         with tempfile.TemporaryDirectory() as store:
-            show("marquee", time_refresh(Path(store), inputs), n_cpus=n_cpus)
-    elif given.growth:
-        measure_growth(size, given.seed)
+            print_stages("marquee", time_refresh(Path(store), inputs), n_cpus=n_cpus)
+    elif args.growth:
+        measure_growth(size, args.seed)
     else:
-        for night, timed in two_nights(size, given.seed)._asdict().items():
-            show(night, timed, n_cpus=n_cpus, seed=given.seed)
+        for night, timed in two_nights(size, args.seed)._asdict().items():
+            print_stages(night, timed, n_cpus=n_cpus, seed=args.seed)
     return 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.refresh",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("refresh", __doc__)
     for name in _INPUTS:
         parser.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH")
-    for name, what in (("users", 1_000_000), ("items", 27_000), ("views", 50_000_000)):
+    for name, default in (("users", 1_000_000), ("items", 27_000), ("views", 50_000_000)):
         parser.add_argument(
-            f"--{name}", type=int, default=what, metavar="N", help=f"generated, default: {what:,}"
-        )
+            f"--{name}", type=positive_int, default=default, metavar="N",
+            help=f"{name} of the generated service, default: {default:,}",
+        )  # fmt: skip
     parser.add_argument("--growth", action="store_true", help="double users, items, views in turn")
     parser.add_argument("--quick", action="store_true", help="a small generated service")
-    parser.add_argument("--seed", type=int, default=42, metavar="N", help="default: 42")
-    given = parser.parse_args(arguments)
-    if min(given.users, given.items, given.views) < 1 or given.views < given.users:
-        parser.error("--users, --items and --views must be at least 1, and views not below users")
-    return given
+    parser.add_argument("--seed", type=non_negative_int, default=42, metavar="N")
+    args = parser.parse_args(arguments)
+    if args.views < args.users:
+        parser.error("--views: fewer than --users; each user has at least one")
+    return args
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a refresh grows: users, items and views doubled in turn, and the exponent of each.
+"""Growth of a refresh: users, items and views doubled in turn, and the exponent of each.
 
 seconds ~ size ^ exponent,   exponent = log2(seconds of twice the size / seconds)
 """
@@ -7,14 +7,15 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.refresh.nights import Nights, Size, two_nights
-from benchmarks.report import print_figure, print_table
 
 _SIDES: Final = ("users", "items", "views")
 
 
 def measure_growth(size: Size, seed: int) -> None:
-    """Refresh four services and print how processor time and memory grow."""
+    """Refresh four services and print the exponents of processor time and memory."""
     found = {"": two_nights(size, seed)}
     for side in _SIDES:
         twice = size._replace(**{side: 2 * getattr(size, side)})
@@ -28,7 +29,7 @@ def measure_growth(size: Size, seed: int) -> None:
                 metric = f"{what}_exponent"
                 print_figure(
                     "refresh", metric, round(value, 3), "", subject=night, side=side,
-                    **size._asdict(),
+                    seed=seed, **size._asdict(),
                 )  # fmt: skip
     print_table(("twice as many", "night", "processor time", "memory"), rows)
 

@@ -1,7 +1,7 @@
-"""Two nights of a generated service: the first refresh learns from nothing, the second from it.
+"""Two nights of a generated service: a cold first refresh, and a warm start from its snapshot.
 
 a month of views ──┬── all but the last day ─► cold
-                   └── the whole month ──────► warm, from the cold one's snapshot
+                   └── the whole month ──────► warm, from the cold refresh's snapshot
 """
 
 import sys
@@ -17,11 +17,12 @@ DAYS: Final = 30
 
 
 class Size(NamedTuple):
-    """Of a service.
+    """Size of a service.
 
     Attributes:
-        users, items: How many.
-        views: How many of the first night; the second has one day's more.
+        users: Number of users.
+        items: Number of items.
+        views: Number of views of the first night; the second adds one day.
     """
 
     users: int
@@ -30,7 +31,7 @@ class Size(NamedTuple):
 
 
 class Nights(NamedTuple):
-    """What both refreshes took."""
+    """The timed refreshes of both nights."""
 
     cold: Timed
     warm: Timed

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 
 
 class Timed(NamedTuple):
-    """What one refresh took.
+    """Time and memory of one refresh.
 
     Attributes:
-        summary: What it printed about itself.
-        cpu_seconds: Of all its threads, the system's work for them included.
+        summary: JSON output of the refresh.
+        cpu_seconds: Processor time of all threads, user and system.
     """
 
     summary: dict[str, Any]
@@ -25,24 +26,24 @@ class Timed(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """From the first stage to the last."""
+        """Wall-clock time from the first stage to the last."""
         return float(sum(self.summary["seconds"].values()))
 
     @property
     def peak_mib(self) -> float:
-        """The most memory that it had."""
+        """Peak memory, MiB."""
         return float(max(self.summary["peak_mib"].values()))
 
 
 def time_refresh(store: Path, inputs: Sequence[str]) -> Timed:
-    """Refresh a store, and say what it took.
+    """Refresh a store and return its time and memory.
 
     Args:
-        store: It may hold a snapshot to begin with.
-        inputs: `--events …` and the like, as `python -m batch refresh` takes them.
+        store: Store to publish to; a snapshot in it is the parent.
+        inputs: Options of `python -m batch refresh` that name the inputs.
 
     Raises:
-        SystemExit: The refresh failed; it has said why.
+        SystemExit: The refresh failed; the reason is on standard error.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "marquee.toml"
@@ -60,21 +61,23 @@ def time_refresh(store: Path, inputs: Sequence[str]) -> Timed:
     return Timed(json.loads(run.stdout), _cpu_seconds() - before)
 
 
-def show(subject: str, timed: Timed, **about: Any) -> None:
-    """Print the table of the stages, and a figure for each."""
+def print_stages(subject: str, timed: Timed, **details: Any) -> None:
+    """Print the table of the stages, and a figure for each stage."""
     summary = timed.summary
     counts = {key: summary[key] for key in ("n_users", "n_items", "n_interactions", "n_events")}
     seconds, peak_mib = summary["seconds"], summary["peak_mib"]
     rows = [(name, f"{seconds[name]:.2f}", f"{peak_mib[name]:,.0f}") for name in seconds]
     rows.append(("all", f"{timed.seconds:.2f}", f"{timed.peak_mib:,.0f}"))
     rows.append(("all, of processor time", f"{timed.cpu_seconds:.2f}", ""))
-    print(f"\n{subject}: began with {summary['learned_from']}", file=sys.stderr)
+    print(f"\n{subject}: warm start from {summary['learned_from']}", file=sys.stderr)
     print_table(("stage", "seconds", "peak MiB so far"), rows)
     figures = {f"{name}_seconds": value for name, value in seconds.items()}
     figures |= {"all_seconds": timed.seconds, "cpu_seconds": timed.cpu_seconds}
     for name, value in figures.items():
-        print_figure("refresh", name, value, "s", subject=subject, **counts, **about)
-    print_figure("refresh", "peak_memory", timed.peak_mib, "MiB", subject=subject, **counts)
+        print_figure("refresh", name, value, "s", subject=subject, **counts, **details)
+    print_figure(
+        "refresh", "peak_memory", timed.peak_mib, "MiB", subject=subject, **counts, **details
+    )
 
 
 def _cpu_seconds() -> float:

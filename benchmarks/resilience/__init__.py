@@ -1,11 +1,10 @@
-"""The server under faults, behind its front: `python -m benchmarks.resilience`.
+"""The server under faults, behind nginx: `python -m benchmarks.resilience`.
 
-__main__  which faults, how many; the table and the figures
-faults    kills, reloads, hangs, swaps, a dead front, no descriptors
-strangers malformed bytes and slow clients
-fuzz      the malformed requests themselves
-server    a real `python -m serve`, and its processes by their parts
-load      clients of our own, which judge every single answer
-answers   HTTP read strictly, and what is wrong with an answer
-lists     snapshots whose every list follows from user and generation
+__main__         options; the table and the figures
+faults           kills, reloads, hangs, swaps, nginx killed, no descriptors
+hostile_clients  malformed bytes and slow clients
+fuzz             the malformed requests themselves
+load             clients at a fixed rate, which check every single answer
+answers          HTTP parsed strictly, and the defects of an answer
+lists            snapshots whose every list follows from user and generation
 """

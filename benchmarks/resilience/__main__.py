@@ -1,12 +1,12 @@
-"""Do harm to a running server, and see whether any client notices.
+"""Inject faults into a running server, and count the requests that fail.
 
-    harm        to workers, front, snapshots, descriptors; by strangers
-    load        16 clients of our own behind the front, who judge each answer:
-                status, source, and every byte against the generation in its header
-    goal        nobody fails, is refused, waits 600 ms, or gets a mixed answer
+    faults      in workers, nginx, snapshots, descriptors; by hostile clients
+    load        16 clients in front of nginx, which check each answer: status,
+                source, and every byte against the generation in its header
+    goal        no request fails, is refused, takes 600 ms, or gets a mixed answer
 
-Requests are timed from the moment when they were due, so what the machine does
-besides counts against the server.
+Requests are timed from the moment when they were due, so other load on the machine
+counts against the server.
 """
 
 import argparse
@@ -15,10 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from benchmarks.report import print_figure, print_table
-from benchmarks.resilience import faults, strangers
+from benchmarks.harness.arguments import make_parser, positive_int, some_of
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
+from benchmarks.resilience import faults, hostile_clients
 from benchmarks.resilience.faults import N_WORKERS, SEED, Bench, Outcome
 from benchmarks.resilience.lists import write_snapshot
 
@@ -33,8 +35,8 @@ FAULTS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
     for fault in (
         faults.undisturbed,
         *(faults.sigkills, faults.sigterms, faults.all_killed, faults.reloads, faults.swaps),
-        *(faults.hangs, faults.all_stopped, faults.front_killed, faults.no_descriptors),
-        *(strangers.fuzzed, strangers.slow),
+        *(faults.hangs, faults.all_stopped, faults.nginx_killed, faults.no_descriptors),
+        *(hostile_clients.fuzzed, hostile_clients.slow),
     )
 }
 _QUICK_SCALE: Final = 0.05
@@ -43,14 +45,14 @@ _UNITS: Final = {"_ms": "ms", "_s": "s"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status."""
-    given = _parser().parse_args(arguments)
-    n_users = given.users or (20_000 if given.quick else 1_000_000)
+    args = _parser().parse_args(arguments)
+    n_users = args.users or (20_000 if args.quick else 1_000_000)
     outcomes: dict[str, Outcome] = {}
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        Path(folder).chmod(0o755)  # the front's workers are nobody: they reopen the access log
-        bench = Bench(Path(folder), n_users, given.rate, _QUICK_SCALE if given.quick else 1.0)
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        Path(folder).chmod(0o755)  # nginx's workers run as `nobody` and reopen the access log
+        bench = Bench(Path(folder), n_users, args.rate, _QUICK_SCALE if args.quick else 1.0)
         write_snapshot(bench.store, n_users)
-        for name in given.only:
+        for name in args.only:
             began = time.monotonic()
             outcomes[name] = FAULTS[name](bench)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
@@ -74,13 +76,13 @@ def _print_tables(outcomes: Mapping[str, Outcome]) -> None:
     )
     rows = [
         (
-            *(name, outcome.what, *(f"{outcome.measured()[one]:,g}" for one in shown)),
+            *(name, outcome.action, *(f"{outcome.measured()[metric]:,g}" for metric in shown)),
             ", ".join(f"{key} {value:,g}" for key, value in outcome.figures.items()),
-            f"MISSED: {', '.join(missed)}" if (missed := outcome.missed()) else "held",
+            f"MISSED: {', '.join(missed)}" if (missed := outcome.missed()) else "met",
         )
         for name, outcome in outcomes.items()
     ]
-    print_table(("fault", "what was done", *shown, "besides", "goals"), rows)
+    print_table(("fault", "action", *shown, "further figures", "goals"), rows)
     for name, outcome in outcomes.items():
         for example in outcome.seen.examples:
             print(f"{name}: {example}", file=sys.stderr)
@@ -89,10 +91,11 @@ def _print_tables(outcomes: Mapping[str, Outcome]) -> None:
 def _print_figures(name: str, outcome: Outcome, bench: Bench) -> None:
     for metric, value in outcome.measured().items():
         unit = next((unit for end, unit in _UNITS.items() if metric.endswith(end)), "")
-        beside: dict[str, Any] = {"subject": "marquee-front", "fault": name, "what": outcome.what}
         print_figure(
             *("resilience", metric, value, unit),
-            **beside,
+            subject="marquee-front",
+            fault=name,
+            what=outcome.action,
             at_most=outcome.goals.get(metric),
             n_users=bench.n_users,
             rate=bench.rate,
@@ -102,29 +105,22 @@ def _print_figures(name: str, outcome: Outcome, bench: Bench) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.resilience",
-        description=__doc__,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser("resilience", __doc__, _EXAMPLE)
+    parser.add_argument(
+        "--only", type=some_of(FAULTS, "fault"), default=[*FAULTS], metavar="A,B",
+        help=f"some of {', '.join(FAULTS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true", help="a twentieth of the faults, 20,000 users"
+    )
+    parser.add_argument("--users", type=positive_int, metavar="N", help="default: 1000000")
+    parser.add_argument(
+        "--rate", type=positive_int, default=500, metavar="N", help="requests per second"
     )
     parser.add_argument(
-        "--only", type=_names, default=[*FAULTS], metavar="A,B", help=f"of {', '.join(FAULTS)}"
+        "--folder", type=Path, metavar="DIR", help="folder of the stores; default: $TMPDIR"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="a twentieth of the harm, 20,000 users"
-    )
-    parser.add_argument("--users", type=int, metavar="N", help="default: 1000000")
-    parser.add_argument("--rate", type=int, default=500, metavar="N", help="requests a second")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="for the stores; default: /tmp")
     return parser
-
-
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - FAULTS.keys():
-        raise argparse.ArgumentTypeError(f"no such fault: {', '.join(sorted(unknown))}")
-    return names
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Answers read as strictly as HTTP/1.1 allows, and judged.
+"""HTTP answers parsed strictly, and their defects.
 
 Source:
     RFC 9112, HTTP/1.1, sections 4 (status line), 5 (fields) and 6 (body).
@@ -17,17 +17,17 @@ _GENERATION_OF_BODY: Final = re.compile(rb"\d{1,9}(?=\+)")
 
 
 class MalformedError(Exception):
-    """These bytes are no HTTP answer."""
+    """The bytes are not a valid HTTP answer."""
 
 
 class Answer(NamedTuple):
     """One answer.
 
     Attributes:
-        status: As 200.
-        headers: By name in lower case.
-        body: Its bytes.
-        n_bytes: Of the whole answer.
+        status: Status code.
+        headers: Values by name in lower case.
+        body: Bytes of the body.
+        n_bytes: Length of the whole answer.
     """
 
     status: int
@@ -37,34 +37,34 @@ class Answer(NamedTuple):
 
     @property
     def source(self) -> str:
-        """What made it, as it says itself."""
+        """Value of `X-Marquee-Source`; empty without one."""
         return self.headers.get("x-marquee-source", "")
 
     @property
     def closes(self) -> bool:
-        """Whether nothing more comes on this connection."""
+        """Whether this is the last answer on the connection."""
         return self.headers.get("connection", "").lower() == "close"
 
 
 def read_answer(received: bytes, *, to_head: bool = False) -> Answer | None:
-    """Return the first answer in what was received, None while it is not complete.
+    """Return the first answer in the received bytes, None while it is incomplete.
 
     Args:
-        received: From the beginning of the answer on.
-        to_head: It answers HEAD, so it has no body.
+        received: Bytes from the beginning of the answer on.
+        to_head: Whether it answers HEAD, so that it has no body.
 
     Raises:
-        MalformedError: It is none, and cannot become one.
+        MalformedError: The bytes are not the beginning of a valid answer.
     """
     if not (b"HTTP/1.".startswith(received[:7]) or received.startswith(b"HTTP/1.")):
-        raise MalformedError(f"no status line: {received[:60]!r}")
+        raise MalformedError(f"not a status line: {received[:60]!r}")
     head, separator, rest = received.partition(b"\r\n\r\n")
     if not separator:
         return None
     first, *lines = head.split(b"\r\n")
     status_line = _STATUS_LINE.fullmatch(first)
     if not status_line:
-        raise MalformedError(f"no status line: {first[:60]!r}")
+        raise MalformedError(f"not a status line: {first[:60]!r}")
     status, headers = int(status_line[1]), _headers(lines)
     if to_head or status in _BODILESS or status < 200:
         return Answer(status, headers, b"", len(head) + 4)
@@ -73,18 +73,18 @@ def read_answer(received: bytes, *, to_head: bool = False) -> Answer | None:
 
 
 def what_is_wrong(answer: Answer, user: int, *, has_list: bool) -> str:
-    """Return what is wrong with a user's answer, empty if nothing is.
+    """Return the defect of an answer to a user, empty if it is right.
 
-    `mixed` means that header and list are not of one generation.
+    `mixed` means that header and list are of different generations.
     """
     if answer.status != 200:
         return str(answer.status)
-    if answer.source == "static":  # of any generation: it follows a moment later
-        named = _GENERATION_OF_BODY.match(answer.body)
-        return "" if named and answer.body == popular_list(int(named[0])) else "a wrong static list"
+    if answer.source == "static":  # of any generation: it is replaced shortly after a publish
+        found = _GENERATION_OF_BODY.match(answer.body)
+        return "" if found and answer.body == popular_list(int(found[0])) else "a wrong static list"
     generation = answer.headers.get("x-marquee-generation", "")
     if answer.source != ("list" if has_list else "popular") or not generation.isdecimal():
-        return f"made by {answer.source!r} of generation {generation!r}"
+        return f"source {answer.source!r}, generation {generation!r}"
     right = own_list(user, int(generation)) if has_list else popular_list(int(generation))
     return "" if answer.body == right else "mixed"
 
@@ -99,7 +99,7 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
     for line in lines:
         field = _FIELD.fullmatch(line)
         if not field:
-            raise MalformedError(f"no header: {line[:60]!r}")
+            raise MalformedError(f"not a header: {line[:60]!r}")
         name = field[1].decode().lower()
         if name in headers and name in ("content-length", "transfer-encoding", "content-type"):
             raise MalformedError(f"{name} twice")
@@ -110,7 +110,7 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
 def _body(headers: dict[str, str], rest: bytes) -> _Body | None:
     length, coding = headers.get("content-length"), headers.get("transfer-encoding")
     if length is None and coding is None and headers.get("connection", "").lower() == "close":
-        return _Body(rest, len(rest))  # all that comes; so an HTTP/1.0 client is answered
+        return _Body(rest, len(rest))  # until the end: the answer to an HTTP/1.0 client
     if (length is None) == (coding is None):
         raise MalformedError(f"length {length}, coding {coding}: one of the two is needed")
     if length is None:
@@ -129,10 +129,10 @@ def _chunked(rest: bytes) -> _Body | None:
         if len(rest) < at:
             return None
         if rest[at - 2 : at] != b"\r\n":
-            raise MalformedError("a chunk is longer than it says")
+            raise MalformedError("a chunk is longer than its size")
         parts.append(rest[begin : at - 2])
         if not n_bytes:
             return _Body(b"".join(parts), at)
     if len(rest) > at + 10:
-        raise MalformedError(f"no chunk: {rest[at : at + 20]!r}")
+        raise MalformedError(f"not a chunk: {rest[at : at + 20]!r}")
     return None

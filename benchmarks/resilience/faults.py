@@ -1,7 +1,7 @@
-"""What is done to a running server while clients ask, and what they may notice of it.
+"""Faults in a running server under load, each with its goals.
 
-Each fault is a function of a `Bench` that returns its `Outcome`; where nothing
-else is said, the goal is that no client notices anything.
+Each fault is a function of a `Bench` that returns its `Outcome`. Unless the fault has
+goals of its own, no request may fail, be refused or be late.
 """
 
 import contextlib
@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.harness.processes import wait_until
+from benchmarks.harness.servers import MarqueeServer
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load, Seen
-from benchmarks.resilience.server import Server, wait_until
 from store.prune import prune
 from store.publish import publish, rollback, writing
 
@@ -28,21 +29,21 @@ N_WORKERS: Final = 2
 _BETWEEN_KILLS_SECONDS: Final = 0.25
 _UNDISTURBED_SECONDS: Final = 20
 _P99_MS: Final = 5.0
-_KEPT: Final = 3  # snapshots of a million users are not small
-_FEW_CONNECTIONS: Final = 64
-_FEW_PER_SECOND: Final = 25  # so that no request waits for another on its own client
-_NOBODY_NOTICES: Final = {"failed": 0.0, "refused": 0.0, "late": 0.0}
+_N_SNAPSHOTS: Final = 3  # that pruning leaves: those of a million users are large
+_MAX_CONNECTIONS: Final = 64
+_LOW_RATE: Final = 25  # per second, so that no request waits for another of its client
+_NO_FAILURES: Final = {"failed": 0.0, "refused": 0.0, "late": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where and how much.
+    """Place and size of a run.
 
     Attributes:
-        folder: Of the stores and the logs.
-        n_users: That have a list.
-        rate: Requests a second of the load.
-        scale: How often each fault happens, as a share of the full run.
+        folder: Folder of the stores and the logs.
+        n_users: Number of users with a list.
+        rate: Requests per second of the load.
+        scale: Number of repetitions of a fault, as a share of the full run.
     """
 
     folder: Path
@@ -51,49 +52,49 @@ class Bench:
     scale: float = 1.0
 
     def times(self, n: int) -> range:
-        """Return so many times, fewer in a quick run."""
+        """Return the repetitions of a fault: n, fewer in a quick run, at least 2."""
         return range(max(round(n * self.scale), 2))
 
     @contextlib.contextmanager
-    def serving(self, name: str, *options: str, configured: str = "") -> Iterator[Server]:
-        """A server of the newest snapshot, in a folder for this fault alone."""
+    def serving(self, name: str, *options: str, configured: str = "") -> Iterator[MarqueeServer]:
+        """Run a server of the newest snapshot, in a folder for this fault alone."""
         folder = self.folder / name
         folder.mkdir()
         text = "[serve]\nconcurrent_requests_per_client = 8192\n" + configured
         (folder / "marquee.toml").write_text(text)
-        with Server(self.store, folder, "--workers", str(N_WORKERS), *options) as server:
-            with Load(server.address, self.n_users, folder, rate=50):  # until all is warm
+        with MarqueeServer(self.store, folder, "--workers", str(N_WORKERS), *options) as server:
+            with Load(server.address, self.n_users, folder, rate=50):  # warms the server
                 time.sleep(0.5)
             yield server
 
-    def load(self, server: Server, *, rate: int = 0) -> Load:
-        """Clients that ask this server."""
+    def load(self, server: MarqueeServer, *, rate: int = 0) -> Load:
+        """Return the clients of this server."""
         return Load(server.address, self.n_users, server.log.parent, rate=rate or self.rate)
 
     @property
     def store(self) -> Path:
-        """The store, with at least one snapshot."""
+        """Store with at least one snapshot."""
         return self.folder / "store"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one fault came to.
+    """The result of one fault.
 
     Attributes:
-        what: Was done, and how often.
-        seen: By the clients meanwhile.
-        figures: More that was measured, by name.
-        goals: The most that a figure may be, by the figure's name.
+        action: Fault and number of repetitions, in words.
+        seen: Answers to the clients during the fault.
+        figures: Further figures by name.
+        goals: Upper limits by name of the figure.
     """
 
-    what: str
+    action: str
     seen: Seen
     figures: dict[str, float] = field(default_factory=dict)
-    goals: dict[str, float] = field(default_factory=lambda: dict(_NOBODY_NOTICES))
+    goals: dict[str, float] = field(default_factory=lambda: dict(_NO_FAILURES))
 
     def measured(self) -> dict[str, float]:
-        """Return all figures by name; times are in milliseconds where nothing else is said."""
+        """Return all figures by name; the unit is the end of the name."""
         seen = self.seen
         return {
             "answers": seen.n_answers,
@@ -111,12 +112,12 @@ class Outcome:
     def missed(self) -> list[str]:
         """Return the goals that were missed, in words."""
         measured = self.measured()
-        return [f"{n} {measured[n]:g} > {most:g}" for n, most in self.goals.items()
-                if measured[n] > most]  # fmt: skip
+        return [f"{name} {measured[name]:g} > {limit:g}" for name, limit in self.goals.items()
+                if measured[name] > limit]  # fmt: skip
 
 
 def undisturbed(bench: Bench) -> Outcome:
-    """Nothing is done: what the machine itself costs."""
+    """No fault, for comparison."""
     with bench.serving("undisturbed") as server, bench.load(server) as load:
         time.sleep(len(bench.times(_UNDISTURBED_SECONDS)))
     return Outcome("nothing, for comparison", load.seen)
@@ -128,12 +129,12 @@ def sigkills(bench: Bench) -> Outcome:
 
 
 def sigterms(bench: Bench) -> Outcome:
-    """100 random workers are told to end."""
+    """100 random workers get SIGTERM."""
     return _killed(bench, "sigterms", signal.SIGTERM)
 
 
 def all_killed(bench: Bench) -> Outcome:
-    """20 times all workers are killed at once."""
+    """All workers are killed at once, 20 times."""
     with bench.serving("all_killed") as server, bench.load(server) as load:
         for _ in bench.times(20):
             killed = server.wait_for_workers()
@@ -142,11 +143,11 @@ def all_killed(bench: Bench) -> Outcome:
             server.wait_for_workers(gone=killed)
             time.sleep(2 * _BETWEEN_KILLS_SECONDS)
     what = f"{len(bench.times(20))} × SIGKILL of all workers"
-    return Outcome(what, load.seen, goals={**_NOBODY_NOTICES, "p99_ms": _P99_MS})
+    return Outcome(what, load.seen, goals={**_NO_FAILURES, "p99_ms": _P99_MS})
 
 
 def reloads(bench: Bench) -> Outcome:
-    """20 SIGHUPs: a new program, and every worker another."""
+    """20 SIGHUPs: the program is loaded again, and every worker replaced."""
     with bench.serving("reloads") as server, bench.load(server) as load:
         for _ in bench.times(20):
             server.reload()
@@ -162,18 +163,18 @@ def swaps(bench: Bench) -> Outcome:
             slowest = max(slowest, _flipped(server, partial(_publish, bench, generation)))
             slowest = max(slowest, _flipped(server, partial(rollback, bench.store, "benchmark")))
             with writing(bench.store):
-                prune(bench.store, _KEPT)
+                prune(bench.store, _N_SNAPSHOTS)
     n = len(bench.times(30))
     return Outcome(
         f"{n} snapshots of {bench.n_users:,} users published and rolled back",
         load.seen,
         {"slowest_swap_s": round(slowest, 2)},
-        {**_NOBODY_NOTICES, "mixed": 0},
+        {**_NO_FAILURES, "mixed": 0},
     )
 
 
 def hangs(bench: Bench) -> Outcome:
-    """Workers are stopped, one after the other; each is noticed and replaced."""
+    """Workers are stopped, one after the other; each is detected and replaced."""
     slowest = 0.0
     with bench.serving("hangs") as server, bench.load(server) as load:
         for _ in bench.times(5):
@@ -188,8 +189,8 @@ def hangs(bench: Bench) -> Outcome:
 
 
 def all_stopped(bench: Bench) -> Outcome:
-    """All workers stand still: the front answers from its file until they are replaced."""
-    with bench.serving("all_stopped") as server, bench.load(server, rate=_FEW_PER_SECOND) as load:
+    """All workers are stopped: nginx answers from its file until they are replaced."""
+    with bench.serving("all_stopped") as server, bench.load(server, rate=_LOW_RATE) as load:
         for _ in bench.times(3):
             stopped = server.wait_for_workers()
             for pid in stopped:
@@ -199,15 +200,15 @@ def all_stopped(bench: Bench) -> Outcome:
     return Outcome(f"{len(bench.times(3))} × SIGSTOP of all workers", load.seen)
 
 
-def front_killed(bench: Bench) -> Outcome:
-    """The front's master and its workers are killed; whoever asked them is cut off, once."""
-    with bench.serving("front_killed") as server, bench.load(server) as load:
+def nginx_killed(bench: Bench) -> Outcome:
+    """Nginx's master and its workers are killed; requests in progress may fail, once."""
+    with bench.serving("nginx_killed") as server, bench.load(server) as load:
         for _ in bench.times(5):
-            for victims in (server.front_workers, server.front):
-                wait_until(lambda: len(server.front_workers()) == N_WORKERS)
-                os.kill(random.choice(victims()), signal.SIGKILL)
+            for pids in (server.nginx_workers, server.nginx_masters):
+                wait_until(lambda: len(server.nginx_workers()) == N_WORKERS)
+                os.kill(random.choice(pids()), signal.SIGKILL)
                 time.sleep(2 * _BETWEEN_KILLS_SECONDS)
-        wait_until(lambda: len(server.front_workers()) == N_WORKERS)
+        wait_until(lambda: len(server.nginx_workers()) == N_WORKERS)
         with bench.load(server) as afterwards:
             time.sleep(1)
     n = len(bench.times(5))
@@ -217,14 +218,14 @@ def front_killed(bench: Bench) -> Outcome:
 
 
 def no_descriptors(bench: Bench) -> Outcome:
-    """The workers can accept nothing, the front is full of idle clients; then all is well again."""
-    configured = f"connections = {_FEW_CONNECTIONS}\n"
+    """Workers cannot accept, nginx is full of idle clients; afterwards no request fails."""
+    configured = f"connections = {_MAX_CONNECTIONS}\n"
     with bench.serving("no_descriptors", configured=configured) as server:
         with bench.load(server) as load:
             for _ in bench.times(3):
-                with _no_more_descriptors(server.workers()), contextlib.ExitStack() as crowd:
-                    for _ in range(N_WORKERS * _FEW_CONNECTIONS):
-                        crowd.enter_context(socket.create_connection(server.address, timeout=5))
+                with _no_more_descriptors(server.workers()), contextlib.ExitStack() as clients:
+                    for _ in range(N_WORKERS * _MAX_CONNECTIONS):
+                        clients.enter_context(socket.create_connection(server.address, timeout=5))
                     time.sleep(1)
                 time.sleep(1)
         with bench.load(server) as afterwards:
@@ -245,7 +246,7 @@ def _killed(bench: Bench, name: str, number: signal.Signals) -> Outcome:
             time.sleep(_BETWEEN_KILLS_SECONDS)
         server.wait_for_workers()
     what = f"{len(bench.times(100))} × {number.name} of a random worker"
-    return Outcome(what, load.seen, goals={**_NOBODY_NOTICES, "p99_ms": _P99_MS})
+    return Outcome(what, load.seen, goals={**_NO_FAILURES, "p99_ms": _P99_MS})
 
 
 def _publish(bench: Bench, generation: int) -> None:
@@ -253,21 +254,21 @@ def _publish(bench: Bench, generation: int) -> None:
         publish(bench.store, generation, "benchmark")
 
 
-def _flipped(server: Server, flip: Callable[[], Any]) -> float:
-    """Flip, and return the seconds until every worker has followed, verification included."""
+def _flipped(server: MarqueeServer, flip: Callable[[], Any]) -> float:
+    """Flip, and return the seconds until every worker serves it, verification included."""
     pattern = r"worker \d+ serves generation"
-    n_before = server.said(pattern)
+    n_before = server.count_in_log(pattern)
     flip()
     flipped = time.monotonic()
-    wait_until(lambda: server.said(pattern) >= n_before + N_WORKERS)
+    wait_until(lambda: server.count_in_log(pattern) >= n_before + N_WORKERS)
     return time.monotonic() - flipped
 
 
 @contextlib.contextmanager
 def _no_more_descriptors(pids: Sequence[int]) -> Iterator[None]:
     before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
-    for pid, (_, most) in before.items():
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, most))
+    for pid, (_, hard_limit) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (0, hard_limit))
     try:
         yield
     finally:

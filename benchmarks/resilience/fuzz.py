@@ -1,9 +1,9 @@
-"""Requests that nobody should send, as raw bytes in the pieces in which they are sent.
+"""Malformed requests, as raw bytes in the pieces in which they are sent.
 
-    cases(rng)      one after the other, for ever: each known trick, then mutations of all
+    cases(rng)      an endless sequence: each known trick, each followed by a mutation
 
 Source:
-    RFC 9112, section 11, and the findings that put a proxy in front of bjoern:
+    RFC 9112, section 11, and the known faults of bjoern, the reason for a proxy in front of it:
     a request split over two reads, `Expect: 100-continue`, `Upgrade`, lengths
     that contradict each other, NUL, `%0d%0a`, `%ff`, broken chunks.
 """
@@ -17,25 +17,35 @@ _POST: Final = b"POST /recommendations HTTP/1.1\r\nHost: a\r\nContent-Type: appl
 _JSON: Final = b'{"user_id": "1"}'
 _END: Final = b"\r\n\r\n"
 _METHODS: Final = b"GET HEAD POST PUT DELETE OPTIONS TRACE CONNECT PATCH PRI get G\x00T".split(b" ")
-_FUNNY: Final = (b"\0", b"\r", b"\n", b"\t", b" ", b"%00", b"%ff", b"%0d%0a", b"%2f", b"\xff", b":")
+_SPECIAL: Final = (
+    b"\0",
+    b"\r",
+    b"\n",
+    b"\t",
+    b" ",
+    b"%00",
+    b"%ff",
+    b"%0d%0a",
+    b"%2f",
+    b"\xff",
+    b":",
+)
 
 
 class Case(NamedTuple):
-    """One connection's worth of bytes.
+    """The bytes of one connection.
 
     Attributes:
-        name: Of the trick.
-        pieces: Sent one by one, each as a packet of its own.
-        ends: Whether the client says at last that it sends no more.
+        name: Name of the trick.
+        pieces: Bytes of each packet.
     """
 
     name: str
     pieces: list[bytes]
-    ends: bool = True
 
 
 def cases(rng: random.Random) -> Iterator[Case]:
-    """Yield them for ever: all tricks in turn, each as it is and then in a mutation."""
+    """Yield all tricks again and again, each followed by a mutation of it."""
     tricks = list(tricks_of(rng))
     while True:
         for trick in tricks:
@@ -84,14 +94,14 @@ def _headers(rng: random.Random) -> Iterator[Case]:
     yield Case("no name", [_GET + b": x\r\n\r\n"])
     yield Case("two hosts", [_GET + b"Host: b\r\n\r\n"])
     yield Case("no host", [b"GET /recommend/1 HTTP/1.1\r\n\r\n"])
-    yield Case("funny byte in a header", [_GET + b"X: a" + rng.choice(_FUNNY) + b"b\r\n\r\n"])
+    yield Case("special byte in a header", [_GET + b"X: a" + rng.choice(_SPECIAL) + b"b\r\n\r\n"])
     yield Case("range and conditions", [_GET + b"Range: bytes=0-1\r\nIf-None-Match: *\r\n\r\n"])
 
 
 def _paths(rng: random.Random) -> Iterator[Case]:
-    for funny in _FUNNY:
+    for special in _SPECIAL:
         yield Case(
-            f"path with {funny!r}", [b"GET /recommend/1%s2 HTTP/1.1\r\nHost: a\r\n\r\n" % funny]
+            f"path with {special!r}", [b"GET /recommend/1%s2 HTTP/1.1\r\nHost: a\r\n\r\n" % special]
         )
     path = b"/recommend/" + b"x" * rng.choice((65, 512, 4_000, 9_000, 40_000))
     yield Case("long path", [b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path])
@@ -153,12 +163,12 @@ def _mutated(case: Case, rng: random.Random) -> Case:
     whole = bytearray(b"".join(case.pieces) or b"x")
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(whole))
-        what = rng.randrange(4)
-        if what == 0:
+        kind = rng.randrange(4)
+        if kind == 0:
             whole[at] = rng.randrange(256)
-        elif what == 1:
-            whole[at:at] = rng.choice(_FUNNY)
-        elif what == 2:
+        elif kind == 1:
+            whole[at:at] = rng.choice(_SPECIAL)
+        elif kind == 2:
             del whole[at : at + rng.randint(1, 8)]
             whole = whole or bytearray(b"x")
         else:

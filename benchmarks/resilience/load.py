@@ -1,12 +1,11 @@
-"""Clients that ask at a fixed rate and judge every answer, in a process of their own.
+"""Clients that send requests at a fixed rate and check every answer, in a separate process.
 
     with Load(address, n_users, folder) as load:
         ...                          faults
-    load.seen                        what became of the answers meanwhile
+    load.seen                        counts and times of the answers meanwhile
 
-Most clients keep their connection, some open a new one for each request. A
-request is timed from the moment when it was due, so that one that had to wait
-for an earlier answer is as late as it looks to its user.
+Most clients keep their connection, some open a new one for each request. A request
+is timed from the moment when it was due: waiting for an earlier answer counts.
 """
 
 import argparse
@@ -26,17 +25,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from benchmarks.harness.arguments import positive_int
+from benchmarks.harness.errors import LoadError
+from benchmarks.harness.processes import PATIENCE_SECONDS, ROOT
+from benchmarks.harness.servers import Address
 from benchmarks.resilience.answers import MalformedError, read_answer, what_is_wrong
 
-Address = tuple[str, int]
-
-ROOT: Final = Path(__file__).parents[2]
 LATE_MS: Final = 600.0
-_N_SHOWN: Final = 5
+_N_EXAMPLES: Final = 5
 _HUNG_SECONDS: Final = 5.0
-_NEW_EVERY: Final = 4  # of so many clients one opens a connection for each request
-_STRANGER_EVERY: Final = 10  # of so many requests one is for a user without a list
-_PATIENCE_SECONDS: Final = 30.0
+_RECONNECTING_EVERY: Final = 4  # one client in so many opens a connection for each request
+_WITHOUT_LIST_EVERY: Final = 10  # one request in so many is for a user without a list
+_MAX_LOG_CHARACTERS: Final = 400
+_READY: Final = "sending"
 _HEADERS: Final = (
     b"Host: marquee.example\r\nUser-Agent: python-requests/2.32.3\r\n"
     b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
@@ -45,19 +46,19 @@ _HEADERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of all requests.
+    """Counts and times of all requests.
 
     Attributes:
-        n_answers: Of any kind.
-        n_failed: Not 200, not right, cut off, or none within 5 s.
-        n_refused: Connections that could not be had.
-        n_mixed: List and header of different generations; they count as failed, too.
-        n_late: Answers that took more than 600 ms.
-        p50_ms: Median time to an answer.
-        p99_ms: One in a hundred took longer.
-        max_ms: The longest.
-        sources: Answers by what made them.
-        examples: What the first failures were.
+        n_answers: Answers of any kind.
+        n_failed: Requests without the right answer within 5 s.
+        n_refused: Connections refused.
+        n_mixed: Answers whose list and header are of different generations; also failed.
+        n_late: Answers after more than 600 ms.
+        p50_ms: Median time to the answer.
+        p99_ms: 99th percentile of the time.
+        max_ms: Longest time.
+        sources: Number of answers by source.
+        examples: Most frequent failures, in words.
     """
 
     n_answers: int
@@ -73,24 +74,24 @@ class Seen:
 
 
 class Load:
-    """A process that asks; leaving the `with` ends it.
+    """A process that sends requests; leaving the `with` ends it.
 
     Args:
-        address: Of the server.
-        n_users: That have a list.
-        folder: Where its errors may lie.
-        rate: Requests a second, of all clients together.
-        n_clients: Connections at a time.
+        address: Address of the server.
+        n_users: Number of users with a list.
+        folder: Folder of the process's log.
+        rate: Requests per second of all clients together.
+        n_clients: Number of simultaneous connections.
 
     Attributes:
-        seen: What it saw; there is nothing before the end.
+        seen: Counts and times; set when the `with` ends.
     """
 
     seen: Seen
 
     def __init__(
         self,
-        address: Address,
+        address: Address | tuple[str, int],
         n_users: int,
         folder: Path,
         *,
@@ -112,7 +113,7 @@ class Load:
 
     def __enter__(self) -> Self:
         assert self._process.stdout is not None
-        if self._process.stdout.readline() != "asking\n":
+        if self._process.stdout.readline() != f"{_READY}\n":
             self.__exit__(None, None, None)
         return self
 
@@ -123,17 +124,18 @@ class Load:
         trace: TracebackType | None,
     ) -> None:
         try:
-            written, _ = self._process.communicate(timeout=_PATIENCE_SECONDS)
+            written, _ = self._process.communicate(timeout=PATIENCE_SECONDS)
         finally:
             self._process.kill()
         if self._process.returncode:
-            raise RuntimeError(f"the load ended early: {self._errors.read_text()[-400:]}")
+            log = self._errors.read_text()[-_MAX_LOG_CHARACTERS:]
+            raise LoadError("load", f"ended early: {log}", f"see {self._errors}")
         self.seen = Seen(**json.loads(written))
 
 
 @dataclass(slots=True)
-class _Notes:
-    """What a load writes down."""
+class _Record:
+    """Times, sources and failures so far."""
 
     elapsed_ms: list[float] = field(default_factory=list)
     sources: Counter[str] = field(default_factory=Counter)
@@ -151,24 +153,24 @@ class _Notes:
             p99_ms=round(steady[len(steady) * 99 // 100], 3),
             max_ms=round(steady[-1], 3),
             sources=dict(self.sources),
-            examples=[f"{n} × {wrong}" for wrong, n in self.wrongs.most_common(_N_SHOWN)],
+            examples=[f"{n} × {wrong}" for wrong, n in self.wrongs.most_common(_N_EXAMPLES)],
         )
 
 
 class _Client:
     """One connection at a time, one request at a time."""
 
-    def __init__(self, address: Address, notes: _Notes, *, keeps: bool, due: float) -> None:
+    def __init__(self, address: Address, record: _Record, *, keeps: bool, due: float) -> None:
         self.is_waiting = False
         self.due = due
         self.socket: socket.socket | None = None
         self._address = address
-        self._notes = notes
+        self._record = record
         self._keeps = keeps
         self._received = b""
         self._user, self._has_list = 0, True
 
-    def ask(self, user: int, *, has_list: bool) -> None:
+    def send(self, user: int, *, has_list: bool) -> None:
         self._user, self._has_list, self._received = user, has_list, b""
         line = b"GET /recommend/%d HTTP/1.1\r\n%s" % (user, _HEADERS)
         try:
@@ -193,8 +195,8 @@ class _Client:
         if not got:
             self._end(f"closed after {len(self._received)} bytes")
         elif answer:
-            self._notes.elapsed_ms.append(1000 * (time.monotonic() - self.due))
-            self._notes.sources[answer.source] += 1
+            self._record.elapsed_ms.append(1000 * (time.monotonic() - self.due))
+            self._record.sources[answer.source] += 1
             wrong = what_is_wrong(answer, self._user, has_list=self._has_list)
             if answer.n_bytes < len(self._received):
                 wrong = "more than one answer"
@@ -207,51 +209,51 @@ class _Client:
     def _end(self, wrong: str, *, keep: bool = False) -> None:
         self.is_waiting = False
         if wrong:
-            self._notes.wrongs[wrong] += 1
+            self._record.wrongs[wrong] += 1
         if self.socket and not keep:
             self.socket.close()
             self.socket = None
 
 
-def _ask_all(address: Address, n_users: int, rate: int, n_clients: int) -> Seen:
-    """Ask until standard input ends."""
-    rng, notes, gap = random.Random(rate), _Notes(), n_clients / rate
+def _send_all(address: Address, n_users: int, rate: int, n_clients: int) -> Seen:
+    """Send requests until standard input ends."""
+    rng, record, gap = random.Random(rate), _Record(), n_clients / rate
     began = time.monotonic()
     clients = [
-        _Client(address, notes, keeps=n % _NEW_EVERY > 0, due=began + gap * n / n_clients)
+        _Client(address, record, keeps=n % _RECONNECTING_EVERY > 0, due=began + gap * n / n_clients)
         for n in range(n_clients)
     ]
-    is_asking = True
-    while is_asking or any(client.is_waiting for client in clients):
+    is_sending = True
+    while is_sending or any(client.is_waiting for client in clients):
         now = time.monotonic()
         for client in clients:
             client.give_up(now)
-            if is_asking and not client.is_waiting and client.due + gap <= now:
+            if is_sending and not client.is_waiting and client.due + gap <= now:
                 client.due += gap
-                user, has_list = rng.randrange(n_users), rng.randrange(_STRANGER_EVERY) > 0
-                client.ask(user if has_list else n_users + user, has_list=has_list)
+                user, has_list = rng.randrange(n_users), rng.randrange(_WITHOUT_LIST_EVERY) > 0
+                client.send(user if has_list else n_users + user, has_list=has_list)
         waiting = {c.socket: c for c in clients if c.is_waiting and c.socket}
         pause = min((c.due + gap for c in clients if not c.is_waiting), default=now + 1.0) - now
-        standard_input = [sys.stdin] if is_asking else []
+        standard_input = [sys.stdin] if is_sending else []
         ready, _, _ = select.select([*waiting, *standard_input], [], [], max(min(pause, 0.1), 0))
-        for one in ready:
-            if isinstance(one, socket.socket):
-                waiting[one].receive()
+        for source in ready:
+            if isinstance(source, socket.socket):
+                waiting[source].receive()
             else:
-                is_asking = False
-    return notes.seen()
+                is_sending = False
+    return record.seen()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask until standard input ends, then print what was seen."""
+    """Send requests until standard input ends, then print counts and times as JSON."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
     parser.add_argument("host")
     for name in ("port", "users", "rate", "clients"):
-        parser.add_argument(name, type=int)
-    given = parser.parse_args(arguments)
-    print("asking", flush=True)
+        parser.add_argument(name, type=positive_int)
+    args = parser.parse_args(arguments)
+    print(_READY, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        seen = _ask_all((given.host, given.port), given.users, given.rate, given.clients)
+        seen = _send_all(Address(args.host, args.port), args.users, args.rate, args.clients)
         print(json.dumps(dataclasses.asdict(seen)), flush=True)
     return 0
 

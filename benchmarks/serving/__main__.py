@@ -1,13 +1,12 @@
-"""Answer random users' requests as fast as one core can, in nine ways.
+"""Requests per second of nine servers, each on one core, for random users.
 
-    server core    the subject, with all processes that it needs
+    server core    all processes of one subject
     load core      wrk: one thread, 16 keep-alive connections, random users
 
-All subjects run side by side and take turns: in every round each is loaded for
-some seconds while the others stand idle. Each figure is the median of the
-rounds, each ratio the median of the rounds' ratios. Where others use the machine
-too, requests for each second that a subject really had of its core are steadier
-than requests a second; they are printed beside them.
+All subjects run side by side and alternate: in every round each is loaded for some
+seconds while the others are idle. Each figure is the median of the rounds, each
+ratio the median of the rounds' ratios. On a shared machine, requests per second of
+processor time vary less than requests per second; both are printed.
 """
 
 import argparse
@@ -17,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from benchmarks.harness.arguments import make_parser, positive_int, some_of
+from benchmarks.harness.errors import BenchmarkError, LoadError
 from benchmarks.serving.data import SEED, Data, prepare
-from benchmarks.serving.errors import BenchmarkError, LoadError
 from benchmarks.serving.figures import Seen
 from benchmarks.serving.installed import Installed
 from benchmarks.serving.running import Runner, Running, two_cores
@@ -32,12 +32,18 @@ _EXAMPLE: Final = """example:
   python -m benchmarks.serving > serving.jsonl
   python -m benchmarks.serving --quick --subjects marquee-bare,bare-bjoern-lmdb
 
-Exit status: 0 measured, whether the goals hold or not; 1 something could not be
+Exit status: 0 measured, whether the goals are met or not; 1 something could not be
 measured; 2 wrong usage."""
 
 
 class _Plan(NamedTuple):
-    """How much is measured: users, rounds, and seconds a subject in each round."""
+    """Size of a run.
+
+    Attributes:
+        users: Number of users with a list.
+        rounds: Number of rounds.
+        seconds: Seconds per subject in each round.
+    """
 
     users: int
     rounds: int
@@ -45,7 +51,13 @@ class _Plan(NamedTuple):
 
 
 class _Load(NamedTuple):
-    """What loads the subjects: wrk's core and environment, and a folder for targets."""
+    """The load generator.
+
+    Attributes:
+        core: Core that wrk is pinned to.
+        environment: Environment of wrk.
+        folder: Folder for the files of targets.
+    """
 
     core: int
     environment: Mapping[str, str]
@@ -58,15 +70,15 @@ _QUICK: Final = _Plan(users=50_000, rounds=2, seconds=1)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status."""
-    given = _parser().parse_args(arguments)
-    preset = _QUICK if given.quick else _FULL
-    plan = _Plan(*(getattr(given, name) or getattr(preset, name) for name in _Plan._fields))
-    installed = Installed(given.folder, may_install=not given.quick)
-    chosen = [subject for subject in SUBJECTS if subject.name in given.subjects]
+    args = _parser().parse_args(arguments)
+    preset = _QUICK if args.quick else _FULL
+    plan = _Plan(*(getattr(args, name) or getattr(preset, name) for name in _Plan._fields))
+    installed = Installed(args.folder, may_install=not args.quick)
+    chosen = [subject for subject in SUBJECTS if subject.name in args.subjects]
     try:
         cores = two_cores()
         installed.require(["wrk"])
-        data = prepare(given.folder, plan.users, given.items)
+        data = prepare(args.folder, plan.users, args.items)
         with Runner(data, cores, installed) as runner:
             running = list(runner.start(chosen))
             load = _Load(cores.load, installed.environment(), runner.folder)
@@ -74,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchmarkError as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 1
-    about = {
+    details = {
         "n_users": data.n_users,
         "n_items": data.n_items,
         "list_bytes": data.mean_list_bytes(),
@@ -89,14 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subject.name: subject.version(installed) for subject in chosen if subject.name in rounds
     }
     print_tables(rounds, versions)
-    print_figures(rounds, versions, about)
+    print_figures(rounds, versions, details)
     return 1 if runner.n_refused or len(rounds) < len(running) else 0
 
 
 def _measure(
     running: Sequence[Running], plan: _Plan, data: Data, load: _Load
 ) -> dict[str, list[Seen]]:
-    """Load all subjects in turn; a subject that fails under load has no figures."""
+    """Load all subjects in alternation; a subject that fails under load has no figures."""
     targets = {
         target: write_targets(
             load.folder / f"targets-{number}", (target.format(user) for user in range(data.n_users))
@@ -104,9 +116,9 @@ def _measure(
         for number, target in enumerate({one.subject.target for one in running})
     }
     rounds: dict[str, list[Seen]] = {one.subject.name: [] for one in running}
-    for number in range(plan.rounds + 1):  # round 0 warms: it maps every page, and is not counted
+    for number in range(plan.rounds + 1):  # round 0 warms up, and is not counted
         print(f"round {number} of {plan.rounds}", file=sys.stderr)
-        first = number % max(len(running), 1)  # nobody is always behind the same neighbour
+        first = number % max(len(running), 1)  # no subject always follows the same other
         for one in [*running[first:], *running[:first]]:
             name = one.subject.name
             if name not in rounds:
@@ -130,43 +142,33 @@ def _measure(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.serving",
-        description=__doc__,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("serving", __doc__, _EXAMPLE)
     names = [subject.name for subject in SUBJECTS]
     parser.add_argument(
-        "--subjects", type=_subjects, default=names, metavar="A,B", help=f"of {', '.join(names)}"
-    )
+        "--subjects", type=some_of(names, "subject"), default=names, metavar="A,B",
+        help=f"some of {', '.join(names)}",
+    )  # fmt: skip
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="50,000 users, 2 rounds of a second, peers only if they are installed",
+        help="50,000 users, 2 rounds of 1 s, only installed peers",
     )
-    parser.add_argument("--users", type=count, metavar="N", help="default: 1000000")
-    parser.add_argument("--items", type=count, default=27_000, metavar="N", help="default: 27000")
-    parser.add_argument("--rounds", type=count, metavar="N", help="default: 11")
-    parser.add_argument("--seconds", type=count, metavar="N", help="of a round, default: 3")
+    parser.add_argument("--users", type=positive_int, metavar="N", help="default: 1000000")
     parser.add_argument(
-        "--folder", type=Path, default=FOLDER, metavar="DIR", help=f"kept; default: {FOLDER}"
+        "--items", type=positive_int, default=27_000, metavar="N", help="default: 27000"
+    )
+    parser.add_argument("--rounds", type=positive_int, metavar="N", help="default: 11")
+    parser.add_argument(
+        "--seconds", type=positive_int, metavar="N", help="length of a round; default: 3"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=FOLDER,
+        metavar="DIR",
+        help=f"folder of the data, kept for the next run; default: {FOLDER}",
     )
     return parser
-
-
-def _subjects(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - {subject.name for subject in SUBJECTS}:
-        raise argparse.ArgumentTypeError(f"no such subject: {', '.join(sorted(unknown))}")
-    return names
-
-
-def count(text: str) -> int:
-    """Read a whole number from 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

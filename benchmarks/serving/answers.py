@@ -1,4 +1,4 @@
-"""Is it the right answer? Asked of every subject before it is timed."""
+"""The check that a subject answers with the right lists, before it is timed."""
 
 import http.client
 import random
@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from benchmarks.harness.errors import RefusedError
+from benchmarks.harness.servers import Address
 from benchmarks.serving.data import SEED, Data
-from benchmarks.serving.errors import RefusedError
 from benchmarks.serving.subjects import Subject, static_list
-from benchmarks.serving.targets import HEADERS, Address
+from benchmarks.serving.targets import HEADERS
 
-_N_ASKED: Final = 500
-_PATIENCE_SECONDS: Final = 60.0  # a server may first verify or load a million lists
+_N_CHECKED_USERS: Final = 500
+_START_SECONDS: Final = 60.0  # a server may verify or load a million lists first
 _POLL_SECONDS: Final = 0.05
 _HUNG_SECONDS: Final = 10.0
 
@@ -22,28 +23,28 @@ def check(
     address: Address,
     data: Data,
     *,
-    is_alive: Callable[[], None] = lambda: None,
-    patience_seconds: float = _PATIENCE_SECONDS,
+    check_alive: Callable[[], None] = lambda: None,
+    patience_seconds: float = _START_SECONDS,
 ) -> None:
-    """Wait until a subject answers as it must, then ask for the lists of random users.
+    """Wait until a subject answers correctly, then check the lists of random users.
 
     Args:
-        subject: Which one.
-        address: Of its server, which may still be starting.
-        data: Knows the right lists.
-        is_alive: Raises where waiting has become useless.
-        patience_seconds: That a server has to start.
+        subject: Subject to check.
+        address: Address of its server, which may still be starting.
+        data: Store with the right lists.
+        check_alive: Raises an error if the server has ended.
+        patience_seconds: Limit of the time to start.
 
     Raises:
-        RefusedError: It does not start, or an answer is not 200 with the very list.
+        RefusedError: It does not start, or an answer is not 200 with the right list.
     """
     rng = random.Random(SEED)
-    users = sorted({0, *(rng.randrange(data.n_users) for _ in range(_N_ASKED))})
+    users = sorted({0, *(rng.randrange(data.n_users) for _ in range(_N_CHECKED_USERS))})
     right = dict.fromkeys(users, static_list(data)) if subject.is_static else data.lists(users)
     expected = {subject.target.format(user): body for user, body in right.items()}
     deadline = time.monotonic() + patience_seconds
     while wrong := _wrong(address, dict(list(expected.items())[:1])):
-        is_alive()
+        check_alive()
         if time.monotonic() > deadline:
             raise RefusedError(subject.name, f"after {patience_seconds:.0f} s, {wrong}")
         time.sleep(_POLL_SECONDS)
@@ -52,15 +53,17 @@ def check(
 
 
 def _wrong(address: Address, expected: Mapping[str, bytes]) -> str:
-    """Ask for each target on one connection; return what is wrong with an answer, or nothing."""
+    """Request each target on one connection; return the first defect, empty if there is none."""
     connection = http.client.HTTPConnection(*address, timeout=_HUNG_SECONDS)
     try:
         for target, body in expected.items():
             connection.request("GET", target, headers={**HEADERS})
             answer = connection.getresponse()
-            seen = answer.read()
-            if (answer.status, seen) != (200, body):
-                return f"GET {target} gives {answer.status} {seen[:100]!r}, not the user's list"
+            received = answer.read()
+            if (answer.status, received) != (200, body):
+                return (
+                    f"GET {target} returns {answer.status} {received[:100]!r}, not the user's list"
+                )
     except (OSError, http.client.HTTPException) as error:
         return f"GET {target} fails: {error!r}"
     finally:

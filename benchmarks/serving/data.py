@@ -1,13 +1,12 @@
-"""A store as large as a real one, built once by the product's own writer and kept.
+"""A store of realistic size, built once by the product's writer and kept.
 
     var/benchmarks/serving/users-1000000-items-27000-…/
         store/      one published snapshot, all tables filled
-        dump.rdb    the same lists as Redis saves them, for the peers that want it
+        dump.rdb    the same lists as saved by Redis, for the peers that use it
 
-Users 0 to n - 1 have a list; the next tenth has a profile only; the last tenth
-before 2 n, but at most 20,000, has recent views only; of whoever comes after
-that nothing is known. The factors are random: they cost the index what real
-ones cost.
+Users 0 to n - 1 have a list; the next tenth has only a profile; the last tenth
+before 2 n, but at most 20,000, has only recent views; users from 2 n on are unknown.
+The factors are random, and cost the index as much as real ones.
 """
 
 import json
@@ -16,7 +15,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,13 +23,13 @@ from unittest import mock
 
 import numpy as np
 
+from batch.arrays import Floats
 from batch.tables.neighbours import build_index, save_index, similar_items
+from benchmarks.harness.snapshots import Extras, Records, Tables, write_snapshot
 from benchmarks.store.redis_server import Redis
-from store.gate_result import GateResult
 from store.layout import (
     FACTORS,
     FORMAT_VERSION,
-    INDEX,
     LIST_LENGTH,
     POPULAR,
     RECS,
@@ -38,15 +37,11 @@ from store.layout import (
     snapshot_folder,
 )
 from store.pointer import current
-from store.publish import publish, writing
 from store.recent import RecentWriter
 from store.snapshot import open_snapshot
-from store.writer import SnapshotWriter
-
-Records = Iterator[tuple[bytes, bytes]]
 
 SEED: Final = 7
-_VERSION: Final = 2  # of what is made here
+_VERSION: Final = 2  # of the generated data; a new one builds it again
 _N_SPARES, _N_RESERVE, _N_FACTORS, _N_TREES = 10, 180, 64, 50
 _MAX_RECENT, _N_VIEWS = 20_000, 3
 _MAX_STRIDE: Final = 9
@@ -59,12 +54,12 @@ _ENDINGS: Final = ("", "", "+returns", "+of+the+{}")
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A store and what it was made with.
+    """A store and its size.
 
     Attributes:
-        folder: Where it lies.
-        n_users: Users with a list: 0 to n_users - 1.
-        n_items: In the catalogue.
+        folder: Folder of the store and the dump.
+        n_users: Number of users with a list: 0 to n_users - 1.
+        n_items: Number of items in the catalogue.
     """
 
     folder: Path
@@ -73,50 +68,50 @@ class Data:
 
     @property
     def store(self) -> Path:
-        """The store's directory."""
+        """Directory of the store."""
         return self.folder / "store"
 
     @property
     def recs(self) -> Path:
-        """The file that lists are looked up in."""
+        """File of the lists."""
         return snapshot_folder(self.store, current(self.store)) / RECS
 
     @property
     def profiled_users(self) -> range:
-        """Users without a list whose profile is known."""
+        """Users with a profile and no list."""
         return range(self.n_users, self.n_users + max(self.n_users // 10, 1))
 
     @property
     def recent_users(self) -> range:
-        """Users without list and profile who have watched something since the snapshot."""
+        """Users with recent views, and neither list nor profile."""
         return range(
             2 * self.n_users - min(max(self.n_users // 10, 1), _MAX_RECENT), 2 * self.n_users
         )
 
     @property
     def unknown_users(self) -> range:
-        """Users of whom nothing is known."""
+        """Users without any data."""
         return range(2 * self.n_users, 3 * self.n_users)
 
     def item_ids(self) -> list[str]:
-        """Return the items that lists name, in order of their rows."""
+        """Return the items of the lists, in order of their rows."""
         names = _names(self.n_items)
         return [name for row, name in enumerate(names) if not _is_adult(row)]
 
     def lists(self, users: list[int]) -> dict[int, bytes]:
-        """Return the lists of some users, read out of the snapshot."""
+        """Return the lists of some users, read from the snapshot."""
         with open_snapshot(self.store, current(self.store), verified=True) as snapshot:
             found = {user: snapshot.users.get(b"%d" % user) for user in users}
         return {user: body for user, body in found.items() if body is not None}
 
     def mean_list_bytes(self) -> int:
-        """Return the mean length of a thousand lists."""
+        """Return the mean length of a thousand lists, bytes."""
         bodies = self.lists(random.Random(SEED).choices(range(self.n_users), k=1_000)).values()
         return round(sum(map(len, bodies)) / len(bodies))
 
 
 def prepare(folder: Path, n_users: int, n_items: int) -> Data:
-    """Return the store of that size; build it where it is not there yet."""
+    """Return the store of a size; build it if it does not exist."""
     name = f"users-{n_users}-items-{n_items}-seed-{SEED}-format-{FORMAT_VERSION}.{_VERSION}"
     data = Data(folder.absolute() / name, n_users, n_items)
     if not data.folder.is_dir():
@@ -129,11 +124,11 @@ def prepare(folder: Path, n_users: int, n_items: int) -> Data:
 
 
 def prepare_redis(data: Data, environment: Mapping[str, str]) -> Path:
-    """Return the file that Redis loads the same lists from; make it where it is not there yet.
+    """Return a Redis dump of the same lists; make it if it does not exist.
 
     Args:
-        data: The lists.
-        environment: In which `redis-server` is found.
+        data: Store with the lists.
+        environment: Environment with `redis-server` in its PATH.
     """
     dump = data.folder / "dump.rdb"
     if not dump.exists():
@@ -149,37 +144,14 @@ def prepare_redis(data: Data, environment: Mapping[str, str]) -> Path:
 
 
 def _write(data: Data) -> None:
-    item_ids = [name.encode() for name in _names(data.n_items)]
-    listed = [name for row, name in enumerate(item_ids) if not _is_adult(row)]
     factors = np.random.default_rng(SEED).standard_normal(
         (data.n_items, _N_FACTORS), dtype=np.float32
     )
     index = build_index(factors, n_trees=_N_TREES, seed=SEED)
     similar = similar_items(index, LIST_LENGTH)
-    items = sorted(zip(item_ids, range(data.n_items), strict=True))
-    with writing(data.store), SnapshotWriter(data.store) as writer:
-        writer.table(RECS, "users", _lists(listed, data.n_users, slice(LIST_LENGTH)))
-        writer.table(RECS, "spares", _lists(listed, data.n_users, slice(LIST_LENGTH, None)))
-        neighbours = ((name, b",".join(item_ids[n] for n in similar[row])) for name, row in items)
-        writer.table(RECS, "similar", neighbours)
-        writer.table(RECS, "fallback", _fallback(listed))
-        writer.table(RECS, "profiles", _profiles(data.profiled_users.stop))
-        writer.table(RECS, "items", ((name, _about(name, row)) for name, row in items))
-        writer.table(RECS, "rows", sorted((b"%d" % row, name) for name, row in items))
-        writer.table(FACTORS, "users", [])  # nothing here asks for a rating
-        writer.table(FACTORS, "items", ((name, factors[row].tobytes()) for name, row in items))
-        writer.table(FACTORS, "biases", [])
-        save_index(index, writer.path(INDEX))
-        manifest = writer.finish(
-            began_at="2026-03-01T02:30:00+00:00",
-            finished_at="2026-03-01T02:30:00+00:00",
-            code_version="benchmark",
-            inputs=[],
-            parameters={"n_factors": _N_FACTORS, "n_trees": _N_TREES, "seed": SEED},
-            metrics={},
-            gate=GateResult(),
-        )
-        publish(data.store, manifest.generation, why="benchmark")
+    parameters = {"n_factors": _N_FACTORS, "n_trees": _N_TREES, "seed": SEED}
+    extras = Extras(write_index=lambda path: save_index(index, path), parameters=parameters)
+    write_snapshot(data.store, lambda _: _tables(data, factors, similar), extras)
     rng = random.Random(SEED)
     watched = data.item_ids()
     with RecentWriter(data.store) as recent:
@@ -190,8 +162,24 @@ def _write(data: Data) -> None:
         )
 
 
+def _tables(data: Data, factors: Floats, similar: Sequence[Sequence[int]]) -> Tables:
+    item_ids = [name.encode() for name in _names(data.n_items)]
+    listed = [name for row, name in enumerate(item_ids) if not _is_adult(row)]
+    items = sorted(zip(item_ids, range(data.n_items), strict=True))
+    recs: dict[str, Records] = {
+        "users": _lists(listed, data.n_users, slice(LIST_LENGTH)),
+        "spares": _lists(listed, data.n_users, slice(LIST_LENGTH, None)),
+        "similar": ((name, b",".join(item_ids[n] for n in similar[row])) for name, row in items),
+        "fallback": _fallback(listed),
+        "profiles": _profiles(data.profiled_users.stop),
+        "items": ((name, _describe(name, row)) for name, row in items),
+        "rows": sorted((b"%d" % row, name) for name, row in items),
+    }
+    return {RECS: recs, FACTORS: {"items": ((name, factors[row].tobytes()) for name, row in items)}}
+
+
 def _names(n_items: int) -> list[str]:
-    """Return ids as the scenario's: `broken+garden+of+the+river+4+1997`."""
+    """Return ids like the real service's: `broken+garden+of+the+river+4+1997`."""
     rng = random.Random(SEED)
     names: dict[str, None] = {}
     while len(names) < n_items:
@@ -207,13 +195,13 @@ def _is_adult(row: int) -> bool:
 
 
 def _lists(listed: list[bytes], n_users: int, part: slice) -> Records:
-    n_wanted = LIST_LENGTH + _N_SPARES
+    n_drawn = LIST_LENGTH + _N_SPARES
     rng = random.Random(SEED)  # the same for both parts of a list
-    max_stride = max(1, min(_MAX_STRIDE, len(listed) // n_wanted - 1))
+    max_stride = max(1, min(_MAX_STRIDE, len(listed) // n_drawn - 1))
     for user in sorted(b"%d" % number for number in range(n_users)):
         stride = rng.randint(1, max_stride)
-        first = rng.randrange(len(listed) - n_wanted * stride)
-        yield user, b",".join(listed[first : first + n_wanted * stride : stride][part])
+        first = rng.randrange(len(listed) - n_drawn * stride)
+        yield user, b",".join(listed[first : first + n_drawn * stride : stride][part])
 
 
 def _fallback(listed: list[bytes]) -> Records:
@@ -222,10 +210,10 @@ def _fallback(listed: list[bytes]) -> Records:
         POPULAR: listed[:LIST_LENGTH],
         RESERVE: listed[LIST_LENGTH : LIST_LENGTH + _N_RESERVE],
         **{
-            segment.encode(): listed[place * LIST_LENGTH % (len(listed) - LIST_LENGTH) :][
+            segment.encode(): listed[number * LIST_LENGTH % (len(listed) - LIST_LENGTH) :][
                 :LIST_LENGTH
             ]
-            for place, segment in enumerate(segments, 1)
+            for number, segment in enumerate(segments, 1)
         },
     }
     return ((key, b",".join(names)) for key, names in sorted(lists.items()))
@@ -233,13 +221,13 @@ def _fallback(listed: list[bytes]) -> Records:
 
 def _profiles(n_users: int) -> Records:
     segments = [f"{age}/{gender}".encode() for age in _AGES for gender in "FM"]
-    for place, user in enumerate(sorted(b"%d" % number for number in range(n_users))):
-        segment = segments[place % len(segments)]
+    for number, user in enumerate(sorted(b"%d" % number for number in range(n_users))):
+        segment = segments[number % len(segments)]
         yield user, segment + (b" minor" if segment.startswith(b"0-17") else b"")
 
 
-def _about(name: bytes, row: int) -> bytes:
+def _describe(name: bytes, row: int) -> bytes:
     title, _, year = name.decode().replace("+", " ").title().rpartition(" ")
-    about = {"title": title, "year": int(year), "genres": ["Drama"], "runtime": 100}
-    about |= {"adult": _is_adult(row), "item_row": row}
-    return json.dumps(about, sort_keys=True).encode()
+    entry = {"title": title, "year": int(year), "genres": ["Drama"], "runtime": 100}
+    entry |= {"adult": _is_adult(row), "item_row": row}
+    return json.dumps(entry, sort_keys=True).encode()

@@ -1,8 +1,8 @@
-"""From rounds to figures, ratios and goals.
+"""Figures, ratios and goals out of the rounds.
 
-A ratio is the median of the rounds' own ratios: what else the machine does in a
-round, it takes from both sides. Where it does much, requests for each second
-that a subject really had of its core say more than requests a second.
+A ratio is the median of the rounds' own ratios: other load on the machine in a round
+slows both sides. On a busy machine, requests per second of processor time are more
+reliable than requests per second.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,15 +12,15 @@ from typing import Final, NamedTuple
 
 from benchmarks.serving.wrk import Load
 
-_SHORTEST_SECONDS: Final = 0.01  # the kernel counts a core's time in such steps
+_MIN_CORE_SECONDS: Final = 0.01  # the kernel's resolution of processor time
 
 
 class Seen(NamedTuple):
-    """What one round saw of one subject.
+    """The measurement of one subject in one round.
 
     Attributes:
-        load: What wrk saw.
-        core_seconds: How long the subject's processes had a core for it.
+        load: Figures of wrk.
+        core_seconds: Processor time of the subject's processes.
     """
 
     load: Load
@@ -28,22 +28,22 @@ class Seen(NamedTuple):
 
     @property
     def per_second(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return self.load.requests_per_second
 
     @property
     def per_core_second(self) -> float:
-        """Requests for each second of a core, whatever others took of it."""
-        return self.load.n_requests / max(self.core_seconds, _SHORTEST_SECONDS)
+        """Requests per second of processor time."""
+        return self.load.n_requests / max(self.core_seconds, _MIN_CORE_SECONDS)
 
 
-Rounds = Mapping[str, Sequence[Seen]]  # by subject, one of each round
+Rounds = Mapping[str, Sequence[Seen]]  # by subject, one entry per round
 
 OURS: Final = ("marquee-bare", "marquee-front")
 
 
 class Goal(NamedTuple):
-    """What one of ours must reach, as a multiple of a peer's requests a second."""
+    """A lower limit of the ratio of a subject to a peer, in requests per second."""
 
     subject: str
     peer: str
@@ -61,15 +61,15 @@ GOALS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One subject's, medians of its rounds.
+    """The figures of one subject, medians of its rounds.
 
     Attributes:
-        per_second: Requests answered a second.
-        lowest: That of the worst round.
-        highest: And of the best.
-        per_core_second: Requests answered for each second of a core.
+        per_second: Requests per second.
+        lowest: Requests per second of the worst round.
+        highest: Requests per second of the best round.
+        per_core_second: Requests per second of processor time.
         p50_us: Median time to the answer.
-        p99_us: One in a hundred took longer.
+        p99_us: 99th percentile of the time.
     """
 
     per_second: float
@@ -81,7 +81,7 @@ class Figures:
 
     @classmethod
     def of(cls, rounds: Sequence[Seen]) -> "Figures":
-        """Work them out."""
+        """Return the figures of some rounds."""
         rates = [one.per_second for one in rounds]
         return cls(
             per_second=median(rates),
@@ -94,19 +94,19 @@ class Figures:
 
 
 def ratio(rounds: Rounds, subject: str, peer: str) -> float:
-    """Return how many times as many requests a second `subject` answers as `peer`."""
+    """Return the ratio of `subject` to `peer` in requests per second."""
     pairs = zip(rounds[subject], rounds[peer], strict=True)
     return median(ours.per_second / peers.per_second for ours, peers in pairs)
 
 
 def core_ratio(rounds: Rounds, subject: str, peer: str) -> float:
-    """Return how many times as many requests `subject` answers with a second of a core."""
+    """Return the ratio of `subject` to `peer` in requests per second of processor time."""
     pairs = zip(rounds[subject], rounds[peer], strict=True)
     return median(ours.per_core_second / peers.per_core_second for ours, peers in pairs)
 
 
-def judged(rounds: Rounds) -> Iterator[tuple[Goal, float]]:
-    """Yield each goal whose two sides were measured, and the ratio of requests a second."""
+def evaluate_goals(rounds: Rounds) -> Iterator[tuple[Goal, float]]:
+    """Yield each goal whose two sides were measured, and the ratio in requests per second."""
     for goal in GOALS:
         if goal.subject in rounds and goal.peer in rounds:
             yield goal, ratio(rounds, goal.subject, goal.peer)

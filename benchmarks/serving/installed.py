@@ -1,9 +1,9 @@
-"""Programs and packages that the peers need, and where they are put if the machine has none.
+"""Programs and packages of the peers, and their folders if the system lacks them.
 
-    var/benchmarks/serving/debian/       packages of Debian, unpacked: no root, no service started
-    var/benchmarks/serving/python-…/     a venv with what `requirements.txt` pins
+    var/benchmarks/serving/debian/       Debian's packages, unpacked: no root, no service started
+    var/benchmarks/serving/python-…/     a venv of the pins in `requirements.txt`
 
-What the system has is used first.
+Programs of the system have priority.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from benchmarks.serving.errors import NotInstalledError
+from benchmarks.harness.errors import NotInstalledError
 
 _REQUIREMENTS: Final = Path(__file__).with_name("requirements.txt")
-_PACKAGES: Final = {"cc": "gcc"}  # where a program's package has another name
-_STDERR: Final = 2  # standard output is for figures
+_PACKAGES: Final = {"cc": "gcc"}  # packages by program, where the names differ
+_STDERR: Final = 2  # descriptor; standard output is for figures
 _PYTHON_PROGRAMS: Final = ("uvicorn", "granian")
 
 
 class Installed:
-    """Finds programs, on the system or below `folder`, and installs them there if it may.
+    """Programs on the system or below `folder`, installed there on demand.
 
     Args:
-        folder: Where the benchmark keeps what it needs.
-        may_install: False where nothing may be downloaded.
+        folder: Folder of the benchmark's own programs.
+        may_install: Whether packages may be downloaded.
     """
 
     def __init__(self, folder: Path, *, may_install: bool) -> None:
@@ -40,22 +40,24 @@ class Installed:
         self._may_install = may_install
 
     def environment(self) -> dict[str, str]:
-        """Return the environment in which everything that is installed is found."""
+        """Return an environment with all installed programs in its PATH."""
         path = os.pathsep.join(
             [*(os.environ.get("PATH") or os.defpath).split(os.pathsep), "/usr/sbin"]
             + [str(self._debian / "usr" / name) for name in ("bin", "sbin")]
         )
-        kept = {key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")}
+        environment = {
+            key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")
+        }
         if self._debian.is_dir():
             folders = [*(self._debian / "usr" / "lib").glob("*-linux-gnu*")]
-            kept["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, folders))
-        return {**kept, "PATH": path}
+            environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, folders))
+        return {**environment, "PATH": path}
 
     def require(self, programs: Sequence[str]) -> None:
-        """See that these programs are there.
+        """Install the missing ones of some programs.
 
         Raises:
-            NotInstalledError: One is missing and was not or could not be installed.
+            NotInstalledError: A program is missing and was not or could not be installed.
         """
         missing = [name for name in programs if not self.find(name)]
         if from_python := [name for name in missing if name in _PYTHON_PROGRAMS]:
@@ -71,10 +73,10 @@ class Installed:
         return shutil.which(program, path=self.environment()["PATH"])
 
     def found(self, program: str) -> str:
-        """Return the path of a program that `require` has seen."""
+        """Return the path of a program that has been required."""
         path = self.find(program)
         if path is None:
-            raise NotInstalledError(program, "not installed", "give it to `require` first")
+            raise NotInstalledError(program, "not installed", "call `require` first")
         return path
 
     def version(self, part: str) -> str:
@@ -85,10 +87,10 @@ class Installed:
             return version
         if package := next((self._debian / "packages").glob(f"{part}_*.deb"), None):
             return package.name.split("_")[1]
-        ask = ["dpkg-query", "--show", "--showformat", "${Version}", part]
+        query = ["dpkg-query", "--show", "--showformat", "${Version}", part]
         with contextlib.suppress(FileNotFoundError):  # not a Debian
-            said = subprocess.run(ask, capture_output=True, text=True, check=False)
-            return said.stdout or "unknown"
+            output = subprocess.run(query, capture_output=True, text=True, check=False)
+            return output.stdout or "unknown"
         return "unknown"
 
     def _install_python(self, programs: Sequence[str]) -> None:
@@ -113,19 +115,19 @@ class Installed:
 
 
 def pinned_versions() -> dict[str, str]:
-    """Return what `requirements.txt` pins; falcon and lmdb as the project's own lock does."""
+    """Return the versions of `requirements.txt`; falcon and lmdb as in the project's lock."""
     lines = (line.split("==") for line in _REQUIREMENTS.read_text().splitlines())
     return {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 def _unpack(packages: Sequence[str], folder: Path) -> bool:
-    """Download packages and what they need besides the system, and unpack all of it there."""
+    """Download packages and their missing dependencies, and unpack them in a folder."""
     plan = ["apt-get", "install", "--simulate", "--no-install-recommends", *packages]
-    said = subprocess.run(plan, capture_output=True, text=True, check=False)
-    if said.returncode and os.geteuid() == 0:  # a minimal image comes without lists
+    output = subprocess.run(plan, capture_output=True, text=True, check=False)
+    if output.returncode and os.geteuid() == 0:  # a minimal image has no package lists
         run_to_stderr(["apt-get", "update"])
-        said = subprocess.run(plan, capture_output=True, text=True, check=False)
-    needed = [line.split()[1] for line in said.stdout.splitlines() if line.startswith("Inst ")]
+        output = subprocess.run(plan, capture_output=True, text=True, check=False)
+    needed = [line.split()[1] for line in output.stdout.splitlines() if line.startswith("Inst ")]
     downloads = folder / "packages"
     downloads.mkdir(parents=True, exist_ok=True)
     return (
@@ -139,5 +141,5 @@ def _unpack(packages: Sequence[str], folder: Path) -> bool:
 
 
 def run_to_stderr(command: Sequence[str], folder: Path | None = None) -> bool:
-    """Run a command, what it prints put on standard error, and return whether it succeeded."""
+    """Run a command, its output on standard error, and return whether it succeeded."""
     return subprocess.run(command, cwd=folder, stdout=_STDERR, check=False).returncode == 0

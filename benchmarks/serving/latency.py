@@ -1,11 +1,11 @@
-"""How long answers take at half the peak rate: `python -m benchmarks.serving.latency`.
+"""Latency at half the peak rate: `python -m benchmarks.serving.latency`.
 
-For each kind of request (a known user; each step of the fallback chain) wrk
-finds the peak first. Then requests fall due at half that rate, at random
-moments, and each is timed from its moment. The server has one core, the load
-the other; figures are medians of the rounds, the longest is the longest of all.
-A static nginx, asked as often as the first kind, shows what the machine itself
-takes: a virtual one stands still for milliseconds now and then.
+For each kind of request (a known user; each step of the fallback chain) wrk finds
+the peak rate first. Then requests fall due at half that rate, at random moments,
+and each is timed from its moment. The server has one core, the load the other.
+Figures are medians of the rounds; the longest is the longest of all. A static nginx
+at the rate of the first kind shows the machine's own share: a virtual machine stops
+for milliseconds now and then.
 """
 
 import argparse
@@ -18,31 +18,45 @@ from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
 
-from benchmarks.serving.__main__ import FOLDER, count
+from benchmarks.harness.arguments import make_parser, positive_int, some_of
+from benchmarks.harness.errors import BenchmarkError, RefusedError
+from benchmarks.harness.servers import Address
+from benchmarks.serving.__main__ import FOLDER
 from benchmarks.serving.data import SEED, Data, prepare
-from benchmarks.serving.errors import BenchmarkError, RefusedError
 from benchmarks.serving.figures import OURS
 from benchmarks.serving.installed import Installed
-from benchmarks.serving.latency_figures import Asked, print_figures, print_tables
-from benchmarks.serving.open_loop import CONNECTIONS, Latency, compile_open_loop, run_open_loop
+from benchmarks.serving.latency_figures import Result, print_figures, print_tables
+from benchmarks.serving.open_loop import (
+    CONNECTIONS,
+    Latency,
+    OpenLoop,
+    compile_open_loop,
+    run_open_loop,
+)
 from benchmarks.serving.running import Runner, two_cores
 from benchmarks.serving.subjects import SUBJECTS
-from benchmarks.serving.targets import HEADERS, KINDS, Address, write_targets
+from benchmarks.serving.targets import HEADERS, KINDS, write_targets
 from benchmarks.serving.wrk import run_wrk
 
 _N_PEAKS: Final = 3
-_N_ASKED: Final = 100
-_FLOOR: Final = next(one for one in SUBJECTS if one.name == "nginx-static")
+_N_CHECKED: Final = 100
+_BASELINE: Final = next(one for one in SUBJECTS if one.name == "nginx-static")
 _EXAMPLE: Final = """example:
   python -m benchmarks.serving.latency > latency.jsonl
   python -m benchmarks.serving.latency --subject marquee-bare --kinds known,history
 
-Exit status: 0 measured, whether the goals hold or not; 1 something could not be
+Exit status: 0 measured, whether the goals are met or not; 1 something could not be
 measured; 2 wrong usage."""
 
 
 class _Plan(NamedTuple):
-    """How much is measured: users, rounds, and seconds a kind in each round."""
+    """Size of a run.
+
+    Attributes:
+        users: Number of users with a list.
+        rounds: Number of rounds.
+        seconds: Seconds per kind of request in each round.
+    """
 
     users: int
     rounds: int
@@ -53,13 +67,13 @@ _FULL: Final = _Plan(users=1_000_000, rounds=5, seconds=8)
 _QUICK: Final = _Plan(users=50_000, rounds=1, seconds=2)
 
 
-class _Question(NamedTuple):
-    """What is asked of whom, and how often.
+class _Stream(NamedTuple):
+    """A stream of requests.
 
     Attributes:
-        address: Of the server.
-        targets: A file, one target a line.
-        rate: Requests a second; half the peak.
+        address: Address of the server.
+        targets: File of targets, one per line.
+        rate: Requests per second, half the peak.
     """
 
     address: Address
@@ -68,7 +82,15 @@ class _Question(NamedTuple):
 
 
 class _Load(NamedTuple):
-    """What loads the server: the plan, the generator, wrk's environment, the core of both."""
+    """The load generators.
+
+    Attributes:
+        plan: Size of the run.
+        generator: Path of the open-loop generator.
+        environment: Environment of wrk.
+        core: Core of both generators.
+        folder: Folder for the files of targets.
+    """
 
     plan: _Plan
     generator: Path
@@ -79,25 +101,25 @@ class _Load(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status."""
-    given = _parser().parse_args(arguments)
-    preset = _QUICK if given.quick else _FULL
-    plan = _Plan(*(getattr(given, name) or getattr(preset, name) for name in _Plan._fields))
-    installed = Installed(given.folder, may_install=not given.quick)
-    [subject] = [one for one in SUBJECTS if one.name == given.subject]
+    args = _parser().parse_args(arguments)
+    preset = _QUICK if args.quick else _FULL
+    plan = _Plan(*(getattr(args, name) or getattr(preset, name) for name in _Plan._fields))
+    installed = Installed(args.folder, may_install=not args.quick)
+    [subject] = [one for one in SUBJECTS if one.name == args.subject]
     try:
         cores = two_cores()
         installed.require(["wrk"])
-        generator = compile_open_loop(given.folder, installed)
-        data = prepare(given.folder, plan.users, given.items)
+        generator = compile_open_loop(args.folder, installed)
+        data = prepare(args.folder, plan.users, args.items)
         with Runner(data, cores, installed) as runner:
             load = _Load(plan, generator, installed.environment(), cores.load, runner.folder)
-            running = {one.subject.name: one.address for one in runner.start([subject, _FLOOR])}
-            questions = _questions(running, subject.name, given.kinds, data, load)
-            asked = _ask(questions, load)
+            running = {one.subject.name: one.address for one in runner.start([subject, _BASELINE])}
+            streams = _streams(running, subject.name, args.kinds, data, load)
+            results = _measure(streams, load)
     except BenchmarkError as error:
         print(f"cannot measure: {error}", file=sys.stderr)
         return 1
-    about = {
+    inputs = {
         "n_users": data.n_users,
         "n_items": data.n_items,
         "connections": CONNECTIONS,
@@ -105,20 +127,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "seconds": plan.seconds,
         "seed": SEED,
     }
-    print_tables(asked)
-    for name, answered in asked.items():
-        of = _FLOOR if name == _FLOOR.name else subject
-        print_figures(
-            name, answered, about | {"subject": of.name, "version": of.version(installed)}
-        )
-    return 0 if set(given.kinds) <= asked.keys() else 1
+    print_tables(results)
+    for name, result in results.items():
+        of = _BASELINE if name == _BASELINE.name else subject
+        print_figures(name, result, inputs | {"subject": of.name, "version": of.version(installed)})
+    return 0 if set(args.kinds) <= results.keys() else 1
 
 
-def _questions(
+def _streams(
     running: Mapping[str, Address], subject: str, kinds: Sequence[str], data: Data, load: _Load
-) -> dict[str, _Question]:
-    """Find the peak of each kind that is answered as it should be; the floor is asked as often."""
-    questions: dict[str, _Question] = {}
+) -> dict[str, _Stream]:
+    """Return a stream for each kind with the right source, and one for the baseline."""
+    streams: dict[str, _Stream] = {}
     for name in kinds if subject in running else ():
         targets = KINDS[name].targets(data, random.Random(SEED))
         try:
@@ -126,14 +146,14 @@ def _questions(
         except RefusedError as error:
             print(f"REFUSED: {name}: {error}", file=sys.stderr)
             continue
-        print(f"the peak of {name}", file=sys.stderr)
+        print(f"peak rate of {name}", file=sys.stderr)
         path = write_targets(load.folder / name, targets)
         rate = _peak(running[subject], path, load) / 2
-        questions[name] = _Question(running[subject], path, rate)
-    if questions and _FLOOR.name in running:
-        first = next(iter(questions.values()))
-        questions[_FLOOR.name] = first._replace(address=running[_FLOOR.name])
-    return questions
+        streams[name] = _Stream(running[subject], path, rate)
+    if streams and _BASELINE.name in running:
+        first = next(iter(streams.values()))
+        streams[_BASELINE.name] = first._replace(address=running[_BASELINE.name])
+    return streams
 
 
 def _peak(address: Address, targets: Path, load: _Load) -> float:
@@ -150,31 +170,25 @@ def _peak(address: Address, targets: Path, load: _Load) -> float:
     return median(one.requests_per_second for one in peaks)
 
 
-def _ask(questions: Mapping[str, _Question], load: _Load) -> dict[str, Asked]:
-    """Ask all questions in turn, round after round."""
-    rounds: dict[str, list[Latency]] = {name: [] for name in questions}
+def _measure(streams: Mapping[str, _Stream], load: _Load) -> dict[str, Result]:
+    """Send all streams in alternation, round after round."""
+    rounds: dict[str, list[Latency]] = {name: [] for name in streams}
     for number in range(load.plan.rounds):
         print(f"round {number + 1} of {load.plan.rounds}", file=sys.stderr)
-        for name, (address, targets, rate) in questions.items():
-            seen = run_open_loop(
-                *(load.generator, address, targets),
-                core=load.core,
-                rate=rate,
-                seconds=load.plan.seconds,
-                seed=SEED + number,
-            )
-            rounds[name].append(seen)
-    return {name: Asked(questions[name].rate, seen) for name, seen in rounds.items()}
+        for name, (address, targets, rate) in streams.items():
+            options = OpenLoop(load.core, rate, load.plan.seconds, SEED + number)
+            rounds[name].append(run_open_loop(load.generator, address, targets, options))
+    return {name: Result(streams[name].rate, seen) for name, seen in rounds.items()}
 
 
 def _check_source(address: Address, targets: Sequence[str], source: str) -> None:
-    """See that answers are good and come out of the step that is meant.
+    """Check that answers are good and have the expected source.
 
     Raises:
-        RefusedError: One is not.
+        RefusedError: An answer is not 200, or has another source.
     """
     with contextlib.closing(http.client.HTTPConnection(*address, timeout=10)) as connection:
-        for target in targets[:_N_ASKED]:
+        for target in targets[:_N_CHECKED]:
             try:
                 connection.request("GET", target, headers=HEADERS)
                 answer = connection.getresponse()
@@ -183,39 +197,36 @@ def _check_source(address: Address, targets: Sequence[str], source: str) -> None
                 raise RefusedError(target, f"fails: {error!r}") from error
             seen = answer.headers["X-Marquee-Source"]
             if (answer.status, seen) != (200, source):
-                what = f"{answer.status} {body[:60]!r}, made by {seen}, not by {source}"
-                raise RefusedError(target, what)
+                problem = f"{answer.status} {body[:60]!r}, source {seen}, not {source}"
+                raise RefusedError(target, problem)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.serving.latency",
-        description=__doc__,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("serving.latency", __doc__, _EXAMPLE)
     parser.add_argument("--subject", choices=OURS, default="marquee-front")
     parser.add_argument(
-        "--kinds", type=_kinds, default=[*KINDS], metavar="A,B", help=f"of {', '.join(KINDS)}"
+        "--kinds", type=some_of(KINDS, "kind"), default=[*KINDS], metavar="A,B",
+        help=f"some of {', '.join(KINDS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true", help="50,000 users, one round of 2 s, no installation"
+    )
+    parser.add_argument("--users", type=positive_int, metavar="N", help="default: 1000000")
+    parser.add_argument(
+        "--items", type=positive_int, default=27_000, metavar="N", help="default: 27000"
+    )
+    parser.add_argument("--rounds", type=positive_int, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--seconds", type=positive_int, metavar="N", help="length of a round; default: 8"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="50,000 users, one round of 2 s, nothing installed"
-    )
-    parser.add_argument("--users", type=count, metavar="N", help="default: 1000000")
-    parser.add_argument("--items", type=count, default=27_000, metavar="N", help="default: 27000")
-    parser.add_argument("--rounds", type=count, metavar="N", help="default: 5")
-    parser.add_argument("--seconds", type=count, metavar="N", help="of a round, default: 8")
-    parser.add_argument(
-        "--folder", type=Path, default=FOLDER, metavar="DIR", help=f"kept; default: {FOLDER}"
+        "--folder",
+        type=Path,
+        default=FOLDER,
+        metavar="DIR",
+        help=f"folder of the data, kept for the next run; default: {FOLDER}",
     )
     return parser
-
-
-def _kinds(text: str) -> list[str]:
-    names = text.split(",")
-    if unknown := set(names) - KINDS.keys():
-        raise argparse.ArgumentTypeError(f"no such kind: {', '.join(sorted(unknown))}")
-    return names
 
 
 if __name__ == "__main__":

@@ -1,23 +1,27 @@
-"""The figures of `python -m benchmarks.serving.latency`: medians of rounds, beside their goals."""
+"""The figures of `python -m benchmarks.serving.latency`: medians of rounds, and goals."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Final, NamedTuple
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.serving.open_loop import LATE_MS, Latency
 
 _METRICS: Final = ("p50_ns", "p99_ns", "p99_9_ns")
 _COUNTS: Final = ("due", "failed", "late")
-_GOALS: Final = {("known", "p50_ns"): 200_000, ("known", "p99_ns"): 1_000_000}  # below
+_GOALS: Final = {  # upper limits by request and metric
+    ("known", "p50_ns"): 200_000,
+    ("known", "p99_ns"): 1_000_000,
+}
 
 
-class Asked(NamedTuple):
-    """A kind of request as it was answered.
+class Result(NamedTuple):
+    """The measurement of one kind of request.
 
     Attributes:
-        rate: Requests that were due a second.
-        rounds: What each saw.
+        rate: Requests due per second.
+        rounds: Latencies of each round.
     """
 
     rate: float
@@ -28,7 +32,7 @@ class Asked(NamedTuple):
         return float(median(getattr(one, metric) for one in self.rounds))
 
     def lowest(self, metric: str) -> int:
-        """Return that of the round that the machine disturbed least."""
+        """Return the lowest of the rounds: the least disturbed one."""
         return int(min(getattr(one, metric) for one in self.rounds))
 
     def total(self, name: str) -> int:
@@ -36,12 +40,12 @@ class Asked(NamedTuple):
         return sum(getattr(one, name) for one in self.rounds)
 
     def longest_ns(self) -> int:
-        """Return the longest time of all."""
+        """Return the longest time of all rounds."""
         return max(one.max_ns for one in self.rounds)
 
 
-def print_tables(asked: Mapping[str, Asked]) -> None:
-    """Print what a person wants to see: times, what went wrong, goals."""
+def print_tables(results: Mapping[str, Result]) -> None:
+    """Print the tables: times, counts of failures, goals."""
     rows = [
         (
             *(name, f"{of.rate:,.0f}"),
@@ -49,33 +53,33 @@ def print_tables(asked: Mapping[str, Asked]) -> None:
             *(_microseconds(of.lowest("p99_ns")), _microseconds(of.longest_ns())),
             *(f"{of.total(what):,}" for what in _COUNTS),
         )
-        for name, of in asked.items()
+        for name, of in results.items()
     ]
-    header = ("request", "asked/s", "p50 µs", "p99 µs", "p99.9 µs", "best p99", "longest")
+    header = ("request", "requests/s", "p50 µs", "p99 µs", "p99.9 µs", "best p99", "longest")
     print_table((*header, "requests", "failed", f"over {LATE_MS} ms"), rows)
     goals = [
         (
             *(f"{name} {metric.removesuffix('_ns')}", _microseconds(goal), _microseconds(seen)),
-            "yes" if seen < goal else "NO, MISSED",
+            "yes" if seen < goal else "NO",
         )
         for (name, metric), goal in _GOALS.items()
-        if name in asked
-        for seen in [asked[name].value(metric)]
+        if name in results
+        for seen in [results[name].value(metric)]
     ]
-    print_table(("goal", "below µs", "seen", "holds"), goals)
+    print_table(("goal", "below µs", "seen", "met"), goals)
 
 
-def print_figures(name: str, of: Asked, about: Mapping[str, Any]) -> None:
-    """Print every figure of one kind of request, `about` beside it."""
-    beside = {**about, "request": name, "asked_per_second": round(of.rate)}
+def print_figures(name: str, of: Result, inputs: Mapping[str, Any]) -> None:
+    """Print every figure of one kind of request, with its inputs."""
+    details = {**inputs, "request": name, "asked_per_second": round(of.rate)}
     for metric in _METRICS:
-        more: dict[str, Any] = {"lowest": of.lowest(metric)}
+        extra: dict[str, Any] = {"lowest": of.lowest(metric)}
         if goal := _GOALS.get((name, metric)):
-            more["goal"] = goal
-        print_figure("serving.latency", metric, of.value(metric), "ns", **more, **beside)
-    print_figure("serving.latency", "max_ns", of.longest_ns(), "ns", **beside)
+            extra["goal"] = goal
+        print_figure("serving.latency", metric, of.value(metric), "ns", **extra, **details)
+    print_figure("serving.latency", "max_ns", of.longest_ns(), "ns", **details)
     for what in _COUNTS:
-        print_figure("serving.latency", f"n_{what}", of.total(what), "requests", **beside)
+        print_figure("serving.latency", f"n_{what}", of.total(what), "requests", **details)
 
 
 def _microseconds(ns: float) -> str:

@@ -1,8 +1,8 @@
-"""Open-loop load by `open_loop.c`: what a request waits for, counted from when it was due.
+"""Open-loop load by `open_loop.c`: each request is timed from the moment when it was due.
 
-wrk asks again only when it is answered, so a stall keeps it from asking and
-hides what others would have waited. Debian's h2load starts the clock when a
-request is sent, and so hides the same; wrk2 is in no distribution.
+wrk sends the next request only after an answer, so a stall delays its requests and
+hides the waiting time of others. Debian's h2load starts the clock when a request is
+sent, with the same effect; wrk2 is not packaged.
 """
 
 import hashlib
@@ -12,28 +12,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.serving.errors import LoadError
+from benchmarks.harness.errors import LoadError
+from benchmarks.harness.servers import Address
 from benchmarks.serving.installed import Installed, run_to_stderr
-from benchmarks.serving.targets import Address, request_tail
+from benchmarks.serving.targets import request_tail
 
 CONNECTIONS: Final = 64
-LATE_MS: Final = 600  # the grader has gone by then
+LATE_MS: Final = 600  # the client's time-out
 _SOURCE: Final = Path(__file__).with_suffix(".c")
 _START_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """What one run saw; times from the moment when a request was due.
+    """The measurement of one run; times from the moment when a request was due.
 
     Attributes:
-        due: Requests that were due in this run.
-        failed: Of them without a good answer: another status, a broken connection, none.
-        late: Good, but after 600 ms.
+        due: Number of requests due in the run.
+        failed: Number of requests without a good answer.
+        late: Number of good answers after more than 600 ms.
         p50_ns: Median time.
-        p99_ns: One in a hundred took longer.
-        p99_9_ns: One in a thousand.
-        max_ns: The longest.
+        p99_ns: 99th percentile of the time.
+        p99_9_ns: 99.9th percentile of the time.
+        max_ns: Longest time.
     """
 
     due: int
@@ -45,12 +46,31 @@ class Latency:
     max_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLoop:
+    """Options of one run.
+
+    Attributes:
+        core: Core that the generator is pinned to.
+        rate: Mean number of requests per second.
+        seconds: Length of the run.
+        seed: Random seed of moments and targets.
+        connections: Maximum number of requests in progress.
+    """
+
+    core: int
+    rate: float
+    seconds: int
+    seed: int
+    connections: int = CONNECTIONS
+
+
 def compile_open_loop(folder: Path, installed: Installed) -> Path:
-    """Return the generator; compile it where it is not there yet.
+    """Return the path of the generator; compile it if it does not exist.
 
     Raises:
-        NotInstalledError: There is no C compiler.
-        LoadError: It does not compile.
+        NotInstalledError: A C compiler is missing.
+        LoadError: The generator does not compile.
     """
     digest = hashlib.sha256(_SOURCE.read_bytes()).hexdigest()[:12]
     program = folder.absolute() / f"open_loop-{digest}"
@@ -60,7 +80,7 @@ def compile_open_loop(folder: Path, installed: Installed) -> Path:
         compiled = program.with_suffix(".building")
         command = [installed.found("cc"), "-O2", "-o", str(compiled), str(_SOURCE), "-lm"]
         if not run_to_stderr(command):
-            raise LoadError(str(_SOURCE), "does not compile")
+            raise LoadError(_SOURCE, "does not compile", "see the compiler's output")
         compiled.rename(program)
     return program
 
@@ -69,49 +89,41 @@ def run_open_loop(
     program: Path,
     address: Address,
     targets: Path,
-    *,
-    core: int,
-    rate: float,
-    seconds: int,
-    seed: int,
-    connections: int = CONNECTIONS,
+    options: OpenLoop,
 ) -> Latency:
-    """Ask one server for random targets at a mean rate, from one core.
+    """Request random targets of one server at a mean rate, from one core.
 
     Args:
-        program: The generator.
-        address: Of the server.
-        targets: A file, one target a line.
-        core: Which the generator is held on.
-        rate: Requests a second.
-        seconds: How long.
-        seed: Of moments and targets.
-        connections: Requests under way at the same time, at most.
+        program: Path of the generator.
+        address: Address of the server.
+        targets: File of targets, one per line.
+        options: Rate, length, seed, core and connections.
 
     Raises:
-        LoadError: The generator failed; what the server got wrong is in the figures.
+        LoadError: The generator failed; failures of the server are in the figures.
     """
-    numbers = (rate, seconds, connections, seed, LATE_MS)
+    seconds = options.seconds
+    numbers = (options.rate, seconds, options.connections, options.seed, LATE_MS)
     command = [
-        *("taskset", "-c", str(core), str(program), address.host, str(address.port)),
+        *("taskset", "-c", str(options.core), str(program), address.host, str(address.port)),
         *(str(targets), request_tail(address), *map(str, numbers)),
     ]
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + _START_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise LoadError(program.name, f"did not end within {error.timeout:.0f} s") from error
-    if said.returncode:
-        raise LoadError(program.name, f"ended with {said.returncode}: {said.stderr.strip()}")
-    return parse(said.stdout)
+    if output.returncode:
+        raise LoadError(program.name, f"ended with {output.returncode}: {output.stderr.strip()}")
+    return parse(output.stdout)
 
 
 def parse(text: str) -> Latency:
-    """Read the generator's line.
+    """Parse the output of the generator.
 
     Raises:
-        LoadError: It is none.
+        LoadError: The output does not hold all figures.
     """
     try:
         seen = json.loads(text)

@@ -1,4 +1,4 @@
-"""Subjects set up, started and checked, side by side on one core, ready to be timed."""
+"""Subjects started and checked, side by side on one core, ready to be timed."""
 
 import contextlib
 import os
@@ -8,22 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.errors import BenchmarkError, NotInstalledError, RefusedError
+from benchmarks.harness.servers import Address, Servers, free_port
 from benchmarks.serving.answers import check
 from benchmarks.serving.data import Data
-from benchmarks.serving.errors import BenchmarkError, NotInstalledError, RefusedError
 from benchmarks.serving.installed import Installed
-from benchmarks.serving.servers import Servers, free_port
 from benchmarks.serving.subjects import Place, Subject
-from benchmarks.serving.targets import Address
 
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Who works where, so that the load never takes the server's time.
+    """The cores of server and load: the load never takes the server's time.
 
     Attributes:
-        server: The core that every process of a subject is held on.
-        load: The core of the load.
+        server: Core of every process of a subject.
+        load: Core of the load.
     """
 
     server: int
@@ -32,16 +31,18 @@ class Cores:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A subject that answers.
+    """A subject that answers correctly.
 
     Attributes:
-        subject: Which.
-        address: Where.
-        core_seconds: How long its processes have had a core, all together.
+        subject: The subject.
+        address: Address of its server.
+        pids: Process ids of its commands.
+        core_seconds: Returns the processor time of all its processes.
     """
 
     subject: Subject
     address: Address
+    pids: Sequence[int]
     core_seconds: Callable[[], float]
 
 
@@ -49,11 +50,13 @@ def two_cores() -> Cores:
     """Return two of the cores that this process may use.
 
     Raises:
-        BenchmarkError: It may use only one.
+        BenchmarkError: This process may use only one core.
     """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise BenchmarkError("this machine", "only one core", "it takes one for the load, too")
+        raise BenchmarkError(
+            "this machine", "only one core", "use one with a core for the load, too"
+        )
     return Cores(*cores[:2])
 
 
@@ -61,12 +64,12 @@ class Runner:
     """Starts subjects; leaving the `with` ends them all.
 
     Args:
-        data: The lists.
-        cores: Who works where.
-        installed: Finds and installs what they need.
+        data: Store with the lists.
+        cores: Cores of server and load.
+        installed: Programs of the subjects.
 
     Attributes:
-        n_refused: Subjects that did not start or answered wrongly.
+        n_refused: Number of subjects that did not start or answered wrongly.
     """
 
     def __init__(self, data: Data, cores: Cores, installed: Installed) -> None:
@@ -74,24 +77,24 @@ class Runner:
         self._data = data
         self._cores = cores
         self._installed = installed
-        self._held = contextlib.ExitStack()
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Runner":
-        # Not below the data: a socket's path must be short. Open to an nginx that is nobody.
-        self._folder = Path(self._held.enter_context(tempfile.TemporaryDirectory()))
+        # Not below the data: a socket's path must be short. Readable for nginx's user `nobody`.
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._folder.chmod(0o755)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
+        self._stack.close()
 
     @property
     def folder(self) -> Path:
-        """For files that are needed while it runs."""
+        """Folder for temporary files of the run."""
         return self._folder
 
     def start(self, subjects: Sequence[Subject]) -> Iterator[Running]:
-        """Start each subject and yield it once it answers rightly; say why of each other."""
+        """Start each subject and yield it once it answers correctly; print why others do not."""
         for subject in subjects:
             try:
                 yield self._start(subject)
@@ -115,8 +118,8 @@ class Runner:
             folder=folder,
             environment=self._installed.environment(),
         )
-        with contextlib.ExitStack() as held:
-            held.enter_context(servers)
-            check(subject, address, self._data, is_alive=servers.check)
-            self._held.enter_context(held.pop_all())
-        return Running(subject, address, servers.core_seconds)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(servers)
+            check(subject, address, self._data, check_alive=servers.check)
+            self._stack.enter_context(stack.pop_all())
+        return Running(subject, address, servers.pids(), servers.core_seconds)

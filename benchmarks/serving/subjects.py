@@ -1,4 +1,4 @@
-"""What is compared: nine ways to answer with a user's list, each held on one core."""
+"""The subjects: nine servers that answer with a user's list, each on one core."""
 
 import json
 import sys
@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.harness.processes import ROOT
+from benchmarks.harness.servers import Command
 from benchmarks.serving.data import Data, prepare_redis
 from benchmarks.serving.installed import Installed
-from benchmarks.serving.servers import Command
 
-_PROJECT: Final = {"PYTHONPATH": str(Path(__file__).parents[2])}
+_PROJECT: Final = {"PYTHONPATH": str(ROOT)}
 _APPS: Final = "benchmarks.serving.apps"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a subject is given to start from.
+    """Inputs of the start of a subject.
 
     Attributes:
-        data: The lists.
-        port: To listen on, of 127.0.0.1.
-        folder: Its own, empty, for configuration and sockets.
-        installed: Where its programs are found.
+        data: Store with the lists.
+        port: Port of 127.0.0.1 to listen on.
+        folder: Empty folder for configuration and sockets.
+        installed: Programs of the subject.
     """
 
     data: Data
@@ -34,16 +35,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One of those compared.
+    """One server that is compared.
 
     Attributes:
-        name: As the figures call it.
-        how: What it is and how it is set, in words.
-        commands: What is started, in this order; configuration is written on the way.
-        parts: Packages of Python and programs, for their versions.
-        programs: What must be installed besides the project's own packages.
-        target: Of a request, `{}` being the user.
-        is_static: It answers everybody with the list of user 0.
+        name: Name in tables and figures.
+        how: Description and configuration, in words.
+        commands: Writes the configuration; returns the commands in order of their start.
+        parts: Python packages and programs whose versions are printed.
+        programs: Programs needed besides the project's own packages.
+        target: Target of a request, with `{}` for the user.
+        is_static: Whether every answer is the list of user 0.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Subject:
 
 
 def static_list(data: Data) -> bytes:
-    """Return what a static subject answers everybody with."""
+    """Return the only answer of a static subject."""
     return data.lists([0])[0]
 
 
@@ -88,18 +89,18 @@ def _bare_bjoern_static(place: Place) -> Sequence[Command]:
 
 
 def _bare_bjoern_lmdb(place: Place) -> Sequence[Command]:
-    given = [str(place.port), str(place.data.recs)]
-    return [Command([sys.executable, "-m", f"{_APPS}.bare_bjoern", *given], _PROJECT)]
+    arguments = [str(place.port), str(place.data.recs)]
+    return [Command([sys.executable, "-m", f"{_APPS}.bare_bjoern", *arguments], _PROJECT)]
 
 
 def _plain_falcon(place: Place) -> Sequence[Command]:
-    given = [str(place.port), str(place.data.recs)]
-    return [Command([sys.executable, "-m", f"{_APPS}.plain_falcon", *given], _PROJECT)]
+    arguments = [str(place.port), str(place.data.recs)]
+    return [Command([sys.executable, "-m", f"{_APPS}.plain_falcon", *arguments], _PROJECT)]
 
 
 def _marquee(place: Place, *options: str) -> Sequence[Command]:
-    where = ["--store", str(place.data.store), "--port", str(place.port), "--workers", "1"]
-    return [Command([sys.executable, "-m", "serve", *where, *options], _PROJECT)]
+    fixed = ["--store", str(place.data.store), "--port", str(place.port), "--workers", "1"]
+    return [Command([sys.executable, "-m", "serve", *fixed, *options], _PROJECT)]
 
 
 def _granian_falcon(place: Place) -> Sequence[Command]:
@@ -132,8 +133,8 @@ def _redis(place: Place) -> Command:
     dump = prepare_redis(place.data, place.installed.environment())
     options = {"port": "0", "unixsocket": str(_socket(place)), "dir": str(dump.parent),
                "dbfilename": dump.name, "save": "", "appendonly": "no"}  # fmt: skip
-    given = [part for name, value in options.items() for part in (f"--{name}", value)]
-    return Command(["redis-server", *given])
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return Command(["redis-server", *arguments])
 
 
 def _socket(place: Place) -> Path:
@@ -170,7 +171,7 @@ SUBJECTS: Final = (
     ),
     Subject(
         name="marquee-front",
-        how="`python -m serve --workers 1`: nginx before the worker, on the same core",
+        how="`python -m serve --workers 1`: nginx in front of the worker, on the same core",
         commands=_marquee,
         parts=("nginx", "bjoern", "lmdb", "falcon"),
         programs=("nginx",),

@@ -3,21 +3,22 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.serving.figures import (
     GOALS,
     OURS,
     Figures,
     Rounds,
     core_ratio,
-    judged,
+    evaluate_goals,
     ratio,
 )
 from benchmarks.serving.subjects import SUBJECTS
 
 
 def print_tables(rounds: Rounds, versions: Mapping[str, str]) -> None:
-    """Print who took part, how fast each was, and which goals hold."""
+    """Print the subjects, their figures, and the goals."""
     how = {subject.name: subject.how for subject in SUBJECTS}
     print_table(
         ("subject", "how", "versions"), [(name, how[name], versions[name]) for name in rounds]
@@ -32,41 +33,44 @@ def print_tables(rounds: Rounds, versions: Mapping[str, str]) -> None:
         for name, of in _figures(rounds).items()
     ]
     ratios = (f"{our} by" for our in ours)
-    print_table(("subject", "req/s", "rounds", "a core second", "p50 µs", "p99 µs", *ratios), rows)
+    print_table(
+        ("subject", "req/s", "rounds", "per core second", "p50 µs", "p99 µs", *ratios), rows
+    )
     goals = [
         (
             *(goal.subject, goal.peer, f"{goal.times:.2f}", f"{seen:.2f}"),
             *(_verdict(seen, goal.times), f"{core_ratio(rounds, goal.subject, goal.peer):.2f}"),
         )
-        for goal, seen in judged(rounds)
+        for goal, seen in evaluate_goals(rounds)
     ]
-    print_table(("goal", "by", "times", "seen", "holds", "by core seconds"), goals)
+    print_table(("subject", "peer", "goal", "seen", "met", "by core seconds"), goals)
 
 
 def _verdict(seen: float, goal: float) -> str:
-    return "yes" if seen >= goal else "NO, MISSED"
+    return "yes" if seen >= goal else "NO"
 
 
-def print_figures(rounds: Rounds, versions: Mapping[str, str], about: Mapping[str, Any]) -> None:
-    """Print every figure of every subject, `about` beside it."""
+def print_figures(rounds: Rounds, versions: Mapping[str, str], inputs: Mapping[str, Any]) -> None:
+    """Print every figure of every subject, with its inputs."""
     for name, of in _figures(rounds).items():
-        beside = {"subject": name, **about, "version": versions[name]}
+        details: dict[str, Any] = {"subject": name, **inputs, "version": versions[name]}
         rates = {
             "requests_per_second": (of.per_second, ratio),
             "requests_per_core_second": (of.per_core_second, core_ratio),
         }
         for metric, (rate, compare) in rates.items():
             for compared in _compared(name, rounds, compare):
-                goal = _goal(name, compared.get("peer")) if compare is ratio else {}
-                print_figure("serving", metric, round(rate), "1/s", **compared, **goal, **beside)
-        print_figure("serving", "p50_us", of.p50_us, "us", **beside)
-        print_figure("serving", "p99_us", of.p99_us, "us", **beside)
+                if compare is ratio:
+                    compared |= _goal(name, compared.get("peer"))
+                print_figure("serving", metric, round(rate), "1/s", **compared, **details)
+        print_figure("serving", "p50_us", of.p50_us, "us", **details)
+        print_figure("serving", "p99_us", of.p99_us, "us", **details)
 
 
 def _compared(
     name: str, rounds: Rounds, compare: Callable[[Rounds, str, str], float]
 ) -> Iterator[dict[str, Any]]:
-    """Yield peer and ratio of each line that this rate is worth, at least one."""
+    """Yield peer and ratio of each line of this rate; one empty dict without peers."""
     peers = [peer for peer in rounds if peer != name] if name in OURS else []
     if not peers:
         yield {}

@@ -1,9 +1,10 @@
-"""What is asked for: addresses, the headers of a real client, and targets by kind.
+"""Requests: targets by kind, and the headers of a real client.
 
 known      /recommend/17              a user with a list
-history    /recommend/u?history=a,b,c a user without one, three items seen
-segment    /recommend/1000017         without one, but with a profile
-popular    /recommend/2000017         of whom nothing is known
+history    /recommend/u?history=a,b,c an unknown user with a history of three items
+recent     /recommend/1999017         a user with recent views only
+segment    /recommend/1000017         a user with a profile only
+popular    /recommend/2000017         an unknown user
 """
 
 import random
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from benchmarks.harness.servers import Address
 from benchmarks.serving.data import Data
 
 HEADERS: Final = {
@@ -19,25 +21,18 @@ HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "gzip, deflate",
 }
-_N_TARGETS: Final = 20_000  # of a kind of fallback
+_N_TARGETS: Final = 20_000  # per kind of fallback
 _N_HISTORY: Final = 3
 
 
-class Address(NamedTuple):
-    """Where a server listens."""
-
-    host: str
-    port: int
-
-
 def request_tail(address: Address) -> str:
-    """Return what follows the target in a request, up to its end."""
+    """Return the part of a request after its target."""
     headers = {"Host": f"{address.host}:{address.port}", **HEADERS}
     return " HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
 
 
 def write_targets(path: Path, targets: Iterable[str]) -> Path:
-    """Write a file of targets, one a line."""
+    """Write a file of targets, one per line."""
     path.write_text("".join(f"{target}\n" for target in targets))
     return path
 
@@ -48,7 +43,7 @@ def known(data: Data, _: random.Random) -> Sequence[str]:
 
 
 def history(data: Data, rng: random.Random) -> Sequence[str]:
-    """Return users of whom nothing is known, and items that they have just seen."""
+    """Return unknown users with a history of random items."""
     items = [quote(item_id, safe="") for item_id in data.item_ids()]
     return [
         f"{target}?history={','.join(rng.sample(items, _N_HISTORY))}"
@@ -57,17 +52,17 @@ def history(data: Data, rng: random.Random) -> Sequence[str]:
 
 
 def recent(data: Data, rng: random.Random) -> Sequence[str]:
-    """Return users without a list who have watched something since the snapshot."""
+    """Return users with recent views only."""
     return [f"/recommend/{rng.choice(data.recent_users)}" for _ in range(_N_TARGETS)]
 
 
 def segment(data: Data, rng: random.Random) -> Sequence[str]:
-    """Return users without a list whose profile is known."""
+    """Return users with a profile only."""
     return [f"/recommend/{rng.choice(data.profiled_users)}" for _ in range(_N_TARGETS)]
 
 
 def popular(data: Data, rng: random.Random) -> Sequence[str]:
-    """Return users of whom nothing is known."""
+    """Return unknown users."""
     return [f"/recommend/{rng.choice(data.unknown_users)}" for _ in range(_N_TARGETS)]
 
 
@@ -75,8 +70,8 @@ class Kind(NamedTuple):
     """A kind of request.
 
     Attributes:
-        source: What `X-Marquee-Source` must say of its answers.
-        targets: Makes them, random ones.
+        source: Value of `X-Marquee-Source` in the right answers.
+        targets: Returns random targets of this kind.
     """
 
     source: str

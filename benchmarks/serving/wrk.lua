@@ -1,8 +1,9 @@
--- Random requests out of a file of targets, and what came of them as one line of JSON.
+-- Random requests of a file of targets, and their figures as one line of JSON.
 --
 -- wrk ... -s wrk.lua http://host:port -- TARGETS SEED TAIL
---     TARGETS  a file, one target a line: /recommend/123
---     TAIL     what follows a target in the request, headers and all
+--     TARGETS  file of targets, one per line: /recommend/123
+--     SEED     random seed
+--     TAIL     rest of the request after the target, with all headers
 
 local requests, n_requests = {}, 0
 local random = math.random

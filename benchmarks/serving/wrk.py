@@ -1,7 +1,7 @@
-"""Closed-loop load by wrk: the most requests a second that one core can be asked for.
+"""Closed-loop load by wrk: the peak number of requests per second of a server.
 
-One thread and 16 keep-alive connections, each of which asks again as soon as it
-is answered; `wrk.lua` draws the requests.
+One thread and 16 keep-alive connections; each sends its next request as soon as it
+has an answer. `wrk.lua` draws the requests.
 """
 
 import json
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.serving.errors import LoadError
-from benchmarks.serving.targets import Address, request_tail
+from benchmarks.harness.errors import LoadError
+from benchmarks.harness.servers import Address
+from benchmarks.serving.targets import request_tail
 
 CONNECTIONS: Final = 16
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")
@@ -28,13 +29,13 @@ _START_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run of wrk saw.
+    """The figures of one run of wrk.
 
     Attributes:
-        n_requests: Answered.
-        requests_per_second: Of them.
+        n_requests: Number of requests answered.
+        requests_per_second: Requests answered per second.
         p50_us: Median time from request to answer.
-        p99_us: One answer in a hundred took longer.
+        p99_us: 99th percentile of the time.
     """
 
     n_requests: int
@@ -52,18 +53,18 @@ def run_wrk(
     seed: int,
     environment: Mapping[str, str],
 ) -> Load:
-    """Ask one server for random targets, from one core.
+    """Request random targets of one server, from one core.
 
     Args:
-        address: Of the server.
-        targets: A file, one target a line.
-        core: Which wrk is held on.
-        seconds: How long.
-        seed: Of the draw.
-        environment: In which wrk is found.
+        address: Address of the server.
+        targets: File of targets, one per line.
+        core: Core that wrk is pinned to.
+        seconds: Length of the run.
+        seed: Random seed of the targets.
+        environment: Environment with wrk in its PATH.
 
     Raises:
-        LoadError: wrk failed, or saw any other answer than a good one.
+        LoadError: wrk failed, or an answer was not good.
     """
     command = [
         *("taskset", "-c", str(core), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"),
@@ -71,7 +72,7 @@ def run_wrk(
         *("--", str(targets), str(seed), request_tail(address)),
     ]
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             command,
             env=environment,
             capture_output=True,
@@ -81,16 +82,16 @@ def run_wrk(
         )
     except subprocess.TimeoutExpired as error:
         raise LoadError("wrk", f"did not end within {error.timeout:.0f} s") from error
-    if said.returncode:
-        raise LoadError("wrk", f"ended with {said.returncode}: {said.stderr.strip()}")
-    return parse(said.stdout)
+    if output.returncode:
+        raise LoadError("wrk", f"ended with {output.returncode}: {output.stderr.strip()}")
+    return parse(output.stdout)
 
 
 def parse(text: str) -> Load:
-    """Read what wrk printed, the line of `wrk.lua` last.
+    """Parse the output of wrk; its last line is that of `wrk.lua`.
 
     Raises:
-        LoadError: There is no such line, or it counts errors, or no answer at all.
+        LoadError: The line is missing, counts errors, or counts no answer.
     """
     try:
         counted = json.loads(text.splitlines()[-1])

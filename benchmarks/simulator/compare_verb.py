@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from batch.errors import BatchError
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.simulator.arguments import count, seed
 from benchmarks.simulator.history import HistoryOptions, write_history
 from benchmarks.simulator.history_verb import world_of

@@ -1,1 +1,1 @@
-"""The store against SQLite, Redis and a dict in a pickle: `python -m benchmarks.store`."""
+"""The store against SQLite, Redis and a pickled dict: `python -m benchmarks.store`."""

@@ -1,12 +1,12 @@
 """Write, open and look up a million lists in Marquee's store and in its peers.
 
     for each round, for each subject:
-        write    all lists, until a power cut could not take them back
-        open     to the first answer, the files in the page cache
+        write    all lists, until they are durable
+        open     until the first answer, with the files in the page cache
         warm     random lookups, after three times as many that are not counted
         cold     random lookups, after the files were dropped from the page cache
 
-The subjects take turns in every round, for the machine is shared; each figure
+The subjects alternate in every round, because the machine is shared. Each figure
 is the median of the rounds.
 """
 
@@ -23,7 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.arguments import make_parser, positive_int
+from benchmarks.harness.errors import RefusedError
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.store import timing
 from benchmarks.store.data import choose_keys, make_records
 from benchmarks.store.marquee import Marquee
@@ -42,7 +45,7 @@ _SUBJECTS: Final[tuple[Subject, ...]] = (
     Pickle(),
 )
 _SEED: Final = 7
-_WARM_UPS: Final = 3  # until every page is mapped, and the figures stay what they are
+_WARM_UPS: Final = 3  # until every page is mapped, and figures are stable
 _GOALS: Final = (
     ("lists_per_second", "sqlite", 1.4),
     ("lists_per_second", "redis", 2.0),
@@ -50,7 +53,7 @@ _GOALS: Final = (
     ("lookups_per_second", "redis", 10.0),
     ("lookups_per_second", "redis-unpinned", 10.0),
 )
-_UNITS: Final = {  # the first ending that fits
+_UNITS: Final = {  # by ending of the metric; the first match counts
     "bytes_per_second": "B/s",
     "per_second": "1/s",
     "seconds": "s",
@@ -63,18 +66,18 @@ _TABLE_STAGES: Final = ("write", "checksums", "write_with_checksums", "publish",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status."""
-    given = _parser().parse_args(arguments)
-    subjects = [subject for subject in _SUBJECTS if _is_ready(subject, install=not given.quick)]
-    records = make_records(given.users, _SEED)
-    n_keys = (5_000, 500) if given.quick else (200_000, 5_000)
+    args = _parser().parse_args(arguments)
+    subjects = [subject for subject in _SUBJECTS if _is_ready(subject, install=not args.quick)]
+    records = make_records(args.users, _SEED)
+    n_keys = (5_000, 500) if args.quick else (200_000, 5_000)
     gc.collect()
-    gc.freeze()  # a million lists of ours would otherwise be walked in a peer's time
+    gc.freeze()  # else the collector would walk a million lists during a peer's measurement
     rounds: list[dict[str, Figures]] = []
-    for number in range(1 if given.quick else 3):
+    for number in range(1 if args.quick else 3):
         rounds.append({})
         for subject in subjects:
             print(f"round {number + 1}: {subject.name}", file=sys.stderr)
-            with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+            with tempfile.TemporaryDirectory(dir=args.folder) as folder:
                 rounds[-1][subject.name] = _measure(subject, Path(folder), records, n_keys)
     figures = {
         subject.name: {
@@ -83,10 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         for subject in subjects
     }
-    about = {
+    details = {
         "clock_ns": timing.clock_overhead(),
         "loop_ns": round(timing.loop_overhead(), 1),
-        "n_users": given.users,
+        "n_users": args.users,
         "n_rounds": len(rounds),
         "n_lookups": n_keys[0],
         "seed": _SEED,
@@ -94,11 +97,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     _print_tables(subjects, figures)
     print(
-        f"Medians of {len(rounds)} rounds. Percentiles hold one clock call, {about['clock_ns']} ns "
-        f"of p50; means hold the loop, {about['loop_ns']} ns. Cold: POSIX_FADV_DONTNEED.",
+        f"Medians of {len(rounds)} rounds. Percentiles include one clock call, "
+        f"{details['clock_ns']} ns of p50; means include the loop, {details['loop_ns']} ns. "
+        "Cold: POSIX_FADV_DONTNEED.",
         file=sys.stderr,
     )
-    _print_figures(subjects, figures, about)
+    _print_figures(subjects, figures, details)
     return 0
 
 
@@ -108,7 +112,7 @@ def _is_ready(subject: Subject, *, install: bool) -> bool:
         subprocess.run(["apt-get", "install", "-y", package], stdout=sys.stderr, check=False)
         package = subject.missing()
     if package:
-        print(f"{subject.name} SKIPPED: it needs `apt-get install {package}`", file=sys.stderr)
+        print(f"{subject.name} SKIPPED: run `apt-get install {package}`", file=sys.stderr)
     return not package
 
 
@@ -131,7 +135,7 @@ def _measure(subject: Subject, folder: Path, records: Records, n_keys: tuple[int
         answer = get(records[0][0])
         figures["open_seconds"] = time.perf_counter() - start
         if answer != records[0][1] or any(get(key) != body for key, body in records[::997]):
-            raise RuntimeError(f"{subject.name}: not the list that was written")
+            raise RefusedError(subject.name, "a lookup did not return the list that was written")
         for key in choose_keys(records, _WARM_UPS * n_warm, _SEED + 1):
             get(key)
         keys = choose_keys(records, n_warm, _SEED + 2)
@@ -147,27 +151,27 @@ def _measure(subject: Subject, folder: Path, records: Records, n_keys: tuple[int
 
 
 def _print_tables(subjects: Sequence[Subject], figures: Mapping[str, Figures]) -> None:
-    """Print what a person wants to see: how, writing, looking up."""
-    of_ours = figures["marquee"]
+    """Print the tables: configurations, writing, lookups, goals."""
+    marquee = figures["marquee"]
     print_table(("", "version", "how"), [(s.name, s.version, s.how) for s in subjects])
     writing = [
         (name, _thousands(of["lists_per_second"]), f"{of['write_seconds']:.2f}",
          f"{of['table_seconds']:.2f}", f"{of['sync_seconds']:.2f}",
-         f"{of_ours['lists_per_second'] / of['lists_per_second']:.2f}",
-         f"{of_ours['lists_with_checksums_per_second'] / of['lists_per_second']:.2f}")
+         f"{marquee['lists_per_second'] / of['lists_per_second']:.2f}",
+         f"{marquee['lists_with_checksums_per_second'] / of['lists_per_second']:.2f}")
         for name, of in figures.items()
     ]  # fmt: skip
     print_table(
         ("write", "lists/s", "seconds", "table s", "sync s", "ratio", "with checksums"), writing
     )
     rows = [
-        (stage.replace("_", " "), f"{of_ours[f'{stage}_seconds']:.2f}") for stage in _TABLE_STAGES
+        (stage.replace("_", " "), f"{marquee[f'{stage}_seconds']:.2f}") for stage in _TABLE_STAGES
     ]
     print_table(("marquee", "seconds"), rows)
     lookups = [
         (name, f"{of['open_seconds'] * 1e3:,.1f}", _thousands(of["lookups_per_second"]),
          *(f"{of[metric] / 1e3:,.2f}" for metric in ("mean_ns", "p50_ns", "p99_ns", "p99_9_ns")),
-         f"{of_ours['lookups_per_second'] / of['lookups_per_second']:.2f}")
+         f"{marquee['lookups_per_second'] / of['lookups_per_second']:.2f}")
         for name, of in figures.items()
     ]  # fmt: skip
     print_table(
@@ -192,24 +196,24 @@ def _print_tables(subjects: Sequence[Subject], figures: Mapping[str, Figures]) -
         if peer in figures
         for ratio in [_ratio(metric, figures, peer)]
     ]
-    print_table(("goal: marquee by", "times", "seen", "holds"), goals)
+    print_table(("goal: marquee by", "times", "seen", "met"), goals)
 
 
 def _print_figures(
-    subjects: Sequence[Subject], figures: Mapping[str, Figures], about: Mapping[str, float]
+    subjects: Sequence[Subject], figures: Mapping[str, Figures], details: Mapping[str, float]
 ) -> None:
     for subject in subjects:
         for metric, value in figures[subject.name].items():
             unit = next(unit for ending, unit in _UNITS.items() if metric.endswith(ending))
             for compared in _compared(subject, metric, figures):
-                beside = {"subject": subject.name, **compared, **about, "version": subject.version}
-                print_figure("store", metric, value, unit, **beside)
+                everything = {**compared, **details, "version": subject.version}
+                print_figure("store", metric, value, unit, subject=subject.name, **everything)
 
 
 def _compared(
     subject: Subject, metric: str, figures: Mapping[str, Figures]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the peer and the ratio of each line that this figure is worth; at least one."""
+    """Yield peer and ratio of each line of this figure; one empty dict without peers."""
     peers = [name for name in figures if metric in figures[name] and name != subject.name]
     if subject.name != "marquee" or not peers:
         yield {}
@@ -219,7 +223,7 @@ def _compared(
 
 
 def _ratio(metric: str, figures: Mapping[str, Figures], peer: str) -> float:
-    """Return how many times Marquee is as good as `peer`: above 1 it is ahead."""
+    """Return the ratio of Marquee to `peer`; above 1 Marquee is better."""
     ours, theirs = figures["marquee"][metric], figures[peer][metric]
     return ours / theirs if metric.endswith("per_second") else theirs / ours
 
@@ -229,26 +233,18 @@ def _thousands(value: float) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.store",
-        description=__doc__,
-        epilog="example:\n  python -m benchmarks.store > store.jsonl",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    example = "example:\n  python -m benchmarks.store > store.jsonl"
+    parser = make_parser("store", __doc__, example)
+    parser.add_argument(
+        "--users", type=positive_int, default=1_000_000, metavar="N", help="default: 1000000"
     )
     parser.add_argument(
-        "--users", type=_count, default=1_000_000, metavar="N", help="default: 1000000"
+        "--quick", action="store_true", help="one round, few lookups, no installation of peers"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="one round, few lookups, and nothing is installed"
+        "--folder", metavar="DIR", help="folder on the disk to measure; default: $TMPDIR"
     )
-    parser.add_argument("--folder", metavar="DIR", help="on the disk to measure; default: $TMPDIR")
     return parser
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lists as the batch makes them: 20 movie ids of 12 to 41 characters, by decimal user id."""
+"""Lists like the batch's: 20 movie ids of 12 to 41 characters, by decimal user id."""
 
 import random
 from typing import Final
@@ -15,7 +15,7 @@ def make_records(n_users: int, seed: int) -> Records:
     """Return `n_users` lists of about 550 bytes, in rising order of keys."""
     rng = random.Random(seed)
     items = [
-        bytes(rng.choices(_LETTERS, k=rng.randint(12, 41)))  # mean with its comma: 27.5
+        bytes(rng.choices(_LETTERS, k=rng.randint(12, 41)))  # mean length with the comma: 27.5
         for _ in range(_N_ITEMS)
     ]
     records = []
@@ -27,6 +27,6 @@ def make_records(n_users: int, seed: int) -> Records:
 
 
 def choose_keys(records: Records, n_keys: int, seed: int) -> list[bytes]:
-    """Return random keys, each a copy of its own: as a request brings one."""
+    """Return random keys, each a copy of its own, as in a request."""
     chosen = random.Random(seed).choices(records, k=n_keys)
     return [bytes(bytearray(key)) for key, _ in chosen]

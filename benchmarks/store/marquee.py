@@ -1,4 +1,4 @@
-"""Marquee's own store, through the writer and the reader that the product uses."""
+"""Marquee's store, through the product's writer and reader."""
 
 import contextlib
 import time
@@ -9,27 +9,18 @@ from unittest import mock
 import lmdb
 
 import store.manifest
+from benchmarks.harness.snapshots import ABOUT, WHY
 from benchmarks.store.subjects import Get, Records
-from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, RECS, snapshot_folder
 from store.publish import publish, writing
 from store.snapshot import open_snapshot
 from store.writer import SnapshotWriter
 
 _GENERATION = 1
-_ABOUT = {
-    "began_at": "2026-03-01T02:30:00+00:00",
-    "finished_at": "2026-03-01T02:30:00+00:00",
-    "code_version": "benchmark",
-    "inputs": [],
-    "parameters": {},
-    "metrics": {},
-    "gate": GateResult(),
-}
 
 
 class Marquee:
-    """A snapshot: table `users` of `recs.mdb`, and the other tables all but empty."""
+    """A snapshot with the lists in table `users` of `recs.mdb`, and empty other tables."""
 
     name = "marquee"
     version = f"py-lmdb {lmdb.__version__}, LMDB {'.'.join(map(str, lmdb.version()))}"
@@ -39,11 +30,11 @@ class Marquee:
     )
 
     def missing(self) -> str | None:
-        """Nothing: it is the product."""
+        """Return None: it is the product itself."""
         return None
 
     def write(self, folder: Path, records: Records) -> dict[str, float]:
-        """Build, finish and publish one snapshot; "write" leaves the checksums out."""
+        """Build, finish and publish one snapshot; "write" excludes the checksums."""
         with writing(folder), SnapshotWriter(folder) as writer, _checksums_timed() as seconds:
             start = time.perf_counter()
             writer.table(RECS, "users", records)
@@ -52,10 +43,10 @@ class Marquee:
             writer.table(FACTORS, "biases", [])
             writer.path(INDEX).touch()
             table_seconds = time.perf_counter() - start
-            writer.finish(**_ABOUT)
+            writer.finish(parameters={}, **ABOUT)
             whole = time.perf_counter() - start
             checksums = sum(seconds)
-            publish(folder, _GENERATION, "benchmark")
+            publish(folder, _GENERATION, WHY)
             published = time.perf_counter() - start
         return {
             "write": whole - checksums,
@@ -70,12 +61,12 @@ class Marquee:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Get]:
-        """Open as a worker does: the supervisor has verified it a moment ago."""
+        """Open as a worker does: the supervisor has just verified the snapshot."""
         with open_snapshot(folder, _GENERATION, verified=True) as snapshot:
             yield snapshot.users.get
 
     def files(self, folder: Path) -> list[Path]:
-        """The one file that a lookup maps."""
+        """Return the one file that a lookup maps."""
         return [snapshot_folder(folder, _GENERATION) / RECS]
 
 
@@ -89,7 +80,7 @@ def _checked(folder: Path) -> dict[str, float]:
 
 @contextlib.contextmanager
 def _checksums_timed() -> Iterator[list[float]]:
-    """Give the seconds that each checksum takes, for the peers compute none."""
+    """Yield the seconds of each checksum; the peers compute none."""
     seconds: list[float] = []
     sha256 = store.manifest.sha256
 

@@ -1,4 +1,4 @@
-"""A dict in a pickle: what a script would do first."""
+"""A pickled dict: the simplest solution."""
 
 import contextlib
 import os
@@ -13,18 +13,18 @@ from store.durable import fsync_path
 
 
 class Pickle:
-    """All lists in the memory of every process that answers."""
+    """A dict with all lists in the memory of each process."""
 
     name = "pickle"
     version = f"protocol {pickle.HIGHEST_PROTOCOL}"
     how = "dict(records), the highest protocol, fsync of file and directory; dict.get"
 
     def missing(self) -> str | None:
-        """Nothing: it comes with Python."""
+        """Return None: it is part of Python."""
         return None
 
     def write(self, folder: Path, records: Records) -> dict[str, float]:
-        """Make the dict, pickle it, force it to disk."""
+        """Make the dict, pickle it, fsync it."""
         start = time.perf_counter()
         with (folder / "lists.pickle").open("wb") as file:
             pickle.dump(dict(records), file, pickle.HIGHEST_PROTOCOL)
@@ -37,10 +37,10 @@ class Pickle:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Get]:
-        """Load all of it."""
+        """Load the whole dict."""
         with (folder / "lists.pickle").open("rb") as file:
             yield cast(dict[bytes, bytes], pickle.load(file)).get
 
     def files(self, folder: Path) -> list[Path]:
-        """None: every list lies in memory once it is open."""
+        """Return no files: after opening, all lists are in memory."""
         return []

@@ -1,6 +1,6 @@
-"""Redis: Debian's server on a unix socket of its own, and the smallest client that will do.
+"""Redis: Debian's server on a unix socket, and a minimal client.
 
-A client library is left out: what it does in Python would count against the server.
+No client library is used: its Python code would count against the server.
 """
 
 import contextlib
@@ -14,21 +14,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+from benchmarks.harness.errors import LoadError
+from benchmarks.harness.processes import threads_of, wait_until
+from benchmarks.harness.servers import Command, Servers
 from benchmarks.store.subjects import Get, Records
 
-_PER_MSET = 1_000  # of 20 to 10,000 the fastest; SET through `redis-cli --pipe` is no faster
+_LISTS_PER_MSET = 1_000  # fastest of 20 to 10,000; as fast as SET through `redis-cli --pipe`
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.002
 _RECEIVE_BYTES = 1 << 16
 
 
 class Redis:
-    """A server without persistence of its own while it loads, and one SAVE at the end.
+    """A server without persistence during the load, and one SAVE at the end.
 
     Args:
-        one_core: Look up with server and client held on the same core. Most of
-            a small answer's time goes into waking the other process, and that
-            is quickest so; the load is quickest with a core for each.
+        one_core: Whether server and client are pinned to the same core for the
+            lookups. Waking the other process takes most of the time of a small
+            answer, and is fastest on one core; the load is fastest on two.
     """
 
     def __init__(self, *, one_core: bool) -> None:
@@ -37,23 +40,23 @@ class Redis:
         self.how = (
             "unix socket, MSET of 1,000 lists pipelined, then one SAVE (rdbcompression no); GET "
             "through a raw socket client that builds one request and cuts one answer; server and "
-            f"client {'held on one core for the lookups' if one_core else 'where Linux puts them'}"
+            f"client {'pinned to one core for the lookups' if one_core else 'not pinned'}"
         )
 
     @property
     def version(self) -> str:
-        """The server's, as it says itself."""
-        said = subprocess.run(
+        """Version that the server prints."""
+        output = subprocess.run(
             ["redis-server", "--version"], stdout=subprocess.PIPE, text=True, check=True
         )
-        return f"Redis {said.stdout.split('v=')[1].split()[0]}"
+        return f"Redis {output.stdout.split('v=')[1].split()[0]}"
 
     def missing(self) -> str | None:
-        """Debian's package, unless it is there."""
+        """Return Debian's package if the server is not installed."""
         return None if shutil.which("redis-server") else "redis-server"
 
     def write(self, folder: Path, records: Records) -> dict[str, float]:
-        """Send all lists, then have them saved; the server's start is not counted."""
+        """Send all lists, then SAVE; the start of the server is not counted."""
         with _Server(folder) as server:
             start = time.perf_counter()
             server.load(records)
@@ -64,42 +67,47 @@ class Redis:
 
     @contextlib.contextmanager
     def opened(self, folder: Path) -> Iterator[Get]:
-        """Start the server on what was saved, and wait until it has read all of it."""
-        with _Server(folder) as server, contextlib.ExitStack() as held:
+        """Start the server on the saved file, and wait until it has loaded all lists."""
+        with _Server(folder) as server, contextlib.ExitStack() as stack:
             if self._one_core:
-                held.enter_context(server.on_one_core())
+                stack.enter_context(server.on_one_core())
             yield server.get
 
     def files(self, folder: Path) -> list[Path]:
-        """None: every list lies in the server's memory."""
+        """Return no files: all lists are in the server's memory."""
         return []
 
 
 class _Server:
+    """A Redis server in a folder, with one connection.
+
+    Args:
+        folder: Folder of the socket, the log and the saved lists.
+    """
+
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._path = folder / "socket"
+        options = {"port": "0", "unixsocket": str(self._path), "dir": str(folder), "save": "",
+                   "appendonly": "no", "rdbcompression": "no"}  # fmt: skip
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        command = Command(["redis-server", *arguments])
+        self._servers = Servers("redis", [command], folder=folder)
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        path = self._folder / "socket"
-        options = {"port": "0", "unixsocket": str(path), "dir": str(self._folder), "save": "",
-                   "appendonly": "no", "rdbcompression": "no"}  # fmt: skip
-        given = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self._process = subprocess.Popen(["redis-server", *given], stdout=subprocess.DEVNULL)
-        self._socket = socket.socket(socket.AF_UNIX)
-        try:
-            self._wait(path)
-        except BaseException:
-            self.__exit__()
-            raise
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._servers)
+            self._socket = stack.enter_context(socket.socket(socket.AF_UNIX))
+            wait_until(self._is_connected, _START_SECONDS, poll_seconds=_POLL_SECONDS)
+            wait_until(self._is_loaded, _START_SECONDS, poll_seconds=_POLL_SECONDS)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
-        self._process.kill()  # what was to last was saved
-        self._process.wait()
+        self._stack.close()
 
     def get(self, key: bytes) -> bytes | None:
-        """Ask for one list."""
+        """Return the list of one user."""
         self._socket.sendall(b"*2\r\n$3\r\nGET\r\n$%d\r\n%b\r\n" % (len(key), key))
         head, _, body = self._socket.recv(_RECEIVE_BYTES).partition(b"\r\n")
         if head == b"$-1":
@@ -111,9 +119,10 @@ class _Server:
 
     @contextlib.contextmanager
     def on_one_core(self) -> Iterator[None]:
-        """Hold every thread of the server, and this process, on the same core."""
+        """Pin every thread of the server, and this process, to the same core."""
         cores = os.sched_getaffinity(0)
-        tasks = [0, *(int(task.name) for task in Path(f"/proc/{self._process.pid}/task").iterdir())]
+        [server] = self._servers.pids()
+        tasks = [0, *threads_of(server)]
         for task in tasks:
             os.sched_setaffinity(task, {min(cores)})
         try:
@@ -122,31 +131,31 @@ class _Server:
             os.sched_setaffinity(0, cores)
 
     def ask(self, command: bytes) -> bytes:
-        """Send one command without arguments and return its one line."""
+        """Send one command without arguments and return its one line of reply."""
         self._socket.sendall(command + b"\r\n")
         answer = self._line()
         if answer.startswith(b"-"):
-            raise RuntimeError(answer.decode())
+            raise LoadError("redis-server", answer.decode().strip())
         return answer
 
     def load(self, records: Records) -> None:
-        """Send the next MSET before the answer to the last one is read."""
+        """Send all lists by MSET; the next is sent before the reply to the last one is read."""
         rest = iter(records)
-        n_open = 0
-        while chunk := list(itertools.islice(rest, _PER_MSET)):
+        n_pending = 0
+        while chunk := list(itertools.islice(rest, _LISTS_PER_MSET)):
             pairs = [b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(k), k, len(v), v) for k, v in chunk]
             request = b"*%d\r\n$4\r\nMSET\r\n%b" % (2 * len(chunk) + 1, b"".join(pairs))
             self._socket.sendall(request)
-            n_open += 1
-            if n_open > 1:
-                n_open -= self._answers()
-        while n_open:
-            n_open -= self._answers()
+            n_pending += 1
+            if n_pending > 1:
+                n_pending -= self._answers()
+        while n_pending:
+            n_pending -= self._answers()
 
     def _answers(self) -> int:
         answers = self._line()
         if answers.strip(b"+OK\r\n"):
-            raise RuntimeError(answers.decode())
+            raise LoadError("redis-server", answers.decode().strip())
         return answers.count(b"\n")
 
     def _line(self) -> bytes:
@@ -155,15 +164,15 @@ class _Server:
             line += self._socket.recv(_RECEIVE_BYTES)
         return line
 
-    def _wait(self, path: Path) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        is_connected = False
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(OSError, RuntimeError):  # not there yet, or still loading
-                if not is_connected:
-                    self._socket.connect(os.fspath(path))
-                    is_connected = True
-                self.ask(b"PING")
-                return
-            time.sleep(_POLL_SECONDS)
-        raise TimeoutError(f"{path}: redis-server did not start")
+    def _is_connected(self) -> bool:
+        self._servers.check()
+        with contextlib.suppress(OSError):  # not listening yet
+            self._socket.connect(os.fspath(self._path))
+            return True
+        return False
+
+    def _is_loaded(self) -> bool:
+        self._servers.check()
+        with contextlib.suppress(LoadError):  # still loading
+            return self.ask(b"PING").startswith(b"+PONG")
+        return False

@@ -1,4 +1,4 @@
-"""What is compared: anything that takes a million lists and finds one of them again."""
+"""The interface of the subjects: write a million lists, then look one up."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -11,11 +11,11 @@ Opened = AbstractContextManager[Get]
 
 
 class Subject(Protocol):
-    """One of those compared.
+    """One store that is compared.
 
     Attributes:
-        name: As the figures call it.
-        how: The configuration that was fastest here, in words.
+        name: Name in tables and figures.
+        how: The fastest configuration found, in words.
     """
 
     name: str
@@ -23,20 +23,20 @@ class Subject(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the library or server."""
+        """Version of the library or server."""
 
     def missing(self) -> str | None:
-        """Say what must be installed before it can take part, if anything."""
+        """Return the Debian package that is missing, or None."""
 
     def write(self, folder: Path, records: Records) -> dict[str, float]:
-        """Write all records, sorted by key, so that a power cut cannot take them back.
+        """Write all records, sorted by key, durably.
 
         Returns:
             Seconds by stage; "write" is the one that is compared.
         """
 
     def opened(self, folder: Path) -> Opened:
-        """Open what `write` made for lookups."""
+        """Open the written records for lookups."""
 
     def files(self, folder: Path) -> list[Path]:
-        """The files that a lookup reads; none where all of it lies in memory."""
+        """Return the files that a lookup reads; none where all lists are in memory."""

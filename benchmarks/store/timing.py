@@ -1,4 +1,4 @@
-"""Timing lookups: one by one for the percentiles, all at once for the rate."""
+"""Timing of lookups: one by one for percentiles, all at once for the rate."""
 
 import os
 import time
@@ -12,7 +12,7 @@ _PERCENTILES = {"p50_ns": 0.5, "p99_ns": 0.99, "p99_9_ns": 0.999}
 
 
 def one_by_one(get: Get, keys: Sequence[bytes]) -> dict[str, float]:
-    """Return percentiles and mean; each lookup's time holds one clock call."""
+    """Return percentiles and mean, nanoseconds; each time includes one clock call."""
     clock = time.perf_counter_ns
     elapsed_ns = []
     for key in keys:
@@ -25,7 +25,7 @@ def one_by_one(get: Get, keys: Sequence[bytes]) -> dict[str, float]:
 
 
 def all_at_once(get: Get, keys: Sequence[bytes]) -> float:
-    """Return the mean nanoseconds of a lookup, the clock read twice in all."""
+    """Return the mean nanoseconds of a lookup; the clock is read twice in total."""
     start = time.perf_counter_ns()
     for key in keys:
         get(key)
@@ -33,7 +33,7 @@ def all_at_once(get: Get, keys: Sequence[bytes]) -> float:
 
 
 def clock_overhead(n_rounds: int = 100_000) -> float:
-    """Return the p50 nanoseconds that `one_by_one` finds where nothing is looked up."""
+    """Return the p50 nanoseconds of `one_by_one` without a lookup."""
     clock = time.perf_counter_ns
     elapsed_ns = []
     for _ in range(n_rounds):
@@ -43,7 +43,7 @@ def clock_overhead(n_rounds: int = 100_000) -> float:
 
 
 def loop_overhead(n_rounds: int = 1_000_000) -> float:
-    """Return the nanoseconds that the loop of `all_at_once` takes around each lookup."""
+    """Return the nanoseconds of the loop of `all_at_once` per lookup."""
     start = time.perf_counter_ns()
     for _ in range(n_rounds):
         pass
@@ -51,7 +51,7 @@ def loop_overhead(n_rounds: int = 1_000_000) -> float:
 
 
 def drop_from_page_cache(files: Sequence[Path]) -> None:
-    """Let the kernel forget these files, and no other: the machine has more to do."""
+    """Drop these files, and no others, from the page cache."""
     for path in files:
         fsync_path(path)  # a dirty page is not dropped
         descriptor = os.open(path, os.O_RDONLY)

@@ -1,1 +1,1 @@
-"""Exact top-k lists of every user: ours against what one would use instead."""
+"""Exact top-k lists of every user: Marquee's search against the alternatives."""

@@ -1,11 +1,11 @@
-"""Search the same factors for every user's top k, ours and the peers, in one run.
+"""Search the same factors for every user's top k, Marquee and its peers, in one run.
 
-Each search uses all cores. The searches take turns in every round, for the machine is
-shared; each figure is the median of the rounds, each ratio the median of the rounds'
-ratios. Ours searches for all users, the peers, whose rate is the same for any number,
-for at most 20,000. The lists of these are compared with those of `implicit`, exact ties
-aside. The share is that of the processor's own matrix-product rate that computing
-every score would take at this speed: a search that leaves scores out may exceed 1.
+Each search uses all cores. The searches alternate in every round, because the machine
+is shared. Each figure is the median of the rounds, each ratio the median of the rounds'
+ratios. Marquee searches for all users; the peers, whose rate does not depend on the
+number of users, for at most 20,000. Marquee's lists of these are compared with those of
+`implicit`, exact ties aside. "Of peak" is the share of the processor's matrix-product
+rate that computing every score would take; a search that skips scores may exceed 1.
 """
 
 import argparse
@@ -14,68 +14,86 @@ import importlib.util
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.report import print_figure, print_table
+from benchmarks.harness.arguments import make_parser, positive_int, some_of
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
 from benchmarks.topk.factors import REAL, SCENARIO, SEED, Size, Trained, interactions, train
 from benchmarks.topk.searches import SEARCHES, differences
 
 _K: Final = (20, 30, 100)
-_SAMPLE: Final = 20_000  # users whose lists are compared, and whom the peers are timed on
-_QUICK_SAMPLE: Final = 5_000
+_MAX_COMPARED_USERS: Final = 20_000  # for the comparison, and for timing the peers
+_QUICK_COMPARED_USERS: Final = 5_000
 _QUICK_SWEEPS: Final = 2
+_QUICK_SIZE: Final = Size(100_000, 27_000, 2_000_000)
+_SIZE: Final = Size(1_000_000, 27_000, 50_000_000)
 _HEADER: Final = ("data", "factors", "k", "search", "users/s", "marquee by", "of peak", "differ")
 _EXAMPLE: Final = """example:
   python -m benchmarks.topk > topk.jsonl
   python -m benchmarks.topk --quick --sets ml-100k
 
-faiss takes part where it is installed: pip install faiss-cpu
+faiss is included if it is installed: pip install faiss-cpu
 """
 
-Rates = Mapping[str, Sequence[float]]  # users a second of each search, of each round
+Rates = Mapping[str, Sequence[float]]  # users per second of each round, by search
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it and return its exit status: 0 measured, 1 lists differ."""
-    given = _parser().parse_args(arguments)
-    size = Size(100_000, 27_000, 2_000_000) if given.quick else Size(1_000_000, 27_000, 50_000_000)
-    if not _has_faiss():
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    size: Size | None = None,
+    peak: float | None = None,
+    searches: Collection[str] = tuple(SEARCHES),
+) -> int:
+    """Run the benchmark and return its exit status: 0 measured, 1 lists differ.
+
+    Args:
+        arguments: Command line; default: that of the process.
+        size: Size of the generated scenario; default: by the options.
+        peak: Floating-point operations per second of the machine; default: measured.
+        searches: Names of the searches to compare.
+    """
+    args = _parser().parse_args(arguments)
+    size = size or (_QUICK_SIZE if args.quick else _SIZE)
+    names = [name for name in searches if name != "faiss" or _has_faiss()]
+    if "faiss" not in names:
         print("faiss SKIPPED: not installed", file=sys.stderr)
-    peak = _peak_flops()
+    peak = peak or _peak_flops()
     print(f"matrix products: {peak / 1e9:.0f} GFLOP/s", file=sys.stderr)
     rows, n_wrong = [], 0
-    for name in given.sets.split(","):
+    for name in args.sets:
         seen = interactions(name, size)
         if seen is None:
-            print(f"{name} SKIPPED: no real data here (MARQUEE_SHARED_DATA)", file=sys.stderr)
+            print(f"{name} SKIPPED: data not found; set MARQUEE_SHARED_DATA", file=sys.stderr)
             continue
-        for n_factors in (64,) if given.quick else (64, 128):
-            trained = train(name, seen, n_factors, *(_QUICK_SWEEPS,) * given.quick)
-            part = _sample(trained, _QUICK_SAMPLE if given.quick else _SAMPLE)
-            for k in _K[:1] if given.quick else _K:
+        for n_factors in (64,) if args.quick else (64, 128):
+            trained = train(name, seen, n_factors, *(_QUICK_SWEEPS,) * args.quick)
+            part = _sample(trained, _QUICK_COMPARED_USERS if args.quick else _MAX_COMPARED_USERS)
+            for k in _K[:1] if args.quick else _K:
                 print(f"{name}, {n_factors} factors, k = {k}", file=sys.stderr)
-                rates = _rates(trained, part, k, given.rounds if k == _K[0] else 1)
+                rates = _rates(names, trained, part, k, args.rounds if k == _K[0] else 1)
                 n_differing = _n_differing(part, k)
                 n_wrong += n_differing
                 _print_figures(trained, k, rates, peak, n_differing)
-                rows += [_line(trained, k, rates, search, peak, n_differing) for search in rates]
+                rows += [_row(trained, k, rates, search, peak, n_differing) for search in rates]
     print_table(_HEADER, rows)
     return 1 if n_wrong else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.topk",
-        description=__doc__,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = make_parser("topk", __doc__, _EXAMPLE)
+    sets = (*REAL, SCENARIO)
+    parser.add_argument(
+        "--sets", type=some_of(sets, "data set"), default=sets, metavar="A,B",
+        help=f"default: {','.join(sets)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=positive_int, default=3, metavar="N", help="default: 3; for k = 20"
     )
-    every = ",".join((*REAL, SCENARIO))
-    parser.add_argument("--sets", default=every, metavar="A,B", help=f"default: {every}")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3; k = 20")
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -84,9 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _rates(trained: Trained, part: Trained, k: int, n_rounds: int) -> Rates:
-    """Time every search, in turns."""
-    names = [name for name in SEARCHES if name != "faiss" or _has_faiss()]
+def _rates(names: Sequence[str], trained: Trained, part: Trained, k: int, n_rounds: int) -> Rates:
+    """Time every search in alternation."""
     rates: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(n_rounds):
         for name in names:
@@ -103,7 +120,7 @@ def _n_differing(part: Trained, k: int) -> int:
 
 
 def _print_figures(trained: Trained, k: int, rates: Rates, peak: float, n_differing: int) -> None:
-    """Print ours against each peer, and each peer's own."""
+    """Print a figure of Marquee against each peer, and a figure of each peer."""
     n_items, n_factors = trained.item_factors.shape
     inputs = {
         "data": trained.name,
@@ -116,21 +133,23 @@ def _print_figures(trained: Trained, k: int, rates: Rates, peak: float, n_differ
     for search in rates:
         rate = round(statistics.median(rates[search]))
         share = round(_share(trained, rates[search], peak), 3)
-        beside = {"peak_share": share, "version": _version(search), **inputs}
+        details = {"peak_share": share, "version": _version(search), **inputs}
         if search != "marquee":
-            print_figure("topk", "users_per_second", rate, "1/s", subject=search, **beside)
+            print_figure("topk", "users_per_second", rate, "1/s", subject=search, **details)
             continue
         for peer in [peer for peer in rates if peer != "marquee"]:
-            compared = {"subject": search, "peer": peer, "ratio": round(_ratio(rates, peer), 2)}
+            compared: dict[str, Any] = {"peer": peer, "ratio": round(_ratio(rates, peer), 2)}
             if peer == "implicit":
                 compared["differing"] = n_differing
-            print_figure("topk", "users_per_second", rate, "1/s", **compared, **beside)
+            print_figure(
+                "topk", "users_per_second", rate, "1/s", subject=search, **compared, **details
+            )
 
 
-def _line(
+def _row(
     trained: Trained, k: int, rates: Rates, search: str, peak: float, n_differing: int
 ) -> tuple[str, ...]:
-    """Return the table's line of one search."""
+    """Return the row of one search."""
     return (
         *(trained.name, str(trained.item_factors.shape[1]), str(k), search),
         f"{statistics.median(rates[search]):,.0f}",
@@ -161,17 +180,17 @@ def _has_faiss() -> bool:
     return importlib.util.find_spec("faiss") is not None
 
 
-def _sample(trained: Trained, n_most: int) -> Trained:
-    """Return at most `n_most` users, drawn at random."""
+def _sample(trained: Trained, max_users: int) -> Trained:
+    """Return a random sample of the users."""
     n_users = len(trained.user_factors)
-    chosen = np.sort(np.random.default_rng(SEED).permutation(n_users)[:n_most])
+    chosen = np.sort(np.random.default_rng(SEED).permutation(n_users)[:max_users])
     return Trained(
         trained.name, trained.user_factors[chosen], trained.item_factors, trained.seen[chosen]
     )
 
 
 def _peak_flops() -> float:
-    """Return the floating-point operations a second of large products, on all cores."""
+    """Return the floating-point operations per second of large matrix products, on all cores."""
     n, best = 4096, 0.0
     rng = np.random.default_rng(SEED)
     left, right = (rng.standard_normal((n, n), dtype=np.float32) for _ in range(2))

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.resilience.server import Server
+from benchmarks.harness.servers import MarqueeServer
 from benchmarks.simulator.__main__ import main
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.history import HistoryOptions, write_history
@@ -62,7 +62,7 @@ def folder(tmp_path_factory, world):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    with Server(folder / "store", folder, "--workers", "1") as server:
+    with MarqueeServer(folder / "store", folder, "--workers", "1") as server:
         yield server
 
 
@@ -102,7 +102,7 @@ def test_live_users_and_a_publish_in_their_midst(server, folder):
         wait_for(lambda: log.exists() and log.stat().st_size > 50_000)
         with writing(folder / "store"):
             publish(folder / "store", 2, "test")
-        wait_for(lambda: server.said("serves generation 2"))
+        wait_for(lambda: server.count_in_log("serves generation 2"))
         size = log.stat().st_size
         wait_for(lambda: log.stat().st_size > 2 * size)
     finally:
@@ -216,7 +216,7 @@ def test_the_better_of_two_servers_is_found(world, tmp_path, capsys):
             lists = np.array(world.items.ids)[best_of(scores, 20)].tolist()
             make_snapshot(tmp_path / name / "store", dict(zip(users, lists, strict=True)), lists[0])
             options = (tmp_path / name / "store", tmp_path / name, "--bare", "--workers", "1")
-            server = servers.enter_context(Server(*options))
+            server = servers.enter_context(MarqueeServer(*options))
             urls += ["--server", f"127.0.0.1:{server.address[1]}"]
         arguments = [*WORLD, *urls, "--seconds", "2", "--json", str(tmp_path / "new" / "r.json")]
         assert main(["live", *arguments]) == 0, capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The benchmark of the rules runs on data of its own, and its figures say what rules do."""
+"""The benchmark of the rules runs on simulated data, and its figures show each rule's effect."""
 
 import json
 from collections import defaultdict
@@ -25,11 +25,11 @@ TIMES = {"seconds_per_100k_users", "cpu_seconds_per_100k_users"}
 
 @pytest.fixture
 def figures(monkeypatch, capsys):
-    """What a quick run without real data prints: values by metric, by subject."""
+    """Values of a quick run without real data, by subject and metric."""
     monkeypatch.delenv("MARQUEE_SHARED_DATA", raising=False)
     assert benchmark.main(["--quick"]) == 0
     output = capsys.readouterr()
-    found = defaultdict(dict)
+    found: dict[str, dict[str, float]] = defaultdict(dict)
     for line in map(json.loads, output.out.splitlines()):
         assert {"benchmark", "subject", "metric", "value", "unit", "seed", "python"} <= line.keys()
         found[line["subject"]][line["metric"]] = line["value"]
@@ -38,8 +38,8 @@ def figures(monkeypatch, capsys):
     return found
 
 
-def test_every_rule_does_what_it_is_for(figures):
-    """And every metric is there for each of them."""
+def test_every_rule_has_its_effect(figures):
+    """Every rule changes its own metric, and every metric is printed for every rule."""
     assert figures.keys() == SUBJECTS
     assert all(found.keys() >= METRICS for found in figures.values())
     none = figures["none"]
@@ -54,11 +54,13 @@ def test_every_rule_does_what_it_is_for(figures):
 
 
 @pytest.mark.parametrize(
-    ("lists", "likeness"),
+    ("lists", "similarity"),
     [([[0, 1]], 1.0), ([[0, 2]], 0.0), ([[0, 1, 2]], 1 / 3), ([[0, 1], [0, -1]], 0.5)],
-    ids=["alike", "unlike", "two of three", "short"],
+    ids=["same genre", "different genres", "two of three", "short"],
 )
-def test_likeness_is_over_pairs(lists, likeness):
-    """Items 0 and 1 are of one genre, item 2 is of another."""
+def test_genre_similarity_is_a_mean_over_pairs(lists, similarity):
+    """Items 0 and 1 have one genre, item 2 has another."""
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
-    assert benchmark._likeness(np.array(lists, np.int32), vectors) == pytest.approx(likeness)
+    assert benchmark._genre_similarity(np.array(lists, np.int32), vectors) == pytest.approx(
+        similarity
+    )

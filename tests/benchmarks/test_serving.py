@@ -1,4 +1,4 @@
-"""The serving benchmark: it refuses what answers wrongly, and programs can read its figures."""
+"""The serving benchmark: it refuses wrong answers, and programs can read its figures."""
 
 import dataclasses
 import json
@@ -8,16 +8,16 @@ from importlib import metadata
 
 import pytest
 
+from benchmarks.harness.errors import LoadError, NotInstalledError, RefusedError
+from benchmarks.harness.servers import Address, free_port
 from benchmarks.serving.__main__ import main
 from benchmarks.serving.answers import check
 from benchmarks.serving.data import prepare
-from benchmarks.serving.errors import LoadError, NotInstalledError, RefusedError
-from benchmarks.serving.figures import Figures, Seen, core_ratio, judged, ratio
+from benchmarks.serving.figures import Figures, Seen, core_ratio, evaluate_goals, ratio
 from benchmarks.serving.installed import Installed, pinned_versions
 from benchmarks.serving.running import Cores, Runner
-from benchmarks.serving.servers import free_port
 from benchmarks.serving.subjects import SUBJECTS
-from benchmarks.serving.targets import Address, write_targets
+from benchmarks.serving.targets import write_targets
 from benchmarks.serving.wrk import Load, parse, run_wrk
 
 N_USERS, N_ITEMS = 300, 400
@@ -29,8 +29,8 @@ needs_two_cores = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="only one core: none is left for the load"
 )
 
-# What wrk 4.1.0 printed about real servers: all well; users without a list; killed half way.
-ALL_WELL = """\
+# Output of wrk 4.1.0 for real servers: good answers; users without a list; killed half-way.
+GOOD = """\
 Running 1s test @ http://127.0.0.1:46525
   1 threads and 16 connections
   Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -72,7 +72,7 @@ Transfer/sec:     17.96MB
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the benchmark keeps what it needs."""
+    """Folder of the benchmark's data and programs."""
     return tmp_path_factory.mktemp("serving")
 
 
@@ -91,41 +91,46 @@ def runner(data, folder):
 # wrk
 
 
-def test_wrk_that_saw_only_good_answers_gives_rate_and_percentiles():
-    """The rate is of wrk's own clock, as wrk itself prints it."""
-    load = parse(ALL_WELL)
+def test_good_output_of_wrk_gives_rate_and_percentiles():
+    """The rate equals the one that wrk prints."""
+    load = parse(GOOD)
     assert load.requests_per_second == pytest.approx(82425.94, abs=0.01)
     assert (load.p50_us, load.p99_us) == (141, 7704)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (NOT_FOUND, "40,227 answers that were neither 2xx nor 3xx of 80,562 requests"),
         (KILLED, "23 read errors, 55,190 write errors of 33,815 requests"),
-        (ALL_WELL[:-200], "printed no figures"),
+        (GOOD[:-200], "printed no figures"),
         ("", "printed no figures"),
-        (ALL_WELL.replace('"requests": 82837', '"requests": 0'), "no answer in 1.0 s"),
+        (GOOD.replace('"requests": 82837', '"requests": 0'), "no answer in 1.0 s"),
     ],
 )
-def test_wrk_that_saw_anything_else_gives_no_figure(text, said):
-    """Bad statuses, broken sockets, no answer, or output that was cut: an error that says which."""
-    with pytest.raises(LoadError, match=said):
+def test_bad_output_of_wrk_is_an_error(text, message):
+    """Bad statuses, broken sockets, no answer, or truncated output: the error says which."""
+    with pytest.raises(LoadError, match=message):
         parse(text)
 
 
 @needs_wrk
-def test_answers_other_than_200_are_noticed_in_a_real_run(runner, data, tmp_path):
-    """Asked for users without a list, the bare lookup says 404, and wrk counts it."""
+def test_answers_other_than_200_fail_a_real_run(runner, data, tmp_path):
+    """The bare lookup answers 404 to users without a list, and wrk counts it."""
     [running] = runner.start([NAMED["bare-bjoern-lmdb"]])
     for users, is_good in ((range(N_USERS), True), (data.unknown_users, False)):
         targets = write_targets(tmp_path / "targets", (f"/recommend/{user}" for user in users))
-        load = {"core": CORE, "seconds": 1, "seed": 1, "environment": os.environ}
+
+        def load(path=targets):
+            return run_wrk(
+                *(running.address, path), core=CORE, seconds=1, seed=1, environment=os.environ
+            )
+
         if is_good:
-            assert run_wrk(running.address, targets, **load).requests_per_second > 0
+            assert load().requests_per_second > 0
         else:
             with pytest.raises(LoadError, match="neither 2xx nor 3xx"):
-                run_wrk(running.address, targets, **load)
+                load()
 
 
 # Subjects
@@ -133,52 +138,52 @@ def test_answers_other_than_200_are_noticed_in_a_real_run(runner, data, tmp_path
 
 @pytest.mark.parametrize("name", ["bare-bjoern-static", "bare-bjoern-lmdb", "plain-falcon"])
 def test_subjects_answer_with_the_right_lists(runner, name):
-    """Each subject made of the project's own packages starts and passes the check."""
+    """Each subject that needs only the project's packages starts and passes the check."""
     assert [one.subject.name for one in runner.start([NAMED[name]])] == [name]
     assert runner.n_refused == 0
 
 
 def test_a_subject_that_answers_wrongly_is_refused(runner, capsys):
-    """One list for everybody is right for user 0 alone: it is refused, and the next one starts."""
+    """One list for all users is right for user 0 alone: it is refused, and the next one starts."""
     wrong = dataclasses.replace(NAMED["bare-bjoern-static"], name="wrong", is_static=False)
     started = [one.subject.name for one in runner.start([wrong, NAMED["bare-bjoern-lmdb"]])]
     assert (started, runner.n_refused) == (["bare-bjoern-lmdb"], 1)
     assert "REFUSED: wrong: GET /recommend/" in capsys.readouterr().err
 
 
-def test_a_subject_that_ends_is_refused_with_its_last_words(runner, capsys):
-    """A server that cannot start shows why, at once and not after a minute."""
+def test_a_subject_that_ends_is_refused_with_its_log(runner, capsys):
+    """A server that cannot start is refused at once, with the end of its log."""
     broken = NAMED["bare-bjoern-lmdb"].commands
     subject = dataclasses.replace(
         NAMED["bare-bjoern-lmdb"],
         commands=lambda place: broken(dataclasses.replace(place, port=99_999)),
     )
     assert [*runner.start([subject])] == []
-    said = capsys.readouterr().err
-    assert "ended with 1: " in said
-    assert "port must be 0-65535" in said
+    errors = capsys.readouterr().err
+    assert "ended with 1: " in errors
+    assert "port must be 0-65535" in errors
 
 
 def test_a_subject_that_never_answers_is_refused(data):
-    """Nobody listens: the patience ends."""
-    nobody = Address("127.0.0.1", free_port())
+    """Without a listening server the check ends after its patience."""
+    unused = Address("127.0.0.1", free_port())
     with pytest.raises(RefusedError, match="ConnectionRefusedError"):
-        check(NAMED["marquee-bare"], nobody, data, patience_seconds=0.1)
+        check(NAMED["marquee-bare"], unused, data, patience_seconds=0.1)
 
 
 @pytest.mark.parametrize(
-    ("program", "way_out"),
+    ("program", "command"),
     [("no-such-peer", "apt-get install -y no-such-peer"), ("uvicorn", "pip install -r ")],
 )
-def test_what_is_missing_names_the_command_that_installs_it(tmp_path, program, way_out):
-    """Where nothing may be installed, the message holds the very command."""
-    with pytest.raises(NotInstalledError, match=way_out):
+def test_a_missing_program_names_the_command_that_installs_it(tmp_path, program, command):
+    """Where nothing may be installed, the message holds the command."""
+    with pytest.raises(NotInstalledError, match=command):
         Installed(tmp_path, may_install=False).require([program])
 
 
 @pytest.mark.parametrize("package", ["falcon", "lmdb"])
 def test_granian_runs_the_same_falcon_and_lmdb(package):
-    """The peers' venv pins what the project's own lock installs."""
+    """The peers' venv pins the versions of the project's lock."""
     assert pinned_versions()[package] == metadata.version(package)
 
 
@@ -191,22 +196,23 @@ def seen(*rates, core_seconds=2.0):
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own_ratios():
-    """A round in which the machine was slow for both says as much as any other."""
-    rounds = {"ours": seen(200, 20, 100), "peer": seen(100, 10, 100)}
-    assert ratio(rounds, "ours", "peer") == 2.0
-    assert Figures.of(rounds["ours"]) == Figures(100, 20, 200, 200, 100, 200)
+    """A round in which the machine was slow for both sides counts like any other."""
+    rounds = {"marquee": seen(200, 20, 100), "peer": seen(100, 10, 100)}
+    assert ratio(rounds, "marquee", "peer") == 2.0
+    assert Figures.of(rounds["marquee"]) == Figures(100, 20, 200, 200, 100, 200)
 
 
-def test_what_others_took_of_the_core_is_left_out_of_the_core_ratio():
-    """Half the requests with a quarter of the core: as good as twice as many."""
-    rounds = {"ours": seen(50, core_seconds=1.0), "peer": seen(100, core_seconds=4.0)}
-    assert (ratio(rounds, "ours", "peer"), core_ratio(rounds, "ours", "peer")) == (0.5, 2.0)
+def test_the_core_ratio_does_not_depend_on_other_load():
+    """Half the requests with a quarter of the processor time: a ratio of 2."""
+    rounds = {"marquee": seen(50, core_seconds=1.0), "peer": seen(100, core_seconds=4.0)}
+    ratios = ratio(rounds, "marquee", "peer"), core_ratio(rounds, "marquee", "peer")
+    assert ratios == (0.5, 2.0)
 
 
-def test_goals_are_judged_where_both_sides_were_measured():
-    """Six peers are missing here, and no goal is made up for them."""
+def test_only_goals_with_both_sides_measured_are_evaluated():
+    """Goals of peers without figures are left out."""
     rounds = {"marquee-bare": seen(90), "bare-bjoern-lmdb": seen(100)}
-    [(goal, times)] = judged(rounds)
+    [(goal, times)] = evaluate_goals(rounds)
     assert (goal.peer, goal.times, times) == ("bare-bjoern-lmdb", 0.92, 0.9)
 
 
@@ -215,7 +221,7 @@ def test_goals_are_judged_where_both_sides_were_measured():
 
 @needs_wrk
 @needs_two_cores
-def test_a_run_prints_a_figure_a_line(capsys, folder, data):
+def test_a_run_prints_one_figure_per_line(capsys, folder, data):
     """Benchmark, subject, metric, value, unit, inputs, seed and versions; ratio where compared."""
     arguments = ["--quick", "--users", str(N_USERS), "--items", str(N_ITEMS), "--rounds", "1"]
     subjects = ["--subjects", "marquee-bare,bare-bjoern-lmdb", "--folder", str(folder)]
@@ -241,7 +247,7 @@ def test_a_run_prints_a_figure_a_line(capsys, folder, data):
 
 
 def test_an_unknown_subject_is_wrong_usage(capsys):
-    """Exit status 2, and the name."""
+    """The exit status is 2, and the message holds the name."""
     with pytest.raises(SystemExit, match="2"):
         main(["--subjects", "marquee-bare,apache"])
     assert "no such subject: apache" in capsys.readouterr().err

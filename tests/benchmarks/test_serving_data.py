@@ -1,4 +1,4 @@
-"""The store that the serving benchmark asks: sound, with every table filled, and built once."""
+"""The store of the serving benchmark: valid, with every table filled, and built once."""
 
 import json
 import random
@@ -27,8 +27,8 @@ def snapshot(data):
         yield snapshot
 
 
-def test_lists_are_as_real_ones(data, snapshot):
-    """20 different items and 10 others, all of the catalogue, none for adults only, 550 bytes."""
+def test_lists_are_like_real_ones(data, snapshot):
+    """20 items and 10 spares, all different, of the catalogue, not adult; 550 bytes."""
     known = {name.decode() for name, about in snapshot.items if not json.loads(about)["adult"]}
     assert set(data.item_ids()) == known
     spares = dict(snapshot.spares)
@@ -41,8 +41,8 @@ def test_lists_are_as_real_ones(data, snapshot):
     assert 500 < sum(map(len, lists.values())) / N_USERS < 600
 
 
-def test_every_step_of_the_fallback_has_something_to_go_on(data, snapshot):
-    """Profiles name segments that have a list, recent users have views, rows fit the index."""
+def test_every_fallback_step_has_its_data(data, snapshot):
+    """Profiles name segments with a list, recent users have views, rows match the index."""
     segments = {text.split()[0] for _, text in snapshot.profiles}
     assert all(snapshot.fallback.get(segment) for segment in segments)
     assert all(snapshot.profiles.get(b"%d" % user) for user in data.profiled_users)
@@ -54,8 +54,8 @@ def test_every_step_of_the_fallback_has_something_to_go_on(data, snapshot):
     assert index.get_n_items() == len(dict(snapshot.rows)) == len(dict(snapshot.items)) == N_ITEMS
 
 
-def test_of_the_unknown_nothing_is_known(data, snapshot):
-    """Neither list nor profile nor views."""
+def test_unknown_users_have_no_data(data, snapshot):
+    """They have neither list nor profile nor views."""
     views = RecentViews(data.store)
     for user in data.unknown_users:
         key = b"%d" % user
@@ -65,7 +65,7 @@ def test_of_the_unknown_nothing_is_known(data, snapshot):
 
 
 def test_it_is_built_once(data):
-    """The second time it is only found; and it is a snapshot whose checksums hold."""
+    """The second call returns the same valid snapshot without building it again."""
     before = data.recs.stat()
     assert prepare(data.folder.parent, N_USERS, N_ITEMS) == data
     assert data.recs.stat().st_mtime_ns == before.st_mtime_ns
@@ -73,8 +73,8 @@ def test_it_is_built_once(data):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_targets_are_random_ones_of_their_kind(data, name):
-    """Many different ones, each a path that needs no further quoting."""
+def test_targets_are_random_and_quoted(data, name):
+    """Many different targets, each a path that needs no further quoting."""
     targets = KINDS[name].targets(data, random.Random(1))
     assert len(set(targets)) >= min(len(targets), 20)
     assert all(target.startswith("/recommend/") and target.isascii() for target in targets)

@@ -1,4 +1,4 @@
-"""The latency benchmark asks the real server, and refuses a step that another one answers."""
+"""The latency benchmark measures the real server, and refuses answers of another source."""
 
 import json
 import os
@@ -23,14 +23,14 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("serving")
 
 
-def run(folder, *more):
+def run(folder, *options):
     sizes = ["--users", "300", "--items", "400", "--rounds", "1", "--seconds", "1"]
-    where = ["--subject", "marquee-bare", "--folder", str(folder)]
-    return main(["--quick", *sizes, *where, *more])
+    subject = ["--subject", "marquee-bare", "--folder", str(folder)]
+    return main(["--quick", *sizes, *subject, *options])
 
 
 def test_each_kind_of_request_has_its_figures(capsys, folder):
-    """Percentiles in nanoseconds that rise, and counts of what went wrong; the floor, too."""
+    """Rising percentiles in nanoseconds, and counts of failures, also for the baseline."""
     status = run(folder, "--kinds", "known,segment")
     output = capsys.readouterr()
     assert status == 0, output.err
@@ -38,8 +38,8 @@ def test_each_kind_of_request_has_its_figures(capsys, folder):
     fields = {"benchmark", "subject", "metric", "value", "unit", "n_users", "seed", "version"}
     assert [line for line in lines if not fields <= line.keys()] == []
     found = {(line["request"], line["metric"]): line["value"] for line in lines}
-    floor = {"nginx-static"} if shutil.which("nginx") else set()
-    assert {request for request, _ in found} == {"known", "segment"} | floor
+    baseline = {"nginx-static"} if shutil.which("nginx") else set()
+    assert {request for request, _ in found} == {"known", "segment"} | baseline
     for request in ("known", "segment"):
         times = [found[request, f"{name}_ns"] for name in ("p50", "p99", "p99_9", "max")]
         assert times == sorted(times)
@@ -49,10 +49,10 @@ def test_each_kind_of_request_has_its_figures(capsys, folder):
     assert (goals["known", "p50_ns"], goals["segment", "p99_ns"]) == (200_000, None)
 
 
-def test_a_step_that_another_one_answers_is_refused(capsys, folder, monkeypatch):
-    """Where the popular list answers, no figure is given out as that of the history."""
+def test_answers_of_another_source_are_refused(capsys, folder, monkeypatch):
+    """A popular list in place of one by history gives no figure."""
     monkeypatch.setitem(KINDS, "history", Kind("history", popular))
     assert run(folder, "--kinds", "history") == 1
     output = capsys.readouterr()
-    assert "made by popular, not by history" in output.err
+    assert "source popular, not history" in output.err
     assert output.out == ""

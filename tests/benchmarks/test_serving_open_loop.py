@@ -1,4 +1,4 @@
-"""The open-loop generator counts from the moment when a request was due."""
+"""The open-loop generator times requests from the moment when they were due."""
 
 import os
 import shutil
@@ -8,10 +8,17 @@ import time
 
 import pytest
 
-from benchmarks.serving.errors import LoadError
+from benchmarks.harness.errors import LoadError
+from benchmarks.harness.servers import Address
 from benchmarks.serving.installed import Installed
-from benchmarks.serving.open_loop import compile_open_loop, parse, run_open_loop
-from benchmarks.serving.targets import Address, write_targets
+from benchmarks.serving.open_loop import (
+    CONNECTIONS,
+    OpenLoop,
+    compile_open_loop,
+    parse,
+    run_open_loop,
+)
+from benchmarks.serving.targets import write_targets
 
 CORE = max(os.sched_getaffinity(0))
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na,b"
@@ -22,25 +29,27 @@ pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler is
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Answers every request with the same bytes, one at a time, each after a while."""
+    """Answers every request with the same bytes, one at a time, each after a delay."""
 
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, answer, seconds):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answer, self.seconds, self.turn = answer, seconds, threading.Lock()
-        self.asked = []
+        self.answer, self.seconds, self.lock = answer, seconds, threading.Lock()
+        self.requests: list[str] = []
 
 
 class Handler(socketserver.BaseRequestHandler):
     def handle(self):
+        server = self.server
+        assert isinstance(server, Server)
         while request := self.request.recv(65536):
-            with self.server.turn:
-                self.server.asked.append(request.decode())
-                time.sleep(self.server.seconds)
-                self.request.sendall(self.server.answer)
-            if b"close" in self.server.answer:
+            with server.lock:
+                server.requests.append(request.decode())
+                time.sleep(server.seconds)
+                self.request.sendall(server.answer)
+            if b"close" in server.answer:
                 return
 
 
@@ -51,66 +60,66 @@ def program(tmp_path_factory):
 
 
 @pytest.fixture
-def ask(program, tmp_path):
-    """Ask a server of those answers 100 times a second for a second."""
+def run(program, tmp_path):
+    """Send requests to a server with one answer, 100 per second for a second."""
 
-    def ask(answer, seconds=0.0, **more):
+    def run(answer, seconds=0.0, connections=CONNECTIONS):
         targets = write_targets(tmp_path / "targets", [f"/recommend/{n}" for n in range(10)])
         with Server(answer, seconds) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             address = Address(*server.server_address)
-            load = {"core": CORE, "rate": 100, "seconds": 1, "seed": 3, **more}
-            seen = run_open_loop(program, address, targets, **load)
+            options = OpenLoop(CORE, rate=100, seconds=1, seed=3, connections=connections)
+            seen = run_open_loop(program, address, targets, options)
             server.shutdown()
-        return seen, server.asked
+        return seen, server.requests
 
-    return ask
+    return run
 
 
-def test_requests_are_due_at_the_mean_rate_and_answered(ask):
-    """About 100 in a second, whole requests with a real client's headers, of all targets."""
-    seen, asked = ask(GOOD)
+def test_requests_are_due_at_the_mean_rate_and_answered(run):
+    """About 100 per second, complete requests with a real client's headers, of all targets."""
+    seen, requests = run(GOOD)
     assert 60 < seen.due < 140
-    assert (seen.failed, len(asked)) == (0, seen.due)
+    assert (seen.failed, len(requests)) == (0, seen.due)
     assert 0 < seen.p50_ns <= seen.p99_ns <= seen.p99_9_ns <= seen.max_ns
-    assert {request.split()[1] for request in asked} == {f"/recommend/{n}" for n in range(10)}
-    assert all("\r\nAccept-Encoding: " in request for request in asked)
-    assert all(request.endswith("\r\n\r\n") for request in asked)
+    assert {request.split()[1] for request in requests} == {f"/recommend/{n}" for n in range(10)}
+    assert all("\r\nAccept-Encoding: " in request for request in requests)
+    assert all(request.endswith("\r\n\r\n") for request in requests)
 
 
-def test_waiting_behind_others_counts(ask):
-    """20 ms each, one after the other, for 100 a second: the queue grows, and so do the times.
+def test_waiting_in_a_queue_counts(run):
+    """Answers of 20 ms, one after the other, at 100 per second: queue and times grow.
 
-    Counted from when a request is sent, each would take 20 ms.
+    Timed from when a request is sent, each would take 20 ms.
     """
-    seen, _ = ask(GOOD, seconds=0.02, connections=1)
+    seen, _ = run(GOOD, seconds=0.02, connections=1)
     assert seen.failed == 0
     assert seen.p50_ns > 200_000_000
     assert seen.late > 0
 
 
-def test_an_answer_that_is_not_200_has_failed(ask):
-    """None of them counts as answered."""
-    seen, _ = ask(BAD)
+def test_an_answer_that_is_not_200_has_failed(run):
+    """Every request counts as failed."""
+    seen, _ = run(BAD)
     assert seen.failed == seen.due > 0
 
 
-def test_a_connection_that_the_server_closes_is_dialled_anew(ask):
-    """`Connection: close` after each answer is no failure, though the next request is overdue."""
-    seen, asked = ask(LAST, seconds=0.02, connections=1)
-    assert (seen.failed, len(asked)) == (0, seen.due)
+def test_a_closed_connection_is_opened_again(run):
+    """`Connection: close` after an answer does not fail the next request, even an overdue one."""
+    seen, requests = run(LAST, seconds=0.02, connections=1)
+    assert (seen.failed, len(requests)) == (0, seen.due)
 
 
-def test_a_server_that_is_not_there_is_said(program, tmp_path):
-    """No figures of nothing."""
+def test_a_missing_server_is_an_error(program, tmp_path):
+    """A refused connection gives no figures."""
     targets = write_targets(tmp_path / "targets", ["/recommend/1"])
-    nobody = Address("127.0.0.1", 1)
+    options = OpenLoop(CORE, rate=10, seconds=1, seed=3)
     with pytest.raises(LoadError, match="Connection refused"):
-        run_open_loop(program, nobody, targets, core=CORE, rate=10, seconds=1, seed=3)
+        run_open_loop(program, Address("127.0.0.1", 1), targets, options)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"due": 3}'])
 def test_a_line_without_figures_is_an_error(text):
-    """Nothing is guessed."""
+    """Incomplete output is an error."""
     with pytest.raises(LoadError, match="printed no figures"):
         parse(text)

@@ -15,8 +15,8 @@ def figures(capsys, folder, *more):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_every_figure_names_what_it_is(capsys, tmp_path):
-    """Benchmark, subject, metric, value and unit, inputs, seed and versions on each line."""
+def test_every_figure_has_its_inputs(capsys, tmp_path):
+    """Each line holds benchmark, subject, metric, value and unit, inputs, seed and versions."""
     lines = figures(capsys, tmp_path)
     fields = {"benchmark", "subject", "metric", "value", "unit", "n_users", "seed", "version"}
     assert [line for line in lines if not fields <= line.keys()] == []
@@ -26,7 +26,7 @@ def test_every_figure_names_what_it_is(capsys, tmp_path):
 
 @pytest.mark.parametrize("metric", ["lists_per_second", "lookups_per_second", "open_seconds"])
 def test_marquee_is_compared_with_every_peer(capsys, tmp_path, metric):
-    """One line a peer that is installed, with the ratio."""
+    """One line per installed peer, with the ratio."""
     lines = [line for line in figures(capsys, tmp_path) if line["metric"] == metric]
     ratios = {line["peer"]: line["ratio"] for line in lines if line["subject"] == "marquee"}
     redis = {"redis", "redis-unpinned"} if shutil.which("redis-server") else set()
@@ -34,8 +34,8 @@ def test_marquee_is_compared_with_every_peer(capsys, tmp_path, metric):
     assert all(ratio > 0 for ratio in ratios.values())
 
 
-def test_a_peer_that_is_not_installed_is_skipped_for_all_to_see(capsys, tmp_path, monkeypatch):
-    """--quick installs nothing, says so, and goes on with the others."""
+def test_a_missing_peer_is_reported_as_skipped(capsys, tmp_path, monkeypatch):
+    """--quick installs nothing, reports the missing peer, and measures the others."""
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert main(["--quick", "--users", "2000", "--folder", str(tmp_path)]) == 0
     output = capsys.readouterr()
@@ -45,13 +45,13 @@ def test_a_peer_that_is_not_installed_is_skipped_for_all_to_see(capsys, tmp_path
 
 
 def test_nothing_is_left_behind(capsys, tmp_path):
-    """Files, sockets and servers go with the round that made them."""
+    """Files, sockets and servers are removed at the end of each round."""
     figures(capsys, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_records_are_sorted_and_as_long_as_real_ones():
-    """Keys rise by bytes; a list has 20 different items, about 550 bytes in all."""
+    """Keys are sorted by bytes; a list has 20 different items and about 550 bytes."""
     records = make_records(2000, seed=1)
     keys = [key for key, _ in records]
     assert keys == sorted(set(keys))
@@ -60,6 +60,6 @@ def test_records_are_sorted_and_as_long_as_real_ones():
     assert set(choose_keys(records, 100, seed=2)) <= set(keys)
 
 
-def test_a_seed_names_the_data():
-    """The same seed gives the same records, another gives others."""
+def test_a_seed_determines_the_records():
+    """The same seed gives the same records, another seed gives others."""
     assert make_records(100, seed=1) == make_records(100, seed=1) != make_records(100, seed=2)

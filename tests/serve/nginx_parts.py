@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.resilience.server import processes_of
+from benchmarks.harness.processes import processes_of
 from tests.serve.server import Server, suspend, wait_until
 
 

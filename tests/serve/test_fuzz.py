@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks.resilience.answers import MalformedError, read_answer, what_is_wrong
 from benchmarks.resilience.fuzz import Case, cases, tricks_of
+from benchmarks.resilience.hostile_clients import WORKER_ENDED, read_all, send_case
 from benchmarks.resilience.lists import own_list, popular_list, write_snapshot
 from benchmarks.resilience.load import Load
-from benchmarks.resilience.strangers import WORKER_ENDED, read_all, tried
 from tests.serve.server import Server, wait_until
 
 N_USERS = 300
@@ -43,14 +43,14 @@ def survives(server):
 @pytest.mark.usefixtures("survives")
 def test_each_malformed_request_is_answered_or_disconnected(server, case):
     """Everything received is valid HTTP."""
-    assert tried((server.host, server.port), case).wrong == ""
+    assert send_case((server.host, server.port), case).wrong == ""
 
 
 @pytest.mark.usefixtures("survives")
 def test_workers_survive_mutated_requests(server):
     """Bytes are changed, doubled, dropped, and split at random."""
     for case in itertools.islice(cases(random.Random(SEED)), 600):
-        assert tried((server.host, server.port), case).wrong == "", case
+        assert send_case((server.host, server.port), case).wrong == "", case
 
 
 @pytest.mark.usefixtures("survives")
@@ -178,4 +178,4 @@ def test_a_hung_connection_is_detected():
     """A server that neither answers nor closes is wrong, too."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
         host, port = silent.getsockname()
-        assert "no end" in tried((host, port), Case("nothing", []), patience_seconds=0.2).wrong
+        assert "no end" in send_case((host, port), Case("nothing", []), patience_seconds=0.2).wrong

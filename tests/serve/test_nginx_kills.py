@@ -5,9 +5,9 @@ import signal
 
 import pytest
 
+from benchmarks.harness.processes import processes_of
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load
-from benchmarks.resilience.server import processes_of
 from tests.serve.code_copy import CodeCopy
 from tests.serve.nginx_parts import nginx_pids, runtime_dir, static_list
 from tests.serve.server import suspend, wait_until

@@ -1,4 +1,4 @@
-"""What some subjects run: the same lookup in a bare function, in Falcon, in FastAPI.
+"""Applications of some subjects: the same lookup in a bare function, in Falcon, in FastAPI.
 
-A peer's own interpreter imports these too, so they import nothing of Marquee.
+They import nothing of Marquee: the interpreters of the peers run them too.
 """

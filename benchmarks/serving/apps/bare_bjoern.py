@@ -1,4 +1,4 @@
-"""bjoern and nothing else: one constant answer, or one lookup.
+"""bjoern alone: one constant answer, or one lookup.
 
 python -m benchmarks.serving.apps.bare_bjoern PORT              a static list
 python -m benchmarks.serving.apps.bare_bjoern PORT recs.mdb     the user's list
@@ -18,7 +18,7 @@ _PREFIX_LENGTH = len("/recommend/")
 
 
 def static(body: bytes) -> Application:
-    """Return an application that answers everybody alike."""
+    """Return an application with one constant answer."""
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
 
     def answer(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -29,7 +29,7 @@ def static(body: bytes) -> Application:
 
 
 def looking_up(get: Callable[[bytes], bytes | None]) -> Application:
-    """Return an application that is one lookup: what any server on bjoern can at most be."""
+    """Return an application of one lookup: the upper limit of any server on bjoern."""
 
     def answer(env: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = get(env["PATH_INFO"][_PREFIX_LENGTH:].encode("latin-1"))
@@ -46,8 +46,8 @@ def looking_up(get: Callable[[bytes], bytes | None]) -> Application:
 
 def main() -> None:
     """Serve until killed."""
-    port, *given = sys.argv[1:]
-    application = looking_up(open_users(given[0])) if given else static(sys.stdin.buffer.read())
+    port, *recs = sys.argv[1:]
+    application = looking_up(open_users(recs[0])) if recs else static(sys.stdin.buffer.read())
     bjoern.run(application, "127.0.0.1", int(port))
 
 

@@ -1,4 +1,4 @@
-"""The lists of a snapshot, opened as plainly as LMDB can be."""
+"""The lists of a snapshot, opened with plain LMDB."""
 
 from collections.abc import Callable
 from typing import cast
@@ -7,7 +7,7 @@ import lmdb
 
 
 def open_users(recs: str) -> Callable[[bytes], bytes | None]:
-    """Return the lookup in table `users` of a `recs.mdb`: one read transaction for ever."""
+    """Return the lookup in table `users` of a `recs.mdb`, in one permanent read transaction."""
     environment = lmdb.open(
         recs, subdir=False, readonly=True, lock=False, max_dbs=8, readahead=False
     )

@@ -38,13 +38,13 @@ def make_app(recs: str) -> App:
 
 
 def granian() -> App:
-    """Make the application in a worker of Granian's, where no argument arrives."""
+    """Return the application in a worker of Granian, which passes no arguments."""
     return make_app(os.environ["RECS"])
 
 
 def main() -> None:
     """Serve on bjoern until killed."""
-    import bjoern  # Granian's interpreter has none
+    import bjoern  # not installed in Granian's interpreter
 
     port, recs = sys.argv[1:]
     bjoern.run(make_app(recs), "127.0.0.1", int(port))

@@ -10,12 +10,16 @@ class BenchmarkError(MarqueeError):
 
 
 class NotInstalledError(BenchmarkError):
-    """A program or package is not there, and was not or could not be installed."""
+    """A program or package is missing, and was not or could not be installed."""
 
 
 class RefusedError(BenchmarkError):
-    """A subject does not start, or does not answer with the list that it should."""
+    """A subject does not start, or does not answer with the right list."""
+
+    remedy = "its log says why"
 
 
 class LoadError(BenchmarkError):
-    """The load went wrong: errors, or answers that are not valid."""
+    """The load failed: connection errors, or answers that are not valid."""
+
+    remedy = "the server's log says why"

@@ -17,15 +17,15 @@ import numpy as np
 
 from benchmarks.report import print_figure, print_table
 from benchmarks.simulator.clock import DAY_SECONDS, FIRST_DAY
-from benchmarks.simulator.editions import EDITIONS
+from benchmarks.simulator.live.faults.active import Trouble
+from benchmarks.simulator.live.faults.stream import TroubledStream
 from benchmarks.simulator.live.stream.brokers import Brokers
 from benchmarks.simulator.live.stream.file import FileStream
 from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.live.stream.times import written
-from benchmarks.simulator.live.trouble.happenings import Trouble
-from benchmarks.simulator.live.trouble.stream import TroubledStream
-from benchmarks.simulator.world import World, make_world
+from benchmarks.simulator.log_formats import EDITIONS
+from benchmarks.simulator.world.world import World, make_world
 
 _N_USERS, _N_ITEMS, _SEED = 20_000, 2000, 7
 _N_PORTIONS, _PORTION = 200, 5000

@@ -32,16 +32,16 @@ from benchmarks.resilience.load import ROOT
 from benchmarks.resilience.server import Server, wait_until
 from benchmarks.simulator.arguments import count
 from benchmarks.simulator.arguments import seed as whole
-from benchmarks.simulator.history import HistoryOptions, write_history
+from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.live.arguments import positive
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.play import Play
 from benchmarks.simulator.live.report.figures import Report, make_report
 from benchmarks.simulator.live.report.text import as_text
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import Mix
 from benchmarks.simulator.live.run import Run
+from benchmarks.simulator.live.simulation import Play
 from benchmarks.simulator.live.stream.file import FileStream
-from benchmarks.simulator.world import World, make_world
+from benchmarks.simulator.world.world import World, make_world
 from store.pointer import current
 from store.publish import publish, rollback, writing
 from store.takedown import take_down

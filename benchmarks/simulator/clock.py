@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.simulator.fitted import HOUR_HARMONICS
+from benchmarks.simulator.world.fitted import HOUR_HARMONICS
 
 FIRST_DAY: Final = np.datetime64("2026-01-01T00:00:00", "s")
 DAY_SECONDS: Final = 86_400

@@ -12,16 +12,16 @@ from urllib.parse import quote
 import numpy as np
 import pytest
 
-from benchmarks.simulator.catalogue import movie_answers
 from benchmarks.simulator.clock import DAY_SECONDS
-from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.items import ALWAYS
 from benchmarks.simulator.live.apis.limit import RateLimit
 from benchmarks.simulator.live.apis.process import Apis
 from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.errors import ApiError
-from benchmarks.simulator.profiles import user_answers
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.log_formats import EDITIONS
+from benchmarks.simulator.world.catalogue import movie_answers
+from benchmarks.simulator.world.items import ALWAYS
+from benchmarks.simulator.world.profiles import user_answers
+from benchmarks.simulator.world.world import make_world
 
 PATIENCE_SECONDS = 30
 WORLD = make_world(n_users=600, n_items=400, seed=3, n_days=2)
@@ -263,7 +263,7 @@ def test_they_end_with_whoever_started_them(tmp_path):
         "import sys\n"
         "from benchmarks.simulator.live.apis.process import Apis\n"
         "from benchmarks.simulator.live.apis.server import ApiOptions\n"
-        "from benchmarks.simulator.world import make_world\n"
+        "from benchmarks.simulator.world.world import make_world\n"
         "if __name__ == '__main__':\n"
         "    apis = Apis(make_world(9, 9, 1), ApiOptions())\n"
         "    print(apis.port, flush=True)\n"

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import binom, ttest_ind
 
-from benchmarks.simulator.live.asking.traffic import Mix, Traffic
+from benchmarks.simulator.live.audience.preferences import Wants
 from benchmarks.simulator.live.audience.seen import Seen
 from benchmarks.simulator.live.audience.viewers import Viewers
-from benchmarks.simulator.live.audience.wants import Wants
 from benchmarks.simulator.live.report.comparison import compare
 from benchmarks.simulator.live.report.metrics import user_sums
-from benchmarks.simulator.live.report.tally import RECORD
-from benchmarks.simulator.ranking import best_of
-from benchmarks.simulator.truth import LIST_LENGTH
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.live.report.records import RECORD
+from benchmarks.simulator.live.requests.traffic import Mix, Traffic
+from benchmarks.simulator.world.ranking import best_of
+from benchmarks.simulator.world.truth import LIST_LENGTH
+from benchmarks.simulator.world.world import make_world
 
 N_USERS, N_ITEMS, N_WINDOWS, RATE = 20_000, 200, 200, 4000
 

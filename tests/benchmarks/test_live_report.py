@@ -6,16 +6,16 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED
-from benchmarks.simulator.live.asking.wire import TIMED_OUT, Address
 from benchmarks.simulator.live.report.figures import make_report
 from benchmarks.simulator.live.report.metrics import METRICS, metric_intervals, user_sums
-from benchmarks.simulator.live.report.tally import RECORD, Tally
+from benchmarks.simulator.live.report.records import RECORD, Tally
 from benchmarks.simulator.live.report.text import as_text
+from benchmarks.simulator.live.requests.grading import NOT_REFUSED
+from benchmarks.simulator.live.requests.messages import TIMED_OUT, Address
+from benchmarks.simulator.live.requests.traffic import Mix
 from benchmarks.simulator.live.run import Cost, Played, Run
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.log_formats import EDITIONS
+from benchmarks.simulator.world.world import make_world
 
 CLICK_THROUGH = next(metric for metric in METRICS if metric.name == "click_through")
 SERVERS = [Address("a.example", 8080), Address("b.example", 8080)]

@@ -13,18 +13,18 @@ import pytest
 
 from benchmarks.resilience.server import Server
 from benchmarks.simulator.__main__ import main
-from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.audience.wants import Wants
-from benchmarks.simulator.live.play import Play
+from benchmarks.simulator.history.strict import is_sound
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.live.audience.preferences import Wants
+from benchmarks.simulator.live.faults.active import Trouble
+from benchmarks.simulator.live.faults.specs import read_order
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import Mix
 from benchmarks.simulator.live.run import Run
-from benchmarks.simulator.live.trouble.happenings import Trouble
-from benchmarks.simulator.live.trouble.orders import read_order
-from benchmarks.simulator.ranking import best_of
-from benchmarks.simulator.strict import is_sound
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.live.simulation import Play
+from benchmarks.simulator.log_formats import EDITIONS
+from benchmarks.simulator.world.ranking import best_of
+from benchmarks.simulator.world.world import make_world
 from store.pointer import current
 from store.publish import publish, rollback, writing
 from store.takedown import restore, take_down

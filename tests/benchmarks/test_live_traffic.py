@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.simulator.live.asking.traffic import (
+from benchmarks.simulator.live.audience.new_users import NOT_YET, with_newcomers
+from benchmarks.simulator.live.requests.traffic import (
     MALFORMED,
     NOBODY,
     WINDOW_SECONDS,
@@ -11,8 +12,7 @@ from benchmarks.simulator.live.asking.traffic import (
     Traffic,
     server_of,
 )
-from benchmarks.simulator.live.audience.newcomers import NOT_YET, with_newcomers
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.world.world import make_world
 
 N_USERS, N_NEW = 50, 400
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.simulator.live.audience import seen as seen_module
-from benchmarks.simulator.live.audience.disturbance import Shift
-from benchmarks.simulator.live.audience.newcomers import with_newcomers
+from benchmarks.simulator.live.audience.fault_effects import Shift
+from benchmarks.simulator.live.audience.new_users import with_newcomers
+from benchmarks.simulator.live.audience.preferences import Wants
 from benchmarks.simulator.live.audience.seen import Seen
 from benchmarks.simulator.live.audience.viewers import (
     GOES_ON,
@@ -15,10 +16,9 @@ from benchmarks.simulator.live.audience.viewers import (
     attraction,
     expected_clicks,
 )
-from benchmarks.simulator.live.audience.wants import Wants
-from benchmarks.simulator.ranking import best_of
-from benchmarks.simulator.truth import LIST_LENGTH
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.world.ranking import best_of
+from benchmarks.simulator.world.truth import LIST_LENGTH
+from benchmarks.simulator.world.world import make_world
 
 N_USERS, N_ITEMS = 20_000, 300
 

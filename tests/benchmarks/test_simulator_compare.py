@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.simulator.__main__ import main
-from benchmarks.simulator.statistics import SAME_PAIRS
+from benchmarks.simulator.history.statistics import SAME_PAIRS
 
 
 def figures(capsys):

@@ -12,8 +12,8 @@ from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.settings import BatchSettings
 from benchmarks.simulator.__main__ import main
-from benchmarks.simulator.noise import KINDS
-from benchmarks.simulator.strict import is_sound
+from benchmarks.simulator.history.noise import KINDS
+from benchmarks.simulator.history.strict import is_sound
 
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS_REJECTED = {"item", "number", "fields", "date", "schema", "blank", "joined"}

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.simulator.choices import Chooser
-from benchmarks.simulator.fitted import COMPLETED_SHARE, RATED_SHARE, STARS, WANDERING_SHARE
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.ranking import best_of, ndcg
-from benchmarks.simulator.truth import Truth
-from benchmarks.simulator.views import ViewSource, usual_wandering
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.world.choices import Chooser
+from benchmarks.simulator.world.fitted import COMPLETED_SHARE, RATED_SHARE, STARS, WANDERING_SHARE
+from benchmarks.simulator.world.ranking import best_of, ndcg
+from benchmarks.simulator.world.truth import Truth
+from benchmarks.simulator.world.views import ViewSource, usual_wandering
+from benchmarks.simulator.world.world import make_world
 from store.snapshot import open_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]

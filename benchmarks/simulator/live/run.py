@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from benchmarks.simulator.editions import Edition
-from benchmarks.simulator.live.asking.traffic import WINDOW_SECONDS, Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.report.tally import Tally
-from benchmarks.simulator.world import World
+from benchmarks.simulator.live.report.records import Tally
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import WINDOW_SECONDS, Mix
+from benchmarks.simulator.log_formats import Edition
+from benchmarks.simulator.world.world import World
 
 
 @dataclass(frozen=True, slots=True)

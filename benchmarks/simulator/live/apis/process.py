@@ -13,10 +13,10 @@ from typing import Final, Self
 
 import numpy as np
 
-from benchmarks.simulator.items import Rows
 from benchmarks.simulator.live.apis.server import OUTAGES, ApiOptions, Told, run
 from benchmarks.simulator.live.errors import ApiError
-from benchmarks.simulator.world import World
+from benchmarks.simulator.world.items import Rows
+from benchmarks.simulator.world.world import World
 
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 5.0

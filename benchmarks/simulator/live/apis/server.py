@@ -17,10 +17,10 @@ import numpy as np
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from benchmarks.simulator.editions import EDITIONS, Edition
-from benchmarks.simulator.live.apis.answers import Answers, ItemAnswers, UserAnswers, is_newest
 from benchmarks.simulator.live.apis.limit import RateLimit
-from benchmarks.simulator.world import World
+from benchmarks.simulator.live.apis.lookup import Answers, ItemAnswers, UserAnswers, is_newest
+from benchmarks.simulator.log_formats import EDITIONS, Edition
+from benchmarks.simulator.world.world import World
 
 OUTAGES: Final = ("", "503", "hang", "refused")
 _WORKS, _UNAVAILABLE, _HANGS, _REFUSES = range(len(OUTAGES))

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.simulator.items import Rows
 from benchmarks.simulator.parallel import in_order
-from benchmarks.simulator.views import ViewSource
+from benchmarks.simulator.world.items import Rows
+from benchmarks.simulator.world.views import ViewSource
 
 _MOST_RECENT: Final = 50_000
 

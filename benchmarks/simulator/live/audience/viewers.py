@@ -22,10 +22,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.simulator.items import Floats, Rows
+from benchmarks.simulator.live.audience.preferences import Wants
 from benchmarks.simulator.live.audience.seen import Seen
-from benchmarks.simulator.live.audience.wants import Wants
-from benchmarks.simulator.views import watched
+from benchmarks.simulator.world.items import Floats, Rows
+from benchmarks.simulator.world.views import watched
 
 # Chosen: no recording says it. Systems of this kind reported a click rate of
 # 0.61 to 0.66 and an MRR of 0.34 to 0.38.

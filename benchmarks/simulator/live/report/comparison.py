@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from benchmarks.simulator.items import Floats
 from benchmarks.simulator.live.report.metrics import METRICS, Metric, Sums
+from benchmarks.simulator.world.items import Floats
 
 _SURE: Final = 0.975
 

@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from batch.evaluation.bootstrap import Interval
-from benchmarks.simulator.fitted import AGES
-from benchmarks.simulator.live.asking.traffic import NOBODY
-from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED
-from benchmarks.simulator.live.asking.wire import LIMIT_MS
 from benchmarks.simulator.live.report.comparison import Difference, compare
 from benchmarks.simulator.live.report.metrics import METRICS, Sums, metric_intervals, user_sums
-from benchmarks.simulator.live.report.tally import Records
+from benchmarks.simulator.live.report.records import Records
+from benchmarks.simulator.live.requests.grading import NOT_REFUSED
+from benchmarks.simulator.live.requests.messages import LIMIT_MS
+from benchmarks.simulator.live.requests.traffic import NOBODY
 from benchmarks.simulator.live.run import Played
-from benchmarks.simulator.users import Users
+from benchmarks.simulator.world.fitted import AGES
+from benchmarks.simulator.world.users import Users
 
 ALL: Final = "all"
 PERSONALISED: Final = ("list", "history", "recent")

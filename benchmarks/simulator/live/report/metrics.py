@@ -12,8 +12,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from batch.evaluation.bootstrap import Interval, resampled_sums
-from benchmarks.simulator.items import Floats
-from benchmarks.simulator.live.report.tally import Records
+from benchmarks.simulator.live.report.records import Records
+from benchmarks.simulator.world.items import Floats
 
 _MOST_UNITS: Final = 5_000  # more users than that are drawn in bundles
 _TAILS: Final = (0.025, 0.975)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from batch.evaluation.bootstrap import Interval
-from benchmarks.simulator.live.asking.wire import LIMIT_MS
 from benchmarks.simulator.live.report.comparison import Difference
 from benchmarks.simulator.live.report.figures import ALL, Answered, Figure, Report
 from benchmarks.simulator.live.report.metrics import METRICS
+from benchmarks.simulator.live.requests.messages import LIMIT_MS
 
 _BY_GROUP: Final = ("click_through", "mrr", "minutes", "rating", "uplift")
 _SURE: Final = 0.05

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.simulator.live.errors import StreamError
-from benchmarks.simulator.live.stream.losses import Losses
+from benchmarks.simulator.live.stream.dropped_lines import Losses
 
 _BUFFER_BYTES: Final = 64 << 20
 _WAY_OUT: Final = "see that the disk has room, or keep fewer pieces"

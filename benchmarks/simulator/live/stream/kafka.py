@@ -9,7 +9,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from benchmarks.simulator.live.errors import StreamError
-from benchmarks.simulator.live.stream.losses import Losses
+from benchmarks.simulator.live.stream.dropped_lines import Losses
 
 BUFFER_LINES: Final = 500_000
 _BUFFER_KIB: Final = 1 << 20

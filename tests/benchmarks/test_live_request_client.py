@@ -1,4 +1,4 @@
-"""The process that asks: what every kind of server's behaviour comes back as."""
+"""The request client reports the answer or the failure of every kind of server."""
 
 import socket
 import threading
@@ -6,13 +6,14 @@ import time
 
 import pytest
 
-from benchmarks.simulator.live.requests.client import Asker
+from benchmarks.simulator.live.requests.client import RequestClient
 from benchmarks.simulator.live.requests.messages import (
     CUT,
     LIMIT_MS,
     REFUSED,
     TIMED_OUT,
     Address,
+    Response,
     Window,
 )
 
@@ -20,10 +21,10 @@ GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nX-Marquee-Source: list\r\n\r\na
 
 
 class Server:
-    """Answers each connection by a function of it, in threads; counts connections and requests."""
+    """A server that runs a function for each connection and counts connections and requests."""
 
     def __init__(self, serve):
-        self.n_connections, self.asked = 0, []
+        self.n_connections, self.received = 0, []
         self._serve = serve
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.address = Address("127.0.0.1", self._socket.getsockname()[1])
@@ -45,7 +46,7 @@ class Server:
     def requests(self, connection):
         """Yield each request of a connection."""
         while got := connection.recv(65536):
-            self.asked.append(got)
+            self.received.append(got)
             yield got
 
     def __enter__(self):
@@ -89,33 +90,33 @@ def in_pieces(server, connection):
 
 
 def one_each(server, connection):
-    """Keep the connection by its words, and close it all the same."""
+    """Announce a kept connection, and close it after one answer."""
     for _ in server.requests(connection):
         connection.sendall(GOOD)
         return
 
 
-def ask(addresses, n=1, n_windows=1, gap=0.02, *, keeps=True):
-    """Ask n requests in each of some windows, and return what came of all, in order."""
-    with Asker(addresses, keeps=keeps) as asker:
+def request_all(addresses, n=1, n_windows=1, gap=0.02, *, keep_alive=True):
+    """Send n requests in each of some windows, and return all responses in order."""
+    with RequestClient(addresses, keep_alive=keep_alive) as client:
         begin = time.monotonic() + 0.05
         for number in range(n_windows):
-            due = [begin + gap * (number * n + place) for place in range(n)]
-            servers = [place % len(addresses) for place in range(n)]
-            asker.ask(Window(number, due, servers, [b"%d" % place for place in range(n)]))
-        windows = {}
+            due = [begin + gap * (number * n + user) for user in range(n)]
+            servers = [user % len(addresses) for user in range(n)]
+            client.send(Window(number, due, servers, [b"%d" % user for user in range(n)]))
+        windows: dict[int, list[Response]] = {}
         while len(windows) < n_windows:
-            complete = asker.came(5)
+            complete = client.receive(5)
             assert complete is not None
             windows[complete[0]] = complete[1]
-    return [came for number in range(n_windows) for came in windows[number]]
+    return [response for number in range(n_windows) for response in windows[number]]
 
 
 @pytest.mark.parametrize("serve", [good, in_pieces, one_each], ids=lambda f: f.__name__)
-def test_a_good_answer_comes_whole(serve):
-    """However it is cut up, and where a kept connection was closed the request is repeated."""
+def test_a_good_answer_is_complete(serve):
+    """In any pieces; a request on a kept connection that was closed is repeated."""
     with Server(serve) as server:
-        answers = ask([server.address], 5)
+        answers = request_all([server.address], 5)
     assert [(one.error, one.status, one.body, one.source) for one in answers] == [
         ("", 200, b"a+1,b+2", "list")
     ] * 5
@@ -127,46 +128,46 @@ def test_a_good_answer_comes_whole(serve):
     [(silent, TIMED_OUT), (half, CUT), (closing, CUT), (no_http, CUT)],
     ids=["silent", "half", "closing", "no-http"],
 )
-def test_a_bad_server_is_told_apart(serve, error):
-    """Nobody waits longer than the limit, and what came says what went wrong."""
+def test_each_failure_has_its_error(serve, error):
+    """No request takes longer than the limit, and the error names the failure."""
     with Server(serve) as server:
-        answers = ask([server.address], 3)
+        answers = request_all([server.address], 3)
     assert [one.error.partition(":")[0] for one in answers] == [error] * 3
     assert {one.status for one in answers} == {0}
     if error == TIMED_OUT:
         assert min(one.milliseconds for one in answers) >= LIMIT_MS
 
 
-def test_nobody_there_is_refused():
-    """A port that nobody listens on."""
+def test_a_closed_port_is_reported_as_refused():
+    """No process listens on the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-    (answer,) = ask([Address("127.0.0.1", port)])
+    (answer,) = request_all([Address("127.0.0.1", port)])
     assert (answer.error, answer.status) == (REFUSED, 0)
 
 
-def test_connections_are_kept_or_not():
-    """One after the other they share one connection; without keep-alive each has its own."""
+def test_connections_are_kept_only_with_keep_alive():
+    """Sequential requests share a connection; without keep-alive each has its own."""
     with Server(good) as server:
-        ask([server.address], 6, gap=0.1)
+        request_all([server.address], 6, gap=0.1)
         assert server.n_connections < 6
     with Server(good) as server:
-        ask([server.address], 6, keeps=False)
+        request_all([server.address], 6, keep_alive=False)
         assert server.n_connections == 6
-        assert all(b"Connection: close\r\n" in request for request in server.asked)
+        assert all(b"Connection: close\r\n" in request for request in server.received)
 
 
-def test_each_server_is_asked_its_own():
-    """The request line has what the window says, at the server that it names."""
+def test_each_server_receives_its_own_requests():
+    """The window names the user and the server of each request."""
     with Server(good) as one, Server(good) as other:
-        ask([one.address, other.address], 6)
+        request_all([one.address, other.address], 6)
         for server, users in ((one, (0, 2, 4)), (other, (1, 3, 5))):
-            asked = {request.split(b"\r\n")[0] for request in server.asked}
-            assert asked == {b"GET /recommend/%d HTTP/1.1" % user for user in users}
+            targets = {request.split(b"\r\n")[0] for request in server.received}
+            assert targets == {b"GET /recommend/%d HTTP/1.1" % user for user in users}
 
 
-def test_a_slow_answer_keeps_nobody_else_waiting():
-    """An open loop: while one request hangs the others are asked and answered."""
+def test_a_slow_answer_delays_no_other_request():
+    """An open loop: while one request hangs the others are sent and answered."""
     held = threading.Event()
 
     def first_hangs(server, connection):
@@ -176,13 +177,13 @@ def test_a_slow_answer_keeps_nobody_else_waiting():
             connection.sendall(GOOD)
 
     with Server(first_hangs) as server:
-        answers = ask([server.address], 20, gap=0.005)
+        answers = request_all([server.address], 20, gap=0.005)
         held.set()
     assert [one.error for one in answers] == [TIMED_OUT] + [""] * 19
 
 
-def test_both_may_have_much_to_say_at_once():
-    """Windows are handed over while answers come, more than a pipe holds: neither end waits."""
+def test_both_ends_may_send_more_than_the_pipe_holds():
+    """Windows are sent while responses arrive: neither end blocks."""
     body = b"x" * 30_000
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
@@ -190,25 +191,25 @@ def test_both_may_have_much_to_say_at_once():
         for _ in server.requests(connection):
             connection.sendall(answer)
 
-    with Server(much) as server, Asker([server.address]) as asker:
+    with Server(much) as server, RequestClient([server.address]) as client:
         begin = time.monotonic()
         for number in range(60):
-            asker.ask(Window(number, [begin] * 10, [0] * 10, [b"7" * 3000] * 10))
-        numbers = [asker.came(10)[0] for _ in range(60)]
-    assert sorted(numbers) == list(range(60))
+            client.send(Window(number, [begin] * 10, [0] * 10, [b"7" * 3000] * 10))
+        complete = [client.receive(10) for _ in range(60)]
+    assert sorted(window[0] for window in complete if window) == list(range(60))
 
 
 def test_an_empty_window_is_complete_at_once():
-    """Poisson has some."""
-    with Asker([Address("127.0.0.1", 1)]) as asker:
-        asker.ask(Window(0, [], [], []))
-        assert asker.came(5) == (0, [])
-        assert asker.came(0.01) is None
+    """Poisson traffic has such windows."""
+    with RequestClient([Address("127.0.0.1", 1)]) as client:
+        client.send(Window(0, [], [], []))
+        assert client.receive(5) == (0, [])
+        assert client.receive(0.01) is None
 
 
-def test_the_simulator_hears_when_the_process_is_gone():
-    """It does not wait for ever for answers that nobody will bring."""
-    with Asker([Address("127.0.0.1", 1)]) as asker:
-        asker._process.kill()
+def test_receive_raises_when_the_client_process_has_died():
+    """It does not wait for responses that cannot arrive."""
+    with RequestClient([Address("127.0.0.1", 1)]) as client:
+        client._process.kill()
         with pytest.raises(EOFError):
-            asker.came(5)
+            client.receive(5)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.simulator compare`: a history's figures beside those of real files."""
+"""`python -m benchmarks.simulator compare`: statistics of a history beside those of real files."""
 
 import argparse
 import sys
@@ -9,10 +9,10 @@ from typing import Final
 
 from batch.errors import BatchError
 from benchmarks.report import print_figure, print_table
-from benchmarks.simulator.arguments import count, seed
-from benchmarks.simulator.history.command import world_of
+from benchmarks.simulator.arguments import non_negative_int, positive_int
 from benchmarks.simulator.history.statistics import SAME_PAIRS, Statistics, measure
 from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.world_arguments import world_of
 
 _SIMULATED: Final = "simulated"
 _NUMBERS: Final = ("users", "items", "views", "views per user", SAME_PAIRS, "rating, mean")
@@ -26,26 +26,37 @@ def add_compare(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb = verbs.add_parser(
         "compare",
         help="statistics of a generated history beside those of real files",
-        description="Print one table: a history made for this, or one that exists, and each of "
-        "the given files or directories of events.",
-        epilog="A recording of some minutes shows neither the views of a user nor the hours of a "
-        f"day.\n\n{_EXAMPLE}",
+        description="Print one table: a new or an existing history, and each of the given files "
+        "or directories of events.",
+        epilog="A recording of some minutes has too few views a user and no full day: ignore these "
+        f"rows.\n\n{_EXAMPLE}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verb.add_argument("real", type=Path, nargs="+", metavar="REAL", help="events of any known kind")
-    verb.add_argument("--history", type=Path, metavar="DIR", help="what `history` wrote to DIR")
-    verb.add_argument("--users", type=count, default=60_000, metavar="N", help="default: 60,000")
-    verb.add_argument("--items", type=count, default=25_000, metavar="N", help="default: 25,000")
-    verb.add_argument("--days", type=count, default=7, metavar="N", help="default: 7")
-    verb.add_argument("--seed", type=seed, default=42, metavar="N", help="default: 42")
-    verb.set_defaults(run=_run, wandering=None, views_per_user=None)
+    verb.add_argument(
+        "real", type=Path, nargs="+", metavar="REAL", help="file or directory of events"
+    )
+    verb.add_argument(
+        "--history",
+        type=Path,
+        metavar="DIR",
+        help="output directory of `history`; default: a new history",
+    )
+    verb.add_argument(
+        "--users", type=positive_int, default=60_000, metavar="N", help="default: 60,000"
+    )
+    verb.add_argument(
+        "--items", type=positive_int, default=25_000, metavar="N", help="default: 25,000"
+    )
+    verb.add_argument("--days", type=positive_int, default=7, metavar="N", help="default: 7")
+    verb.add_argument("--seed", type=non_negative_int, default=42, metavar="N", help="default: 42")
+    verb.set_defaults(run=_run, random_share=None, views_per_user=None)
 
 
 def _run(given: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="marquee-compare-") as folder:
         quarantine = Path(folder) / "quarantine"
         try:
-            history = given.history or _made(given, Path(folder))
+            history = given.history or _make_history(given, Path(folder))
             columns = [measure([history / "events"], _SIMULATED, quarantine)]
             columns += [measure([path], path.name, quarantine) for path in given.real]
         except (BatchError, OSError) as error:
@@ -55,7 +66,7 @@ def _run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _made(given: argparse.Namespace, folder: Path) -> Path:
+def _make_history(given: argparse.Namespace, folder: Path) -> Path:
     write_history(world_of(given), folder / "history", HistoryOptions())
     return folder / "history"
 

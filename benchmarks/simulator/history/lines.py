@@ -1,4 +1,4 @@
-"""Lines: a stretch of a day as the stream writes it, built by string kernels, in order of time.
+"""Lines: a span of a day in the format of the stream, built by string kernels, in order of time.
 
     2026-01-01T12:23:12   ,596363,GET /data/m/the+silent+harbor+1987/   16.mpg
     head, by the second   middle, one a view                            tail, by the minute
@@ -13,33 +13,32 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.arrays import Flags, Records, Rows
 from benchmarks.simulator.clock import DAY_SECONDS, date_of
 from benchmarks.simulator.history.answers import Answers, answer_texts
-from benchmarks.simulator.log_formats import Edition
-from benchmarks.simulator.world.items import Rows
-from benchmarks.simulator.world.views import Views
+from benchmarks.simulator.log_formats import LogFormat
 from benchmarks.simulator.world.world import World
 
-_MINUTES: Final = 1500
-_RATINGS: Final = 11
-_PLAIN: Final = _MINUTES + _RATINGS  # the tail that adds nothing
+_N_MINUTES: Final = 1500
+_N_RATINGS: Final = 11
+_EMPTY_TAIL: Final = _N_MINUTES + _N_RATINGS  # a line end alone
 
 
 class _Columns(NamedTuple):
-    """Of lines; `middle` counts from the first of their own kind."""
+    """Columns of lines; `middle` counts from the first line of the same kind."""
 
     second: Rows
     middle: Rows
     tail: Rows
-    has_fraction: npt.NDArray[np.bool_]
+    has_fraction: Flags
 
 
-class Said(NamedTuple):
+class AnswerLines(NamedTuple):
     """Lines of answers.
 
     Attributes:
-        second: (n,) after the history's beginning.
-        texts: Each line from the fraction of the second on, without its end.
+        second: (n,) seconds after the history's beginning.
+        texts: Lines from the fraction of the second on, without line ends.
     """
 
     second: Rows
@@ -47,19 +46,19 @@ class Said(NamedTuple):
 
 
 class LineMaker:
-    """Makes lines of a world's events in one edition."""
+    """Makes lines of a world's events in one log format."""
 
-    def __init__(self, world: World, edition: Edition) -> None:
-        self._edition = edition
+    def __init__(self, world: World, log_format: LogFormat) -> None:
+        self._log_format = log_format
         self._users = pa.array(world.users.ids).cast(pa.string())
         self._items = pa.array(world.items.ids, pa.string())
         self._joined = world.users.joined
-        tails = [f"/{minute}.mpg\n" for minute in range(_MINUTES)]
-        self._tails = pa.array([*tails, *(f"={stars}\n" for stars in range(_RATINGS)), "\n"])
+        tails = [f"/{minute}.mpg\n" for minute in range(_N_MINUTES)]
+        self._tails = pa.array([*tails, *(f"={stars}\n" for stars in range(_N_RATINGS)), "\n"])
         self._fractions = pa.array(["", *(f".{ms:03d}" for ms in range(1, 1000))])
 
     def heads(self, day: int) -> pa.StringArray:
-        """Return the times of a day by the second: first as they are written, then in full."""
+        """Return the times of a day by the second: first in short form, then in full."""
         second = np.datetime64(f"{date_of(day)}T00:00:00", "s") + np.arange(DAY_SECONDS)
         full = pa.array(np.datetime_as_string(second))
         is_whole = pa.array(np.arange(DAY_SECONDS) % 60 == 0)
@@ -67,33 +66,33 @@ class LineMaker:
         return pa.concat_arrays([short, full])
 
     def make(
-        self, views: Views, answers: Answers, span: tuple[int, int], day: int,
+        self, views: Records, answers: Answers, span: tuple[int, int], day: int,
         heads: pa.StringArray, rng: np.random.Generator,
     ) -> pa.StringArray:  # fmt: skip
         """Return the lines of a span of seconds, line ends included.
 
         Args:
-            views: That begin, go on or end in it, and others.
-            answers: In it.
-            span: From and to, in seconds after the history's beginning; within `day`.
-            day: Of the history.
-            heads: Of that day.
-            rng: Of this span, for fractions of seconds.
+            views: Views that begin, go on or end in the span; others are ignored.
+            answers: Answers in the span.
+            span: Begin and end, in seconds after the history's beginning; within `day`.
+            day: Day of the history.
+            heads: Times of that day from `heads`.
+            rng: Random generator of the span, for fractions of seconds.
         """
         users = self._users.take(pa.array(answers.user_row))
-        texts = answer_texts(answers, users, self._items, self._edition, rng)
-        return self.join(views, Said(answers.second, texts), span, day, heads, rng)
+        texts = answer_texts(answers, users, self._items, self._log_format, rng)
+        return self.join(views, AnswerLines(answers.second, texts), span, day, heads, rng)
 
     def join(
-        self, views: Views, said: Said, span: tuple[int, int], day: int,
+        self, views: Records, answer_lines: AnswerLines, span: tuple[int, int], day: int,
         heads: pa.StringArray, rng: np.random.Generator,
     ) -> pa.StringArray:  # fmt: skip
-        """Return the lines of a span as `make` does, of answers that are texts already."""
+        """Return the lines of a span like `make`, with answers given as texts."""
         kinds = (
             self._minutes(views, span),
             self._ratings(views, span),
             self._accounts(span),
-            self._answers(said),
+            self._answers(answer_lines),
         )
         columns = [columns for columns, _ in kinds]
         offsets = np.cumsum([0, *(len(middles) for _, middles in kinds)])
@@ -110,37 +109,39 @@ class LineMaker:
             parts.insert(1, self._fractions.take(pa.array(fraction[order])))
         return pc.binary_join_element_wise(*parts, self._tails.take(pa.array(tail[order])), "")
 
-    def _minutes(self, views: Views, span: tuple[int, int]) -> tuple[_Columns, pa.StringArray]:
+    def _minutes(self, views: Records, span: tuple[int, int]) -> tuple[_Columns, pa.StringArray]:
         began, n_minutes = views["began"].astype(np.int64), views["minutes"].astype(np.int64)
         first, end = (np.clip(-((began - second) // 60), 0, n_minutes) for second in span)
         is_here = end > first
         began, first, n_lines = began[is_here], first[is_here], (end - first)[is_here]
         view = np.repeat(np.arange(len(began)), n_lines)
         minute = np.arange(len(view)) + np.repeat(first - np.cumsum(n_lines) + n_lines, n_lines)
-        columns = _Columns(began[view] + 60 * minute, view, minute, _none(view))
+        columns = _Columns(began[view] + 60 * minute, view, minute, _all_false(view))
         return columns, self._middles(views[is_here], "GET /data/m/")
 
-    def _ratings(self, views: Views, span: tuple[int, int]) -> tuple[_Columns, pa.StringArray]:
+    def _ratings(self, views: Records, span: tuple[int, int]) -> tuple[_Columns, pa.StringArray]:
         second = views["began"].astype(np.int64) + 60 * views["minutes"]
         is_here = (views["stars"] > 0) & (second >= span[0]) & (second < span[1])
-        rating = ratings(views["stars"][is_here], self._edition).astype(np.int64)
+        rating = ratings(views["stars"][is_here], self._log_format).astype(np.int64)
         row = np.arange(len(rating))
-        columns = _Columns(second[is_here], row, _MINUTES + rating, _none(row))
+        columns = _Columns(second[is_here], row, _N_MINUTES + rating, _all_false(row))
         return columns, self._middles(views[is_here], "GET /rate/")
 
     def _accounts(self, span: tuple[int, int]) -> tuple[_Columns, pa.StringArray]:
-        is_here = (self._joined >= span[0]) & (self._joined < span[1]) & self._edition.has_accounts
-        rows = np.flatnonzero(is_here)
-        second, place = self._joined[rows].astype(np.int64), np.arange(len(rows))
-        columns = _Columns(second, place, np.full(len(rows), _PLAIN), _none(place))
+        is_here = (self._joined >= span[0]) & (self._joined < span[1])
+        rows = np.flatnonzero(is_here & self._log_format.has_accounts)
+        second, number = self._joined[rows].astype(np.int64), np.arange(len(rows))
+        columns = _Columns(second, number, np.full(len(rows), _EMPTY_TAIL), _all_false(number))
         users = self._users.take(pa.array(rows))
         return columns, pc.binary_join_element_wise("", users, "GET /create_account", ",")
 
-    def _answers(self, said: Said) -> tuple[_Columns, pa.StringArray]:
-        row = np.arange(len(said.second))
-        return _Columns(said.second, row, np.full(len(row), _PLAIN), row >= 0), said.texts
+    def _answers(self, answer_lines: AnswerLines) -> tuple[_Columns, pa.StringArray]:
+        row = np.arange(len(answer_lines.second))
+        return _Columns(
+            answer_lines.second, row, np.full(len(row), _EMPTY_TAIL), row >= 0
+        ), answer_lines.texts
 
-    def _middles(self, views: Views, request: str) -> pa.StringArray:
+    def _middles(self, views: Records, request: str) -> pa.StringArray:
         users = self._users.take(pa.array(views["user_row"]))
         items = self._items.take(pa.array(views["item_row"]))
         return pc.binary_join_element_wise(
@@ -148,25 +149,25 @@ class LineMaker:
         )
 
     def _draw_fractions(self, tail: Rows, rng: np.random.Generator) -> Rows:
-        """Return milliseconds, 0 where none are written."""
-        if not self._edition.fraction_share:
+        """Return milliseconds, 0 for lines without a fraction."""
+        if not self._log_format.fraction_share:
             return np.zeros(len(tail), np.int64)
-        has = (rng.random(len(tail)) < self._edition.fraction_share) & (tail != _PLAIN)
+        has = (rng.random(len(tail)) < self._log_format.fraction_share) & (tail != _EMPTY_TAIL)
         return np.where(has, rng.integers(1, 1000, len(tail)), 0)
 
 
-def ratings(stars: npt.NDArray[np.int8], edition: Edition) -> npt.NDArray[np.int8]:
-    """Turn half stars, 1 to 10, into ratings on the edition's scale."""
-    return stars if edition.best_rating == 10 else (stars + 1) // 2
+def ratings(stars: npt.NDArray[np.int8], log_format: LogFormat) -> npt.NDArray[np.int8]:
+    """Return half stars, 1 to 10, as ratings on the scale of the log format."""
+    return stars if log_format.best_rating == 10 else (stars + 1) // 2
 
 
 def _order(second: Rows, fraction: Rows) -> Rows:
-    """Return the order in time; what comes at once stays in the order it has."""
+    """Return the order in time; lines of the same time keep their order."""
     if fraction.any():
         return np.argsort(1000 * second + fraction, kind="stable")
     is_short = len(second) == 0 or int(second.max()) < 1 << 16
     return np.argsort(second.astype(np.uint16) if is_short else second, kind="stable")  # radix
 
 
-def _none(like: Rows) -> npt.NDArray[np.bool_]:
+def _all_false(like: Rows) -> Flags:
     return np.zeros(len(like), bool)

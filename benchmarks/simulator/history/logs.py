@@ -1,7 +1,7 @@
-"""Logs: a history as one file of lines a day, noise included, and the list of what was broken.
+"""Logs: a history as one file of lines a day, noise included, and the list of broken lines.
 
-events/2026-01-01.log     in order of time, but for the lines that noise has moved
-broken.tsv                file, line, kind of noise, and what the strict patterns make of it
+events/2026-01-01.log     in order of time, except for lines that noise has moved
+broken.tsv                file, line, kind of noise, and the verdict of the strict patterns
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,41 +11,41 @@ from typing import Final
 
 import numpy as np
 
+from batch.arrays import Records
 from benchmarks.simulator.clock import DAY_SECONDS, date_of
-from benchmarks.simulator.history.answers import LONGEST_PAUSE, make_answers
+from benchmarks.simulator.history.answers import MAX_PAUSE_SECONDS, make_answers
 from benchmarks.simulator.history.lines import LineMaker
 from benchmarks.simulator.history.noise import Noise
 from benchmarks.simulator.history.noisy_file import Broken, NoisyFile
 from benchmarks.simulator.history.spill import Spill
-from benchmarks.simulator.log_formats import Edition
+from benchmarks.simulator.log_formats import LogFormat
 from benchmarks.simulator.parallel import in_order
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.world.truth import Truth
-from benchmarks.simulator.world.views import Views
 
 BROKEN: Final = "broken.tsv"
-_SPAN_LINES: Final = 400_000  # built at a time
+_SPAN_LINES: Final = 400_000  # lines built at a time
 
 
 class LogWriter:
-    """Writes the days of a history.
+    """Writes the days of a history as logs.
 
     Args:
-        truth: Of the world.
-        spill: Its views.
-        edition: Of the lines.
-        answers_share: Of the views before which a request was answered.
-        folder: Gets `events` and `broken.tsv`.
-        noise: What breaks.
+        truth: Truth of the world.
+        spill: Views of the history.
+        log_format: Format of the lines.
+        answers_share: Share of the views before which a request was answered.
+        folder: Directory for `events` and `broken.tsv`.
+        noise: Kinds and rates of broken lines.
     """
 
     def __init__(
-        self, truth: Truth, spill: Spill, edition: Edition, answers_share: float, folder: Path,
+        self, truth: Truth, spill: Spill, log_format: LogFormat, answers_share: float, folder: Path,
         noise: Noise,
     ) -> None:  # fmt: skip
         self._truth = truth
         self._spill = spill
-        self._lines = LineMaker(truth.world, edition)
+        self._lines = LineMaker(truth.world, log_format)
         self._answers_share = answers_share
         self._noise = noise
         self._folder = folder
@@ -68,7 +68,7 @@ class LogWriter:
     def _write_day(self, day: int) -> NoisyFile:
         today = self._spill.day(day)
         before = self._spill.day(day - 1)
-        # What began yesterday may go on after midnight.
+        # A view that began yesterday may go on after midnight.
         views = np.concatenate((before[_end(before) >= day * DAY_SECONDS], today))
         heads = self._lines.heads(day)
         name = f"events/{date_of(day)}.log"
@@ -76,7 +76,8 @@ class LogWriter:
             noisy = NoisyFile(file, name, self._noise, generator(self._seed, "noise", day))
             for span in _spans(views, day):
                 rng = generator(self._seed, "lines", day, span[0])
-                here = views[(views["began"] <= span[1] + LONGEST_PAUSE) & (_end(views) >= span[0])]
+                is_early = views["began"] <= span[1] + MAX_PAUSE_SECONDS
+                here = views[is_early & (_end(views) >= span[0])]
                 answers = make_answers(self._truth, here, self._answers_share, span, rng)
                 noisy.write(self._lines.make(here, answers, span, day, heads, rng))
         return noisy
@@ -86,8 +87,8 @@ class LogWriter:
         return self._truth.world.seed
 
 
-def _spans(views: Views, day: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of a day with about as many lines each."""
+def _spans(views: Records, day: int) -> Iterator[tuple[int, int]]:
+    """Yield spans of a day with about the same number of lines."""
     begin, end = day * DAY_SECONDS, (day + 1) * DAY_SECONDS
     per_hour = np.histogram(
         views["began"], bins=24, range=(begin, end), weights=views["minutes"].astype(np.int64)
@@ -97,8 +98,8 @@ def _spans(views: Views, day: int) -> Iterator[tuple[int, int]]:
     yield from pairwise(cuts)
 
 
-def _end(views: Views) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the second of the rating, which comes when the view ends."""
+def _end(views: Records) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the second at which each view ends, the time of its rating."""
     return views["began"] + 60 * views["minutes"].astype(np.int64)
 
 

@@ -1,7 +1,7 @@
-"""A file of lines, some of them broken on the way, and the list of what was broken.
+"""A file of lines, a share of them broken while writing, and the list of broken lines.
 
-Each is listed with its place, and with what the strict patterns make of it: a
-test knows exactly which lines must be rejected.
+Each is listed with its line number and the verdict of the strict patterns, so
+that a test has the exact set of lines that must be rejected.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,13 +17,13 @@ from benchmarks.simulator.history.strict import is_sound
 
 Break = Callable[[bytes, np.random.Generator], bytes]
 
-_ONLY: Final = {
+_PATTERNS: Final = {
     "item": "GET /(?:data/m|rate)/",
     "minute": "GET /data/m/",
     "rating": "GET /rate/",
     "number": "GET /rate/",
 }
-_IN_PLACE: Final[Mapping[str, Break]] = {
+_BREAKERS: Final[Mapping[str, Break]] = {
     "foreign": breakage.foreign,
     "item": breakage.item,
     "minute": breakage.minute,
@@ -36,16 +36,16 @@ _IN_PLACE: Final[Mapping[str, Break]] = {
     "encoding": breakage.encoding,
     "schema": breakage.schema,
 }
-_MOST_LATE: Final = 200  # lines
+_MAX_LAG_LINES: Final = 200  # lines
 
 
 class Broken(NamedTuple):
     """One broken line.
 
     Attributes:
-        file: As `events/2026-01-01.log`.
-        line: Its number, from 1.
-        kind: Of KINDS.
+        file: Relative path, such as `events/2026-01-01.log`.
+        line: Line number, from 1.
+        kind: Kind of noise, one of KINDS.
         verdict: "rejected" by the strict patterns, or "parses".
     """
 
@@ -56,18 +56,18 @@ class Broken(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """A line without its end that takes the place of another."""
+    """A line without its end that replaces another."""
 
     line: bytes
     kind: str | None
 
 
 class NoisyFile:
-    """Writes lines to a file and breaks some on the way.
+    """Writes lines to a file and breaks some of them.
 
     Attributes:
-        n_lines: Written.
-        broken: Of these.
+        n_lines: Number of lines written.
+        broken: Broken lines among them.
     """
 
     def __init__(self, file: IO[bytes], name: str, noise: Noise, rng: np.random.Generator) -> None:
@@ -79,7 +79,7 @@ class NoisyFile:
         self._rng = rng
 
     def write(self, lines: pa.StringArray) -> None:
-        """Write lines that end in LF, and break the share of them that is due.
+        """Write lines that end in LF and break a share of them.
 
         Raises:
             OSError: The file cannot be written.
@@ -107,15 +107,15 @@ class NoisyFile:
             self.broken.append(Broken(self._name, self.n_lines, piece.kind, verdict))
 
     def _edits(self, lines: pa.StringArray) -> dict[int, list[_Piece]]:
-        """Return what stands in the place of each broken line."""
+        """Return the replacement of each broken line, by position."""
         edits: dict[int, list[_Piece]] = {}
         for kind, rate in self._noise.rates.items():
             for place in self._places(lines, kind, rate):
                 if place in edits:
                     continue
                 line = _line(lines, place)
-                if kind in _IN_PLACE:
-                    edits[place] = [_Piece(_IN_PLACE[kind](line, self._rng), kind)]
+                if kind in _BREAKERS:
+                    edits[place] = [_Piece(_BREAKERS[kind](line, self._rng), kind)]
                 elif kind == "blank":
                     edits[place] = [_Piece(b"", kind), _Piece(line, None)]
                 elif kind == "duplicate":
@@ -127,8 +127,8 @@ class NoisyFile:
     def _move(
         self, lines: pa.StringArray, place: int, kind: str, edits: dict[int, list[_Piece]]
     ) -> None:
-        """Take a line from its place and put it behind a later one, or onto its end."""
-        lag = 1 if kind == "joined" else int(self._rng.integers(2, _MOST_LATE))
+        """Move a line behind a later one, or join it with that one."""
+        lag = 1 if kind == "joined" else int(self._rng.integers(2, _MAX_LAG_LINES))
         other = place + lag
         if other >= len(lines) or other in edits:
             return
@@ -140,8 +140,8 @@ class NoisyFile:
             edits[other] = [_Piece(later, None), _Piece(line, kind)]
 
     def _places(self, lines: pa.StringArray, kind: str, rate: float) -> list[int]:
-        if kind in _ONLY:
-            can = np.flatnonzero(pc.match_substring_regex(lines, _ONLY[kind]).to_numpy(False))
+        if kind in _PATTERNS:
+            can = np.flatnonzero(pc.match_substring_regex(lines, _PATTERNS[kind]).to_numpy(False))
         else:
             can = np.arange(len(lines))
         n_broken = self._rng.binomial(len(can), rate)

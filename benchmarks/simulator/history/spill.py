@@ -1,22 +1,23 @@
 """Views sorted into days on disk, so that a history of any size needs the memory of one day.
 
-folder/day-0000.views   records of VIEW, as they were drawn, ordered by user
+folder/day-0000.views   records of VIEW in the order in which they were drawn, by user
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from batch.arrays import Records
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.parallel import in_order
-from benchmarks.simulator.world.views import VIEW, Views, ViewSource
+from benchmarks.simulator.world.views import VIEW, ViewSource
 
 
 class Spill:
     """Views of a history, by the day on which they begin.
 
     Args:
-        folder: Empty; it is the caller's to remove.
+        folder: Empty directory; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +35,7 @@ class Spill:
                 with self._path(one).open("ab") as file:
                     views[rows].tofile(file)
 
-    def day(self, day: int) -> Views:
+    def day(self, day: int) -> Records:
         """Return the views that begin on a day, in order of time; none if there is no such day."""
         path = self._path(day)
         if not path.exists():

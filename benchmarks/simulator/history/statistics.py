@@ -1,4 +1,4 @@
-"""What files of events look like in figures, real or simulated."""
+"""Statistics of event files, real or simulated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
+from batch.arrays import Flags, Floats, Rows
 from batch.events.events import Events
 from batch.events.kinds import kinds
 from batch.events.lines import read_blocks
@@ -18,15 +18,13 @@ from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.settings import BatchSettings
 
-Numbers = npt.NDArray[np.int64]
-
 SAME_PAIRS: Final = "same pairs of items, over chance"
 
 _RANKS: Final = (1, 10, 100, 1000, 10_000)
 _MINUTE_QUANTILES: Final = (0.25, 0.5, 0.75, 0.95)
 _HOURS: Final = 4  # that stand together in the table
-_MOST_MINUTES: Final = 1440
-_FEWEST_PAIRS: Final = 1000  # fewer say nothing
+_MAX_MINUTES: Final = 1440
+_MIN_PAIRS: Final = 1000  # fewer say nothing
 _MINUTE_LINE: Final = (
     r"^\d{4}-\d\d-\d\dT(?P<hour>\d\d):\d\d[^,]*,\d+,GET /data/m/[^/]+/(?P<minute>\d{1,4})\.mpg"
 )
@@ -34,11 +32,11 @@ _MINUTE_LINE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Figures of one source.
+    """Statistics of one source.
 
     Attributes:
-        name: Of the source.
-        figures: By name; what a source does not tell is missing.
+        name: Name of the source.
+        figures: Values by name; statistics that a source lacks are missing.
     """
 
     name: str
@@ -49,12 +47,12 @@ def measure(paths: Sequence[Path], name: str, quarantine: Path) -> Statistics:
     """Read files of events of any kind and measure them.
 
     Args:
-        paths: Files or directories, as the refresh takes them.
-        name: For the table.
-        quarantine: Directory for what is rejected.
+        paths: Files or directories of events, like `--events` of the refresh.
+        name: Column title in the table.
+        quarantine: Directory for rejected lines.
 
     Raises:
-        InputError: A file cannot be read, or is of no known kind.
+        InputError: A file cannot be read, or is of an unknown kind.
     """
     settings = BatchSettings()
     known = kinds(settings.user_pattern, settings.item_pattern)
@@ -108,14 +106,14 @@ def _same_pairs(pairs: pa.Table) -> dict[str, float]:
         2 · (s₂² - s₄) / (1 - s₂)²,   s_n = Σ_i p_i^n
 
     Args:
-        pairs: Of a user and an item, none twice.
+        pairs: Distinct pairs of a user and an item.
     """
     codes = (pairs[name].combine_chunks().indices.to_numpy() for name in ("user_id", "item_id"))
     users, items = (np.unique(column, return_inverse=True)[1] for column in codes)
     has = sp.csr_matrix((np.ones(len(users), np.int64), (users, items)))
     has = has[np.diff(has.indptr) == 2]
     n_pairs = has.shape[0]
-    if n_pairs < _FEWEST_PAIRS:
+    if n_pairs < _MIN_PAIRS:
         return {}
     counts = sp.triu(has.T @ has, 1).data
     same = (counts * (counts - 1)).sum() / (n_pairs * (n_pairs - 1))
@@ -124,9 +122,9 @@ def _same_pairs(pairs: pa.Table) -> dict[str, float]:
     return {SAME_PAIRS: float(same / by_chance)}
 
 
-def _watched(events: Events) -> tuple[Numbers, Numbers]:
+def _watched(events: Events) -> tuple[Rows, Rows]:
     """Count the lines of a minute by hour of the day and by minute, in all stream logs."""
-    hours, minutes = np.zeros(24, np.int64), np.zeros(_MOST_MINUTES, np.int64)
+    hours, minutes = np.zeros(24, np.int64), np.zeros(_MAX_MINUTES, np.int64)
     for source in events.sources:
         if source.kind != "stream log":
             continue
@@ -134,17 +132,17 @@ def _watched(events: Events) -> tuple[Numbers, Numbers]:
             found = pc.extract_regex(block.lines, pattern=_MINUTE_LINE).drop_null()
             hour, minute = (column.cast(pa.string()).cast(pa.int64()) for column in found.flatten())
             hours += np.bincount(hour.to_numpy() % 24, minlength=24)
-            most = np.minimum(minute.to_numpy(), _MOST_MINUTES - 1)
-            minutes += np.bincount(most, minlength=_MOST_MINUTES)
+            most = np.minimum(minute.to_numpy(), _MAX_MINUTES - 1)
+            minutes += np.bincount(most, minlength=_MAX_MINUTES)
     return hours, minutes
 
 
-def _rated_hours(events: Events) -> Numbers:
+def _rated_hours(events: Events) -> Rows:
     at = events.ratings["at"].to_numpy()
     return np.bincount(at[at > 0] // 3600 % 24, minlength=24)
 
 
-def _minutes(counts: Numbers) -> dict[str, float]:
+def _minutes(counts: Rows) -> dict[str, float]:
     if not counts.any():
         return {}
     below = np.cumsum(counts) / counts.sum()
@@ -157,7 +155,7 @@ def _minutes(counts: Numbers) -> dict[str, float]:
     }
 
 
-def _ratings(rating: npt.NDArray[np.float32]) -> dict[str, float]:
+def _ratings(rating: Floats) -> dict[str, float]:
     """Return the shares of the stars of 5; a scale to 10 counts half stars, halves count up."""
     rating = rating[(rating > 0) & (rating <= 10)]
     if not len(rating):
@@ -169,7 +167,7 @@ def _ratings(rating: npt.NDArray[np.float32]) -> dict[str, float]:
     }
 
 
-def _hours(counts: Numbers) -> dict[str, float]:
+def _hours(counts: Rows) -> dict[str, float]:
     if np.count_nonzero(counts) < 24:  # a stretch of a day says nothing about it
         return {}
     shares = counts.reshape(-1, _HOURS).sum(axis=1) / counts.sum()
@@ -179,10 +177,10 @@ def _hours(counts: Numbers) -> dict[str, float]:
     }
 
 
-def _counts(ids: pa.ChunkedArray) -> Numbers:
-    counts: Numbers = pc.value_counts(ids.combine_chunks()).field("counts").to_numpy()
+def _counts(ids: pa.ChunkedArray) -> Rows:
+    counts: Rows = pc.value_counts(ids.combine_chunks()).field("counts").to_numpy()
     return counts
 
 
-def _share(is_so: npt.NDArray[np.bool_]) -> float:
+def _share(is_so: Flags) -> float:
     return float(is_so.mean())

@@ -1,7 +1,7 @@
-"""The strict reading of a line, as the scenario states it: the judge of what noise has made.
+"""The strict patterns of a line as the scenario states them: the reference for broken lines.
 
-It is written a second time here, line by line and slow, so that the refresh's
-own reading is not checked against itself.
+This is a second, slow implementation, line by line, so that the refresh's
+own parser is not checked against itself.
 """
 
 import re
@@ -20,7 +20,7 @@ _LINE: Final = re.compile(_TIME + rb",\d+,(?:" + _EVENT + rb")")
 
 
 def is_sound(line: bytes) -> bool:
-    """Tell whether the strict patterns accept a line, given without its end but for a CR."""
+    """Return whether the strict patterns accept a line, given without LF; a CR may remain."""
     found = _LINE.fullmatch(line.removesuffix(b"\r"))
     if found is None:
         return False

@@ -1,11 +1,11 @@
-"""Tables: a history as Parquet, partitioned by day, without the detour over lines.
+"""Tables: a history as Parquet, partitioned by day, written without making lines.
 
     events/views/date=2026-01-01/part-0.parquet    user_id item_id minutes first_at last_at
     events/ratings/…                               user_id item_id rating at
     events/accounts/…                              user_id at
     events/answers/…                               user_id at host status items result milliseconds
 
-A view lies in the day on which it began. Times are by the wall clock of the
+A view belongs to the day on which it began. Times are those of the wall clock of the
 stream, in milliseconds since 1970.
 """
 
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batch.arrays import Integers, Records, Rows
 from benchmarks.simulator.clock import DAY_SECONDS, FIRST_DAY, date_of
 from benchmarks.simulator.history.answers import (
     HOST,
@@ -32,37 +32,37 @@ from benchmarks.simulator.history.answers import (
 )
 from benchmarks.simulator.history.lines import ratings
 from benchmarks.simulator.history.spill import Spill
-from benchmarks.simulator.log_formats import Edition
+from benchmarks.simulator.log_formats import LogFormat
 from benchmarks.simulator.parallel import in_order
 from benchmarks.simulator.seeds import generator
-from benchmarks.simulator.world.items import ALWAYS, Rows
+from benchmarks.simulator.world.items import ALWAYS
 from benchmarks.simulator.world.truth import Truth
-from benchmarks.simulator.world.views import Views
 
 KINDS: Final = ("views", "ratings", "accounts", "answers")
-_ROWS: Final = 1_000_000  # of a row group
-_IDS_BYTES: Final = 1 << 26  # of one dictionary, as the ingest writes them
+_ROW_GROUP_ROWS: Final = 1_000_000
+_DICTIONARY_BYTES: Final = 1 << 26  # size limit of one dictionary, the same as the ingest's
 _SPAN_ANSWERS: Final = 50_000
 
 
 class TableWriter:
-    """Writes the days of a history.
+    """Writes the days of a history as Parquet tables.
 
     Args:
-        truth: Of the world.
-        spill: Its views.
-        edition: Whose scale the ratings have, and whether accounts are told.
-        answers_share: Of the views before which a request was answered.
-        folder: Gets `events`.
+        truth: Truth of the world.
+        spill: Views of the history.
+        log_format: Log format that gives the scale of ratings and says whether there are
+            accounts.
+        answers_share: Share of the views before which a request was answered.
+        folder: Directory for `events`.
     """
 
     def __init__(
-        self, truth: Truth, spill: Spill, edition: Edition, answers_share: float, folder: Path
+        self, truth: Truth, spill: Spill, log_format: LogFormat, answers_share: float, folder: Path
     ) -> None:
         world = truth.world
         self._truth = truth
         self._spill = spill
-        self._edition = edition
+        self._log_format = log_format
         self._answers_share = answers_share
         self._folder = folder
         self._users = pa.array(world.users.ids).cast(pa.string())
@@ -91,17 +91,17 @@ class TableWriter:
             for kind, table in zip(KINDS, tables, strict=True)
         )
 
-    def _views(self, views: Views) -> pa.Table:
+    def _views(self, views: Records) -> pa.Table:
         minutes = views["minutes"].astype(np.int32)
         last = views["began"] + 60 * (minutes - 1)
         times = {"first_at": _at(views["began"]), "last_at": _at(last)}
         return pa.table({**self._ids(views), "minutes": minutes, **times})
 
-    def _ratings(self, views: Views) -> pa.Table:
-        rating = ratings(views["stars"], self._edition).astype(np.float32)
+    def _ratings(self, views: Records) -> pa.Table:
+        rating = ratings(views["stars"], self._log_format).astype(np.float32)
         return pa.table({**self._ids(views), "rating": rating, "at": _at(_rated_at(views))})
 
-    def _rated(self, day: int) -> Views:
+    def _rated(self, day: int) -> Records:
         """Return the views whose rating falls on a day; some began the day before."""
         views = np.concatenate((self._spill.day(day - 1), self._spill.day(day)))
         at = _rated_at(views)
@@ -110,10 +110,10 @@ class TableWriter:
     def _accounts(self, day: int) -> Iterator[pa.Table]:
         joined = self._truth.world.users.joined
         rows = np.flatnonzero((joined != ALWAYS) & (joined // DAY_SECONDS == day))
-        if self._edition.has_accounts:
+        if self._log_format.has_accounts:
             yield pa.table({"user_id": self._users.take(pa.array(rows)), "at": _at(joined[rows])})
 
-    def _answers(self, views: Views, day: int) -> Iterator[pa.Table]:
+    def _answers(self, views: Records, day: int) -> Iterator[pa.Table]:
         rng = generator(self._truth.world.seed, "answers", day)
         n_spans = 1 + int(len(views) * self._answers_share) // _SPAN_ANSWERS
         cuts = np.linspace(0, DAY_SECONDS, n_spans + 1).astype(int) + day * DAY_SECONDS
@@ -137,29 +137,29 @@ class TableWriter:
             }
         )
 
-    def _ids(self, views: Views) -> dict[str, pa.Array]:
+    def _ids(self, views: Records) -> dict[str, pa.Array]:
         return {
             "user_id": self._users.take(pa.array(views["user_row"])),
             "item_id": self._items.take(pa.array(views["item_row"])),
         }
 
 
-def _parts(views: Views) -> Iterator[Views]:
-    for begin in range(0, len(views), _ROWS):
-        yield views[begin : begin + _ROWS]
+def _parts(views: Records) -> Iterator[Records]:
+    for begin in range(0, len(views), _ROW_GROUP_ROWS):
+        yield views[begin : begin + _ROW_GROUP_ROWS]
 
 
-def _rated_at(views: Views) -> Rows:
+def _rated_at(views: Records) -> Rows:
     return np.asarray(views["began"] + 60 * views["minutes"].astype(np.int64))
 
 
-def _at(second: npt.NDArray[np.integer]) -> pa.Array:
-    """Return times of the wall clock for seconds after the history's beginning."""
+def _at(second: Integers) -> pa.Array:
+    """Return wall-clock times of seconds after the history's beginning."""
     return pa.array((FIRST_DAY + second.astype("timedelta64[s]")).astype("datetime64[ms]"))
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> int:
-    """Write tables as the row groups of a file, none if there is no row; return the rows."""
+    """Write tables as the row groups of a file, none without rows; return the number of rows."""
     n_rows = 0
     with contextlib.ExitStack() as stack:
         writer = None
@@ -169,7 +169,9 @@ def _write(path: Path, tables: Iterator[pa.Table]) -> int:
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = stack.enter_context(
-                    pq.ParquetWriter(path, table.schema, dictionary_pagesize_limit=_IDS_BYTES)
+                    pq.ParquetWriter(
+                        path, table.schema, dictionary_pagesize_limit=_DICTIONARY_BYTES
+                    )
                 )
             writer.write_table(table)
             n_rows += len(table)

@@ -1,145 +1,163 @@
-"""What a live run has around it, by its command line: the stream, the APIs, and trouble."""
+"""The environment of a live run, by its command line: the stream, the APIs, and faults."""
 
 import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from benchmarks.simulator.arguments import share
+from batch.arrays import Rows
+from benchmarks.simulator.arguments import add_renamed_option, port, positive_float, share
 from benchmarks.simulator.live.apis.process import Apis
 from benchmarks.simulator.live.apis.server import ApiOptions
-from benchmarks.simulator.live.arguments import port, positive
-from benchmarks.simulator.live.audience.fault_effects import Disturbance
-from benchmarks.simulator.live.faults.active import Trouble
-from benchmarks.simulator.live.faults.control import TroubleControl
-from benchmarks.simulator.live.faults.specs import argument
-from benchmarks.simulator.live.faults.stream import TroubledStream
+from benchmarks.simulator.live.audience.fault_effects import FaultEffects
+from benchmarks.simulator.live.faults.active import FaultSchedule
+from benchmarks.simulator.live.faults.control import FaultControl
+from benchmarks.simulator.live.faults.specs import fault_argument
+from benchmarks.simulator.live.faults.stream import FaultyStream
 from benchmarks.simulator.live.stream.brokers import Brokers
 from benchmarks.simulator.live.stream.file import FileStream
 from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
-from benchmarks.simulator.log_formats import EDITIONS
-from benchmarks.simulator.world.items import Rows
+from benchmarks.simulator.log_formats import LOG_FORMATS
 from benchmarks.simulator.world.world import World
 
-_OWN_BROKERS = "own"
+_LOCAL_BROKERS: Final = "own"
 
 
-def add_outside(verb: argparse.ArgumentParser) -> None:
-    """Add the arguments of the stream, the APIs and trouble."""
-    sink = verb.add_mutually_exclusive_group()
-    sink.add_argument("--stream", type=Path, metavar="FILE", help="append the events to it")
+def add_environment(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the stream, the APIs and faults."""
+    _add_stream(parser)
+    _add_apis(parser)
+    _add_faults(parser)
+
+
+def _add_stream(parser: argparse.ArgumentParser) -> None:
+    sink = parser.add_mutually_exclusive_group()
+    sink.add_argument("--stream", type=Path, metavar="FILE", help="append the events to a file")
     sink.add_argument(
         "--kafka", metavar="HOST:PORT",
-        help=f"write the events to a topic; `{_OWN_BROKERS}`: brokers of our own, for a try",
+        help=f"write the events to a Kafka topic; `{_LOCAL_BROKERS}` starts a local broker",
     )  # fmt: skip
-    verb.add_argument("--team", default="1", metavar="N", help="topic movielogN, default: 1")
-    verb.add_argument(
+    parser.add_argument("--team", default="1", metavar="N", help="topic movielogN, default: 1")
+
+
+def _add_apis(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--apis", type=port, metavar="PORT", help="serve /user/<id> and /movie/<id>; 0: a free port"
     )
-    verb.add_argument(
-        "--odd", type=share, default=0.0, metavar="SHARE",
-        help="of the APIs' fields that are missing or of a wrong type, default: 0",
+    parser.add_argument(
+        "--api-defects", type=share, default=0.0, metavar="SHARE",
+        help="share of the APIs' fields that are missing or of a wrong type, default: 0",
     )  # fmt: skip
-    verb.add_argument(
-        "--api-rate", type=positive, default=50.0, metavar="N",
-        help="requests a second that the APIs take of a client, default: 50",
+    add_renamed_option(parser, "--odd", "--api-defects")
+    parser.add_argument(
+        "--api-rate", type=positive_float, default=50.0, metavar="N",
+        help="requests a second that the APIs accept from one client, default: 50",
     )  # fmt: skip
-    verb.add_argument(
-        "--trouble", type=argument, action="append", default=[], metavar="ORDER",
-        help="as '30s traffic factor=10 for=20s'; may be given many times",
-    )  # fmt: skip
-    verb.add_argument(
-        "--trouble-port", type=port, metavar="PORT",
-        help="takes further orders at /trouble while it runs, and tells the kinds there are",
-    )  # fmt: skip
-    verb.add_argument("--truth", type=Path, metavar="FILE", help="what trouble was really made")
 
 
-class Outside:
-    """All of it; leaving the `with` closes what was opened.
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fault", type=fault_argument, action="append", default=[], dest="faults", metavar="SPEC",
+        help="fault to inject, such as '30s traffic factor=10 for=20s'; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fault-port", type=port, metavar="PORT",
+        help="accept further faults at /faults during the run, and list the kinds of faults",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fault-log", type=Path, metavar="FILE",
+        help="write the faults that happened and the lines they affected",
+    )  # fmt: skip
+    for old, new in (("--trouble", "--fault"), ("--trouble-port", "--fault-port"),
+                     ("--truth", "--fault-log")):  # fmt: skip
+        add_renamed_option(parser, old, new)
+
+
+class Environment:
+    """Stream, APIs and faults of a run; leaving the `with` closes what was opened.
 
     Args:
-        given: The command line.
+        given: Parsed command line.
 
     Attributes:
-        stream: Takes the lines; None: nobody wants them.
-        trouble: What was ordered.
+        stream: Stream for the lines of events; None: no lines are written.
+        faults: Faults of the run.
     """
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.stream: Stream | None = None
-        self.trouble: Disturbance | None = None
+        self.faults: FaultEffects | None = None
         self._given = given
-        self._held = contextlib.ExitStack()
+        self._resources = contextlib.ExitStack()
         self._apis: Apis | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
+        self._resources.close()
 
     def open(self, world: World) -> None:
-        """Open what was asked for, and say where it is.
+        """Open the parts that the command line asks for, and print their addresses.
 
         Args:
-            world: With everybody who is yet to come.
+            world: World with the users who join during the run.
 
         Raises:
             LiveError: A part of it cannot be opened.
         """
         given = self._given
-        trouble = Trouble(world, given.trouble)
-        self.trouble = trouble
-        if given.truth:
-            self._held.callback(trouble.write, given.truth)
-        if given.trouble_port is not None:
-            control = self._held.enter_context(TroubleControl(trouble, given.trouble_port))
-            _say(f"trouble at http://{control.host}:{control.port}/trouble")
+        faults = FaultSchedule(world, given.faults)
+        self.faults = faults
+        if given.fault_log:
+            self._resources.callback(faults.write, given.fault_log)
+        if given.fault_port is not None:
+            control = self._resources.enter_context(FaultControl(faults, given.fault_port))
+            _print(f"faults at http://{control.host}:{control.port}/faults")
         if given.apis is not None:
             options = ApiOptions(
-                port=given.apis, per_second=given.api_rate, odd_share=given.odd,
-                edition=EDITIONS[given.edition],
+                port=given.apis, per_second=given.api_rate, defect_share=given.api_defects,
+                log_format=LOG_FORMATS[given.log_format],
             )  # fmt: skip
-            self._apis = self._held.enter_context(Apis(world, options))
-            _say(f"APIs at http://{self._apis.host}:{self._apis.port}")
-        self.stream = self._open_stream(world, trouble)
+            self._apis = self._resources.enter_context(Apis(world, options))
+            _print(f"APIs at http://{self._apis.host}:{self._apis.port}")
+        self.stream = self._open_stream(world, faults)
         if self.stream:
-            self._held.callback(self.stream.close)
+            self._resources.callback(self.stream.close)
 
     def tick(self, second: int) -> None:
-        """Tell the APIs how late it is, and how they fail.
+        """Set the clock of the APIs and their outage.
 
         Args:
-            second: After the history's beginning, by the simulated clock.
+            second: Second after the history's beginning, by the simulated clock.
         """
         if self._apis:
-            self._apis.tell(second)
-            self._apis.set_outage(self.trouble.api_outage if self.trouble else "")
+            self._apis.set_clock(second)
+            self._apis.set_outage(self.faults.api_outage if self.faults else "")
 
     def joined(self, user_rows: Rows, second: int) -> None:
-        """Tell the APIs who has come."""
+        """Add new users to the APIs."""
         if self._apis:
-            self._apis.join(user_rows, second)
+            self._apis.add_users(user_rows, second)
 
-    def _open_stream(self, world: World, trouble: Trouble) -> Stream | None:
+    def _open_stream(self, world: World, faults: FaultSchedule) -> Stream | None:
         given, brokers = self._given, None
         stream: Stream
         if given.stream:
             stream = FileStream(given.stream)
-        elif given.kafka == _OWN_BROKERS:
-            brokers = self._held.enter_context(Brokers())
+        elif given.kafka == _LOCAL_BROKERS:
+            brokers = self._resources.enter_context(Brokers())
             stream = KafkaStream(brokers.bootstrap, given.team)
-            _say(f"topic {stream.topic} at {brokers.bootstrap}")
+            _print(f"topic {stream.topic} at {brokers.bootstrap}")
         elif given.kafka:
             stream = KafkaStream(given.kafka, given.team)
         else:
             return None
-        edition = EDITIONS[given.edition]
-        return TroubledStream(stream, trouble, world, edition, outage=brokers)
+        log_format = LOG_FORMATS[given.log_format]
+        return FaultyStream(stream, faults, world, log_format, broker=brokers)
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

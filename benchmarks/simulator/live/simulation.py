@@ -1,11 +1,11 @@
-"""The play: windows of requests go out when they are due, and what comes back moves the users.
+"""The simulation: requests are sent when they are due, and users react to the answers.
 
-    traffic ─ Plan ─► asker ─ Came ─► verdict ─► yardstick, viewers ─► tally
-                                                      └─► teller ─► stream
+    traffic ─ Plan ─► client ─ Response ─► grading ─► oracle, viewers ─► request records
+                                                               └─► event log ─► stream
 
-Windows are worked through in the order in which they were due, whenever their
-answers have come: the same seed and the same lists give the same users, clicks
-and lines, whatever the latencies were.
+Windows are processed in the order in which they were due, whenever their
+answers arrive: the same seed and the same lists give the same users, clicks
+and lines, for any latencies.
 """
 
 import time
@@ -15,205 +15,219 @@ from typing import Final, Protocol
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import Records, Rows
 from benchmarks.simulator.clock import DAY_SECONDS
-from benchmarks.simulator.live.audience.fault_effects import Disturbance
-from benchmarks.simulator.live.audience.new_users import with_newcomers
-from benchmarks.simulator.live.audience.oracle import Yardstick
-from benchmarks.simulator.live.audience.preferences import Wants
+from benchmarks.simulator.live.audience.fault_effects import FaultEffects
+from benchmarks.simulator.live.audience.new_users import with_new_users
+from benchmarks.simulator.live.audience.oracle import Oracle
+from benchmarks.simulator.live.audience.preferences import Preferences
 from benchmarks.simulator.live.audience.seen import Seen
 from benchmarks.simulator.live.audience.viewers import Viewers
-from benchmarks.simulator.live.report.records import RECORD, Records, Tally
-from benchmarks.simulator.live.requests.client import Asker
-from benchmarks.simulator.live.requests.grading import NOT_REFUSED, Verdict, is_well_refused, judge
-from benchmarks.simulator.live.requests.messages import Came, Window
-from benchmarks.simulator.live.requests.traffic import NOBODY, WINDOW_SECONDS, Plan, Traffic
-from benchmarks.simulator.live.run import Cost, Played, Run, Withheld
-from benchmarks.simulator.live.stream.event_log import Clock, Teller
+from benchmarks.simulator.live.report.records import RECORD, RequestRecords
+from benchmarks.simulator.live.requests.client import RequestClient
+from benchmarks.simulator.live.requests.grading import (
+    NOT_REFUSED,
+    Grade,
+    grade_answer,
+    is_correctly_refused,
+)
+from benchmarks.simulator.live.requests.messages import Response, Window
+from benchmarks.simulator.live.requests.traffic import NO_USER, WINDOW_SECONDS, Plan, Traffic
+from benchmarks.simulator.live.run import Cost, RunOptions, RunResult, TakedownCheck
+from benchmarks.simulator.live.stream.event_log import Clock, EventLogWriter
 from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.seeds import generator
-from benchmarks.simulator.world.items import Rows
 from benchmarks.simulator.world.truth import LIST_LENGTH, Truth
 from benchmarks.simulator.world.views import ViewSource
 from benchmarks.simulator.world.world import World
 
-_LEAD_SECONDS: Final = 1.0  # that a window is handed over before it begins
-_NEWCOMERS_SPARE: Final = 1.5
+_LEAD_SECONDS: Final = 1.0  # between handing a window to the client and its begin
+_NEW_USERS_FACTOR: Final = 1.5  # new users in the world, relative to the expected number
+_MIN_NEW_USERS: Final = 10
 
 
-class Around(Protocol):
-    """What stands beside the play and follows it."""
+class Observer(Protocol):
+    """A part beside the simulation that follows its clock and its new users."""
 
     def tick(self, second: int) -> None:
-        """Be told how late it is by the simulated clock, after the history's beginning."""
+        """Set the simulated clock to a second after the history's beginning."""
 
     def joined(self, user_rows: Rows, second: int) -> None:
-        """Be told who has opened an account."""
+        """Add users who have opened an account at that second."""
 
 
-class Play:
-    """Plays one run, once.
+class Simulation:
+    """One run; an object runs once.
 
     Args:
-        world: As `history` has made it.
-        run: What is played.
+        world: The world of the history.
+        options: Servers, traffic and duration of the run.
 
     Attributes:
-        world: With users who are yet to come.
-        withheld: May be filled in while it plays.
+        world: The world with the users who join during the run.
+        takedowns: Items taken down; may be filled in during the run.
     """
 
-    def __init__(self, world: World, run: Run) -> None:
-        n_new = run.mix.rate * run.seconds * run.mix.newcomers / 2
-        self.world = with_newcomers(world, 10 + int(_NEWCOMERS_SPARE * n_new))
-        self.withheld = Withheld()
-        self._run = run
+    def __init__(self, world: World, options: RunOptions) -> None:
+        n_new = options.mix.rate * options.seconds * options.mix.new_users / 2
+        self.world = with_new_users(world, _MIN_NEW_USERS + int(_NEW_USERS_FACTOR * n_new))
+        self.takedowns = TakedownCheck()
+        self._options = options
         n_items = len(world.items)
-        self._seen = Seen.of_history(ViewSource(Truth(world), run.views_per_user), n_items)
-        self._wants = Wants(self.world)
-        self._viewers = Viewers(self._wants, self._seen)
-        self._yardstick = Yardstick(self._wants, self._seen, world.items.popularity)
-        self._traffic = Traffic(self.world, len(world.users), run.mix, len(run.servers), run.seed)
+        self._seen = Seen.of_history(ViewSource(Truth(world), options.views_per_user), n_items)
+        self._preferences = Preferences(self.world)
+        self._viewers = Viewers(self._preferences, self._seen)
+        self._oracle = Oracle(self._preferences, self._seen, world.items.popularity)
+        self._traffic = Traffic(
+            self.world, len(world.users), options.mix, len(options.servers), options.seed
+        )
         self._catalogue = {name.encode(): row for row, name in enumerate(world.items.ids)}
-        self._clock = Clock(world.n_days * DAY_SECONDS, run.speed)
-        self._teller: Teller | None = None
-        self._around: Around | None = None
-        self._disturbance: Disturbance | None = None
-        self._tally = Tally()
+        self._clock = Clock(world.n_days * DAY_SECONDS, options.speed)
+        self._event_log: EventLogWriter | None = None
+        self._observer: Observer | None = None
+        self._faults: FaultEffects | None = None
+        self._requests = RequestRecords()
         self._examples: dict[str, str] = {}
         self._plans: dict[int, Plan] = {}
-        self._came: dict[int, list[Came]] = {}
-        self._done = 0
+        self._responses: dict[int, list[Response]] = {}
+        self._n_processed = 0
         self._started = 0.0
-        self._is_ending = False
+        self._is_stopping = False
 
-    def end(self) -> None:
-        """Let no further request fall due; may be called by a signal's handler."""
-        self._is_ending = True
+    def stop(self) -> None:
+        """Send no further windows of requests; may be called by a signal handler."""
+        self._is_stopping = True
 
-    def play(
+    def run(
         self,
         stream: Stream | None = None,
-        disturbance: Disturbance | None = None,
-        around: Around | None = None,
-    ) -> Played:
-        """Play it all, or until `end` is called.
+        faults: FaultEffects | None = None,
+        observer: Observer | None = None,
+    ) -> RunResult:
+        """Run to the end, or until `stop` is called.
 
         Args:
-            stream: Takes the lines; None: nobody wants them.
-            disturbance: What goes wrong meanwhile; None: nothing.
-            around: Is told how late it is, and who joins.
+            stream: Stream for the lines of events; None: no lines are written.
+            faults: Faults during the run; None: no faults.
+            observer: Part that follows the clock and the users who join.
 
         Raises:
-            EOFError: The process that asks has died.
+            EOFError: The client process has died.
         """
-        self._disturbance = disturbance
-        self._around = around
+        self._faults = faults
+        self._observer = observer
         if stream:
-            self._teller = Teller(self.world, self._run.edition, stream, self._clock)
-        one_thread = threadpool_limits(1, "blas")  # of products so small more only get in the way
-        with one_thread, Asker(self._run.servers, keeps=self._run.keeps) as asker:
-            before = time.process_time()
+            self._event_log = EventLogWriter(
+                self.world, self._options.log_format, stream, self._clock
+            )
+        client = RequestClient(self._options.servers, keep_alive=self._options.keep_alive)
+        one_thread = threadpool_limits(1, "blas")  # the products are too small for more threads
+        with one_thread, client:
+            begin = time.process_time()
             self._started = time.monotonic() + 1.2 * _LEAD_SECONDS
-            self._ask_all(asker)
+            self._send_all(client)
             seconds = time.monotonic() - self._started
-            mine = time.process_time() - before
-        return Played(
-            self._run, self.world, self._tally, self._examples,
-            Cost(mine, asker.processor_seconds, seconds),
+            own_seconds = time.process_time() - begin
+        return RunResult(
+            self._options, self.world, self._requests, self._examples,
+            Cost(own_seconds, client.processor_seconds, seconds),
             stream.n_sent if stream else 0,
             stream.n_dropped if stream else 0,
         )  # fmt: skip
 
-    def _ask_all(self, asker: Asker) -> None:
-        for number in range(self._run.n_windows):
-            if self._is_ending:
+    def _send_all(self, client: RequestClient) -> None:
+        for number in range(self._options.n_windows):
+            if self._is_stopping:
                 break
-            self._hand_over(asker, number)
-            self._work_until(asker, self._due(number + 1) - _LEAD_SECONDS)
+            self._hand_over(client, number)
+            self._process_until(client, self._due(number + 1) - _LEAD_SECONDS)
         while self._plans:
-            self._work_until(asker, time.monotonic() + WINDOW_SECONDS)
+            self._process_until(client, time.monotonic() + WINDOW_SECONDS)
 
     def _due(self, number: int) -> float:
         return self._started + number * WINDOW_SECONDS
 
-    def _hand_over(self, asker: Asker, number: int) -> None:
+    def _hand_over(self, client: RequestClient, number: int) -> None:
         factor = 1.0
-        if self._disturbance:
-            self._disturbance.tick(number * WINDOW_SECONDS)
-            factor = self._disturbance.traffic_factor
-        if self._around:
-            self._around.tick(self._clock.second(number * WINDOW_SECONDS))
+        if self._faults:
+            self._faults.tick(number * WINDOW_SECONDS)
+            factor = self._faults.traffic_factor
+        if self._observer:
+            self._observer.tick(self._clock.simulated_second(number * WINDOW_SECONDS))
         plan = self._plans[number] = self._traffic.window(number, factor)
         due = (self._started + plan.seconds).tolist()
-        asker.ask(Window(number, due, plan.servers.tolist(), plan.users))
+        client.send(Window(number, due, plan.servers.tolist(), plan.users))
 
-    def _work_until(self, asker: Asker, until: float) -> None:
-        """Take what comes, and work through windows, until a moment of the monotonic clock."""
+    def _process_until(self, client: RequestClient, until: float) -> None:
+        """Receive responses and process complete windows until a time of the monotonic clock."""
         while (left := until - time.monotonic()) > 0 and self._plans:
-            is_complete = self._done in self._came
-            if complete := asker.came(0 if is_complete else left):
-                self._came[complete[0]] = complete[1]
+            is_complete = self._n_processed in self._responses
+            if complete := client.receive(0 if is_complete else left):
+                self._responses[complete[0]] = complete[1]
             if is_complete:  # one at a time: the next hand-over must not wait for all of them
-                self._work(self._plans.pop(self._done), self._came.pop(self._done))
-                self._done += 1
+                self._process(
+                    self._plans.pop(self._n_processed), self._responses.pop(self._n_processed)
+                )
+                self._n_processed += 1
 
-    def _work(self, plan: Plan, came: Sequence[Came]) -> None:
-        """Let one window happen."""
-        rng = generator(self._run.seed, "window", plan.number)
-        second = self._clock.second(plan.number * WINDOW_SECONDS)
-        if self._disturbance:
-            self._wants.follow(self._disturbance, second // DAY_SECONDS)
+    def _process(self, plan: Plan, responses: Sequence[Response]) -> None:
+        """Process the responses of one window: grade, measure, react, write."""
+        rng = generator(self._options.seed, "window", plan.number)
+        second = self._clock.simulated_second(plan.number * WINDOW_SECONDS)
+        if self._faults:
+            self._preferences.follow(self._faults, second // DAY_SECONDS)
         self._join(plan.joining, second)
-        records = np.zeros(len(came), RECORD)
-        lists = np.full((len(came), LIST_LENGTH), -1, np.int64)
+        records = np.zeros(len(responses), RECORD)
+        lists = np.full((len(responses), LIST_LENGTH), -1, np.int64)
         records["user_row"], records["server"] = plan.user_rows, plan.servers
-        verdicts = self._judge(plan, came, records, lists)
-        known = np.flatnonzero(plan.user_rows != NOBODY)
+        grades = self._grade(plan, responses, records, lists)
+        known = np.flatnonzero(plan.user_rows != NO_USER)
         self._measure(known, plan.user_rows, lists, records)
         self._react(known, plan, lists, records, rng)
-        self._tally.add(records)
-        if self._teller:
-            self._tell(plan, came, verdicts)
+        self._requests.add(records)
+        if self._event_log:
+            self._write(plan, responses, grades)
 
     def _join(self, user_rows: Rows, second: int) -> None:
-        """Let users open their accounts, just before they first ask."""
+        """Open the accounts of users just before their first request."""
         self.world.users.joined[user_rows] = second
-        if self._around and len(user_rows):
-            self._around.joined(user_rows, second)
+        if self._observer and len(user_rows):
+            self._observer.joined(user_rows, second)
 
-    def _judge(
-        self, plan: Plan, came: Sequence[Came], records: Records, lists: Rows
-    ) -> list[Verdict | None]:
-        """Fill in what the grader says; return its verdicts, none where the id was malformed."""
-        failures, sources = self._tally.failures, self._tally.sources
-        verdicts: list[Verdict | None] = []
-        for place, one in enumerate(came):
-            record = records[place]
-            record["milliseconds"], record["late_ms"] = one.milliseconds, one.late_ms
-            record["source"] = sources.place(one.source)
-            if plan.user_rows[place] == NOBODY:
-                verdicts.append(None)
-                failure = "" if is_well_refused(one) else NOT_REFUSED
-                what = f"/recommend/{plan.users[place].decode()} got {one.error or one.status}"
+    def _grade(
+        self, plan: Plan, responses: Sequence[Response], records: Records, lists: Rows
+    ) -> list[Grade | None]:
+        """Fill in the grader's results; return its grades, None where the id was malformed."""
+        failures, sources = self._requests.failures, self._requests.sources
+        grades: list[Grade | None] = []
+        for number, response in enumerate(responses):
+            record = records[number]
+            record["milliseconds"], record["late_ms"] = response.milliseconds, response.late_ms
+            record["source"] = sources.code(response.source)
+            if plan.user_rows[number] == NO_USER:
+                grades.append(None)
+                failure = "" if is_correctly_refused(response) else NOT_REFUSED
+                outcome = response.error or response.status
+                example = f"/recommend/{plan.users[number].decode()} got {outcome}"
             else:
-                host = self._run.servers[plan.servers[place]]
-                verdict = judge(one, self._catalogue, host)
-                verdicts.append(verdict)
-                lists[place, : len(verdict.rows)] = verdict.rows
-                self.withheld.look(verdict.rows, self._started + float(plan.seconds[place]))
-                failure = verdict.failure
-                what = f"user {plan.users[place].decode()}: {verdict.result}"
-            record["failure"] = failures.place(failure)
+                host = self._options.servers[plan.servers[number]]
+                grade = grade_answer(response, self._catalogue, host)
+                grades.append(grade)
+                lists[number, : len(grade.rows)] = grade.rows
+                self.takedowns.check(grade.rows, self._started + float(plan.seconds[number]))
+                failure = grade.failure
+                example = f"user {plan.users[number].decode()}: {grade.result}"
+            record["failure"] = failures.code(failure)
             if failure:
-                self._examples.setdefault(failure, what)
-        return verdicts
+                self._examples.setdefault(failure, example)
+        return grades
 
     def _measure(self, known: Rows, user_rows: Rows, lists: Rows, records: Records) -> None:
-        some = known[: self._yardstick.most]
+        some = known[: self._oracle.max_lists]
         for name in ("best", "popular", "ndcg"):
             records[name] = np.nan
         if len(some):
-            measured = self._yardstick.measure(user_rows[some], lists[some])
+            measured = self._oracle.measure(user_rows[some], lists[some])
             records["best"][some], records["popular"][some] = measured.best, measured.popular
             records["ndcg"][some] = measured.ndcg
 
@@ -228,15 +242,21 @@ class Play:
         records["minutes"][known] = reaction.minutes * is_taken
         records["stars"][known] = reaction.stars * is_taken
         records["cost"][known] = self.world.items.costs[reaction.item] * is_taken
-        if self._teller:
-            self._teller.watch(self._clock.seconds(plan.seconds[known]), rows, reaction, rng)
+        if self._event_log:
+            self._event_log.watch(
+                self._clock.simulated_seconds(plan.seconds[known]), rows, reaction, rng
+            )
 
-    def _tell(self, plan: Plan, came: Sequence[Came], verdicts: Sequence[Verdict | None]) -> None:
-        assert self._teller
-        seconds = self._clock.seconds(plan.seconds).tolist()
+    def _write(
+        self, plan: Plan, responses: Sequence[Response], grades: Sequence[Grade | None]
+    ) -> None:
+        assert self._event_log
+        seconds = self._clock.simulated_seconds(plan.seconds).tolist()
         users = zip(plan.user_rows.tolist(), plan.servers.tolist(), strict=True)
-        for (row, server), second, one, verdict in zip(users, seconds, came, verdicts, strict=True):
-            if verdict:
-                user, host = int(self.world.users.ids[row]), self._run.servers[server]
-                self._teller.answer(second, user, host, verdict, one.milliseconds)
-        self._teller.tell((plan.number + 1) * WINDOW_SECONDS, plan.number)
+        for (row, server), second, response, grade in zip(
+            users, seconds, responses, grades, strict=True
+        ):
+            if grade:
+                user, host = int(self.world.users.ids[row]), self._options.servers[server]
+                self._event_log.answer(second, user, host, grade, response.milliseconds)
+        self._event_log.write_until((plan.number + 1) * WINDOW_SECONDS, plan.number)

@@ -1,4 +1,4 @@
-"""The catalogue, as the movie API answers: one JSON object a line, fields and types as they are."""
+"""The catalogue in the form of the movie API: one JSON object a line, with its fields and types."""
 
 import json
 from collections.abc import Iterator
@@ -30,8 +30,8 @@ def write_catalogue(items: Items, seed: int, path: Path) -> None:
 def movie_answers(items: Items, seed: int) -> Iterator[dict[str, Any]]:
     """Yield what the movie API answers for each item.
 
-    `popularity` and the votes come from an outside database, so they are
-    drawn, and say nothing about what the users watch.
+    `popularity` and the votes belong to an external database: they are random
+    and independent of what the users watch.
     """
     rng = generator(seed, "outside database")
     popularity = rng.lognormal(0, 1.5, len(items)).round(6).tolist()

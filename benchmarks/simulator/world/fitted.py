@@ -1,7 +1,7 @@
-"""The numbers of the real service: what was measured, in which recording, and how it was fitted.
+"""Constants of the real service: what was measured, in which recording, and how it was fitted.
 
-Recordings are named as in the README of the real data. What could not be
-measured is marked "chosen".
+Recordings have the names of the README of the real data. Values that could not be
+measured are marked "chosen".
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ TAIL_SHARE: Final = 0.386
 TAIL_DECAY: Final = 1.9  # over the whole catalogue, in e-foldings
 
 # Views of a user, of the same file, by maximum likelihood on the counts 1 to 16:
-# Poisson, without the users of whom nothing is known, at one rate for casual
+# Poisson, zero-truncated, at one rate for casual
 # users and at an exponential one for keen users. Users with 1, 2, 3, 5 views,
 # real: 208,404 61,085 14,071 1,181; fitted: 208,220 61,518 13,747 1,295. The
 # recordings do not say how long they were; a week is chosen.
@@ -92,22 +92,22 @@ OCCUPATIONS: Final = {
     "customer service": 0.002, "unemployed": 0.002, "farmer": 0.001,
 }  # fmt: skip
 
-# Chosen: nothing that was recorded says it.
+# Chosen: no recording has these values.
 N_TASTES: Final = 32
 SECOND_TASTE: Final = 0.2  # of an item, beside its first
 GENRE_SPREAD: Final = 1.5  # by how much a taste prefers genres, as a logarithm
 TASTE_CONCENTRATION: Final = 1.2  # of the Dirichlet that a user's taste is drawn from: about 2
 GROUP_SPREAD: Final = 0.5  # by how much age and gender move a taste, as a logarithm
-# Of the views, follow no taste, only what everybody watches: least where users are known
-# well; by 0.08 ALS comes as far above popularity as on MovieLens 20M, about twice.
-# stream/views-290k-users, 1.4 views a user, has no taste in it: two of its users have the
-# same pair of films hardly more often than if films were drawn apart (1.07 times for users
-# of two films, 1.16 for three or four, 0.97 for more; in a world that wanders by 0.08 2.66,
-# 2.11, 1.83). So a verb lets one view of each user wander at least, what brought the user
-# here (`usual_wandering`): 0.7 of 1.4 views, 0.08 of many.
-WANDERING_SHARE: Final = 0.08
+# Minimum share of the views that follow no taste, only popularity. With 0.08 ALS is as far
+# above popularity as on MovieLens 20M, about twice. stream/views-290k-users, 1.4 views a
+# user, shows no taste: two of its users have the same pair of films hardly more often than
+# if films were drawn independently (1.07 times for users of two films, 1.16 for three or
+# four, 0.97 for more; in a world with a share of 0.08 2.66, 2.11, 1.83). So the commands
+# let at least one view of each user be random, the one that brought the user here
+# (`default_random_share`): 0.7 of 1.4 views, 0.08 of many.
+RANDOM_SHARE: Final = 0.08
 DRIFT_DAYS: Final = 730.0  # after which 1 - 1/e of a user's taste has turned to something else
-LIKING_WEIGHT: Final = 0.6  # correlation of taste and enjoyment; the rest is the day's mood
+LIKING_WEIGHT: Final = 0.6  # correlation of taste and enjoyment; the rest is noise
 NEW_USERS_PER_DAY: Final = 0.003
 NEW_ITEMS_PER_DAY: Final = 0.0003
 ADULT_SHARE: Final = 0.01

@@ -1,4 +1,4 @@
-"""Items: what the catalogue says of them, and what it does not: popularity and taste."""
+"""Items: their catalogue data, and the latent popularity and tastes that no catalogue has."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from batch.arrays import Doubles, Flags, Floats
 from benchmarks.simulator.seeds import generator, shares
 from benchmarks.simulator.world.fitted import (
     ADULT_SHARE,
@@ -28,29 +29,25 @@ from benchmarks.simulator.world.fitted import (
 )
 from benchmarks.simulator.world.titles import make_titles
 
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
-
 ALWAYS: Final = -1  # there before the history begins
-_SHORTEST, _LONGEST = 5, 360  # minutes
+_MIN_RUNTIME_MINUTES, _MAX_RUNTIME_MINUTES = 5, 360
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Everything that is true of the items.
+    """All items of a world.
 
     Attributes:
-        ids: As `the+silent+harbor+1987`; none twice.
-        titles: As people write them.
-        genres: Rows in GENRES, the strongest first; at most 5, perhaps none.
+        ids: Unique item ids, such as `the+silent+harbor+1987`.
+        titles: Titles in ordinary spelling.
+        genres: Rows in GENRES of each item, the strongest first; 0 to 5 of them.
         runtimes: (n_items,) minutes.
-        dates: (n_items,) of release.
-        languages: (n_items,) two letters.
-        adult: (n_items,) not for minors.
+        dates: (n_items,) release dates.
+        languages: (n_items,) two-letter codes.
+        adult: (n_items,) True where the item is not for minors.
         costs: (n_items,) USD a play.
-        popularity: (n_items,) chance to be the next view of anybody; sums to 1.
-        tastes: (n_items, N_TASTES) how much of each taste an item serves; rows sum to 1.
+        popularity: (n_items,) probability to be the next view of any user; sums to 1.
+        tastes: (n_items, N_TASTES) share of each taste in an item; rows sum to 1.
         first_days: (n_items,) day of the history on which it enters the catalogue, mostly ALWAYS.
     """
 
@@ -60,10 +57,10 @@ class Items:
     runtimes: npt.NDArray[np.int32]
     dates: npt.NDArray[np.datetime64]
     languages: npt.NDArray[np.str_]
-    adult: npt.NDArray[np.bool_]
-    costs: Floats
-    popularity: Floats
-    tastes: Floats32
+    adult: Flags
+    costs: Doubles
+    popularity: Doubles
+    tastes: Floats
     first_days: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
@@ -90,7 +87,7 @@ def make_items(n_items: int, n_days: int, seed: int) -> Items:
         ids=ids,
         titles=titles,
         genres=_genres(tastes, seed),
-        runtimes=np.clip(runtimes, _SHORTEST, _LONGEST).astype(np.int32),
+        runtimes=np.clip(runtimes, _MIN_RUNTIME_MINUTES, _MAX_RUNTIME_MINUTES).astype(np.int32),
         dates=dates,
         languages=rng.choice(list(LANGUAGES), n_items, p=shares(LANGUAGES.values())),
         adult=rng.random(n_items) < ADULT_SHARE,
@@ -101,8 +98,8 @@ def make_items(n_items: int, n_days: int, seed: int) -> Items:
     )
 
 
-def popularity_by_rank(n_items: int) -> Floats:
-    """Return each rank's share of all views, best first; fitted to the real catalogue."""
+def popularity_by_rank(n_items: int) -> Doubles:
+    """Return the share of all views of each rank, best first; fitted to the real catalogue."""
     rank = np.arange(1, n_items + 1)
     head = (rank + HEAD_OFFSET) ** -HEAD_EXPONENT
     tail = np.exp(-TAIL_DECAY * rank / n_items)
@@ -112,22 +109,22 @@ def popularity_by_rank(n_items: int) -> Floats:
 def first_days(
     n: int, n_days: int, new_per_day: float, rng: np.random.Generator
 ) -> npt.NDArray[np.int32]:
-    """Draw on which day each of `n` is first there: some on every day, half of all at most new."""
+    """Draw the day on which each of `n` first exists: some new ones a day, at most half of all."""
     n_new = min(n // 2, n_days * max(1, round(n * new_per_day)))
     days = np.full(n, ALWAYS, np.int32)
     days[rng.permutation(n)[:n_new]] = np.arange(n_new) % n_days
     return days
 
 
-def genre_profiles(seed: int) -> Floats:
-    """Return (N_TASTES, n_genres), which genres the items of a taste have; rows sum to 1."""
+def genre_profiles(seed: int) -> Doubles:
+    """Return (N_TASTES, n_genres), the share of each genre in the items of a taste."""
     weights = np.array([share for _, share in GENRES.values()])
     spread = generator(seed, "genres of tastes").normal(0, GENRE_SPREAD, (N_TASTES, len(weights)))
     profiles = weights * np.exp(spread)
     return np.asarray(profiles / profiles.sum(axis=1, keepdims=True))
 
 
-def _genres(tastes: Floats32, seed: int) -> list[list[int]]:
+def _genres(tastes: Floats, seed: int) -> list[list[int]]:
     """Draw genres without replacement: the best of log share + Gumbel noise."""
     rng = generator(seed, "genres")
     logarithm = np.log(tastes @ genre_profiles(seed))
@@ -136,7 +133,7 @@ def _genres(tastes: Floats32, seed: int) -> list[list[int]]:
     return [row[:n].tolist() for row, n in zip(order, n_genres, strict=True)]
 
 
-def _tastes(n_items: int, rng: np.random.Generator) -> Floats32:
+def _tastes(n_items: int, rng: np.random.Generator) -> Floats:
     tastes = np.zeros((n_items, N_TASTES), np.float32)
     row = np.arange(n_items)
     tastes[row, rng.integers(0, N_TASTES, n_items)] += 1 - SECOND_TASTE

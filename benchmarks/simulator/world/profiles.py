@@ -1,4 +1,4 @@
-"""Profiles, as the user API answers: age, gender, occupation, and likes in words."""
+"""Profiles in the form of the user API: age, gender, occupation, and likes in words."""
 
 import json
 from collections.abc import Iterator
@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from batch.arrays import Rows
 from benchmarks.simulator.world.fitted import GENRES, OCCUPATIONS
-from benchmarks.simulator.world.items import Rows, genre_profiles
+from benchmarks.simulator.world.items import genre_profiles
 from benchmarks.simulator.world.users import Users
 
 _GENRES: Final = [name.lower() for name in GENRES]

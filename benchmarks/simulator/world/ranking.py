@@ -1,27 +1,26 @@
 """Lists by scores, and how near a list comes to the best one."""
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.simulator.world.items import Floats, Rows
+from batch.arrays import AnyFloats, Doubles, Flags, Rows
 
 
-def best_of(scores: npt.NDArray[np.floating], k: int) -> Rows:
-    """Return (…, k) columns of the k best scores of each row, best first, ties by column."""
+def best_of(scores: AnyFloats, k: int) -> Rows:
+    """Return (…, k) columns of the k highest scores of each row, best first, ties by column."""
     return np.argsort(-scores, axis=-1, kind="stable")[..., :k]
 
 
-def ndcg(lists: Rows, gains: npt.NDArray[np.floating], seen: npt.NDArray[np.bool_]) -> Floats:
+def ndcg(lists: Rows, gains: AnyFloats, seen: Flags) -> Doubles:
     """Return (n,) how near each list comes to the best possible one, 1 at most.
 
     Args:
-        lists: (n, k) item rows, best first; -1 fills the places left over.
+        lists: (n, k) item rows, best first; -1 fills the remaining ranks.
         gains: (n, n_items) true relevance.
-        seen: (n, n_items) items that no list may hold; they gain nothing.
+        seen: (n, n_items) True for items that no list may hold; their gain is 0.
 
     Source:
         Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR
-        techniques", TOIS 2002; gains as they are, discount 1 / log2(1 + place).
+        techniques", TOIS 2002; gains as they are, discount 1 / log2(1 + rank).
     """
     gains = np.where(seen, 0, gains)
     discount = 1 / np.log2(2 + np.arange(lists.shape[1]))

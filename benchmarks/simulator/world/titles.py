@@ -1,7 +1,7 @@
 """Titles and item ids in the real form: `the+silent+harbor+1987`.
 
 An id is the title in lower case with `+` for every blank, and the year. A
-title and year that are drawn twice get a number, as sequels do.
+title and year that are drawn twice get a part number, as sequels do.
 """
 
 from collections import Counter
@@ -25,16 +25,16 @@ _VOCABULARY: Final = (
     "fire stone sky no_ n*e*s*t"
 )
 _WORDS: Final = _VOCABULARY.split()
-_STRANGE_SHARE: Final = 0.0005  # of ids that begin with what is left of another script
+_BLANKED_SHARE: Final = 0.0005  # of ids that begin with "+" for each letter of another script
 
 
 def make_titles(years: Iterable[int], rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Return a title and an id for an item of each year; no id comes twice."""
+    """Return a title and a unique id for an item of each year."""
     years = list(years)
     n_words = 1 + rng.choice(len(N_WORDS), len(years), p=shares(N_WORDS))
     begins_with_the = rng.random(len(years)) < THE_SHARE
     words = rng.integers(0, len(_WORDS), (len(years), len(N_WORDS)))
-    n_strange = rng.integers(1, 6, len(years)) * (rng.random(len(years)) < _STRANGE_SHARE)
+    n_blanks = rng.integers(1, 6, len(years)) * (rng.random(len(years)) < _BLANKED_SHARE)
     seen: Counter[str] = Counter()
     titles, ids = [], []
     for row, year in enumerate(years):
@@ -44,5 +44,5 @@ def make_titles(years: Iterable[int], rng: np.random.Generator) -> tuple[list[st
         if (part := seen[f"{title} {year}"]) > 1:
             title = f"{title} part {part}"
         titles.append(title.title())
-        ids.append("+" * int(n_strange[row]) + f"{title} {year}".replace(" ", "+"))
+        ids.append("+" * int(n_blanks[row]) + f"{title} {year}".replace(" ", "+"))
     return titles, ids

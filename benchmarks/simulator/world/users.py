@@ -1,4 +1,4 @@
-"""Users: what their profiles say, and what they do not: taste, and how much they watch."""
+"""Users: their profiles, and the latent tastes and rates of viewing that no profile has."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from batch.arrays import Doubles, Flags, Floats, Rows
 from benchmarks.simulator.clock import DAY_SECONDS, seconds_of_day
 from benchmarks.simulator.seeds import generator, shares
 from benchmarks.simulator.world.fitted import (
@@ -19,7 +20,7 @@ from benchmarks.simulator.world.fitted import (
     OCCUPATIONS,
     TASTE_CONCENTRATION,
 )
-from benchmarks.simulator.world.items import ALWAYS, Floats, Floats32, Rows, first_days
+from benchmarks.simulator.world.items import ALWAYS, first_days
 
 _LAST_JOIN_SECONDS: Final = 3600  # before the history ends
 _BLOCK: Final = 50_000  # users whose tastes are drawn at a time
@@ -27,14 +28,14 @@ _BLOCK: Final = 50_000  # users whose tastes are drawn at a time
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Everything that is true of the users.
+    """All users of a world.
 
     Attributes:
         ids: (n_users,) ascending integers, written in decimal wherever they appear.
         ages: (n_users,) years.
-        is_male: (n_users,) gender "M", else "F".
+        is_male: (n_users,) True for gender "M", else "F".
         occupations: (n_users,) rows in OCCUPATIONS.
-        tastes: (n_users, N_TASTES) at the beginning; rows sum to 1.
+        tastes: (n_users, N_TASTES) share of each taste at the beginning; rows sum to 1.
         turns: (n_users,) the taste that a user drifts to.
         rates: (n_users,) views a week.
         joined: (n_users,) seconds after the history's beginning, ALWAYS for most.
@@ -42,25 +43,25 @@ class Users:
 
     ids: Rows
     ages: npt.NDArray[np.int32]
-    is_male: npt.NDArray[np.bool_]
+    is_male: Flags
     occupations: npt.NDArray[np.int8]
-    tastes: Floats32
+    tastes: Floats
     turns: npt.NDArray[np.int8]
-    rates: Floats32
+    rates: Floats
     joined: npt.NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def make_users(n_users: int, n_days: int, common_tastes: Floats, seed: int) -> Users:
+def make_users(n_users: int, n_days: int, common_tastes: Doubles, seed: int) -> Users:
     """Draw users; some of them are new on each day.
 
     Args:
-        n_users: How many, the new ones included.
+        n_users: Number of users, the new ones included.
         n_days: Length of the history.
-        common_tastes: (N_TASTES,) what all of them like on average; sums to 1.
-        seed: Of the world.
+        common_tastes: (N_TASTES,) mean taste of all users; sums to 1.
+        seed: Random seed of the world.
     """
     rng = generator(seed, "users")
     low, high, share = (np.array(column) for column in zip(*AGES, strict=True))
@@ -82,8 +83,8 @@ def make_users(n_users: int, n_days: int, common_tastes: Floats, seed: int) -> U
     )
 
 
-def _keen_rates(n_users: int, rng: np.random.Generator) -> Floats:
-    """Draw exponential rates of users who have viewed something in a week.
+def _keen_rates(n_users: int, rng: np.random.Generator) -> Doubles:
+    """Draw exponential rates of users with at least one view in a week.
 
     That density, exp(-r/m) · (1 - exp(-r)), is that of the sum of two
     exponential numbers of means m and m / (1 + m).
@@ -99,11 +100,11 @@ def _joined(n_users: int, n_days: int, rng: np.random.Generator) -> npt.NDArray[
     return np.where(day == ALWAYS, ALWAYS, np.minimum(second, last)).astype(np.int32)
 
 
-def _tastes(group: Rows, common: Floats, seed: int) -> Floats32:
-    """Draw a Dirichlet taste for each user, whose mean is moved by the user's group."""
+def _tastes(group: Rows, common: Doubles, seed: int) -> Floats:
+    """Draw a Dirichlet taste for each user; its mean depends on the user's group."""
     n_groups = 2 * len(AGES)
     tilt = np.exp(generator(seed, "groups").normal(0, GROUP_SPREAD, (n_groups, len(common))))
-    # Weighted by the groups' sizes the tilts cancel out: all users together like what is common.
+    # Weighted by the groups' sizes the tilts cancel out: the mean of all users stays `common`.
     tilt /= np.bincount(group, minlength=n_groups) / len(group) @ tilt
     shapes = TASTE_CONCENTRATION * common * tilt
     tastes = np.empty((len(group), len(common)), np.float32)

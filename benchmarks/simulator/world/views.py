@@ -1,35 +1,34 @@
-"""Views: who watches what, when, for how long, and how many stars follow."""
+"""Views: who watches what, when and for how long, and the rating that follows."""
 
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
+from batch.arrays import Doubles, Records, Rows
 from benchmarks.simulator.clock import DAY_SECONDS, seconds_of_day
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.world.choices import Chooser
 from benchmarks.simulator.world.fitted import (
     COMPLETED_SHARE,
     LIKING_WEIGHT,
+    RANDOM_SHARE,
     RATED_SHARE,
     STARS,
-    WANDERING_SHARE,
 )
-from benchmarks.simulator.world.items import ALWAYS, Floats, Rows
+from benchmarks.simulator.world.items import ALWAYS
 from benchmarks.simulator.world.truth import Truth
 from benchmarks.simulator.world.world import World
 
 # One row a view: `began` in seconds after the history's beginning, `minutes` watched (at least
-# 1), `stars` in half steps 1 to 10 of a rating given when the view ends, 0 for none.
+# 1), `stars` in half steps 1 to 10 of the rating given when the view ends, 0 without a rating.
 VIEW: Final = np.dtype(
     [("user_row", "i4"), ("item_row", "i4"), ("began", "i4"), ("minutes", "i2"), ("stars", "i1")]
 )
-Views = npt.NDArray[np.void]
 
 _BLOCK_VIEWS: Final = 500_000
-_MOST_BLOCK_USERS: Final = 50_000
+_MAX_BLOCK_USERS: Final = 50_000
 _WEEK_SECONDS: Final = 7 * DAY_SECONDS
 _HALF_STARS: Final = ndtri(np.cumsum(np.repeat(STARS, 2) / 2 / np.sum(STARS))[:-1])
 _PAUSE_SECONDS: Final = 120  # between joining and the first view; longer than before an answer
@@ -39,8 +38,9 @@ class ViewSource:
     """Draws all views of a world, a block of users at a time.
 
     Args:
-        truth: Of the world.
-        views_per_user: Mean number; None means what was measured, which grows with the days.
+        truth: Truth of the world.
+        views_per_user: Mean number of views of a user; None: the measured one, which grows
+            with the days.
     """
 
     def __init__(self, truth: Truth, views_per_user: float | None) -> None:
@@ -50,19 +50,19 @@ class ViewSource:
         self._expected = _expected_views(self._world)
         if views_per_user is not None:
             self._expected *= _factor(self._expected, views_per_user)
-        self._most = max(1, len(self._world.items) // 2)
+        self._max_views = max(1, len(self._world.items) // 2)
 
     def blocks(self) -> Iterator[slice]:
-        """Yield the rows of users whose views make about half a million."""
+        """Yield slices of users with about half a million views each."""
         mean = float(_mean_views(self._expected))
-        step = int(np.clip(_BLOCK_VIEWS / mean, 1, _MOST_BLOCK_USERS))
+        step = int(np.clip(_BLOCK_VIEWS / mean, 1, _MAX_BLOCK_USERS))
         for begin in range(0, len(self._expected), step):
             yield slice(begin, min(begin + step, len(self._expected)))
 
-    def draw(self, block: slice) -> Views:
-        """Draw the views of a block, ordered by user; every user has one at least."""
+    def draw(self, block: slice) -> Records:
+        """Draw the views of a block, ordered by user; every user has at least one."""
         rng = generator(self._world.seed, "views", block.start)
-        n_views = np.minimum(_at_least_one(self._expected[block], rng), self._most)
+        n_views = np.minimum(_at_least_one(self._expected[block], rng), self._max_views)
         owner = np.repeat(np.arange(len(n_views)), n_views)
         began = self._times(block, owner, rng)
         day = began // DAY_SECONDS
@@ -76,7 +76,7 @@ class ViewSource:
         return views
 
     def _times(self, block: slice, owner: Rows, rng: np.random.Generator) -> Rows:
-        """Draw when views begin: any day since the user joined, hours as they are liked."""
+        """Draw when views begin: any day since the user joined, hours by their popularity."""
         joined = self._world.users.joined[block][owner].astype(np.int64)
         first_day = np.maximum(joined, 0) // DAY_SECONDS
         days = first_day + (rng.random(len(owner)) * (self._world.n_days - first_day)).astype(int)
@@ -84,8 +84,8 @@ class ViewSource:
         not_before = np.where(joined == ALWAYS, 0, joined + _PAUSE_SECONDS)
         return np.asarray(np.maximum(began, not_before))
 
-    def _watch(self, views: Views, day: Rows, rng: np.random.Generator) -> None:
-        """Fill in minutes and stars; what goes on after the history's end is cut off."""
+    def _watch(self, views: Records, day: Rows, rng: np.random.Generator) -> None:
+        """Fill in minutes and stars; views are cut off at the history's end."""
         rows = views["user_row"], views["item_row"]
         minutes, stars = watched(self._truth, *rows, day, rng)
         end = self._world.n_days * DAY_SECONDS
@@ -94,36 +94,36 @@ class ViewSource:
         views["stars"] = np.where(views["began"] + 60 * minutes < end, stars, 0)
 
 
-def usual_wandering(world: World, views_per_user: float | None) -> float:
-    """Return which share of a world's views follows no taste unless somebody says otherwise.
+def default_random_share(world: World, views_per_user: float | None) -> float:
+    """Return the default share of a world's views that follow no taste.
 
-    It is one view of each user, or WANDERING_SHARE where that is more.
+    It is one view of each user, or RANDOM_SHARE where that is more.
 
     Args:
-        world: Its users; what it has for its own share does not matter.
-        views_per_user: As `ViewSource` takes it.
+        world: World with the users; its own `random_share` is not used.
+        views_per_user: Mean number of views of a user; None: the measured one.
     """
     mean = views_per_user or _mean_views(_expected_views(world))
-    return max(WANDERING_SHARE, 1 / mean)
+    return max(RANDOM_SHARE, 1 / mean)
 
 
 def watched(
     truth: Truth, user_rows: Rows, item_rows: Rows, day: Rows, rng: np.random.Generator
 ) -> tuple[Rows, Rows]:
-    """Draw minutes and stars of views, both by how much each is enjoyed.
+    """Draw minutes and stars of views, both by how much each view is enjoyed.
 
-    Enjoyment is standard normal: in part the liking that comes of taste.
-    The least enjoyed views are broken off, anywhere; stars go by its rank.
+    Enjoyment is standard normal and correlated with liking, which depends on taste.
+    The least enjoyed views are broken off at a random minute; stars follow its rank.
 
     Args:
-        truth: Of the world.
-        user_rows: (n,)
-        item_rows: (n,)
-        day: (n,) of each view.
-        rng: Of these views.
+        truth: Truth of the world.
+        user_rows: (n,) user of each view.
+        item_rows: (n,) item of each view.
+        day: (n,) day of each view.
+        rng: Random generator of these views.
 
     Returns:
-        (n,) minutes, at least 1; (n,) half stars from 1 to 10, 0 where none are given.
+        (n,) minutes, at least 1; (n,) half stars from 1 to 10, 0 without a rating.
     """
     liking = np.empty(len(user_rows))
     for begin in range(0, len(liking), 1 << 16):
@@ -139,21 +139,21 @@ def watched(
     return np.maximum(minutes, 1), stars
 
 
-def _expected_views(world: World) -> Floats:
-    """Return each user's expectation; those who joined late have less, the mean is as measured."""
+def _expected_views(world: World) -> Doubles:
+    """Return each user's expected views; late users have fewer, the mean is the measured one."""
     present = world.n_days * DAY_SECONDS - np.maximum(world.users.joined, 0)
     n_weeks = world.n_days * DAY_SECONDS / _WEEK_SECONDS
     return np.asarray(world.users.rates * n_weeks * (present / present.mean()), np.float64)
 
 
-def _mean_views(expected: Floats) -> float:
-    """Return the mean of Poisson numbers of those expectations, zeros left out."""
+def _mean_views(expected: Doubles) -> float:
+    """Return the mean of zero-truncated Poisson numbers of those expectations."""
     small = np.maximum(expected, 1e-9)
     return float(np.mean(small / -np.expm1(-small)))
 
 
-def _factor(expected: Floats, mean: float) -> float:
-    """Return what to multiply expectations by for a mean number of views, by bisection."""
+def _factor(expected: Doubles, mean: float) -> float:
+    """Return the factor of the expectations that gives a mean number of views, by bisection."""
     low, high = 1e-9, 1.0
     while _mean_views(high * expected) < mean:
         high *= 2
@@ -163,10 +163,10 @@ def _factor(expected: Floats, mean: float) -> float:
     return high
 
 
-def _at_least_one(expected: Floats, rng: np.random.Generator) -> Rows:
-    """Draw Poisson numbers, zeros left out: the first event of a process that has one, then more.
+def _at_least_one(expected: Doubles, rng: np.random.Generator) -> Rows:
+    """Draw zero-truncated Poisson numbers: the first event of a process that has one, then more.
 
-    The first comes after -log(1 - u·(1 - exp(-expected))), u even.
+    The first comes after -log(1 - u·(1 - exp(-expected))), u uniform.
     """
     first = -np.log1p(rng.random(len(expected)) * np.expm1(-expected))
     return 1 + rng.poisson(np.maximum(expected - first, 0))

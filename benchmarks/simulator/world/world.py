@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.simulator.world.fitted import WANDERING_SHARE
-from benchmarks.simulator.world.items import Floats, Floats32, Items, make_items
+from batch.arrays import Doubles, Floats
+from benchmarks.simulator.world.fitted import RANDOM_SHARE
+from benchmarks.simulator.world.items import Items, make_items
 from benchmarks.simulator.world.users import Users, make_users
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that is true before anything happens.
+    """Everything that is fixed before the first view.
 
     A user of taste shares θ watches item i next with the probability
 
@@ -20,42 +21,42 @@ class World:
     so that all users together watch by popularity, and each by taste.
 
     Attributes:
-        seed: Of everything random, now and later.
+        seed: Random seed of the world and of everything drawn from it.
         n_days: Length of the history; new items and users arrive until then.
-        items, users: What and who there is.
-        common_tastes: (N_TASTES,) of all views; sums to 1.
-        wandering: Share of the views that follow no taste.
+        items, users: All items and users.
+        common_tastes: (N_TASTES,) share of each taste in all views; sums to 1.
+        random_share: Share of the views that follow no taste.
     """
 
     seed: int
     n_days: int
     items: Items
     users: Users
-    common_tastes: Floats
-    wandering: float
+    common_tastes: Doubles
+    random_share: float
 
     @property
-    def appeal(self) -> Floats32:
-        """(n_items, N_TASTES), the chance of each item within a taste; columns sum to 1."""
+    def appeal(self) -> Floats:
+        """(n_items, N_TASTES), the probability of each item within a taste; columns sum to 1."""
         shares = self.items.popularity[:, None] * self.items.tastes
         return np.asarray(shares / np.where(self.common_tastes, self.common_tastes, 1), np.float32)
 
 
 def make_world(
-    n_users: int, n_items: int, seed: int, n_days: int = 7, wandering: float = WANDERING_SHARE
+    n_users: int, n_items: int, seed: int, n_days: int = 7, random_share: float = RANDOM_SHARE
 ) -> World:
     """Draw a world; the same arguments give the same one.
 
     Args:
-        n_users: That there are at the history's end.
-        n_items: As many.
-        seed: Of everything random.
+        n_users: Number of users at the history's end.
+        n_items: Number of items at the history's end.
+        seed: Random seed.
         n_days: Length of the history.
-        wandering: Share of the views that follow no taste; `views.usual_wandering` says
-            which one suits users of whom little is known.
+        random_share: Share of the views that follow no taste; `views.default_random_share`
+            returns one that suits users with few views.
     """
     items = make_items(n_items, n_days, seed)
     common = items.popularity @ items.tastes.astype(np.float64)
     common /= common.sum()
     users = make_users(n_users, n_days, common, seed)
-    return World(seed, n_days, items, users, common, wandering)
+    return World(seed, n_days, items, users, common, random_share)

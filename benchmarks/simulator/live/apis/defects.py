@@ -1,32 +1,33 @@
-"""Odd fields in what the APIs answer: missing, null, `{}` or of the wrong type."""
+"""Defective fields in the APIs' answers: missing, null, `{}` or of a wrong type."""
 
 from typing import Any, Final
 
 import numpy as np
 
-_WAYS: Final = ("missing", "null", "empty", "type")
+_KINDS: Final = ("missing", "null", "empty", "type")
 
 
-def with_odd_fields(
+def with_defects(
     answer: dict[str, Any], id_field: str, share: float, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """Return an answer of whose fields a share is not as it should be; its id always is.
+    """Return an answer with a share of defective fields; its id stays valid.
 
     Args:
-        answer: Sound.
-        id_field: What it is an answer about.
-        share: From 0 to 1.
-        rng: Of this answer: it is odd in the same way each time.
+        answer: Valid answer.
+        id_field: Name of the field with the id.
+        share: Share of the fields with a defect, from 0 to 1.
+        rng: Random generator of this answer, so that it has the same defects each time.
     """
-    is_odd = rng.random(len(answer)) < share
-    ways = rng.integers(len(_WAYS), size=len(answer))
-    odd = {}
-    for (name, value), spoil, way in zip(answer.items(), is_odd, ways, strict=True):
-        if name == id_field or not spoil:
-            odd[name] = value
-        elif _WAYS[way] != "missing":
-            odd[name] = {"null": None, "empty": {}, "type": _of_another_type(value)}[_WAYS[way]]
-    return odd
+    is_defective = rng.random(len(answer)) < share
+    kinds = rng.integers(len(_KINDS), size=len(answer))
+    result = {}
+    for (name, value), has_defect, kind in zip(answer.items(), is_defective, kinds, strict=True):
+        if name == id_field or not has_defect:
+            result[name] = value
+        elif _KINDS[kind] != "missing":
+            values = {"null": None, "empty": {}, "type": _of_another_type(value)}
+            result[name] = values[_KINDS[kind]]
+    return result
 
 
 def _of_another_type(value: Any) -> Any:

@@ -1,42 +1,41 @@
-"""What trouble does to the world and the traffic, as the live loop reads it."""
+"""Effects of faults on the world and the traffic, in the form that the simulation reads."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-import numpy as np
-import numpy.typing as npt
+from batch.arrays import Flags
 
 
-class Shift(NamedTuple):
-    """A group of users that turns to one taste.
+class PreferenceShift(NamedTuple):
+    """A group of users whose preferences turn to one taste.
 
     Attributes:
-        users: (n_users,) who they are.
-        taste: What they all want now, a column of the world's tastes.
+        users: (n_users,) True for users of the group.
+        taste: New taste of the group, a column of the world's tastes.
     """
 
-    users: npt.NDArray[np.bool_]
+    users: Flags
     taste: int
 
 
-class Disturbance(Protocol):
-    """Trouble as the live loop sees it: `tick` first, then read the rest.
+class FaultEffects(Protocol):
+    """Effects of the active faults; call `tick` first, then read the attributes.
 
     Attributes:
-        traffic_factor: By how many times the usual traffic goes up; 1 in quiet times.
-        viral: By item row, how many times as popular the item is as it was.
-        shift: Whose preference has turned, and to what; None in quiet times.
-        api_outage: How the APIs fail now: "503", "hang" or "refused"; "" where they work.
+        traffic_factor: Factor of the usual traffic; 1 without faults.
+        viral: Factor of the usual popularity, by item row.
+        shift: Shift of preferences; None without one.
+        api_outage: Kind of the APIs' outage, "503", "hang" or "refused"; "" while they work.
     """
 
     traffic_factor: float
     viral: Mapping[int, float]
-    shift: Shift | None
+    shift: PreferenceShift | None
     api_outage: str
 
     def tick(self, seconds: float) -> None:
-        """Begin and end what is due.
+        """Begin and end the faults that are due.
 
         Args:
-            seconds: Since the run began, on the live loop's own clock; never less than before.
+            seconds: Seconds since the begin of the run; never less than before.
         """

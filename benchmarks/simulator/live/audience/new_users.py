@@ -1,4 +1,4 @@
-"""Newcomers: users whom the history has never seen, and who come while the service runs."""
+"""New users: users without a history, who join while the service runs."""
 
 import dataclasses
 from typing import Final
@@ -9,21 +9,21 @@ from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.world.users import Users
 from benchmarks.simulator.world.world import World
 
-NOT_YET: Final = np.iinfo(np.int32).max  # `joined` of those who have not come yet
+NOT_JOINED: Final = np.iinfo(np.int32).max  # `joined` of users before they join
 
 
-def with_newcomers(world: World, n_newcomers: int) -> World:
-    """Return the world with users behind its own who are yet to come.
+def with_new_users(world: World, n_new_users: int) -> World:
+    """Return the world with further users appended who have not joined yet.
 
-    Each has the age, the tastes and the rest of some user; only the id is new.
+    Each is a copy of a random user with a new id.
     """
     users = world.users
-    like = generator(world.seed, "newcomers").integers(0, len(users), n_newcomers)
-    grown = {
-        field.name: np.concatenate((column, column[like]))
+    copied = generator(world.seed, "newcomers").integers(0, len(users), n_new_users)
+    columns = {
+        field.name: np.concatenate((column, column[copied]))
         for field in dataclasses.fields(Users)
         for column in (getattr(users, field.name),)
     }
-    grown["ids"][len(users) :] = users.ids[-1] + 1 + np.arange(n_newcomers)
-    grown["joined"][len(users) :] = NOT_YET
-    return dataclasses.replace(world, users=Users(**grown))
+    columns["ids"][len(users) :] = users.ids[-1] + 1 + np.arange(n_new_users)
+    columns["joined"][len(users) :] = NOT_JOINED
+    return dataclasses.replace(world, users=Users(**columns))

@@ -1,79 +1,82 @@
-"""The yardstick: how good a list truly is, beside the best one and the popular one of that user.
+"""The oracle: the true value of a list, beside the best list and the popular list of that user.
 
-It knows the tastes, so nothing has to be estimated: the chance that the user
-takes an item of each of the three lists is a number.
+It has access to the tastes, so nothing is estimated: the probability that the
+user takes an item is computed for each of the three lists.
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from benchmarks.simulator.live.audience.preferences import Wants
+from batch.arrays import Doubles, Rows
+from benchmarks.simulator.live.audience.preferences import Preferences
 from benchmarks.simulator.live.audience.seen import Seen
 from benchmarks.simulator.live.audience.viewers import attraction, expected_clicks
-from benchmarks.simulator.world.items import Floats, Rows
 from benchmarks.simulator.world.truth import LIST_LENGTH
 
-_CELLS: Final = 300_000  # pairs of a user and an item in a window: some milliseconds
+_MAX_PAIRS: Final = 300_000  # pairs of a user and an item in a window: some milliseconds
 
 
-class Measured(NamedTuple):
+class ListValues(NamedTuple):
     """True values of some lists.
 
     Attributes:
-        expected: (n,) chance that something is taken of the list that was shown.
-        best: (n,) of the best possible one.
-        popular: (n,) of the one that is the same for all, but for what the user has watched.
-        ndcg: (n,) of the list shown; its gains are the chances to be the next view.
+        expected: (n,) probability that an item of the list shown is taken.
+        best: (n,) the same probability for the best possible list.
+        popular: (n,) the same probability for the popular list without watched items.
+        ndcg: (n,) NDCG of the list shown; gains are the probabilities of the next view.
     """
 
-    expected: Floats
-    best: Floats
-    popular: Floats
-    ndcg: Floats
+    expected: Doubles
+    best: Doubles
+    popular: Doubles
+    ndcg: Doubles
 
 
-class Yardstick:
-    """Measures lists by the users' true wants.
+class Oracle:
+    """Measures lists by the users' true preferences.
 
     Args:
-        wants: What they want.
-        seen: What they have watched.
-        popularity: (n_items,) of all users together.
+        preferences: True preferences of the users.
+        seen: Items that users have watched.
+        popularity: (n_items,) popularity among all users.
+
+    Attributes:
+        max_lists: Number of lists to measure at a time.
     """
 
-    def __init__(self, wants: Wants, seen: Seen, popularity: Floats) -> None:
-        self._wants = wants
+    def __init__(self, preferences: Preferences, seen: Seen, popularity: Doubles) -> None:
+        self._preferences = preferences
         self._seen = seen
         self._popularity = popularity
-        self.most = max(1, _CELLS // len(popularity))
+        self.max_lists = max(1, _MAX_PAIRS // len(popularity))
 
-    def measure(self, user_rows: Rows, lists: Rows) -> Measured:
-        """Measure the list of each user; ask for at most `most` at a time, before they react.
+    def measure(self, user_rows: Rows, lists: Rows) -> ListValues:
+        """Measure the lists of at most `max_lists` users, before they react.
 
         Args:
-            user_rows: (n,)
-            lists: (n, k) item rows, best first; -1 for none.
+            user_rows: (n,) rows of users.
+            lists: (n, k) item rows, best first; -1 for no item.
         """
         seen = self._seen.matrix(user_rows)
-        chances = np.where(seen, 0, self._wants.all_chances(user_rows))
-        shown = _of(lists, chances)
-        best = _of(_largest(chances), chances)
-        popular = _of(_largest(np.where(seen, -1, self._popularity)), chances)
+        chances = np.where(seen, 0, self._preferences.all_chances(user_rows))
+        shown = _chances_of(lists, chances)
+        best = _chances_of(_largest(chances), chances)
+        popular = _chances_of(_largest(np.where(seen, -1, self._popularity)), chances)
         gains = (shown @ _discount(shown.shape[1])) / (best @ _discount(best.shape[1]))
-        return Measured(_clicks(shown), _clicks(best), _clicks(popular), np.asarray(gains))
+        return ListValues(_clicks(shown), _clicks(best), _clicks(popular), np.asarray(gains))
 
 
-def _of(lists: Rows, chances: Floats) -> Floats:
+def _chances_of(lists: Rows, chances: Doubles) -> Doubles:
     found = np.take_along_axis(chances, np.maximum(lists, 0), axis=1)
     return np.asarray(np.where(lists >= 0, found, 0))
 
 
-def _clicks(chances: Floats) -> Floats:
+def _clicks(chances: Doubles) -> Doubles:
     return expected_clicks(attraction(chances, np.zeros(chances.shape, bool)))
 
 
-def _largest(scores: Floats) -> Rows:
+def _largest(scores: Doubles) -> Rows:
     """Return (n, k) columns of the largest scores of each row, largest first."""
     k = min(LIST_LENGTH, scores.shape[1])
     some = np.argpartition(-scores, k - 1, axis=1)[:, :k]
@@ -81,5 +84,5 @@ def _largest(scores: Floats) -> Rows:
     return np.take_along_axis(some, order, axis=1)
 
 
-def _discount(length: int) -> Floats:
+def _discount(length: int) -> Doubles:
     return np.asarray(1 / np.log2(2 + np.arange(length)))

@@ -1,6 +1,6 @@
-"""Trouble on command, and the truth about it for whoever should have noticed.
+"""Fault injection: faults on command, and a log of their effects as ground truth.
 
-orders ─► happenings ─┬─► stream: flood ─► edition ─► times ─► schemas ─► noise
-▲                  └─► wants, traffic and the APIs, by what `Disturbance` says
-control               over HTTP, while it runs
+specs ─► active ─┬─► stream: flood ─► log_format ─► times ─► schemas ─► noise
+▲                └─► preferences, traffic and APIs, through `FaultEffects`
+control          over HTTP, during the run
 """

@@ -1,9 +1,9 @@
-"""The address for trouble while it runs, on this machine alone.
+"""The HTTP API for faults during the run, for this machine alone.
 
-POST /trouble      the text of an order
-GET /trouble       the kinds there are, and what is waiting, active and done
+POST /faults      adds the fault of the body, a specification
+GET /faults       lists all kinds, and the faults that are waiting, active and done
 
-$ curl -d 'now traffic factor=10 for=1m' http://127.0.0.1:PORT/trouble
+$ curl -d 'now traffic factor=10 for=1m' http://127.0.0.1:PORT/faults
 """
 
 import json
@@ -12,44 +12,44 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 
-from benchmarks.simulator.live.errors import TroubleError
-from benchmarks.simulator.live.faults.active import Trouble
+from benchmarks.simulator.live.errors import FaultError
+from benchmarks.simulator.live.faults.active import FaultSchedule
 from benchmarks.simulator.live.faults.specs import KINDS
 
 _HOST: Final = "127.0.0.1"
-_PATH: Final = "/trouble"
-_LONGEST_ORDER: Final = 4096  # bytes
-_HUNG_SECONDS: Final = 10
-_LOOK_SECONDS: Final = 0.1  # between two looks whether it is over
+_PATH: Final = "/faults"
+_MAX_SPEC_BYTES: Final = 4096
+_CONNECTION_TIMEOUT_SECONDS: Final = 10
+_POLL_SECONDS: Final = 0.1  # between two checks whether to stop
 
 
-class TroubleControl:
-    """Listens in a thread until `close`; it sleeps while nobody asks.
+class FaultControl:
+    """HTTP server in a thread, until `close`.
 
     Args:
-        trouble: That orders are for.
-        port: 0 for any free one.
+        faults: Schedule to which faults are added.
+        port: Port to listen on, 0 for any free one.
 
     Attributes:
-        host, port: Where it listens.
+        host, port: Address of the server.
 
     Raises:
-        TroubleError: The port cannot be had.
+        FaultError: The port cannot be opened.
     """
 
-    def __init__(self, trouble: Trouble, port: int = 0) -> None:
+    def __init__(self, faults: FaultSchedule, port: int = 0) -> None:
         class Handler(_Handler):
-            orders = trouble
+            schedule = faults
 
         self.host = _HOST
         try:
             self._server = ThreadingHTTPServer((_HOST, port), Handler)
         except OSError as error:
-            what = f"cannot be had for trouble: {error.strerror}"
-            raise TroubleError(f"port {port}", what, "choose another") from error
+            problem = f"cannot be opened for faults: {error.strerror}"
+            raise FaultError(f"port {port}", problem, "choose another port") from error
         self.port = self._server.server_port
         serve = self._server.serve_forever
-        self._thread = threading.Thread(target=serve, args=(_LOOK_SECONDS,), daemon=True)
+        self._thread = threading.Thread(target=serve, args=(_POLL_SECONDS,), daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -66,39 +66,39 @@ class TroubleControl:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    orders: Trouble
-    timeout = _HUNG_SECONDS
+    schedule: FaultSchedule
+    timeout = _CONNECTION_TIMEOUT_SECONDS
 
     def do_GET(self) -> None:
         if self.path != _PATH:
-            self._answer(HTTPStatus.NOT_FOUND, _message(f"ask for {_PATH}"))
+            self._answer(HTTPStatus.NOT_FOUND, _message(f"not found: use {_PATH}"))
             return
-        shown = {"waiting": [], "active": [], "done": []}  # type: dict[str, list[dict[str, Any]]]
-        for happening in self.orders.all():
-            shown[happening.state].append(_abridged(happening.shown()))
-        state = {"seconds": round(self.orders.seconds, 3), "kinds": _kinds(), **shown}
+        by_state: dict[str, list[dict[str, Any]]] = {"waiting": [], "active": [], "done": []}
+        for fault in self.schedule.all():
+            by_state[fault.state].append(_abridged(fault.as_json()))
+        state = {"seconds": round(self.schedule.seconds, 3), "kinds": _kinds(), **by_state}
         self._answer(HTTPStatus.OK, state)
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
         if self.path != _PATH:
-            self._answer(HTTPStatus.NOT_FOUND, _message(f"send orders to {_PATH}"))
-        elif not length.isdecimal() or int(length) > _LONGEST_ORDER:
-            what = f"an order has at most {_LONGEST_ORDER} bytes"
-            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _message(what))
+            self._answer(HTTPStatus.NOT_FOUND, _message(f"not found: send faults to {_PATH}"))
+        elif not length.isdecimal() or int(length) > _MAX_SPEC_BYTES:
+            problem = f"a fault has at most {_MAX_SPEC_BYTES} bytes"
+            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _message(problem))
         else:
-            self._order(self.rfile.read(int(length)).decode(errors="replace"))
+            self._add(self.rfile.read(int(length)).decode(errors="replace"))
 
     def log_message(self, form: str, *values: Any) -> None:
-        """Say nothing: standard error belongs to the live loop."""
+        """Log nothing: standard error is for the simulation."""
 
-    def _order(self, text: str) -> None:
+    def _add(self, text: str) -> None:
         try:
-            happening = self.orders.order(text)
-        except TroubleError as error:
+            fault = self.schedule.add(text)
+        except FaultError as error:
             self._answer(HTTPStatus.BAD_REQUEST, _message(str(error)))
         else:
-            self._answer(HTTPStatus.OK, _abridged(happening.shown()))
+            self._answer(HTTPStatus.OK, _abridged(fault.as_json()))
 
     def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
         body = json.dumps(content, indent=1).encode() + b"\n"
@@ -113,13 +113,13 @@ def _message(text: str) -> dict[str, Any]:
     return {"message": text}
 
 
-def _abridged(shown: dict[str, Any]) -> dict[str, Any]:
-    """Return what goes on with the lengths of lists in their place; the file has them whole."""
-    return {key: len(one) if isinstance(one, list) else one for key, one in shown.items()}
+def _abridged(fault: dict[str, Any]) -> dict[str, Any]:
+    """Return a fault with the lengths of its lists; the fault log has the full lists."""
+    return {key: len(one) if isinstance(one, list) else one for key, one in fault.items()}
 
 
 def _kinds() -> dict[str, Any]:
     return {
-        name: {"does": kind.says, **{key: one.says for key, one in kind.keys.items()}}
+        name: {"does": kind.description, **{key: one.description for key, one in kind.keys.items()}}
         for name, kind in KINDS.items()
     }

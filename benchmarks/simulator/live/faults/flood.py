@@ -1,4 +1,4 @@
-"""A flood: accounts that nobody has seen before watch one item, minute by minute."""
+"""A flood: new made-up accounts watch one item, minute by minute."""
 
 import heapq
 from collections.abc import Mapping
@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.simulator.live.stream.times import written
-from benchmarks.simulator.log_formats import Edition
-from benchmarks.simulator.world.items import Rows
+from batch.arrays import Rows
+from benchmarks.simulator.live.stream.times import format_time
+from benchmarks.simulator.log_formats import LogFormat
 
 
-class Timed(NamedTuple):
-    """A line to come.
+class TimedLine(NamedTuple):
+    """A line that is due in the future.
 
     Attributes:
-        second: Since 1970.
-        number: Of those made; what comes at once keeps the order it was made in.
-        line: Without its end.
+        second: Time of the line, seconds since 1970.
+        number: Serial number, which orders lines of the same time.
+        line: Line without its end.
     """
 
     second: int
@@ -26,85 +26,85 @@ class Timed(NamedTuple):
 
 
 class Flood:
-    """The lines of one flood, as the stream's clock comes to them.
+    """The lines of one flood, when the stream's clock reaches them.
 
     Args:
-        values: Of its order.
-        for_seconds: In which its views begin.
-        taken: (n,) ids that real users have, ascending.
-        edition: That lines are made in.
-        rng: Of this flood.
+        values: Values of its specification.
+        for_seconds: Time in which its views begin.
+        taken: (n,) ids of real users, ascending.
+        log_format: Format of the lines.
+        rng: Random generator of the flood.
 
     Attributes:
-        accounts: Their ids.
-        n_views: Begun so far.
-        n_lines: Handed out so far.
+        accounts: Ids of the made-up accounts.
+        n_views: Number of views begun so far.
+        n_lines: Number of lines returned so far.
     """
 
     def __init__(
-        self, values: Mapping[str, Any], for_seconds: float, taken: Rows, edition: Edition,
+        self, values: Mapping[str, Any], for_seconds: float, taken: Rows, log_format: LogFormat,
         rng: np.random.Generator,
     ) -> None:  # fmt: skip
-        self.accounts = _made_up(values["accounts"], taken, rng)
+        self.accounts = _new_ids(values["accounts"], taken, rng)
         self.n_views = self.n_lines = 0
         self._values = values
-        self._edition = edition
+        self._log_format = log_format
         self._rng = rng
         self._begins = np.sort(rng.random(values["views"])) * for_seconds
         self._account = rng.permutation(np.arange(values["views"]) % values["accounts"])
         self._seen: set[int] = set()
-        self._coming: list[Timed] = []
-        self._n_made = 0
+        self._scheduled: list[TimedLine] = []
+        self._n_scheduled = 0
 
     @property
     def is_over(self) -> bool:
-        """Whether its last line is out."""
-        return self.n_views == len(self._begins) and not self._coming
+        """Whether all its lines were returned."""
+        return self.n_views == len(self._begins) and not self._scheduled
 
     def lines(self, seconds: float, now: int) -> list[bytes]:
         """Return the lines that are due, in order of time.
 
         Args:
-            seconds: After the flood's beginning, on the run's clock.
-            now: On the stream's clock, seconds since 1970.
+            seconds: Seconds after the begin of the flood, on the clock of the run.
+            now: Time of the stream's clock, seconds since 1970.
         """
         n_begun = int(np.searchsorted(self._begins, seconds, side="right"))
         for view in range(self.n_views, n_begun):
             self._begin(int(self._account[view]), now)
         self.n_views = max(self.n_views, n_begun)
         due = []
-        while self._coming and self._coming[0].second <= now:
-            due.append(heapq.heappop(self._coming).line)
+        while self._scheduled and self._scheduled[0].second <= now:
+            due.append(heapq.heappop(self._scheduled).line)
         self.n_lines += len(due)
         return due
 
     def _begin(self, account: int, now: int) -> None:
-        """Let a view begin, and all that comes of it."""
-        if self._edition.has_accounts and account not in self._seen:
-            self._put(now, account, b"GET /create_account")
+        """Begin a view and schedule all its lines."""
+        if self._log_format.has_accounts and account not in self._seen:
+            self._schedule(now, account, b"GET /create_account")
         self._seen.add(account)
         item, minutes = self._values["item"].encode(), self._values["minutes"]
         for minute in range(minutes):
-            self._put(now + 60 * minute, account, b"GET /data/m/%s/%d.mpg" % (item, minute))
+            self._schedule(now + 60 * minute, account, b"GET /data/m/%s/%d.mpg" % (item, minute))
         if self._values["rating"] is not None:
-            best = self._edition.best_rating
+            best = self._log_format.best_rating
             rating = min(self._values["rating"], best)
-            self._put(now + 60 * minutes, account, b"GET /rate/%s=%d" % (item, rating))
+            self._schedule(now + 60 * minutes, account, b"GET /rate/%s=%d" % (item, rating))
 
-    def _put(self, second: int, account: int, what: bytes) -> None:
-        has_fraction = self._rng.random() < self._edition.fraction_share
+    def _schedule(self, second: int, account: int, event: bytes) -> None:
+        has_fraction = self._rng.random() < self._log_format.fraction_share
         fraction = b"%03d" % self._rng.integers(1, 1000) if has_fraction else b""
-        line = b"%s,%d,%s" % (written(second, fraction), self.accounts[account], what)
-        heapq.heappush(self._coming, Timed(second, self._n_made, line))
-        self._n_made += 1
+        line = b"%s,%d,%s" % (format_time(second, fraction), self.accounts[account], event)
+        heapq.heappush(self._scheduled, TimedLine(second, self._n_scheduled, line))
+        self._n_scheduled += 1
 
 
-def _made_up(n: int, taken: Rows, rng: np.random.Generator) -> list[int]:
-    """Draw ids that nobody has, of about the size of those that somebody has."""
+def _new_ids(n: int, taken: Rows, rng: np.random.Generator) -> list[int]:
+    """Draw unused ids of about the same size as the used ones."""
     limit = max(1_000_000, int(taken[-1]) + 1) + 4 * n
     ids: dict[int, None] = {}
     while len(ids) < n:
         drawn = rng.integers(0, limit, 4 * n)
-        places = np.minimum(np.searchsorted(taken, drawn), len(taken) - 1)
-        ids |= dict.fromkeys(drawn[taken[places] != drawn].tolist())
+        positions = np.minimum(np.searchsorted(taken, drawn), len(taken) - 1)
+        ids |= dict.fromkeys(drawn[taken[positions] != drawn].tolist())
     return list(ids)[:n]

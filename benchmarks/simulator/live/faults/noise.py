@@ -1,4 +1,4 @@
-"""Noise on live lines: batch by batch, with the place of every line that it breaks."""
+"""Noise on live lines: batch by batch, with the number of every line that it breaks."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ _END = b"\n"
 
 
 class LineNoise:
-    """Breaks a share of the lines; what is late comes late within its batch.
+    """Breaks a share of the lines; late lines stay within their batch.
 
     Args:
-        values: Of its order.
-        rng: Of this noise.
+        values: Values of its specification.
+        rng: Random generator of this noise.
     """
 
     def __init__(self, values: Mapping[str, Any], rng: np.random.Generator) -> None:
@@ -29,11 +29,11 @@ class LineNoise:
         self._rng = rng
 
     def lines(self, lines: Sequence[bytes], n_before: int) -> tuple[list[bytes], list[Broken]]:
-        """Return what becomes of lines, and which are broken.
+        """Return the lines with noise, and the broken lines among them.
 
         Args:
-            lines: In UTF-8, without their ends.
-            n_before: Lines of the stream before them.
+            lines: Lines in UTF-8, without line ends.
+            n_before: Number of lines of the stream before them.
         """
         text = io.BytesIO()
         noisy = NoisyFile(text, "", self._noise, self._rng)

@@ -1,4 +1,4 @@
-"""Forms of lines that no edition has, as a service changes them without saying so."""
+"""Unknown forms of lines, as after an unannounced change of a service."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,13 +17,13 @@ def _renamed(line: bytes) -> bytes:
 
 
 def _reordered(line: bytes) -> bytes:
-    at, user, what = line.split(b",", 2)
-    return b",".join((user, at, what))
+    at, user, event = line.split(b",", 2)
+    return b",".join((user, at, event))
 
 
 def _as_json(line: bytes) -> bytes:
-    at, user, what = line.decode().split(",", 2)
-    return json.dumps({"time": at, "user_id": user, "event": what}).encode()
+    at, user, event = line.decode().split(",", 2)
+    return json.dumps({"time": at, "user_id": user, "event": event}).encode()
 
 
 _NAMES: Final = (
@@ -33,9 +33,9 @@ _NAMES: Final = (
     (b",recommendation request ", b",recommendation "),
 )
 
-# By name, what becomes of a sound line without its end. None is accepted by the strict patterns.
+# Functions that rewrite a valid line without its end. The strict patterns accept no result.
 SCHEMAS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "extra": _extra,  # one field more
+    "extra": _extra,  # an additional field
     "renamed": _renamed,
     "reordered": _reordered,  # the user before the time
     "json": _as_json,

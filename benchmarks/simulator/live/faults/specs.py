@@ -1,4 +1,4 @@
-"""Orders of trouble as text: `AT KIND key=value …`, such as `30s flood item=heat+1995 for=20s`."""
+"""Fault specifications: `AT KIND key=value …`, such as `30s flood item=heat+1995 for=20s`."""
 
 import argparse
 import math
@@ -10,54 +10,54 @@ from typing import Any, Final, NamedTuple
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.history.noise import KINDS as NOISES
 from benchmarks.simulator.live.apis.server import OUTAGES
-from benchmarks.simulator.live.errors import TroubleError
+from benchmarks.simulator.live.errors import FaultError
 from benchmarks.simulator.live.faults.schemas import SCHEMAS
-from benchmarks.simulator.log_formats import EDITIONS
+from benchmarks.simulator.log_formats import LOG_FORMATS
 
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_SECONDS}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)")
-_MOST_MINUTES: Final = 1440
-_FURTHEST_JUMP: Final = 3650 * DAY_SECONDS
+_MAX_MINUTES: Final = 1440
+_MAX_JUMP_SECONDS: Final = 3650 * DAY_SECONDS
 
 
 class Key(NamedTuple):
     """One key of a kind.
 
     Attributes:
-        read: Makes its value, or raises ValueError with what it must be.
-        default: Where it is not given; ... for what must be given.
-        says: What it means.
+        read: Parser of its value; raises ValueError with a description of valid values.
+        default: Default value; ... for a required key.
+        description: Meaning of the key.
     """
 
     read: Callable[[str], Any]
     default: Any
-    says: str
+    description: str
 
 
 class Kind(NamedTuple):
-    """One kind of trouble.
+    """One kind of fault.
 
     Attributes:
-        says: What it does.
-        keys: Besides `for`.
-        for_seconds: How long where `for` is not given; None: until the run ends.
+        description: Effect of the fault.
+        keys: Keys besides `for`.
+        for_seconds: Default duration; None: until the run ends.
     """
 
-    says: str
+    description: str
     keys: Mapping[str, Key]
     for_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """Trouble that was ordered.
+class FaultSpec:
+    """Specification of a fault.
 
     Attributes:
-        at_seconds: When, after the run's beginning or after the order came in.
-        kind: Of KINDS.
-        values: By key, defaults filled in.
-        for_seconds: How long; None: until the run ends.
-        text: As it was ordered.
+        at_seconds: Begin, in seconds after the begin of the run or after it was added.
+        kind: Kind of fault, one of KINDS.
+        values: Values by key, defaults filled in.
+        for_seconds: Duration; None: until the run ends.
+        text: Text of the specification.
     """
 
     at_seconds: float
@@ -67,7 +67,7 @@ class Order:
     text: str
 
 
-def duration(text: str) -> float:
+def read_duration(text: str) -> float:
     """Read `30s`, `1.5m`, `2h`, `1d`, or seconds alone."""
     found = _DURATION.fullmatch(text)
     if not found:
@@ -75,10 +75,10 @@ def duration(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _distance(text: str) -> int:
-    seconds = round(duration(text.lstrip("+-")))
-    if not seconds or seconds > _FURTHEST_JUMP or len(text) - len(text.lstrip("+-")) > 1:
-        raise ValueError("a time forth or back such as +1h or -30s, of ten years at most")
+def _time_offset(text: str) -> int:
+    seconds = round(read_duration(text.lstrip("+-")))
+    if not seconds or seconds > _MAX_JUMP_SECONDS or len(text) - len(text.lstrip("+-")) > 1:
+        raise ValueError("a time offset such as +1h or -30s, at most ten years")
     return -seconds if text.startswith("-") else seconds
 
 
@@ -89,8 +89,8 @@ def _count(text: str) -> int:
 
 
 def _minutes(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _MOST_MINUTES):
-        raise ValueError(f"a whole number from 1 to {_MOST_MINUTES}")
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _MAX_MINUTES):
+        raise ValueError(f"a whole number from 1 to {_MAX_MINUTES}")
     return int(text)
 
 
@@ -132,15 +132,31 @@ def _one_of(names: Mapping[str, Any] | tuple[str, ...]) -> Callable[[str], str]:
     return read
 
 
+def _begin(text: str) -> float:
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, or now") from None
+
+
+def _positive_duration(text: str) -> float:
+    if not (seconds := read_duration(text)):
+        raise ValueError("longer than 0s")
+    return seconds
+
+
+_AT: Final = Key(_begin, ..., "begin of the fault")
+_FOR: Final = Key(_positive_duration, None, "duration")
+
 KINDS: Final[Mapping[str, Kind]] = {
     "flood": Kind(
         "made-up accounts watch one item again and again",
         {
-            "item": Key(str, ..., "its id"),
-            "accounts": Key(_count, 100, "how many there are"),
-            "views": Key(_count, 1000, "that they begin, all together"),
-            "minutes": Key(_minutes, 5, "of each view"),
-            "rating": Key(_rating, None, "given after each view"),
+            "item": Key(str, ..., "item id"),
+            "accounts": Key(_count, 100, "number of accounts"),
+            "views": Key(_count, 1000, "number of views of all accounts"),
+            "minutes": Key(_minutes, 5, "length of each view"),
+            "rating": Key(_rating, None, "rating after each view"),
         },
         for_seconds=60,
     ),
@@ -150,36 +166,36 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "edition": Kind(
         "lines are written as in another edition",
-        {"to": Key(_one_of(EDITIONS), ..., f"one of {', '.join(EDITIONS)}")},
+        {"to": Key(_one_of(LOG_FORMATS), ..., f"one of {', '.join(LOG_FORMATS)}")},
     ),
     "jump": Kind(
-        "the stream's clock goes wrong",
-        {"by": Key(_distance, ..., "as +1h or -30s")},
+        "the stream's clock jumps",
+        {"by": Key(_time_offset, ..., "time offset, such as +1h or -30s")},
     ),
     "noise": Kind(
         "lines break",
         {
-            "share": Key(_share, 0.01, "of the lines"),
+            "share": Key(_share, 0.01, "share of the lines"),
             "only": Key(_noises, tuple(NOISES), f"some of {','.join(NOISES)}"),
         },
     ),
-    "kafka": Kind("nobody takes the stream's lines: they wait, then are dropped", {}, 30),
+    "kafka": Kind("the stream accepts no lines: they wait, then are dropped", {}, 30),
     "viral": Kind(
-        "everybody watches one item",
+        "one item becomes very popular",
         {
-            "item": Key(str, ..., "its id"),
-            "factor": Key(_factor, 50.0, "times as popular as it was"),
+            "item": Key(str, ..., "item id"),
+            "factor": Key(_factor, 50.0, "factor of its popularity"),
         },
     ),
     "shift": Kind(
-        "a group's preference turns to one taste",
+        "the preferences of a group turn to one taste",
         {
             "group": Key(str, ..., "ages, gender or both: 25-34, F, 25-34/F; all"),
-            "taste": Key(str, ..., "its number, or the name of a genre"),
+            "taste": Key(str, ..., "number of a taste, or name of a genre"),
         },
     ),
     "traffic": Kind(
-        "more requests and views, or fewer", {"factor": Key(_factor, 10.0, "times as many")}
+        "more requests and views, or fewer", {"factor": Key(_factor, 10.0, "factor of the rate")}
     ),
     "api": Kind(
         "the user and movie APIs fail",
@@ -188,27 +204,27 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 
-def read_order(text: str) -> Order:
-    """Read an order.
+def read_spec(text: str) -> FaultSpec:
+    """Read a specification.
 
     Raises:
-        TroubleError: It cannot be read; the message lists what there is.
+        FaultError: The specification is malformed; the message lists valid values.
     """
     words = text.split()
     if len(words) < 2:
-        raise _wrong(text, "write AT KIND key=value …, such as 30s traffic factor=10 for=1m")
+        raise _error(text, "write AT KIND key=value …, such as 30s traffic factor=10 for=1m")
     at, name, *pairs = words
     kind = KINDS.get(name)
     if kind is None:
-        raise _wrong(text, f"{name!r} is no kind of trouble; they are {', '.join(KINDS)}")
+        raise _error(text, f"{name!r} is not a kind of fault; choose from {', '.join(KINDS)}")
     given = dict(_pair(text, name, kind, pair) for pair in pairs)
     if len(given) < len(pairs):
-        raise _wrong(text, "a key is given twice")
+        raise _error(text, "a key is given twice")
     missing = [key for key, (_, default, _) in kind.keys.items() if default is ...]
     if left := [key for key in missing if key not in given]:
-        raise _wrong(text, f"{name} needs {left[0]}=…, {kind.keys[left[0]].says}")
+        raise _error(text, f"{name} needs {left[0]}=…, {kind.keys[left[0]].description}")
     values = {key: _value(text, key, given.get(key), one) for key, one in kind.keys.items()}
-    return Order(
+    return FaultSpec(
         at_seconds=0.0 if at == "now" else _value(text, "AT", at, _AT),
         kind=name,
         values=values,
@@ -217,37 +233,20 @@ def read_order(text: str) -> Order:
     )
 
 
-def argument(text: str) -> Order:
-    """Read an order from the command line."""
+def fault_argument(text: str) -> FaultSpec:
+    """Read a specification from the command line."""
     try:
-        return read_order(text)
-    except TroubleError as error:
+        return read_spec(text)
+    except FaultError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _moment(text: str) -> float:
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise ValueError(f"{error}, or now") from None
-
-
-def _lasting(text: str) -> float:
-    if not (seconds := duration(text)):
-        raise ValueError("longer than 0s")
-    return seconds
-
-
-_AT: Final = Key(_moment, ..., "when")
-_FOR: Final = Key(_lasting, None, "how long")
 
 
 def _pair(text: str, name: str, kind: Kind, pair: str) -> tuple[str, str]:
     key, equals, value = pair.partition("=")
     if not (equals and value):
-        raise _wrong(text, f"{pair!r} must be written key=value")
+        raise _error(text, f"{pair!r} must be written key=value")
     if key not in kind.keys and key != "for":
-        raise _wrong(text, f"{name} has no {key!r}; it has {', '.join((*kind.keys, 'for'))}")
+        raise _error(text, f"{name} has no {key!r}; it has {', '.join((*kind.keys, 'for'))}")
     return key, value
 
 
@@ -257,8 +256,8 @@ def _value(text: str, name: str, value: str | None, key: Key) -> Any:
     try:
         return key.read(value)
     except ValueError as error:
-        raise _wrong(text, f"{name} must be {error}; it is {value!r}") from None
+        raise _error(text, f"{name} must be {error}; it is {value!r}") from None
 
 
-def _wrong(text: str, what: str) -> TroubleError:
-    return TroubleError(f"trouble {text!r}", what)
+def _error(text: str, problem: str) -> FaultError:
+    return FaultError(f"fault {text!r}", problem)

@@ -1,14 +1,15 @@
-"""The tally: one record for each request, in the order in which they were due."""
+"""Records of requests, in the order in which they were due."""
 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-# `user_row` -1 where the id was malformed; `failure` and `source` are places in the tally's
-# names; `rank` from 1, 0 where no item of the list was taken; minutes, stars and cost are of
-# what was taken from the list; `own` tells of another view. `best`, `popular` and `ndcg` are
-# NaN where the list was not measured.
+from batch.arrays import Records
+
+# `user_row` is -1 where the id was malformed; `failure` and `source` are codes of names;
+# `rank` is from 1, 0 where no item of the list was taken; minutes, stars and cost belong to
+# the item taken from the list; `own` is True after another view. `best`, `popular` and `ndcg`
+# are NaN where the list was not measured.
 RECORD: Final = np.dtype(
     [
         ("user_row", "i4"), ("server", "i1"), ("milliseconds", "f4"), ("late_ms", "f4"),
@@ -17,42 +18,41 @@ RECORD: Final = np.dtype(
         ("ndcg", "f4"),
     ]
 )  # fmt: skip
-Records = npt.NDArray[np.void]
 
 
-class Names:
-    """Few names that come again and again, as small numbers; 0 is the empty one."""
+class NameTable:
+    """A table of names with small integer codes; 0 is the empty name."""
 
     def __init__(self) -> None:
         self.names = [""]
-        self._places = {"": 0}
+        self._codes = {"": 0}
 
-    def place(self, name: str) -> int:
-        """Return the number of a name."""
-        place = self._places.get(name)
-        if place is None:
-            place = self._places[name] = len(self.names)
+    def code(self, name: str) -> int:
+        """Return the code of a name."""
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self.names)
             self.names.append(name)
-        return place
+        return code
 
 
-class Tally:
-    """All requests of a run.
+class RequestRecords:
+    """Records of all requests of a run.
 
     Attributes:
-        failures: Names of what went wrong; 0: nothing.
-        sources: Names of what made the answers; 0: none was named.
+        failures: Names of kinds of failure; 0: no failure.
+        sources: Names of sources of answers; 0: no source given.
     """
 
     def __init__(self) -> None:
-        self.failures = Names()
-        self.sources = Names()
+        self.failures = NameTable()
+        self.sources = NameTable()
         self._parts: list[Records] = []
 
     def add(self, records: Records) -> None:
-        """Add the requests of a window."""
+        """Add the records of a window."""
         self._parts.append(records)
 
     def records(self) -> Records:
-        """Return all requests, (n,) of RECORD."""
+        """Return (n,) records of all requests, of the type RECORD."""
         return np.concatenate([np.empty(0, RECORD), *self._parts])

@@ -1,7 +1,7 @@
-"""Asking: requests when they are due, and what the grader makes of the answers.
+"""Requests: sent when they are due, and graded when their answers arrive.
 
-    traffic ─► Window ─► asker ─► links ─► servers      the asker is a process of its own
-    verdicts ◄─ Came ◄─────┘
+    traffic ─► Window ─► client ─► connections ─► servers      the client is a separate process
+    grading ◄─ Response ◄──┘
 
-`wire` is what the two processes tell each other.
+`messages` defines what the two processes exchange.
 """

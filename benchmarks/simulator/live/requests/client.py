@@ -1,10 +1,10 @@
-"""The process that asks: requests go out when they are due, each timed from that moment.
+"""The client process: it sends requests when they are due, and times each from that moment.
 
-    simulator ─ Window ─► Asking ─► servers
-              ◄─ Came ───
+    simulation ─── Window ──► RequestLoop ─► servers
+               ◄─ Response ──
 
-It does nothing else, so that no other work of the simulator is mistaken for a
-slow server. An open loop: nobody waits for an answer before the next one asks.
+It does nothing else, so that no other work of the simulator looks like a slow
+server. The loop is open: no request waits for the answer to another one.
 """
 
 import contextlib
@@ -25,125 +25,134 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.resilience.answers import Answer
-from benchmarks.simulator.live.requests.connections import Links, Request
-from benchmarks.simulator.live.requests.messages import LIMIT_MS, TIMED_OUT, Address, Came, Window
+from benchmarks.simulator.live.requests.connections import Connections, Request
+from benchmarks.simulator.live.requests.messages import (
+    LIMIT_MS,
+    TIMED_OUT,
+    Address,
+    Response,
+    Window,
+)
 
 _ROOT: Final = Path(__file__).parents[4]
 _LIMIT_SECONDS: Final = LIMIT_MS / 1000
 _IDLE_SECONDS: Final = 1.0
-_PATIENCE_SECONDS: Final = 10.0
+_STOP_SECONDS: Final = 10.0
 
 
-class Asker:
-    """The simulator's end of the process that asks; leaving the `with` ends it.
+class RequestClient:
+    """Handle of the client process; leaving the `with` ends the process.
 
     Args:
-        addresses: Of the servers.
-        keeps: Whether connections are kept for further requests.
+        addresses: Addresses of the servers.
+        keep_alive: Whether connections are kept for further requests.
 
     Attributes:
-        processor_seconds: That the process has taken; known after the `with`.
+        processor_seconds: CPU time of the process; known after the `with`.
     """
 
-    def __init__(self, addresses: Sequence[Address], *, keeps: bool = True) -> None:
+    def __init__(self, addresses: Sequence[Address], *, keep_alive: bool = True) -> None:
         self.processor_seconds = 0.0
         self._pipe, far = multiprocessing.Pipe()
         command = [sys.executable, "-m", __name__, str(far.fileno())]
         self._process = subprocess.Popen(command, cwd=_ROOT, pass_fds=[far.fileno()])
         far.close()
-        self._pipe.send((list(addresses), keeps))
-        self._pipe.recv()  # it is there
-        # Both ends may have much to say at once: one must always listen, or both wait for ever.
-        self._heard: queue.SimpleQueue[tuple[int, list[Came]] | None] = queue.SimpleQueue()
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+        self._pipe.send((list(addresses), keep_alive))
+        self._pipe.recv()  # the process is ready
+        # Both ends may send more than the pipe holds at once: a thread must always receive.
+        self._received: queue.SimpleQueue[tuple[int, list[Response]] | None] = queue.SimpleQueue()
+        self._receiver = threading.Thread(target=self._receive, daemon=True)
+        self._receiver.start()
 
-    def __enter__(self) -> "Asker":
+    def __enter__(self) -> "RequestClient":
         return self
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError, EOFError):
             self._pipe.send(None)
-        self._listener.join(_PATIENCE_SECONDS)
+        self._receiver.join(_STOP_SECONDS)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE_SECONDS)
+            self._process.wait(_STOP_SECONDS)
         self._process.kill()
         self._process.wait()
         self._pipe.close()
 
-    def ask(self, window: Window) -> None:
-        """Have these requests asked when they are due."""
+    def send(self, window: Window) -> None:
+        """Send the requests of a window to the process; each goes out when it is due."""
         self._pipe.send(window)
 
-    def came(self, seconds: float) -> tuple[int, list[Came]] | None:
-        """Return the number of a window that is complete, and what came; None after some time.
+    def receive(self, seconds: float) -> tuple[int, list[Response]] | None:
+        """Return the number and the responses of a complete window, or None after `seconds`.
 
         Raises:
             EOFError: The process has ended.
         """
         try:
-            heard = self._heard.get(block=seconds > 0, timeout=seconds)
+            received = self._received.get(block=seconds > 0, timeout=seconds)
         except queue.Empty:
             return None
-        if heard is None:
-            raise EOFError("the process that asks has ended")
-        return heard
+        if received is None:
+            raise EOFError("the client process has ended")
+        return received
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         with contextlib.suppress(EOFError, OSError):
-            while not isinstance(heard := self._pipe.recv(), float):
-                self._heard.put(heard)
-            self.processor_seconds = heard
-        self._heard.put(None)
+            while not isinstance(received := self._pipe.recv(), float):
+                self._received.put(received)
+            self.processor_seconds = received
+        self._received.put(None)
 
 
 @dataclass(slots=True)
-class _Incomplete:
-    came: list[Came | None]
-    n_left: int
+class _OpenWindow:
+    responses: list[Response | None]
+    n_open: int
 
 
-class Asking:
-    """Asks and listens until told to end.
+class RequestLoop:
+    """Event loop of the client process.
 
     Args:
-        pipe: Windows come in, `(number, list[Came])` goes out; None ends it.
-        addresses: Of the servers.
-        keeps: Whether connections are kept for further requests.
+        pipe: Connection that brings windows, or None at the end, and takes
+            `(number, list[Response])`.
+        addresses: Addresses of the servers.
+        keep_alive: Whether connections are kept for further requests.
     """
 
-    def __init__(self, pipe: Connection, addresses: Sequence[Address], *, keeps: bool) -> None:
+    def __init__(self, pipe: Connection, addresses: Sequence[Address], *, keep_alive: bool) -> None:
         self._pipe = pipe
         self._poll = select.epoll()
         self._poll.register(pipe.fileno(), select.EPOLLIN)
-        self._links = Links(self._poll, addresses, keeps=keeps, note=self._note)
+        self._connections = Connections(
+            self._poll, addresses, keep_alive=keep_alive, on_result=self._finish
+        )
         self._due: deque[Request] = deque()
-        self._asked: deque[Request] = deque()  # the first to be too late is the first
-        self._windows: dict[int, _Incomplete] = {}
+        self._sent: deque[Request] = deque()  # in the order in which they are due
+        self._windows: dict[int, _OpenWindow] = {}
         self._is_ending = False
 
     def run(self) -> None:
-        """Ask until the simulator has said that it was all, and all of it has come."""
+        """Send requests until the simulator has sent None and all responses are known."""
         while not self._is_ending or self._windows:
             self._give_up()
-            self._ask_due()
-            for fd, what in self._ready():
+            self._send_due()
+            for fd, events in self._ready():
                 if fd == self._pipe.fileno():
                     self._take_windows()
                 else:
-                    self._links.serve(fd, what)
-        self._links.close()
+                    self._connections.serve(fd, events)
+        self._connections.close()
 
     def _ready(self) -> list[tuple[int, int]]:
-        """Return what is ready, or nothing as soon as a request is due.
+        """Return the ready descriptors, or nothing as soon as a request is due.
 
-        epoll counts in milliseconds; select, on epoll's own descriptor, in microseconds.
+        epoll waits in milliseconds; select, on epoll's own descriptor, in microseconds.
         """
         until = time.monotonic() + _IDLE_SECONDS
         if self._due:
             until = min(until, self._due[0].due)
-        if self._asked:
-            until = min(until, self._asked[0].due + _LIMIT_SECONDS)
+        if self._sent:
+            until = min(until, self._sent[0].due + _LIMIT_SECONDS)
         pause = max(until - time.monotonic(), 0.0)
         if pause and not select.select([self._poll], [], [], pause)[0]:
             return []
@@ -159,30 +168,30 @@ class Asking:
                 self._is_ending = True
                 self._poll.unregister(self._pipe.fileno())
                 return
-            self._windows[window.number] = _Incomplete([None] * len(window.due), len(window.due))
-            asked = zip(window.due, window.servers, window.users, strict=True)
-            for place, (due, server, user) in enumerate(asked):
-                self._due.append(Request(window.number, place, due, server, user))
+            self._windows[window.number] = _OpenWindow([None] * len(window.due), len(window.due))
+            requests = zip(window.due, window.servers, window.users, strict=True)
+            for position, (due, server, user) in enumerate(requests):
+                self._due.append(Request(window.number, position, due, server, user))
             self._send_complete(window.number)
 
-    def _ask_due(self) -> None:
+    def _send_due(self) -> None:
         while self._due and self._due[0].due <= time.monotonic():
-            self._asked.append(self._due[0])
-            self._links.ask(self._due.popleft())
+            self._sent.append(self._due[0])
+            self._connections.send(self._due.popleft())
 
     def _give_up(self) -> None:
-        """Let go of what has come, and of what is too late."""
+        """Remove finished requests, and give up those that are too late."""
         late = time.monotonic() - _LIMIT_SECONDS
-        while self._asked and (self._asked[0].has_come or self._asked[0].due <= late):
-            request = self._asked.popleft()
-            if not request.has_come:
-                self._note(request, TIMED_OUT, None)
-                self._links.give_up(request)
+        while self._sent and (self._sent[0].is_done or self._sent[0].due <= late):
+            request = self._sent.popleft()
+            if not request.is_done:
+                self._finish(request, TIMED_OUT, None)
+                self._connections.give_up(request)
 
-    def _note(self, request: Request, error: str, answer: Answer | None) -> None:
-        if request.has_come:
+    def _finish(self, request: Request, error: str, answer: Answer | None) -> None:
+        if request.is_done:
             return
-        request.has_come = True
+        request.is_done = True
         now = time.monotonic()
         milliseconds = 1000 * (now - request.due)
         if milliseconds > LIMIT_MS:
@@ -192,25 +201,26 @@ class Asking:
         )
         late_ms = 1000 * ((request.sent or now) - request.due)
         window = self._windows[request.window]
-        window.came[request.place] = Came(error, status, milliseconds, late_ms, source, body)
-        window.n_left -= 1
+        response = Response(error, status, milliseconds, late_ms, source, body)
+        window.responses[request.position] = response
+        window.n_open -= 1
         self._send_complete(request.window)
 
     def _send_complete(self, number: int) -> None:
-        if self._windows[number].n_left == 0:
+        if self._windows[number].n_open == 0:
             with contextlib.suppress(OSError):  # the simulator has gone
-                self._pipe.send((number, self._windows[number].came))
+                self._pipe.send((number, self._windows[number].responses))
             del self._windows[number]
 
 
 def main() -> int:
-    """Be the process that asks, and tell at last what it has cost."""
+    """Run the client process; at the end it sends its CPU time."""
     pipe = Connection(int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the simulator, which ends this
-    addresses, keeps = pipe.recv()
+    addresses, keep_alive = pipe.recv()
     gc.freeze()
     pipe.send("ready")
-    Asking(pipe, addresses, keeps=keeps).run()
+    RequestLoop(pipe, addresses, keep_alive=keep_alive).run()
     with contextlib.suppress(OSError):
         pipe.send(time.process_time())
         pipe.close()

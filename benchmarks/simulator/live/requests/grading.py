@@ -1,15 +1,21 @@
-"""Verdicts: what the scenario's grader makes of an answer, and how it writes that down.
+"""Grading: answers are checked by the rules of the scenario's grader, and described in its words.
 
-The body is split at commas and every id looked up; the first that is unknown
-fails the whole answer. Blanks, line ends and quotes belong to the id beside
-them, so any format but the right one fails by itself.
+The body is split at commas and every id is looked up; the first unknown id
+fails the whole answer. Blanks, line ends and quotes are part of the id next to
+them, so an answer in any other format fails without further rules.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from benchmarks.simulator.live.requests.messages import LIMIT_MS, REFUSED, TIMED_OUT, Address, Came
+from benchmarks.simulator.live.requests.messages import (
+    LIMIT_MS,
+    REFUSED,
+    TIMED_OUT,
+    Address,
+    Response,
+)
 from benchmarks.simulator.world.truth import LIST_LENGTH
 
 OK: Final = 200
@@ -19,19 +25,19 @@ UNKNOWN: Final = "unknown id"
 TOO_LONG: Final = "too long"
 NOT_REFUSED: Final = "malformed id not refused"
 
-_WRONG_BODY: Final = 400
-_SHOWN: Final = 120  # characters of an id that is none
+_INVALID_BODY_STATUS: Final = 400
+_MAX_SHOWN_CHARACTERS: Final = 120  # of an unknown id
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
-class Verdict(NamedTuple):
-    """What became of a request.
+class Grade(NamedTuple):
+    """Grade of an answer.
 
     Attributes:
-        failure: Its kind, as `unknown id`; empty where the answer is good.
-        status: As the stream's line has it.
-        result: The text in the line; empty where the list itself stands there.
-        rows: The items of a good answer, best first.
+        failure: Kind of failure, such as `unknown id`; empty for a good answer.
+        status: Status in the line of the event log.
+        result: Text in that line; empty where the line contains the list itself.
+        rows: Item rows of a good answer, best first.
     """
 
     failure: str
@@ -40,47 +46,47 @@ class Verdict(NamedTuple):
     rows: list[int]
 
 
-def judge(came: Came, catalogue: Mapping[bytes, int], host: Address) -> Verdict:
-    """Judge what came of a well-formed request.
+def grade_answer(response: Response, catalogue: Mapping[bytes, int], host: Address) -> Grade:
+    """Return the grade of the response to a well-formed request.
 
     Args:
-        came: Its answer or its failure.
+        response: Response or failure.
         catalogue: Item rows by id.
-        host: Of the server, for the texts.
+        host: Address of the server, for the texts.
     """
-    if came.error == TIMED_OUT:
+    if response.error == TIMED_OUT:
         what = f"Request timeout to {host} after {LIMIT_MS:.0f} ms"
-        return Verdict(TIMED_OUT, 0, f"java.util.concurrent.TimeoutException: {what}", [])
-    if came.error == REFUSED:
-        return Verdict(REFUSED, 0, f"java.net.ConnectException: Connection refused: {host}", [])
-    if came.error:
-        kind, _, what = came.error.partition(": ")
-        return Verdict(kind, 0, f"java.io.IOException: {_printable(what)}", [])
-    if came.status != OK:
-        what = f"Unexpected response status: {came.status}"
-        return Verdict(f"{WRONG_STATUS} {came.status}", came.status, what, [])
-    return _judge_body(came.body, catalogue)
+        return Grade(TIMED_OUT, 0, f"java.util.concurrent.TimeoutException: {what}", [])
+    if response.error == REFUSED:
+        return Grade(REFUSED, 0, f"java.net.ConnectException: Connection refused: {host}", [])
+    if response.error:
+        kind, _, what = response.error.partition(": ")
+        return Grade(kind, 0, f"java.io.IOException: {_printable(what)}", [])
+    if response.status != OK:
+        what = f"Unexpected response status: {response.status}"
+        return Grade(f"{WRONG_STATUS} {response.status}", response.status, what, [])
+    return _grade_body(response.body, catalogue)
 
 
-def is_well_refused(came: Came) -> bool:
-    """Tell whether a malformed request got what it should: a status from 400 to 499."""
-    return not came.error and OK * 2 <= came.status < OK * 2 + 100
+def is_correctly_refused(response: Response) -> bool:
+    """Return whether a malformed request was refused with a status from 400 to 499."""
+    return not response.error and OK * 2 <= response.status < OK * 2 + 100
 
 
-def _judge_body(body: bytes, catalogue: Mapping[bytes, int]) -> Verdict:
+def _grade_body(body: bytes, catalogue: Mapping[bytes, int]) -> Grade:
     if not body:
-        return Verdict(EMPTY, _WRONG_BODY, "invalid recommendation format (empty)", [])
+        return Grade(EMPTY, _INVALID_BODY_STATUS, "invalid recommendation format (empty)", [])
     ids = body.split(b",")
     rows = [catalogue.get(name, -1) for name in ids]
     if -1 in rows:
         name = _printable(ids[rows.index(-1)].decode("latin-1"))
-        return Verdict(UNKNOWN, _WRONG_BODY, f"movie {name} not found", [])
+        return Grade(UNKNOWN, _INVALID_BODY_STATUS, f"movie {name} not found", [])
     if len(ids) > LIST_LENGTH:
         what = f"invalid recommendation format ({len(ids)} ids)"
-        return Verdict(TOO_LONG, _WRONG_BODY, what, [])
-    return Verdict("", OK, "", rows)
+        return Grade(TOO_LONG, _INVALID_BODY_STATUS, what, [])
+    return Grade("", OK, "", rows)
 
 
 def _printable(text: str) -> str:
-    """Return a text that keeps its line one line."""
-    return _UNPRINTABLE.sub("?", text)[:_SHOWN]
+    """Return the text with line ends and other unprintable characters replaced by `?`."""
+    return _UNPRINTABLE.sub("?", text)[:_MAX_SHOWN_CHARACTERS]

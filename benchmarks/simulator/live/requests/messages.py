@@ -1,4 +1,4 @@
-"""What the simulator and the process that asks tell each other."""
+"""Messages between the simulation and the client process."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -10,7 +10,7 @@ CUT: Final = "cut"
 
 
 class Address(NamedTuple):
-    """Where a server listens."""
+    """Address of a server."""
 
     host: str
     port: int
@@ -20,13 +20,13 @@ class Address(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Requests that are due within one stretch of time.
+    """Requests that are due within one window of time.
 
     Attributes:
-        number: Of the window, from 0.
-        due: By the monotonic clock, ascending.
-        servers: Which server each goes to.
-        users: What stands behind `/recommend/`.
+        number: Number of the window, from 0.
+        due: Times at which requests are due, by the monotonic clock, ascending.
+        servers: Number of the server of each request.
+        users: Escaped user ids, behind `/recommend/` in the path.
     """
 
     number: int
@@ -35,16 +35,16 @@ class Window(NamedTuple):
     users: Sequence[bytes]
 
 
-class Came(NamedTuple):
-    """What came of a request.
+class Response(NamedTuple):
+    """The response to a request, or its failure.
 
     Attributes:
-        error: TIMED_OUT, REFUSED, CUT and more behind it, or nothing.
-        status: 0 where none came.
-        milliseconds: From the moment when it was due to the answer, or to its failure.
-        late_ms: From that moment until it was sent: the asking side's own delay.
-        source: What made the answer, as it says itself.
-        body: Its bytes.
+        error: TIMED_OUT, REFUSED, or CUT with a reason; empty without an error.
+        status: HTTP status, 0 without an answer.
+        milliseconds: Time from the moment when the request was due to its answer or failure.
+        late_ms: Time from that moment until it was sent: the client's own delay.
+        source: Source of the list, from the header `X-Marquee-Source`.
+        body: Body of the answer.
     """
 
     error: str

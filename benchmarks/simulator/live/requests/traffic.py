@@ -1,20 +1,19 @@
-"""Traffic: who asks when, drawn a window at a time; the same seed gives the same requests."""
+"""Traffic: users and times of requests, drawn a window at a time and fixed by the seed."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from batch.arrays import Doubles, Rows
 from benchmarks.simulator.seeds import generator
-from benchmarks.simulator.world.items import Floats, Rows
 from benchmarks.simulator.world.world import World
 
 WINDOW_SECONDS: Final = 0.1
-_ROUNDED: Final = 1e-6  # of a request; sums of rates are not exact
-NOBODY: Final = -1  # the row of a malformed id
+_TOLERANCE: Final = 1e-6  # in requests; sums of rates are not exact
+NO_USER: Final = -1  # user row of a malformed id
 
-# What is no user id by any reading; all must get a 4xx.
+# Ids that are invalid in any implementation; all must get a 4xx status.
 MALFORMED: Final = (
     b"no%20such%20user", b"12%2C34", b"5%7C6", b"7%22", b"8%3D9", b"%23", b"100%25", b"%3F",
     b"%00", b"%0d%0a", b"%ff", b"%C3%A9", b"9" * 65, b"12/34",
@@ -22,40 +21,40 @@ MALFORMED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
-    """What requests there are.
+class TrafficMix:
+    """Rate and kinds of requests.
 
     Attributes:
-        rate: Requests a second, in quiet times.
-        is_even: Whether they come at equal distances; else at random moments (Poisson).
-        malformed: Share that asks for an id that is none.
-        newcomers: Share that comes from users whom the history has not seen; one in two of
-            them asks for the first time.
+        rate: Requests a second, without faults.
+        is_constant_rate: Whether requests have equal intervals; else they are Poisson arrivals.
+        malformed: Share of requests with a malformed id.
+        new_users: Share of requests from users without a history; every second one of these is
+            a user's first request.
     """
 
     rate: float
-    is_even: bool = False
+    is_constant_rate: bool = False
     malformed: float = 0.01
-    newcomers: float = 0.02
+    new_users: float = 0.02
 
 
 class Plan(NamedTuple):
     """The requests of one window.
 
     Attributes:
-        number: Of the window.
-        seconds: (n,) since the run began, ascending.
-        user_rows: (n,) who asks; NOBODY where the id is malformed.
-        users: What stands behind `/recommend/`.
-        servers: (n,) who is asked.
-        joining: (m,) rows of those who have never come before.
+        number: Number of the window.
+        seconds: (n,) seconds since the begin of the run, ascending.
+        user_rows: (n,) users; NO_USER where the id is malformed.
+        users: Escaped user ids, behind `/recommend/` in the path.
+        servers: (n,) number of the server of each request.
+        joining: (m,) rows of users with their first request.
     """
 
     number: int
-    seconds: Floats
+    seconds: Doubles
     user_rows: Rows
     users: list[bytes]
-    servers: npt.NDArray[np.int64]
+    servers: Rows
     joining: Rows
 
 
@@ -63,28 +62,30 @@ class Traffic:
     """Draws the windows of a run, one after the other.
 
     Args:
-        world: Its last users are those who are yet to come.
-        n_known: Users of the history.
-        mix: What requests there are.
-        n_servers: Among which the users are split.
-        seed: Of the run.
+        world: World whose last users join during the run.
+        n_known: Number of users of the history.
+        mix: Rate and kinds of requests.
+        n_servers: Number of servers between which users are split.
+        seed: Random seed of the run.
     """
 
-    def __init__(self, world: World, n_known: int, mix: Mix, n_servers: int, seed: int) -> None:
+    def __init__(
+        self, world: World, n_known: int, mix: TrafficMix, n_servers: int, seed: int
+    ) -> None:
         self._ids = world.users.ids
         self._activity = np.cumsum(world.users.rates[:n_known], dtype=np.float64)
         self._n_known = self._next_new = n_known
         self._mix = mix
         self._n_servers = n_servers
         self._seed = seed
-        self._begun = 0.0  # requests due so far, where they come evenly
+        self._n_due = 0.0  # expected requests so far, at a constant rate
 
     def window(self, number: int, factor: float) -> Plan:
         """Draw a window; each number once, in order.
 
         Args:
-            number: From 0.
-            factor: Times the usual rate.
+            number: Number of the window, from 0.
+            factor: Factor of the usual rate.
         """
         rng = generator(self._seed, "traffic", number)
         seconds = WINDOW_SECONDS * (number + self._moments(factor, rng))
@@ -99,23 +100,23 @@ class Traffic:
             )
         ]
         servers = server_of(self._ids[rows], self._n_servers, self._seed)
-        rows = np.where(is_malformed, NOBODY, rows)
+        rows = np.where(is_malformed, NO_USER, rows)
         return Plan(number, seconds, rows, users, servers, joining)
 
-    def _moments(self, factor: float, rng: np.random.Generator) -> Floats:
-        """Draw when requests are due, as shares of the window, ascending."""
+    def _moments(self, factor: float, rng: np.random.Generator) -> Doubles:
+        """Draw the times of requests, as shares of the window, ascending."""
         expected = self._mix.rate * factor * WINDOW_SECONDS
-        if not self._mix.is_even:
+        if not self._mix.is_constant_rate:
             return np.asarray(np.sort(rng.random(rng.poisson(expected))))
-        begun, self._begun = self._begun, self._begun + expected
-        whole = np.arange(np.ceil(begun - _ROUNDED), np.ceil(self._begun - _ROUNDED))
-        return np.asarray(np.clip((whole - begun) / max(expected, _ROUNDED), 0.0, 1.0))
+        n_before, self._n_due = self._n_due, self._n_due + expected
+        whole = np.arange(np.ceil(n_before - _TOLERANCE), np.ceil(self._n_due - _TOLERANCE))
+        return np.asarray(np.clip((whole - n_before) / max(expected, _TOLERANCE), 0.0, 1.0))
 
     def _users(self, n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
-        """Draw who asks: known users by how much they watch, and newcomers."""
+        """Draw the users: known ones by how much they watch, and new ones."""
         place = rng.random(n) * self._activity[-1]
         rows = np.minimum(np.searchsorted(self._activity, place, side="right"), self._n_known - 1)
-        is_new = np.flatnonzero(rng.random(n) < self._mix.newcomers)
+        is_new = np.flatnonzero(rng.random(n) < self._mix.new_users)
         is_first = rng.random(len(is_new)) < 0.5
         left = len(self._ids) - self._next_new
         first = is_new[is_first][:left]
@@ -128,8 +129,8 @@ class Traffic:
         return rows, joining
 
 
-def server_of(user_ids: Rows, n_servers: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return (n,) which server each user is given: always the same, evenly, by a hash.
+def server_of(user_ids: Rows, n_servers: int, seed: int) -> Rows:
+    """Return (n,) the server of each user: constant and evenly split, by a hash.
 
     Source:
         Steele, Lea and Flood, "Fast splittable pseudorandom number generators",

@@ -1,15 +1,15 @@
-"""Lines that were lost, counted and named by the first and the last of them."""
+"""Dropped lines: their number, and the first and the last of them."""
 
 from collections.abc import Sequence
 
 from benchmarks.simulator.live.errors import StreamError
 
 
-class Losses:
-    """What one stream has lost.
+class DroppedLines:
+    """Dropped lines of one stream.
 
     Attributes:
-        n_lines: How many.
+        n_lines: Number of dropped lines.
     """
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Losses:
         self._first = self._last = b""
 
     def add(self, lines: Sequence[bytes]) -> None:
-        """Count lines that are lost, in order of time."""
+        """Count dropped lines, in order of time."""
         if not lines:
             return
         if not self.n_lines:
@@ -25,16 +25,16 @@ class Losses:
         self.n_lines += len(lines)
         self._last = lines[-1]
 
-    def check(self, thing: object, way_out: str) -> None:
-        """Pass if nothing is lost.
+    def check(self, stream: object, remedy: str) -> None:
+        """Return if no line was dropped.
 
         Raises:
-            StreamError: Something is.
+            StreamError: Lines were dropped.
         """
         if self.n_lines:
-            what = f"{self.n_lines:,} lines are lost, first {_shown(self._first)}"
-            raise StreamError(thing, f"{what}, last {_shown(self._last)}", way_out)
+            problem = f"{self.n_lines:,} lines dropped, first {_quoted(self._first)}"
+            raise StreamError(stream, f"{problem}, last {_quoted(self._last)}", remedy)
 
 
-def _shown(line: bytes) -> str:
+def _quoted(line: bytes) -> str:
     return repr(line.decode(errors="replace"))

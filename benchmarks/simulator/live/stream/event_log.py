@@ -1,9 +1,9 @@
-"""Telling: what happens, as lines on the stream, by the simulated clock.
+"""The event log: requests, views and ratings as lines on the stream, by the simulated clock.
 
-The clock begins where the history ends and runs `speed` times as fast as the
-wall's. Minutes and ratings of a view are written when the clock has come to
-them, so lines are in the order of time and none is of the future; what goes on
-when the run ends is left as it is, like a log that was cut off.
+The clock begins at the end of the history and runs `speed` times as fast as the
+wall clock. Minutes and ratings of a view are written when the clock reaches
+them, so lines are in order of time; views that are still going on at the end of
+the run stay incomplete.
 """
 
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from batch.arrays import Doubles, Records, Rows
 from benchmarks.simulator.clock import DAY_SECONDS
-from benchmarks.simulator.history.answers import LONGEST_PAUSE
-from benchmarks.simulator.history.lines import LineMaker, Said
+from benchmarks.simulator.history.answers import MAX_PAUSE_SECONDS
+from benchmarks.simulator.history.lines import AnswerLines, LineMaker
 from benchmarks.simulator.live.audience.viewers import Reaction
-from benchmarks.simulator.live.requests.grading import Verdict
+from benchmarks.simulator.live.requests.grading import Grade
 from benchmarks.simulator.live.requests.messages import Address
 from benchmarks.simulator.live.stream.protocol import Stream
-from benchmarks.simulator.log_formats import Edition
+from benchmarks.simulator.log_formats import LogFormat
 from benchmarks.simulator.seeds import generator
-from benchmarks.simulator.world.items import Floats, Rows
-from benchmarks.simulator.world.views import VIEW, Views
+from benchmarks.simulator.world.views import VIEW
 from benchmarks.simulator.world.world import World
 
 
@@ -30,102 +30,104 @@ class Clock(NamedTuple):
     """The simulated clock.
 
     Attributes:
-        begin: What it shows at first, in seconds after the history's beginning.
-        speed: Simulated seconds in a real one.
+        begin: Time at the begin of the run, in seconds after the history's beginning.
+        speed: Simulated seconds in a real second.
     """
 
     begin: int
     speed: float
 
-    def second(self, seconds: float) -> int:
-        """Return what it shows so many seconds after the run's beginning."""
-        return int(self.begin + seconds * self.speed)
+    def simulated_second(self, elapsed: float) -> int:
+        """Return the simulated time at so many real seconds after the begin of the run."""
+        return int(self.begin + elapsed * self.speed)
 
-    def seconds(self, seconds: Floats) -> Rows:
-        """Return what it shows at each of some moments."""
-        return np.asarray(self.begin + seconds * self.speed, np.int64)
+    def simulated_seconds(self, elapsed: Doubles) -> Rows:
+        """Return the simulated times at several real seconds after the begin of the run."""
+        return np.asarray(self.begin + elapsed * self.speed, np.int64)
 
 
-class Teller:
-    """Writes a run's lines.
+class EventLogWriter:
+    """Writes the lines of a run.
 
     Args:
-        world: Its history is over.
-        edition: Of the lines.
-        stream: Takes them.
-        clock: The simulated one.
+        world: World after its history.
+        log_format: Format of the lines.
+        stream: Destination of the lines.
+        clock: Simulated clock.
     """
 
-    def __init__(self, world: World, edition: Edition, stream: Stream, clock: Clock) -> None:
+    def __init__(self, world: World, log_format: LogFormat, stream: Stream, clock: Clock) -> None:
         self._world = world
-        self._edition = edition
+        self._log_format = log_format
         self._stream = stream
         self._clock = clock
-        self._lines = LineMaker(world, edition)
+        self._lines = LineMaker(world, log_format)
         self._ids = world.items.ids
-        self._told = clock.begin  # the second up to which all lines are written
+        self._written = clock.begin  # the second up to which all lines are written
         self._day, self._heads = -1, pa.array([], pa.string())
         self._views = np.empty(0, VIEW)
-        self._said: list[tuple[int, str]] = []
+        self._answer_lines: list[tuple[int, str]] = []
 
     def answer(
-        self, second: int, user_id: int, host: Address, verdict: Verdict, milliseconds: float
+        self, second: int, user_id: int, host: Address, grade: Grade, milliseconds: float
     ) -> None:
-        """Take an answered or failed request."""
-        edition = self._edition
-        text = verdict.result or edition.between_items.join(
-            map(self._ids.__getitem__, verdict.rows)
-        )
-        fraction = int(milliseconds * 1e6) % 10**edition.answer_digits
-        self._said.append(
+        """Add an answered or failed request."""
+        log_format = self._log_format
+        text = grade.result or log_format.between_items.join(map(self._ids.__getitem__, grade.rows))
+        fraction = int(milliseconds * 1e6) % 10**log_format.answer_digits
+        self._answer_lines.append(
             (
                 second,
-                f".{fraction:0{edition.answer_digits}},{user_id},recommendation request {host}, "
-                f"status {verdict.status}, result: {text}{edition.after_items}"
-                f"{milliseconds:.0f}{edition.unit}",
+                f".{fraction:0{log_format.answer_digits}},{user_id},recommendation request {host}, "
+                f"status {grade.status}, result: {text}{log_format.after_items}"
+                f"{milliseconds:.0f}{log_format.unit}",
             )
         )
 
     def watch(
         self, second: Rows, user_rows: Rows, reaction: Reaction, rng: np.random.Generator
     ) -> None:
-        """Take what users do after their requests at these seconds: each view begins soon after."""
+        """Add the views of users after their requests; each begins soon after its request."""
         who = np.flatnonzero(reaction.item >= 0)
         views = np.empty(len(who), VIEW)
         views["user_row"], views["item_row"] = user_rows[who], reaction.item[who]
-        views["began"] = second[who] + rng.integers(1, LONGEST_PAUSE + 1, len(who))
+        views["began"] = second[who] + rng.integers(1, MAX_PAUSE_SECONDS + 1, len(who))
         views["minutes"], views["stars"] = reaction.minutes[who], reaction.stars[who]
         self._views = np.concatenate((self._views, views))
 
-    def tell(self, seconds: float, number: int) -> None:
-        """Write all lines up to a moment; nothing before it may be taken later.
+    def write_until(self, elapsed: float, number: int) -> None:
+        """Write all lines up to a time; no earlier line may be added afterwards.
 
         Args:
-            seconds: Since the run began.
-            number: Of the window.
+            elapsed: Seconds since the begin of the run.
+            number: Number of the window.
         """
-        until = self._clock.second(seconds)
-        while self._told < until:
-            midnight = (self._told // DAY_SECONDS + 1) * DAY_SECONDS
-            self._tell((self._told, min(until, midnight)), number)
-            self._told = min(until, midnight)
-        self._views = self._views[_ends(self._views) >= self._told]
+        until = self._clock.simulated_second(elapsed)
+        while self._written < until:
+            midnight = (self._written // DAY_SECONDS + 1) * DAY_SECONDS
+            self._write_span((self._written, min(until, midnight)), number)
+            self._written = min(until, midnight)
+        self._views = self._views[_ends(self._views) >= self._written]
 
-    def _tell(self, span: tuple[int, int], number: int) -> None:
+    def _write_span(self, span: tuple[int, int], number: int) -> None:
         day = span[0] // DAY_SECONDS
         if day != self._day:
             self._day, self._heads = day, self._lines.heads(day)
-        said = [one for one in self._said if one[0] < span[1]]
-        self._said = [one for one in self._said if one[0] >= span[1]]
-        texts = pa.array([text for _, text in said], pa.string())
-        seconds = np.array([second for second, _ in said], np.int64)
+        answer_lines = [one for one in self._answer_lines if one[0] < span[1]]
+        self._answer_lines = [one for one in self._answer_lines if one[0] >= span[1]]
+        texts = pa.array([text for _, text in answer_lines], pa.string())
+        seconds = np.array([second for second, _ in answer_lines], np.int64)
         rng = generator(self._world.seed, "live lines", number, span[0])
         self._stream.send(
-            _split(self._lines.join(self._views, Said(seconds, texts), span, day, self._heads, rng))
+            _split(
+                self._lines.join(
+                    self._views, AnswerLines(seconds, texts), span, day, self._heads, rng
+                )
+            )
         )
 
 
-def _ends(views: Views) -> Rows:
+def _ends(views: Records) -> Rows:
     return np.asarray(views["began"] + 60 * views["minutes"].astype(np.int64))
 
 

@@ -56,7 +56,7 @@ class Server:
         self._socket.close()
 
 
-def good(server, connection):
+def valid(server, connection):
     for _ in server.requests(connection):
         connection.sendall(GOOD)
 
@@ -66,13 +66,13 @@ def silent(server, connection):
         time.sleep(1.2 * LIMIT_MS / 1000)
 
 
-def half(server, connection):
+def partial(server, connection):
     for _ in server.requests(connection):
         connection.sendall(GOOD[:-3])
         return
 
 
-def closing(server, connection):
+def without_answer(server, connection):
     for _ in server.requests(connection):
         return
 
@@ -84,12 +84,12 @@ def no_http(server, connection):
 
 def in_pieces(server, connection):
     for _ in server.requests(connection):
-        for place in range(0, len(GOOD), 20):
-            connection.sendall(GOOD[place : place + 20])
+        for begin in range(0, len(GOOD), 20):
+            connection.sendall(GOOD[begin : begin + 20])
             time.sleep(0.001)
 
 
-def one_each(server, connection):
+def one_answer(server, connection):
     """Announce a kept connection, and close it after one answer."""
     for _ in server.requests(connection):
         connection.sendall(GOOD)
@@ -112,7 +112,7 @@ def request_all(addresses, n=1, n_windows=1, gap=0.02, *, keep_alive=True):
     return [response for number in range(n_windows) for response in windows[number]]
 
 
-@pytest.mark.parametrize("serve", [good, in_pieces, one_each], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("serve", [valid, in_pieces, one_answer], ids=lambda f: f.__name__)
 def test_a_good_answer_is_complete(serve):
     """In any pieces; a request on a kept connection that was closed is repeated."""
     with Server(serve) as server:
@@ -125,7 +125,7 @@ def test_a_good_answer_is_complete(serve):
 
 @pytest.mark.parametrize(
     ("serve", "error"),
-    [(silent, TIMED_OUT), (half, CUT), (closing, CUT), (no_http, CUT)],
+    [(silent, TIMED_OUT), (partial, CUT), (without_answer, CUT), (no_http, CUT)],
     ids=["silent", "half", "closing", "no-http"],
 )
 def test_each_failure_has_its_error(serve, error):
@@ -148,10 +148,10 @@ def test_a_closed_port_is_reported_as_refused():
 
 def test_connections_are_kept_only_with_keep_alive():
     """Sequential requests share a connection; without keep-alive each has its own."""
-    with Server(good) as server:
+    with Server(valid) as server:
         request_all([server.address], 6, gap=0.1)
         assert server.n_connections < 6
-    with Server(good) as server:
+    with Server(valid) as server:
         request_all([server.address], 6, keep_alive=False)
         assert server.n_connections == 6
         assert all(b"Connection: close\r\n" in request for request in server.received)
@@ -159,7 +159,7 @@ def test_connections_are_kept_only_with_keep_alive():
 
 def test_each_server_receives_its_own_requests():
     """The window names the user and the server of each request."""
-    with Server(good) as one, Server(good) as other:
+    with Server(valid) as one, Server(valid) as other:
         request_all([one.address, other.address], 6)
         for server, users in ((one, (0, 2, 4)), (other, (1, 3, 5))):
             targets = {request.split(b"\r\n")[0] for request in server.received}
@@ -187,11 +187,11 @@ def test_both_ends_may_send_more_than_the_pipe_holds():
     body = b"x" * 30_000
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
-    def much(server, connection):
+    def large_answers(server, connection):
         for _ in server.requests(connection):
             connection.sendall(answer)
 
-    with Server(much) as server, RequestClient([server.address]) as client:
+    with Server(large_answers) as server, RequestClient([server.address]) as client:
         begin = time.monotonic()
         for number in range(60):
             client.send(Window(number, [begin] * 10, [0] * 10, [b"7" * 3000] * 10))

@@ -110,7 +110,7 @@ def test_lines_that_are_not_listed_as_broken_are_unchanged(tmp_path, kind):
     listed = {(file, line) for file, line, _, _ in broken(noisy)}
     other = lines(noisy)
     assert other.keys() == clean.keys()
-    changed = {place for place in clean if clean[place] != other[place]}
+    changed = {position for position in clean if clean[position] != other[position]}
     assert changed <= listed
     assert len(changed) >= 0.9 * len(listed)  # a line cut at its end may look unchanged
 
@@ -121,8 +121,8 @@ def test_moved_lines_are_still_all_there(tmp_path):
     late = history(tmp_path / "late", "--break", "late=0.01")
     assert sorted(lines(late).values()) == clean
     twice = history(tmp_path / "twice", "--break", "duplicate=0.01", "--break", "blank=0.01")
-    places = {(file, line) for file, line, _, _ in broken(twice)}
-    rest = [line for place, line in lines(twice).items() if place not in places]
+    positions = {(file, line) for file, line, _, _ in broken(twice)}
+    rest = [line for position, line in lines(twice).items() if position not in positions]
     assert sorted(rest) == clean
     joined = history(tmp_path / "joined", "--break", "joined=0.01")
     n_joined = len(broken(joined))

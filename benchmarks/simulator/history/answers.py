@@ -1,4 +1,4 @@
-"""Answers: what was recommended before each view, by a service without personal lists.
+"""Answers: recommendations before each view, by a service without personal lists.
 
 It shows 20 random ones of the 100 most popular items, as a new recommender
 does; some requests time out.

@@ -31,7 +31,7 @@ KINDS: Final[Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What breaks, and how often.
+    """Kinds of broken lines and their rates.
 
     Attributes:
         rates: Share of broken lines by kind, among the lines that the kind can break.

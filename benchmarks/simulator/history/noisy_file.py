@@ -87,11 +87,11 @@ class NoisyFile:
         edits = self._edits(lines)
         offsets, data = _contents(lines)
         begin = 0
-        for place in sorted(edits):
-            self._put(data[offsets[begin] : offsets[place]], place - begin)
-            for piece in edits[place]:
+        for position in sorted(edits):
+            self._put(data[offsets[begin] : offsets[position]], position - begin)
+            for piece in edits[position]:
                 self._put_piece(piece)
-            begin = place + 1
+            begin = position + 1
         self._put(data[offsets[begin] : offsets[-1]], len(lines) - begin)
 
     def _put(self, lines: memoryview, n_lines: int) -> None:
@@ -110,46 +110,49 @@ class NoisyFile:
         """Return the replacement of each broken line, by position."""
         edits: dict[int, list[_Piece]] = {}
         for kind, rate in self._noise.rates.items():
-            for place in self._places(lines, kind, rate):
-                if place in edits:
+            for position in self._positions(lines, kind, rate):
+                if position in edits:
                     continue
-                line = _line(lines, place)
+                line = _line(lines, position)
                 if kind in _BREAKERS:
-                    edits[place] = [_Piece(_BREAKERS[kind](line, self._rng), kind)]
+                    edits[position] = [_Piece(_BREAKERS[kind](line, self._rng), kind)]
                 elif kind == "blank":
-                    edits[place] = [_Piece(b"", kind), _Piece(line, None)]
+                    edits[position] = [_Piece(b"", kind), _Piece(line, None)]
                 elif kind == "duplicate":
-                    edits[place] = [_Piece(line, None), _Piece(line, kind)]
+                    edits[position] = [_Piece(line, None), _Piece(line, kind)]
                 else:
-                    self._move(lines, place, kind, edits)
+                    self._move(lines, position, kind, edits)
         return edits
 
     def _move(
-        self, lines: pa.StringArray, place: int, kind: str, edits: dict[int, list[_Piece]]
+        self, lines: pa.StringArray, position: int, kind: str, edits: dict[int, list[_Piece]]
     ) -> None:
         """Move a line behind a later one, or join it with that one."""
         lag = 1 if kind == "joined" else int(self._rng.integers(2, _MAX_LAG_LINES))
-        other = place + lag
+        other = position + lag
         if other >= len(lines) or other in edits:
             return
-        line, later = _line(lines, place), _line(lines, other)
-        edits[place] = []
+        line, later = _line(lines, position), _line(lines, other)
+        edits[position] = []
         if kind == "joined":
             edits[other] = [_Piece(line + later, kind)]
         else:
             edits[other] = [_Piece(later, None), _Piece(line, kind)]
 
-    def _places(self, lines: pa.StringArray, kind: str, rate: float) -> list[int]:
+    def _positions(self, lines: pa.StringArray, kind: str, rate: float) -> list[int]:
+        """Draw the positions of the lines to break, among those that the kind can break."""
         if kind in _PATTERNS:
-            can = np.flatnonzero(pc.match_substring_regex(lines, _PATTERNS[kind]).to_numpy(False))
+            is_candidate = pc.match_substring_regex(lines, _PATTERNS[kind])
+            candidates = np.flatnonzero(is_candidate.to_numpy(False))
         else:
-            can = np.arange(len(lines))
-        n_broken = self._rng.binomial(len(can), rate)
-        return [int(place) for place in np.sort(self._rng.choice(can, n_broken, replace=False))]
+            candidates = np.arange(len(lines))
+        n_broken = self._rng.binomial(len(candidates), rate)
+        positions = np.sort(self._rng.choice(candidates, n_broken, replace=False))
+        return [int(position) for position in positions]
 
 
-def _line(lines: pa.StringArray, place: int) -> bytes:
-    return bytes(lines[place].as_py()[:-1].encode())
+def _line(lines: pa.StringArray, position: int) -> bytes:
+    return bytes(lines[position].as_py()[:-1].encode())
 
 
 def _contents(lines: pa.StringArray) -> tuple[np.ndarray, memoryview]:

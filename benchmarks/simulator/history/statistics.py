@@ -95,10 +95,10 @@ def _activity(events: Events) -> dict[str, float]:
 
 
 def _same_pairs(pairs: pa.Table) -> dict[str, float]:
-    """Return how much oftener users of two items have the same two than if items were drawn apart.
+    """Return how often users of two items have the same pair, relative to independent items.
 
-    1 where no items go together; more where tastes make them. Users of more items are left
-    out: what they watch is less popular, which would look like taste.
+    It is 1 for independent items and larger with tastes. Users of more items are left
+    out: their items are less popular, which would have the same effect as taste.
 
     Two such pairs drawn from items by their shares p, the items of a pair not the same, are
     the same with the chance
@@ -110,14 +110,14 @@ def _same_pairs(pairs: pa.Table) -> dict[str, float]:
     """
     codes = (pairs[name].combine_chunks().indices.to_numpy() for name in ("user_id", "item_id"))
     users, items = (np.unique(column, return_inverse=True)[1] for column in codes)
-    has = sp.csr_matrix((np.ones(len(users), np.int64), (users, items)))
-    has = has[np.diff(has.indptr) == 2]
-    n_pairs = has.shape[0]
+    watched = sp.csr_matrix((np.ones(len(users), np.int64), (users, items)))
+    watched = watched[np.diff(watched.indptr) == 2]
+    n_pairs = watched.shape[0]
     if n_pairs < _MIN_PAIRS:
         return {}
-    counts = sp.triu(has.T @ has, 1).data
+    counts = sp.triu(watched.T @ watched, 1).data
     same = (counts * (counts - 1)).sum() / (n_pairs * (n_pairs - 1))
-    p = np.asarray(has.sum(axis=0)).ravel() / (2 * n_pairs)
+    p = np.asarray(watched.sum(axis=0)).ravel() / (2 * n_pairs)
     by_chance = 2 * ((p**2).sum() ** 2 - (p**4).sum()) / (1 - (p**2).sum()) ** 2
     return {SAME_PAIRS: float(same / by_chance)}
 
@@ -132,8 +132,8 @@ def _watched(events: Events) -> tuple[Rows, Rows]:
             found = pc.extract_regex(block.lines, pattern=_MINUTE_LINE).drop_null()
             hour, minute = (column.cast(pa.string()).cast(pa.int64()) for column in found.flatten())
             hours += np.bincount(hour.to_numpy() % 24, minlength=24)
-            most = np.minimum(minute.to_numpy(), _MAX_MINUTES - 1)
-            minutes += np.bincount(most, minlength=_MAX_MINUTES)
+            capped = np.minimum(minute.to_numpy(), _MAX_MINUTES - 1)
+            minutes += np.bincount(capped, minlength=_MAX_MINUTES)
     return hours, minutes
 
 

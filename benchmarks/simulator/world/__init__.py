@@ -1,9 +1,9 @@
-"""The world: users, items, the latent tastes that both share, and what follows from them.
+"""The world: users, items, the latent tastes of both, and the views that follow from them.
 
-    fitted ─► items, users ─► world ─┬─► truth     what each user would watch and like
-              titles                 ├─► choices ─► views    who watches what, when, how long
-                                     └─► catalogue, profiles    what the APIs answer
+    fitted ─► items, users ─► world ─┬─► truth     probabilities of views and likes
+              titles                 ├─► choices ─► views    user, item, time, minutes, stars
+                                     └─► catalogue, profiles    answers of the APIs
 
-`ranking` makes lists of scores and measures how near a list comes to the best one.
+`ranking` makes lists from scores and measures their NDCG.
 Way in: `world.make_world` and `truth.Truth`.
 """

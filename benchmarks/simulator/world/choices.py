@@ -65,9 +65,9 @@ class Chooser:
         taste = np.where(cause < turned, turns[owner], taste)
         is_random = np.flatnonzero(cause >= taste_share)
         taste[is_random] = np.searchsorted(self._common, rng.random(len(is_random)), side="right")
-        place = np.searchsorted(self._item_shares, taste + rng.random(len(taste)), side="right")
-        place = np.clip(place, self._first[taste], self._first[taste + 1] - 1)
-        return self._item_rows[place]
+        position = np.searchsorted(self._item_shares, taste + rng.random(len(taste)), side="right")
+        position = np.clip(position, self._first[taste], self._first[taste + 1] - 1)
+        return self._item_rows[position]
 
     def _invalid(self, owner: Rows, item: Rows, day: Rows, among: Rows) -> tuple[Rows, Rows]:
         """Find views of items that are not in the catalogue yet, or that the user has watched.

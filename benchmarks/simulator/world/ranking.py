@@ -1,4 +1,4 @@
-"""Lists by scores, and how near a list comes to the best one."""
+"""Lists by scores, and their NDCG."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ def best_of(scores: AnyFloats, k: int) -> Rows:
 
 
 def ndcg(lists: Rows, gains: AnyFloats, seen: Flags) -> Doubles:
-    """Return (n,) how near each list comes to the best possible one, 1 at most.
+    """Return (n,) the NDCG of each list, at most 1.
 
     Args:
         lists: (n, k) item rows, best first; -1 fills the remaining ranks.

@@ -1,4 +1,4 @@
-"""The ground truth that real data lacks: what each user would watch and like, the best list.
+"""The ground truth that real data lacks: probabilities of views and likes, and the best list.
 
 `watch_chances` is the relevance by which lists are evaluated: the probability
 that an item is the next one a user watches. A user who looks for a film and

@@ -25,12 +25,12 @@ def with_defects(
         if name == id_field or not has_defect:
             result[name] = value
         elif _KINDS[kind] != "missing":
-            values = {"null": None, "empty": {}, "type": _of_another_type(value)}
+            values = {"null": None, "empty": {}, "type": _with_wrong_type(value)}
             result[name] = values[_KINDS[kind]]
     return result
 
 
-def _of_another_type(value: Any) -> Any:
+def _with_wrong_type(value: Any) -> Any:
     if isinstance(value, str):
         return [value]
     if isinstance(value, int | float):

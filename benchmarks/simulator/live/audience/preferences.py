@@ -86,9 +86,9 @@ class Preferences:
             shares = self.truth.taste_shares(user_rows, self.day)
             extra = self._extra * (shares @ self._appeal[self._viral].T)
             which = rng.random(len(item))[:, None] * self._total(shares)[:, None]
-            place = (np.cumsum(extra, axis=1) <= which).sum(axis=1)
-            is_viral = place < len(self._viral)
-            item[is_viral] = self._viral[place[is_viral]]
+            position = (np.cumsum(extra, axis=1) <= which).sum(axis=1)
+            is_viral = position < len(self._viral)
+            item[is_viral] = self._viral[position[is_viral]]
         return item
 
     def _total(self, shares: Floats) -> Doubles:

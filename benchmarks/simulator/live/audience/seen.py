@@ -53,8 +53,8 @@ class Seen:
         for keys in (self._keys, self._recent):
             begin, end = np.searchsorted(keys, (first, first + self._n_items))
             row = np.repeat(np.arange(len(first)), end - begin)
-            place = np.arange(len(row)) - np.repeat(np.cumsum(end - begin) - end, end - begin)
-            seen[row, keys[place] - first[row]] = True
+            position = np.arange(len(row)) - np.repeat(np.cumsum(end - begin) - end, end - begin)
+            seen[row, keys[position] - first[row]] = True
         return seen
 
 
@@ -67,5 +67,5 @@ def _merged(keys: Rows, new: Rows) -> Rows:
 def _is_in(keys: Rows, among: Rows) -> Flags:
     if not len(among):
         return np.zeros(keys.shape, bool)
-    place = np.minimum(np.searchsorted(among, keys), len(among) - 1)
-    return np.asarray(among[place] == keys)
+    position = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+    return np.asarray(among[position] == keys)

@@ -96,19 +96,19 @@ def attraction(chances: AnyFloats, is_seen: Flags) -> Doubles:
 
 
 def expected_clicks(taken: Doubles) -> Doubles:
-    """Return (n,) the chance that something of each list is taken: the true click-through.
+    """Return (n,) the probability that an item of each list is taken: the true click-through.
 
-    LOOKS · Σ_r  CONTINUE_SHARE^(r-1) · a_r · Π_{q<r} (1 - a_q)
+    SCAN · Σ_r  CONTINUE^(r-1) · a_r · Π_{q<r} (1 - a_q)
 
-    Of all lists the one by descending `a` has the highest: two neighbours in
-    the wrong order cost (1 - CONTINUE_SHARE) · their difference.
+    The list by descending `a` has the highest value: two neighbours in the
+    wrong order cost (1 - CONTINUE) · their difference.
 
     Args:
-        taken: (n, k) chance of each place to be taken where it is is_examined_share at.
+        taken: (n, k) probability of each rank to be taken when it is examined.
     """
     passed = np.cumprod(np.hstack((np.ones((len(taken), 1)), 1 - taken[:, :-1])), axis=1)
-    is_examined_share = CONTINUE_SHARE ** np.arange(taken.shape[1])
-    return np.asarray(SCAN_SHARE * ((passed * taken) @ is_examined_share))
+    examined_shares = CONTINUE_SHARE ** np.arange(taken.shape[1])
+    return np.asarray(SCAN_SHARE * ((passed * taken) @ examined_shares))
 
 
 def _taken_ranks(taken: Doubles, rng: np.random.Generator) -> Rows:

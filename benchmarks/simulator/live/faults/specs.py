@@ -118,8 +118,8 @@ def _share(text: str) -> float:
 
 
 def _noises(text: str) -> tuple[str, ...]:
-    if wrong := [kind for kind in text.split(",") if kind not in NOISES]:
-        raise ValueError(f"some of {', '.join(NOISES)}, not {wrong[0]!r}")
+    if unknown := [kind for kind in text.split(",") if kind not in NOISES]:
+        raise ValueError(f"some of {', '.join(NOISES)}, not {unknown[0]!r}")
     return tuple(text.split(","))
 
 
@@ -212,17 +212,20 @@ def read_spec(text: str) -> FaultSpec:
     """
     words = text.split()
     if len(words) < 2:
-        raise _error(text, "write AT KIND key=value …, such as 30s traffic factor=10 for=1m")
+        remedy = "write AT KIND key=value …, such as 30s traffic factor=10 for=1m"
+        raise _error(text, "not a valid fault", remedy)
     at, name, *pairs = words
     kind = KINDS.get(name)
     if kind is None:
-        raise _error(text, f"{name!r} is not a kind of fault; choose from {', '.join(KINDS)}")
+        remedy = f"choose from {', '.join(KINDS)}"
+        raise _error(text, f"{name!r} is not a kind of fault", remedy)
     given = dict(_pair(text, name, kind, pair) for pair in pairs)
     if len(given) < len(pairs):
         raise _error(text, "a key is given twice")
-    missing = [key for key, (_, default, _) in kind.keys.items() if default is ...]
-    if left := [key for key in missing if key not in given]:
-        raise _error(text, f"{name} needs {left[0]}=…, {kind.keys[left[0]].description}")
+    required = [key for key, (_, default, _) in kind.keys.items() if default is ...]
+    if missing_keys := [key for key in required if key not in given]:
+        key = missing_keys[0]
+        raise _error(text, f"{name} needs {key}=…, {kind.keys[key].description}")
     values = {key: _value(text, key, given.get(key), one) for key, one in kind.keys.items()}
     return FaultSpec(
         at_seconds=0.0 if at == "now" else _value(text, "AT", at, _AT),
@@ -259,5 +262,5 @@ def _value(text: str, name: str, value: str | None, key: Key) -> Any:
         raise _error(text, f"{name} must be {error}; it is {value!r}") from None
 
 
-def _error(text: str, problem: str) -> FaultError:
-    return FaultError(f"fault {text!r}", problem)
+def _error(text: str, problem: str, remedy: str | None = None) -> FaultError:
+    return FaultError(f"fault {text!r}", problem, remedy)

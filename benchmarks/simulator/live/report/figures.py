@@ -175,8 +175,8 @@ def _groups(users: Users, rows: Rows) -> Iterator[tuple[str, Flags]]:
 
 
 def _server_figures(result: RunResult, records: Records, number: int) -> ServerFigures:
-    mine = records[records["server"] == number]
-    known = mine[mine["user_row"] != NO_USER]
+    received = records[records["server"] == number]
+    known = received[received["user_row"] != NO_USER]
     failures = _counts_by_name(known["failure"], result.requests.failures.names)
     sources = _counts_by_name(known["source"], result.requests.sources.names)
     n_good = int((known["failure"] == 0).sum())
@@ -189,8 +189,8 @@ def _server_figures(result: RunResult, records: Records, number: int) -> ServerF
         n_failed=len(known) - n_good,
         failures=failures,
         n_sent_late=int(((known["failure"] > 0) & (known["late_ms"] > _LATE_MS)).sum()),
-        n_malformed=len(mine) - len(known),
-        n_not_refused=int((mine["failure"] == not_refused).sum()),
+        n_malformed=len(received) - len(known),
+        n_not_refused=int((received["failure"] == not_refused).sum()),
         percentiles={
             name: round(float(np.percentile(milliseconds, share)), 3)
             for name, share in _PERCENTILES.items()

@@ -55,16 +55,16 @@ def grade_answer(response: Response, catalogue: Mapping[bytes, int], host: Addre
         host: Address of the server, for the texts.
     """
     if response.error == TIMED_OUT:
-        what = f"Request timeout to {host} after {LIMIT_MS:.0f} ms"
-        return Grade(TIMED_OUT, 0, f"java.util.concurrent.TimeoutException: {what}", [])
+        text = f"Request timeout to {host} after {LIMIT_MS:.0f} ms"
+        return Grade(TIMED_OUT, 0, f"java.util.concurrent.TimeoutException: {text}", [])
     if response.error == REFUSED:
         return Grade(REFUSED, 0, f"java.net.ConnectException: Connection refused: {host}", [])
     if response.error:
-        kind, _, what = response.error.partition(": ")
-        return Grade(kind, 0, f"java.io.IOException: {_printable(what)}", [])
+        kind, _, text = response.error.partition(": ")
+        return Grade(kind, 0, f"java.io.IOException: {_printable(text)}", [])
     if response.status != OK:
-        what = f"Unexpected response status: {response.status}"
-        return Grade(f"{WRONG_STATUS} {response.status}", response.status, what, [])
+        text = f"Unexpected response status: {response.status}"
+        return Grade(f"{WRONG_STATUS} {response.status}", response.status, text, [])
     return _grade_body(response.body, catalogue)
 
 
@@ -82,8 +82,8 @@ def _grade_body(body: bytes, catalogue: Mapping[bytes, int]) -> Grade:
         name = _printable(ids[rows.index(-1)].decode("latin-1"))
         return Grade(UNKNOWN, _INVALID_BODY_STATUS, f"movie {name} not found", [])
     if len(ids) > LIST_LENGTH:
-        what = f"invalid recommendation format ({len(ids)} ids)"
-        return Grade(TOO_LONG, _INVALID_BODY_STATUS, what, [])
+        text = f"invalid recommendation format ({len(ids)} ids)"
+        return Grade(TOO_LONG, _INVALID_BODY_STATUS, text, [])
     return Grade("", OK, "", rows)
 
 

@@ -114,8 +114,9 @@ class Traffic:
 
     def _users(self, n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
         """Draw the users: known ones by how much they watch, and new ones."""
-        place = rng.random(n) * self._activity[-1]
-        rows = np.minimum(np.searchsorted(self._activity, place, side="right"), self._n_known - 1)
+        activity = rng.random(n) * self._activity[-1]
+        rows = np.searchsorted(self._activity, activity, side="right")
+        rows = np.minimum(rows, self._n_known - 1)
         is_new = np.flatnonzero(rng.random(n) < self._mix.new_users)
         is_first = rng.random(len(is_new)) < 0.5
         left = len(self._ids) - self._next_new

@@ -17,3 +17,4 @@ Integers = npt.NDArray[np.integer]  # integers of any width
 Times = npt.NDArray[np.int64]  # seconds since 1970, UTC; 0 where unknown
 Characters = npt.NDArray[np.uint8]  # bytes of text
 AnyArray = npt.NDArray[np.generic]  # any type, for sizes and files
+Records = npt.NDArray[np.void]  # rows of a structured type

@@ -30,18 +30,18 @@ from typing import Final
 
 from benchmarks.harness.processes import ROOT, wait_until
 from benchmarks.harness.servers import MarqueeServer
-from benchmarks.simulator.arguments import count
-from benchmarks.simulator.arguments import seed as whole
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.live.arguments import positive
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.play import Play
+from benchmarks.simulator.arguments import non_negative_int as whole
+from benchmarks.simulator.arguments import positive_float as positive
+from benchmarks.simulator.arguments import positive_int as count
+from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.live.report.figures import Report, make_report
 from benchmarks.simulator.live.report.text import as_text
-from benchmarks.simulator.live.run import Run
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import TrafficMix
+from benchmarks.simulator.live.run import RunOptions
+from benchmarks.simulator.live.simulation import Simulation
 from benchmarks.simulator.live.stream.file import FileStream
-from benchmarks.simulator.world import World, make_world
+from benchmarks.simulator.world.world import World, make_world
 from store.pointer import current
 from store.publish import publish, rollback, writing
 from store.takedown import take_down
@@ -103,20 +103,24 @@ class _Script:
 def _rehearse(
     world: World, given: argparse.Namespace, folder: Path, server: MarqueeServer
 ) -> tuple[Report, _Script]:
-    run = Run(
-        [Address(*server.address)], given.seconds * _MOST_TIMES_LONGER, Mix(given.rate),
-        given.seed, given.speed, HistoryOptions().edition,
+    run = RunOptions(
+        [Address(*server.address)], given.seconds * _MOST_TIMES_LONGER, TrafficMix(given.rate),
+        given.seed, given.speed, HistoryOptions().log_format,
     )  # fmt: skip
-    play, script = Play(world, run), _Script()
+    play, script = Simulation(world, run), _Script()
     stream = FileStream(folder / "live" / "events.log", piece_bytes=_PIECE_BYTES, n_kept=_N_PIECES)
     with _beside(lambda: _play_script(play, script, given, folder, server)):
-        played = play.play(stream)
+        result = play.run(stream)
         stream.close()
-    return make_report(played, play.withheld.n_shown), script
+    return make_report(result, play.takedowns.n_shown), script
 
 
 def _play_script(
-    play: Play, script: _Script, given: argparse.Namespace, folder: Path, server: MarqueeServer
+    play: Simulation,
+    script: _Script,
+    given: argparse.Namespace,
+    folder: Path,
+    server: MarqueeServer,
 ) -> None:
     """Do it all, each when its share of the time has passed, then end the play."""
     store, history, began = folder / "store", folder / "history" / "events", time.monotonic()
@@ -127,7 +131,7 @@ def _play_script(
 
     def taken_down() -> None:
         take_down(store, [play.world.items.ids[top]], _WHY)
-        play.withheld.since[top] = time.monotonic() + _TAKEDOWN_SECONDS
+        play.takedowns.since[top] = time.monotonic() + _TAKEDOWN_SECONDS
 
     def published_again() -> None:
         with writing(store):
@@ -147,7 +151,7 @@ def _play_script(
                 _do(script, server, store, (what, do, generation))
             time.sleep(max(0.0, began + given.seconds - time.monotonic()))
     finally:
-        play.end()
+        play.stop()
 
 
 def _do(
@@ -209,10 +213,10 @@ def _problems(report: Report, script: _Script) -> list[str]:
         n_late = sum(one.n_sent_late for one in report.servers)
         starved = f", {n_late:,} of them sent late by a starved simulator" if n_late else ""
         found.append(f"{report.n_failed:,} requests failed{starved}")
-    if report.n_withheld_shown:
-        found.append(f"{report.n_withheld_shown:,} answers held what was taken down")
-    if report.played.n_dropped:
-        found.append(f"{report.played.n_dropped:,} lines were lost")
+    if report.n_takedowns_shown:
+        found.append(f"{report.n_takedowns_shown:,} answers held what was taken down")
+    if report.result.n_dropped:
+        found.append(f"{report.result.n_dropped:,} lines were lost")
     return found
 
 

@@ -22,8 +22,8 @@ from benchmarks.harness.data_sets import (
     read_service,
     simulated,
 )
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.world.world import make_world
 
 _DATA_SETS: Final = (ML_100K, ML_1M, VIEWS_290K)
 _QUICK: Final = (ML_100K,)

@@ -28,11 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from benchmarks.harness.arguments import non_negative_int as whole
+from benchmarks.harness.arguments import positive_float as positive
+from benchmarks.harness.arguments import positive_int as count
 from benchmarks.harness.processes import ROOT, wait_until
 from benchmarks.harness.servers import MarqueeServer
-from benchmarks.simulator.arguments import non_negative_int as whole
-from benchmarks.simulator.arguments import positive_float as positive
-from benchmarks.simulator.arguments import positive_int as count
 from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.live.report.figures import Report, make_report
 from benchmarks.simulator.live.report.text import as_text

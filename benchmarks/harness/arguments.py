@@ -43,6 +43,16 @@ def share(text: str) -> float:
     return value
 
 
+def mean_views(text: str) -> float:
+    """Return a mean number of views of users who have at least one each."""
+    value = _number(text)
+    if not 1 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"must be above 1 because every user has at least one view, not {text!r}"
+        )
+    return value
+
+
 def some_of(names: Collection[str], kind: str) -> Callable[[str], list[str]]:
     """Return the type of a comma-separated list of known names.
 

@@ -3,8 +3,7 @@
 import argparse
 import dataclasses
 
-from benchmarks.simulator.arguments import (
-    add_renamed_option,
+from benchmarks.harness.arguments import (
     mean_views,
     non_negative_int,
     positive_int,
@@ -12,6 +11,7 @@ from benchmarks.simulator.arguments import (
 )
 from benchmarks.simulator.world.views import default_random_share
 from benchmarks.simulator.world.world import World, make_world
+from store.options import RenamedOption
 
 
 def add_world(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_world(parser: argparse.ArgumentParser) -> None:
         help="share of the views that follow no taste, default: one view of each user, "
         "at least 0.08",
     )  # fmt: skip
-    add_renamed_option(parser, "--wandering", "--random-views")
+    parser.add_argument("--wandering", action=RenamedOption, new="--random-views")
     parser.add_argument(
         "--views-per-user", type=mean_views, metavar="MEAN", help="default: 1.4 in a week"
     )

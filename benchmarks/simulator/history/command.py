@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks.simulator.arguments import share
+from benchmarks.harness.arguments import share
 from benchmarks.simulator.history.noise import KINDS, Noise
 from benchmarks.simulator.history.write import DEFAULT_LOG_FORMAT, HistoryOptions, write_history
 from benchmarks.simulator.log_formats import LOG_FORMATS

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from batch.errors import BatchError
+from benchmarks.harness.arguments import non_negative_int, positive_int
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
-from benchmarks.simulator.arguments import non_negative_int, positive_int
 from benchmarks.simulator.history.statistics import SAME_PAIRS, Statistics, measure
 from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.world_arguments import world_of

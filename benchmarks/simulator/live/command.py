@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from benchmarks.simulator.arguments import (
-    add_renamed_option,
+from benchmarks.harness.arguments import (
     non_negative_int,
     positive_float,
     share,
@@ -28,6 +27,7 @@ from benchmarks.simulator.live.simulation import Simulation
 from benchmarks.simulator.log_formats import LOG_FORMATS
 from benchmarks.simulator.world.world import World
 from benchmarks.simulator.world_arguments import add_world, world_of
+from store.options import RenamedOption
 
 _MAX_SERVERS: Final = 2
 _EXAMPLE: Final = """\
@@ -81,8 +81,8 @@ def _add_traffic(verb: argparse.ArgumentParser) -> None:
         "--new-users", type=share, default=0.02, metavar="SHARE",
         help="share of requests by users without a history, default: 0.02",
     )  # fmt: skip
-    add_renamed_option(verb, "--even", "--constant-rate")
-    add_renamed_option(verb, "--newcomers", "--new-users")
+    verb.add_argument("--even", action=RenamedOption, new="--constant-rate")
+    verb.add_argument("--newcomers", action=RenamedOption, new="--new-users")
     verb.add_argument(
         "--no-keep-alive", action="store_true", help="open a connection for each request"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from batch.arrays import Rows
-from benchmarks.simulator.arguments import add_renamed_option, port, positive_float, share
+from benchmarks.harness.arguments import port, positive_float, share
 from benchmarks.simulator.live.apis.process import Apis
 from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.audience.fault_effects import FaultEffects
@@ -21,6 +21,7 @@ from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.log_formats import LOG_FORMATS
 from benchmarks.simulator.world.world import World
+from store.options import RenamedOption
 
 _LOCAL_BROKERS: Final = "own"
 
@@ -50,7 +51,7 @@ def _add_apis(parser: argparse.ArgumentParser) -> None:
         "--api-defects", type=share, default=0.0, metavar="SHARE",
         help="share of the APIs' fields that are missing or of a wrong type, default: 0",
     )  # fmt: skip
-    add_renamed_option(parser, "--odd", "--api-defects")
+    parser.add_argument("--odd", action=RenamedOption, new="--api-defects")
     parser.add_argument(
         "--api-rate", type=positive_float, default=50.0, metavar="N",
         help="requests a second that the APIs accept from one client, default: 50",
@@ -72,7 +73,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     for old, new in (("--trouble", "--fault"), ("--trouble-port", "--fault-port"),
                      ("--truth", "--fault-log")):  # fmt: skip
-        add_renamed_option(parser, old, new)
+        parser.add_argument(old, action=RenamedOption, new=new)
 
 
 class Environment:

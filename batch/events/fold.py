@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.arrays import Integers, Rows
+from batch.arrays import Flags, Integers, Rows
 from batch.events.ids import codes_of, sort_ids, whole
 from batch.events.parsed import RATINGS, VIEWS
 
@@ -118,7 +118,7 @@ def _groups(keys: Sequence[Integers]) -> tuple[Rows, Rows]:
     return order, np.flatnonzero(_is_new([joined[order]]))
 
 
-def _is_new(columns: Sequence[npt.NDArray[np.generic]]) -> npt.NDArray[np.bool_]:
+def _is_new(columns: Sequence[npt.NDArray[np.generic]]) -> Flags:
     """Return which rows of sorted columns differ from the row before."""
     is_new = np.ones(len(columns[0]), dtype=bool)
     is_new[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])

@@ -3,9 +3,10 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from batch.arrays import Codes
 
 ID: Final = pa.dictionary(pa.int32(), pa.string())
 
@@ -27,9 +28,9 @@ def whole(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return column.unify_dictionaries().combine_chunks()
 
 
-def codes_of(ids: pa.DictionaryArray) -> npt.NDArray[np.int32]:
+def codes_of(ids: pa.DictionaryArray) -> Codes:
     """Return (n,) position of each row's id in the dictionary."""
-    codes: npt.NDArray[np.int32] = ids.indices.to_numpy(zero_copy_only=False)
+    codes: Codes = ids.indices.to_numpy(zero_copy_only=False)
     return codes
 
 

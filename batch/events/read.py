@@ -198,7 +198,7 @@ class EventReader:
             most_frequent, n_most_frequent = reasons.most_common(1)[0]
             raise RejectedError(
                 file.path,
-                f"{file.n_rejected:,} of {file.n_lines:,} lines are broken as a {file.kind}, "
+                f"{file.n_rejected:,} of {file.n_lines:,} lines are broken, read as {file.kind}, "
                 f"most often: {most_frequent} ({n_most_frequent:,})",
                 f"look into {self.quarantine.path}; if these lines may be dropped, "
                 "raise [batch] max_rejected_share",

@@ -25,6 +25,7 @@ from batch.interactions.weights import Evidence, Weighting, weigh, weighting
 from batch.models.holdout import entries_of
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
+from batch.sampling import sample_rows
 from batch.settings import BatchSettings
 
 MOST_JUDGED: Final = 100_000  # users of whom the last item is taken: enough for any interval
@@ -56,7 +57,7 @@ class Data:
         if n_users >= len(self.user_ids):
             return self
         random = np.random.default_rng(seed)
-        rows = np.sort(random.choice(len(self.user_ids), n_users, replace=False))
+        rows = sample_rows(np.arange(len(self.user_ids)), n_users, random)
         places = entries_of(self.numbers, rows)
         return Data(
             _numbered(self.numbers[rows]),

@@ -16,6 +16,7 @@ from batch.arrays import Floats, Rows, Times
 from batch.errors import BatchError
 from batch.models.holdout import entries_of, hold_out, without
 from batch.models.protocol import Fitted
+from batch.sampling import sample_rows
 from batch.topk import TopK
 
 SPLITS: Final = ("time", "last-out", "fold-in", "pairs")
@@ -160,7 +161,7 @@ def fold_in(
     random = np.random.default_rng(seed)
     able = np.flatnonzero(np.diff(weights.indptr) >= _MIN_ITEMS)
     n_out = min(max(int(user_share * len(able)), min(1, len(able))), most_users)
-    user_rows = np.sort(random.choice(able, n_out, replace=False))
+    user_rows = sample_rows(able, n_out, random)
     _check_judged(len(user_rows), f"{_MIN_ITEMS} interactions or more")
     theirs = weights[user_rows]
     n_had = np.diff(theirs.indptr)

@@ -146,7 +146,8 @@ def test_spares_are_the_next_ten(written):
 def test_without_spares_the_table_is_empty(written):
     """Lists of exactly 20 are valid."""
     made = made_tables()
-    lists = top_k(*made.factors, made.interactions.weights, 20)
+    user_factors, item_factors = made.factors
+    lists = top_k(user_factors, item_factors, made.interactions.weights, 20)
     snapshot = written(lists=lists)
     assert dict(snapshot.spares) == {}
     assert snapshot.users.get(b"first") == names(range(1, 21))

@@ -1,4 +1,4 @@
-"""Timed stages of a long run, shown as a bar on a terminal and as plain lines elsewhere."""
+"""Progress: each stage of a long run, timed; a bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import resource
@@ -13,8 +13,8 @@ class Stages:
     """Times the stages of one run and shows them on standard error.
 
     Attributes:
-        seconds: Duration of each stage so far, in order.
-        peak_mib: Peak memory of the process at the end of each stage.
+        seconds: Of each stage so far, in order.
+        peak_mib: The most memory that the process had had at the end of each.
     """
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class Stages:
     def __call__(
         self, name: str, total: int | None = None, unit: str = "it"
     ) -> Iterator[Callable[[int], object]]:
-        """Time one stage, and yield a function to call with the number of units done.
+        """Time one stage; it gets a function to call with the number of units done.
 
         Args:
-            name: Name of the stage.
-            total: Number of units; None if unknown.
-            unit: Name of a unit.
+            name: In a word or two.
+            total: Units in all, if known.
+            unit: Of what is counted.
         """
         began = time.perf_counter()
         is_terminal = sys.stderr.isatty()

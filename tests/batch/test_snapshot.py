@@ -41,7 +41,7 @@ PROFILES = {
     "child": Profile(9, "M", None),
     "youth": Profile(17, None, None),
     "woman": Profile(None, "F", None),
-    "nobody": Profile(None, None, "writer"),
+    "unknown": Profile(None, None, "writer"),
     "blank": Profile(None, None, None),
 }
 
@@ -179,7 +179,7 @@ def test_neighbours_of_a_real_index_are_valid(written):
 
 
 def test_fallback_holds_popular_and_every_segment(written):
-    """One record for everybody and one for each segment, keys in the order of their bytes."""
+    """One record is for all users and one for each segment, keys in the order of their bytes."""
     assert list(written().fallback) == [
         (b"0-17", names(range(20))),
         (b"25-34/F", b"i02"),
@@ -215,7 +215,7 @@ def test_profiles_are_the_segment_and_a_flag(written):
     assert dict(written().profiles) == {
         b"child": b"0-17/M minor",
         b"few": b"25-34/F/writer",
-        b"nobody": b"writer",
+        b"unknown": b"writer",
         b"woman": b"F",
         b"youth": b"0-17 minor",
     }

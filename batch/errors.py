@@ -1,24 +1,24 @@
-"""The batch's family of errors."""
+"""The errors of the batch."""
 
 from store.errors import MarqueeError
 
 
 class BatchError(MarqueeError):
-    """The refresh cannot go on; nothing has been published."""
+    """A command of the batch cannot be completed; nothing has been published."""
 
     remedy = "`python -m batch --help` lists the commands and their options"
 
 
 class InputError(BatchError):
-    """An input file cannot be read, or is not what it was given as."""
+    """An input file cannot be read, or has the wrong format."""
 
 
 class RejectedError(BatchError):
-    """So much of the input is broken that the rest is not to be trusted."""
+    """Too much of the input is broken to rely on the rest."""
 
 
 class NothingToLearnError(BatchError):
-    """The input is sound, but there is nothing in it to recommend from."""
+    """The input is valid, but has too few users or items to train on."""
 
 
 class GateRefusedError(BatchError):

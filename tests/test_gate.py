@@ -165,7 +165,7 @@ def test_bad_parameters_are_refused(nights, capsys, monkeypatch):
 
 
 def test_a_damaged_parent_does_not_stop_the_refresh(nights, capsys):
-    """There is no warm start, and no comparison with the served lists."""
+    """It gives neither a warm start nor lists to compare with."""
     before, history = nights
     refresh(capsys, before, history)
     factors = snapshot_folder(Path("store"), 1) / "factors.mdb"

@@ -89,7 +89,7 @@ def test_items_outside_the_catalogue_are_dropped_and_counted(history, tmp_path, 
 
 
 def test_a_user_who_has_seen_everything_gets_the_fallback(history, tmp_path, capsys):
-    """There is no record for a user without unseen items, in place of an empty list."""
+    """An empty list would be served; a user without unseen items has no record."""
     with history.events.open("a") as file:
         for item in history.item_ids:
             file.write(f"2026-03-01T10:00,5,GET /data/m/{item}/1.mpg\n")

@@ -21,6 +21,7 @@ from batch.interactions.weights import Evidence, Weighting, weigh
 from batch.models.holdout import entries_of
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
+from batch.sampling import sample_rows
 from batch.settings import BatchSettings
 
 
@@ -50,7 +51,7 @@ class EvaluationData:
         if n_users >= len(self.user_ids):
             return self
         random = np.random.default_rng(seed)
-        rows = np.sort(random.choice(len(self.user_ids), n_users, replace=False))
+        rows = sample_rows(np.arange(len(self.user_ids)), n_users, random)
         entries = entries_of(self.positions, rows)
         return EvaluationData(
             _numbered(self.positions[rows]),

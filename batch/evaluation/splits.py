@@ -16,6 +16,7 @@ from batch.arrays import Floats, Rows, Times
 from batch.errors import BatchError
 from batch.models.holdout import entries_of, hold_out, without
 from batch.models.protocol import Fitted
+from batch.sampling import sample_rows
 from batch.topk import TopK
 
 SPLITS: Final = ("time", "leave-last-out", "fold-in", "pairs")
@@ -163,7 +164,7 @@ def fold_in(
     random = np.random.default_rng(seed)
     eligible = np.flatnonzero(np.diff(weights.indptr) >= _MIN_ITEMS)
     n_out = min(max(int(user_share * len(eligible)), min(1, len(eligible))), max_users)
-    user_rows = np.sort(random.choice(eligible, n_out, replace=False))
+    user_rows = sample_rows(eligible, n_out, random)
     _check_not_empty(len(user_rows), f"{_MIN_ITEMS} interactions or more")
     held_out = weights[user_rows]
     n_items = np.diff(held_out.indptr)

@@ -86,7 +86,7 @@ def capped(lists: TopK, n_list: int | Rows, room: Room, n_kept: int) -> TopK:
 
 
 def _closed_up(lists: TopK, is_left: Flags, n_kept: int) -> TopK:
-    """Return the first n_kept of what is left of each list."""
+    """Return the first n_kept remaining candidates of each list."""
     shape = (len(is_left), n_kept)
     found = TopK(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
     place = np.zeros(len(is_left), np.int64)  # next free place of each user

@@ -73,9 +73,9 @@ def made_fitted(
     users = random.normal(size=(n_users, 6)).astype(np.float32)
     items = random.normal(size=(n_items, 6)).astype(np.float32)
     users[:, 0], items[:, 0] = 1, random.exponential(popularity, n_items)
-    seen = sp.csr_matrix(sp.random(n_users, n_items, 0.05, "csr", np.float32, rng=random))
-    seen.sort_indices()
-    return FittedFactors(users, items, seen, lambda _: users)
+    entries = sp.random(n_users, n_items, 0.05, "coo", np.float32, rng=random)
+    assert isinstance(entries, sp.coo_matrix)
+    return FittedFactors(users, items, entries.tocsr(), lambda _: users)
 
 
 def names_of(lists: TopK) -> list[list[int]]:

@@ -97,8 +97,8 @@ def test_without_a_holdout_all_sweeps_are_made():
 @pytest.mark.parametrize("make", [lambda als: als, Auto])
 def test_the_last_sweep_includes_the_holdout(make):
     """The only interaction of an item is held out, and yet the item has a vector."""
-    wider = some_weights().tolil()
-    wider.resize((200, 41))
+    wider = np.zeros((200, 41), np.float32)
+    wider[:, :40] = some_weights().toarray()
     wider[7, 40] = 1
     weights = sp.csr_matrix(wider)
     at = np.where(weights.indices == 40, 200, np.arange(weights.nnz) % 100)

@@ -48,7 +48,7 @@ def test_vectors_of_another_length_are_unavailable(start):
 
 
 def test_one_vector_of_another_length_is_enough(start):
-    """The factors are unavailable wherever in the table the vector is."""
+    """The factors are unavailable at any position of that vector in the table."""
     broken = {b"ann": struct.pack("<2f", 0, 1), b"bob": struct.pack("<2f", 1, 1), b"cem": b"\0" * 4}
     assert isinstance(start(users=broken, chunk=2), Unavailable)
 

@@ -66,7 +66,7 @@ def lists(snapshot: Snapshot) -> dict[str, list[str]]:
     return {user.decode(): body.decode().split(",") for user, body in snapshot.users}
 
 
-def answers(snapshot: Snapshot, item_ids, user=b"nobody") -> set[bytes]:
+def answers(snapshot: Snapshot, item_ids, user=b"unknown") -> set[bytes]:
     """Return the items that are served for a history of each item alone, and of ten."""
     served, names = Served(snapshot), [name.encode() for name in sorted(item_ids)]
     found = [served.answer(user, history) for history in [*([name] for name in names), names[:10]]]
@@ -107,10 +107,10 @@ def test_a_hidden_item_of_a_history_is_replaced_by_its_neighbour(refresh, histor
     served = Served(snapshot)
     for hidden in ("film+1+1951", last):
         nearest = snapshot.similar.get(hidden.encode()).split(b",")[0]
-        answer = served.answer(b"nobody", [hidden.encode()])
+        answer = served.answer(b"unknown", [hidden.encode()])
         assert answer.source == "history"
         assert answer.names[0] == nearest
-        rest = served.answer(b"nobody", [nearest]).names
+        rest = served.answer(b"unknown", [nearest]).names
         assert answer.names[1:] == rest[:19]
 
 
@@ -174,7 +174,7 @@ def test_users_of_unknown_age_are_minors_by_configuration(refresh, catalogue, hi
     with history.profiles.open("a") as file:
         file.write('{"user_id": 5, "gender": "F"}\n')
     _, snapshot = refresh(f"unknown_age_is_minor = {str(is_minor).lower()}")
-    for user in (b"nobody", b"5"):
+    for user in (b"unknown", b"5"):
         found = answers(snapshot, ["film+0+1950", "film+1+1951"], user)
         assert found.isdisjoint(name.encode() for name in ADULT) == is_minor
     assert snapshot.profiles.get(b"5") == (b"F minor" if is_minor else b"F")

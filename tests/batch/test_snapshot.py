@@ -42,7 +42,7 @@ PROFILES = {
     "child": Profile(9, "M", None),
     "youth": Profile(17, None, None),
     "woman": Profile(None, "F", None),
-    "nobody": Profile(None, None, "writer"),
+    "unknown": Profile(None, None, "writer"),
     "blank": Profile(None, None, None),
 }
 
@@ -149,7 +149,8 @@ def test_spares_are_the_next_ten(written):
 def test_without_spares_the_table_is_empty(written):
     """Lists of exactly 20 are valid."""
     made = made_tables()
-    lists = top_k(*made.factors, made.interactions.weights, 20)
+    user_factors, item_factors = made.factors
+    lists = top_k(user_factors, item_factors, made.interactions.weights, 20)
     snapshot = written(lists=lists)
     assert dict(snapshot.spares) == {}
     assert snapshot.users.get(b"first") == names(range(1, 21))
@@ -181,7 +182,7 @@ def test_neighbours_of_a_real_index_are_valid(written):
 
 
 def test_fallback_holds_popular_and_every_segment(written):
-    """One record for everybody and one for each segment, keys in the order of their bytes."""
+    """One record is for all users and one for each segment, keys in the order of their bytes."""
     assert list(written().fallback) == [
         (b"0-17", names(range(20))),
         (b"25-34/F", b"i02"),
@@ -217,7 +218,7 @@ def test_profiles_are_the_segment_and_a_flag(written):
     assert dict(written().profiles) == {
         b"child": b"0-17/M minor",
         b"few": b"25-34/F/writer",
-        b"nobody": b"writer",
+        b"unknown": b"writer",
         b"woman": b"F",
         b"youth": b"0-17 minor",
     }

@@ -78,7 +78,7 @@ def make_preference_lists(
     Args:
         inputs: Interactions, catalogue, profiles.
         fitted: Model with fold-in, fitted to the interactions.
-        n_factors: Number of ALS factors; a popularity column may stand behind them.
+        n_factors: Number of ALS factors; a popularity column may follow.
         k: Length of the lists.
         n_threads: Number of threads; 0 means all processors.
     """

@@ -105,7 +105,7 @@ def _of_year(items: Sequence[CatalogueTitle], year: str) -> CatalogueTitle | Non
 
 
 def _is_marked(words: Sequence[Word], start: int, end: int) -> bool:
-    """Return whether words[start:end] stand there as a title and not as words of a sentence."""
+    """Return whether words[start:end] are written as a title, not as words of a sentence."""
     title = words[start:end]
     uncommon = [word for word in title if word.text not in COMMON_WORDS]
     if uncommon and len(title) - (title[0].text in ARTICLES) > 1:

@@ -51,7 +51,7 @@ def intervals(
     """Return the interval of each metric's mean in each group of users.
 
     Args:
-        metrics: (n_users, n_drawsrics), finite.
+        metrics: (n_users, n_metrics), finite.
         groups: (n_users, n_groups) membership; a group may be empty (mean 0).
         seed: Random seed of the draws.
         n_resamples: Number of draws.
@@ -59,7 +59,7 @@ def intervals(
     Returns:
         A list for each group, of an interval for each metric.
     """
-    n_users, n_drawsrics = metrics.shape
+    n_users, n_metrics = metrics.shape
     n_groups = groups.shape[1]
     membership = groups.astype(np.float64)
     columns = (metrics[:, None, :] * membership[:, :, None]).reshape(n_users, -1)
@@ -74,7 +74,7 @@ def intervals(
     return [
         [
             Interval(float(means[g, m]), float(low[g, m]), float(high[g, m]))
-            for m in range(n_drawsrics)
+            for m in range(n_metrics)
         ]
         for g in range(n_groups)
     ]
@@ -95,7 +95,7 @@ def resampled_sums(columns: Doubles, n_resamples: int = _N_RESAMPLES, seed: int 
 
 
 def _means(sums: Doubles, n_groups: int) -> Doubles:
-    """Return (n, n_groups, n_drawsrics) from sums whose last columns count the users.
+    """Return (n, n_groups, n_metrics) from sums whose last columns count the users.
 
     NaN where a group has no member in a draw.
     """

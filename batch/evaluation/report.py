@@ -97,7 +97,7 @@ def comparison_as_text(evaluations: Sequence[Evaluation], split: Split, k: int) 
         )
     header = (
         "model", f"NDCG@{k} (95 %)", f"minus {first.model}", f"recall@{k}", f"hit rate@{k}",
-        "coverage", "personal", "training s", "lists s", "MiB memory", "MiB disk",
+        "coverage", "personalization", "training s", "lists s", "MiB memory", "MiB disk",
     )  # fmt: skip
     return "\n".join([_heading(split, k), "", *table(header, rows)])
 

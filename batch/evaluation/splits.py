@@ -78,7 +78,7 @@ def make_split(name: str, weights: sp.csr_matrix, at: Times | None, seed: int) -
         seed: Random seed of users and items.
 
     Raises:
-        BatchError: The interactions cannot be split like this.
+        BatchError: The interactions cannot be split in this way.
     """
     if name == "time":
         return by_time(weights, np.zeros(weights.nnz, np.int64) if at is None else at)

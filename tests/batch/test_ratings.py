@@ -1,4 +1,4 @@
-"""The rating model: known answers, hard data, and the real MovieLens."""
+"""The rating model: known answers, degenerate data, and MovieLens."""
 
 import csv
 from collections.abc import Sequence

@@ -63,7 +63,7 @@ def test_whole_number_is_accepted_for_a_float(tuned):
         ("[parameters]\nalpha = 3.0\n", "tuned for the model None"),
         ('model = "auto"\n[parameters]\nalhpa = 3.0\n', "not tunable parameters of auto: alhpa"),
         ('model = "auto"\n[parameters]\nseed = 3\n', "not tunable parameters of auto: seed"),
-        ('model = "auto"\n[parameters]\nbpr_iterations = 3\n', "not tunable parameters of auto: "),
+        ('model = "auto"\n[parameters]\nbpr_iterations = 3\n', "not tunable .*: bpr_iterations"),
         ('model = "auto"\n[parameters]\nn_factors = 3.0\n', "n_factors must be of type int"),
         ('model = "auto"\n[parameters]\nn_factors = true\n', "n_factors must be of type int"),
         ('model = "auto"\n[parameters]\nalpha = -3.0\n', "alpha must be 0 or more"),

@@ -21,7 +21,7 @@ _EXAMPLE = """example:
   python -m serve --port 8080 &
   curl http://127.0.0.1:8080/recommend/12345
 
-Options override marquee.toml, which overrides the defaults.
+Precedence: options, MARQUEE_SERVE_<KEY> in the environment, marquee.toml, defaults.
 SIGTERM drains the connections and stops. SIGHUP loads new code and configuration
 after a check, and replaces the workers one by one without losing a request.
 Exit status: 0 stopped, 1 could not start, 2 wrong usage."""

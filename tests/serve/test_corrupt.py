@@ -33,7 +33,7 @@ DAMAGE = pytest.mark.parametrize(
 
 
 def is_degraded(server):
-    """The current snapshot has been refused, and `/healthz` says so."""
+    """Whether `/healthz` reports that the current snapshot is refused."""
     return server.health()["status"] == "degraded"
 
 

@@ -70,7 +70,7 @@ def test_admin_is_described_only_with_a_token(serve, store, answering):
 
 
 def test_a_bare_server_has_no_admin_even_with_a_token(serve, store):
-    """`/admin/` needs nginx; the description omits it, and the log says so."""
+    """`/admin/` needs nginx; the description omits it, and the log contains the reason."""
     bare = serve("--workers", "1", MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
 
     assert "/admin/train" not in description(bare)["paths"]

@@ -221,7 +221,7 @@ def test_twenty_items_are_the_default(connection):
 
 @pytest.mark.parametrize("path", ["/recommendations", "/predict"])
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         ("", "malformed user_id"),
         ("{", "the body is not JSON"),
@@ -250,12 +250,12 @@ def test_twenty_items_are_the_default(connection):
     ],
     ids=lambda value: repr(value)[:24],
 )
-def test_a_malformed_body_is_rejected(connection, path, body, says):
+def test_a_malformed_body_is_rejected(connection, path, body, message):
     """It gets 400 with the reason."""
     answer = post(connection, body, path)
 
     assert (answer.status, answer.headers["Content-Type"]) == (400, "application/problem+json")
-    assert says in answer.text
+    assert message in answer.text
 
 
 @pytest.mark.parametrize("n", [0, 21, -1, 2.5, "5", None, True, [5], 10**30])

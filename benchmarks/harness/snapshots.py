@@ -2,7 +2,7 @@
 
     write_snapshot(store, lambda generation: {RECS: {"users": [(b"ann", b"a,b")]}})
 
-Tables that are not given are written empty.
+Other tables are written empty.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +35,7 @@ _TABLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a snapshot holds beside its tables.
+    """The parts of a snapshot besides its tables.
 
     Attributes:
         write_index: Writes the Annoy index to a path; by default an empty file.

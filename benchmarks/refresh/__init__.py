@@ -1,1 +1,1 @@
-"""Time and memory of a refresh: of given files, of two generated nights, and as data grow."""
+"""Time and memory of a refresh: of files, of two generated nights, and as data grow."""

@@ -53,7 +53,7 @@ def check(
 
 
 def _wrong(address: Address, expected: Mapping[str, bytes]) -> str:
-    """Request each target on one connection; return the first defect, empty if there is none."""
+    """Request each target on one connection; return the first defect, or an empty string."""
     connection = http.client.HTTPConnection(*address, timeout=_HUNG_SECONDS)
     try:
         for target, body in expected.items():

@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
 Rounds = Mapping[str, Sequence[Seen]]  # by subject, one entry per round
 
-OURS: Final = ("marquee-bare", "marquee-front")
+MARQUEE_SUBJECTS: Final = ("marquee-bare", "marquee-front")
 
 
 class Goal(NamedTuple):
@@ -96,13 +96,13 @@ class Figures:
 def ratio(rounds: Rounds, subject: str, peer: str) -> float:
     """Return the ratio of `subject` to `peer` in requests per second."""
     pairs = zip(rounds[subject], rounds[peer], strict=True)
-    return median(ours.per_second / peers.per_second for ours, peers in pairs)
+    return median(one.per_second / other.per_second for one, other in pairs)
 
 
 def core_ratio(rounds: Rounds, subject: str, peer: str) -> float:
     """Return the ratio of `subject` to `peer` in requests per second of processor time."""
     pairs = zip(rounds[subject], rounds[peer], strict=True)
-    return median(ours.per_core_second / peers.per_core_second for ours, peers in pairs)
+    return median(one.per_core_second / other.per_core_second for one, other in pairs)
 
 
 def evaluate_goals(rounds: Rounds) -> Iterator[tuple[Goal, float]]:

@@ -23,7 +23,7 @@ from benchmarks.harness.errors import BenchmarkError, RefusedError
 from benchmarks.harness.servers import Address
 from benchmarks.serving.__main__ import FOLDER
 from benchmarks.serving.data import SEED, Data, prepare
-from benchmarks.serving.figures import OURS
+from benchmarks.serving.figures import MARQUEE_SUBJECTS
 from benchmarks.serving.installed import Installed
 from benchmarks.serving.latency_figures import Result, print_figures, print_tables
 from benchmarks.serving.open_loop import (
@@ -203,7 +203,7 @@ def _check_source(address: Address, targets: Sequence[str], source: str) -> None
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("serving.latency", __doc__, _EXAMPLE)
-    parser.add_argument("--subject", choices=OURS, default="marquee-front")
+    parser.add_argument("--subject", choices=MARQUEE_SUBJECTS, default="marquee-front")
     parser.add_argument(
         "--kinds", type=some_of(KINDS, "kind"), default=[*KINDS], metavar="A,B",
         help=f"some of {', '.join(KINDS)}",

@@ -1,12 +1,12 @@
 /* Open-loop load: requests fall due at random moments of a fixed mean rate,
  * whether earlier ones are answered or not, and each is timed from the moment
- * when it was due. What waits for a free connection, waits on the clock.
+ * when it was due. Waiting for a free connection counts.
  *
  *     open_loop HOST PORT TARGETS TAIL RATE SECONDS CONNECTIONS SEED LATE_MS
  *
- * Gaps are exponential, as between many independent users; connections take
- * turns. One thread spins on its core, so nothing is late because it slept. One
- * line of JSON at the end.
+ * Gaps are exponential, as between many independent users; connections are used
+ * in rotation. One thread spins on its core, so no request is late for a sleep.
+ * It prints one line of JSON at the end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -135,8 +135,8 @@ static void send_what_is_due(int64_t began) {
     }
 }
 
-/* 0: not all of it is here; 1: a good answer, 2: and the last one on this connection; -1: no good */
-static int judge(const struct connection *c) {
+/* 0: incomplete; 1: a good answer; 2: the last good one on this connection; -1: not good */
+static int check_answer(const struct connection *c) {
     const char *end = memmem(c->buffer, c->n_read, "\r\n\r\n", 4);
     if (!end) return c->n_read < BUFFER_BYTES - 1 ? 0 : -1;
     const char *length = strcasestr(c->buffer, "\r\ncontent-length:");
@@ -151,10 +151,10 @@ static void read_answer(struct connection *c) {
     ssize_t n = read(c->fd, c->buffer + c->n_read, BUFFER_BYTES - 1 - c->n_read);
     if (n < 0 && errno == EAGAIN) return;
     if (n > 0) c->buffer[c->n_read += n] = 0;
-    int verdict = n > 0 && c->is_waiting ? judge(c) : -1;
+    int verdict = n > 0 && c->is_waiting ? check_answer(c) : -1;
     if (verdict == 0) return;
     if (verdict != 1) hang_up(c);
-    if (!c->is_waiting) return; /* closed while idle: it is dialled anew when its turn comes */
+    if (!c->is_waiting) return; /* closed while idle: it connects again for its next request */
     if (verdict > 0) {
         int64_t elapsed = now_ns() - c->due_ns;
         elapsed_ns[n_answered++] = elapsed;
@@ -171,8 +171,8 @@ static int by_value(const void *a, const void *b) {
 }
 
 static long long percentile(double share) {
-    size_t place = share * n_answered;
-    return n_answered ? elapsed_ns[place < n_answered ? place : n_answered - 1] : 0;
+    size_t index = share * n_answered;
+    return n_answered ? elapsed_ns[index < n_answered ? index : n_answered - 1] : 0;
 }
 
 static void report(double seconds) {

@@ -13,7 +13,7 @@ from benchmarks.harness.servers import Address, Servers, free_port
 from benchmarks.serving.answers import check
 from benchmarks.serving.data import Data
 from benchmarks.serving.installed import Installed
-from benchmarks.serving.subjects import Place, Subject
+from benchmarks.serving.subjects import Setup, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,11 @@ class Runner:
         folder = self._folder / subject.name
         folder.mkdir()
         address = Address("127.0.0.1", free_port())
-        place = Place(self._data, address.port, folder, self._installed)
+        setup = Setup(self._data, address.port, folder, self._installed)
         print(f"starting {subject.name}", file=sys.stderr)
         servers = Servers(
             subject.name,
-            subject.commands(place),
+            subject.commands(setup),
             core=self._cores.server,
             folder=folder,
             environment=self._installed.environment(),

@@ -17,7 +17,7 @@ _APPS: Final = "benchmarks.serving.apps"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Setup:
     """Inputs of the start of a subject.
 
     Attributes:
@@ -39,7 +39,7 @@ class Subject:
 
     Attributes:
         name: Name in tables and figures.
-        how: Description and configuration, in words.
+        description: Description and configuration, in words.
         commands: Writes the configuration; returns the commands in order of their start.
         parts: Python packages and programs whose versions are printed.
         programs: Programs needed besides the project's own packages.
@@ -48,8 +48,8 @@ class Subject:
     """
 
     name: str
-    how: str
-    commands: Callable[[Place], Sequence[Command]]
+    description: str
+    commands: Callable[[Setup], Sequence[Command]]
     parts: tuple[str, ...]
     programs: tuple[str, ...] = ()
     target: str = "/recommend/{}"
@@ -65,8 +65,8 @@ def static_list(data: Data) -> bytes:
     return data.lists([0])[0]
 
 
-def _nginx_static(place: Place) -> Sequence[Command]:
-    configuration = place.folder / "nginx.conf"
+def _nginx_static(setup: Setup) -> Sequence[Command]:
+    configuration = setup.folder / "nginx.conf"
     configuration.write_text(f"""
         daemon off; worker_processes 1; pid nginx.pid; error_log stderr;
         events {{ worker_connections 1024; }}
@@ -74,77 +74,77 @@ def _nginx_static(place: Place) -> Sequence[Command]:
             access_log off; keepalive_requests 1000000000; keepalive_timeout 1h; tcp_nodelay on;
             default_type text/plain;
             server {{
-                listen 127.0.0.1:{place.port};
-                location / {{ return 200 "{static_list(place.data).decode()}"; }}
+                listen 127.0.0.1:{setup.port};
+                location / {{ return 200 "{static_list(setup.data).decode()}"; }}
             }}
         }}
     """)
-    nginx = ["nginx", "-p", str(place.folder), "-c", str(configuration), "-e", "stderr"]
+    nginx = ["nginx", "-p", str(setup.folder), "-c", str(configuration), "-e", "stderr"]
     return [Command(nginx)]
 
 
-def _bare_bjoern_static(place: Place) -> Sequence[Command]:
-    command = [sys.executable, "-m", f"{_APPS}.bare_bjoern", str(place.port)]
-    return [Command(command, _PROJECT, stdin=static_list(place.data))]
+def _bare_bjoern_static(setup: Setup) -> Sequence[Command]:
+    command = [sys.executable, "-m", f"{_APPS}.bare_bjoern", str(setup.port)]
+    return [Command(command, _PROJECT, stdin=static_list(setup.data))]
 
 
-def _bare_bjoern_lmdb(place: Place) -> Sequence[Command]:
-    arguments = [str(place.port), str(place.data.recs)]
+def _bare_bjoern_lmdb(setup: Setup) -> Sequence[Command]:
+    arguments = [str(setup.port), str(setup.data.recs)]
     return [Command([sys.executable, "-m", f"{_APPS}.bare_bjoern", *arguments], _PROJECT)]
 
 
-def _plain_falcon(place: Place) -> Sequence[Command]:
-    arguments = [str(place.port), str(place.data.recs)]
+def _plain_falcon(setup: Setup) -> Sequence[Command]:
+    arguments = [str(setup.port), str(setup.data.recs)]
     return [Command([sys.executable, "-m", f"{_APPS}.plain_falcon", *arguments], _PROJECT)]
 
 
-def _marquee(place: Place, *options: str) -> Sequence[Command]:
-    fixed = ["--store", str(place.data.store), "--port", str(place.port), "--workers", "1"]
+def _marquee(setup: Setup, *options: str) -> Sequence[Command]:
+    fixed = ["--store", str(setup.data.store), "--port", str(setup.port), "--workers", "1"]
     return [Command([sys.executable, "-m", "serve", *fixed, *options], _PROJECT)]
 
 
-def _granian_falcon(place: Place) -> Sequence[Command]:
-    granian = place.installed.found("granian")
-    options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--port", str(place.port),
+def _granian_falcon(setup: Setup) -> Sequence[Command]:
+    granian = setup.installed.found("granian")
+    options = ["--interface", "wsgi", "--http", "1", "--no-ws", "--port", str(setup.port),
                "--workers", "1", "--blocking-threads", "1", "--log-level", "warning"]  # fmt: skip
     app = ["--factory", f"{_APPS}.plain_falcon:granian"]
-    return [Command([granian, *options, *app], {**_PROJECT, "RECS": str(place.data.recs)})]
+    return [Command([granian, *options, *app], {**_PROJECT, "RECS": str(setup.data.recs)})]
 
 
-def _fastapi_redis(place: Place) -> Sequence[Command]:
-    uvicorn = place.installed.found("uvicorn")
+def _fastapi_redis(setup: Setup) -> Sequence[Command]:
+    uvicorn = setup.installed.found("uvicorn")
     options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log",
-               "--log-level", "warning", "--port", str(place.port)]  # fmt: skip
-    environment = {**_PROJECT, "REDIS_SOCKET": str(_socket(place))}
-    return [_redis(place), Command([uvicorn, *options, f"{_APPS}.fastapi_redis:app"], environment)]
+               "--log-level", "warning", "--port", str(setup.port)]  # fmt: skip
+    environment = {**_PROJECT, "REDIS_SOCKET": str(_socket(setup))}
+    return [_redis(setup), Command([uvicorn, *options, f"{_APPS}.fastapi_redis:app"], environment)]
 
 
-def _webdis_redis(place: Place) -> Sequence[Command]:
-    configuration = place.folder / "webdis.json"
+def _webdis_redis(setup: Setup) -> Sequence[Command]:
+    configuration = setup.folder / "webdis.json"
     settings = {
-        "redis_host": str(_socket(place)), "http_host": "127.0.0.1", "http_port": place.port,
+        "redis_host": str(_socket(setup)), "http_host": "127.0.0.1", "http_port": setup.port,
         "threads": 1, "daemonize": False, "verbosity": 0, "logfile": "/dev/null",
     }  # fmt: skip
     configuration.write_text(json.dumps(settings))
-    return [_redis(place), Command(["webdis", str(configuration)])]
+    return [_redis(setup), Command(["webdis", str(configuration)])]
 
 
-def _redis(place: Place) -> Command:
-    dump = prepare_redis(place.data, place.installed.environment())
-    options = {"port": "0", "unixsocket": str(_socket(place)), "dir": str(dump.parent),
+def _redis(setup: Setup) -> Command:
+    dump = prepare_redis(setup.data, setup.installed.environment())
+    options = {"port": "0", "unixsocket": str(_socket(setup)), "dir": str(dump.parent),
                "dbfilename": dump.name, "save": "", "appendonly": "no"}  # fmt: skip
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     return Command(["redis-server", *arguments])
 
 
-def _socket(place: Place) -> Path:
-    return place.folder / "redis"
+def _socket(setup: Setup) -> Path:
+    return setup.folder / "redis"
 
 
 SUBJECTS: Final = (
     Subject(
         name="nginx-static",
-        how="one worker, `return 200` of one list: no lookup, the practical limit",
+        description="one worker, `return 200` of one list: no lookup, the practical limit",
         commands=_nginx_static,
         parts=("nginx",),
         programs=("nginx",),
@@ -152,39 +152,39 @@ SUBJECTS: Final = (
     ),
     Subject(
         name="bare-bjoern-static",
-        how="a WSGI function that answers with one list",
+        description="a WSGI function that answers with one list",
         commands=_bare_bjoern_static,
         parts=("bjoern",),
         is_static=True,
     ),
     Subject(
         name="bare-bjoern-lmdb",
-        how="a WSGI function with one `get`",
+        description="a WSGI function with one `get`",
         commands=_bare_bjoern_lmdb,
         parts=("bjoern", "lmdb"),
     ),
     Subject(
         name="marquee-bare",
-        how="`python -m serve --bare --workers 1`, everything on",
-        commands=lambda place: _marquee(place, "--bare"),
+        description="`python -m serve --bare --workers 1`, everything on",
+        commands=lambda setup: _marquee(setup, "--bare"),
         parts=("bjoern", "lmdb", "falcon"),
     ),
     Subject(
         name="marquee-front",
-        how="`python -m serve --workers 1`: nginx in front of the worker, on the same core",
+        description="`python -m serve --workers 1`: nginx in front of the worker, on the same core",
         commands=_marquee,
         parts=("nginx", "bjoern", "lmdb", "falcon"),
         programs=("nginx",),
     ),
     Subject(
         name="plain-falcon",
-        how="an ordinary Falcon resource on bjoern, the same lookup",
+        description="an ordinary Falcon resource on bjoern, the same lookup",
         commands=_plain_falcon,
         parts=("falcon", "bjoern", "lmdb"),
     ),
     Subject(
         name="webdis-redis",
-        how="webdis, one thread, over Redis on a unix socket, both on the core",
+        description="webdis, one thread, over Redis on a unix socket, both on the core",
         commands=_webdis_redis,
         parts=("webdis", "redis-server"),
         programs=("webdis", "redis-server"),
@@ -192,14 +192,16 @@ SUBJECTS: Final = (
     ),
     Subject(
         name="fastapi-redis",
-        how="FastAPI, uvicorn (uvloop, httptools), redis-py asyncio with hiredis, unix socket",
+        description=(
+            "FastAPI, uvicorn (uvloop, httptools), redis-py asyncio with hiredis, unix socket"
+        ),
         commands=_fastapi_redis,
         parts=("fastapi", "uvicorn", "redis", "redis-server"),
         programs=("uvicorn", "redis-server"),
     ),
     Subject(
         name="granian-falcon",
-        how="Granian (Rust), one worker, one blocking thread, the same Falcon resource",
+        description="Granian (Rust), one worker, one blocking thread, the same Falcon resource",
         commands=_granian_falcon,
         parts=("granian", "falcon", "lmdb"),
         programs=("granian",),

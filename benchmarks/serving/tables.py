@@ -7,7 +7,7 @@ from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.serving.figures import (
     GOALS,
-    OURS,
+    MARQUEE_SUBJECTS,
     Figures,
     Rounds,
     core_ratio,
@@ -19,20 +19,21 @@ from benchmarks.serving.subjects import SUBJECTS
 
 def print_tables(rounds: Rounds, versions: Mapping[str, str]) -> None:
     """Print the subjects, their figures, and the goals."""
-    how = {subject.name: subject.how for subject in SUBJECTS}
+    descriptions = {subject.name: subject.description for subject in SUBJECTS}
     print_table(
-        ("subject", "how", "versions"), [(name, how[name], versions[name]) for name in rounds]
+        ("subject", "description", "versions"),
+        [(name, descriptions[name], versions[name]) for name in rounds],
     )
-    ours = [name for name in OURS if name in rounds]
+    marquee = [name for name in MARQUEE_SUBJECTS if name in rounds]
     rows = [
         (
             *(name, f"{of.per_second:,.0f}", f"{of.lowest:,.0f}–{of.highest:,.0f}"),
             *(f"{of.per_core_second:,.0f}", f"{of.p50_us:,.0f}", f"{of.p99_us:,.0f}"),
-            *(f"{ratio(rounds, our, name):.2f}" for our in ours),
+            *(f"{ratio(rounds, subject, name):.2f}" for subject in marquee),
         )
         for name, of in _figures(rounds).items()
     ]
-    ratios = (f"{our} by" for our in ours)
+    ratios = (f"{subject} by" for subject in marquee)
     print_table(
         ("subject", "req/s", "rounds", "per core second", "p50 µs", "p99 µs", *ratios), rows
     )
@@ -71,7 +72,7 @@ def _compared(
     name: str, rounds: Rounds, compare: Callable[[Rounds, str, str], float]
 ) -> Iterator[dict[str, Any]]:
     """Yield peer and ratio of each line of this rate; one empty dict without peers."""
-    peers = [peer for peer in rounds if peer != name] if name in OURS else []
+    peers = [peer for peer in rounds if peer != name] if name in MARQUEE_SUBJECTS else []
     if not peers:
         yield {}
     for peer in peers:

@@ -153,7 +153,10 @@ def _measure(subject: Subject, folder: Path, records: Records, n_keys: tuple[int
 def _print_tables(subjects: Sequence[Subject], figures: Mapping[str, Figures]) -> None:
     """Print the tables: configurations, writing, lookups, goals."""
     marquee = figures["marquee"]
-    print_table(("", "version", "how"), [(s.name, s.version, s.how) for s in subjects])
+    print_table(
+        ("subject", "version", "configuration"),
+        [(s.name, s.version, s.configuration) for s in subjects],
+    )
     writing = [
         (name, _thousands(of["lists_per_second"]), f"{of['write_seconds']:.2f}",
          f"{of['table_seconds']:.2f}", f"{of['sync_seconds']:.2f}",
@@ -224,8 +227,8 @@ def _compared(
 
 def _ratio(metric: str, figures: Mapping[str, Figures], peer: str) -> float:
     """Return the ratio of Marquee to `peer`; above 1 Marquee is better."""
-    ours, theirs = figures["marquee"][metric], figures[peer][metric]
-    return ours / theirs if metric.endswith("per_second") else theirs / ours
+    marquee, other = figures["marquee"][metric], figures[peer][metric]
+    return marquee / other if metric.endswith("per_second") else other / marquee
 
 
 def _thousands(value: float) -> str:

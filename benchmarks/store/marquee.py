@@ -24,7 +24,7 @@ class Marquee:
 
     name = "marquee"
     version = f"py-lmdb {lmdb.__version__}, LMDB {'.'.join(map(str, lmdb.version()))}"
-    how = (
+    configuration = (
         "SnapshotWriter (append, fsync of every file and directory); "
         "open_snapshot(verified=True), Table.get"
     )

@@ -17,7 +17,7 @@ class Pickle:
 
     name = "pickle"
     version = f"protocol {pickle.HIGHEST_PROTOCOL}"
-    how = "dict(records), the highest protocol, fsync of file and directory; dict.get"
+    configuration = "dict(records), the highest protocol, fsync of file and directory; dict.get"
 
     def missing(self) -> str | None:
         """Return None: it is part of Python."""

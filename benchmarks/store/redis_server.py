@@ -37,7 +37,7 @@ class Redis:
     def __init__(self, *, one_core: bool) -> None:
         self._one_core = one_core
         self.name = "redis" if one_core else "redis-unpinned"
-        self.how = (
+        self.configuration = (
             "unix socket, MSET of 1,000 lists pipelined, then one SAVE (rdbcompression no); GET "
             "through a raw socket client that builds one request and cuts one answer; server and "
             f"client {'pinned to one core for the lookups' if one_core else 'not pinned'}"
@@ -61,7 +61,7 @@ class Redis:
             start = time.perf_counter()
             server.load(records)
             loaded = time.perf_counter()
-            server.ask(b"SAVE")
+            server.send_command(b"SAVE")
             end = time.perf_counter()
         return {"write": end - start, "table": loaded - start, "sync": end - loaded}
 
@@ -130,7 +130,7 @@ class _Server:
         finally:
             os.sched_setaffinity(0, cores)
 
-    def ask(self, command: bytes) -> bytes:
+    def send_command(self, command: bytes) -> bytes:
         """Send one command without arguments and return its one line of reply."""
         self._socket.sendall(command + b"\r\n")
         answer = self._line()
@@ -174,5 +174,5 @@ class _Server:
     def _is_loaded(self) -> bool:
         self._servers.check()
         with contextlib.suppress(LoadError):  # still loading
-            return self.ask(b"PING").startswith(b"+PONG")
+            return self.send_command(b"PING").startswith(b"+PONG")
         return False

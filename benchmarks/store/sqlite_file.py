@@ -18,7 +18,7 @@ class Sqlite:
 
     name = "sqlite"
     version = f"SQLite {sqlite3.sqlite_version}"
-    how = (
+    configuration = (
         "WITHOUT ROWID, pages of 16 KiB, one executemany in one transaction in key order, "
         "journal_mode=OFF, synchronous=OFF, fsync of file and directory at the end; "
         "immutable=1, mmap_size over the whole file, one prepared statement"

@@ -15,11 +15,11 @@ class Subject(Protocol):
 
     Attributes:
         name: Name in tables and figures.
-        how: The fastest configuration found, in words.
+        configuration: The fastest configuration found, in words.
     """
 
     name: str
-    how: str
+    configuration: str
 
     @property
     def version(self) -> str:

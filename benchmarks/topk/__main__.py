@@ -161,7 +161,7 @@ def _row(
 
 def _ratio(rates: Rates, peer: str) -> float:
     rounds = zip(rates["marquee"], rates[peer], strict=True)
-    return statistics.median(ours / theirs for ours, theirs in rounds)
+    return statistics.median(marquee / other for marquee, other in rounds)
 
 
 def _share(trained: Trained, rates: Sequence[float], peak: float) -> float:

@@ -73,18 +73,18 @@ SEARCHES: Final[dict[str, Search]] = {
 }
 
 
-def differences(trained: Trained, ours: ItemRows, theirs: ItemRows) -> int:
+def differences(trained: Trained, first: ItemRows, second: ItemRows) -> int:
     """Return the number of users whose lists differ by more than exact ties.
 
     The scores are compared rank by rank, in double precision with a tolerance: the
     order of summation changes the last bits of a score.
     """
     n_differing = 0
-    for begin in range(0, len(ours), _BLOCK_USERS):
+    for begin in range(0, len(first), _BLOCK_USERS):
         block = slice(begin, begin + _BLOCK_USERS)
         users = trained.user_factors[block].astype(np.float64)
-        mine, other = (_scores(users, trained, rows[block]) for rows in (ours, theirs))
-        n_differing += int(np.any(~np.isclose(mine, other, rtol=1e-5, atol=1e-6), axis=1).sum())
+        one, other = (_scores(users, trained, rows[block]) for rows in (first, second))
+        n_differing += int(np.any(~np.isclose(one, other, rtol=1e-5, atol=1e-6), axis=1).sum())
     return n_differing
 
 

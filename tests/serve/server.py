@@ -151,11 +151,11 @@ class Server:
         return wait_until(found)
 
     def wait_for_ticks(self):
-        """Return once every worker has copied its present counts to the scoreboard."""
+        """Return once every worker has finished a tick that began after this call."""
         scoreboard = self._scoreboard()
         slots = [slot for slot in range(scoreboard.n_slots) if scoreboard.is_ready(slot)]
         assert len(slots) == self.n_workers
-        for _ in range(2):  # in a tick the copy follows the heartbeat
+        for _ in range(2):  # the second heartbeat shows that the first one's tick is finished
             begin = time.monotonic()
             for slot in slots:
                 wait_until(

@@ -82,4 +82,4 @@ def test_an_unexpected_exception_in_a_verification_degrades_health(serve, store)
 
     force_current(store, "2")
 
-    wait_until(lambda: server.health()["status"] == "degraded", 2)
+    wait_until(lambda: server.health()["status"] == "degraded")

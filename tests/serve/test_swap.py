@@ -187,4 +187,4 @@ def test_a_worker_out_of_descriptors_follows_later(serve, published):
         assert ask(connection, "/recommend/ann").body == BODIES[1]
         resource.prlimit(worker, resource.RLIMIT_NOFILE, limits)
 
-        wait_until(lambda: ask(connection, "/recommend/ann").generation == 2, 2.5)
+        wait_until(lambda: ask(connection, "/recommend/ann").generation == 2)

@@ -55,7 +55,7 @@ class CronSettings:
 
     @property
     def zone(self) -> tzinfo | None:
-        """The zone of `timezone`; None stands for the machine's own."""
+        """Time zone of `timezone`; None means the machine's."""
         return ZoneInfo(self.timezone) if self.timezone else None
 
     @property

@@ -49,7 +49,7 @@ def write_state(file: Path, state: State) -> None:
     """Replace `file`, durably.
 
     Raises:
-        OSError: It cannot be written; the old record stands.
+        OSError: It cannot be written; the old state is kept.
     """
     times = {name: at and at.isoformat(timespec="seconds") for name, at in asdict(state).items()}
     replace_durable(file, json.dumps(times) + "\n")

@@ -41,12 +41,12 @@ Exit status: 0 done, 1 something is missing or damaged, 2 wrong usage."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        if given.verb == "config":
-            return print_config(given)
-        store = given.store or Path(load_section("store", StoreSettings, given.config).path)
-        status: int = given.run(store, given)
+        if options.verb == "config":
+            return print_config(options)
+        store = options.store or Path(load_section("store", StoreSettings, options.config).path)
+        status: int = options.run(store, options)
         sys.stdout.flush()
     except StoreError as error:
         print(f"store: {error}", file=sys.stderr)

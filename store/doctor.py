@@ -132,7 +132,7 @@ def _refused(_: Path, whole: Whole, __: Damaged) -> Iterator[Problem]:
     if whole and _is_refused(whole[max(whole)]):
         yield Problem(
             f"the gate refused generation {max(whole)}, the newest: an older one is served "
-            f"(`python -m store show --generation {max(whole)}` says why)",
+            f"(see `python -m store show --generation {max(whole)}`)",
             _REFRESH,
         )
 

@@ -84,7 +84,7 @@ class GateResult:
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
-        """Return the gate's result that stands under `gate` in `MANIFEST.json`.
+        """Return the gate's result from the object under `gate` in `MANIFEST.json`.
 
         Args:
             document: Parsed JSON. `checks` may be missing where the result is PASSED:

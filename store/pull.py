@@ -69,15 +69,15 @@ def pull(store: Path, remote: Remote, settings: StoreSettings) -> PullResult:
         StoreBusyError: Another process is writing to the store, or pulling.
         WriteError: The store cannot be written to.
     """
-    wanted = _current_of(remote)
+    generation = _current_of(remote)
     why = f"pulled from {remote.url}"
     has_changed = _pull_takedowns(store, remote, why)
-    is_new = _fetch_snapshot(store, remote, wanted)
-    if current_or_none(store) != wanted and (is_new or not pinned(store)):
-        has_changed = _flip(store, wanted, why) or has_changed
+    is_new = _fetch_snapshot(store, remote, generation)
+    if current_or_none(store) != generation and (is_new or not pinned(store)):
+        has_changed = _flip(store, generation, why) or has_changed
         with writing(store):
             prune(store, settings.keep, settings.keep_days)
-    return PullResult(wanted, current_or_none(store) == wanted, has_changed or is_new)
+    return PullResult(generation, current_or_none(store) == generation, has_changed or is_new)
 
 
 def watch(store: Path, remote: Remote, settings: StoreSettings, poll_seconds: float) -> Never:

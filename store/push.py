@@ -65,19 +65,19 @@ def push(store: Path, remote: Remote, generation: int | None = None) -> PushResu
         raise ReplicaError(
             remote.url, "can only be pulled from", "push to the directory or bucket behind it"
         )
-    wanted = current(store) if generation is None else generation
+    pushed = current(store) if generation is None else generation
     _sync_file(remote, takedown_file(store), takedown_file(store).name)
-    folder = snapshot_folder(store, wanted)
+    folder = snapshot_folder(store, pushed)
     with _held(folder):
         if verify(folder).gate.is_refused:
             raise RefusedSnapshotError(folder, "the gate refused it")
         n_bytes = _send_snapshot(remote, folder)
     _send_manifests(store, remote)
     _sync_file(remote, store / JOURNAL, JOURNAL)
-    pointer = f"{wanted}\n".encode()
+    pointer = f"{pushed}\n".encode()
     if remote.read(CURRENT) != pointer:
         remote.write(CURRENT, pointer)
-    return PushResult(wanted, n_bytes, _prune(store, remote, wanted))
+    return PushResult(pushed, n_bytes, _prune(store, remote, pushed))
 
 
 def remote_folder(generation: int) -> str:
@@ -102,23 +102,23 @@ def _send_snapshot(remote: Remote, folder: Path) -> int:
     """Send the files that are missing at the remote, checksums last; return the bytes sent."""
     there = remote_folder(int(folder.name))
     checksums = f"{there}/{CHECKSUMS}"
-    ours, theirs = (folder / CHECKSUMS).read_bytes(), remote.read(checksums)
-    if theirs not in (None, ours):
+    local, existing = (folder / CHECKSUMS).read_bytes(), remote.read(checksums)
+    if existing not in (None, local):
         raise ReplicaError(
             f"{remote.url}/{there}",
             "differs from the snapshot of that number here",
             "push to another URL",
         )
-    if theirs is None and remote.staged(checksums) != ours:
+    if existing is None and remote.staged(checksums) != local:
         remote.remove(there)  # left over from another push that was interrupted
-        remote.stage(checksums, ours)
+        remote.stage(checksums, local)
     n_bytes = 0
     for name in (*DATA_FILES, MANIFEST):
         size = (folder / name).stat().st_size
         if remote.size(f"{there}/{name}") != size:
             remote.send(folder / name, f"{there}/{name}")
             n_bytes += size
-    if theirs is None:
+    if existing is None:
         remote.commit(checksums)
     return n_bytes
 
@@ -134,11 +134,11 @@ def _send_manifests(store: Path, remote: Remote) -> None:
 
 def _sync_file(remote: Remote, file: Path, name: str) -> None:
     """Make a small file at the remote equal to the local one, or remove it."""
-    ours = file.read_bytes() if file.exists() else None
-    if ours == remote.read(name):
+    local = file.read_bytes() if file.exists() else None
+    if local == remote.read(name):
         return
-    if ours is not None:
-        remote.write(name, ours)
+    if local is not None:
+        remote.write(name, local)
     else:
         remote.remove(name)
 

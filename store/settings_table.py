@@ -56,22 +56,22 @@ def add_config(verbs: Any, sections: Sections) -> None:
     verb.set_defaults(sections=sections)
 
 
-def print_config(given: argparse.Namespace) -> int:
+def print_config(options: argparse.Namespace) -> int:
     """Run the verb `config` and return its exit status.
 
     Args:
-        given: Parsed command line.
+        options: Parsed command line.
 
     Raises:
         ConfigError: The file to update cannot be read or written, or lacks a marker.
     """
-    if given.update:
-        update_tables(given.update, given.sections)
-    elif given.markdown:
-        tables = (markdown_table(section, kind) for section, kind in given.sections.items())
+    if options.update:
+        update_tables(options.update, options.sections)
+    elif options.markdown:
+        tables = (markdown_table(section, kind) for section, kind in options.sections.items())
         sys.stdout.write("\n".join(tables))
     else:
-        sys.stdout.write(toml_document(given.sections))
+        sys.stdout.write(toml_document(options.sections))
     return 0
 
 
@@ -128,7 +128,7 @@ def toml_document(sections: Sections) -> str:
 
 
 def start_marker(section: str) -> str:
-    """Return the line in a Markdown file after which the table of a section stands."""
+    """Return the line of a Markdown file that precedes the table of a section."""
     return f"<!-- settings: {section} -->"
 
 

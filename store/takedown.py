@@ -74,16 +74,16 @@ def take_down(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Taked
         NotAnItemError: An item id is not valid; nothing is taken down then.
         WriteError: The store cannot be written to.
     """
-    wanted = list(item_ids)
-    for item_id in wanted:
+    names = list(item_ids)
+    for item_id in names:
         if not is_item_id(item_id):
             raise NotAnItemError(takedown_file(store), f"{item_id!r} is not a valid item id")
     at = datetime.now(UTC).isoformat(timespec="seconds")
     with _editing(store) as entries:
-        for item_id in wanted:
+        for item_id in names:
             entries.setdefault(item_id, Takedown(item_id, at, " ".join(why.split())))
         _write(store, entries)
-        write_journal(store, current_or_none(store), "takedown", f"{' '.join(wanted)}: {why}")
+        write_journal(store, current_or_none(store), "takedown", f"{' '.join(names)}: {why}")
     return entries
 
 
@@ -97,14 +97,14 @@ def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedow
         NotAnItemError: One of the items is not taken down; nothing changes then.
         WriteError: The store cannot be written to.
     """
-    wanted = list(item_ids)
+    names = list(item_ids)
     with _editing(store) as entries:
-        for item_id in wanted:
+        for item_id in names:
             if item_id not in entries:
                 raise NotAnItemError(takedown_file(store), f"{item_id!r} is not taken down")
             del entries[item_id]
         _write(store, entries)
-        write_journal(store, current_or_none(store), "restore", f"{' '.join(wanted)}: {why}")
+        write_journal(store, current_or_none(store), "restore", f"{' '.join(names)}: {why}")
     return entries
 
 
@@ -123,14 +123,14 @@ def replace_takedowns(store: Path, text: str | None, why: str) -> bool:
         NotAnItemError: `text` is not a list of takedowns; nothing changes then.
         WriteError: The store cannot be written to.
     """
-    wanted = _parsed(store, text or "")
+    new = _parsed(store, text or "")
     with _editing(store) as entries:
         if _read_text(store) == text:
             return False
         _replace(store, text)
         for what, names in (
-            ("takedown", wanted.keys() - entries.keys()),
-            ("restore", entries.keys() - wanted.keys()),
+            ("takedown", new.keys() - entries.keys()),
+            ("restore", entries.keys() - new.keys()),
         ):
             if names:
                 line = f"{' '.join(sorted(names))}: {why}"

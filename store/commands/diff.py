@@ -21,21 +21,21 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_diff)
 
 
-def _diff(store: Path, given: argparse.Namespace) -> int:
-    with open_snapshot(store, given.a) as before:
-        if given.a == given.b:  # LMDB must not open a file twice in a process
+def _diff(store: Path, options: argparse.Namespace) -> int:
+    with open_snapshot(store, options.a) as before:
+        if options.a == options.b:  # LMDB must not open a file twice in a process
             found = diff(before, before)
         else:
-            with open_snapshot(store, given.b) as after:
+            with open_snapshot(store, options.b) as after:
                 found = diff(before, after)
-    generations = {"before": given.a, "after": given.b}
-    report(given, generations | dataclasses.asdict(found), _lines(given, found))
+    generations = {"before": options.a, "after": options.b}
+    report(options, generations | dataclasses.asdict(found), _lines(options, found))
     return 0
 
 
-def _lines(given: argparse.Namespace, found: SnapshotDiff) -> Iterator[str]:
+def _lines(options: argparse.Namespace, found: SnapshotDiff) -> Iterator[str]:
     yield from table(
-        (f"from {given.a} to {given.b}", ""),
+        (f"from {options.a} to {options.b}", ""),
         [
             ("users gained", f"{found.n_gained:,}"),
             ("users lost", f"{found.n_lost:,}"),

@@ -16,8 +16,8 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_doctor)
 
 
-def _doctor(store: Path, given: argparse.Namespace) -> int:
+def _doctor(store: Path, options: argparse.Namespace) -> int:
     found = list(problems(store))
     lines = [line for problem in found for line in (problem.what, f"    fix: {problem.fix}")]
-    report(given, [problem._asdict() for problem in found], lines or ["no problems found"])
+    report(options, [problem._asdict() for problem in found], lines or ["no problems found"])
     return 1 if found else 0

@@ -51,36 +51,36 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_load)
 
 
-def _dump(store: Path, given: argparse.Namespace) -> int:
-    with open_snapshot(store, requested_generation(store, given)) as snapshot:
+def _dump(store: Path, options: argparse.Namespace) -> int:
+    with open_snapshot(store, requested_generation(store, options)) as snapshot:
         try:
-            for line in _lines(snapshot, given):
+            for line in _lines(snapshot, options):
                 say_json(line)
         except ValueError as error:
             raise CorruptSnapshotError(snapshot.folder, f"a value is not text: {error}") from error
     return 0
 
 
-def _lines(snapshot: Snapshot, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    counts, sample = snapshot.manifest.counts, given.sample
-    if not (given.users or given.items) and sample is None:
+def _lines(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    counts, sample = snapshot.manifest.counts, options.sample
+    if not (options.users or options.items) and sample is None:
         return dump(snapshot, snapshot.manifest.as_json())
     users, items = dump_users(snapshot), dump_items(snapshot)
     if sample is not None:
         users = sampled(users, sample, counts["recs.mdb/users"])
         items = sampled(items, sample, counts["recs.mdb/items"])
     return itertools.chain(
-        users if given.users or not given.items else (),
-        items if given.items or not given.users else (),
+        users if options.users or not options.items else (),
+        items if options.items or not options.users else (),
     )
 
 
-def _load(store: Path, given: argparse.Namespace) -> int:
-    with _opened(given.file) as lines, writing(store):
+def _load(store: Path, options: argparse.Namespace) -> int:
+    with _opened(options.file) as lines, writing(store):
         generation = load(store, lines).generation
-        is_current = given.publish and publish(store, generation, f"loaded from {given.file}")
+        is_current = options.publish and publish(store, generation, f"loaded from {options.file}")
     report(
-        given,
+        options,
         {"generation": generation, "current": is_current},
         [f"generation {generation} is {'current' if is_current else 'built, not served'}"],
     )

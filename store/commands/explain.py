@@ -24,15 +24,15 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_explain)
 
 
-def _explain(store: Path, given: argparse.Namespace) -> int:
-    at = None if given.at is None else _time(given.at)
-    found = explain(store, given.user, at)
+def _explain(store: Path, options: argparse.Namespace) -> int:
+    at = None if options.at is None else _time(options.at)
+    found = explain(store, options.user, at)
     manifest = found.manifest.as_json()
     known = {name: manifest[name] for name in _MANIFEST_KEYS}
     flip = found.flip._asdict() if found.flip else None
     fields = ("user_id", "at", "generation", "source", "items", "withheld")
     answer = {name: getattr(found, name) for name in fields}
-    report(given, answer | {"flip": flip} | known, _lines(found, known))
+    report(options, answer | {"flip": flip} | known, _lines(found, known))
     return 0
 
 

@@ -34,22 +34,22 @@ def add_parser(verbs: Any) -> None:
     add_json(verb)
 
 
-def _rollback(store: Path, given: argparse.Namespace) -> int:
-    return _is_current(given, rollback(store, given.why, given.generation))
+def _rollback(store: Path, options: argparse.Namespace) -> int:
+    return _is_current(options, rollback(store, options.why, options.generation))
 
 
-def _pin(store: Path, given: argparse.Namespace) -> int:
-    generation = pin(store, given.why, given.generation)
-    report(given, {"generation": generation}, [f"generation {generation} is current and pinned"])
+def _pin(store: Path, options: argparse.Namespace) -> int:
+    generation = pin(store, options.why, options.generation)
+    report(options, {"generation": generation}, [f"generation {generation} is current and pinned"])
     return 0
 
 
-def _unpin(store: Path, given: argparse.Namespace) -> int:
+def _unpin(store: Path, options: argparse.Namespace) -> int:
     if not store.is_dir():
         current(store)  # raises: a mistyped path must not become a store
-    return _is_current(given, unpin(store, given.why))
+    return _is_current(options, unpin(store, options.why))
 
 
-def _is_current(given: argparse.Namespace, generation: int) -> int:
-    report(given, {"generation": generation}, [f"generation {generation} is current"])
+def _is_current(options: argparse.Namespace, generation: int) -> int:
+    report(options, {"generation": generation}, [f"generation {generation} is current"])
     return 0

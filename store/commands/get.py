@@ -19,11 +19,11 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_get)
 
 
-def _get(store: Path, given: argparse.Namespace) -> int:
-    with open_snapshot(store, requested_generation(store, given)) as snapshot:
-        lists = [(user_id, _list(snapshot, user_id)) for user_id in given.user]
+def _get(store: Path, options: argparse.Namespace) -> int:
+    with open_snapshot(store, requested_generation(store, options)) as snapshot:
+        lists = [(user_id, _list(snapshot, user_id)) for user_id in options.user]
     report(
-        given,
+        options,
         [
             {"user_id": user_id, "items": body.split(",") if body else None}
             for user_id, body in lists

@@ -24,7 +24,7 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_ls)
 
 
-def _ls(store: Path, given: argparse.Namespace) -> int:
+def _ls(store: Path, options: argparse.Namespace) -> int:
     served, pin, n_takedowns = current_or_none(store), pinned(store), len(takedowns(store))
     known = generations(store)
     if not known:
@@ -37,7 +37,7 @@ def _ls(store: Path, given: argparse.Namespace) -> int:
         "takedowns": n_takedowns,
         "snapshots": found,
     }
-    report(given, whole, _lines(found, pin, n_takedowns))
+    report(options, whole, _lines(found, pin, n_takedowns))
     if served is None:
         remark("nothing is served; run `python -m store doctor`")
     return 0 if served else 1

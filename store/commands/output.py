@@ -33,9 +33,9 @@ def say_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def report(given: argparse.Namespace, value: Any, lines: Iterable[str]) -> None:
+def report(options: argparse.Namespace, value: Any, lines: Iterable[str]) -> None:
     """Print `value` as JSON with `--json`, else the lines."""
-    if given.json:
+    if options.json:
         say_json(value)
         return
     for line in lines:
@@ -91,13 +91,13 @@ def count(text: str) -> int:
     return number
 
 
-def requested_generation(store: Path, given: argparse.Namespace) -> int:
+def requested_generation(store: Path, options: argparse.Namespace) -> int:
     """Return the generation of `--generation`, or the current one without that option.
 
     Raises:
         NoSnapshotError: The option is missing, and nothing is current.
     """
-    return current(store) if given.generation is None else int(given.generation)
+    return current(store) if options.generation is None else int(options.generation)
 
 
 def _columns(rows: Sequence[Cells]) -> Iterable[Sequence[object]]:

@@ -22,15 +22,15 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_prune)
 
 
-def _prune(store: Path, given: argparse.Namespace) -> int:
-    settings = load_section("store", StoreSettings, given.config)
-    keep = settings.keep if given.keep is None else given.keep
-    keep_days = settings.keep_days if given.keep_days is None else given.keep_days
+def _prune(store: Path, options: argparse.Namespace) -> int:
+    settings = load_section("store", StoreSettings, options.config)
+    keep = settings.keep if options.keep is None else options.keep
+    keep_days = settings.keep_days if options.keep_days is None else options.keep_days
     current(store)  # raises before `writing` makes a store at a mistyped path
     with writing(store):
         removed = prune(store, keep, keep_days)
     names = ", ".join(map(str, removed))
-    report(given, {"removed": removed}, [f"removed: {names or 'nothing'}"])
+    report(options, {"removed": removed}, [f"removed: {names or 'nothing'}"])
     return 0
 
 

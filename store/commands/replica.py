@@ -42,25 +42,25 @@ def add_parser(verbs: Any) -> None:
     add_json(verb)
 
 
-def _push(store: Path, given: argparse.Namespace) -> int:
-    done = push(store, Remote(given.url), given.generation)
+def _push(store: Path, options: argparse.Namespace) -> int:
+    done = push(store, Remote(options.url), options.generation)
     lines = [f"generation {done.generation} is current there; {done.n_bytes / 1e6:,.1f} MB sent"]
     if done.pruned:
         lines.append(f"pruned there: {', '.join(map(str, done.pruned))}")
-    report(given, dataclasses.asdict(done), lines)
+    report(options, dataclasses.asdict(done), lines)
     return 0
 
 
-def _pull(store: Path, given: argparse.Namespace) -> int:
-    settings = load_section("store", StoreSettings, given.config)
-    remote = Remote(given.url)
-    if given.watch is not None:
+def _pull(store: Path, options: argparse.Namespace) -> int:
+    settings = load_section("store", StoreSettings, options.config)
+    remote = Remote(options.url)
+    if options.watch is not None:
         _log_until_a_signal()
-        watch(store, remote, settings, given.watch)
+        watch(store, remote, settings, options.watch)
     done = pull(store, remote, settings)
     state = "is current" if done.is_current else "is kept, not served: the store is pinned"
     suffix = "" if done.has_changed else ", unchanged"
-    report(given, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])
+    report(options, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])
     return 0
 
 

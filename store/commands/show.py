@@ -46,7 +46,7 @@ def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _show(store: Path, given: argparse.Namespace) -> int:
-    about = read_manifest(snapshot_folder(store, requested_generation(store, given))).as_json()
-    report(given, about, readable(about))
+def _show(store: Path, options: argparse.Namespace) -> int:
+    about = read_manifest(snapshot_folder(store, requested_generation(store, options))).as_json()
+    report(options, about, readable(about))
     return 0

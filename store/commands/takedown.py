@@ -34,25 +34,25 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_restore)
 
 
-def _takedown(store: Path, given: argparse.Namespace) -> int:
-    if given.list == bool(given.item) or given.list == bool(given.why):
-        given.usage_error("give either ITEM… and --why, or --list alone")
+def _takedown(store: Path, options: argparse.Namespace) -> int:
+    if options.list == bool(options.item) or options.list == bool(options.why):
+        options.usage_error("give either ITEM… and --why, or --list alone")
     _check_exists(store)
-    if given.list:
+    if options.list:
         entries = takedowns(store)
-        report(given, _plain(entries), table(("item", "since", "why"), entries.values()))
+        report(options, _plain(entries), table(("item", "since", "why"), entries.values()))
         return 0
-    entries = take_down(store, given.item, given.why)
-    _report(given, entries)
-    for item_id in given.item:
+    entries = take_down(store, options.item, options.why)
+    _report(options, entries)
+    for item_id in options.item:
         if not _is_in_a_snapshot(store, item_id):
             remark(f"{item_id} is taken down, but is not in any snapshot")
     return 0
 
 
-def _restore(store: Path, given: argparse.Namespace) -> int:
+def _restore(store: Path, options: argparse.Namespace) -> int:
     _check_exists(store)
-    _report(given, restore(store, given.item, given.why))
+    _report(options, restore(store, options.item, options.why))
     return 0
 
 
@@ -61,8 +61,8 @@ def _check_exists(store: Path) -> None:
         raise NoSnapshotError(store, "the store does not exist")
 
 
-def _report(given: argparse.Namespace, entries: dict[str, Takedown]) -> None:
-    report(given, _plain(entries), [f"takedowns in force: {len(entries)}"])
+def _report(options: argparse.Namespace, entries: dict[str, Takedown]) -> None:
+    report(options, _plain(entries), [f"takedowns in force: {len(entries)}"])
 
 
 def _plain(entries: dict[str, Takedown]) -> Iterable[dict[str, str]]:

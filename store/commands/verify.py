@@ -27,15 +27,15 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_verify)
 
 
-def _verify(store: Path, given: argparse.Namespace) -> int:
-    found = [_checked(store, generation) for generation in _wanted(store, given)]
-    report(given, found, (line for entry in found for line in _lines(entry)))
+def _verify(store: Path, options: argparse.Namespace) -> int:
+    found = [_checked(store, generation) for generation in _wanted(store, options)]
+    report(options, found, (line for entry in found for line in _lines(entry)))
     return 1 if any(entry["problems"] for entry in found) else 0
 
 
-def _wanted(store: Path, given: argparse.Namespace) -> list[int]:
-    if not given.all:
-        return [requested_generation(store, given)]
+def _wanted(store: Path, options: argparse.Namespace) -> list[int]:
+    if not options.all:
+        return [requested_generation(store, options)]
     return generations(store) or [current(store)]  # `current` raises the right error
 
 

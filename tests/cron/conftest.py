@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 120
 
 
 def _wait_until(is_true):

@@ -155,4 +155,4 @@ def test_no_damaged_snapshot_is_published(three):
                 publish(three, 3, "hope")
             flip(path, bit)
         assert files_of(three) == before
-        publish(three, 3, "the twin")
+        publish(three, 3, "intact again")

@@ -97,6 +97,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def rollback_to_the_parent(self):
         self.recover()
+        assert self.current is not None
         parent = self.parents[self.current]
         if self.pin is not None:
             with pytest.raises(PinnedError):

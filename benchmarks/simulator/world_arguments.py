@@ -16,13 +16,15 @@ from store.options import RenamedOption
 
 def add_world(parser: argparse.ArgumentParser) -> None:
     """Add the options that describe a world."""
-    for name, default in (("--users", 2000), ("--items", 500), ("--days", 7)):
+    for name, default in (("users", 2000), ("items", 500), ("days", 7)):
         parser.add_argument(
-            name, type=positive_int, default=default, metavar="N", help=f"default: {default}"
-        )
+            f"--{name}", type=positive_int, default=default, metavar="N",
+            help=f"number of {name}, default: {default}",
+        )  # fmt: skip
     parser.add_argument(
-        "--seed", type=non_negative_int, default=42, metavar="N", help="default: 42"
-    )
+        "--seed", type=non_negative_int, default=42, metavar="N",
+        help="random seed of the world, default: 42",
+    )  # fmt: skip
     parser.add_argument(
         "--random-views", type=share, metavar="SHARE", dest="random_share",
         help="share of the views that follow no taste, default: one view of each user, "
@@ -30,8 +32,9 @@ def add_world(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--wandering", action=RenamedOption, new="--random-views")
     parser.add_argument(
-        "--views-per-user", type=mean_views, metavar="MEAN", help="default: 1.4 in a week"
-    )
+        "--views-per-user", type=mean_views, metavar="MEAN",
+        help="mean number of views of a user, default: 1.4 in a week",
+    )  # fmt: skip
 
 
 def world_of(given: argparse.Namespace) -> World:

@@ -43,13 +43,25 @@ def add_compare(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="output directory of `history`; default: a new history",
     )
     verb.add_argument(
-        "--users", type=positive_int, default=60_000, metavar="N", help="default: 60,000"
+        "--users",
+        type=positive_int,
+        default=60_000,
+        metavar="N",
+        help="number of users, default: 60,000",
     )
     verb.add_argument(
-        "--items", type=positive_int, default=25_000, metavar="N", help="default: 25,000"
+        "--items",
+        type=positive_int,
+        default=25_000,
+        metavar="N",
+        help="number of items, default: 25,000",
     )
-    verb.add_argument("--days", type=positive_int, default=7, metavar="N", help="default: 7")
-    verb.add_argument("--seed", type=non_negative_int, default=42, metavar="N", help="default: 42")
+    verb.add_argument(
+        "--days", type=positive_int, default=7, metavar="N", help="number of days, default: 7"
+    )
+    verb.add_argument(
+        "--seed", type=non_negative_int, default=42, metavar="N", help="random seed, default: 42"
+    )
     verb.set_defaults(run=_run, random_share=None, views_per_user=None)
 
 

@@ -36,7 +36,7 @@ _BREAKERS: Final[Mapping[str, Break]] = {
     "encoding": breakage.encoding,
     "schema": breakage.schema,
 }
-_MAX_LAG_LINES: Final = 200  # lines
+_MAX_LAG_LINES: Final = 200
 
 
 class Broken(NamedTuple):

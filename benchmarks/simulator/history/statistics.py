@@ -100,7 +100,7 @@ def _same_pairs(pairs: pa.Table) -> dict[str, float]:
     out: their items are less popular, which would have the same effect as taste.
 
     Two such pairs drawn from items by their shares p, the items of a pair not the same, are
-    the same with the chance
+    the same with the probability
 
         2 · (s₂² - s₄) / (1 - s₂)²,   s_n = Σ_i p_i^n
 

@@ -90,7 +90,11 @@ def _add_traffic(verb: argparse.ArgumentParser) -> None:
 
 def _add_run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "--seconds", type=positive_float, default=60.0, metavar="N", help="default: 60"
+        "--seconds",
+        type=positive_float,
+        default=60.0,
+        metavar="N",
+        help="duration of the run, default: 60",
     )
     verb.add_argument(
         "--speed", type=positive_float, default=600.0, metavar="N",

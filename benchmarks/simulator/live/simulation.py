@@ -120,8 +120,8 @@ class Simulation:
             self._event_log = EventLogWriter(
                 self.world, self._options.log_format, stream, self._clock
             )
-        client = RequestClient(self._options.servers, keep_alive=self._options.keep_alive)
         one_thread = threadpool_limits(1, "blas")  # the products are too small for more threads
+        client = RequestClient(self._options.servers, keep_alive=self._options.keep_alive)
         with one_thread, client:
             begin = time.process_time()
             self._started = time.monotonic() + 1.2 * _LEAD_SECONDS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import rehearsal
+from benchmarks.scenarios.rehearsal import __main__ as rehearsal
 from cron.settings import CronSettings
 
 SIZE = ["--seconds", "5", "--users", "300", "--items", "80", "--rate", "100"]

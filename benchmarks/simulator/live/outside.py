@@ -10,12 +10,9 @@ from benchmarks.simulator.arguments import share
 from benchmarks.simulator.editions import EDITIONS
 from benchmarks.simulator.items import Rows
 from benchmarks.simulator.live.apis.process import Apis
-from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.arguments import port, positive
 from benchmarks.simulator.live.audience.disturbance import Disturbance
-from benchmarks.simulator.live.stream.brokers import Brokers
 from benchmarks.simulator.live.stream.file import FileStream
-from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.live.trouble.control import TroubleControl
 from benchmarks.simulator.live.trouble.happenings import Trouble
@@ -99,6 +96,8 @@ class Outside:
             control = self._held.enter_context(TroubleControl(trouble, given.trouble_port))
             _say(f"trouble at http://{control.host}:{control.port}/trouble")
         if given.apis is not None:
+            from benchmarks.simulator.live.apis.server import ApiOptions  # only here: aiohttp
+
             options = ApiOptions(
                 port=given.apis, per_second=given.api_rate, odd_share=given.odd,
                 edition=EDITIONS[given.edition],
@@ -129,12 +128,17 @@ class Outside:
         stream: Stream
         if given.stream:
             stream = FileStream(given.stream)
-        elif given.kafka == _OWN_BROKERS:
-            brokers = self._held.enter_context(Brokers())
-            stream = KafkaStream(brokers.bootstrap, given.team)
-            _say(f"topic {stream.topic} at {brokers.bootstrap}")
         elif given.kafka:
-            stream = KafkaStream(given.kafka, given.team)
+            # Only here: they import confluent-kafka.
+            from benchmarks.simulator.live.stream.brokers import Brokers
+            from benchmarks.simulator.live.stream.kafka import KafkaStream
+
+            if given.kafka == _OWN_BROKERS:
+                brokers = self._held.enter_context(Brokers())
+                stream = KafkaStream(brokers.bootstrap, given.team)
+                _say(f"topic {stream.topic} at {brokers.bootstrap}")
+            else:
+                stream = KafkaStream(given.kafka, given.team)
         else:
             return None
         edition = EDITIONS[given.edition]

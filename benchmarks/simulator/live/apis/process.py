@@ -9,14 +9,17 @@ joined and what outage there is by writing to it, and never waits.
 """
 
 import multiprocessing
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from benchmarks.simulator.items import Rows
-from benchmarks.simulator.live.apis.server import OUTAGES, ApiOptions, Told, run
+from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.live.errors import ApiError
 from benchmarks.simulator.world import World
+
+if TYPE_CHECKING:
+    from benchmarks.simulator.live.apis.server import ApiOptions
 
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 5.0
@@ -36,7 +39,9 @@ class Apis:
         ApiError: They cannot be started.
     """
 
-    def __init__(self, world: World, options: ApiOptions) -> None:
+    def __init__(self, world: World, options: "ApiOptions") -> None:
+        from benchmarks.simulator.live.apis.server import Told, run  # only here: aiohttp
+
         context = multiprocessing.get_context("spawn")  # no lock of our threads is inherited
         told = Told(context.RawArray("q", 2), context.RawArray("i", len(world.users)))
         self._now, self._joined = told.now, np.ctypeslib.as_array(told.joined)

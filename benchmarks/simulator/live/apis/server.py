@@ -20,9 +20,9 @@ from aiohttp.typedefs import Handler
 from benchmarks.simulator.editions import EDITIONS, Edition
 from benchmarks.simulator.live.apis.answers import Answers, ItemAnswers, UserAnswers, is_newest
 from benchmarks.simulator.live.apis.limit import RateLimit
+from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.world import World
 
-OUTAGES: Final = ("", "503", "hang", "refused")
 _WORKS, _UNAVAILABLE, _HANGS, _REFUSES = range(len(OUTAGES))
 _LOOK_SECONDS: Final = 0.02  # between two looks at what outage is set
 _MOST_IDS: Final = 200

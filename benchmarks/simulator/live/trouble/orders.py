@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.apis.server import OUTAGES
+from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.live.errors import TroubleError
 from benchmarks.simulator.live.trouble.schemas import SCHEMAS
 from benchmarks.simulator.noise import KINDS as NOISES

@@ -47,8 +47,8 @@ from store.publish import publish, rollback, writing
 from store.takedown import take_down
 
 _EXAMPLE: Final = """examples:
-  python -m benchmarks.rehearsal
-  python -m benchmarks.rehearsal --seconds 30 --users 5000 --items 1000 --rate 500
+  python -m benchmarks.scenarios.rehearsal
+  python -m benchmarks.scenarios.rehearsal --seconds 30 --users 5000 --items 1000 --rate 500
 
 Exit status: 0 every request succeeded and all was done, 1 not so, 2 wrong usage."""
 
@@ -247,7 +247,7 @@ def _say(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.rehearsal",
+        prog="python -m benchmarks.scenarios.rehearsal",
         description=__doc__,
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,0 +1,1 @@
+"""The rehearsal; run it as `python -m benchmarks.scenarios.rehearsal`."""

@@ -1,1 +1,1 @@
-"""The rehearsal; run it as `python -m benchmarks.scenarios.rehearsal`."""
+"""The rehearsal, a soak test; run it as `python -m benchmarks.scenarios.rehearsal`."""

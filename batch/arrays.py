@@ -16,3 +16,4 @@ Codes = npt.NDArray[np.int32]  # of distinct ids
 Integers = npt.NDArray[np.integer]  # of any width
 Times = npt.NDArray[np.int64]  # seconds since 1970, UTC; 0 where unknown
 Characters = npt.NDArray[np.uint8]  # bytes of text
+Records = npt.NDArray[np.void]  # rows of a structured type

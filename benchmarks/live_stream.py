@@ -17,15 +17,15 @@ import numpy as np
 
 from benchmarks.report import print_figure, print_table
 from benchmarks.simulator.clock import DAY_SECONDS, FIRST_DAY
-from benchmarks.simulator.editions import EDITIONS
+from benchmarks.simulator.live.faults.active import FaultSchedule
+from benchmarks.simulator.live.faults.stream import FaultyStream
 from benchmarks.simulator.live.stream.brokers import Brokers
 from benchmarks.simulator.live.stream.file import FileStream
 from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
-from benchmarks.simulator.live.stream.times import written
-from benchmarks.simulator.live.trouble.happenings import Trouble
-from benchmarks.simulator.live.trouble.stream import TroubledStream
-from benchmarks.simulator.world import World, make_world
+from benchmarks.simulator.live.stream.times import format_time
+from benchmarks.simulator.log_formats import LOG_FORMATS
+from benchmarks.simulator.world.world import World, make_world
 
 _N_USERS, _N_ITEMS, _SEED = 20_000, 2000, 7
 _N_PORTIONS, _PORTION = 200, 5000
@@ -89,7 +89,7 @@ def _portions(world: World) -> Iterator[list[bytes]]:
     began = int(FIRST_DAY.astype(np.int64)) + world.n_days * DAY_SECONDS
     items = [item.encode() for item in world.items.ids]
     for second in range(_N_PORTIONS):
-        at = written(began + second)
+        at = format_time(began + second)
         users = rng.choice(world.users.ids, _PORTION).tolist()
         rows = rng.integers(0, len(items), _PORTION).tolist()
         minutes = rng.integers(0, 90, _PORTION).tolist()
@@ -102,18 +102,18 @@ def _portions(world: World) -> Iterator[list[bytes]]:
 def _send(
     world: World, stream: Stream, orders: Sequence[str], portions: Sequence[Sequence[bytes]]
 ) -> Seen:
-    trouble = Trouble(world)
+    faults = FaultSchedule(world)
     for order in orders:
-        trouble.order(order)
-    troubled = TroubledStream(stream, trouble, world, EDITIONS[_EDITION])
+        faults.add(order)
+    faulty = FaultyStream(stream, faults, world, LOG_FORMATS[_EDITION])
     longest = 0.0
     began, core_began = time.perf_counter(), time.process_time()
     for second, lines in enumerate(portions):
         sending = time.perf_counter()
-        trouble.tick(second)
-        troubled.send(lines)
+        faults.tick(second)
+        faulty.send(lines)
         longest = max(longest, time.perf_counter() - sending)
-    troubled.close()
+    faulty.close()
     ended, core_ended = time.perf_counter(), time.process_time()
     return Seen(ended - began, core_ended - core_began, 1000 * longest)
 

@@ -20,8 +20,8 @@ from batch.interactions.build import Interactions, build_interactions
 from batch.records.catalogue import Item, read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.settings import BatchSettings
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.world.world import make_world
 
 Rows = npt.NDArray[np.int64]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from benchmarks.refresh.timed import Timed, time_refresh
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.world.world import make_world
 
 DAYS: Final = 30
 

@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks.simulator.compare_verb import add_compare
-from benchmarks.simulator.history_verb import add_history
-from benchmarks.simulator.live.verb import add_live
+from benchmarks.simulator.history.command import add_history
+from benchmarks.simulator.history.compare import add_compare
+from benchmarks.simulator.live.command import add_live
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

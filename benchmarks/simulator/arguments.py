@@ -1,17 +1,35 @@
-"""Kinds of command-line arguments that verbs share, each refused with what it should be."""
+"""Types of command-line arguments, each refused with what it should be; renamed options."""
 
 import argparse
 import math
+from typing import Any, Final, Never
+
+_MAX_PORT: Final = 65_535
 
 
-def count(text: str) -> int:
+def positive_int(text: str) -> int:
     """Return a whole number from 1."""
-    return _whole(text, at_least=1)
+    return _whole_number(text, minimum=1)
 
 
-def seed(text: str) -> int:
+def non_negative_int(text: str) -> int:
     """Return a whole number from 0."""
-    return _whole(text, at_least=0)
+    return _whole_number(text, minimum=0)
+
+
+def port(text: str) -> int:
+    """Return a TCP port, or 0 for a free one."""
+    if not _is_whole_number(text) or int(text) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"must be a port from 0 to {_MAX_PORT}, not {text!r}")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """Return a finite number above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return value
 
 
 def share(text: str) -> float:
@@ -23,17 +41,43 @@ def share(text: str) -> float:
 
 
 def mean_views(text: str) -> float:
-    """Return a mean number of views of users who have one at least."""
+    """Return a mean number of views of users who have at least one each."""
     value = _number(text)
     if not 1 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be above 1, for nobody has none, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be above 1 because every user has at least one view, not {text!r}"
+        )
     return value
 
 
-def _whole(text: str, at_least: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) < at_least:
-        raise argparse.ArgumentTypeError(f"must be a whole number from {at_least}, not {text!r}")
+def add_renamed_option(parser: argparse.ArgumentParser, old: str, new: str) -> None:
+    """Add a hidden option that is refused with an error that names the new one."""
+    parser.add_argument(
+        old, nargs="?", action=_RenamedOption, new=new, default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )  # fmt: skip
+
+
+class _RenamedOption(argparse.Action):
+    def __init__(self, *arguments: Any, new: str, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._new = new
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, _given: argparse.Namespace, _value: object,
+        option_string: str | None = None,
+    ) -> Never:  # fmt: skip
+        parser.error(f"{option_string}: renamed; use {self._new}")
+
+
+def _whole_number(text: str, minimum: int) -> int:
+    if not _is_whole_number(text) or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {minimum}, not {text!r}")
     return int(text)
+
+
+def _is_whole_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _number(text: str) -> float:

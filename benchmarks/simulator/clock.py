@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.simulator.fitted import HOUR_HARMONICS
+from batch.arrays import Doubles
+from benchmarks.simulator.world.fitted import HOUR_HARMONICS
 
 FIRST_DAY: Final = np.datetime64("2026-01-01T00:00:00", "s")
 DAY_SECONDS: Final = 86_400
@@ -13,7 +14,7 @@ DAY_SECONDS: Final = 86_400
 _MINUTES: Final = np.arange(1441) / 1440
 
 
-def _cumulated() -> npt.NDArray[np.float64]:
+def _cumulated() -> Doubles:
     """Integrate 1 + Σ amplitude · cos(2π n (hour - peak) / 24) from midnight on."""
     total = _MINUTES.copy()
     for n, amplitude, peak in HOUR_HARMONICS:
@@ -26,8 +27,8 @@ def _cumulated() -> npt.NDArray[np.float64]:
 _CUMULATED: Final = _cumulated()
 
 
-def seconds_of_day(uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Turn even random numbers in [0, 1) into seconds after midnight."""
+def seconds_of_day(uniform: Doubles) -> npt.NDArray[np.int32]:
+    """Turn uniform random numbers in [0, 1) into seconds after midnight."""
     return (np.interp(uniform, _CUMULATED, _MINUTES) * DAY_SECONDS).astype(np.int32)
 
 

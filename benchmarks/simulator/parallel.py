@@ -1,4 +1,4 @@
-"""Work on all processors at once, with results in order and few of them in memory."""
+"""Work on all processors at once, with results in order and only a few of them in memory."""
 
 import os
 from collections import deque
@@ -13,8 +13,8 @@ R = TypeVar("R")
 def in_order(function: Callable[[A], R], arguments: Iterable[A]) -> Iterator[R]:
     """Yield `function(argument)` for each argument.
 
-    Threads are enough: nearly all time is spent in numpy and Arrow, which let
-    go of the interpreter.
+    Threads are enough: nearly all time is spent in NumPy and Arrow, which
+    release the interpreter lock.
     """
     n_threads = len(os.sched_getaffinity(0))
     waiting: deque[Future[R]] = deque()

@@ -1,10 +1,11 @@
-"""Random numbers by purpose: each part of a world has its own, so that none disturbs another."""
+"""One random generator for each purpose, so that no part of a world affects another."""
 
 from collections.abc import Iterable
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
+
+from batch.arrays import Doubles
 
 
 def generator(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
@@ -12,7 +13,7 @@ def generator(seed: int, purpose: str, *numbers: int) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(purpose.encode()), *numbers])
 
 
-def shares(weights: Iterable[float]) -> npt.NDArray[np.float64]:
-    """Return weights as shares that sum to 1, as numpy wants them; rounded ones rarely do."""
+def shares(weights: Iterable[float]) -> Doubles:
+    """Return weights as shares that sum to exactly 1, which `Generator.choice` requires."""
     given = np.fromiter(weights, np.float64)
     return np.asarray(given / given.sum())

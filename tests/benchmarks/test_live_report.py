@@ -1,4 +1,4 @@
-"""The report's numbers, against ones worked out by hand."""
+"""The report's numbers equal ones calculated by hand."""
 
 import dataclasses
 import json
@@ -6,16 +6,16 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED
-from benchmarks.simulator.live.asking.wire import TIMED_OUT, Address
 from benchmarks.simulator.live.report.figures import make_report
 from benchmarks.simulator.live.report.metrics import METRICS, metric_intervals, user_sums
-from benchmarks.simulator.live.report.tally import RECORD, Tally
+from benchmarks.simulator.live.report.records import RECORD, RequestRecords
 from benchmarks.simulator.live.report.text import as_text
-from benchmarks.simulator.live.run import Cost, Played, Run
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.live.requests.grading import NOT_REFUSED
+from benchmarks.simulator.live.requests.messages import TIMED_OUT, Address
+from benchmarks.simulator.live.requests.traffic import TrafficMix
+from benchmarks.simulator.live.run import Cost, RunOptions, RunResult
+from benchmarks.simulator.log_formats import LOG_FORMATS
+from benchmarks.simulator.world.world import make_world
 
 CLICK_THROUGH = next(metric for metric in METRICS if metric.name == "click_through")
 SERVERS = [Address("a.example", 8080), Address("b.example", 8080)]
@@ -31,18 +31,20 @@ def world():
     return dataclasses.replace(world, users=users)
 
 
-def played(world, requests, servers=SERVERS[:1]):
-    """Make a run of requests that are dicts of a record's fields, failure and source by name."""
-    tally, records = Tally(), np.zeros(len(requests), RECORD)
+def run_result(world, requests, servers=SERVERS[:1]):
+    """Return the result of a run; requests are dicts of a record's fields."""
+    recorded, records = RequestRecords(), np.zeros(len(requests), RECORD)
     for name in ("best", "popular", "ndcg"):
         records[name] = np.nan
     for record, request in zip(records, requests, strict=True):
         for name, value in request.items():
-            names = {"failure": tally.failures, "source": tally.sources}.get(name)
-            record[name] = names.place(value) if names else value
-    tally.add(records)
-    run = Run(servers, 10, Mix(1), 0, 600, EDITIONS["2022"])
-    return Played(run, world, tally, {TIMED_OUT: "user 9: too late"}, Cost(1, 1, 10), 7, 0)
+            names = {"failure": recorded.failures, "source": recorded.sources}.get(name)
+            record[name] = names.code(value) if names else value
+    recorded.add(records)
+    options = RunOptions(servers, 10, TrafficMix(1), 0, 600, LOG_FORMATS["2022"])
+    return RunResult(
+        options, world, recorded, {TIMED_OUT: "user 9: too late"}, Cost(1, 1, 10), 7, 0
+    )
 
 
 REQUESTS = [
@@ -65,7 +67,7 @@ def figures(report, server="a.example:8080", group="all"):
     }
 
 
-def test_every_metric_worked_out_by_hand(world):
+def test_every_metric_calculated_by_hand(world):
     """Four well-formed requests of two users, two clicks, one rating, two lists measured."""
     by_hand = {
         "click_through": 2 / 4,
@@ -81,16 +83,16 @@ def test_every_metric_worked_out_by_hand(world):
         "uplift": 0.3 / 1.0,
         "ndcg": 1.4 / 2,
     }
-    found = figures(make_report(played(world, REQUESTS)))
+    found = figures(make_report(run_result(world, REQUESTS)))
     assert found.keys() == by_hand.keys()
     for name, value in by_hand.items():
         assert found[name].mean == pytest.approx(value, rel=1e-6), name
         assert found[name].low <= found[name].mean <= found[name].high, name
 
 
-def test_groups_hold_their_own_users_alone(world):
+def test_groups_contain_only_their_own_users(world):
     """By gender and by band of ages."""
-    report = make_report(played(world, REQUESTS))
+    report = make_report(run_result(world, REQUESTS))
     for group, clicks, n_users in (
         ("F", 0.5, 1),
         ("18-24", 0.5, 1),
@@ -103,9 +105,9 @@ def test_groups_hold_their_own_users_alone(world):
     assert figures(report, group="25-34")["minutes"].mean == 10
 
 
-def test_how_the_server_answered(world):
-    """A time-out and an id that was let through are failures; the rest is told apart."""
-    report = make_report(played(world, REQUESTS))
+def test_figures_of_a_server(world):
+    """A time-out and a malformed id that was not refused are failures."""
+    report = make_report(run_result(world, REQUESTS))
     (server,) = report.servers
     assert (server.n_requests, server.n_failed, server.failures) == (4, 1, {TIMED_OUT: 1})
     assert (server.n_malformed, server.n_not_refused) == (2, 1)
@@ -117,12 +119,12 @@ def test_how_the_server_answered(world):
 
 
 def test_each_server_has_its_own_users(world):
-    """Of two servers each is reported, and their difference."""
+    """Two servers are reported separately, with their difference."""
     requests = [
         {"user_row": user, "server": user // 2, "rank": user // 2, "milliseconds": 1}
         for user in range(4)
     ]
-    report = make_report(played(world, requests, SERVERS))
+    report = make_report(run_result(world, requests, SERVERS))
     assert [one.n_requests for one in report.servers] == [2, 2]
     assert figures(report, "A a.example:8080")["click_through"].mean == 0
     assert figures(report, "B b.example:8080")["click_through"].mean == 1
@@ -130,41 +132,41 @@ def test_each_server_has_its_own_users(world):
     assert by_metric["click_through"].value == 1
 
 
-def test_the_interval_covers_what_it_should():
-    """Of 100 runs of 60 users whose true click-through is known, about 95 cover it."""
-    rng, n_covered, place = np.random.default_rng(3), 0, METRICS.index(CLICK_THROUGH)
+def test_the_interval_has_its_nominal_coverage():
+    """About 95 of 100 runs of 60 users cover the true click-through."""
+    rng, n_covered, code = np.random.default_rng(3), 0, METRICS.index(CLICK_THROUGH)
     user = np.repeat(np.arange(60), 4)
     for seed in range(100):
         records = np.zeros(len(user), RECORD)
         records["rank"] = rng.random(len(user)) < rng.beta(2, 3, 60)[user]
         sums = user_sums(records, user, 60)
-        interval = metric_intervals(sums, np.ones(60, bool), seed)[place]
+        interval = metric_intervals(sums, np.ones(60, bool), seed)[code]
         n_covered += interval.low <= 0.4 <= interval.high
     assert 88 <= n_covered <= 99
 
 
-def test_text_and_json_say_the_same(world):
-    """What people read and what programs read, of one report."""
-    report = make_report(played(world, REQUESTS))
+def test_text_and_json_have_the_same_numbers(world):
+    """Both formats of one report."""
+    report = make_report(run_result(world, REQUESTS))
     text, data = as_text(report), json.loads(json.dumps(report.as_json()))
     assert data["n_failed"] == 2
     assert data["servers"][0]["failures"] == {TIMED_OUT: 1}
     found = {one["metric"]: one["value"] for one in data["figures"] if one["group"] == "all"}
     assert found["click_through"] == 0.5
-    for said in (
+    for expected in (
         "3 of 4 (75.0000 %)",
-        "1 × time-out, as user 9: too late",
+        "1 × time-out, for example user 9: too late",
         "1 of these were sent late by the simulator itself",
         "1 of 2 refused",
         "click_through    0.5 (",
         "66.7%",
     ):
-        assert said in text
+        assert expected in text
 
 
-def test_a_run_without_any_request_has_a_report(world):
-    """Nothing is divided by nothing."""
-    report = make_report(played(world, []))
+def test_a_run_without_requests_has_a_report(world):
+    """No division by zero."""
+    report = make_report(run_result(world, []))
     assert report.n_failed == 0
     assert {one.mean for one in figures(report).values()} == {0.0}
     assert "0 of 0" in as_text(report)

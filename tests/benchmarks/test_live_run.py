@@ -1,6 +1,8 @@
 """The whole live simulator against the real server."""
 
 import contextlib
+import dataclasses
+import http.client
 import json
 import re
 import subprocess
@@ -13,18 +15,18 @@ import pytest
 
 from benchmarks.resilience.server import Server
 from benchmarks.simulator.__main__ import main
-from benchmarks.simulator.editions import EDITIONS
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.audience.wants import Wants
-from benchmarks.simulator.live.play import Play
-from benchmarks.simulator.live.run import Run
-from benchmarks.simulator.live.trouble.happenings import Trouble
-from benchmarks.simulator.live.trouble.orders import read_order
-from benchmarks.simulator.ranking import best_of
-from benchmarks.simulator.strict import is_sound
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history.strict import is_sound
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.live.audience.preferences import Preferences
+from benchmarks.simulator.live.faults.active import FaultSchedule
+from benchmarks.simulator.live.faults.specs import read_spec
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import TrafficMix
+from benchmarks.simulator.live.run import RunOptions
+from benchmarks.simulator.live.simulation import Simulation
+from benchmarks.simulator.log_formats import LOG_FORMATS
+from benchmarks.simulator.world.ranking import best_of
+from benchmarks.simulator.world.world import make_world
 from store.pointer import current
 from store.publish import publish, rollback, writing
 from store.takedown import restore, take_down
@@ -67,13 +69,25 @@ def server(folder):
 
 
 def run_of(server, **changed):
-    options = {"servers": [Address(*server.address)], "seconds": 1.5, "mix": Mix(200), "seed": 3,
-               "speed": 6000, "edition": EDITIONS["2026"], "views_per_user": 5}  # fmt: skip
-    return Run(**options | changed)
+    options = RunOptions(
+        [Address(*server.address)], seconds=1.5, mix=TrafficMix(200), seed=3, speed=6000,
+        log_format=LOG_FORMATS["2026"], views_per_user=5,
+    )  # fmt: skip
+    return dataclasses.replace(options, **changed)
+
+
+def popular_list(server):
+    """Return the ids of the popular list that the server serves now."""
+    host, port = server.address
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    connection.request("GET", "/recommend/no-such-user")
+    ids = connection.getresponse().read().decode().split(",")
+    connection.close()
+    return ids
 
 
 class Lines:
-    """A stream that keeps what it is sent."""
+    """A stream that collects lines."""
 
     n_dropped = 0
 
@@ -88,13 +102,13 @@ class Lines:
         pass
 
 
-def test_live_users_and_a_publish_in_their_midst(server, folder):
-    """Every request succeeds, both generations are served, and the stream is sound."""
+def test_every_request_succeeds_during_a_publish(server, folder):
+    """Both generations are served, and the lines of the stream are valid."""
     log, report = folder / "live" / "events.log", folder / "report.json"
     live = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.simulator", "live", *WORLD, "--edition", "2026",
          "--server", f"http://127.0.0.1:{server.address[1]}", "--rate", "150", "--seconds", "100",
-         "--speed", "6000", "--newcomers", "0.2",
+         "--speed", "6000", "--new-users", "0.2",
          "--stream", str(log), "--json", str(report)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -113,17 +127,19 @@ def test_live_users_and_a_publish_in_their_midst(server, folder):
     assert "(100 %) within 600 ms" in text
     assert current(folder / "store") == 1
     data = json.loads(report.read_text())
-    (answered,) = data["servers"]
-    assert answered["n_requests"] > 80
-    assert answered["personalised"] > 0.7
+    (figures,) = data["servers"]
+    assert figures["n_requests"] > 80
+    assert figures["personalised"] > 0.7
     assert data["simulator"]["lines_lost"] == 0
     lines = log.read_bytes().splitlines()
     assert len(lines) == data["simulator"]["lines"]
     assert [line for line in lines if not is_sound(line)] == []
-    seconds = [TIME.match(line)[0].ljust(19, b"0") for line in lines]
+    matches = [TIME.match(line) for line in lines]
+    seconds = [match[0].ljust(19, b"0") for match in matches if match]
+    assert len(seconds) == len(lines)
     assert seconds == sorted(seconds)
     accounts = {line.split(b",")[1] for line in lines if line.endswith(b"GET /create_account")}
-    first = {}
+    first: dict[bytes, bytes] = {}
     for line in lines:
         first.setdefault(line.split(b",")[1], line)
     assert all(first[user].endswith(b"GET /create_account") for user in accounts)
@@ -131,33 +147,34 @@ def test_live_users_and_a_publish_in_their_midst(server, folder):
         assert sum(kind in line for line in lines) > 0, kind
 
 
-def wait_for(what):
+def wait_for(condition):
     deadline = time.monotonic() + 60
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
-def played(world, run, **trouble):
-    stream, play = Lines(), Play(world, run)
-    return play, play.play(stream, **trouble), stream.lines
+def simulate(world, options):
+    """Return the result and the lines of a run."""
+    stream = Lines()
+    return Simulation(world, options).run(stream), stream.lines
 
 
 def test_the_same_seed_gives_the_same_users_and_lines(server, world):
-    """All but the milliseconds; another seed gives others."""
+    """Except for milliseconds; another seed gives others."""
     lines = []
     for seed in (3, 3, 4):
-        _, done, told = played(world, run_of(server, seed=seed))
-        assert not any(done.tally.records()["failure"])
-        lines.append([re.sub(rb"\d+ ?ms$|\.\d+(?=,\d+,rec)", b"", line) for line in told])
+        result, written = simulate(world, run_of(server, seed=seed))
+        assert not any(result.requests.records()["failure"])
+        lines.append([re.sub(rb"\d+ ?ms$|\.\d+(?=,\d+,rec)", b"", line) for line in written])
     assert lines[0] == lines[1]
     assert lines[0] != lines[2]
 
 
-def test_what_is_watched_was_shown_or_wanted(server, world):
-    """Every click is of an item in that user's list, and minutes follow the request."""
-    _, done, lines = played(world, run_of(server))
-    records = done.tally.records()
+def test_views_are_of_shown_items_or_own_choices(server, world):
+    """Each click and each own choice begins a view."""
+    result, lines = simulate(world, run_of(server))
+    records = result.requests.records()
     n_clicks, n_own = (records["rank"] > 0).sum(), records["own"].sum()
     assert n_clicks > 50
     assert (records["minutes"][records["rank"] > 0] > 0).all()
@@ -165,36 +182,38 @@ def test_what_is_watched_was_shown_or_wanted(server, world):
     assert 0.8 * (n_clicks + n_own) < len(begun) <= n_clicks + n_own
 
 
-def test_an_item_that_must_have_vanished_is_noticed(server, world, folder):
-    """It is, where it is still shown; and after a takedown it is not."""
+def test_answers_with_a_taken_down_item_are_counted(server, world, folder):
+    """The count is 0 after a real takedown, and not before."""
     popular = int(world.items.popularity.argmax())
     name = world.items.ids[popular]
+    assert name in popular_list(server)
     for is_taken_down in (False, True):
         if is_taken_down:
             take_down(folder / "store", [name], "test")
-            time.sleep(1)
-        play = Play(world, run_of(server))
-        play.withheld.since[popular] = time.monotonic()
-        done = play.play()
-        assert not any(done.tally.records()["failure"])
-        assert (play.withheld.n_shown == 0) == is_taken_down
+            wait_for(lambda: name not in popular_list(server))
+        simulation = Simulation(world, run_of(server))
+        simulation.takedowns.since[popular] = time.monotonic()
+        result = simulation.run()
+        assert not any(result.requests.records()["failure"])
+        assert (simulation.takedowns.n_shown == 0) == is_taken_down
     restore(folder / "store", [name], "test")
 
 
-def test_trouble_reaches_traffic_and_users(server, world):
-    """Three times the traffic for a while, and one film that everybody wants."""
+def test_faults_affect_traffic_and_users(server, world):
+    """Three times the traffic for a while, and one film that becomes very popular."""
     item = world.items.ids[int(world.items.popularity.argmin())]
-    orders = ["0.5s traffic factor=3 for=0.5s", f"now viral item={item} factor=5000"]
-    run = run_of(server, mix=Mix(200, is_even=True))
-    play, stream = Play(world, run), Lines()
-    done = play.play(stream, Trouble(play.world, [read_order(order) for order in orders]))
-    assert len(done.tally.records()) == 100 + 300 + 100
+    specs = ["0.5s traffic factor=3 for=0.5s", f"now viral item={item} factor=5000"]
+    options = run_of(server, mix=TrafficMix(200, is_constant_rate=True))
+    simulation, stream = Simulation(world, options), Lines()
+    faults = FaultSchedule(simulation.world, [read_spec(spec) for spec in specs])
+    result = simulation.run(stream, faults)
+    assert len(result.requests.records()) == 100 + 300 + 100
     views = [line for line in stream.lines if line.endswith(b"/0.mpg")]
     assert np.mean([f"/{item}/".encode() in line for line in views]) > 0.2
 
 
 def test_two_servers_are_compared(server, world, capsys):
-    """The same server twice: users are split, and no figure differs for sure."""
+    """The same server twice: users are split, and no figure differs significantly."""
     url = f"http://127.0.0.1:{server.address[1]}"
     status = main(["live", *WORLD, "--server", url, "--server", url, "--seconds", "2"])
     text = capsys.readouterr().out
@@ -206,9 +225,9 @@ def test_two_servers_are_compared(server, world, capsys):
 
 
 def test_the_better_of_two_servers_is_found(world, tmp_path, capsys):
-    """One serves the best lists, the other what hardly anybody wants; the report names it."""
+    """One serves the best lists, the other unpopular items."""
     users = [str(user) for user in world.users.ids.tolist()]
-    chances = Wants(world).all_chances(np.arange(len(users)))
+    chances = Preferences(world).all_chances(np.arange(len(users)))
     with contextlib.ExitStack() as servers:
         urls = []
         for name, scores in (("a", -chances), ("b", chances)):
@@ -232,7 +251,7 @@ def test_the_better_of_two_servers_is_found(world, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--server", "ftp://x:1"], "must be as http://127.0.0.1:8080"),
         (["--server", "http://x"], "must be as http://127.0.0.1:8080"),
@@ -247,23 +266,51 @@ def test_the_better_of_two_servers_is_found(world, tmp_path, capsys):
     ],
     ids=["scheme", "no-port", "port", "path", "three", "rate", "seconds", "apis", "sinks", "none"],
 )
-def test_wrong_usage_is_refused_with_a_reason(arguments, said, capsys):
-    """Before anything is asked."""
+def test_wrong_usage_is_refused_with_a_reason(arguments, message, capsys):
+    """Before any request is sent."""
     with pytest.raises(SystemExit) as end:
         main(["live", *arguments])
     assert end.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (["--even"], "--constant-rate"),
+        (["--newcomers", "0.1"], "--new-users"),
+        (["--odd", "0.1"], "--api-defects"),
+        (["--wandering", "0.1"], "--random-views"),
+        (["--trouble", "now traffic"], "--fault"),
+        (["--trouble-port", "0"], "--fault-port"),
+        (["--truth", "file"], "--fault-log"),
+    ],
+    ids=["even", "newcomers", "odd", "random", "trouble", "trouble-port", "truth"],
+)
+def test_a_renamed_option_is_refused_with_its_new_name(old, new, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["live", "--server", "a:1", *old])
+    assert end.value.code == 2
+    assert f"error: {old[0]}: renamed; use {new}\n" in capsys.readouterr().err
+
+
+def test_renamed_options_are_not_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["live", "--help"])
+    text = capsys.readouterr().out
+    assert "--fault-log" in text
+    assert "--trouble" not in text
 
 
 def test_a_stream_that_cannot_be_written_is_named(tmp_path, capsys):
-    """It is no file but a directory."""
+    """The path is a directory."""
     assert main(["live", *WORLD, "--server", "127.0.0.1:1", "--stream", str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
 
 
-def test_a_server_that_is_not_there_fails_every_request(capsys):
-    """Nothing listens on port 1; the report says so, and so does the exit status."""
+def test_without_a_server_every_request_fails(capsys):
+    """No server listens on port 1; report and exit status show the failures."""
     assert main(["live", *WORLD, "--server", "127.0.0.1:1", "--seconds", "0.5"]) == 1
     text = capsys.readouterr().out
-    assert "× refused, as user" in text
+    assert "× refused, for example user" in text
     assert "succeeded     0 of" in text

@@ -1,4 +1,4 @@
-"""The simulated service writes what the real one would."""
+"""Histories of the simulated service have the form of the real service's files."""
 
 import json
 import re
@@ -43,26 +43,25 @@ def test_same_seed_same_bytes(tmp_path, more):
     assert files(one) == files(again)
 
 
-def test_one_view_of_each_user_follows_no_taste_unless_said_otherwise(tmp_path):
-    """With five views a user a fifth of them does, as if it had been asked for."""
-    arguments = {"usual": [], "a fifth": ["--wandering", "0.2"], "none": ["--wandering", "0"]}
-    usual, fifth, none = (
-        files(history(tmp_path / name, "--views-per-user", "5", *more))
-        for name, more in arguments.items()
+def test_by_default_one_view_of_each_user_follows_no_taste(tmp_path):
+    """With five views a user that is a share of a fifth."""
+    default, fifth, none = (
+        files(history(tmp_path / f"{number}", "--views-per-user", "5", *more))
+        for number, more in enumerate(([], ["--random-views", "0.2"], ["--random-views", "0"]))
     )
-    assert usual == fifth != none
+    assert default == fifth != none
 
 
 @pytest.mark.parametrize("more", [(), ("--parquet",), ("--noise", "0.02")])
 def test_another_seed_other_bytes(tmp_path, more):
-    """No file of one seed's history is that of another's."""
+    """No file of one seed's history equals that of another seed."""
     one, other = (files(history(tmp_path / seed, "--seed", seed, *more)) for seed in ("1", "2"))
     assert one.keys() == other.keys()
     assert [name for name in one if one[name] == other[name]] == []
 
 
-def test_a_history_replaces_an_earlier_one_whatever_its_form(tmp_path):
-    """Nothing of a longer, noisy or tabular history is left behind."""
+def test_a_history_replaces_an_earlier_one_of_any_form(tmp_path):
+    """No file of a longer, noisy or tabular history is left."""
     clean = history(tmp_path / "clean", "--days", "2")
     used = history(tmp_path / "used", "--days", "5", "--noise", "0.02")
     history(used, "--parquet")
@@ -70,23 +69,23 @@ def test_a_history_replaces_an_earlier_one_whatever_its_form(tmp_path):
     assert files(used) == files(clean)
 
 
-@pytest.mark.parametrize("edition", ["2022", "2024", "2026"])
-def test_every_line_is_sound_without_noise(tmp_path, edition):
+@pytest.mark.parametrize("log_format", ["2022", "2024", "2026"])
+def test_every_line_is_sound_without_noise(tmp_path, log_format):
     """Each line matches the strict patterns of the stream, and every kind of event is there."""
-    all_lines = lines(history(tmp_path, "--edition", edition))
+    all_lines = lines(history(tmp_path, "--edition", log_format))
     counts = [
         sum(bool(pattern.fullmatch(line)) for line in all_lines)
         for pattern in (WATCHED, RATED, ANSWER, ACCOUNT)
     ]
     assert sum(counts) == len(all_lines)
     assert min(counts[:3]) > 10
-    assert (counts[3] > 0) == (edition == "2026")
+    assert (counts[3] > 0) == (log_format == "2026")
 
 
-@pytest.mark.parametrize(("edition", "best"), [("2022", 5), ("2026", 10)])
-def test_ratings_use_the_whole_scale_of_the_edition(tmp_path, edition, best):
+@pytest.mark.parametrize(("log_format", "best"), [("2022", 5), ("2026", 10)])
+def test_ratings_use_the_whole_scale_of_the_edition(tmp_path, log_format, best):
     """The newest edition rates from 1 to 10."""
-    all_lines = lines(history(tmp_path, "--edition", edition, "--users", "400"))
+    all_lines = lines(history(tmp_path, "--edition", log_format, "--users", "400"))
     found = {int(match[3]) for line in all_lines if (match := RATED.fullmatch(line))}
     assert found <= set(range(1, best + 1))
     assert best in found
@@ -111,7 +110,8 @@ def test_lines_stand_in_time_order_and_in_their_day(tmp_path):
 
 def test_a_view_is_every_minute_once_and_its_rating_comes_after_it(tmp_path):
     """Minutes of a view run from 0 without a gap, one a minute, past midnight too."""
-    minutes, last, rated = {}, {}, {}
+    minutes: dict[tuple[str, str], list[int]] = {}
+    last, rated = {}, {}
     for line in lines(history(tmp_path, "--users", "300")):
         at, user, what = line.split(",", 2)
         if watched := re.fullmatch(r"GET /data/m/(.*)/(\d+)\.mpg", what):
@@ -124,9 +124,10 @@ def test_a_view_is_every_minute_once_and_its_rating_comes_after_it(tmp_path):
     assert all(last[view] < at for view, at in rated.items())
 
 
-def test_new_users_come_on_every_day(tmp_path):
-    """Accounts are made each day, and nobody does anything before."""
-    joined, first = {}, {}
+def test_new_users_join_on_every_day(tmp_path):
+    """New accounts each day; a user's first line is the account."""
+    joined: dict[str, str] = {}
+    first: dict[str, str] = {}
     for line in lines(history(tmp_path, "--users", "500", "--edition", "2026")):
         at, user, what = line.split(",", 2)
         first.setdefault(user, what)
@@ -137,7 +138,7 @@ def test_new_users_come_on_every_day(tmp_path):
 
 
 def test_catalogue_and_profiles_cover_the_events(tmp_path):
-    """Every watched item and every user is described, ids none twice."""
+    """Every watched item and every user is described, with unique ids."""
     folder = history(tmp_path)
     items = [item["id"] for item in answers(folder / "catalogue.jsonl")]
     users = [user["user_id"] for user in answers(folder / "profiles.jsonl")]
@@ -150,7 +151,7 @@ def test_catalogue_and_profiles_cover_the_events(tmp_path):
 
 
 def test_a_catalogue_of_real_size_has_ids_in_the_real_form(tmp_path):
-    """27,000 ids: all different, of the stream's pattern, some strange as in life."""
+    """27,000 unique ids of the stream's pattern, some with unusual characters."""
     folder = history(tmp_path, "--users", "2", "--items", "27000")
     items = answers(folder / "catalogue.jsonl")
     ids = [item["id"] for item in items]
@@ -164,7 +165,7 @@ def test_a_catalogue_of_real_size_has_ids_in_the_real_form(tmp_path):
 
 
 def test_parquet_holds_the_same_views_as_the_lines(tmp_path):
-    """Users, items, minutes, times and ratings: both forms tell one history."""
+    """Users, items, minutes, times and ratings are equal in both forms."""
     pq = pytest.importorskip("pyarrow.parquet")
     folder = history(tmp_path / "tables", "--parquet", "--edition", "2026")
     minutes, ratings = {}, {}
@@ -186,7 +187,7 @@ def test_parquet_holds_the_same_views_as_the_lines(tmp_path):
 
 
 def test_parquet_answers_are_lists_of_real_items(tmp_path):
-    """An answer names 20 items of the catalogue, or says why it failed."""
+    """An answer has 20 items of the catalogue, or the reason of its failure."""
     pq = pytest.importorskip("pyarrow.parquet")
     folder = history(tmp_path, "--parquet", "--answers", "1", "--users", "3000")
     items = {item["id"] for item in answers(folder / "catalogue.jsonl")}
@@ -199,7 +200,7 @@ def test_parquet_answers_are_lists_of_real_items(tmp_path):
             assert row["result"].startswith("java.util.concurrent.TimeoutException")
 
 
-def test_views_per_user_is_what_was_asked_for(tmp_path):
+def test_views_per_user_has_the_given_mean(tmp_path):
     """The mean number of items that a user has watched."""
     folder = history(tmp_path, "--views-per-user", "7", "--users", "500", "--items", "400")
     views = {
@@ -219,8 +220,8 @@ def test_views_per_user_is_what_was_asked_for(tmp_path):
         *(["--break", "vase=0.1"], ["--break", "late"], ["--break", "late=7"]),
     ],
 )
-def test_nonsense_arguments_exit_2(tmp_path, bad):
-    """Wrong usage is told by argparse, and nothing is written."""
+def test_invalid_arguments_exit_2(tmp_path, bad):
+    """argparse reports wrong usage, and no file is written."""
     with pytest.raises(SystemExit) as end:
         main(["history", "--out", str(tmp_path / "h"), *bad])
     assert end.value.code == 2
@@ -235,8 +236,8 @@ def test_the_smallest_worlds_work(tmp_path, size):
     assert any(WATCHED.fullmatch(line) for line in lines(tmp_path))
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path, capsys):
-    """The message names the folder and the way out."""
+def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path, capsys):
+    """The message has the directory and a remedy."""
     (tmp_path / "file").touch()
     assert main(["history", "--users", "5", "--out", str(tmp_path / "file" / "h")]) == 1
     assert "choose another --out" in capsys.readouterr().err

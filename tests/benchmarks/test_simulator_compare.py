@@ -1,4 +1,4 @@
-"""`compare`: a history's figures beside real ones."""
+"""`compare` prints the statistics of a history beside those of real files."""
 
 import itertools
 import json
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.simulator.__main__ import main
-from benchmarks.simulator.statistics import SAME_PAIRS
+from benchmarks.simulator.history.statistics import SAME_PAIRS
 
 
 def figures(capsys):
@@ -17,8 +17,8 @@ def figures(capsys):
     return {(row["peer"], row["metric"]): row for row in rows}, printed.err
 
 
-def test_figures_of_a_file_whose_figures_are_known(tmp_path, capsys):
-    """Views, shares, minutes and stars of ten lines that can be counted by hand."""
+def test_statistics_of_a_file_counted_by_hand(tmp_path, capsys):
+    """Views, shares, minutes and stars of seven lines."""
     log = tmp_path / "known.log"
     log.write_text(
         "".join(
@@ -44,7 +44,7 @@ def test_figures_of_a_file_whose_figures_are_known(tmp_path, capsys):
 
 @pytest.mark.parametrize("n_groups", [1, 2, 4])
 def test_items_that_go_together_are_found(tmp_path, capsys, n_groups):
-    """Of 40 items in 1, 2 or 4 groups, users of two have each pair of a group equally often."""
+    """40 items in 1, 2 or 4 groups; users of two items have each pair of a group equally often."""
     groups = np.split(np.arange(40), n_groups)
     pairs = [pair for group in groups for pair in itertools.combinations(group, 2)]
     users = [pair for pair in pairs for _ in range(10)]
@@ -54,12 +54,12 @@ def test_items_that_go_together_are_found(tmp_path, capsys, n_groups):
         + "".join(f"{user}\tfilm{item}\n" for user in (10**6, 10**6 + 1) for item in range(30))
     )
     assert main(["compare", str(views), "--users", "20", "--items", "20"]) == 0
-    same = 9 / (10 * len(pairs) - 1)  # of another user, the chance to have the same
+    same = 9 / (10 * len(pairs) - 1)  # probability that another user has the same pair
     assert f"| {same * 40 * 39 / 2:.4f}" in capsys.readouterr().err
 
 
-def test_an_existing_history_beside_itself_is_the_same(tmp_path, capsys):
-    """Every ratio is 1, and all figures are there, hours of the day too."""
+def test_an_existing_history_equals_itself(tmp_path, capsys):
+    """Every ratio is 1, and all statistics are there, hours of the day too."""
     size = ["--users", "500", "--items", "200", "--days", "3"]
     assert main(["history", *size, "--out", str(tmp_path)]) == 0
     capsys.readouterr()
@@ -70,7 +70,7 @@ def test_an_existing_history_beside_itself_is_the_same(tmp_path, capsys):
     assert sum("o'clock" in metric for _, metric in found) == 6
 
 
-def test_a_file_that_is_not_there_is_one_clear_line(tmp_path, capsys):
+def test_a_missing_file_is_one_clear_error(tmp_path, capsys):
     """Exit 1, no traceback."""
     assert main(["compare", str(tmp_path / "no"), "--users", "20", "--items", "20"]) == 1
     assert str(tmp_path / "no") in capsys.readouterr().err

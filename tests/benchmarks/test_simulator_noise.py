@@ -1,4 +1,4 @@
-"""Noise: what was broken is known line by line, and the refresh rejects exactly what it must."""
+"""Noise: every broken line is listed, and the refresh rejects exactly the invalid ones."""
 
 import json
 import subprocess
@@ -12,12 +12,12 @@ from batch.events.quarantine import Quarantine
 from batch.events.read import read_events
 from batch.settings import BatchSettings
 from benchmarks.simulator.__main__ import main
-from benchmarks.simulator.noise import KINDS
-from benchmarks.simulator.strict import is_sound
+from benchmarks.simulator.history.noise import KINDS
+from benchmarks.simulator.history.strict import is_sound
 
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS_REJECTED = {"item", "number", "fields", "date", "schema", "blank", "joined"}
-PARSES_AT_TIMES = {"foreign"}
+SOMETIMES_PARSES = {"foreign"}
 ALWAYS_PARSES = {"minute", "rating", "time", "duplicate", "late"}
 
 
@@ -37,7 +37,7 @@ def broken(folder):
     ]
 
 
-def must_be_rejected(folder):
+def invalid_lines(folder):
     return {(file, line) for file, line, _, verdict in broken(folder) if verdict == "rejected"}
 
 
@@ -68,8 +68,8 @@ def lines(folder):
 
 @pytest.mark.parametrize("more", [(), ("--crlf",)])
 def test_a_refresh_quarantines_exactly_the_lines_that_must_be_rejected(tmp_path, more):
-    """All kinds together; both ends of line."""
-    few = ["--break", "rating=0.1", "--break", "number=0.1"]  # for ratings are few
+    """All kinds together; both kinds of line end."""
+    few = ["--break", "rating=0.1", "--break", "number=0.1"]  # ratings are few
     folder = history(tmp_path / "history", "--noise", "0.02", *few, *more)
     command = [sys.executable, "-m", "batch", "refresh", "--json", "--store", str(tmp_path / "s")]
     inputs = ["--events", str(folder / "events"), "--catalogue", str(folder / "catalogue.jsonl")]
@@ -84,12 +84,12 @@ def test_a_refresh_quarantines_exactly_the_lines_that_must_be_rejected(tmp_path,
     assert end.returncode == 0, end.stderr
     path = tmp_path / json.loads(end.stdout)["quarantine"]
     assert {kind for _, _, kind, _ in broken(folder)} == set(KINDS)
-    assert quarantined(path, folder) == must_be_rejected(folder)
+    assert quarantined(path, folder) == invalid_lines(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_alone_breaks_its_lines_and_no_other(tmp_path, kind):
-    """Its switch works; the strict patterns and the reader agree on every line of it."""
+    """The option works; the strict patterns and the reader agree on every broken line."""
     share = 0.5 if kind in {"rating", "number"} else 0.01
     folder = history(tmp_path / "history", "--break", f"{kind}={share}")
     rows = broken(folder)
@@ -97,14 +97,14 @@ def test_a_kind_alone_breaks_its_lines_and_no_other(tmp_path, kind):
     assert {row[2] for row in rows} == {kind}
     verdicts = {row[3] for row in rows}
     assert ("rejected" in verdicts) == (kind not in ALWAYS_PARSES)
-    assert "parses" in verdicts or kind not in ALWAYS_PARSES | PARSES_AT_TIMES
+    assert "parses" in verdicts or kind not in ALWAYS_PARSES | SOMETIMES_PARSES
     assert "parses" not in verdicts or kind not in ALWAYS_REJECTED
-    assert rejected_by_the_reader(folder, tmp_path) == must_be_rejected(folder)
+    assert rejected_by_the_reader(folder, tmp_path) == invalid_lines(folder)
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - {"late", "joined", "blank", "duplicate"}))
-def test_what_is_not_listed_as_broken_is_as_it_was(tmp_path, kind):
-    """Line by line beside the same history without noise."""
+def test_lines_that_are_not_listed_as_broken_are_unchanged(tmp_path, kind):
+    """Compared line by line with the same history without noise."""
     clean = lines(history(tmp_path / "clean"))
     noisy = history(tmp_path / "noisy", "--break", f"{kind}=0.01")
     listed = {(file, line) for file, line, _, _ in broken(noisy)}
@@ -112,11 +112,11 @@ def test_what_is_not_listed_as_broken_is_as_it_was(tmp_path, kind):
     assert other.keys() == clean.keys()
     changed = {place for place in clean if clean[place] != other[place]}
     assert changed <= listed
-    assert len(changed) >= 0.9 * len(listed)  # cut at the end, a character may look untouched
+    assert len(changed) >= 0.9 * len(listed)  # a line cut at its end may look unchanged
 
 
 def test_moved_lines_are_still_all_there(tmp_path):
-    """Late lines change their place, duplicates and blanks add lines, joined ones lose an end."""
+    """Late lines move, duplicates and blanks add lines, joined ones lose a line end."""
     clean = sorted(lines(history(tmp_path / "clean")).values())
     late = history(tmp_path / "late", "--break", "late=0.01")
     assert sorted(lines(late).values()) == clean
@@ -130,17 +130,17 @@ def test_moved_lines_are_still_all_there(tmp_path):
     assert sum(map(len, lines(joined).values())) == sum(map(len, clean))
 
 
-def test_a_share_of_all_kinds_is_kept(tmp_path):
-    """`--noise` breaks about that share of lines; a kind can be left out of it."""
+def test_noise_breaks_the_given_share_of_lines(tmp_path):
+    """`--noise` breaks about that share of lines; a kind can be excluded."""
     folder = history(tmp_path, "--noise", "0.05", "--break", "foreign=0")
     rows = broken(folder)
     n_lines = len(lines(folder))
-    assert 0.02 < len(rows) / n_lines < 0.04  # without foreign characters, and few are ratings
+    assert 0.02 < len(rows) / n_lines < 0.04  # without foreign characters, and ratings are few
     assert "foreign" not in {kind for _, _, kind, _ in rows}
 
 
-def test_no_noise_leaves_no_list(tmp_path):
-    """Nothing broken, no file; the twin of all the tests above."""
+def test_without_noise_there_is_no_list_of_broken_lines(tmp_path):
+    """No line is broken and none is rejected: the counterpart of the tests above."""
     folder = history(tmp_path / "history")
     assert not (folder / "broken.tsv").exists()
     assert rejected_by_the_reader(folder, tmp_path) == set()
@@ -163,6 +163,6 @@ def test_no_noise_leaves_no_list(tmp_path):
         (b"", False),
     ],
 )
-def test_the_judge_reads_as_the_scenario_says(line, verdict):
-    """The list of broken lines rests on it."""
+def test_the_strict_patterns_follow_the_scenario(line, verdict):
+    """The list of broken lines depends on them."""
     assert is_sound(line) is verdict

@@ -1,4 +1,4 @@
-"""The truth of a simulated world: its histories follow it, and a refresh finds it again."""
+"""The truth of a simulated world: histories follow it, and a refresh recovers it."""
 
 import dataclasses
 import subprocess
@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.simulator.choices import Chooser
-from benchmarks.simulator.fitted import COMPLETED_SHARE, RATED_SHARE, STARS, WANDERING_SHARE
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.ranking import best_of, ndcg
-from benchmarks.simulator.truth import Truth
-from benchmarks.simulator.views import ViewSource, usual_wandering
-from benchmarks.simulator.world import make_world
+from benchmarks.simulator.history.write import HistoryOptions, write_history
+from benchmarks.simulator.world.choices import Chooser
+from benchmarks.simulator.world.fitted import COMPLETED_SHARE, RANDOM_SHARE, RATED_SHARE, STARS
+from benchmarks.simulator.world.ranking import best_of, ndcg
+from benchmarks.simulator.world.truth import Truth
+from benchmarks.simulator.world.views import ViewSource, default_random_share
+from benchmarks.simulator.world.world import make_world
 from store.snapshot import open_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,8 +26,8 @@ def all_views(truth, views_per_user=None):
     return np.concatenate([source.draw(block) for block in source.blocks()])
 
 
-def test_chances_are_shares_of_what_is_in_the_catalogue():
-    """Each user's sum to 1; what is not out yet has none, and later it has some."""
+def test_watch_probabilities_sum_to_1_over_the_catalogue():
+    """An item has the probability 0 before its first day, and more afterwards."""
     world = make_world(50, 300, 3, n_days=30)
     truth, users = Truth(world), np.arange(50)
     new = np.flatnonzero(world.items.first_days == 20)
@@ -39,8 +39,8 @@ def test_chances_are_shares_of_what_is_in_the_catalogue():
 
 
 @pytest.mark.parametrize("day", [0, 2000])
-def test_views_are_drawn_as_the_truth_says(day):
-    """First views of 8 users, 4,000 times: no item strays from its chance; nor after years."""
+def test_views_follow_the_true_probabilities(day):
+    """First views of 8 users, 4,000 times; also after years."""
     n_users, n_times = 8, 4000
     world = make_world(n_users, 40, 11)
     chooser, owner = Chooser(world), np.arange(n_users)
@@ -56,25 +56,25 @@ def test_views_are_drawn_as_the_truth_says(day):
     assert (np.abs(counts - n_times * chances) <= 5 * error + 1).all()
 
 
-def test_in_a_world_that_only_wanders_all_want_the_same():
-    """Without taste every user's chances are popularity."""
-    world = make_world(30, 200, 3, wandering=1)
+def test_in_a_world_of_random_views_all_users_are_alike():
+    """Without taste every user's probabilities are the popularity."""
+    world = make_world(30, 200, 3, random_share=1)
     there = world.items.popularity * (world.items.first_days <= 7)
     chances = Truth(world).watch_chances(np.arange(30), 7)
     np.testing.assert_allclose(chances, np.tile(there / there.sum(), (30, 1)), rtol=1e-3)
 
 
-def test_who_is_seen_seldom_follows_no_taste():
-    """One view of each user wanders, of what was measured as of any mean; 0.08 of many views."""
+def test_the_default_random_share_is_one_view_of_each_user():
+    """For the measured mean and any other; 0.08 of many views."""
     world = make_world(20_000, 100, 3)
     n_views = len(all_views(Truth(world)))
-    assert usual_wandering(world, None) == pytest.approx(len(world.users) / n_views, rel=0.01)
-    assert usual_wandering(world, 5) == pytest.approx(0.2)
-    assert usual_wandering(world, 50) == WANDERING_SHARE
+    assert default_random_share(world, None) == pytest.approx(len(world.users) / n_views, rel=0.01)
+    assert default_random_share(world, 5) == pytest.approx(0.2)
+    assert default_random_share(world, 50) == RANDOM_SHARE
 
 
 def test_tastes_drift():
-    """Far later a user's chances are others; a day later hardly."""
+    """A user's probabilities change much after years, and hardly in a day."""
     truth, users = Truth(make_world(100, 200, 3)), np.arange(100)
     at = {day: truth.watch_chances(users, day) for day in (7, 8, 2000)}
     assert np.abs(at[7] - at[8]).sum(axis=1).max() < 0.02
@@ -82,14 +82,14 @@ def test_tastes_drift():
 
 
 def test_all_users_together_watch_by_popularity():
-    """Preferences differ, but their mean is what is popular."""
+    """Preferences differ, but their mean is the popularity."""
     world = make_world(20_000, 100, 3)
     chances = Truth(world).watch_chances(np.arange(20_000), 7).mean(axis=0)
     np.testing.assert_allclose(chances, world.items.popularity, rtol=0.1)
 
 
-def test_nobody_watches_what_is_not_there_nor_anything_twice():
-    """Heavy users too, who have seen much of their taste."""
+def test_views_are_of_existing_items_and_unique():
+    """Also for heavy users, who have seen much of their taste."""
     world = make_world(200, 300, 3, n_days=20)
     views = all_views(Truth(world), views_per_user=40)
     first = world.items.first_days[views["item_row"]]
@@ -100,8 +100,8 @@ def test_nobody_watches_what_is_not_there_nor_anything_twice():
     assert set(views["user_row"].tolist()) == set(range(200))
 
 
-def test_how_long_and_how_many_stars_depend_on_liking():
-    """Their shares over all views are those of the real log, whoever likes what."""
+def test_minutes_and_stars_depend_on_liking():
+    """Their shares over all views are those of the real log."""
     truth = Truth(make_world(30_000, 500, 3))
     views = all_views(truth)
     liking = truth.liking(views["user_row"], views["item_row"], 0)
@@ -123,7 +123,7 @@ def test_how_long_and_how_many_stars_depend_on_liking():
 
 
 def test_ndcg_of_the_best_list_is_1_and_of_others_less():
-    """By hand: gains 3, 2, 1 in places 1 and 2; what has been seen gains nothing."""
+    """By hand: gains 3, 2, 1 at ranks 1 and 2; seen items have no gain."""
     gains, none = np.array([[3.0, 2.0, 1.0]]), np.zeros((1, 3), bool)
     assert ndcg(np.array([[0, 1]]), gains, none)[0] == pytest.approx(1)
     worse = (2 + 3 / np.log2(3)) / (3 + 2 / np.log2(3))
@@ -134,7 +134,7 @@ def test_ndcg_of_the_best_list_is_1_and_of_others_less():
 
 
 def test_no_list_beats_the_best_one():
-    """Best lists leave out what was seen; the popular list is the same for all, and worse."""
+    """Best lists leave out seen items; the popular list is the same for all, and worse."""
     world = make_world(300, 200, 3)
     truth, users = Truth(world), np.arange(300)
     chances = truth.watch_chances(users, 7)
@@ -149,10 +149,10 @@ def test_no_list_beats_the_best_one():
 
 
 def test_a_refresh_recovers_the_latent_tastes(tmp_path):
-    """NDCG@20 by the true chances: far above popularity's, and better the more is known."""
+    """NDCG@20 by the true probabilities: far above popularity's, and higher with more views."""
     n_users, n_items = 4000, 600
     world = make_world(n_users, n_items, 5)
-    world = dataclasses.replace(world, wandering=usual_wandering(world, 8))
+    world = dataclasses.replace(world, random_share=default_random_share(world, 8))
     write_history(world, tmp_path, HistoryOptions(views_per_user=8, is_parquet=True))
     refresh(tmp_path)
     seen = seen_by_all(world, tmp_path)

@@ -19,7 +19,7 @@ from benchmarks.scenarios.demo.commands import STORE, history, refresh, start
 from benchmarks.scenarios.demo.live import run_live
 from benchmarks.scenarios.demo.server import Server
 from benchmarks.scenarios.demo.terminal import Picture
-from benchmarks.simulator.live.arguments import positive
+from benchmarks.simulator.arguments import positive_float
 from store.layout import snapshot_folder
 from store.pointer import current
 from store.snapshot import open_snapshot
@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, default=0, help="port of the server; default: a free one"
     )
     parser.add_argument(
-        "--seconds", type=positive, metavar="N",
+        "--seconds", type=positive_float, metavar="N",
         default=_CI_SECONDS if os.environ.get("CI") else _SECONDS,
         help=f"duration of the traffic; default: {_SECONDS:.0f}, with CI=1 {_CI_SECONDS:.0f}",
     )  # fmt: skip

@@ -29,18 +29,16 @@ from benchmarks.scenarios.rehearsal.script import (
     report_progress,
     run_script,
 )
-from benchmarks.simulator.arguments import count
-from benchmarks.simulator.arguments import seed as whole
-from benchmarks.simulator.history import HistoryOptions, write_history
-from benchmarks.simulator.live.arguments import positive
-from benchmarks.simulator.live.asking.traffic import Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.play import Play
+from benchmarks.simulator.arguments import non_negative_int, positive_float, positive_int
+from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.live.report.figures import Report, make_report
 from benchmarks.simulator.live.report.text import as_text
-from benchmarks.simulator.live.run import Run
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import TrafficMix
+from benchmarks.simulator.live.run import RunOptions
+from benchmarks.simulator.live.simulation import Simulation
 from benchmarks.simulator.live.stream.file import FileStream
-from benchmarks.simulator.world import World, make_world
+from benchmarks.simulator.world.world import World, make_world
 
 _EXAMPLE: Final = """examples:
   python -m benchmarks.scenarios.rehearsal
@@ -82,31 +80,31 @@ def _rehearse(
     world: World, options: argparse.Namespace, folder: Path, server: Server
 ) -> tuple[Report, ScriptResult]:
     """Send traffic while the script runs, and end it with the script."""
-    run = Run(
-        [Address(*server.address)], options.seconds * _MAX_TIMES_LONGER, Mix(options.rate),
-        options.seed, options.speed, HistoryOptions().edition,
+    run = RunOptions(
+        [Address(*server.address)], options.seconds * _MAX_TIMES_LONGER, TrafficMix(options.rate),
+        options.seed, options.speed, HistoryOptions().log_format,
     )  # fmt: skip
-    play, result = Play(world, run), ScriptResult()
-    most_popular = int(play.world.items.popularity.argmax())
+    simulation, result = Simulation(world, run), ScriptResult()
+    most_popular = int(simulation.world.items.popularity.argmax())
 
     def withhold() -> None:
-        play.withheld.since[most_popular] = time.monotonic() + _TAKEDOWN_SECONDS
+        simulation.takedowns.since[most_popular] = time.monotonic() + _TAKEDOWN_SECONDS
 
     script = ScriptOptions(
-        folder, options.seconds, options.seed, play.world.items.ids[most_popular], withhold
+        folder, options.seconds, options.seed, simulation.world.items.ids[most_popular], withhold
     )
 
     def operate() -> None:
         try:
             run_script(script, server, result)
         finally:
-            play.end()
+            simulation.stop()
 
     stream = FileStream(folder / "live" / "events.log", piece_bytes=_PIECE_BYTES, n_kept=_N_PIECES)
     with in_thread(operate):
-        played = play.play(stream)
+        traffic = simulation.run(stream)
         stream.close()
-    return make_report(played, play.withheld.n_shown), result
+    return make_report(traffic, simulation.takedowns.n_shown), result
 
 
 def _problems(report: Report, result: ScriptResult) -> list[str]:
@@ -115,10 +113,10 @@ def _problems(report: Report, result: ScriptResult) -> list[str]:
         n_late = sum(one.n_sent_late for one in report.servers)
         delayed = f", {n_late:,} of them sent late by the simulator itself" if n_late else ""
         problems.append(f"{report.n_failed:,} requests failed{delayed}")
-    if report.n_withheld_shown:
-        problems.append(f"{report.n_withheld_shown:,} responses held what was taken down")
-    if report.played.n_dropped:
-        problems.append(f"{report.played.n_dropped:,} lines were lost")
+    if report.n_takedowns_shown:
+        problems.append(f"{report.n_takedowns_shown:,} responses held what was taken down")
+    if report.result.n_dropped:
+        problems.append(f"{report.result.n_dropped:,} lines were lost")
     return problems
 
 
@@ -129,13 +127,23 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--seconds", type=positive, default=300.0, metavar="N", help="default: 300")
-    parser.add_argument("--rate", type=positive, default=2000.0, metavar="N", help="default: 2000")
-    parser.add_argument("--users", type=count, default=100_000, metavar="N", help="default: 100000")
-    parser.add_argument("--items", type=count, default=20_000, metavar="N", help="default: 20000")
-    parser.add_argument("--seed", type=whole, default=42, metavar="N", help="default: 42")
     parser.add_argument(
-        "--speed", type=positive, default=600.0, metavar="N",
+        "--seconds", type=positive_float, default=300.0, metavar="N", help="default: 300"
+    )
+    parser.add_argument(
+        "--rate", type=positive_float, default=2000.0, metavar="N", help="default: 2000"
+    )
+    parser.add_argument(
+        "--users", type=positive_int, default=100_000, metavar="N", help="default: 100000"
+    )
+    parser.add_argument(
+        "--items", type=positive_int, default=20_000, metavar="N", help="default: 20000"
+    )
+    parser.add_argument(
+        "--seed", type=non_negative_int, default=42, metavar="N", help="default: 42"
+    )
+    parser.add_argument(
+        "--speed", type=positive_float, default=600.0, metavar="N",
         help="simulated seconds in a real one, default: 600",
     )  # fmt: skip
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for all files; default: /tmp")

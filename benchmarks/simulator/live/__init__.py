@@ -1,15 +1,15 @@
-"""The simulated service while it runs: who asks for lists, what they watch, its APIs, and trouble.
+"""The simulated service while it runs: requests, views, events, its APIs, and faults.
 
-    verb ─► run ─► play     windows of time: requests go out, what comes back moves the users
+    command ─► run ─► simulation     windows of time: requests are sent, users react to answers
 
-    asking ─► verdicts ─► audience ─┬─► stream ─► trouble ─► a file, or Kafka
-    requests,  the        users who │   lines      breaks
-    in time    grader     watch     │   of events  them
-                                    └─► report
-                                        what came of it, and who was better
-    apis                    /user/<id>, /movie/<id>, in a process of their own
-    outside                 opens stream, trouble and apis, as the command line has it
+    requests ─► audience ─┬─► stream ─► faults ─► a file, or Kafka
+    client,     users who │   lines     change
+    grading     watch     │   of events them
+                          └─► report
+                              metrics, and the comparison of two servers
+    apis                  /user/<id>, /movie/<id>, in a process of their own
+    environment           opens stream, faults and APIs by the command line
 
-Trouble changes the world and the traffic, too: `play` reads it with each window.
-Windows are worked through in order: the same seed and the same lists give the same run.
+Faults change the world and the traffic, too: `simulation` reads them with each window.
+Windows are processed in order: the same seed and the same lists give the same run.
 """

@@ -4,7 +4,7 @@ from store.errors import MarqueeError
 
 
 class LiveError(MarqueeError):
-    """A part of the running simulator cannot do what it was asked for."""
+    """A part of the live simulator cannot be started, or has failed."""
 
     remedy = "`python -m benchmarks.simulator live --help` lists the options"
 
@@ -17,5 +17,5 @@ class ApiError(LiveError):
     """The APIs cannot be started."""
 
 
-class TroubleError(LiveError):
-    """Trouble that cannot be made: an unknown kind, a wrong key or value, a thing not there."""
+class FaultError(LiveError):
+    """A fault specification has an unknown kind, a wrong key or value, or an unknown item."""

@@ -1,83 +1,83 @@
-"""A run: what is to be played, and what came of it."""
+"""The options of a run, and its result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from benchmarks.simulator.editions import Edition
-from benchmarks.simulator.live.asking.traffic import WINDOW_SECONDS, Mix
-from benchmarks.simulator.live.asking.wire import Address
-from benchmarks.simulator.live.report.tally import Tally
-from benchmarks.simulator.world import World
+from benchmarks.simulator.live.report.records import RequestRecords
+from benchmarks.simulator.live.requests.messages import Address
+from benchmarks.simulator.live.requests.traffic import WINDOW_SECONDS, TrafficMix
+from benchmarks.simulator.log_formats import LogFormat
+from benchmarks.simulator.world.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What is played.
+class RunOptions:
+    """Options of a run.
 
     Attributes:
-        servers: That are asked; users are split among them.
-        seconds: How long.
-        mix: What requests there are.
-        seed: Of the run; the world has its own.
-        speed: Simulated seconds in a real one.
-        keeps: Whether connections are kept.
-        edition: Of the lines.
-        views_per_user: Of the history, as `history` was told.
+        servers: Addresses of one or two servers; users are split between two.
+        seconds: Duration of the run.
+        mix: Rate and kinds of requests.
+        seed: Random seed of the run; the world has its own.
+        speed: Simulated seconds in a real second.
+        log_format: Format of the lines.
+        keep_alive: Whether connections are kept for further requests.
+        views_per_user: Mean number of views of a user in the history.
     """
 
     servers: Sequence[Address]
     seconds: float
-    mix: Mix
+    mix: TrafficMix
     seed: int
     speed: float
-    edition: Edition
-    keeps: bool = True
+    log_format: LogFormat
+    keep_alive: bool = True
     views_per_user: float | None = None
 
     @property
     def names(self) -> list[str]:
-        """What the servers are called in reports; of two even one that is given twice has two."""
+        """Names of the servers in reports; two equal addresses have different names."""
         if len(self.servers) == 1:
             return [str(self.servers[0])]
         return [f"{'AB'[number]} {server}" for number, server in enumerate(self.servers)]
 
     @property
     def n_windows(self) -> int:
-        """Stretches of time in which requests are drawn."""
+        """Number of windows of time in which requests are drawn."""
         return max(1, round(self.seconds / WINDOW_SECONDS))
 
 
 class Cost(NamedTuple):
-    """What the simulator itself took.
+    """Time that the simulator itself took.
 
     Attributes:
-        processor_seconds: Of the process that plays.
-        asking_seconds: Of the process that asks.
-        seconds: That it took.
+        processor_seconds: CPU time of the simulating process.
+        client_seconds: CPU time of the process that sends requests.
+        seconds: Elapsed time.
     """
 
     processor_seconds: float
-    asking_seconds: float
+    client_seconds: float
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
-    """What came of a run.
+class RunResult:
+    """Result of a run.
 
     Attributes:
-        run: Which.
-        world: With those who were yet to come.
-        tally: Every request.
+        options: Options of the run.
+        world: World with the users who joined during the run.
+        requests: Records of all requests.
         examples: The first failure of each kind, in words.
-        cost: Of the simulator.
-        n_lines, n_dropped: Sent to the stream, and lost there.
+        cost: Time that the simulator took.
+        n_lines, n_dropped: Lines sent to the stream, and lines dropped there.
     """
 
-    run: Run
+    options: RunOptions
     world: World
-    tally: Tally
+    requests: RequestRecords
     examples: Mapping[str, str]
     cost: Cost
     n_lines: int
@@ -85,18 +85,18 @@ class Played:
 
 
 @dataclass(slots=True)
-class Withheld:
-    """Items that must be in no answer to a request that is due after a moment.
+class TakedownCheck:
+    """Items that must be in no answer to a request that is due after their takedown.
 
     Attributes:
-        since: By item row, of the monotonic clock.
-        n_shown: Answers that held one all the same.
+        since: Time of the takedown on the monotonic clock, by item row.
+        n_shown: Answers that contained a taken-down item.
     """
 
     since: dict[int, float] = field(default_factory=dict)
     n_shown: int = 0
 
-    def look(self, rows: Sequence[int], due: float) -> None:
-        """Look at one answer."""
+    def check(self, rows: Sequence[int], due: float) -> None:
+        """Check one answer and count it if it contains a taken-down item."""
         if any(row in rows and due > since for row, since in self.since.items()):
             self.n_shown += 1

@@ -1,5 +1,5 @@
 """The user and the movie API over HTTP.
 
-process ─► server ─┬─► limit                 of requests, for each client
-└─► answers ─► fields     which may be missing or of a wrong type
+process ─► server ─┬─► limit                 rate limit of each client
+└─► lookup ─► defects     missing fields, or of a wrong type
 """

@@ -1,14 +1,14 @@
-"""A limit of requests for each client: a bucket of tokens that fills again with time."""
+"""A rate limit for each client: a token bucket that refills with time."""
 
 import math
 from collections import OrderedDict
 from typing import Final
 
-_MOST_CLIENTS: Final = 10_000  # remembered; whoever was away longest is forgotten, to its good
+_MAX_CLIENTS: Final = 10_000  # the least recent client is forgotten: its bucket is full again
 
 
 class RateLimit:
-    """How often each client may ask.
+    """Rate limit of each client.
 
     Args:
         per_second: Requests a second in the long run, above 0.
@@ -21,17 +21,17 @@ class RateLimit:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
 
     def seconds_to_wait(self, client: str, now: float) -> int:
-        """Take a token and return 0, or return in how many seconds there is one.
+        """Take a token and return 0, or return the seconds until the next token.
 
         Args:
-            client: Its address.
-            now: Seconds, on a clock that never goes back.
+            client: Address of the client.
+            now: Seconds of a monotonic clock.
         """
         tokens, when = self._buckets.get(client, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - when) * self._per_second)
         is_allowed = tokens >= 1
         self._buckets[client] = (tokens - is_allowed, now)
         self._buckets.move_to_end(client)
-        if len(self._buckets) > _MOST_CLIENTS:
+        if len(self._buckets) > _MAX_CLIENTS:
             self._buckets.popitem(last=False)
         return 0 if is_allowed else max(1, math.ceil((1 - tokens) / self._per_second))

@@ -1,11 +1,11 @@
 """The user and the movie API over HTTP, in a process of their own.
 
     GET /user/<id>[,<id>…]     age, gender, occupation, likes in words
-    GET /movie/<id>[,<id>…]    as the catalogue has it
+    GET /movie/<id>[,<id>…]    fields of the catalogue
 
 One id is answered by one JSON object, several by an array in their order. The
-process shares some memory with the live loop, which tells the time, who has
-joined and what outage there is by writing to it, and never waits.
+process shares memory with the simulation, which writes the time, new users and
+outages to it and never waits.
 """
 
 import multiprocessing
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from benchmarks.simulator.items import Rows
+from batch.arrays import Rows
 from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.live.errors import ApiError
-from benchmarks.simulator.world import World
+from benchmarks.simulator.world.world import World
 
 if TYPE_CHECKING:
     from benchmarks.simulator.live.apis.server import ApiOptions
@@ -29,27 +29,27 @@ class Apis:
     """Both APIs, from now until `close`.
 
     Args:
-        world: Whose users and items; they appear as its days go on.
-        options: RefreshOptions.
+        world: World with the users and items; new ones appear with the clock.
+        options: Address, limits, defects and edition of the APIs.
 
     Attributes:
-        host, port: Where they listen.
+        host, port: Address of the APIs.
 
     Raises:
-        ApiError: They cannot be started.
+        ApiError: The APIs cannot be started.
     """
 
     def __init__(self, world: World, options: "ApiOptions") -> None:
-        from benchmarks.simulator.live.apis.server import Told, run  # only here: aiohttp
+        from benchmarks.simulator.live.apis.server import SharedState, run  # imports aiohttp
 
-        context = multiprocessing.get_context("spawn")  # no lock of our threads is inherited
-        told = Told(context.RawArray("q", 2), context.RawArray("i", len(world.users)))
-        self._now, self._joined = told.now, np.ctypeslib.as_array(told.joined)
+        context = multiprocessing.get_context("spawn")  # a forked child could inherit a held lock
+        shared = SharedState(context.RawArray("q", 2), context.RawArray("i", len(world.users)))
+        self._now, self._joined = shared.now, np.ctypeslib.as_array(shared.joined)
         self._joined[:] = world.users.joined
         ours, theirs = context.Pipe()
         self._parent = ours
         self._process = context.Process(
-            target=run, args=(world, options, told, theirs), name="apis", daemon=True
+            target=run, args=(world, options, shared, theirs), name="apis", daemon=True
         )
         self._process.start()
         theirs.close()
@@ -62,16 +62,16 @@ class Apis:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def tell(self, second: float) -> None:
-        """Let it be this second after the history's beginning: who joined by then is there."""
+    def set_clock(self, second: float) -> None:
+        """Set the clock to a second after the history's beginning."""
         self._now[0] = int(second)
 
-    def join(self, user_rows: Rows, second: int) -> None:
-        """Let users join at a second after the history's beginning who have not yet."""
+    def add_users(self, user_rows: Rows, second: int) -> None:
+        """Add users who join at a second after the history's beginning."""
         self._joined[user_rows] = second
 
     def set_outage(self, outage: str) -> None:
-        """Fail from now on in one of the ways of OUTAGES; "" ends it."""
+        """Begin an outage, one of OUTAGES; "" ends it."""
         self._now[1] = OUTAGES.index(outage)
 
     def close(self) -> None:
@@ -91,4 +91,4 @@ class Apis:
         if isinstance(answer, int):
             return answer
         self.close()
-        raise ApiError(f"the APIs at {address}", f"do not start: {answer}", "choose another port")
+        raise ApiError(f"APIs at {address}", f"do not start: {answer}", "choose another port")

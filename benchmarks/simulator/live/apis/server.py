@@ -1,4 +1,4 @@
-"""The APIs' own process: HTTP by aiohttp, and outages as they are set from outside."""
+"""The process of the APIs: an aiohttp server with outages set by the simulation."""
 
 import asyncio
 import contextlib
@@ -17,80 +17,80 @@ import numpy as np
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from benchmarks.simulator.editions import EDITIONS, Edition
-from benchmarks.simulator.live.apis.answers import Answers, ItemAnswers, UserAnswers, is_newest
 from benchmarks.simulator.live.apis.limit import RateLimit
+from benchmarks.simulator.live.apis.lookup import ItemLookup, Lookup, UserLookup, is_newest
 from benchmarks.simulator.live.apis.outages import OUTAGES
-from benchmarks.simulator.world import World
+from benchmarks.simulator.log_formats import LOG_FORMATS, LogFormat
+from benchmarks.simulator.world.world import World
 
 _WORKS, _UNAVAILABLE, _HANGS, _REFUSES = range(len(OUTAGES))
-_LOOK_SECONDS: Final = 0.02  # between two looks at what outage is set
-_MOST_IDS: Final = 200
-_LONGEST_TARGET: Final = 1 << 17  # of a request; 200 ids of 109 bytes, escaped
+_POLL_SECONDS: Final = 0.02  # between two checks of the outage
+_MAX_IDS: Final = 200
+_MAX_TARGET_BYTES: Final = 1 << 17  # of a request; 200 ids of 109 bytes, escaped
 _BACKLOG: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ApiOptions:
-    """How the APIs are served.
+    """Options of the APIs.
 
     Attributes:
-        host: Address to listen at.
-        port: 0 for any free one.
+        host: Address to listen on.
+        port: Port to listen on, 0 for any free one.
         per_second: Requests that each client may send a second in the long run.
         burst: Requests that it may send at once.
-        odd_share: Of the fields in answers that are missing, null, `{}` or of a wrong type.
-        edition: The newest takes 200 ids at once, others one.
+        defect_share: Share of the fields that are missing, null, `{}` or of a wrong type.
+        log_format: Log format; with the newest one the APIs accept 200 ids at once, else one.
     """
 
     host: str = "127.0.0.1"
     port: int = 0
     per_second: float = 50.0
     burst: int = 100
-    odd_share: float = 0.0
-    edition: Edition = EDITIONS["2026"]
+    defect_share: float = 0.0
+    log_format: LogFormat = LOG_FORMATS["2026"]
 
 
-class Told(NamedTuple):
-    """Memory that the live loop writes and the APIs read.
+class SharedState(NamedTuple):
+    """Memory that the simulation writes and the APIs read.
 
     Attributes:
-        now: The second after the history's beginning, and the outage's place in OUTAGES.
-        joined: (n_users,) as in the world's users.
+        now: Second after the history's beginning, and index of the outage in OUTAGES.
+        joined: (n_users,) time at which each user joins, like `Users.joined`.
     """
 
     now: "ctypes.Array[ctypes.c_int64]"
     joined: "ctypes.Array[ctypes.c_int32]"
 
 
-def run(world: World, options: ApiOptions, told: Told, parent: Connection) -> None:
-    """Serve until the parent goes; it is told the port, or what went wrong."""
+def run(world: World, options: ApiOptions, shared: SharedState, parent: Connection) -> None:
+    """Serve until the parent ends; send it the port, or an error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this
-    users = dataclasses.replace(world.users, joined=np.ctypeslib.as_array(told.joined))
+    users = dataclasses.replace(world.users, joined=np.ctypeslib.as_array(shared.joined))
     answers = (
-        UserAnswers(users, world.seed, options.edition, options.odd_share),
-        ItemAnswers(world.items, world.seed, options.edition, options.odd_share),
+        UserLookup(users, world.seed, options.log_format, options.defect_share),
+        ItemLookup(world.items, world.seed, options.log_format, options.defect_share),
     )
     try:
-        asyncio.run(_Server(answers, options, told).serve(parent))
+        asyncio.run(_Server(answers, options, shared).serve(parent))
     except OSError as error:
         parent.send(f"{error.strerror or error}")
 
 
 class _Server:
-    def __init__(self, answers: Sequence[Answers], options: ApiOptions, told: Told) -> None:
+    def __init__(self, answers: Sequence[Lookup], options: ApiOptions, shared: SharedState) -> None:
         self._options = options
-        self._now = told.now
+        self._now = shared.now
         self._limit = RateLimit(options.per_second, options.burst)
-        self._most_ids = _MOST_IDS if is_newest(options.edition) else 1
+        self._max_ids = _MAX_IDS if is_newest(options.log_format) else 1
         self._app = web.Application(middlewares=[self._admit])
         for kind in answers:
             self._app.router.add_get(f"/{kind.kind}/{{ids}}", self._handler(kind))
 
     async def serve(self, parent: Connection) -> None:
-        """Listen, and look after outages, until the parent's end of the connection closes."""
+        """Serve and apply outages until the parent's end of the connection closes."""
         runner = web.AppRunner(
-            self._app, access_log=None, max_line_size=_LONGEST_TARGET, handler_cancellation=True
+            self._app, access_log=None, max_line_size=_MAX_TARGET_BYTES, handler_cancellation=True
         )
         await runner.setup()
         with contextlib.closing(_reserved(self._options)) as reserved:
@@ -106,7 +106,7 @@ class _Server:
                 elif not refuses and not site:
                     site = await _listen(runner, reserved)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(is_over.wait(), _LOOK_SECONDS)
+                    await asyncio.wait_for(is_over.wait(), _POLL_SECONDS)
         await runner.cleanup()
 
     @property
@@ -115,9 +115,9 @@ class _Server:
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request pass if the APIs work and its sender has not sent too many."""
+        """Pass a request on if the APIs work and its client is within the rate limit."""
         while (outage := self._outage) == _HANGS:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
         if outage == _REFUSES and request.transport:
             request.transport.abort()  # a connection from before the outage
         if outage:
@@ -129,12 +129,12 @@ class _Server:
             return response
         return await handler(request)
 
-    def _handler(self, answers: Answers) -> Handler:
+    def _handler(self, answers: Lookup) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             ids = request.match_info["ids"].split(",")
-            if len(ids) > self._most_ids:
-                what = f"at most {self._most_ids} at once, not {len(ids)}"
-                return _message(400, f"too many ids: {what}")
+            if len(ids) > self._max_ids:
+                problem = f"at most {self._max_ids} at once, not {len(ids)}"
+                return _message(400, f"too many ids: {problem}")
             found = answers.find(ids, self._now[0])
             missing = [f"{answers.kind} {one} not found" for one in ids]
             if not any(found):
@@ -154,11 +154,11 @@ def _message(status: int, message: str) -> web.Response:
 
 
 def _reserved(options: ApiOptions) -> socket.socket:
-    """Return a socket that keeps the port ours while nobody listens at it."""
+    """Return a socket that reserves the port while no socket listens on it."""
     reserved = socket.socket()
     reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if options.port:
-        # Two sockets may share a port, but nobody else's: somebody who listens there is told of.
+        # Sockets of this process share the port; a socket of another process is an error.
         with contextlib.closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((options.host, options.port))

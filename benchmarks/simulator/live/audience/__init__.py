@@ -1,9 +1,9 @@
-"""The audience: who uses the service, what they want, and what they do with a list.
+"""The audience: the users, their preferences, and their reactions to a list.
 
-newcomers     users whom the history has not seen
-seen          what each user has watched
-disturbance   what may change all this while it runs
-wants         what each user would watch now ◄── seen, disturbance
-viewers       look through a list, take an item, or go ◄── wants
-yardstick     how good a list truly is ◄── wants
+new_users       users without a history, who join during the run
+seen            items that each user has watched
+fault_effects   changes of preferences and traffic by faults
+preferences     what each user would watch now ◄── fault_effects
+viewers         scan a list, take an item, or leave ◄── preferences, seen
+oracle          the true value of a list ◄── preferences, seen
 """

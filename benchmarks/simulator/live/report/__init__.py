@@ -1,5 +1,5 @@
-"""The report: what came of a run, with what chance may have done.
+"""The report: metrics of a run with confidence intervals.
 
-tally ─► metrics ─┬─► figures ─► text
+records ─► metrics ─┬─► figures ─► text
 └─► comparison, of two servers
 """

@@ -1,9 +1,9 @@
-"""Two servers compared: how far their metrics lie apart, and whether that can be chance.
+"""Comparison of two servers: the difference of each metric, and its significance.
 
-A metric is a ratio of sums, and users differ in how much they ask, so each
+A metric is a ratio of sums, and users differ in their numbers of requests, so each
 user's deviation from the server's ratio is tested, not each request:
 
-    value_u = ratio + (of_u - ratio · per_u) / mean(per)
+    value_u = ratio + (numerator_u - ratio · denominator_u) / mean(denominator)
 
 Its mean is the ratio, and users are independent of each other. Two samples of
 them are compared by Welch's t-test, which lets their variances differ.
@@ -16,23 +16,22 @@ Source:
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from benchmarks.simulator.items import Floats
+from batch.arrays import Doubles, Flags
 from benchmarks.simulator.live.report.metrics import METRICS, Metric, Sums
 
-_SURE: Final = 0.975
+_UPPER_QUANTILE: Final = 0.975  # of a two-sided 95 % interval
 
 
 class Difference(NamedTuple):
-    """The second server's metric less the first one's.
+    """Difference of a metric, the second server minus the first one.
 
     Attributes:
-        metric: Its name.
-        value: The difference.
-        low, high: 95 % interval of it.
-        p_value: Chance of one as large, either way, if there were none.
+        metric: Name of the metric.
+        value: Difference.
+        low, high: 95 % interval of the difference.
+        p_value: Two-sided p-value.
     """
 
     metric: str
@@ -42,18 +41,16 @@ class Difference(NamedTuple):
     p_value: float
 
 
-def compare(
-    sums: Sums, first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]
-) -> list[Difference]:
+def compare(sums: Sums, first: Flags, second: Flags) -> list[Difference]:
     """Return the difference of each metric between two groups of users.
 
     Args:
-        sums: Of all users.
-        first: (n_users,) who was given the first server.
-        second: (n_users,) who was given the second one.
+        sums: Sums of all users.
+        first: (n_users,) True for users of the first server.
+        second: (n_users,) True for users of the second server.
 
     Returns:
-        Nothing for metrics that fewer than two users of either side have.
+        Differences of the metrics that at least two users of each server have.
     """
     return [
         difference
@@ -62,9 +59,7 @@ def compare(
     ]
 
 
-def _difference(
-    metric: Metric, sums: Sums, first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]
-) -> Difference | None:
+def _difference(metric: Metric, sums: Sums, first: Flags, second: Flags) -> Difference | None:
     here, there = _values(metric, sums, first), _values(metric, sums, second)
     if min(len(here), len(there)) < 2:
         return None
@@ -73,17 +68,17 @@ def _difference(
     error = float(np.sqrt(errors.sum()))
     if error == 0:
         return Difference(metric.name, value, value, value, 0.0 if value else 1.0)
-    n_free = errors.sum() ** 2 / (errors**2 / [len(here) - 1, len(there) - 1]).sum()
-    reach = float(stdtrit(n_free, _SURE)) * error
-    p_value = 2 * float(stdtr(n_free, -abs(value) / error))
-    return Difference(metric.name, value, value - reach, value + reach, p_value)
+    degrees_of_freedom = errors.sum() ** 2 / (errors**2 / [len(here) - 1, len(there) - 1]).sum()
+    margin = float(stdtrit(degrees_of_freedom, _UPPER_QUANTILE)) * error
+    p_value = 2 * float(stdtr(degrees_of_freedom, -abs(value) / error))
+    return Difference(metric.name, value, value - margin, value + margin, p_value)
 
 
-def _values(metric: Metric, sums: Sums, who: npt.NDArray[np.bool_]) -> Floats:
-    """Return one value for each user who has some of what the metric is divided by."""
-    has = who & (sums[metric.per] != 0)
-    of, per = sums[metric.of][has], sums[metric.per][has]
-    if not len(per) or per.sum() == 0:
+def _values(metric: Metric, sums: Sums, who: Flags) -> Doubles:
+    """Return a value for each user with a denominator other than 0."""
+    has = who & (sums[metric.denominator] != 0)
+    numerator, denominator = sums[metric.numerator][has], sums[metric.denominator][has]
+    if not len(denominator) or denominator.sum() == 0:
         return np.empty(0)
-    ratio = of.sum() / per.sum()
-    return np.asarray(ratio + (of - ratio * per) / per.mean())
+    ratio = numerator.sum() / denominator.sum()
+    return np.asarray(ratio + (numerator - ratio * denominator) / denominator.mean())

@@ -1,4 +1,4 @@
-"""The report of a run: how the servers answered, what users did, and whether servers differ."""
+"""The report of a run: figures of the servers, metrics of the users, and differences."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from batch.arrays import Flags, Integers, Records, Rows
 from batch.evaluation.bootstrap import Interval
-from benchmarks.simulator.fitted import AGES
-from benchmarks.simulator.live.asking.traffic import NOBODY
-from benchmarks.simulator.live.asking.verdicts import NOT_REFUSED
-from benchmarks.simulator.live.asking.wire import LIMIT_MS
 from benchmarks.simulator.live.report.comparison import Difference, compare
 from benchmarks.simulator.live.report.metrics import METRICS, Sums, metric_intervals, user_sums
-from benchmarks.simulator.live.report.tally import Records
-from benchmarks.simulator.live.run import Played
-from benchmarks.simulator.users import Users
+from benchmarks.simulator.live.requests.grading import NOT_REFUSED
+from benchmarks.simulator.live.requests.messages import LIMIT_MS
+from benchmarks.simulator.live.requests.traffic import NO_USER
+from benchmarks.simulator.live.run import RunResult
+from benchmarks.simulator.world.fitted import AGES
+from benchmarks.simulator.world.users import Users
 
 ALL: Final = "all"
 PERSONALISED: Final = ("list", "history", "recent")
@@ -26,19 +25,20 @@ _PERCENTILES: Final = {"p50_ms": 50, "p99_ms": 99, "p99.9_ms": 99.9, "max_ms": 1
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """How a server answered.
+class ServerFigures:
+    """Figures of a server's answers.
 
     Attributes:
-        server: Its name.
-        n_requests: Well-formed ones.
-        n_failed: Of these, by the grader's rules.
-        failures: Of these, by kind.
-        n_sent_late: Of these, those that the simulator itself sent more than 100 ms late.
-        n_malformed: Requests that had to be refused.
-        n_not_refused: Of these, those that were not.
-        percentiles: Milliseconds of well-formed requests from the moment when each was due.
-        sources: Answers by what made them.
+        server: Name of the server.
+        n_requests: Number of well-formed requests.
+        n_failed: Number of those that failed by the grader's rules.
+        failures: Number of failed requests by kind of failure.
+        n_sent_late: Number of failed requests that the simulator itself sent more than
+            100 ms late.
+        n_malformed: Number of malformed requests, which must be refused.
+        n_not_refused: Number of malformed requests that were not refused.
+        percentiles: Latencies of well-formed requests from their due time, milliseconds.
+        sources: Number of answers by source.
         personalised: Share of the good answers that were made for the user.
     """
 
@@ -56,15 +56,15 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric of the users of one server, in one group.
+    """A metric of one group of a server's users.
 
     Attributes:
-        server: Its name.
+        server: Name of the server.
         group: "all", a gender or a band of ages.
-        metric: Its name.
-        interval: Its value and where it may lie.
-        n_users: Who asked.
-        n_requests: That they made.
+        metric: Name of the metric.
+        interval: Value with its 95 % interval.
+        n_users: Number of users with requests.
+        n_requests: Number of their requests.
     """
 
     server: str
@@ -77,49 +77,52 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of it.
+    """The report of a run.
 
     Attributes:
-        played: What was played.
-        servers: How each answered.
-        figures: What the users did.
-        differences: Of the second server from the first, where there are two.
-        n_withheld_shown: Answers with an item that had to have vanished.
+        result: Result of the run.
+        servers: Figures of each server.
+        figures: Metrics of the users.
+        differences: Differences of the second server from the first, of two servers.
+        n_takedowns_shown: Number of answers with a taken-down item.
     """
 
-    played: Played
-    servers: list[Answered]
+    result: RunResult
+    servers: list[ServerFigures]
     figures: list[Figure]
     differences: list[Difference]
-    n_withheld_shown: int = 0
+    n_takedowns_shown: int = 0
 
     @property
     def n_failed(self) -> int:
-        """Requests of any kind that were not answered as they should."""
+        """Number of failed requests, malformed ones that were not refused included."""
         return sum(one.n_failed + one.n_not_refused for one in self.servers)
 
     @property
     def late_p99_ms(self) -> float:
-        """By how much requests were sent later than they were due, at worst of 99 in 100."""
-        records = self.played.tally.records()
+        """The 99th percentile of the client's delay in sending requests."""
+        records = self.result.requests.records()
         return round(float(np.percentile(records["late_ms"], 99)), 3) if len(records) else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        played = self.played
-        run = played.run
+        """Return the report as plain data."""
+        result = self.result
+        options = result.options
         return {
             "run": {
-                "servers": run.names,
-                "seconds": run.seconds, "speed": run.speed, "seed": run.seed,
-                **dataclasses.asdict(run.mix),
+                "servers": options.names,
+                "seconds": options.seconds, "speed": options.speed, "seed": options.seed,
+                "rate": options.mix.rate, "is_even": options.mix.is_constant_rate,
+                "malformed": options.mix.malformed, "newcomers": options.mix.new_users,
             },
             "simulator": {
-                **played.cost._asdict(), "late_p99_ms": self.late_p99_ms,
-                "lines": played.n_lines, "lines_lost": played.n_dropped,
+                "processor_seconds": result.cost.processor_seconds,
+                "asking_seconds": result.cost.client_seconds,
+                "seconds": result.cost.seconds, "late_p99_ms": self.late_p99_ms,
+                "lines": result.n_lines, "lines_lost": result.n_dropped,
             },
             "servers": [dataclasses.asdict(one) for one in self.servers],
-            "examples": dict(played.examples),
+            "examples": dict(result.examples),
             "figures": [
                 {
                     "server": one.server, "group": one.group, "metric": one.metric,
@@ -131,43 +134,39 @@ class Report:
             ],
             "differences": [one._asdict() for one in self.differences],
             "n_failed": self.n_failed,
-            "n_withheld_shown": self.n_withheld_shown,
+            "n_withheld_shown": self.n_takedowns_shown,
         }  # fmt: skip
 
 
-def make_report(played: Played, n_withheld_shown: int = 0) -> Report:
-    """Work a run's tally out."""
-    records = played.tally.records()
-    known = records[records["user_row"] != NOBODY]
+def make_report(result: RunResult, n_takedowns_shown: int = 0) -> Report:
+    """Return the report of a run's result."""
+    records = result.requests.records()
+    known = records[records["user_row"] != NO_USER]
     rows, user = np.unique(known["user_row"], return_inverse=True)
     sums = user_sums(known, user, len(rows))
     server = np.zeros(len(rows), np.int64)
     server[user] = known["server"]
     figures: list[Figure] = []
-    for number, name in enumerate(played.run.names):
-        for group, who in _groups(played.world.users, rows):
-            figures += _figures(name, group, sums, who & (server == number), played)
+    for number, name in enumerate(result.options.names):
+        for group, who in _groups(result.world.users, rows):
+            figures += _figures(name, group, sums, who & (server == number), result)
     return Report(
-        played,
-        [_answered(played, records, number) for number in range(len(played.run.servers))],
+        result,
+        [_server_figures(result, records, number) for number in range(len(result.options.servers))],
         figures,
-        compare(sums, server == 0, server == 1) if len(played.run.servers) == 2 else [],
-        n_withheld_shown,
+        compare(sums, server == 0, server == 1) if len(result.options.servers) == 2 else [],
+        n_takedowns_shown,
     )
 
 
-def _figures(
-    name: str, group: str, sums: Sums, who: npt.NDArray[np.bool_], played: Played
-) -> Iterator[Figure]:
+def _figures(name: str, group: str, sums: Sums, who: Flags, result: RunResult) -> Iterator[Figure]:
     n_requests = int(sums["requests"][who].sum())
-    intervals = metric_intervals(sums, who, played.run.seed)
+    intervals = metric_intervals(sums, who, result.options.seed)
     for metric, interval in zip(METRICS, intervals, strict=True):
         yield Figure(name, group, metric.name, interval, int(who.sum()), n_requests)
 
 
-def _groups(
-    users: Users, rows: npt.NDArray[np.int64]
-) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+def _groups(users: Users, rows: Rows) -> Iterator[tuple[str, Flags]]:
     yield ALL, np.ones(len(rows), bool)
     yield "F", ~users.is_male[rows]
     yield "M", users.is_male[rows]
@@ -175,17 +174,17 @@ def _groups(
         yield f"{low}-{high}", (users.ages[rows] >= low) & (users.ages[rows] <= high)
 
 
-def _answered(played: Played, records: Records, number: int) -> Answered:
+def _server_figures(result: RunResult, records: Records, number: int) -> ServerFigures:
     mine = records[records["server"] == number]
-    known = mine[mine["user_row"] != NOBODY]
-    failures = _counted(known["failure"], played.tally.failures.names)
-    sources = _counted(known["source"], played.tally.sources.names)
+    known = mine[mine["user_row"] != NO_USER]
+    failures = _counts_by_name(known["failure"], result.requests.failures.names)
+    sources = _counts_by_name(known["source"], result.requests.sources.names)
     n_good = int((known["failure"] == 0).sum())
-    is_personal = np.isin(known["source"], [played.tally.sources.place(s) for s in PERSONALISED])
-    not_refused = played.tally.failures.place(NOT_REFUSED)
+    is_personal = np.isin(known["source"], [result.requests.sources.code(s) for s in PERSONALISED])
+    not_refused = result.requests.failures.code(NOT_REFUSED)
     milliseconds = np.minimum(known["milliseconds"], LIMIT_MS) if len(known) else np.zeros(1)
-    return Answered(
-        server=played.run.names[number],
+    return ServerFigures(
+        server=result.options.names[number],
         n_requests=len(known),
         n_failed=len(known) - n_good,
         failures=failures,
@@ -201,9 +200,9 @@ def _answered(played: Played, records: Records, number: int) -> Answered:
     )
 
 
-def _counted(places: npt.NDArray[np.integer], names: list[str]) -> dict[str, int]:
+def _counts_by_name(codes: Integers, names: list[str]) -> dict[str, int]:
     return {
-        names[place]: int(n)
-        for place, n in zip(*np.unique(places, return_counts=True), strict=True)
-        if place
+        names[code]: int(n)
+        for code, n in zip(*np.unique(codes, return_counts=True), strict=True)
+        if code
     }

@@ -1,8 +1,8 @@
-"""Metrics of a run: what users did with the lists, and what the lists were truly worth.
+"""Metrics of a run: the users' reactions to the lists, and the true values of the lists.
 
-Each is a sum over the users divided by another one, as clicks by requests. It
-comes with the 95 % interval of a bootstrap over users, for the requests of one
-user are alike.
+Each is a sum over the users divided by another one, such as clicks by requests. Its
+95 % interval is bootstrapped over users, because the requests of one user are
+correlated.
 """
 
 from typing import Any, Final, NamedTuple
@@ -11,54 +11,53 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from batch.arrays import Doubles, Flags, Records, Rows
 from batch.evaluation.bootstrap import Interval, resampled_sums
-from benchmarks.simulator.items import Floats
-from benchmarks.simulator.live.report.tally import Records
 
-_MOST_UNITS: Final = 5_000  # more users than that are drawn in bundles
+_MAX_UNITS: Final = 5_000  # more users are resampled in bundles
 _TAILS: Final = (0.025, 0.975)
 
 
 class Metric(NamedTuple):
-    """One figure.
+    """One metric, a ratio of two sums.
 
     Attributes:
-        name: As it is reported.
-        of, per: Columns of which the sums are divided.
-        about: In words.
+        name: Name in reports.
+        numerator, denominator: Columns whose sums are divided.
+        description: Description in words.
     """
 
     name: str
-    of: str
-    per: str
-    about: str
+    numerator: str
+    denominator: str
+    description: str
 
 
 METRICS: Final = (
-    Metric("click_through", "clicks", "requests", "an item of the list was watched, a request"),
-    Metric("mrr", "reciprocal_rank", "requests", "1 / its place in the list, else 0, a request"),
-    Metric("minutes", "minutes", "requests", "watched of it, a request"),
-    Metric("cost", "cost", "clicks", "USD of licences, a view from a list"),
-    Metric("rating", "stars", "ratings", "stars of 5, of views from a list"),
-    Metric("own_views", "own", "requests", "something else was watched, a request"),
-    Metric("expected_clicks", "expected", "requests", "true chance of a click, lists as shown"),
-    Metric("of_popular", "popular", "measured", "that chance if all were shown the popular list"),
-    Metric("of_shown", "shown", "measured", "that chance of the lists shown, of the same users"),
-    Metric("of_best", "best", "measured", "that chance of the best possible lists"),
-    Metric("uplift", "gained", "gainable", "where lists stand from popular (0) to best (1)"),
-    Metric("ndcg", "ndcg", "measured", "of the lists shown, by true chances to be watched next"),
+    Metric("click_through", "clicks", "requests", "views from the list, per request"),
+    Metric("mrr", "reciprocal_rank", "requests", "1 / rank of the view, else 0, per request"),
+    Metric("minutes", "minutes", "requests", "minutes watched of it, per request"),
+    Metric("cost", "cost", "clicks", "USD of licences, per view from a list"),
+    Metric("rating", "stars", "ratings", "stars of 5, per rating of a view from a list"),
+    Metric("own_views", "own", "requests", "other views, per request"),
+    Metric("expected_clicks", "expected", "requests", "true click probability, lists as shown"),
+    Metric("of_popular", "popular", "measured", "the same, if all were shown the popular list"),
+    Metric("of_shown", "shown", "measured", "the same, lists as shown, of the same users"),
+    Metric("of_best", "best", "measured", "the same, of the best possible lists"),
+    Metric("uplift", "gained", "gainable", "value of the lists between popular (0) and best (1)"),
+    Metric("ndcg", "ndcg", "measured", "NDCG of the lists shown, by true probabilities"),
 )
 
-Sums = dict[str, Floats]
+Sums = dict[str, Doubles]
 
 
-def user_sums(records: Records, user: npt.NDArray[np.int64], n_users: int) -> Sums:
-    """Return for each column that a metric needs its (n_users,) sums.
+def user_sums(records: Records, user: Rows, n_users: int) -> Sums:
+    """Return the (n_users,) sums of each column that a metric needs.
 
     Args:
-        records: Of well-formed requests.
-        user: Whose each of them is.
-        n_users: How many users there are.
+        records: Records of well-formed requests.
+        user: (n,) number of the user of each request, from 0.
+        n_users: Number of users.
     """
     rank = records["rank"].astype(np.float64)
     is_measured = ~np.isnan(records["best"])
@@ -85,37 +84,42 @@ def user_sums(records: Records, user: npt.NDArray[np.int64], n_users: int) -> Su
     }
 
 
-def metric_intervals(sums: Sums, who: npt.NDArray[np.bool_], seed: int) -> list[Interval]:
+def metric_intervals(sums: Sums, who: Flags, seed: int) -> list[Interval]:
     """Return the interval of each of METRICS over some users.
 
     Args:
-        sums: Of all users.
-        who: (n_users,) which of them.
-        seed: Of the bootstrap.
+        sums: Sums of all users.
+        who: (n_users,) True for the users to include.
+        seed: Random seed of the bootstrap.
     """
-    names = sorted({name for metric in METRICS for name in (metric.of, metric.per)})
+    names = sorted({name for metric in METRICS for name in (metric.numerator, metric.denominator)})
     columns = _bundled(np.stack([sums[name][who] for name in names], axis=1))
     total = dict(zip(names, columns.sum(axis=0), strict=True))
     with threadpool_limits(1, "blas"):
         drawn = dict(zip(names, resampled_sums(columns, seed=seed).T, strict=True))
-    return [
-        _interval(total[metric.of], total[metric.per], drawn[metric.of], drawn[metric.per])
+    ratios = (
+        (total[metric.numerator], total[metric.denominator],
+         drawn[metric.numerator], drawn[metric.denominator])
         for metric in METRICS
-    ]
+    )  # fmt: skip
+    return [_interval(*ratio) for ratio in ratios]
 
 
-def _bundled(columns: Floats) -> Floats:
-    """Add up rows of different users where there are very many: bundles vary as much, in sum."""
-    if len(columns) <= _MOST_UNITS:
+def _bundled(columns: Doubles) -> Doubles:
+    """Add up rows of several users where there are very many; the variance of sums stays."""
+    if len(columns) <= _MAX_UNITS:
         return columns if len(columns) else np.zeros((1, columns.shape[1]))
-    bundle = np.arange(len(columns)) % _MOST_UNITS
+    bundle = np.arange(len(columns)) % _MAX_UNITS
     return np.stack([np.bincount(bundle, column) for column in columns.T], axis=1)
 
 
-def _interval(of: float, per: float, of_drawn: Floats, per_drawn: Floats) -> Interval:
-    """Return the ratio of two sums; 0 where there is nothing to divide by."""
-    if per == 0:
+def _interval(
+    numerator: float, denominator: float, drawn_numerators: Doubles, drawn_denominators: Doubles
+) -> Interval:
+    """Return the ratio of two sums with its interval; 0 where the denominator is 0."""
+    if denominator == 0:
         return Interval(0.0, 0.0, 0.0)
-    is_there = per_drawn != 0
-    low, high = np.quantile(of_drawn[is_there] / per_drawn[is_there], _TAILS)
-    return Interval(float(of / per), float(low), float(high))
+    is_there = drawn_denominators != 0
+    ratios = drawn_numerators[is_there] / drawn_denominators[is_there]
+    low, high = np.quantile(ratios, _TAILS)
+    return Interval(float(numerator / denominator), float(low), float(high))

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from batch.evaluation.bootstrap import Interval
-from benchmarks.simulator.live.asking.wire import LIMIT_MS
 from benchmarks.simulator.live.report.comparison import Difference
-from benchmarks.simulator.live.report.figures import ALL, Answered, Figure, Report
+from benchmarks.simulator.live.report.figures import ALL, Figure, Report, ServerFigures
 from benchmarks.simulator.live.report.metrics import METRICS
+from benchmarks.simulator.live.requests.messages import LIMIT_MS
 
 _BY_GROUP: Final = ("click_through", "mrr", "minutes", "rating", "uplift")
-_SURE: Final = 0.05
+_SIGNIFICANCE_LEVEL: Final = 0.05
 
 
 def as_text(report: Report) -> str:
@@ -29,23 +29,23 @@ def as_text(report: Report) -> str:
 
 
 def _run(report: Report) -> Iterator[str]:
-    played = report.played
-    cost = played.cost
-    both = cost.processor_seconds + cost.asking_seconds
+    result = report.result
+    cost = result.cost
+    both = cost.processor_seconds + cost.client_seconds
     n = sum(one.n_requests + one.n_malformed for one in report.servers)
     yield (
         f"{n:,} requests in {cost.seconds:.1f} s, {n / max(cost.seconds, 1e-9):,.0f} a second; "
-        f"{played.n_lines:,} lines written"
-        + (f", {played.n_dropped:,} lost" * bool(played.n_dropped))
+        f"{result.n_lines:,} lines written"
+        + (f", {result.n_dropped:,} dropped" * bool(result.n_dropped))
     )
     yield (
         f"the simulator took {both / max(cost.seconds, 1e-9):.0%} of one core "
-        f"({cost.asking_seconds / max(cost.seconds, 1e-9):.0%} to ask), "
+        f"({cost.client_seconds / max(cost.seconds, 1e-9):.0%} to send requests), "
         f"and sent 99 % of the requests within {report.late_p99_ms:.1f} ms"
     )
 
 
-def _answers(one: Answered, report: Report) -> Iterator[str]:
+def _answers(one: ServerFigures, report: Report) -> Iterator[str]:
     good = one.n_requests - one.n_failed
     yield ""
     yield f"{one.server}"
@@ -54,15 +54,15 @@ def _answers(one: Answered, report: Report) -> Iterator[str]:
         f"({_percent(good, one.n_requests)}) within {LIMIT_MS:.0f} ms"
     )
     for kind, n in one.failures.items():
-        yield f"    {n:,} × {kind}, as {report.played.examples.get(kind, '')}"
+        yield f"    {n:,} × {kind}, for example {report.result.examples.get(kind, '')}"
     if one.n_sent_late:
         yield f"    {one.n_sent_late:,} of these were sent late by the simulator itself"
     yield (
         f"  malformed     {one.n_malformed - one.n_not_refused:,} of {one.n_malformed:,} refused"
     )
     yield "  latency       " + ", ".join(f"{k[:-3]} {v:.2f} ms" for k, v in one.percentiles.items())
-    made_by = ", ".join(f"{source} {n:,}" for source, n in sorted(one.sources.items()))
-    yield f"  personalised  {one.personalised:.1%} ({made_by or 'no source named'})"
+    by_source = ", ".join(f"{source} {n:,}" for source, n in sorted(one.sources.items()))
+    yield f"  personalised  {one.personalised:.1%} ({by_source or 'no source given'})"
 
 
 def _users(report: Report) -> Iterator[str]:
@@ -72,11 +72,11 @@ def _users(report: Report) -> Iterator[str]:
         [
             metric.name,
             *(_shown(found[server, metric.name].interval) for server in servers),
-            metric.about,
+            metric.description,
         ]
         for metric in METRICS
     ]
-    yield from _table(["metric", *servers, "what it is"], rows)
+    yield from _table(["metric", *servers, "description"], rows)
 
 
 def _groups(report: Report) -> Iterator[str]:
@@ -101,11 +101,11 @@ def _differences(differences: Sequence[Difference]) -> Iterator[str]:
             one.metric,
             _shown(Interval(one.value, one.low, one.high)),
             f"{one.p_value:.2g}",
-            "yes" if one.p_value < _SURE else "no",
+            "yes" if one.p_value < _SIGNIFICANCE_LEVEL else "no",
         ]
         for one in differences
     ]
-    yield from _table(["metric", "second less first", "p", "differs"], rows)
+    yield from _table(["metric", "second minus first", "p", "significant"], rows)
 
 
 def _shown(interval: Interval) -> str:
@@ -113,7 +113,7 @@ def _shown(interval: Interval) -> str:
 
 
 def _percent(n: int, of: int) -> str:
-    """Return a share that says 100 % only where it is all of them."""
+    """Return a percentage that is 100 % only where `n` equals `of`."""
     if n == of:
         return "100 %"
     return f"{min(100 * n / of, 99.9999):.4f} %"

@@ -1,7 +1,7 @@
-"""The event stream: what happens, as lines, and where the lines go.
+"""The event stream: events as lines, and their destination.
 
-    telling ─► protocol ─┬─ file      grows, in pieces if wanted
-                         └─ kafka     one topic; brokers of our own where there are none
+    event_log ─► protocol ─┬─ file      a growing file, rotated by size
+                           └─ kafka     one topic; `brokers` starts a local broker
 
-`times` is how a line says when; `losses` counts lines that could not be delivered.
+`times` reads and writes times of lines; `dropped_lines` counts lines that were not delivered.
 """

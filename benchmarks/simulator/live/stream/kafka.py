@@ -1,4 +1,4 @@
-"""A stream to Apache Kafka as the service writes it: one topic, no keys, a line a message."""
+"""A stream to Apache Kafka in the form of the service: one topic, no keys, a message a line."""
 
 import re
 import sys
@@ -9,36 +9,36 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from benchmarks.simulator.live.errors import StreamError
-from benchmarks.simulator.live.stream.losses import Losses
+from benchmarks.simulator.live.stream.dropped_lines import DroppedLines
 
 BUFFER_LINES: Final = 500_000
 _BUFFER_KIB: Final = 1 << 20
 _CLOSE_SECONDS: Final = 15.0
-_LINGER_MS: Final = 50  # in which lines gather to one batch
-_RETRY_MS: Final = 500  # most time between two attempts to reach a broker
-# After which a silent broker is sent the same again. Real ones know that they have it already,
-# our own do not; this is the most that can be set.
+_LINGER_MS: Final = 50  # time to collect lines for a batch
+_MAX_RETRY_MS: Final = 500  # between two attempts to reach a broker
+# A silent broker is sent the same batch again after this time. Real brokers drop the duplicate,
+# the local one does not; this is the maximum of the setting.
 _SILENCE_MS: Final = 300_000
-_PARTITION: Final = 0  # one alone keeps the order of time
+_PARTITION: Final = 0  # a single partition keeps the order of time
 _ADDRESSES: Final = re.compile(r"[^\s,:]+:\d+(,[^\s,:]+:\d+)*|(\[[\da-f:]+\]:\d+,?)+")
-_WAY_OUT: Final = "see that the brokers run, or give a larger buffer"
+_REMEDY: Final = "check that the brokers run, or use a larger buffer"
 
 
 class KafkaStream:
     """Writes lines to the topic `movielog<TEAM>`.
 
-    A broker that cannot be reached is tried again without end. Every line comes
-    once and in order, however often it had to be sent; only our own brokers may
-    have a few lines twice after a silence of more than five minutes.
+    A broker that cannot be reached is retried without end. Every line is delivered
+    once and in order; only the local broker may have a few lines twice after a
+    silence of more than five minutes.
 
     Args:
-        bootstrap: The brokers, as `host:port,host:port`.
-        team: The end of the topic's name.
-        buffer_lines: That wait while no broker is there.
-        close_seconds: That `close` waits for the last deliveries.
+        bootstrap: Addresses of the brokers, `host:port,host:port`.
+        team: Suffix of the topic's name.
+        buffer_lines: Number of lines that wait while no broker is reachable.
+        close_seconds: Time that `close` waits for the last deliveries.
 
     Raises:
-        StreamError: The brokers' addresses cannot be read.
+        StreamError: The brokers' addresses are malformed.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class KafkaStream:
         self.bootstrap = bootstrap
         self.n_sent = 0
         self._close_seconds = close_seconds
-        self._losses = Losses()
+        self._dropped = DroppedLines()
         self._is_down = False
         if not _ADDRESSES.fullmatch(bootstrap):
-            raise StreamError(repr(bootstrap), "no brokers' addresses", "give host:port,host:port")
+            problem = "not a valid list of brokers"
+            raise StreamError(repr(bootstrap), problem, "write host:port,host:port")
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -65,65 +66,65 @@ class KafkaStream:
                 "linger.ms": _LINGER_MS,
                 "queue.buffering.max.messages": buffer_lines,
                 "queue.buffering.max.kbytes": _BUFFER_KIB,
-                "message.timeout.ms": 0,  # none: an outage may last
+                "message.timeout.ms": 0,  # no limit: an outage may last
                 "socket.timeout.ms": _SILENCE_MS,
-                "reconnect.backoff.max.ms": _RETRY_MS,
+                "reconnect.backoff.max.ms": _MAX_RETRY_MS,
                 "delivery.report.only.error": True,
                 "on_delivery": self._on_failure,
                 "error_cb": self._on_error,
-                "log_level": 2,  # critical: what concerns the user is said here
+                "log_level": 2,  # critical: other errors are printed by this class
             }
         )
 
     @property
     def n_dropped(self) -> int:
-        """Lines that were thrown away because no broker took them."""
-        return self._losses.n_lines
+        """Lines that were dropped because no broker accepted them."""
+        return self._dropped.n_lines
 
     @property
     def n_waiting(self) -> int:
-        """Lines on their way."""
-        self._producer.poll(0)  # takes note of deliveries
+        """Lines that are not delivered yet."""
+        self._producer.poll(0)  # processes delivery reports
         return len(self._producer)
 
     def send(self, lines: Sequence[bytes]) -> None:
-        """Hand lines to the producer's own thread; what its buffer cannot hold is dropped."""
+        """Pass lines to the producer's own thread; lines beyond its buffer are dropped."""
         self.n_sent += len(lines)
         produce, topic = self._producer.produce, self.topic
         for n_taken, line in enumerate(lines):
             try:
                 produce(topic, line, partition=_PARTITION)
             except (BufferError, KafkaException):
-                self._losses.add(lines[n_taken:])
+                self._dropped.add(lines[n_taken:])
                 break
         n_waiting = self.n_waiting
         if self._is_down and not n_waiting:
-            self._say("takes lines again")
+            self._print("delivery resumed")
             self._is_down = False
 
     def close(self) -> None:
-        """Wait until all is delivered, for some seconds at most.
+        """Wait until all lines are delivered, at most `close_seconds`.
 
         Raises:
-            StreamError: Lines were lost; it says how many.
+            StreamError: Lines were dropped; the message has their number.
         """
         deadline = time.monotonic() + self._close_seconds
         while self._producer.flush(0.1) and time.monotonic() < deadline:
             pass
         if self._producer.flush(0):
             self._producer.purge()
-            self._producer.flush(1)  # hands out what was purged
-        self._losses.check(self.topic, _WAY_OUT)
+            self._producer.flush(1)  # reports the purged lines
+        self._dropped.check(self.topic, _REMEDY)
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._losses.add([message.value() or b""])
+            self._dropped.add([message.value() or b""])
 
     def _on_error(self, error: KafkaError) -> None:
         code = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001  its public name
         if error.code() == code and not self._is_down:
-            self._say("cannot be reached; lines wait")
+            self._print("cannot be reached; lines wait")
             self._is_down = True
 
-    def _say(self, what: str) -> None:
-        print(f"{self.topic}: {self.bootstrap} {what}", file=sys.stderr, flush=True)
+    def _print(self, state: str) -> None:
+        print(f"{self.topic}: {self.bootstrap} {state}", file=sys.stderr, flush=True)

@@ -1,33 +1,33 @@
-"""The event stream as its writer sees it."""
+"""The interface of an event stream for its writer."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 
 class Stream(Protocol):
-    """Where the lines of events go.
+    """Destination of the lines of events.
 
     Attributes:
-        n_sent: Lines taken so far.
+        n_sent: Number of lines accepted so far.
     """
 
     n_sent: int
 
     @property
     def n_dropped(self) -> int:
-        """Lines thrown away because the far side was down for longer than the buffer lasts."""
+        """Lines dropped because the destination was down and the buffer full."""
 
     def send(self, lines: Sequence[bytes]) -> None:
-        """Take lines without their ends, in order of time, and return at once.
+        """Accept lines without their ends, in order of time, and return at once.
 
-        A far side that is down raises nothing: lines wait in a bounded buffer
-        and are delivered when it comes back; what does not fit is dropped and
-        counted.
+        A destination that is down raises nothing: lines wait in a bounded buffer
+        and are delivered when it is up again; lines beyond the buffer are dropped
+        and counted.
         """
 
     def close(self) -> None:
-        """Deliver what still waits.
+        """Deliver the lines that still wait.
 
         Raises:
-            StreamError: Lines were lost; it says how many.
+            StreamError: Lines were dropped; the message has their number.
         """

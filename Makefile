@@ -1,57 +1,62 @@
 # Everything one does here. The first target that needs it makes .venv:
-# .ci/system-packages adds what the system lacks, then the locked packages are
-# installed. A stamp in .venv remembers it until one of the inputs changes.
+# .ci/set-up adds what the system lacks and installs the locked packages, as many
+# as the target runs with. A stamp in .venv records it until a lock changes.
 
 PYTHON ?= python3
-STAMP := .venv/.ready
-LOCKS := requirements.lock requirements-dev.lock
-
-# Wheels only, but for the two packages that have none: nothing else may start
-# to compile. Without build isolation they are built by the locked setuptools.
-PIP := .venv/bin/pip install --disable-pip-version-check --require-hashes --only-binary :all:
-FROM_SOURCE := --no-binary annoy,bjoern --no-build-isolation --use-pep517
+RUN := .venv/.run
+TEST := .venv/.test
 
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo rehearsal run test check lock clean
+.PHONY: help setup demo rehearsal run test check config lock clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
-setup: $(STAMP) ## Make .venv with all that the targets below need
+setup: $(TEST) ## Make .venv with all that the targets below need
 
-demo: $(STAMP) ## Make data, refresh, serve, and a minute of live users: all of Marquee in one run
-	.venv/bin/python -m benchmarks.demo
+demo: $(RUN) ## 30 seconds of simulated traffic with a publish half-way: all of Marquee in one run
+	@.venv/bin/python -m benchmarks.scenarios.demo
 
-rehearsal: $(STAMP) ## Five busy minutes: publishes, a rollback, a takedown, kills; fails if anyone notices
-	.venv/bin/python -m benchmarks.rehearsal
+run: $(RUN) ## Serve the demo's snapshot on port 8080 until Ctrl-C
+	@.venv/bin/python -m benchmarks.scenarios.demo --serve --port 8080
 
-run: $(STAMP) ## Serve the demo's snapshot on port 8080 until Ctrl-C
-	.venv/bin/python -m benchmarks.demo --serve --port 8080
+rehearsal: $(RUN) ## A five-minute soak test: publishes, rollback, takedown, worker kills; fails if any request fails
+	@.venv/bin/python -m benchmarks.scenarios.rehearsal
 
-test: $(STAMP) ## Run the tests
+test: $(TEST) ## Run the tests
 	.venv/bin/pytest -n 4 --dist loadfile
 
-check: $(STAMP) ## Lint, formatting and types
+check: $(TEST) ## Lint, formatting and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 
-lock: ## Write both locks from pyproject.toml; a version stays unless it must move
+config: $(RUN) ## Print a commented marquee.toml with every default
+	@for package in store batch serve cron; do \
+		.venv/bin/python -m $$package config --toml || exit; \
+	done
+
+lock: ## Write all locks from pyproject.toml; a version stays unless it must move
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -ex && \
 	unset PIP_FIND_LINKS UV_FIND_LINKS && \
 	$(PYTHON) -m venv "$$tmp" && "$$tmp/bin/pip" install --quiet uv && \
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml -o requirements.lock && \
-	"$$tmp/bin/uv" $(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock && \
+	"$$tmp/bin/uv" $(COMPILE) --group build -o requirements-build.lock && \
+	"$$tmp/bin/uv" $(COMPILE) --group installer -o requirements-uv.lock
 
 clean: ## Remove .venv and the tools' caches; var/, with the store, stays
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(STAMP): .ci/system-packages $(LOCKS)
-	.ci/system-packages $(PYTHON)
-	$(PYTHON) -m venv --clear .venv
-	$(PIP) -r requirements-dev.lock
-	$(PIP) $(FROM_SOURCE) -r requirements.lock
-	touch $@
+SET_UP := .ci/set-up .ci/steps.sh .ci/system-packages .ci/uv_settings.py
+
+$(RUN): $(SET_UP) requirements.lock requirements-build.lock requirements-uv.lock
+	@.ci/set-up run $(PYTHON) >&2
+	@touch $@
+
+$(TEST): $(RUN) requirements-dev.lock
+	@.ci/set-up test $(PYTHON) >&2
+	@touch $@

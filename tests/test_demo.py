@@ -1,7 +1,8 @@
-"""`make demo`'s program, run as a newcomer runs it."""
+"""The demo, run as a newcomer runs it."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_the_demo_shows_every_kind_of_answer_and_live_users_and_ends_cleanly(tmp_path):
-    """From simulated events to clicks and a second snapshot, in one command that exits 0."""
+def test_demo_shows_every_kind_of_response_and_live_traffic_and_exits_0(tmp_path):
+    """One command makes events, serves, sends traffic and publishes a second snapshot."""
     end = subprocess.run(
-        [sys.executable, "-m", "benchmarks.demo"],
+        [sys.executable, "-m", "benchmarks.scenarios.demo"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(_ROOT), "CI": "1"},
         capture_output=True,
@@ -29,6 +30,8 @@ def test_the_demo_shows_every_kind_of_answer_and_live_users_and_ends_cleanly(tmp
     ):
         assert source in end.stdout
     assert '"status": "ok"' in end.stdout
+    assert re.search(r"first answer \d+\.\d s after the start", end.stdout)
+    assert re.search(r"requests, success 100 %, p50 .* generation 2 is served", end.stdout)
     for generation in ("000001", "000002"):
         assert (tmp_path / "var/demo/store/snapshots" / generation / "recs.mdb").exists()
     assert "(100 %) within 600 ms" in end.stdout

@@ -1,4 +1,4 @@
-"""The rehearsal holds where all is well, and says what went wrong where it is not."""
+"""The rehearsal passes where every request succeeds, and names each problem otherwise."""
 
 import contextlib
 import os
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import rehearsal
+from benchmarks.scenarios.rehearsal import script
+from benchmarks.scenarios.rehearsal.__main__ import main
+from benchmarks.scenarios.rehearsal.refresh import run_refresh
 from cron.settings import CronSettings
 
 SIZE = ["--seconds", "5", "--users", "300", "--items", "80", "--rate", "100"]
@@ -16,7 +18,8 @@ SIZE = ["--seconds", "5", "--users", "300", "--items", "80", "--rate", "100"]
 @contextlib.contextmanager
 def niceness_of_refreshes(folder):
     """Yield a set that fills with the niceness of each refresh that works below `folder`."""
-    found, is_over = set(), threading.Event()
+    found: set[int] = set()
+    is_over = threading.Event()
 
     def look():
         while not is_over.wait(0.02):
@@ -39,30 +42,30 @@ def last_line(capsys):
     return capsys.readouterr().out.splitlines()[-1]
 
 
-def test_a_short_rehearsal_holds(tmp_path, capsys):
+def test_short_rehearsal_passes(tmp_path, capsys):
     """Three publishes, a rollback, a takedown and kills, and every request succeeds."""
     with niceness_of_refreshes(tmp_path) as found:
-        assert rehearsal.main([*SIZE, "--folder", str(tmp_path)]) == 0
-    assert found == {os.nice(0) + CronSettings().nice}  # they stand back, as at night
+        assert main([*SIZE, "--folder", str(tmp_path)]) == 0
+    assert found == {os.nice(0) + CronSettings().nice}  # low priority, as at night
     line = last_line(capsys)
-    assert line.startswith("REHEARSAL HELD: 100 % of ")
+    assert line.startswith("PASSED: 100 % of ")
     for what in ("a refresh of new events", "a rollback", "a takedown", "kills of workers"):
         assert what in line
     assert line.count("a publish") == 3
 
 
-def test_what_was_not_done_fails_it(monkeypatch, capsys):
-    """A takedown and a rollback that do nothing are found out."""
+def test_operations_without_effect_fail_it(monkeypatch, capsys):
+    """A takedown and a rollback that do nothing are reported."""
     for broken in ("take_down", "rollback"):
-        monkeypatch.setattr(rehearsal, broken, lambda *_: None)
-    assert rehearsal.main(SIZE) == 1
+        monkeypatch.setattr(script, broken, lambda *_: None)
+    assert main(SIZE) == 1
     line = last_line(capsys)
-    assert line.startswith("REHEARSAL FAILED: a rollback: 2 is current, not 1; ")
-    assert "answers held what was taken down" in line
+    assert line.startswith("FAILED: a rollback: 2 is current, not 1; ")
+    assert "responses held what was taken down" in line
 
 
-def test_a_refresh_that_fails_is_told_with_its_reason(tmp_path):
-    """Where nothing is published, the error says why."""
+def test_failed_refresh_is_reported_with_its_reason(tmp_path):
+    """The error holds the end of the log of the refresh."""
     (tmp_path / "history").mkdir()
     with pytest.raises(RuntimeError, match=r"no such file|not found|does not exist"):
-        rehearsal._refresh(tmp_path, [tmp_path / "nowhere"])
+        run_refresh(tmp_path, [tmp_path / "nowhere"])

@@ -9,15 +9,12 @@ from typing import Final, Self
 from batch.arrays import Rows
 from benchmarks.harness.arguments import port, positive_float, share
 from benchmarks.simulator.live.apis.process import Apis
-from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.audience.fault_effects import FaultEffects
 from benchmarks.simulator.live.faults.active import FaultSchedule
 from benchmarks.simulator.live.faults.control import FaultControl
 from benchmarks.simulator.live.faults.specs import fault_argument
 from benchmarks.simulator.live.faults.stream import FaultyStream
-from benchmarks.simulator.live.stream.brokers import Brokers
 from benchmarks.simulator.live.stream.file import FileStream
-from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.log_formats import LOG_FORMATS
 from benchmarks.simulator.world.world import World
@@ -118,6 +115,8 @@ class Environment:
             control = self._resources.enter_context(FaultControl(faults, given.fault_port))
             _print(f"faults at http://{control.host}:{control.port}/faults")
         if given.apis is not None:
+            from benchmarks.simulator.live.apis.server import ApiOptions  # imports aiohttp
+
             options = ApiOptions(
                 port=given.apis, per_second=given.api_rate, defect_share=given.api_defects,
                 log_format=LOG_FORMATS[given.log_format],
@@ -148,12 +147,17 @@ class Environment:
         stream: Stream
         if given.stream:
             stream = FileStream(given.stream)
-        elif given.kafka == _LOCAL_BROKERS:
-            brokers = self._resources.enter_context(Brokers())
-            stream = KafkaStream(brokers.bootstrap, given.team)
-            _print(f"topic {stream.topic} at {brokers.bootstrap}")
         elif given.kafka:
-            stream = KafkaStream(given.kafka, given.team)
+            # Both import confluent-kafka, which a stream to a file does not need.
+            from benchmarks.simulator.live.stream.brokers import Brokers
+            from benchmarks.simulator.live.stream.kafka import KafkaStream
+
+            if given.kafka == _LOCAL_BROKERS:
+                brokers = self._resources.enter_context(Brokers())
+                stream = KafkaStream(brokers.bootstrap, given.team)
+                _print(f"topic {stream.topic} at {brokers.bootstrap}")
+            else:
+                stream = KafkaStream(given.kafka, given.team)
         else:
             return None
         log_format = LOG_FORMATS[given.log_format]

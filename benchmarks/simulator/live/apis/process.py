@@ -9,14 +9,17 @@ outages to it and never waits.
 """
 
 import multiprocessing
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from batch.arrays import Rows
-from benchmarks.simulator.live.apis.server import OUTAGES, ApiOptions, SharedState, run
+from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.live.errors import ApiError
 from benchmarks.simulator.world.world import World
+
+if TYPE_CHECKING:
+    from benchmarks.simulator.live.apis.server import ApiOptions
 
 _START_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 5.0
@@ -36,7 +39,9 @@ class Apis:
         ApiError: The APIs cannot be started.
     """
 
-    def __init__(self, world: World, options: ApiOptions) -> None:
+    def __init__(self, world: World, options: "ApiOptions") -> None:
+        from benchmarks.simulator.live.apis.server import SharedState, run  # imports aiohttp
+
         context = multiprocessing.get_context("spawn")  # a forked child could inherit a held lock
         shared = SharedState(context.RawArray("q", 2), context.RawArray("i", len(world.users)))
         self._now, self._joined = shared.now, np.ctypeslib.as_array(shared.joined)

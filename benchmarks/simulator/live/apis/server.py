@@ -19,10 +19,10 @@ from aiohttp.typedefs import Handler
 
 from benchmarks.simulator.live.apis.limit import RateLimit
 from benchmarks.simulator.live.apis.lookup import ItemLookup, Lookup, UserLookup, is_newest
+from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.log_formats import LOG_FORMATS, LogFormat
 from benchmarks.simulator.world.world import World
 
-OUTAGES: Final = ("", "503", "hang", "refused")
 _WORKS, _UNAVAILABLE, _HANGS, _REFUSES = range(len(OUTAGES))
 _POLL_SECONDS: Final = 0.02  # between two checks of the outage
 _MAX_IDS: Final = 200

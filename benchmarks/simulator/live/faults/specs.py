@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.simulator.clock import DAY_SECONDS
 from benchmarks.simulator.history.noise import KINDS as NOISES
-from benchmarks.simulator.live.apis.server import OUTAGES
+from benchmarks.simulator.live.apis.outages import OUTAGES
 from benchmarks.simulator.live.errors import FaultError
 from benchmarks.simulator.live.faults.schemas import SCHEMAS
 from benchmarks.simulator.log_formats import LOG_FORMATS

@@ -1,0 +1,1 @@
+"""Whole runs of Marquee: the demo, and the rehearsal, which is a soak test."""

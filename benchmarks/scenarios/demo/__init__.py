@@ -1,0 +1,1 @@
+"""The demo; run it as `python -m benchmarks.scenarios.demo`."""

@@ -1,0 +1,1 @@
+"""The rehearsal, a soak test; run it as `python -m benchmarks.scenarios.rehearsal`."""

@@ -380,7 +380,8 @@ def test_matrix_is_canonical_float32():
     """Every cell is stored once, in order, above 0."""
     views = [("u", "p", 3), ("u", "q", 0), *TWO_USERS]
     built = build_interactions(events(views, [("u", "p", 3.0)]), CATALOGUE, 5.0).weights
-    assert (built.dtype, built.shape, built.nnz) == (np.float32, (3, 2), 4)
+    assert (built.shape, built.nnz) == ((3, 2), 4)
+    assert built.dtype == np.float32
     assert built.has_canonical_format
     assert (built.data > 0).all()
 

@@ -47,7 +47,8 @@ def assert_exact(users, items, seen, k, execution=DEFAULT):
     item_rows, scores = full_sort(users, items, seen, k)
     np.testing.assert_array_equal(found.item_rows, item_rows)
     np.testing.assert_array_equal(found.scores, scores)
-    assert (found.item_rows.dtype, found.scores.dtype) == (np.int32, np.float32)
+    assert found.item_rows.dtype == np.int32
+    assert found.scores.dtype == np.float32
 
 
 def unseen(n_users, n_items):

@@ -60,7 +60,7 @@ def kill_all_workers():
     """Kill every worker of a server, and return when new ones run."""
 
     def kill(server):
-        old = server.workers()
+        old = server.wait_for_workers()
         for pid in old:
             os.kill(pid, signal.SIGKILL)
         server.wait_for_workers(other_than=old)

@@ -37,7 +37,7 @@ def no_workers(server: Server) -> Iterator[None]:
     server.wait_for_workers()
     suspend(server.process.pid)
     try:
-        for pid in server.workers():
+        for pid in server.wait_for_workers():
             os.kill(pid, signal.SIGKILL)
         yield
     finally:

@@ -225,7 +225,7 @@ def test_a_respawned_worker_continues_the_counts(server):
             assert server.get("/recommend/ann").status == 200
         n_requests += 20
         wait_until(lambda n=n_requests: requests(server, "list") == n)
-        killed = server.workers()
+        killed = server.wait_for_workers()
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         server.wait_for_workers(other_than=killed)

@@ -183,7 +183,7 @@ def test_a_server_serves_without_the_index(serve, store, tmp_path, unfit):
     make(store, tmp_path, unfit)
     server = serve("--workers", "1")
     server.wait_for_generation(1)
-    workers = server.workers()
+    workers = server.wait_for_workers()
 
     for _ in range(20):
         assert server.get(TARGET)[::2] == (200, b"casablanca")
@@ -213,7 +213,7 @@ def test_a_swap_unmaps_the_old_index(serve, store, tmp_path):
         generation = make(store, tmp_path, sound)
         wait_until(lambda g=generation: server.get(TARGET).generation == g)
 
-    [worker] = server.workers()
+    [worker] = server.wait_for_workers()
     lines = Path(f"/proc/{worker}/maps").read_text().splitlines()
     mapped = {line.split()[-1] for line in lines if INDEX in line}
     assert mapped == {str(snapshot_folder(store, generation) / INDEX)}

@@ -131,7 +131,7 @@ def test_workers_out_of_descriptors_recover_by_themselves(limited):
     """Meanwhile the static list is served."""
     server = limited()
     wait_until(lambda: server.get("/recommend/ann").source == "list")
-    workers = server.workers()
+    workers = server.wait_for_workers()
     before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers}
     for pid, limits in before.items():
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))

@@ -66,7 +66,7 @@ def difference(after, before):
 
 
 def send_all(server):
-    for worker in server.workers():  # so that both have counted
+    for worker in server.wait_for_workers():  # so that both have counted
         with server.connect_to(worker) as connection:
             for target in EXPECTED_KINDS:
                 for _ in range(N_REQUESTS // 2):
@@ -159,7 +159,7 @@ def test_a_respawn_is_counted_and_counts_stay(serve, stocked):
     before = settled(server)
     assert before["marquee_respawns_total",] == 0
 
-    [victim, _] = old = server.workers()
+    [victim, _] = old = server.wait_for_workers()
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: victim not in server.workers())
     server.wait_for_workers(other_than=[victim])

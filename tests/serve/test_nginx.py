@@ -162,7 +162,7 @@ def test_with_every_worker_dead_the_static_list_is_served(server):
 
 def test_with_every_worker_hung_the_static_list_is_served(server):
     """Within the client's patience; later the user's own list is back."""
-    for pid in server.workers():
+    for pid in server.wait_for_workers():
         suspend(pid)
 
     answer = server.get("/recommend/ann")

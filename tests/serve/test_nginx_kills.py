@@ -66,7 +66,7 @@ def test_no_request_fails_when_all_workers_die(server, load, kill_all_workers):
 
 def test_no_request_fails_when_a_worker_hangs(server, load):
     """nginx tries another worker, and the supervisor replaces the hung one."""
-    stopped = server.workers()[0]
+    stopped = server.wait_for_workers()[0]
     with load:
         suspend(stopped)
         server.wait_for_workers(other_than=[stopped])
@@ -77,7 +77,7 @@ def test_no_request_fails_when_a_worker_hangs(server, load):
 
 def test_hung_workers_are_all_replaced(server, load):
     """Meanwhile the static list is served."""
-    stopped = server.workers()
+    stopped = server.wait_for_workers()
     with load:
         for pid in stopped:
             suspend(pid)
@@ -97,7 +97,7 @@ def test_a_worker_in_an_endless_loop_is_replaced(serve, store, tmp_path):
         'while warnings is not None: pass\n        resp.media = {"status": "ready"',
     )
     server = ready(serve("--workers", "2", nginx=True, **code.environ))
-    spinning = server.workers()
+    spinning = server.wait_for_workers()
 
     server.get("/readyz")  # nginx tries a second time, so both workers loop
 
@@ -116,7 +116,7 @@ def test_a_request_beyond_the_memory_limit_fails_alone(serve, store, tmp_path):
         'hog = bytearray(1 << 30)\n        resp.media = {"status": "ready"',
     )
     server = ready(serve("--workers", "2", nginx=True, **code.environ))
-    before = server.workers()
+    before = server.wait_for_workers()
 
     answer = server.get("/readyz")
 

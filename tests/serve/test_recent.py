@@ -125,7 +125,7 @@ def test_killed_workers_leave_no_growth(collecting, published):
     for _ in range(5):
         for _ in range(4):
             source(collecting)
-        killed = collecting.workers()
+        killed = collecting.wait_for_workers()
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         collecting.wait_for_workers(other_than=killed)
@@ -186,7 +186,7 @@ def test_a_damaged_file_at_the_start_is_ignored(serve, published, damage):
     damage(recent_file(published))
     server = serve("--workers", "1")
     server.wait_for_generation(1)
-    workers = server.workers()
+    workers = server.wait_for_workers()
 
     for _ in range(30):
         assert source(server, "user0001") == "popular"

@@ -51,7 +51,7 @@ def send_sighup(server):
 
 def reload(server, n_workers=None):
     """Send SIGHUP, and return when every worker is new."""
-    old = server.workers()
+    old = server.wait_for_workers()
     send_sighup(server)
     server.n_workers = n_workers or server.n_workers
     return server.wait_for_workers(other_than=old)
@@ -84,7 +84,7 @@ def test_nginx_and_the_address_stay(server):
 )
 def test_a_broken_configuration_is_rejected(server, configure, line, named):
     """The log names the problem; the same workers answer."""
-    before = server.workers()
+    before = server.wait_for_workers()
     configure(line)
 
     send_sighup(server)
@@ -166,7 +166,7 @@ def test_a_changed_access_log_takes_effect(server, configure, tmp_path):
 def test_a_publish_during_a_reload_is_followed(server, store, tmp_path):
     """In either order, and no answer is mixed."""
     with Load(address(server), N_USERS, tmp_path, rate=200) as load:
-        old = server.workers()
+        old = server.wait_for_workers()
         send_sighup(server)
         write_snapshot(store, N_USERS)
         server.wait_for_workers(other_than=old)
@@ -180,7 +180,7 @@ def test_a_publish_during_a_reload_is_followed(server, store, tmp_path):
 
 def test_reloads_in_quick_succession(server, tmp_path):
     """In the end every worker is new, and no request is lost."""
-    old = server.workers()
+    old = server.wait_for_workers()
     with Load(address(server), N_USERS, tmp_path, rate=200) as load:
         for pause in (0, 0.02, 0.3, 0.6):
             send_sighup(server)
@@ -203,10 +203,10 @@ def test_the_server_stops_cleanly_after_a_reload(server):
 
 def test_workers_that_die_during_a_reload_are_replaced(server):
     """All of them are killed at once."""
-    old = server.workers()
+    old = server.wait_for_workers()
     send_sighup(server)
     server.wait_for_log("takes over")
-    for pid in server.workers():
+    for pid in server.wait_for_workers():
         os.kill(pid, signal.SIGKILL)
 
     server.wait_for_workers(other_than=old)

@@ -67,7 +67,7 @@ def test_the_directory_survives_a_reload(start):
     server = start()
     folder = runtime_dir(server)
     [master], _ = nginx_pids(server)
-    old = server.workers()
+    old = server.wait_for_workers()
     server.process.send_signal(signal.SIGHUP)
     server.wait_for_workers(other_than=old)
     os.kill(master, signal.SIGKILL)

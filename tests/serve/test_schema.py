@@ -12,7 +12,12 @@ from tests.snapshots import make_snapshot
 TOKEN = "correct-horse-battery-staple"
 N_EXAMPLES = 15  # of each operation and phase, besides those that are enumerated
 SEED = 42
-BJOERNS_OWN = "unsupported_method"  # bare, its parser answers 400 to an unknown method
+# Bare, bjoern's parser disconnects at a method that it cannot parse, such as QUERY: the answer may
+# be lost in the reset. Only methods that it parses are tried there.
+BARE_CONFIGURATION = """
+[phases.coverage]
+unexpected-methods = ["get", "put", "post", "delete", "options", "patch", "trace"]
+"""
 
 
 @pytest.fixture(params=[False, True], ids=["bare", "nginx"])
@@ -34,13 +39,13 @@ def server(request, tmp_path):
 
 def test_the_server_conforms_to_its_description(server, tmp_path, request):
     """No failed check, no server error, nothing undocumented; and no worker died."""
-    workers = server.workers()
+    workers = server.wait_for_workers()
     address = f"http://{server.host}:{server.port}"
-    excluded_checks = [BJOERNS_OWN] if "bare" in request.node.name else []
+    if "bare" in request.node.name:
+        (tmp_path / "schemathesis.toml").write_text(BARE_CONFIGURATION)
     options = [
         f"--header=Authorization: Bearer {TOKEN}",
         "--checks=all",
-        *(f"--exclude-checks={check}" for check in excluded_checks),
         f"--max-examples={N_EXAMPLES}",
         f"--seed={SEED}",
         "--generation-database=none",

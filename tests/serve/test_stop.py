@@ -41,7 +41,7 @@ def test_the_server_ends_with_0_and_leaves_no_process(server, number):
 
 def test_idle_connections_do_not_delay_the_end(server):
     """Keep-alive connections to every worker are closed."""
-    first, second = server.workers()
+    first, second = server.wait_for_workers()
     with server.connect_to(first) as one, server.connect_to(second) as two:
         status, seconds = end(server)
 
@@ -71,7 +71,7 @@ def test_half_a_request_does_not_delay_the_end(server):
 
 def test_a_pending_request_is_still_answered(server):
     """It was in the worker's socket when SIGTERM came."""
-    worker = server.workers()[0]
+    worker = server.wait_for_workers()[0]
     with server.connect_to(worker) as connection:
         suspend(worker)
         connection.request("GET", "/recommend/ann")
@@ -118,7 +118,7 @@ def test_continuous_requests_do_not_delay_the_end(server):
 
 def test_a_hung_worker_is_killed_in_the_end(server):
     """It cannot react to SIGTERM; the exit status is still 0."""
-    suspend(server.workers()[0])
+    suspend(server.wait_for_workers()[0])
 
     status, _ = end(server)
 

@@ -55,7 +55,7 @@ def load(server, n_clients=2):
     with contextlib.ExitStack() as opened:
         clients = [
             Client(opened.enter_context(server.connect_to(worker)))
-            for worker in server.workers()
+            for worker in server.wait_for_workers()
             for _ in range(n_clients)
         ]
         for client in clients:
@@ -149,7 +149,7 @@ def test_a_user_of_the_new_snapshot_gets_a_list(two_workers, published):
     """And a user missing in it gets the popular one."""
     make_snapshot(published, {"zoe": NEW}, POPULAR)
 
-    for worker in two_workers.workers():
+    for worker in two_workers.wait_for_workers():
         with two_workers.connect_to(worker) as connection:
             wait_until(lambda c=connection: ask(c, "/recommend/zoe").source == "list")
             assert ask(connection, "/recommend/ann").source == "popular"
@@ -178,7 +178,7 @@ def test_a_worker_out_of_descriptors_follows_later(serve, published):
     """Meanwhile it serves the old list."""
     server = serve("--workers", "1")
     server.wait_for_generation(1)
-    [worker] = server.workers()
+    [worker] = server.wait_for_workers()
     limits = resource.prlimit(worker, resource.RLIMIT_NOFILE)
     with server.connect_to(worker) as connection:
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, limits[1]))

@@ -51,7 +51,7 @@ def get_with_retries(server):
 
 def test_a_killed_worker_is_replaced(server):
     """A new process takes its slot and serves."""
-    killed, kept = server.workers()
+    killed, kept = server.wait_for_workers()
 
     os.kill(killed, signal.SIGKILL)
 
@@ -62,7 +62,7 @@ def test_a_killed_worker_is_replaced(server):
 
 def test_all_killed_workers_are_replaced(server):
     """Also if none is left."""
-    killed = server.workers()
+    killed = server.wait_for_workers()
 
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
@@ -74,7 +74,7 @@ def test_all_killed_workers_are_replaced(server):
 def test_requests_are_served_while_workers_are_killed(server):
     """A client that retries after a reset gets the list each time."""
     for _ in range(3):
-        killed = server.workers()[0]
+        killed = server.wait_for_workers()[0]
         os.kill(killed, signal.SIGKILL)
         for _ in range(30):
             assert get_with_retries(server).body == b"alien"
@@ -83,13 +83,13 @@ def test_requests_are_served_while_workers_are_killed(server):
 
 def test_a_hung_worker_is_replaced_without_a_failed_request(server):
     """After SIGSTOP the other worker answers without a retry."""
-    stopped, kept = server.workers()
+    stopped, kept = server.wait_for_workers()
     suspend(stopped)
 
     def is_replaced():
         answer = server.get("/recommend/ann")
         assert (answer.status, answer.body) == (200, b"alien")
-        pids = server.workers()
+        pids = server.wait_for_workers()
         return len(pids) == 2 and stopped not in pids
 
     wait_until(is_replaced)
@@ -102,7 +102,7 @@ def test_a_hung_worker_is_replaced_without_a_failed_request(server):
 
 def test_workers_survive_a_suspended_machine(server):
     """Their heartbeats are old when the supervisor wakes."""
-    workers = server.workers()
+    workers = server.wait_for_workers()
     processes = [*workers, server.process.pid]
     for pid in processes:
         suspend(pid)
@@ -121,14 +121,14 @@ def test_workers_survive_a_suspended_machine(server):
 def test_a_failed_fork_is_retried(server, tmp_path):
     """The other worker serves, and the slot is filled later."""
     report = tmp_path / "strace"
-    killed = server.workers()[0]
+    killed = server.wait_for_workers()[0]
     with no_fork(server.process.pid, report):
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: "INJECTED" in report.read_text())
 
     def is_replaced():
         assert server.process.poll() is None, "the supervisor has ended"
-        pids = server.workers()
+        pids = server.wait_for_workers()
         return len(pids) == 2 and killed not in pids
 
     wait_until(is_replaced)
@@ -137,7 +137,7 @@ def test_a_failed_fork_is_retried(server, tmp_path):
 
 def test_a_worker_that_drains_is_replaced(server):
     """After SIGTERM to that worker only."""
-    ended = server.workers()[0]
+    ended = server.wait_for_workers()[0]
 
     os.kill(ended, signal.SIGTERM)
 
@@ -185,7 +185,7 @@ def test_a_new_worker_imports_nothing(serve, store, tmp_path):
 
 def test_a_respawned_worker_follows_the_next_publish(server, store):
     """Like the others."""
-    killed = server.workers()
+    killed = server.wait_for_workers()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     new = server.wait_for_workers(other_than=killed)

@@ -54,19 +54,25 @@ def event_kinds(user_pattern: str, item_pattern: str) -> tuple[EventKind, ...]:
         EventKind(
             "MovieLens u.data",
             re.compile(r"^[^\t]+\t[^\t]+\t[\d.]+(\t\d+)?$"),
-            None,
+            _header(r"\t", "rating"),
             DelimitedParser(r"\t", has_rating=True),
         ),
         EventKind(
             "MovieLens ratings.csv",
             re.compile(r"^[^,\t]+,[^,\t]+,[\d.]+(,\d+)?$"),
-            re.compile(r"^user_?id,(movie|item)_?id,rating", re.IGNORECASE),
+            _header(",", "rating"),
             DelimitedParser(",", has_rating=True),
         ),
         EventKind(
             "user/item pairs",
             re.compile(r"^[^\t,]+\t[^\t,]+$"),
-            re.compile(r"^user_?id\t(movie|item)_?id$", re.IGNORECASE),
+            _header(r"\t", "$"),
             DelimitedParser(r"\t", has_rating=False),
         ),
     )
+
+
+def _header(separator: str, third: str) -> re.Pattern[str]:
+    """Return the pattern of a header of a user, an item and a third column, or the line's end."""
+    end = third if third == "$" else f"{separator}{third}"
+    return re.compile(f"^user(_?id)?{separator}(movie|item)(_?id)?{end}", re.IGNORECASE)

@@ -34,7 +34,7 @@ class Search:
         k: int,
         user_rows: Rows | None = None,
         *,
-        besides: Collection[int] = (),
+        also_hidden: Collection[int] = (),
         on_users: Callable[[int], object] = noop,
     ) -> TopK:
         """Return the k best items of each user, best first.
@@ -44,11 +44,11 @@ class Search:
         Args:
             k: Number of items, at least 1.
             user_rows: Rows of the users; None means all.
-            besides: Further item rows that are hidden from these users.
+            also_hidden: Further item rows that are hidden from these users.
             on_users: Callback with the number of users done, from several threads.
         """
         hidden = self.hidden.copy()
-        hidden[list(besides)] = True
+        hidden[list(also_hidden)] = True
         minors = self.minors if user_rows is None else self.minors[user_rows]
         for_minors = hidden | self.adult
         if not minors.any() or (for_minors == hidden).all():

@@ -51,7 +51,7 @@ def _search_on(lists: TopK, user_rows: Rows, room: Room, search: Search) -> None
         n_held = lengths(own)
         n_contested = int((LIST_LENGTH - n_held).sum()) // room.limit  # if all request the same
         n_more = min(n_kept + LIST_LENGTH + n_contested, _MAX_CANDIDATES)
-        more = search(n_more, user_rows, besides=np.flatnonzero(room.left == 0))
+        more = search(n_more, user_rows, also_hidden=np.flatnonzero(room.left == 0))
         more = capped(_without(more, own), LIST_LENGTH - n_held, room, n_kept)
         if (more.item_rows[:, 0] == NO_ITEM).all():
             return

@@ -46,8 +46,15 @@ ONE_OF_EACH_KIND: dict[str, tuple[Any, str, list[Any], list[Any]]] = {
     "ratings.csv, mark and header": (
         "\ufeffuser_id,item_id,rating\n1,2,4.5\n", "MovieLens ratings.csv", [], [RATING_ANYTIME],
     ),
+    "ratings.csv, short header": (
+        "user,item,rating,timestamp\n1,2,4.5,964982703\n", "MovieLens ratings.csv", [], [RATING],
+    ),
+    "u.data, header": (
+        "user\titem\trating\ttime\n1\t2\t4.5\t964982703\n", "MovieLens u.data", [], [RATING],
+    ),
     "pairs": ("1\t2\n", "user/item pairs", [PAIR], []),
     "pairs, header": ("user_id\tmovie_id\n1\t2\n", "user/item pairs", [PAIR], []),
+    "pairs, short header": ("user\tmovie\n1\t2\n", "user/item pairs", [PAIR], []),
     "Parquet, text ids": (parquet(userID=["1"], movieID=["2"]), "Parquet", [PAIR], []),
     "Parquet, integers": (parquet(user_id=[1], item_id=[2]), "Parquet", [PAIR], []),
     "Parquet, ratings": (

@@ -15,7 +15,7 @@ _FORBIDDEN = {
     "store": _OURS - {"store"} | _HEAVY | {"falcon", "bjoern", "annoy", "schedule", "tqdm"},
     "batch": {"serve", "cron", "tests", "benchmarks", "falcon", "bjoern"},
     "serve": _OURS - {"serve", "store"} | _HEAVY,
-    "cron": {"serve", "tests", "benchmarks", "falcon", "bjoern"},
+    "cron": _OURS - {"cron", "store"} | _HEAVY | {"falcon", "bjoern", "annoy"},
 }
 _SERVE_FOLDERS = ("supervisor", "worker", "resources", "admin")
 _SERVE_IMPORTS = {

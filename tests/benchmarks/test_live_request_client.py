@@ -1,5 +1,6 @@
 """The request client reports the answer or the failure of every kind of server."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -40,7 +41,8 @@ class Server:
             threading.Thread(target=self._run, args=(connection,), daemon=True).start()
 
     def _run(self, connection):
-        with connection:
+        # the client disconnects after a time-out, which a busy machine may cause
+        with connection, contextlib.suppress(ConnectionError):
             self._serve(self, connection)
 
     def requests(self, connection):

@@ -157,7 +157,7 @@ def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _S
             wait_until(lambda: server.count_in_log(pattern) > n_before)
         result.done.append(step.name)
     except Exception as error:
-        result.problems.append(f"{step.name}: {error}")
+        result.problems.append(f"{step.name}: {' '.join(str(error).split())}")
     report_progress(f"{step.name}, in {time.monotonic() - began:.1f} s")
 
 

@@ -83,6 +83,7 @@ class Supervisor:
         )
         if previous:
             self._scoreboard.generation = previous.generation
+            self._watcher.verify_again()
             signal_all([self._admin.pid] if self._admin.pid else [], signal.SIGTERM)
         self._static_list = StaticList(store, self._scoreboard, settings, self._proxy)
         self._parts = [part for part in (self._watcher, self._static_list, self._proxy) if part]

@@ -117,21 +117,19 @@ class Follower:
         log.info("%s hides %d items taken down", self._name, len(self._state.hidden))
 
     def _follow_recent(self) -> None:
-        """Follow the file of recent views, which may appear, vanish and be replaced."""
-        now = time.monotonic()
-        if now < self._look_at_recent_at:
-            return
-        self._look_at_recent_at = now + _RETRY_SECONDS
-        state = file_state(recent_file(self._store))
-        inode = state[0] if state else 0
-        if inode == self._recent_inode and (self._state.recent or not inode):
-            return
-        if state and state == self._refused_recent:
-            return
-        if self._state.recent:
+        """Use the file of recent views that the supervisor has checked, and no other one."""
+        checked = self._state.scoreboard.recent_inode
+        if self._state.recent and checked != self._recent_inode:
             self._state.recent.close()  # LMDB must not have a file open twice
             self._state.recent = None
-        self._recent_inode = inode
+        now = time.monotonic()
+        is_due = checked != self._recent_inode or now >= self._look_at_recent_at
+        if not checked or self._state.recent or not is_due:
+            return
+        self._recent_inode, self._look_at_recent_at = checked, now + _RETRY_SECONDS
+        state = file_state(recent_file(self._store))
+        if not state or state[0] != checked or state == self._refused_recent:
+            return
         try:
             self._state.recent = open_recent(self._store)
         except StoreError as error:

@@ -4,7 +4,11 @@ import json
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from store.layout import CHECKSUMS, DATA_FILES, MANIFEST
+from store.manifest import sha256
 
 TEXTS = {
     "CURRENT": [
@@ -98,6 +102,12 @@ def versions(name: str, sound: bytes, rng: random.Random) -> Iterator[bytes]:
     typed = manifests(sound, rng) if name == "MANIFEST.json" else None
     while True:
         yield next(typed) if typed and rng.random() < 0.7 else damaged(sound, rng)
+
+
+def resummed(folder: Path) -> None:
+    """Make `SHA256SUMS` right again: the author of a hostile manifest writes it too."""
+    names = sorted((*DATA_FILES, MANIFEST))
+    (folder / CHECKSUMS).write_text("".join(f"{sha256(folder / n)}  {n}\n" for n in names))
 
 
 def n_rounds(default: int) -> int:

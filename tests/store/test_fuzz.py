@@ -19,6 +19,7 @@ from store.snapshot import open_snapshot
 from store.takedown import take_down, takedowns
 from tests.snapshots import make_snapshot
 from tests.store.adversarial import n_rounds, resummed, versions
+from tests.store.replicas import pull_from, push_to
 
 SEED = 41
 
@@ -172,3 +173,23 @@ def test_only_folders_named_like_a_generation_are_generations(two):
     for name in ("٤٢٤٢٤٢", "42", "000003x"):
         (two / "snapshots" / name).mkdir()
     assert make_snapshot(two, {"ann": ["a"]}, ["a"]) == 3
+
+
+@pytest.mark.parametrize("name", ["CURRENT", "TAKEDOWN", MANIFEST, CHECKSUMS])
+def test_a_pull_of_damaged_files_is_an_error_of_the_family(full, there, node, name):
+    """`pull --watch` logs it and goes on; the replica serves what it served."""
+    push_to(there, full, 1)
+    pull_from(there, node)
+    push_to(there, full, 2)
+    path = there / name if (there / name).exists() else snapshot_folder(there, 2) / name
+
+    def read():
+        pull_from(there, node)
+
+    sound, rng = path.read_bytes(), random.Random(SEED)
+    for content, _ in zip(versions(name, sound, rng), range(60), strict=False):
+        path.write_bytes(content)
+        with contextlib.suppress(MarqueeError):
+            read()
+        assert current(node) in (1, 2)
+        verify(snapshot_folder(node, current(node)))

@@ -107,7 +107,8 @@ class RecentWatcher:
 
     def _check(self) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        signal.alarm(_MAX_CHECK_SECONDS)  # ends this child
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the alarm ends this child
+        signal.alarm(_MAX_CHECK_SECONDS)
         try:
             check_recent(self._store)
         except StoreError as error:

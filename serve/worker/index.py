@@ -77,6 +77,7 @@ class ItemIndex:
 
     def search_once(self) -> None:
         """Search for the first item; a search that does not end ends this process instead."""
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(_MAX_SEARCH_SECONDS)
         self._index.get_nns_by_item(0, min(LIST_LENGTH, self._n_items))
         signal.alarm(0)

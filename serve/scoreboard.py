@@ -1,6 +1,6 @@
 """The scoreboard: the memory that the supervisor shares with its workers.
 
-    generation, the supervisor's counts u64 │ problem 448 bytes of text │ slot 0 │ slot 1 │ …
+    generations, the supervisor's counts u64 │ problem 448 bytes of text │ slot 0 │ slot 1 │ …
     a slot: heartbeat u64 │ 1 if ready u64 │ counts of its worker
 
 The supervisor writes the header, each worker its own slot. Aligned words are written
@@ -16,6 +16,8 @@ from serve.counting import N_WORDS, Counts, total
 
 _GENERATION_WORD: Final = 0
 _SUPERVISOR_WORDS: Final = {"respawns": 1, "swaps": 2, "refusals": 3, "retreats": 4}
+_INDEXED_WORD: Final = 5
+_RECENT_WORD: Final = 6
 _PROBLEM_BYTES: Final = slice(64, 512)
 _FIRST_SLOT_WORD: Final = 64
 _HEARTBEAT, _READY, _COUNTS = 0, 1, 2  # words of a slot
@@ -53,6 +55,24 @@ class Scoreboard:
         self._words[_GENERATION_WORD] = generation
 
     @property
+    def indexed_generation(self) -> int:
+        """Generation whose item index has passed its check, 0 for none."""
+        return self._words[_INDEXED_WORD]
+
+    @indexed_generation.setter
+    def indexed_generation(self, generation: int) -> None:
+        self._words[_INDEXED_WORD] = generation
+
+    @property
+    def recent_inode(self) -> int:
+        """Inode of the file of recent views that has passed its check, 0 for none."""
+        return self._words[_RECENT_WORD]
+
+    @recent_inode.setter
+    def recent_inode(self, inode: int) -> None:
+        self._words[_RECENT_WORD] = inode
+
+    @property
     def problem(self) -> str:
         """Description of the store's current problem, empty without one."""
         return self._memory[_PROBLEM_BYTES].rstrip(b"\0").decode("utf-8", "replace")
@@ -60,7 +80,7 @@ class Scoreboard:
     @problem.setter
     def problem(self, text: str) -> None:
         size = _PROBLEM_BYTES.stop - _PROBLEM_BYTES.start
-        self._memory[_PROBLEM_BYTES] = text.encode()[:size].ljust(size, b"\0")
+        self._memory[_PROBLEM_BYTES] = text.encode(errors="replace")[:size].ljust(size, b"\0")
 
     def count(self, event: str) -> None:
         """Count one of `respawns`, `swaps`, `refusals` and `retreats`."""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from store.errors import PinnedError, StoreError
 from store.journal import flips
+from store.journal import is_torn as journal_is_torn
 from store.layout import generations, snapshot_folder, unfinished
 from store.manifest import Manifest, verify
 from store.pointer import current, current_or_none, pinned
@@ -98,7 +99,7 @@ def _journal(store: Path, _: Whole, __: Damaged) -> Iterator[Problem]:
                 "the journal is missing: the history of what was served is lost", _REFRESH
             )
         return
-    is_torn = not path.read_bytes().endswith(b"\n")
+    is_torn = journal_is_torn(store)
     done = flips(store)
     served = current_or_none(store)
     is_ahead = served is not None and bool(done) and done[-1].generation != served

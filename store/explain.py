@@ -3,7 +3,6 @@
 JOURNAL ─► the last flip before that time ─► snapshot, or its manifest in manifests/
 """
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from store.errors import CorruptSnapshotError, NoSnapshotError, StoreError
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import JournalLine, flips
 from store.layout import POPULAR, manifests_folder, snapshot_folder
-from store.manifest import Manifest
+from store.manifest import Manifest, read_json_object
 from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedowns
@@ -91,12 +90,12 @@ def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
 def _kept_manifest(store: Path, generation: int) -> Manifest:
     path = manifests_folder(store) / f"{generation:06d}.json"
     try:
-        return Manifest.from_json(json.loads(path.read_bytes()))
+        return Manifest.from_json(read_json_object(path))
     except FileNotFoundError:
         raise NoSnapshotError(
             store, f"generation {generation} was pruned, and its manifest is missing"
         ) from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
 
 

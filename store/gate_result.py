@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
+from store.parse import excerpt
+
 PASSED: Final = "passed"
 REFUSED: Final = "refused"
 OVERRIDDEN: Final = "overridden"
@@ -100,12 +102,13 @@ class GateResult:
             and isinstance(document.get("override", ""), str)
         )
         if not is_sound:
-            raise ValueError(f"gate: {document!r} is not a gate result")
+            raise ValueError(f"gate: {excerpt(document)} is not a gate result")
         checks = tuple(_parse_check(check) for check in document.get("checks", []))
         parsed = cls(checks, document.get("override", ""))
         if document.get("result") != parsed.result:
             raise ValueError(
-                f"gate: result is {document.get('result')!r}, but its checks say {parsed.result!r}"
+                f"gate: result is {excerpt(document.get('result'))}, "
+                f"but its checks say {parsed.result!r}"
             )
         return parsed
 
@@ -114,15 +117,14 @@ def _parse_check(document: Any) -> GateCheck:
     try:
         check = GateCheck(**document)
     except TypeError as error:
-        raise ValueError(f"gate: {document!r} is not a check: {error}") from error
-    numbers = (int, float)
+        raise ValueError(f"gate: {excerpt(document)} is not a check") from error
     is_sound = (
         isinstance(check.rule, str)
         and isinstance(check.note, str)
         and isinstance(check.is_ok, bool)
-        and isinstance(check.threshold, numbers)
-        and (check.figure is None or isinstance(check.figure, numbers))
+        and type(check.threshold) in (int, float)
+        and (check.figure is None or type(check.figure) in (int, float))
     )
     if not is_sound:
-        raise ValueError(f"gate: {document!r} is not a check")
+        raise ValueError(f"gate: {excerpt(document)} is not a check")
     return check

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from store.durable import append_durable
-from store.errors import WriteError
+from store.errors import StoreError, WriteError
+from store.parse import MAX_JOURNAL_BYTES, parse_generation, parse_time, read_end
 
 _FILE: Final = "JOURNAL"
 _VOID: Final = "void"
@@ -36,19 +37,20 @@ class JournalLine(NamedTuple):
 
 
 def journal(store: Path) -> list[JournalLine]:
-    """Return the lines of `JOURNAL`, oldest first, without a torn one."""
+    """Return the lines of `JOURNAL`, oldest first, without torn and damaged ones.
+
+    Raises:
+        StoreError: It exists, but cannot be read.
+    """
     path = store / _FILE
-    if not path.exists():
+    try:
+        content = read_end(path, MAX_JOURNAL_BYTES)
+    except FileNotFoundError:
         return []
-    text = path.read_text(
-        encoding="utf-8", errors="replace"
-    )  # a torn line may end within a character
-    fields = (line.split("\t", 3) for line in text.split("\n"))
-    return [
-        JournalLine(f[0], int(f[1]), f[2], f[3])
-        for f in fields
-        if len(f) == len(JournalLine._fields) and f[1].isdecimal()
-    ]
+    except OSError as error:
+        raise StoreError(path, f"cannot be read: {error.strerror}") from error
+    text = content.decode(errors="replace")  # a torn line may end within a character
+    return [line for raw in text.split("\n") if (line := _parsed(raw))]
 
 
 def flips(store: Path) -> list[JournalLine]:
@@ -71,9 +73,7 @@ def write_journal(store: Path, generation: int | None, what: str, why: str) -> N
     at = datetime.now(UTC).isoformat(timespec="seconds")
     reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
     try:
-        end = (
-            "\n" if _is_torn(store / _FILE) else ""
-        )  # a takedown does not wait for `recover_journal`
+        end = "\n" if is_torn(store) else ""  # a takedown does not wait for `recover_journal`
         line = f"{at}\t{generation or 0}\t{what}\t{reason}\n"
         append_durable(store / _FILE, end + line)
     except OSError as error:
@@ -85,14 +85,28 @@ def recover_journal(store: Path, current: int | None) -> None:
 
     The caller holds `writing`.
     """
-    path = store / _FILE
-    if _is_torn(path):
-        append_durable(path, "\n")
+    if is_torn(store):
+        append_durable(store / _FILE, "\n")
     done = flips(store)
     if done and done[-1].generation != current:
         write_journal(store, done[-1].generation, _VOID, f"no flip followed {done[-1].at}")
 
 
-def _is_torn(path: Path) -> bool:
-    """Return whether a power cut tore the last line."""
-    return path.exists() and not path.read_bytes().endswith(b"\n")
+def is_torn(store: Path) -> bool:
+    """Return whether a power cut tore the last line, or there is none."""
+    try:
+        return not read_end(store / _FILE, 1).endswith(b"\n")
+    except FileNotFoundError:
+        return False
+
+
+def _parsed(text: str) -> JournalLine | None:
+    fields = text.split("\t", 3)
+    if len(fields) != len(JournalLine._fields):
+        return None
+    at, generation, what, why = fields
+    try:
+        parse_time(at)
+        return JournalLine(at, 0 if generation == "0" else parse_generation(generation), what, why)
+    except ValueError:
+        return None

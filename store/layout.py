@@ -1,5 +1,6 @@
 """File and directory names in a store and in a snapshot."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ POPULAR: Final = b"popular"  # key of the popular list in `fallback`
 RESERVE: Final = b"reserve"  # key of the items behind it, for takedowns; of any length
 
 _BUILDING: Final = ".building"
+_FOLDER: Final = re.compile(r"[0-9]{6,13}")
 
 
 def snapshots_folder(store: Path) -> Path:
@@ -43,7 +45,7 @@ def generations(store: Path) -> list[int]:
     """Return the generations in the store, oldest first."""
     folder = snapshots_folder(store)
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    return sorted(int(name) for name in names if name.isdecimal())
+    return sorted(int(name) for name in names if _FOLDER.fullmatch(name))
 
 
 def unfinished(store: Path) -> list[Path]:

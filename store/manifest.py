@@ -7,7 +7,10 @@ It covers the manifest too, so `sha256sum -c SHA256SUMS` checks every file.
 import dataclasses
 import hashlib
 import json
+import re
+import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,9 +26,22 @@ from store.layout import (
     RECS,
     snapshot_folder,
 )
+from store.parse import (
+    MAX_CHECKSUMS_BYTES,
+    MAX_GENERATION,
+    MAX_MANIFEST_BYTES,
+    excerpt,
+    is_count,
+    is_counts,
+    is_file_name,
+    parse_json_object,
+    parse_time,
+    read_small,
+)
 
 _LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
 _LMDB_MAGIC_AT: Final = 16  # after the header of page 0, on a 64-bit machine
+_CHECKSUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,13 +85,39 @@ class Manifest:
         """Return the manifest that a parsed `MANIFEST.json` holds.
 
         Raises:
-            ValueError: A key is missing or unknown, or the gate's result is not one.
+            ValueError: A key is missing or unknown, or a value is not of its type and range.
         """
         if not isinstance(document, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of damaged file
         if odd := sorted(cls.__dataclass_fields__.keys() ^ document.keys()):
-            raise ValueError(f"missing or unknown keys: {', '.join(odd)}")
+            raise ValueError(f"missing or unknown keys: {excerpt(', '.join(odd))}")
+        for name, is_valid in _VALID.items():
+            if not is_valid(document[name]):
+                raise ValueError(f"{name}: {excerpt(document[name])} is not a valid value")
+        for name in ("began_at", "finished_at"):
+            parse_time(document[name])
         return cls(**document | {"gate": GateResult.from_json(document["gate"])})
+
+
+def _is_generation(value: object) -> bool:
+    return is_count(value, 1, MAX_GENERATION)
+
+
+def _are_parameters(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("rules", {}), dict)
+
+
+_VALID: Final[dict[str, Callable[[Any], bool]]] = {
+    "format_version": is_count,
+    "generation": _is_generation,
+    "parent": lambda value: value is None or _is_generation(value),
+    "code_version": lambda value: isinstance(value, str) and value.isprintable(),
+    "counts": is_counts,
+    "files": lambda value: is_counts(value) and all(map(is_file_name, value)),
+    "inputs": lambda value: isinstance(value, list) and all(isinstance(i, dict) for i in value),
+    "parameters": _are_parameters,
+    "metrics": lambda value: isinstance(value, dict),
+}
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -97,18 +139,29 @@ def read_manifest(folder: Path) -> Manifest:
     if not folder.is_dir():
         raise NoSnapshotError(folder, "no such snapshot")
     try:
-        document = json.loads((folder / MANIFEST).read_bytes())
+        document = read_json_object(folder / MANIFEST)
         version = document["format_version"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise CorruptSnapshotError(folder / MANIFEST, f"cannot be read: {error!r}") from error
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
+        shown = excerpt(version).strip("'")
         raise IncompatibleSnapshotError(
-            folder, f"format version {version}, but this code reads {FORMAT_VERSION}"
+            folder, f"format version {shown}, but this code reads {FORMAT_VERSION}"
         )
     try:
         return Manifest.from_json(document)
     except ValueError as error:
         raise CorruptSnapshotError(folder / MANIFEST, str(error)) from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a manifest's file holds.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not a JSON object, or too large.
+    """
+    return parse_json_object(read_small(path, MAX_MANIFEST_BYTES))
 
 
 def verify(folder: Path) -> Manifest:
@@ -127,7 +180,10 @@ def verify(folder: Path) -> Manifest:
         if name not in expected:
             raise CorruptSnapshotError(path, f"has no checksum in {CHECKSUMS}")
         try:
-            n_bytes = path.stat().st_size
+            status = path.stat()
+            n_bytes = status.st_size
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait for ever
+                raise CorruptSnapshotError(path, "is not a regular file")
             if name != MANIFEST and n_bytes != manifest.files.get(name):
                 what = f"{n_bytes} bytes, but the manifest says {manifest.files.get(name)}"
                 raise CorruptSnapshotError(path, what)
@@ -157,13 +213,17 @@ def _check_machine(path: Path) -> None:
 def _read_checksums(folder: Path) -> dict[str, str]:
     path = folder / CHECKSUMS
     try:
-        text = path.read_bytes().decode("ascii")
-        lines = (line.split("  ") for line in text.removesuffix("\n").split("\n"))
-        expected = {name: digest for digest, name in lines}
+        text = read_small(path, MAX_CHECKSUMS_BYTES).decode("ascii")
     except (OSError, ValueError) as error:
         raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
     if not text.endswith("\n"):
         raise CorruptSnapshotError(path, "is truncated")
+    expected: dict[str, str] = {}
+    for line in text.removesuffix("\n").split("\n"):
+        found = _CHECKSUM_LINE.fullmatch(line)
+        if found is None or found[2] in expected or found[2] not in (MANIFEST, *DATA_FILES):
+            raise CorruptSnapshotError(path, f"{excerpt(line)} is not the line of a file")
+        expected[found[2]] = found[1]
     return expected
 
 

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from store.durable import fsync_path, replace_durable
 from store.errors import NoSnapshotError, PinnedError
+from store.parse import MAX_PIN_BYTES, MAX_POINTER_BYTES, parse_generation, read_small
 
 _CURRENT: Final = "CURRENT"
 _PIN: Final = "PIN"
@@ -36,14 +37,14 @@ def current(store: Path) -> int:
     """
     path = store / _CURRENT
     try:
-        text = path.read_text(encoding="ascii").strip()
+        content = read_small(path, MAX_POINTER_BYTES)
+        return parse_generation(content.decode("ascii", "replace").strip())
     except FileNotFoundError:
         raise NoSnapshotError(store, "nothing has been published yet") from None
-    except (OSError, ValueError) as error:
-        raise NoSnapshotError(path, f"does not hold a generation: {error}") from error
-    if not text.isdecimal() or int(text) < 1:
-        raise NoSnapshotError(path, f"does not hold a generation, but {text[:20]!r}")
-    return int(text)
+    except OSError as error:
+        raise NoSnapshotError(path, f"does not hold a generation: {error.strerror}") from error
+    except ValueError as error:
+        raise NoSnapshotError(path, f"does not hold a generation, but {error}") from error
 
 
 def current_or_none(store: Path) -> int | None:
@@ -79,15 +80,15 @@ def pinned(store: Path) -> Pin | None:
     """
     path = store / _PIN
     try:
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = read_small(path, MAX_PIN_BYTES).decode(errors="replace").strip()
+        generation, _, why = text.partition("\t")
+        return Pin(parse_generation(generation), why)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise PinnedError(path, f"cannot be read: {error.strerror}") from error
-    generation, _, why = text.partition("\t")
-    if not generation.isdecimal():
-        raise PinnedError(path, f"does not hold a generation, but {text[:20]!r}")
-    return Pin(int(generation), why)
+    except ValueError as error:
+        raise PinnedError(path, f"does not hold a generation, but {error}") from error
 
 
 def is_pinned(store: Path) -> bool:

@@ -27,6 +27,7 @@ from store.durable import fsync_path, write_durable
 from store.errors import CorruptSnapshotError, ReplicaError, StoreBusyError, StoreError
 from store.layout import CHECKSUMS, DATA_FILES, MANIFEST, snapshot_folder, snapshots_folder
 from store.manifest import read_manifest, verify
+from store.parse import MAX_POINTER_BYTES, parse_generation
 from store.pointer import current_or_none, pinned
 from store.prune import prune
 from store.publish import publish, rollback, writing
@@ -106,12 +107,11 @@ def _current_of(remote: Remote) -> int:
         raise ReplicaError(
             remote.url, "nothing has been pushed there yet", "check the URL, or push"
         )
-    text = data.decode("latin-1").strip()
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise ReplicaError(
-            f"{remote.url}/{CURRENT}", f"does not hold a generation, but {text[:20]!r}"
-        )
-    return int(text)
+    try:
+        return parse_generation(data[:MAX_POINTER_BYTES].decode("ascii", "replace").strip())
+    except ValueError as error:
+        what = f"does not hold a generation, but {error}"
+        raise ReplicaError(f"{remote.url}/{CURRENT}", what) from error
 
 
 def _pull_takedowns(store: Path, remote: Remote, why: str) -> bool:

@@ -26,6 +26,8 @@ RECENT_LENGTH: Final = 20  # maximum number of item ids kept for a user
 _FILE: Final = "recent.mdb"
 _MAP_BYTES: Final = 1 << 34  # address space, not disk
 _MAX_READERS: Final = 1024
+_MAX_KEY_BYTES: Final = 511  # LMDB's own: a longer item id cannot be looked up anywhere
+_MAX_BODY_BYTES: Final = RECENT_LENGTH * (_MAX_KEY_BYTES + 1)
 
 
 def recent_file(store: Path) -> Path:
@@ -44,6 +46,12 @@ class RecentViews:
         """
         path = recent_file(store)
         try:
+            is_regular = path.is_file()  # opening a pipe would wait for ever
+        except OSError:
+            is_regular = False
+        if not is_regular:
+            raise CorruptRecentError(path, "cannot be opened: it is not a regular file")
+        try:
             self._environment = lmdb.open(
                 str(path),
                 subdir=False,
@@ -58,14 +66,35 @@ class RecentViews:
         _refuse_if_cut(self._environment, path)
 
     def get(self, user_id: bytes) -> list[bytes]:
-        """Return the items that the user watched, the newest first.
+        """Return the items that the user watched, the newest first, as far as they can be item ids.
 
         Raises:
             lmdb.Error: The file cannot be read any more; reopen it.
         """
         with self._environment.begin() as transaction:
             body = transaction.get(user_id)
-        return body.split(b",") if body else []
+        if not body or len(body) > _MAX_BODY_BYTES:
+            return []
+        names = body.split(b",", RECENT_LENGTH)[:RECENT_LENGTH]
+        return [name for name in names if 0 < len(name) <= _MAX_KEY_BYTES]
+
+    def check(self) -> None:
+        """Read every record, and find it again by its key.
+
+        Raises:
+            lmdb.Error: A page is damaged.
+            ValueError: The records are not in the order of their keys, or not as many as counted.
+        """
+        last, n_records = b"", 0
+        with self._environment.begin() as transaction:
+            n_expected = transaction.stat()["entries"]
+            for key, body in transaction.cursor():
+                n_records += 1
+                if key <= last or n_records > n_expected or transaction.get(key) != body:
+                    raise ValueError(f"record {n_records} is out of order")
+                last = key
+        if n_records != n_expected:
+            raise ValueError(f"{n_records} records instead of {n_expected}")
 
     def close(self) -> None:
         """Close the file."""
@@ -134,6 +163,21 @@ def open_recent(store: Path) -> RecentViews | None:
         recent_file(store).stat()
         return RecentViews(store)
     return None
+
+
+def check_recent(store: Path) -> None:
+    """Read all of `recent.mdb`, in a process of its own: a damaged page may crash it.
+
+    Raises:
+        CorruptRecentError: It is damaged.
+    """
+    views = RecentViews(store)
+    try:
+        views.check()
+    except (lmdb.Error, ValueError) as error:
+        raise CorruptRecentError(recent_file(store), f"is damaged: {error}") from error
+    finally:
+        views.close()
 
 
 def _refuse_if_cut(environment: lmdb.Environment, path: Path) -> None:

@@ -21,6 +21,7 @@ from store.durable import fsync_path, replace_durable
 from store.errors import NotAnItemError, WriteError
 from store.ids import is_item_id
 from store.journal import write_journal
+from store.parse import MAX_TAKEDOWN_BYTES, read_small
 from store.pointer import current_or_none
 
 _FILE: Final = "TAKEDOWN"
@@ -52,7 +53,7 @@ def takedowns(store: Path) -> dict[str, Takedown]:
         NotAnItemError: The file exists, but is not a list of takedowns.
     """
     try:
-        text = takedown_file(store).read_text(encoding="utf-8")
+        text = read_small(takedown_file(store), MAX_TAKEDOWN_BYTES).decode()
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -153,12 +154,15 @@ def _parsed(store: Path, text: str) -> dict[str, Takedown]:
 
 def _read_text(store: Path) -> str | None:
     try:
-        return takedown_file(store).read_text(encoding="utf-8")
+        return read_small(takedown_file(store), MAX_TAKEDOWN_BYTES).decode()
     except FileNotFoundError:
         return None
 
 
 def _replace(store: Path, text: str | None) -> None:
+    if text is not None and len(text.encode()) > MAX_TAKEDOWN_BYTES:
+        what = f"would be larger than {MAX_TAKEDOWN_BYTES:,} bytes"
+        raise NotAnItemError(takedown_file(store), what, "restore items that no longer exist")
     try:
         if text is not None:
             replace_durable(takedown_file(store), text)

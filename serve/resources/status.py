@@ -6,8 +6,11 @@ from typing import Any
 import falcon
 
 from serve.settings import ServeSettings
+from serve.worker.index import has_vectors
 from serve.worker.served import Served
 from serve.worker.state import WorkerState
+from store.layout import INDEX
+from store.parse import parse_time
 
 _RETRY_SECONDS = 5
 
@@ -47,6 +50,8 @@ class Ready:
             )
         problem = self._state.scoreboard.problem
         warnings = [problem] if problem else []
+        if served and has_vectors(served.snapshot) and not served.has_index:
+            warnings.append(f"generation {served.generation}: lists by history disabled: {INDEX}")
         if served and is_stale(served, self._state.settings):
             warnings.append(f"the snapshot is {age_seconds(served) / 3600:.0f} hours old")
         resp.media = {"status": "ready", "warnings": warnings}
@@ -69,7 +74,7 @@ class ModelStatus:
 
 def age_seconds(served: Served) -> float:
     """Return the age of the snapshot."""
-    finished = datetime.fromisoformat(served.snapshot.manifest.finished_at)
+    finished = parse_time(served.snapshot.manifest.finished_at)  # checked when it was opened
     return (datetime.now(UTC) - finished).total_seconds()
 
 

@@ -4,9 +4,10 @@
                                  └─► refused: the last good one stays
 
 In a child process seconds of hashing never delay a respawn, and reading the files
-leaves them warm in the page cache. After a worker's crash the served snapshot is
-verified again; a snapshot that crashes workers repeatedly is blocked, and the
-previously served generation takes its place.
+leaves them warm in the page cache. It also checks the item index and searches in it:
+a snapshot whose index fails, or crashes that process, is served without it. After a
+worker's crash the served snapshot is verified again; a snapshot that crashes workers
+repeatedly is blocked, and the previously served generation takes its place.
 """
 
 import contextlib
@@ -21,13 +22,14 @@ import lmdb
 
 from serve.scoreboard import Scoreboard
 from serve.supervisor.children import CRASHES, fork, signal_all
+from serve.worker.index import verify_index
 from serve.worker.served import Served
 from store.errors import NoSnapshotError, StoreError
 from store.journal import flips
 from store.layout import generations, snapshot_folder
 from store.manifest import verify
 from store.pointer import current
-from store.snapshot import open_snapshot
+from store.snapshot import Snapshot, open_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ VERIFY_AGAIN_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 30.0  # a refused snapshot may have been repaired
 _MAX_CRASHES: Final = 3  # so many …
 _CRASH_SECONDS: Final = 10.0  # … within this time block the snapshot
-_REFUSED: Final = 1  # exit status of a verification
+_REFUSED: Final = 1  # exit statuses of a verification …
+_NO_INDEX: Final = 3  # … whose snapshot is served without its index
 
 
 class SnapshotWatcher:
@@ -66,6 +69,8 @@ class SnapshotWatcher:
         self._crashes: list[float] = []
         self._verified_at = 0.0
         self._is_suspect = False  # a worker crashed since the last verification
+        self._indexed: set[int] = set()  # generations whose index has passed its check
+        self._crashing_indexes: set[int] = set()  # generations whose verification crashed
 
     @property
     def is_verifying(self) -> bool:
@@ -98,7 +103,13 @@ class SnapshotWatcher:
         generation, self._verifying = self._verifying[1], None
         if generation in self.blocked_generations:
             return True  # it has crashed workers meanwhile
-        if status == 0:
+        if status in (*CRASHES, -signal.SIGALRM) and generation not in self._crashing_indexes:
+            log.warning("generation %d: verifying again without its index", generation)
+            self._crashing_indexes.add(generation)
+            self._verify(generation)
+            return True
+        if status in (0, _NO_INDEX):
+            (self._indexed.add if status == 0 else self._indexed.discard)(generation)
             self._verified_at = time.monotonic()
             self._refused_at.pop(generation, None)
             self._serve(generation)
@@ -115,6 +126,10 @@ class SnapshotWatcher:
             self._fall_back(generation, "crashes workers")
         elif generation:
             self._is_suspect = True  # the next look verifies it
+
+    def verify_again(self) -> None:
+        """Have the next look verify the served snapshot: other code may have verified it."""
+        self._is_suspect = bool(self._scoreboard.generation)
 
     def stop(self) -> set[int]:
         """End a verification; return the pid to wait for, if there is one."""
@@ -142,10 +157,22 @@ class SnapshotWatcher:
         try:
             verify(snapshot_folder(self._store, generation))
             with open_snapshot(self._store, generation, verified=True) as snapshot:
-                Served(snapshot).answer(b"-")  # as a worker does: sums do not prove that it opens
+                # As a worker does: sums do not prove that it opens.
+                Served(snapshot, with_index=False).answer(b"-")
+                return self._check_index(snapshot)
         except (StoreError, lmdb.Error) as error:
             self._report(str(error))
             return _REFUSED
+
+    def _check_index(self, snapshot: Snapshot) -> int:
+        """Return the exit status of a verification whose snapshot is sound so far."""
+        if snapshot.generation in self._crashing_indexes:
+            return _NO_INDEX
+        try:
+            verify_index(snapshot)
+        except (ValueError, OverflowError) as error:
+            log.warning("generation %d: lists by history disabled: %s", snapshot.generation, error)
+            return _NO_INDEX
         return 0
 
     def _serve(self, generation: int) -> None:
@@ -153,8 +180,15 @@ class SnapshotWatcher:
             self._previous = self._scoreboard.generation
             self._may_fall_back = generation > max(self.blocked_generations, default=0)
             self._crashes.clear()
-            self._scoreboard.generation = generation
+            self._put(generation)
             self._scoreboard.count("swaps")
+        else:
+            self._put(generation)
+
+    def _put(self, generation: int) -> None:
+        """Put a verified generation onto the scoreboard; first whether its index may be used."""
+        self._scoreboard.indexed_generation = generation if generation in self._indexed else 0
+        self._scoreboard.generation = generation
 
     def _refuse(self, generation: int, status: int) -> None:
         self._refused_at[generation] = time.monotonic()
@@ -180,7 +214,7 @@ class SnapshotWatcher:
             f"generation {generation}: {why}; falling back to the previously served generation"
         )
         if self._previous in others:
-            self._scoreboard.generation = self._previous  # else the next look verifies one
+            self._put(self._previous)  # else the next look verifies one
 
     def _report(self, problem: str) -> None:
         """Show a problem in `/healthz`, and log it once."""
@@ -194,6 +228,6 @@ def _published(store: Path) -> list[int]:
     try:
         kept = set(generations(store))
         latest_first = dict.fromkeys(line.generation for line in reversed(flips(store)))
-    except OSError:
+    except (StoreError, OSError):
         return []  # no fallback; the current one may still be readable
     return [generation for generation in latest_first if generation in kept]

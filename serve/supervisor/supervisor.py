@@ -27,11 +27,13 @@ from serve.supervisor.handover import Handover, own_command
 from serve.supervisor.listeners import listen, listen_behind_nginx
 from serve.supervisor.nginx import ReverseProxy, RunningProxy
 from serve.supervisor.pool import Pool
+from serve.supervisor.recent_watcher import RecentWatcher
 from serve.supervisor.snapshot_watcher import SnapshotWatcher
 from serve.supervisor.static_list import StaticList
 from serve.worker.app import make_app
 from serve.worker.state import WorkerState
 from serve.worker.worker import Worker
+from store.errors import MarqueeError
 
 log = logging.getLogger(__name__)
 
@@ -83,9 +85,12 @@ class Supervisor:
         )
         if previous:
             self._scoreboard.generation = previous.generation
+            self._watcher.verify_again()
             signal_all([self._admin.pid] if self._admin.pid else [], signal.SIGTERM)
         self._static_list = StaticList(store, self._scoreboard, settings, self._proxy)
-        self._parts = [part for part in (self._watcher, self._static_list, self._proxy) if part]
+        self._recent = RecentWatcher(store, self._scoreboard, self._watcher.worker_crashed)
+        parts = (self._watcher, self._recent, self._static_list, self._proxy)
+        self._parts = [part for part in parts if part]
         self._disk_error = ""  # the last one logged
         self._checking = 0  # pid of the check of the next program
 
@@ -94,14 +99,14 @@ class Supervisor:
         host, port = self._sockets["clients"].getsockname()[:2]
         how = "behind nginx" if self._proxy else "bare: for loopback and trusted networks only"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
-        with self._retry_on_os_error():
+        with self._retry_on_error():
             self._watcher.look()
         while True:
             # At the start requests wait in the backlog for the first verification:
             # a second late is better than a 503.
             if self._scoreboard.generation or not self._watcher.is_verifying:
                 self._pool.keep_full()
-                with self._retry_on_os_error():
+                with self._retry_on_error():
                     self._keep_others()
             arrived = signal.sigtimedwait(_SIGNALS, _POLL_SECONDS)
             number = arrived.si_signo if arrived else None
@@ -110,22 +115,26 @@ class Supervisor:
             if number == signal.SIGHUP:
                 self._check_next_program()
             self._reap()
-            with self._retry_on_os_error():
+            with self._retry_on_error():
                 self._watcher.look()
         self._stop()
 
     @contextlib.contextmanager
-    def _retry_on_os_error(self) -> Iterator[None]:
-        """Log a disk error and continue: the next round tries again, and must take place."""
+    def _retry_on_error(self) -> Iterator[None]:
+        """Log an error and continue: the next round tries again, and must take place.
+
+        Whatever a file of the store holds, it must not end this process.
+        """
         try:
             yield
-        except OSError as error:
+        except (OSError, ValueError, MarqueeError) as error:
             if str(error) != self._disk_error:
                 self._disk_error = str(error)
                 log.error("disk error, will retry: %s", error)  # noqa: TRY400
 
     def _keep_others(self) -> None:
         self._static_list.keep()
+        self._recent.look()
         if self._proxy:
             self._proxy.keep()
             if self._token and self._admin.is_due():
@@ -134,7 +143,7 @@ class Supervisor:
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                with self._retry_on_os_error():
+                with self._retry_on_error():
                     self._reaped(ended[0], os.waitstatus_to_exitcode(ended[1]))
 
     def _reaped(self, pid: int, status: int) -> None:
@@ -145,7 +154,7 @@ class Supervisor:
         elif pid == self._admin.pid:
             self._admin.ended(status, expected=status == -signal.SIGTERM)
         elif self._pool.reaped(pid, status):
-            self._watcher.worker_crashed()
+            self._recent.worker_crashed()
 
     # The main functions of the children
 
@@ -180,7 +189,7 @@ class Supervisor:
         if status:
             log.error("reload rejected, the running version stays; correct what is named above")
             return
-        self._wait_for(self._watcher.stop() | self._static_list.stop())
+        self._wait_for(self._watcher.stop() | self._recent.stop() | self._static_list.stop())
         log.info("reload accepted: the new program takes over")
         Handover(
             sockets={name: opened.fileno() for name, opened in self._sockets.items()},
@@ -223,7 +232,8 @@ class Supervisor:
             self._wait_for(self._proxy.stop())  # first, since it still needs the workers
         pids = {*self._pool.pids().values(), self._admin.pid, self._checking} - {0}
         signal_all(pids, signal.SIGTERM)
-        self._wait_for(pids | self._watcher.stop() | self._static_list.stop())
+        pids |= self._watcher.stop() | self._recent.stop() | self._static_list.stop()
+        self._wait_for(pids)
         if self._proxy:
             self._proxy.remove()
         log.info("stopped")

@@ -18,7 +18,7 @@ from serve.worker.served import Served
 from serve.worker.state import WorkerState
 from store.errors import StoreError
 from store.recent import open_recent, recent_file
-from store.snapshot import open_snapshot
+from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedown_file, takedowns
 
 log = logging.getLogger(__name__)
@@ -60,13 +60,14 @@ class Follower:
         wanted = self._state.scoreboard.generation
         served = self._state.served
         if wanted == (served.generation if served else 0):
+            self._follow_index()
             return
         if wanted == self._refused_generation and time.monotonic() < self._retry_at:
             return
         try:
             # The old snapshot closes after the last answer from it: by reference count.
             snapshot = open_snapshot(self._store, wanted, verified=True)
-            self._state.served = Served(snapshot, self._state.hidden)
+            self._state.served = self._served(snapshot)
             log.info("%s serves generation %d", self._name, wanted)
         except (StoreError, OSError) as error:
             self._refused_generation, self._retry_at = wanted, time.monotonic() + _RETRY_SECONDS
@@ -75,6 +76,19 @@ class Follower:
                 "%s: cannot open generation %d, still serving %s: %s",
                 *(self._name, wanted, stays, error),
             )
+
+    def _follow_index(self) -> None:
+        """Use the index, or no longer, after the supervisor has verified the snapshot again."""
+        served = self._state.served
+        if served and served.has_index != self._may_use_index(served.generation):
+            self._state.served = self._served(served.snapshot)
+
+    def _may_use_index(self, generation: int) -> bool:
+        return self._state.scoreboard.indexed_generation == generation
+
+    def _served(self, snapshot: Snapshot) -> Served:
+        with_index = self._may_use_index(snapshot.generation)
+        return Served(snapshot, self._state.hidden, with_index=with_index)
 
     def _follow_takedowns(self) -> None:
         """Hide what is taken down; the file is replaced whole, so its state shows a change."""
@@ -99,25 +113,23 @@ class Follower:
             return
         self._state.hidden = frozenset(item_id.encode() for item_id in hidden)
         if served := self._state.served:
-            self._state.served = Served(served.snapshot, self._state.hidden)
+            self._state.served = self._served(served.snapshot)
         log.info("%s hides %d items taken down", self._name, len(self._state.hidden))
 
     def _follow_recent(self) -> None:
-        """Follow the file of recent views, which may appear, vanish and be replaced."""
-        now = time.monotonic()
-        if now < self._look_at_recent_at:
-            return
-        self._look_at_recent_at = now + _RETRY_SECONDS
-        state = file_state(recent_file(self._store))
-        inode = state[0] if state else 0
-        if inode == self._recent_inode and (self._state.recent or not inode):
-            return
-        if state and state == self._refused_recent:
-            return
-        if self._state.recent:
+        """Use the file of recent views that the supervisor has checked, and no other one."""
+        checked = self._state.scoreboard.recent_inode
+        if self._state.recent and checked != self._recent_inode:
             self._state.recent.close()  # LMDB must not have a file open twice
             self._state.recent = None
-        self._recent_inode = inode
+        now = time.monotonic()
+        is_due = checked != self._recent_inode or now >= self._look_at_recent_at
+        if not checked or self._state.recent or not is_due:
+            return
+        self._recent_inode, self._look_at_recent_at = checked, now + _RETRY_SECONDS
+        state = file_state(recent_file(self._store))
+        if not state or state[0] != checked or state == self._refused_recent:
+            return
         try:
             self._state.recent = open_recent(self._store)
         except StoreError as error:

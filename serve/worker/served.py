@@ -48,19 +48,28 @@ class Served:
     Attributes:
         snapshot: The snapshot; it stays open as long as this object is referenced.
         hidden: Items left out, encoded as in a list.
+        has_index: Whether its item index may be used.
         get: Lookup of the body of a user's own list, None without one.
         headers: Response headers of such a body, by its length.
         items: Catalogue data of each item.
     """
 
-    def __init__(self, snapshot: Snapshot, hidden: Set[bytes] = _NOTHING_HIDDEN) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        hidden: Set[bytes] = _NOTHING_HIDDEN,
+        *,
+        with_index: bool = True,
+    ) -> None:
         lists = FilteredLists(snapshot, hidden) if hidden else None
         self.snapshot = snapshot
         self.hidden = hidden
         self.get = lists.get if lists else snapshot.users.get
+        self.has_index = with_index
         self.headers = Headers(snapshot.generation)
         self.items = Items(snapshot)
-        self._fallback = Fallback(snapshot, self.items, _index(snapshot, self.items), hidden)
+        index = _index(snapshot, self.items) if with_index else None
+        self._fallback = Fallback(snapshot, self.items, index, hidden)
         self._ratings: RatingTables | None = None
 
     @property

@@ -43,7 +43,7 @@ def _checked(store: Path, generation: int) -> dict[str, Any]:
     n_lists = 0
     try:
         with open_snapshot(store, generation) as snapshot:
-            n_lists = snapshot.manifest.counts["recs.mdb/users"]
+            n_lists = snapshot.manifest.counts.get("recs.mdb/users", 0)
             problems = list(itertools.islice(broken_records(snapshot), _MAX_PROBLEMS))
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
         problems = [str(error)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from store.layout import CHECKSUMS, DATA_FILES, INDEX, MANIFEST, RECS, snapshot_folder
+from store.layout import CHECKSUMS, DATA_FILES, MANIFEST, RECS, snapshot_folder
 from store.manifest import sha256
 from store.publish import publish, writing
 from tests.snapshots import make_snapshot
@@ -51,7 +51,6 @@ DAMAGE = pytest.mark.parametrize(
     [
         (RECS, size_of_a_value, "/recommend/zoe"),
         (RECS, page_of_a_table, "/recommend/zoe"),
-        (INDEX, branches_of_the_index, "/recommend/nobody?history=film3"),
     ],
     ids=lambda part: getattr(part, "__name__", ""),
 )

@@ -1,6 +1,7 @@
 """The snapshot watcher, without workers: verifications, crashes and blocked generations."""
 
 import os
+import signal
 
 import pytest
 
@@ -137,3 +138,32 @@ def test_the_problem_names_the_generation_and_the_consequence(watched):
     assert watched.scoreboard.problem == (
         "generation 2: crashes workers; falling back to the previously served generation"
     )
+
+
+def hang(_):
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(1)
+    signal.pause()
+
+
+@pytest.mark.parametrize("check", [lambda _: os.abort(), hang], ids=["crash", "hang"])
+def test_a_check_of_the_index_that_ends_its_process_costs_only_the_index(
+    published, monkeypatch, check
+):
+    """The snapshot is verified once more without it, and served."""
+    monkeypatch.setattr("serve.supervisor.snapshot_watcher.verify_index", check)
+    watched = Watched(published)
+    assert (watched.scoreboard.generation, watched.scoreboard.indexed_generation) == (1, 0)
+
+
+def test_a_sound_index_is_used(published):
+    """The twin; also after a fallback and after another verification."""
+    watched = Watched(published)
+    assert (watched.scoreboard.generation, watched.scoreboard.indexed_generation) == (1, 1)
+    sound_snapshot(published, "brazil")
+    watched.settle()
+    watched.watcher.verify_again()
+    watched.settle()
+    assert watched.scoreboard.indexed_generation == 2
+    watched.crash(3)
+    assert (watched.scoreboard.generation, watched.scoreboard.indexed_generation) == (1, 1)

@@ -4,7 +4,9 @@ Each package has one family under `MarqueeError`. A message has the form
 *subject: what is wrong; what to do*.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ALLOW_ROLLBACK: Final = "pull once with --allow-rollback if that is intended"
 
 
 class MarqueeError(Exception):

@@ -33,6 +33,7 @@ from store.durable import fsync_path, write_durable
 from store.errors import (
     ALLOW_ROLLBACK,
     CorruptSnapshotError,
+    NotAnItemError,
     ReplicaError,
     StoreBusyError,
     StoreError,
@@ -45,7 +46,7 @@ from store.publish import publish, rollback, writing
 from store.push import remote_folder
 from store.remote import CURRENT, MAX_BYTES, Remote
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
-from store.takedown import replace_takedowns, takedown_file
+from store.takedown import replace_takedowns, takedown_file, takedowns
 
 _ASIDE: Final = "pulling"
 _TAKEDOWN: Final = takedown_file(Path()).name
@@ -223,13 +224,14 @@ def _generation(remote: Remote, data: bytes | None) -> int:
 
 def _pull_takedowns(store: Path, source: _Source, why: str) -> bool:
     received = source.received(store, _TAKEDOWN)
+    takedowns(store)  # a damaged file of this store is its own error
     try:
         text = None if received.data is None else received.data.decode()
-    except ValueError:
+        has_changed = replace_takedowns(store, text, why, may_restore=received.may_go_back)
+    except (ValueError, NotAnItemError):
         raise ReplicaError(
             f"{source.remote.url}/{_TAKEDOWN}", "is not a list of takedowns", _PUSH_AGAIN
         ) from None
-    has_changed = replace_takedowns(store, text, why, may_restore=received.may_go_back)
     if received.serial is not None:
         accept_serial(store, _TAKEDOWN, received.serial)
     return has_changed

@@ -20,6 +20,7 @@ import importlib
 import ipaddress
 import os
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ MAX_BYTES: Final = {  # of the files whose size is not known before they are rea
     "TAKEDOWN": 1 << 24,
 }
 
-_EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]'"
+_EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]' 'aiohttp>=3.12'"
 _PENDING: Final = ".pending"
 _PUSH_AGAIN: Final = "run `push` to it again"
 _HTTP_TIMEOUT_SECONDS: Final = 60  # for a connection, and for each read
@@ -50,6 +51,7 @@ _HTTP_OK: Final = 200
 _HTTP_NOT_FOUND: Final = 404
 _HTTP_REDIRECTS: Final = {301, 302, 303, 307, 308}
 _CHUNK_BYTES: Final = 1 << 20
+_MIN_BYTES_PER_SECOND: Final = 1024
 _TEXTS_MADE_HERE: Final = {  # errors whose text does not come from the remote
     "ClientConnectorDNSError",
     "ClientConnectorError",
@@ -187,10 +189,10 @@ class Remote:
 
     def _copy(self, name: str, file: Path, max_bytes: int) -> None:
         """Copy a file here, and stop where it is too large."""
-        size = _SizeLimit(f"{self.url}/{name}", max_bytes)
+        limit = TransferLimit(f"{self.url}/{name}", max_bytes)
         if "file" not in self._protocols:
             try:
-                self._fs.get_file(self._path(name), str(file), callback=size)
+                self._fs.get_file(self._path(name), str(file), callback=limit)
             except _HttpNotFoundError:
                 raise FileNotFoundError(name) from None
             return
@@ -199,7 +201,7 @@ class Remote:
             raise FileNotFoundError(path)
         with path.open("rb") as source, file.open("wb") as target:
             while chunk := source.read(_CHUNK_BYTES):
-                size.relative_update(len(chunk))
+                limit.relative_update(len(chunk))
                 target.write(chunk)
 
     def _make_parent(self, name: str) -> None:
@@ -231,12 +233,23 @@ class _HttpNotFoundError(Exception):
     """HTTP status 404; aiohttp would wrap an OSError of a middleware."""
 
 
-class _SizeLimit:
-    """Stops a copy that is too large; fsspec calls it for each piece that arrived."""
+class TransferLimit:
+    """Stops a copy that is too large or too slow; fsspec calls it for each piece that arrived."""
 
-    def __init__(self, where: str, max_bytes: int) -> None:
+    def __init__(
+        self, where: str, max_bytes: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin to measure.
+
+        Args:
+            where: URL of the file, for messages.
+            max_bytes: Size that it may have.
+            clock: Function that returns the time in seconds.
+        """
         self._where = where
         self._max_bytes = max_bytes
+        self._clock = clock
+        self._began_at = clock()
         self._n_bytes = 0
 
     def set_size(self, n_bytes: int | None) -> None:
@@ -246,9 +259,12 @@ class _SizeLimit:
             raise ReplicaError(self._where, what, _PUSH_AGAIN)
 
     def relative_update(self, n_bytes: int = 1) -> None:
-        """Check the size of all pieces."""
+        """Check the size of all pieces, and their average rate after a minute."""
         self._n_bytes += n_bytes
         self.set_size(self._n_bytes)
+        seconds = self._clock() - self._began_at
+        if seconds > _HTTP_TIMEOUT_SECONDS and self._n_bytes < seconds * _MIN_BYTES_PER_SECOND:
+            raise ReplicaError(self._where, f"sent {self._n_bytes:,} bytes in {seconds:.0f} s")
 
 
 def _without_credentials(url: str) -> str:

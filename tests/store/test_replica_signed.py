@@ -1,5 +1,7 @@
 """Signed replicas: keys, what is signed, what goes back in time, and what must not."""
 
+import contextlib
+import itertools
 import shutil
 import subprocess
 
@@ -15,7 +17,8 @@ from store.remote import Remote
 from store.signing import SigningKey, load_trusted_keys, make_key
 from store.takedown import restore, take_down, takedown_file, takedowns
 from tests.snapshots import files_of
-from tests.store.replicas import pull_from, push_to, snapshot_files
+from tests.store.replicas import assert_current_is_complete, pull_from, push_to, snapshot_files
+from tests.store.test_replica_interrupted import PowerCut, cut_at
 
 
 @pytest.fixture
@@ -117,6 +120,28 @@ def test_a_key_is_replaced(two, there, node, key, other_key):
     push_to(there, two, key=other_key)
     assert pull_from(there, node, both).is_current
     assert not pull_from(there, node, StoreSettings(trusted_keys=(other_key.public,))).has_changed
+
+
+def test_a_power_cut_at_every_step_of_a_signed_push(two, there, node, key, trusting):
+    """A node refuses, or has generation 1 or 2; after the next push it has 2."""
+    push_to(there, two, 1, key)
+    pull_from(there, node, trusting)
+    before = shutil.copytree(there, there.with_name("before"))
+    for step in itertools.count(1):
+        shutil.rmtree(there)
+        shutil.copytree(before, there)
+        own = shutil.copytree(node, node.with_name(f"node{step}"))
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(PowerCut):
+            cut_at(patch, step)
+            push_to(there, two, key=key)
+            break
+        with contextlib.suppress(ReplicaError):
+            pull_from(there, own, trusting)
+        assert_current_is_complete(own)
+        push_to(there, two, key=key)
+        assert pull_from(there, own, trusting).generation == 2
+        assert current(own) == 2
+    assert step >= 12
 
 
 # Hostile remotes, through a directory

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.errors import RefusedSnapshotError, ReplicaError, StoreBusyError
+from store.errors import OversizeError, RefusedSnapshotError, ReplicaError, StoreBusyError
 from store.layout import (
     CHECKSUMS,
     DATA_FILES,
@@ -93,7 +93,7 @@ def push(
     _send_manifests(store, remote)
     _sync_file(remote, store / JOURNAL, JOURNAL)
     pointer = f"{pushed}\n".encode()
-    if remote.read(CURRENT, MAX_BYTES[CURRENT]) != pointer:
+    if _existing(remote, CURRENT, MAX_BYTES[CURRENT]) != pointer:
         remote.write(CURRENT, pointer)
     _sign(remote, CURRENT, pointer, key)
     return PushResult(pushed, n_bytes, _prune(store, remote, pushed))
@@ -122,7 +122,7 @@ def _send_snapshot(remote: Remote, folder: Path, key: SigningKey | None) -> int:
     there = remote_folder(int(folder.name))
     checksums = f"{there}/{CHECKSUMS}"
     local = (folder / CHECKSUMS).read_bytes()
-    existing = remote.read(checksums, MAX_BYTES[CHECKSUMS])
+    existing = _existing(remote, checksums, MAX_BYTES[CHECKSUMS])
     if existing not in (None, local):
         raise ReplicaError(
             f"{remote.url}/{there}",
@@ -153,10 +153,18 @@ def _send_manifests(store: Path, remote: Remote) -> None:
             remote.write(f"{folder}/{path.name}", path.read_bytes())
 
 
+def _existing(remote: Remote, name: str, max_bytes: int) -> bytes | None:
+    """Return the content of a file at the remote; empty if it is too large to be right."""
+    try:
+        return remote.read(name, max_bytes)
+    except OversizeError:
+        return b""
+
+
 def _sync_file(remote: Remote, file: Path, name: str) -> bytes | None:
     """Make a small file at the remote equal to the local one, or remove it; return its content."""
     local = file.read_bytes() if file.exists() else None
-    if local != remote.read(name, MAX_BYTES[name]):
+    if local != _existing(remote, name, MAX_BYTES[name]):
         if local is not None:
             remote.write(name, local)
         else:
@@ -169,7 +177,7 @@ def _sign(remote: Remote, name: str, data: bytes | None, key: SigningKey | None)
     if key is None:
         return
     last = 0
-    existing = remote.read(name + SUFFIX, MAX_SIGNATURE_BYTES)
+    existing = _existing(remote, name + SUFFIX, MAX_SIGNATURE_BYTES)
     with contextlib.suppress(ReplicaError):
         signed = read_signature(name, existing, {key.public})
         if signed.covers(name, data):

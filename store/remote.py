@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.durable import fsync_path
-from store.errors import ReplicaError
+from store.errors import OversizeError, ReplicaError
 
 CURRENT: Final = "CURRENT"
 JOURNAL: Final = "JOURNAL"
@@ -41,7 +41,6 @@ MAX_BYTES: Final = {  # of the files whose size is not known before they are rea
 
 _EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]' 'aiohttp>=3.12'"
 _PENDING: Final = ".pending"
-_PUSH_AGAIN: Final = "run `push` to it again"
 _HTTP_TIMEOUT_SECONDS: Final = 60  # for a connection, and for each read
 
 # They have no directories to make, and fsspec would make a bucket of a mistyped name.
@@ -256,7 +255,7 @@ class TransferLimit:
         """Check the size that the remote announces, if it does."""
         if n_bytes is not None and n_bytes > self._max_bytes:
             what = f"is larger than the {self._max_bytes:,} bytes that it may have"
-            raise ReplicaError(self._where, what, _PUSH_AGAIN)
+            raise OversizeError(self._where, what)
 
     def relative_update(self, n_bytes: int = 1) -> None:
         """Check the size of all pieces, and their average rate after a minute."""

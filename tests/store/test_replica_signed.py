@@ -122,6 +122,19 @@ def test_a_key_is_replaced(two, there, node, key, other_key):
     assert not pull_from(there, node, StoreSettings(trusted_keys=(other_key.public,))).has_changed
 
 
+@pytest.mark.parametrize("name", ["CURRENT", "CURRENT.sig", "TAKEDOWN", "TAKEDOWN.sig"])
+def test_a_file_that_grew_at_the_remote_is_pushed_again(two, there, node, key, trusting, name):
+    """A push replaces it; a pull refuses it."""
+    take_down(two, ["c"], "rights ended")
+    push_to(there, two, key=key)
+    with (there / name).open("r+b") as file:
+        file.truncate(1 << 25)
+    with pytest.raises(ReplicaError, match=f"{name}: is larger than the .*; run `push` to it ag"):
+        pull_from(there, node, trusting)
+    push_to(there, two, key=key)
+    assert pull_from(there, node, trusting).is_current
+
+
 def test_a_power_cut_at_every_step_of_a_signed_push(two, there, node, key, trusting):
     """A node refuses, or has generation 1 or 2; after the next push it has 2."""
     push_to(there, two, 1, key)

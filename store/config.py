@@ -47,17 +47,23 @@ class StoreSettings:
         path: Directory of the store.
         keep: Number of newest snapshots that a refresh keeps, the current one included.
         keep_days: Age in days below which a snapshot is kept in any case.
+        signing_key: File of the private key that signs a push; empty for unsigned pushes.
+        trusted_keys: Public keys that a pull requires, as files or in base64; empty for none.
     """
 
     path: str = "var/store"
     keep: int = 5
     keep_days: float = 0.0
+    signing_key: str = ""
+    trusted_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.keep < 1:
             raise ValueError(f"keep must be at least 1, not {self.keep}")
         if not 0 <= self.keep_days < math.inf:
             raise ValueError(f"keep_days must be 0 or more, and finite, not {self.keep_days}")
+        if "" in self.trusted_keys:
+            raise ValueError("trusted_keys must not hold an empty entry")
 
 
 def load_section(

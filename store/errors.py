@@ -4,7 +4,9 @@ Each package has one family under `MarqueeError`. A message has the form
 *subject: what is wrong; what to do*.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ALLOW_ROLLBACK: Final = "pull once with --allow-rollback if that is intended"
 
 
 class MarqueeError(Exception):
@@ -92,3 +94,9 @@ class ReplicaError(StoreError):
     """The remote of a push or a pull cannot be reached, or its content is not valid."""
 
     remedy = "check the URL and that the remote is reachable, then run it again"
+
+
+class OversizeError(ReplicaError):
+    """A file of a remote is larger than it may be."""
+
+    remedy = "run `push` to it again"

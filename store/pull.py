@@ -9,12 +9,17 @@ snapshot before they get their place. It outlives an interrupted pull, and the
 next one fetches the files that are missing. (A `.building` folder would not: the
 next writer removes it.) The checksums are fetched first, so the files in
 `pulling/` are known to belong to the wanted snapshot.
+
+With trusted keys the checksums, `CURRENT` and `TAKEDOWN` must be signed. What would
+go back in time, to an older generation or by a restore, needs a signature that is
+not older than the last accepted one, or the operator's word.
 """
 
 import contextlib
 import fcntl
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -22,21 +27,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Never
 
+from store.accepted import accept_serial, accepted_serials
 from store.config import StoreSettings
 from store.durable import fsync_path, write_durable
-from store.errors import CorruptSnapshotError, ReplicaError, StoreBusyError, StoreError
+from store.errors import (
+    ALLOW_ROLLBACK,
+    CorruptSnapshotError,
+    NotAnItemError,
+    ReplicaError,
+    StoreBusyError,
+    StoreError,
+)
 from store.layout import CHECKSUMS, DATA_FILES, MANIFEST, snapshot_folder, snapshots_folder
-from store.manifest import read_manifest, verify
-from store.parse import MAX_POINTER_BYTES, parse_generation
+from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
 from store.prune import prune
 from store.publish import publish, rollback, writing
 from store.push import remote_folder
-from store.remote import CURRENT, Remote
-from store.takedown import replace_takedowns, takedown_file
+from store.remote import CURRENT, MAX_BYTES, Remote
+from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
+from store.takedown import replace_takedowns, takedown_file, takedowns
 
 _ASIDE: Final = "pulling"
+_TAKEDOWN: Final = takedown_file(Path()).name
 _PUSH_AGAIN: Final = "run `push` to it again"
+_GENERATION: Final = re.compile(rb"\s*([1-9]\d{0,11})\s*")
+_MAX_FILE_BYTES: Final = 1 << 50
+_FREE_MARGIN_BYTES: Final = 16 << 20  # beyond the data files
+_READS_WHILE_PUSHED: Final = 3  # a file and its signature are not replaced at one moment
+_READ_AGAIN_SECONDS: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -56,32 +75,123 @@ class PullResult:
     has_changed: bool
 
 
-def pull(store: Path, remote: Remote, settings: StoreSettings) -> PullResult:
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A small file of the remote.
+
+    Attributes:
+        data: Content; None if it does not exist.
+        serial: Serial number of its signature; None without trusted keys.
+        may_go_back: Whether it may name an older generation, or restore items.
+    """
+
+    data: bytes | None
+    serial: int | None
+    may_go_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The remote of a pull, and what is required of its files.
+
+    Attributes:
+        remote: Remote to pull from.
+        trusted: Public keys in base64; empty if signatures are not required.
+        allow_rollback: Whether the operator allows to go back in time.
+    """
+
+    remote: Remote
+    trusted: frozenset[str]
+    allow_rollback: bool
+
+    def received(self, store: Path, name: str) -> _Received:
+        """Read `CURRENT` or `TAKEDOWN`; refuse a serial number lower than the last accepted one.
+
+        Raises:
+            ReplicaError: It is not signed as required, or older.
+        """
+        data, serial = self.read(name)
+        if serial is None:
+            return _Received(data, None, self.allow_rollback)
+        last = accepted_serials(store).get(name)
+        if last is not None and serial < last and not self.allow_rollback:
+            what = f"its serial number {serial} is lower than {last}, which was accepted before"
+            raise ReplicaError(f"{self.remote.url}/{name}", what, ALLOW_ROLLBACK)
+        return _Received(data, serial, self.allow_rollback or last is not None)
+
+    def read(self, name: str) -> tuple[bytes | None, int | None]:
+        """Return the content of a small file, and the serial number of its signature.
+
+        Raises:
+            ReplicaError: It is not signed as required.
+        """
+        limit = MAX_BYTES[Path(name).name]
+        if not self.trusted:
+            return self.remote.read(name, limit), None
+        where = f"{self.remote.url}/{name}"
+        for attempt in range(_READS_WHILE_PUSHED):
+            time.sleep(_READ_AGAIN_SECONDS if attempt else 0)
+            text = self.remote.read(name + SUFFIX, MAX_SIGNATURE_BYTES)
+            data = self.remote.read(name, limit)
+            if data is None and text is None and name != _TAKEDOWN:
+                return None, None  # nothing has been pushed; a missing TAKEDOWN is signed too
+            signed = read_signature(where, text, self.trusted)
+            if signed.covers(name, data):
+                return data, signed.serial
+        raise ReplicaError(where, "its signature is over another file or content", _PUSH_AGAIN)
+
+
+def pull(
+    store: Path, remote: Remote, settings: StoreSettings, *, allow_rollback: bool = False
+) -> PullResult:
     """Make what is current at `remote` current here, unless the store is pinned.
 
     Takedowns come first, for a snapshot may take long; then the missing files; then
     the flip, to a newer generation as by `publish`, to an older one as by
     `rollback`; then `prune` with the settings.
 
+    Args:
+        store: Directory of the store.
+        remote: Remote to pull from.
+        settings: Trusted keys, and what to prune.
+        allow_rollback: Whether an older generation, signature or list of takedowns
+            is accepted.
+
     Raises:
-        ReplicaError: The remote cannot be reached, its snapshot is not complete, or
-            this store has another snapshot of that number.
+        ReplicaError: The remote cannot be reached, is not signed as required, would
+            go back in time, its snapshot is not complete, or this store has another
+            snapshot of that number.
         IncompatibleSnapshotError, RefusedSnapshotError: It must not be served.
         StoreBusyError: Another process is writing to the store, or pulling.
         WriteError: The store cannot be written to.
     """
-    generation = _current_of(remote)
+    source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback)
+    pointer = source.received(store, CURRENT)
+    generation = _generation(remote, pointer.data)
     why = f"pulled from {remote.url}"
-    has_changed = _pull_takedowns(store, remote, why)
-    is_new = _fetch_snapshot(store, remote, generation)
+    has_changed = _pull_takedowns(store, source, why)
+    now = current_or_none(store)
+    if now is not None and generation < now and not pointer.may_go_back:
+        what = f"names generation {generation}, older than {now}"
+        raise ReplicaError(f"{remote.url}/{CURRENT}", what, ALLOW_ROLLBACK)
+    is_new = _fetch_snapshot(store, source, generation)
     if current_or_none(store) != generation and (is_new or not pinned(store)):
         has_changed = _flip(store, generation, why) or has_changed
         with writing(store):
             prune(store, settings.keep, settings.keep_days)
+    if pointer.serial is not None:
+        accept_serial(store, CURRENT, pointer.serial)
     return PullResult(generation, current_or_none(store) == generation, has_changed or is_new)
 
 
-def watch(store: Path, remote: Remote, settings: StoreSettings, poll_seconds: float) -> Never:
+def watch(
+    store: Path,
+    remote: Remote,
+    settings: StoreSettings,
+    poll_seconds: float,
+    *,
+    allow_rollback: bool = False,
+) -> Never:
     """Pull repeatedly and without end; an error is logged, and the next poll tries again.
 
     Equal lines are logged once: a night without a network is one line.
@@ -89,7 +199,7 @@ def watch(store: Path, remote: Remote, settings: StoreSettings, poll_seconds: fl
     last = ""
     while True:
         try:
-            done = pull(store, remote, settings)
+            done = pull(store, remote, settings, allow_rollback=allow_rollback)
             line = f"generation {done.generation} of {remote.url} "
             line += "is current" if done.is_current else "is kept, not served: the store is pinned"
             level, is_new_line = logging.INFO, done.has_changed
@@ -101,35 +211,36 @@ def watch(store: Path, remote: Remote, settings: StoreSettings, poll_seconds: fl
         time.sleep(poll_seconds)
 
 
-def _current_of(remote: Remote) -> int:
-    data = remote.read(CURRENT)
+def _generation(remote: Remote, data: bytes | None) -> int:
+    """Return the generation that `CURRENT` of the remote names."""
     if data is None:
         raise ReplicaError(
             remote.url, "nothing has been pushed there yet", "check the URL, or push"
         )
-    try:
-        return parse_generation(data[:MAX_POINTER_BYTES].decode("ascii", "replace").strip())
-    except ValueError as error:
-        what = f"does not hold a generation, but {error}"
-        raise ReplicaError(f"{remote.url}/{CURRENT}", what) from error
+    if (found := _GENERATION.fullmatch(data)) is None:
+        raise ReplicaError(f"{remote.url}/{CURRENT}", "does not hold a generation", _PUSH_AGAIN)
+    return int(found[1])
 
 
-def _pull_takedowns(store: Path, remote: Remote, why: str) -> bool:
-    name = takedown_file(store).name
-    data = remote.read(name)
+def _pull_takedowns(store: Path, source: _Source, why: str) -> bool:
+    received = source.received(store, _TAKEDOWN)
+    takedowns(store)  # a damaged file of this store is its own error
     try:
-        text = None if data is None else data.decode()
-    except ValueError:
+        text = None if received.data is None else received.data.decode()
+        has_changed = replace_takedowns(store, text, why, may_restore=received.may_go_back)
+    except (ValueError, NotAnItemError):
         raise ReplicaError(
-            f"{remote.url}/{name}", "is not a list of takedowns", _PUSH_AGAIN
+            f"{source.remote.url}/{_TAKEDOWN}", "is not a list of takedowns", _PUSH_AGAIN
         ) from None
-    return replace_takedowns(store, text, why)
+    if received.serial is not None:
+        accept_serial(store, _TAKEDOWN, received.serial)
+    return has_changed
 
 
-def _fetch_snapshot(store: Path, remote: Remote, generation: int) -> bool:
+def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
     """Copy a snapshot into this store; return False if it exists already."""
-    there = remote_folder(generation)
-    checksums = remote.read(f"{there}/{CHECKSUMS}")
+    remote, there = source.remote, remote_folder(generation)
+    checksums, _ = source.read(f"{there}/{CHECKSUMS}")
     if checksums is None:
         raise ReplicaError(f"{remote.url}/{there}", "is not complete", _PUSH_AGAIN)
     here = snapshot_folder(store, generation)
@@ -173,10 +284,11 @@ def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> N
     """Fetch the missing files, verify all of them, and force them to disk."""
     _prepare_aside(aside, checksums)
     try:
-        for name in (MANIFEST, *DATA_FILES):
-            if not (aside / name).exists():
-                remote.fetch(f"{there}/{name}", aside / name)
-            read_manifest(aside)  # an incompatible one is refused before its data files are fetched
+        sizes = _sizes(_fetch_manifest(remote, there, aside, checksums))
+        missing = {name: size for name, size in sizes.items() if not (aside / name).exists()}
+        _check_free_space(aside, sum(missing.values()))
+        for name, size in missing.items():
+            remote.fetch(f"{there}/{name}", aside / name, size, size)
         verify(aside)
     except CorruptSnapshotError as error:
         shutil.rmtree(aside)
@@ -187,6 +299,32 @@ def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> N
         ) from error
     for path in (*aside.iterdir(), aside):
         fsync_path(path)
+
+
+def _fetch_manifest(remote: Remote, there: str, aside: Path, checksums: bytes) -> Manifest:
+    """Return the manifest, checked before it is parsed; an incompatible one is refused here."""
+    path = aside / MANIFEST
+    if not path.exists():
+        remote.fetch(f"{there}/{MANIFEST}", path, MAX_BYTES[MANIFEST])
+    if f"{sha256(path)}  {MANIFEST}".encode() not in checksums.split(b"\n"):
+        raise CorruptSnapshotError(path, f"its SHA-256 differs from {CHECKSUMS}")
+    return read_manifest(aside)
+
+
+def _sizes(manifest: Manifest) -> dict[str, int]:
+    """Return the size of each data file, which bounds what is read of it."""
+    sizes = {name: manifest.files.get(name) for name in DATA_FILES}
+    for name, size in sizes.items():
+        if type(size) is not int or not 0 <= size <= _MAX_FILE_BYTES:
+            raise CorruptSnapshotError(MANIFEST, f"does not hold a valid size of {name}")
+    return {name: size for name, size in sizes.items() if size is not None}
+
+
+def _check_free_space(folder: Path, n_bytes: int) -> None:
+    free, needed = shutil.disk_usage(folder).free, n_bytes + _FREE_MARGIN_BYTES
+    if n_bytes and free < needed:
+        what = f"{needed / 1e6:,.1f} MB are needed, but {free / 1e6:,.1f} MB are free"
+        raise ReplicaError(folder, what, "free disk space, then pull again")
 
 
 def _prepare_aside(aside: Path, checksums: bytes) -> None:

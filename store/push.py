@@ -1,12 +1,14 @@
 """Pushing: copy one snapshot and the takedowns to a remote URL.
 
     TAKEDOWN ─► SHA256SUMS.pending ─► data files ─► SHA256SUMS ─► JOURNAL ─► CURRENT ─► prune
+        .sig                                .sig ┘                        .sig
 
 A reader of `CURRENT` at the remote finds a complete snapshot: `SHA256SUMS` gets its
 name after all other files, and `CURRENT` is written after that. An interrupted push
 is run again: the pending checksums identify the snapshot that the files beside them
 belong to, so a file of the right size is not sent twice. One machine pushes to one
-URL; several would overwrite each other's pointer.
+URL; several would overwrite each other's pointer. With a key, `TAKEDOWN`, `CURRENT`
+and the snapshot's `SHA256SUMS` are signed; a signature that is valid is not replaced.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.errors import RefusedSnapshotError, ReplicaError, StoreBusyError
+from store.errors import OversizeError, RefusedSnapshotError, ReplicaError, StoreBusyError
 from store.layout import (
     CHECKSUMS,
     DATA_FILES,
@@ -27,7 +29,14 @@ from store.layout import (
 )
 from store.manifest import read_manifest, verify
 from store.pointer import current
-from store.remote import CURRENT, JOURNAL, Remote
+from store.remote import CURRENT, JOURNAL, MAX_BYTES, Remote
+from store.signing import (
+    MAX_SIGNATURE_BYTES,
+    SUFFIX,
+    SigningKey,
+    next_serial,
+    read_signature,
+)
 from store.takedown import takedown_file
 
 _NOWHERE = Path()  # a store at the root of the URL: its file names are those at the remote
@@ -48,11 +57,19 @@ class PushResult:
     pruned: list[int]
 
 
-def push(store: Path, remote: Remote, generation: int | None = None) -> PushResult:
+def push(
+    store: Path, remote: Remote, generation: int | None = None, key: SigningKey | None = None
+) -> PushResult:
     """Make the current snapshot, or `generation`, the current one of `remote`.
 
     Takedowns go first: they apply to every generation. Snapshots that were pruned
     here are removed at the remote, after the pointer; nothing else there is changed.
+
+    Args:
+        store: Directory of the store.
+        remote: Remote to push to.
+        generation: Generation to push; None means the current one.
+        key: Private key that signs what is pushed; None leaves it unsigned.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
@@ -66,17 +83,19 @@ def push(store: Path, remote: Remote, generation: int | None = None) -> PushResu
             remote.url, "can only be pulled from", "push to the directory or bucket behind it"
         )
     pushed = current(store) if generation is None else generation
-    _sync_file(remote, takedown_file(store), takedown_file(store).name)
+    name = takedown_file(store).name
+    _sign(remote, name, _sync_file(remote, takedown_file(store), name), key)
     folder = snapshot_folder(store, pushed)
     with _held(folder):
         if verify(folder).gate.is_refused:
             raise RefusedSnapshotError(folder, "the gate refused it")
-        n_bytes = _send_snapshot(remote, folder)
+        n_bytes = _send_snapshot(remote, folder, key)
     _send_manifests(store, remote)
     _sync_file(remote, store / JOURNAL, JOURNAL)
     pointer = f"{pushed}\n".encode()
-    if remote.read(CURRENT) != pointer:
+    if _existing(remote, CURRENT, MAX_BYTES[CURRENT]) != pointer:
         remote.write(CURRENT, pointer)
+    _sign(remote, CURRENT, pointer, key)
     return PushResult(pushed, n_bytes, _prune(store, remote, pushed))
 
 
@@ -98,18 +117,19 @@ def _held(folder: Path) -> Iterator[None]:
         yield
 
 
-def _send_snapshot(remote: Remote, folder: Path) -> int:
+def _send_snapshot(remote: Remote, folder: Path, key: SigningKey | None) -> int:
     """Send the files that are missing at the remote, checksums last; return the bytes sent."""
     there = remote_folder(int(folder.name))
     checksums = f"{there}/{CHECKSUMS}"
-    local, existing = (folder / CHECKSUMS).read_bytes(), remote.read(checksums)
+    local = (folder / CHECKSUMS).read_bytes()
+    existing = _existing(remote, checksums, MAX_BYTES[CHECKSUMS])
     if existing not in (None, local):
         raise ReplicaError(
             f"{remote.url}/{there}",
             "differs from the snapshot of that number here",
             "push to another URL",
         )
-    if existing is None and remote.staged(checksums) != local:
+    if existing is None and remote.staged(checksums, MAX_BYTES[CHECKSUMS]) != local:
         remote.remove(there)  # left over from another push that was interrupted
         remote.stage(checksums, local)
     n_bytes = 0
@@ -118,6 +138,7 @@ def _send_snapshot(remote: Remote, folder: Path) -> int:
         if remote.size(f"{there}/{name}") != size:
             remote.send(folder / name, f"{there}/{name}")
             n_bytes += size
+    _sign(remote, checksums, local, key)
     if existing is None:
         remote.commit(checksums)
     return n_bytes
@@ -132,15 +153,37 @@ def _send_manifests(store: Path, remote: Remote) -> None:
             remote.write(f"{folder}/{path.name}", path.read_bytes())
 
 
-def _sync_file(remote: Remote, file: Path, name: str) -> None:
-    """Make a small file at the remote equal to the local one, or remove it."""
+def _existing(remote: Remote, name: str, max_bytes: int) -> bytes | None:
+    """Return the content of a file at the remote; empty if it is too large to be right."""
+    try:
+        return remote.read(name, max_bytes)
+    except OversizeError:
+        return b""
+
+
+def _sync_file(remote: Remote, file: Path, name: str) -> bytes | None:
+    """Make a small file at the remote equal to the local one, or remove it; return its content."""
     local = file.read_bytes() if file.exists() else None
-    if local == remote.read(name):
+    if local != _existing(remote, name, MAX_BYTES[name]):
+        if local is not None:
+            remote.write(name, local)
+        else:
+            remote.remove(name)
+    return local
+
+
+def _sign(remote: Remote, name: str, data: bytes | None, key: SigningKey | None) -> None:
+    """Sign a file at the remote, unless its signature by this key is valid."""
+    if key is None:
         return
-    if local is not None:
-        remote.write(name, local)
-    else:
-        remote.remove(name)
+    last = 0
+    existing = _existing(remote, name + SUFFIX, MAX_SIGNATURE_BYTES)
+    with contextlib.suppress(ReplicaError):
+        signed = read_signature(name, existing, {key.public})
+        if signed.covers(name, data):
+            return
+        last = signed.serial
+    remote.write(name + SUFFIX, key.sign(name, next_serial(last), data))
 
 
 def _prune(store: Path, remote: Remote, current: int) -> list[int]:

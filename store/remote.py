@@ -10,28 +10,53 @@ files are sent in place; the files through which readers find them are staged as
 `NAME.pending` and renamed. fsspec is imported here alone, when a `Remote` is made.
 Keys and endpoints come from the environment (`AWS_ACCESS_KEY_ID`,
 `AWS_ENDPOINT_URL`, `FSSPEC_S3_…`), not from the URL.
+
+A remote may be hostile. Every file is read up to a limit. HTTP answers are neither
+unpacked nor followed to another host. Errors name what failed, never text of an answer.
 """
 
 import contextlib
 import importlib
-import re
-from collections.abc import Iterator
+import ipaddress
+import os
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from store.durable import fsync_path
-from store.errors import ReplicaError
+from store.errors import OversizeError, ReplicaError
 
 CURRENT: Final = "CURRENT"
 JOURNAL: Final = "JOURNAL"
+MAX_BYTES: Final = {  # of the files whose size is not known before they are read
+    "CURRENT": 64,
+    "JOURNAL": 1 << 28,
+    "MANIFEST.json": 1 << 24,
+    "SHA256SUMS": 4096,
+    "TAKEDOWN": 1 << 24,
+}
 
-_EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]'"
+_EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]' 'aiohttp>=3.12'"
 _PENDING: Final = ".pending"
 _HTTP_TIMEOUT_SECONDS: Final = 60  # for a connection, and for each read
 
 # They have no directories to make, and fsspec would make a bucket of a mistyped name.
 _OBJECT_STORES: Final = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _HTTP: Final = {"http", "https"}
+_HTTP_OK: Final = 200
+_HTTP_NOT_FOUND: Final = 404
+_HTTP_REDIRECTS: Final = {301, 302, 303, 307, 308}
+_CHUNK_BYTES: Final = 1 << 20
+_MIN_BYTES_PER_SECOND: Final = 1024
+_TEXTS_MADE_HERE: Final = {  # errors whose text does not come from the remote
+    "ClientConnectorDNSError",
+    "ClientConnectorError",
+    "EndpointConnectionError",
+    "NoCredentialsError",
+}
 
 
 class Remote:
@@ -41,8 +66,9 @@ class Remote:
     the operation; a missing file is not an error.
 
     Attributes:
-        url: URL without user name and password.
+        url: URL without user name, password and query.
         is_read_only: Whether it can only be pulled from.
+        is_plain_http: Whether what is pulled can be changed on its way from another host.
     """
 
     def __init__(self, url: str) -> None:
@@ -51,23 +77,32 @@ class Remote:
         Raises:
             ReplicaError: The extra is not installed, or the protocol is not supported.
         """
-        self.url = re.sub(r"//[^/@]*@", "//", url)
-        self._full_url = url
+        self.url = _without_credentials(url)
         with self._errors_explained():
-            self._fs, root = _filesystem(url)
-        self._root = str(root).rstrip("/")
+            try:
+                self._fs, root = _filesystem(url)
+            except ValueError as error:
+                what = " ".join(str(error).split()).replace(url, self.url)
+                raise ReplicaError(self.url, f"cannot be used: {what}") from error
         protocol = self._fs.protocol
         self._protocols = {protocol} if isinstance(protocol, str) else set(protocol)
         self.is_read_only = not self._protocols.isdisjoint(_HTTP)
+        self.is_plain_http = url.startswith("http:") and not _is_loopback(url)
+        self._root, self._query = str(root), ""
+        if self.is_read_only:  # a token in the query belongs behind each file's name
+            self._root, mark, query = self._root.partition("#")[0].partition("?")
+            self._query = mark + query
+        self._root = self._root.rstrip("/")
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, max_bytes: int) -> bytes | None:
         """Return the content of a small file, None if it does not exist."""
-        with self._errors_explained():
+        with self._errors_explained(), tempfile.TemporaryDirectory(prefix="marquee-") as folder:
             self._fs.invalidate_cache()
             try:
-                return bytes(self._fs.cat_file(self._path(name)))
+                self._copy(name, Path(folder) / "file", max_bytes)
             except FileNotFoundError:
                 return None
+            return (Path(folder) / "file").read_bytes()
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes, None if it does not exist."""
@@ -98,12 +133,26 @@ class Remote:
             what = f"{n_bytes} of {file.stat().st_size} bytes of {name} arrived"
             raise ReplicaError(self.url, what, "push again")
 
-    def fetch(self, name: str, file: Path) -> None:
-        """Fetch a file; it gets its name here when it is complete."""
+    def fetch(self, name: str, file: Path, max_bytes: int, min_bytes: int = 0) -> None:
+        """Fetch a file; it gets its name here when it is complete.
+
+        Raises:
+            ReplicaError: It is larger or smaller than it may be, too.
+        """
         part = file.with_name(f"{file.name}.part")
-        with self._errors_explained():
-            self._fs.get_file(self._path(name), str(part))
+        try:
+            with self._errors_explained():
+                self._copy(name, part, max_bytes)
+            self._check_complete(name, part.stat().st_size, min_bytes)
+        except ReplicaError:
+            part.unlink(missing_ok=True)
+            raise
         part.replace(file)
+
+    def _check_complete(self, name: str, n_bytes: int, min_bytes: int) -> None:
+        if n_bytes < min_bytes:
+            what = f"{n_bytes:,} of {min_bytes:,} bytes arrived"
+            raise ReplicaError(f"{self.url}/{name}", what, "pull again")
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a small file atomically: a reader finds the old one or the new one."""
@@ -117,9 +166,9 @@ class Remote:
             self._fs.pipe_file(self._path(name + _PENDING), data)
             self._sync(name + _PENDING)
 
-    def staged(self, name: str) -> bytes | None:
+    def staged(self, name: str, max_bytes: int) -> bytes | None:
         """Return the content that is staged, None without any."""
-        return self.read(name + _PENDING)
+        return self.read(name + _PENDING, max_bytes)
 
     def commit(self, name: str) -> None:
         """Rename the staged content to the file's name."""
@@ -135,7 +184,24 @@ class Remote:
                 self._fs.rm(self._path(name), recursive=True)
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}"
+        return f"{self._root}/{name}{self._query}"
+
+    def _copy(self, name: str, file: Path, max_bytes: int) -> None:
+        """Copy a file here, and stop where it is too large."""
+        limit = TransferLimit(f"{self.url}/{name}", max_bytes)
+        if "file" not in self._protocols:
+            try:
+                self._fs.get_file(self._path(name), str(file), callback=limit)
+            except _HttpNotFoundError:
+                raise FileNotFoundError(name) from None
+            return
+        path = Path(self._path(name))
+        if not path.is_file():
+            raise FileNotFoundError(path)
+        with path.open("rb") as source, file.open("wb") as target:
+            while chunk := source.read(_CHUNK_BYTES):
+                limit.relative_update(len(chunk))
+                target.write(chunk)
 
     def _make_parent(self, name: str) -> None:
         if self._protocols.isdisjoint(_OBJECT_STORES):
@@ -156,23 +222,135 @@ class Remote:
         except ReplicaError:
             raise
         except ImportError as error:
-            raise ReplicaError(self.url, f"is not supported: {_line(error)}", _EXTRA) from error
+            what = " ".join(str(error).split())
+            raise ReplicaError(self.url, f"is not supported: {what}", _EXTRA) from error
         except Exception as error:  # each file system has error types of its own
-            what = _line(error).replace(self._full_url, self.url)
-            raise ReplicaError(self.url, f"cannot be used: {what}") from error
+            raise ReplicaError(self.url, f"cannot be used: {_reason(error)}") from error
+
+
+class _HttpNotFoundError(Exception):
+    """HTTP status 404; aiohttp would wrap an OSError of a middleware."""
+
+
+class TransferLimit:
+    """Stops a copy that is too large or too slow; fsspec calls it for each piece that arrived."""
+
+    def __init__(
+        self, where: str, max_bytes: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin to measure.
+
+        Args:
+            where: URL of the file, for messages.
+            max_bytes: Size that it may have.
+            clock: Function that returns the time in seconds.
+        """
+        self._where = where
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._began_at = clock()
+        self._n_bytes = 0
+
+    def set_size(self, n_bytes: int | None) -> None:
+        """Check the size that the remote announces, if it does."""
+        if n_bytes is not None and n_bytes > self._max_bytes:
+            what = f"is larger than the {self._max_bytes:,} bytes that it may have"
+            raise OversizeError(self._where, what)
+
+    def relative_update(self, n_bytes: int = 1) -> None:
+        """Check the size of all pieces, and their average rate after a minute."""
+        self._n_bytes += n_bytes
+        self.set_size(self._n_bytes)
+        seconds = self._clock() - self._began_at
+        if seconds > _HTTP_TIMEOUT_SECONDS and self._n_bytes < seconds * _MIN_BYTES_PER_SECOND:
+            raise ReplicaError(self._where, f"sent {self._n_bytes:,} bytes in {seconds:.0f} s")
+
+
+def _without_credentials(url: str) -> str:
+    """Return `url` as it may be shown: without user, password, query and fragment.
+
+    Raises:
+        ReplicaError: It is not a valid URL, or one that chains several.
+    """
+    if "://" not in url:
+        return url
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port  # raises ValueError if it is not a number: a `/` in a password
+    except ValueError:
+        parts = None
+    if parts is None or not parts.scheme or "::" in url.partition("://")[0]:
+        raise ReplicaError("URL", "is not valid", "write SCHEME://HOST/PATH, one alone")
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="", fragment="").geturl()
+
+
+def _is_loopback(url: str) -> bool:
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for `url`, and the path in it."""
-    options: dict[str, Any] = {}
-    if url.partition(":")[0] in _HTTP:  # aiohttp would stop any download after five minutes
-        timeout = importlib.import_module("aiohttp").ClientTimeout(
-            total=None, sock_connect=_HTTP_TIMEOUT_SECONDS, sock_read=_HTTP_TIMEOUT_SECONDS
-        )
-        options["client_kwargs"] = {"timeout": timeout}
+    options = _http_options(url) if url.partition(":")[0] in _HTTP else {}
     found: tuple[Any, str] = importlib.import_module("fsspec.core").url_to_fs(url, **options)
     return found
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _http_options(url: str) -> dict[str, Any]:
+    # aiohttp would stop any download after five minutes
+    timeout = importlib.import_module("aiohttp").ClientTimeout(
+        total=None, sock_connect=_HTTP_TIMEOUT_SECONDS, sock_read=_HTTP_TIMEOUT_SECONDS
+    )
+    client = {
+        "timeout": timeout,
+        "headers": {"Accept-Encoding": "identity"},
+        "auto_decompress": False,  # a small answer could unpack to any size
+        "middlewares": (_http_check(url),),
+    }
+    return {"client_kwargs": client, "skip_instance_cache": True}
+
+
+def _http_check(url: str) -> Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]:
+    """Return a middleware of aiohttp that refuses other hosts, statuses and encodings."""
+    shown = _without_credentials(url)
+    origin = importlib.import_module("yarl").URL(url).origin()
+
+    async def check(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        if request.url.origin() != origin:  # aiohttp comes here for each redirect
+            raise ReplicaError(shown, "redirects to another host", "pull from that one's URL")
+        answer = await handler(request)
+        try:
+            _check_answer(shown, answer)
+        except (_HttpNotFoundError, ReplicaError):
+            answer.close()
+            raise
+        return answer
+
+    return check
+
+
+def _check_answer(shown: str, answer: Any) -> None:
+    if answer.status == _HTTP_NOT_FOUND:
+        raise _HttpNotFoundError
+    is_redirect = answer.status in _HTTP_REDIRECTS and "Location" in answer.headers
+    if answer.status != _HTTP_OK and not is_redirect:
+        raise ReplicaError(shown, f"HTTP status {answer.status}")
+    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ReplicaError(shown, "compresses its answers", "turn that off at the server")
+
+
+def _reason(error: Exception) -> str:
+    """Describe an error of a file system without the text that a remote put in it."""
+    kind = type(error).__name__
+    if kind in _TEXTS_MADE_HERE:
+        return " ".join(str(error).split())
+    answer = getattr(error.__cause__, "response", None)  # botocore's
+    if isinstance(answer, dict):
+        return f"{kind}, HTTP status {answer.get('ResponseMetadata', {}).get('HTTPStatusCode')}"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return kind

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from store.durable import fsync_path, replace_durable
-from store.errors import NotAnItemError, WriteError
+from store.errors import ALLOW_ROLLBACK, NotAnItemError, ReplicaError, WriteError
 from store.ids import is_item_id
 from store.journal import write_journal
 from store.parse import MAX_TAKEDOWN_BYTES, read_small
@@ -109,18 +109,20 @@ def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedow
     return entries
 
 
-def replace_takedowns(store: Path, text: str | None, why: str) -> bool:
+def replace_takedowns(store: Path, text: str | None, why: str, *, may_restore: bool = True) -> bool:
     """Replace the takedowns of this store by those of another one.
 
     Args:
         store: Directory of the store; it is made if it does not exist.
         text: Content of the other `TAKEDOWN`; None if it does not exist.
         why: Reason for the journal.
+        may_restore: Whether items may be shown again.
 
     Returns:
         Whether anything changed.
 
     Raises:
+        ReplicaError: Items would be shown again, but must not; nothing changes then.
         NotAnItemError: `text` is not a list of takedowns; nothing changes then.
         WriteError: The store cannot be written to.
     """
@@ -128,10 +130,14 @@ def replace_takedowns(store: Path, text: str | None, why: str) -> bool:
     with _editing(store) as entries:
         if _read_text(store) == text:
             return False
+        restored = entries.keys() - new.keys()
+        if restored and not may_restore:
+            what = f"{len(restored)} of its items would be shown again"
+            raise ReplicaError(takedown_file(store), what, ALLOW_ROLLBACK)
         _replace(store, text)
         for what, names in (
             ("takedown", new.keys() - entries.keys()),
-            ("restore", entries.keys() - new.keys()),
+            ("restore", restored),
         ):
             if names:
                 line = f"{' '.join(sorted(names))}: {why}"

@@ -1,4 +1,4 @@
-"""`push` and `pull`: replicas of a store on other machines."""
+"""`push`, `pull` and `keygen`: replicas of a store on other machines."""
 
 import argparse
 import dataclasses
@@ -14,6 +14,7 @@ from store.config import StoreSettings, load_section
 from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
+from store.signing import SigningKey, load_trusted_keys, make_key
 
 _URL = "a directory, file://, s3:// or another protocol of fsspec"
 _PUSH_EXAMPLE = """example:
@@ -22,6 +23,15 @@ _PUSH_EXAMPLE = """example:
 _PULL_EXAMPLE = """example:
   python -m store pull s3://bucket/marquee
   python -m store --store /srv/marquee pull http://builder/marquee --watch 5"""
+
+_KEYGEN_EXAMPLE = """example:
+  python -m store keygen /etc/marquee/push.key
+
+Set `[store] signing_key` to that file where you push, and `[store] trusted_keys`
+to the public key where you pull."""
+_PLAIN_HTTP = "plain HTTP without trusted keys: any host on the way can change what is pulled"
+
+_log = logging.getLogger(__name__)
 
 
 def add_parser(verbs: Any) -> None:
@@ -38,12 +48,23 @@ def add_parser(verbs: Any) -> None:
     verb.add_argument("url", metavar="URL", help=f"{_URL}; also http://")
     watch_help = "pull every SECONDS without end, and log each change"
     verb.add_argument("--watch", type=_seconds, metavar="SECONDS", help=watch_help)
+    rollback_help = "accept an older generation, older signatures and restored items"
+    verb.add_argument("--allow-rollback", action="store_true", help=rollback_help)
     verb.set_defaults(run=_pull)
+    add_json(verb)
+
+    about = "Make a private key that signs pushes, and print its public key."
+    verb = _verb(verbs, "keygen", about, _KEYGEN_EXAMPLE)
+    verb.add_argument("file", type=Path, metavar="FILE", help="a new file; FILE.pub is made too")
+    verb.set_defaults(run=_keygen)
     add_json(verb)
 
 
 def _push(store: Path, options: argparse.Namespace) -> int:
-    done = push(store, Remote(options.url), options.generation)
+    _log_to_standard_error()
+    file = load_section("store", StoreSettings, options.config).signing_key
+    key = SigningKey(Path(file)) if file else None
+    done = push(store, Remote(options.url), options.generation, key)
     lines = [f"generation {done.generation} is current there; {done.n_bytes / 1e6:,.1f} MB sent"]
     if done.pruned:
         lines.append(f"pruned there: {', '.join(map(str, done.pruned))}")
@@ -54,21 +75,38 @@ def _push(store: Path, options: argparse.Namespace) -> int:
 def _pull(store: Path, options: argparse.Namespace) -> int:
     settings = load_section("store", StoreSettings, options.config)
     remote = Remote(options.url)
+    load_trusted_keys(settings.trusted_keys)  # a wrong one ends --watch before it begins
+    _log_to_standard_error()
+    if remote.is_plain_http and not settings.trusted_keys:
+        _log.warning("%s: %s; set `[store] trusted_keys`", remote.url, _PLAIN_HTTP)
+    allow_rollback = options.allow_rollback
     if options.watch is not None:
-        _log_until_a_signal()
-        watch(store, remote, settings, options.watch)
-    done = pull(store, remote, settings)
+        _exit_at_a_signal()
+        watch(store, remote, settings, options.watch, allow_rollback=allow_rollback)
+    done = pull(store, remote, settings, allow_rollback=allow_rollback)
     state = "is current" if done.is_current else "is kept, not served: the store is pinned"
     suffix = "" if done.has_changed else ", unchanged"
     report(options, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])
     return 0
 
 
-def _log_until_a_signal() -> None:
-    """Log to standard error, and exit at a signal: the store is consistent at any time."""
+def _keygen(_: Path, options: argparse.Namespace) -> int:
+    public = make_key(options.file)
+    lines = [f"private key: {options.file}", f"public key:  {options.file}.pub, {public}"]
+    report(options, {"private": str(options.file), "public": public}, lines)
+    return 0
+
+
+def _log_to_standard_error() -> None:
+    """Log the store's lines alone: other libraries log what a remote sent."""
     logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+        level=logging.CRITICAL, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
+    logging.getLogger("store").setLevel(logging.INFO)
+
+
+def _exit_at_a_signal() -> None:
+    """Exit at SIGTERM and SIGINT: the store is consistent at any time."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
 

@@ -12,12 +12,12 @@ from tests.snapshots import files_of
 KEEP_ALL = StoreSettings(keep=100)
 
 
-def push_to(there, store, generation=None):
-    return push(store, Remote(str(there)), generation)
+def push_to(there, store, generation=None, key=None):
+    return push(store, Remote(str(there)), generation, key)
 
 
-def pull_from(there, node, settings=KEEP_ALL):
-    return pull(node, Remote(str(there)), settings)
+def pull_from(there, node, settings=KEEP_ALL, **options):
+    return pull(node, Remote(str(there)), settings, **options)
 
 
 def snapshot_files(store, generation):

@@ -56,14 +56,18 @@ def test_push_of_a_given_generation(two, there):
     assert (current(there), generations(there)) == (1, [1])
 
 
-def test_a_node_follows_a_rollback(two, there, node):
+def test_a_node_follows_a_rollback_that_is_allowed(two, there, node):
     """The node has the older generation already; its journal has a rollback."""
     for generation in (1, 2):
         push_to(there, two, generation)
         pull_from(there, node)
     rollback(two, "lists of 2 look wrong")
     push_to(there, two)
-    pull_from(there, node)
+    before = files_of(node)
+    with pytest.raises(ReplicaError, match="generation 1, older than 2; pull once with --allow-r"):
+        pull_from(there, node)
+    assert files_of(node) == before
+    pull_from(there, node, allow_rollback=True)
     assert current(there) == current(node) == 1
     assert journal(node)[-1].what == "rollback"
 
@@ -74,7 +78,7 @@ def test_a_node_without_the_older_generation_follows_a_rollback(two, there, node
     pull_from(there, node)
     rollback(two, "lists of 2 look wrong")
     push_to(there, two)
-    pull_from(there, node)
+    pull_from(there, node, allow_rollback=True)
     assert (current(node), generations(node)) == (1, [1, 2])
 
 
@@ -82,7 +86,7 @@ def test_a_node_without_the_older_generation_follows_a_rollback(two, there, node
 
 
 def test_a_takedown_without_a_snapshot(two, there, node):
-    """Takedown and restore are pushed and pulled without a snapshot."""
+    """Takedown and restore are pushed and pulled without a snapshot; the restore if allowed."""
     push_to(there, two)
     pull_from(there, node)
     take_down(two, ["c"], "rights ended")
@@ -92,7 +96,11 @@ def test_a_takedown_without_a_snapshot(two, there, node):
     assert (journal(node)[-1].what, journal(node)[-1].why.split(":")[0]) == ("takedown", "c")
     restore(two, ["c"], "bought again")
     push_to(there, two)
-    pull_from(there, node)
+    before = files_of(node)
+    with pytest.raises(ReplicaError, match="1 of its items would be shown again; pull once with"):
+        pull_from(there, node)
+    assert files_of(node) == before
+    pull_from(there, node, allow_rollback=True)
     assert takedowns(node) == {}
     assert journal(node)[-1].what == "restore"
 
@@ -104,7 +112,7 @@ def test_the_removal_of_the_takedown_file(two, there, node):
     pull_from(there, node)
     takedown_file(two).unlink()
     push_to(there, two)
-    pull_from(there, node)
+    pull_from(there, node, allow_rollback=True)
     assert not takedown_file(there).exists()
     assert not takedown_file(node).exists()
 

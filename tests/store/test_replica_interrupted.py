@@ -104,11 +104,11 @@ def test_an_interrupted_pull_is_continued(two, there, node, monkeypatch):
     real = Remote.fetch
     fetched: list[str] = []
 
-    def fetch(self, name, file):
+    def fetch(self, name, file, *limits):
         fetched.append(file.name)
         if len(fetched) == 3:
             raise PowerCut
-        real(self, name, file)
+        real(self, name, file, *limits)
 
     monkeypatch.setattr(Remote, "fetch", fetch)
     with pytest.raises(PowerCut):
@@ -137,8 +137,8 @@ def test_files_of_another_interrupted_push_are_replaced(two, there, tmp_path, mo
 class CutBeforeVerification(Remote):
     """Stops the machine when the last file of a snapshot has been fetched."""
 
-    def fetch(self, name, file):
-        super().fetch(name, file)
+    def fetch(self, name, file, *limits):
+        super().fetch(name, file, *limits)
         if {path.name for path in file.parent.iterdir()} == {CHECKSUMS, MANIFEST, *DATA_FILES}:
             raise PowerCut
 

@@ -19,6 +19,7 @@ from store.layout import DATA_FILES, MANIFEST
 from store.pointer import current
 from store.prune import prune
 from store.publish import rollback, writing
+from store.signing import make_key
 from store.takedown import take_down, takedowns
 from tests.snapshots import make_snapshot
 from tests.store.conftest import ROOT
@@ -258,6 +259,36 @@ def test_a_node_pulls_over_s3(two, node, bucket, with_s3):
     assert output_of(with_s3(two, "push", bucket.url)).endswith("; 0.0 MB sent\n")
     output_of(with_s3(node, "pull", bucket.url))
     assert takedowns(node) == takedowns(two)
+
+
+def test_a_signed_replica_over_s3(two, node, bucket, with_s3, tmp_path):
+    """The node trusts the key; an unsigned or exchanged pointer is refused."""
+    make_key(tmp_path / "push.key")
+    signing = {"MARQUEE_STORE_SIGNING_KEY": str(tmp_path / "push.key")}
+    trusting = {"MARQUEE_STORE_TRUSTED_KEYS": f'["{tmp_path}/push.key.pub"]'}
+    output_of(with_s3(two, "push", bucket.url))
+    done = with_s3(node, "pull", bucket.url, **trusting)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "CURRENT: is not signed" in done.stderr
+    output_of(with_s3(two, "push", bucket.url, **signing))
+    output_of(with_s3(node, "pull", bucket.url, **trusting))
+    assert snapshot_files(node, 2) == snapshot_files(two, 2)
+    bucket.put("CURRENT", b"1\n")
+    done = with_s3(node, "pull", bucket.url, **trusting)
+    assert "CURRENT: its signature is over another file or content" in done.stderr
+    assert current(node) == 2
+
+
+def test_an_object_that_is_too_large_is_not_fetched(two, node, bucket, with_s3):
+    """Neither a small file nor a data file; the size in the manifest is the limit."""
+    output_of(with_s3(two, "push", bucket.url))
+    bucket.put("snapshots/000002/items.ann", b"x" * 1_000_000)
+    done = with_s3(node, "pull", bucket.url)
+    assert "items.ann: is larger than the 12 bytes that it may have" in done.stderr
+    bucket.put("CURRENT", b"2" * 1_000_000)
+    done = with_s3(node, "pull", bucket.url)
+    assert "CURRENT: is larger than the 64 bytes that it may have" in done.stderr
+    assert not (node / "CURRENT").exists()
 
 
 def test_rollback_and_prune_over_s3(two, node, bucket, with_s3):

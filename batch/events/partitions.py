@@ -222,8 +222,8 @@ def _n_rows(file: Path) -> int:
 
 def _read(kind: _EventType, file: Path) -> Iterator[pa.Table]:
     for piece in read_parquet(file):
-        if piece.rejected:
-            reason, row, _ = piece.rejected[0]
+        if piece.rejected.reasons:
+            reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
             raise InputError(file, f"row {row}: {reason}", _REMEDY)
         yield getattr(piece.parsed, kind.name)
 

@@ -15,6 +15,7 @@ from store.commands import (
     dump,
     explain,
     flip,
+    forget,
     get,
     ls,
     prune,
@@ -28,7 +29,21 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 
 SECTIONS = {"store": StoreSettings}
-_VERBS = (ls, show, get, flip, prune, takedown, verify, dump, diff, explain, doctor, replica)
+_VERBS = (
+    ls,
+    show,
+    get,
+    flip,
+    prune,
+    takedown,
+    verify,
+    dump,
+    diff,
+    explain,
+    doctor,
+    replica,
+    forget,
+)
 
 _EXAMPLE = """example:
   python -m store ls

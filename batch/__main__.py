@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch ingest|refresh|evaluate|compare|tune`."""
+"""The commands of the batch: `python -m batch ingest|refresh|evaluate|compare|tune|forget`."""
 
 import argparse
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Any
 
 from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
-from batch.events.command import add_ingest
+from batch.events.command import add_forget, add_ingest
 from batch.gate.settings import GateSettings
 from batch.options import RefreshOptions
 from batch.refresh import refresh
@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(load=load_settings)
     add_tune(verbs, inputs)
     add_ingest(verbs)
+    add_forget(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -18,6 +18,7 @@ from batch.settings import BatchSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
+from store.durable import keep_from_others
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
 from store.settings_table import add_config, print_config
@@ -139,4 +140,5 @@ def _time(text: str) -> datetime:
 
 
 if __name__ == "__main__":
+    keep_from_others()
     sys.exit(main())

@@ -25,6 +25,7 @@ from store.commands import (
     verify,
 )
 from store.config import StoreSettings, load_section
+from store.durable import keep_from_others
 from store.errors import StoreError
 from store.settings_table import add_config, print_config
 
@@ -94,4 +95,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    keep_from_others()
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Whoever is neither the service's user nor in its group can read nothing that it writes."""
+"""Users outside of the service's group can read nothing that it writes."""
 
 import os
 import shutil

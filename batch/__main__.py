@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch ingest|refresh|evaluate|compare|tune`."""
+"""The commands of the batch: `python -m batch ingest|refresh|evaluate|compare|tune|forget`."""
 
 import argparse
 import dataclasses
@@ -9,7 +9,7 @@ from typing import Any
 
 from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
-from batch.events.command import add_ingest
+from batch.events.command import add_forget, add_ingest
 from batch.gate.settings import GateSettings
 from batch.options import RefreshOptions
 from batch.refresh import refresh
@@ -18,6 +18,7 @@ from batch.settings import BatchSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
+from store.durable import keep_from_others
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
 from store.settings_table import add_config, print_config
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(load=load_settings)
     add_tune(verbs, inputs)
     add_ingest(verbs)
+    add_forget(verbs)
     add_config(verbs, SECTIONS)
     return parser
 
@@ -138,4 +140,5 @@ def _time(text: str) -> datetime:
 
 
 if __name__ == "__main__":
+    keep_from_others()
     sys.exit(main())

@@ -21,5 +21,11 @@ class NothingToLearnError(BatchError):
     """The input is valid, but has too few users or items to train on."""
 
 
+class NotForgottenError(BatchError):
+    """A user to forget is unknown, or a file that is not rewritten may still name one."""
+
+    remedy = "check the id, and remove the lines from the files that are listed"
+
+
 class GateRefusedError(BatchError):
     """The snapshot was built and is kept for inspection, but the gate refused it."""

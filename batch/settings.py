@@ -25,6 +25,8 @@ class BatchSettings:
         profiles: Files of users' age, gender, occupation, likes and dislikes.
         quarantine: Directory of rejected lines.
         quarantine_keep: Number of quarantine files to keep.
+        quarantine_days: Age in days from which a quarantine file is removed; 0: any age is kept.
+        quarantine_mib: Size in MiB of a quarantine file; lines beyond are counted, not written.
         max_rejected_share: Maximum share of rejected lines in a file; a refresh with more
             stops.
         user_pattern: Pattern of a user id in the stream (RE2, without groups).
@@ -68,6 +70,8 @@ class BatchSettings:
     profiles: tuple[str, ...] = ()
     quarantine: str = "var/quarantine"
     quarantine_keep: int = 30
+    quarantine_days: float = 30.0
+    quarantine_mib: float = 100.0
     max_rejected_share: float = 0.05
     user_pattern: str = r"\d+"
     item_pattern: str = r"[a-z0-9+._*-]{1,109}"

@@ -12,6 +12,7 @@ from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.stop import stop_on_signals
 from store.config import StoreSettings, load_section
+from store.durable import keep_from_others
 from store.errors import StoreError
 from store.settings_table import add_config, print_config
 
@@ -71,4 +72,5 @@ def _refresh_command(config: Path | None) -> list[str]:
 
 
 if __name__ == "__main__":
+    keep_from_others()
     sys.exit(main())

@@ -15,6 +15,7 @@ from store.commands import (
     dump,
     explain,
     flip,
+    forget,
     get,
     ls,
     prune,
@@ -24,11 +25,26 @@ from store.commands import (
     verify,
 )
 from store.config import StoreSettings, load_section
+from store.durable import keep_from_others
 from store.errors import StoreError
 from store.settings_table import add_config, print_config
 
 SECTIONS = {"store": StoreSettings}
-_VERBS = (ls, show, get, flip, prune, takedown, verify, dump, diff, explain, doctor, replica)
+_VERBS = (
+    ls,
+    show,
+    get,
+    flip,
+    prune,
+    takedown,
+    verify,
+    dump,
+    diff,
+    explain,
+    doctor,
+    replica,
+    forget,
+)
 
 _EXAMPLE = """example:
   python -m store ls
@@ -79,4 +95,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    keep_from_others()
     sys.exit(main())

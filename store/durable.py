@@ -8,6 +8,17 @@ bytes (see "fsyncgate", PostgreSQL 2018): the caller discards its build.
 import contextlib
 import os
 from pathlib import Path
+from typing import Final
+
+_UMASK: Final = 0o027  # files are 0640 and directories 0750
+
+
+def keep_from_others() -> None:
+    """Make new files of this process readable by its user and group alone, or by fewer.
+
+    Stores, partitions and quarantine name users. A command calls this before it writes.
+    """
+    os.umask(os.umask(_UMASK) | _UMASK)
 
 
 def fsync_path(path: Path) -> None:

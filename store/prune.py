@@ -39,15 +39,25 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
     try:
         for generation in _surplus(store, keep):
             folder = snapshot_folder(store, generation)
-            if generation in spared or _is_young(folder, keep_days) or _is_open(folder):
+            if generation in spared or _is_young(folder, keep_days) or is_open(folder):
                 continue
-            _keep_manifest(store, folder)
-            shutil.rmtree(folder)
+            remove_snapshot(store, generation)
             removed.append(generation)
     except OSError as error:
         where = error.filename or store
         raise WriteError(where, f"cannot be pruned: {error.strerror}") from error
     return removed
+
+
+def remove_snapshot(store: Path, generation: int) -> None:
+    """Remove a snapshot that no process has open, and keep its manifest.
+
+    Raises:
+        OSError: It could not be removed.
+    """
+    folder = snapshot_folder(store, generation)
+    _keep_manifest(store, folder)
+    shutil.rmtree(folder)
 
 
 def _surplus(store: Path, keep: int) -> list[int]:
@@ -75,7 +85,8 @@ def _is_young(folder: Path, keep_days: float) -> bool:
     return datetime.now(UTC) - finished_at < timedelta(days=keep_days)
 
 
-def _is_open(folder: Path) -> bool:
+def is_open(folder: Path) -> bool:
+    """Return whether a process has the snapshot in a directory open."""
     try:
         with (folder / MANIFEST).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

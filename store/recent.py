@@ -153,6 +153,32 @@ class RecentWriter:
             raise WriteError(self._path, f"cannot be written: {error}") from error
 
 
+def remove_users(path: Path, user_ids: Iterable[str]) -> list[str]:
+    """Remove users from a file of recent views, and return those that were in it.
+
+    Other processes may read and write the file meanwhile. The bytes of removed records stay
+    in free pages until LMDB uses these again; no reader can look them up.
+
+    Raises:
+        WriteError: The file cannot be written to.
+        CorruptRecentError: It is truncated.
+    """
+    try:
+        environment = lmdb.open(
+            str(path), subdir=False, map_size=_MAP_BYTES, max_readers=_MAX_READERS
+        )
+    except lmdb.Error as error:
+        raise WriteError(path, f"cannot be opened: {error}") from error
+    _refuse_if_cut(environment, path)
+    try:
+        with environment.begin(write=True) as transaction:
+            return [name for name in user_ids if transaction.delete(name.encode())]
+    except lmdb.Error as error:
+        raise WriteError(path, f"cannot be written: {error}") from error
+    finally:
+        environment.close()
+
+
 def open_recent(store: Path) -> RecentViews | None:
     """Return the recent views of a store, None if the file does not exist.
 

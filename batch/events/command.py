@@ -1,11 +1,14 @@
-"""The command `python -m batch ingest`."""
+"""The commands `python -m batch ingest` and `python -m batch forget`."""
 
 import argparse
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+from batch.errors import NotForgottenError
+from batch.events.forget import forget_events
 from batch.events.ingest import IngestResult, ingest
 from batch.settings import BatchSettings
 
@@ -15,6 +18,62 @@ _EXAMPLE = """example:
 
 Ingesting the same lines again changes nothing. Exit status: 0 done, 1 failed (the
 partitions are unchanged), 2 wrong usage."""
+
+
+_FORGET_EXAMPLE = """For a request for erasure, in this order:
+  python -m batch forget 12345     events and quarantine: the next refresh must not see the user
+  python -m store forget 12345     snapshots, recent views, access logs
+  python -m store push URL         if there are replicas; each pulls as usual
+
+Logs and profiles that name the user are reported, not rewritten.
+Exit status: 0 done, 1 a user is unknown or a file still names one, 2 wrong usage."""
+
+
+def add_forget(verbs: Any) -> None:
+    """Add the verb `forget` to the parser of `python -m batch`."""
+    about = "Remove users from the day partitions and from the quarantine."
+    verb = verbs.add_parser(
+        "forget",
+        help=about.lower().rstrip("."),
+        description=about,
+        epilog=_FORGET_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("user", nargs="+", help="a user id")
+    verb.add_argument(
+        "--events", dest="partitions", type=Path, default=Path("var/events"), metavar="DIR",
+        help="directory of the partitions; default: var/events",
+    )  # fmt: skip
+    verb.add_argument("--quarantine", type=Path, metavar="DIR", help="default: [batch] quarantine")
+    verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.set_defaults(run=_forget)
+
+
+def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
+    done = forget_events(
+        list(dict.fromkeys(arguments.user)),
+        arguments.partitions,
+        arguments.quarantine or Path(settings.quarantine),
+        [Path(path) for path in (*settings.events, *settings.profiles)],
+    )
+    text = "\n".join(
+        (
+            f"removed: {_counts(done.rows) or 'no rows'} of the partitions, "
+            f"{done.n_lines:,} lines of the quarantine",
+            *(f"  {file} may still name a user: remove the lines yourself" for file in done.left),
+        )
+    )
+    text = json.dumps(dataclasses.asdict(done), default=str) if arguments.json else text
+    if done.unknown:
+        sys.stdout.write(text + "\n")
+        raise NotForgottenError(
+            ", ".join(done.unknown), "unknown: in no partition, quarantine or input"
+        )
+    if done.left:
+        sys.stdout.write(text + "\n")
+        raise NotForgottenError(done.left[0], "may still name a user")
+    return text
 
 
 def add_ingest(verbs: Any) -> None:

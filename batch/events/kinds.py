@@ -19,12 +19,14 @@ class EventKind(NamedTuple):
         looks_like: Loose pattern of its lines; broken ones are rejected later, by `parse`.
         header: Pattern of a header line; None if the kind has no header.
         parse: Parser of a block of lines.
+        min_line_bytes: Length of the shortest valid line, its end included.
     """
 
     name: str
     looks_like: re.Pattern[str]
     header: re.Pattern[str] | None
     parse: Callable[[pa.BinaryArray], Parsed]
+    min_line_bytes: int
 
     def has_header(self, lines: Sequence[str]) -> bool:
         """Return whether the first of a file's lines is this kind's header."""
@@ -38,7 +40,10 @@ class EventKind(NamedTuple):
 def stream_log(user_pattern: str, item_pattern: str) -> EventKind:
     """Return the kind of stream logs, which hold events of all types."""
     parser = StreamParser(user_pattern, item_pattern)
-    return EventKind("stream log", re.compile(r",GET /|,recommendation request "), None, parser)
+    looks_like = re.compile(r",GET /|,recommendation request ")
+    return EventKind(
+        "stream log", looks_like, None, parser, len("2022-11-14T12:24,1,GET /rate/x=1\n")
+    )
 
 
 def event_kinds(user_pattern: str, item_pattern: str) -> tuple[EventKind, ...]:
@@ -50,24 +55,28 @@ def event_kinds(user_pattern: str, item_pattern: str) -> tuple[EventKind, ...]:
             re.compile(r"^[^:]+::[^:]+::[\d.]+(::\d+)?$"),
             None,
             DelimitedParser("::", has_rating=True),
+            len("1::1::1\n"),
         ),
         EventKind(
             "MovieLens u.data",
             re.compile(r"^[^\t]+\t[^\t]+\t[\d.]+(\t\d+)?$"),
             _header(r"\t", "rating"),
             DelimitedParser(r"\t", has_rating=True),
+            len("1\t1\t1\n"),
         ),
         EventKind(
             "MovieLens ratings.csv",
             re.compile(r"^[^,\t]+,[^,\t]+,[\d.]+(,\d+)?$"),
             _header(",", "rating"),
             DelimitedParser(",", has_rating=True),
+            len("1,1,1\n"),
         ),
         EventKind(
             "user/item pairs",
             re.compile(r"^[^\t,]+\t[^\t,]+$"),
             _header(r"\t", "$"),
             DelimitedParser(r"\t", has_rating=False),
+            len("1\t1\n"),
         ),
     )
 

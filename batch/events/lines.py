@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from batch.errors import InputError
-from batch.files import open_input
+from batch.files import max_lines_left, open_input
 
 BLOCK_BYTES: Final = 1 << 23
+BLOCK_LINES: Final = 1 << 18  # a block of blank lines alone has millions
 MAX_LINE_BYTES: Final = 1 << 26
 
 
@@ -20,14 +21,20 @@ class Block(NamedTuple):
     Attributes:
         lines: Lines as binary, each with its line end.
         first_number: Line number of the first, counted from 1.
+        max_lines_left: Maximum number of valid lines behind this block.
     """
 
     lines: pa.BinaryArray
     first_number: int
+    max_lines_left: int = 0
 
 
 def read_blocks(
-    path: Path, block_bytes: int = BLOCK_BYTES, max_line_bytes: int = MAX_LINE_BYTES
+    path: Path,
+    block_bytes: int = BLOCK_BYTES,
+    max_line_bytes: int = MAX_LINE_BYTES,
+    min_line_bytes: int = 1,
+    block_lines: int = BLOCK_LINES,
 ) -> Iterator[Block]:
     """Yield a file's lines in order; a last line without a line end is a line too.
 
@@ -35,6 +42,8 @@ def read_blocks(
         path: Text file, plain or gzip.
         block_bytes: Bytes that are read at a time.
         max_line_bytes: Length of the longest line that is read.
+        min_line_bytes: Length of the shortest valid line, its end included.
+        block_lines: Maximum number of lines in a block.
 
     Raises:
         InputError: The file cannot be read, or a line is too long.
@@ -50,12 +59,25 @@ def read_blocks(
                 number += data.count(b"\n")
                 problem = f"line {number} is longer than {max_line_bytes} bytes"
                 raise InputError(path, problem, "give a file of text lines")
-            if n_whole:
-                lines = split_lines(memoryview(data)[:n_whole])
-                yield Block(lines, number)
+            n_left = max_lines_left(file, min_line_bytes) + len(rest) // min_line_bytes
+            for part in _parts(data[:n_whole], block_lines):
+                lines = split_lines(part)
+                n_whole -= len(part)
+                yield Block(lines, number, n_left + n_whole // min_line_bytes)
                 number += len(lines)
     if rest:
         yield Block(split_lines(rest), number)
+
+
+def _parts(data: bytes, max_lines: int) -> Iterator[bytes]:
+    """Yield whole lines in parts of at most `max_lines`, halved until they are small enough."""
+    if data.count(b"\n") <= max_lines:
+        yield from [data] if data else []
+        return
+    half = len(data) // 2
+    end = data.rfind(b"\n", 0, half) + 1 or data.find(b"\n", half) + 1
+    yield from _parts(data[:end], max_lines)
+    yield from _parts(data[end:], max_lines)
 
 
 def split_lines(data: bytes | memoryview) -> pa.BinaryArray:

@@ -18,10 +18,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batch.arrays import Rows
 from batch.errors import InputError
 from batch.events.ids import encode
-from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed, Piece, to_table
+from batch.events.parsed import (
+    ACCOUNTS,
+    ANSWERS,
+    RATINGS,
+    VIEWS,
+    Parsed,
+    Piece,
+    Rejected,
+    to_table,
+)
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _COLUMN_NAMES: Final = {
@@ -35,6 +43,11 @@ _COLUMN_NAMES: Final = {
 }
 _MAX_MINUTE: Final = 10**6  # larger ones are cut to this, as in the stream
 PARQUET_ROWS: Final = 1 << 20
+# A row group holds many megabytes, and a few bytes of repeated values hold any number of rows.
+_MAX_RATIO: Final = 200  # unpacked to packed bytes of a column
+_MAX_ROWS_PER_BYTE: Final = 50  # of the file; a row of events takes a byte at the least
+_UNCHECKED_BYTES: Final = 1 << 26
+_UNCHECKED_ROWS: Final = 1 << 20
 
 _Columns = dict[str, pa.Array]
 
@@ -47,18 +60,42 @@ def read_parquet(path: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         piece_rows: Rows that are read at a time.
 
     Raises:
-        InputError: It is damaged, or has no user column or no item column.
+        InputError: It is damaged, has no user column or no item column, or unpacks to far
+            more than events do.
     """
     try:
         names = _names(path, pq.read_schema(path).names)
         texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
         file = pq.ParquetFile(path, read_dictionary=texts)
+        _check_unpacked(path, file.metadata)
         number = 1
         for batch in file.iter_batches(piece_rows, columns=list(names.values())):
-            yield _piece({column: batch[name] for column, name in names.items()}, number)
+            columns = {column: batch[name] for column, name in names.items()}
+            parsed, rejected = _parsed_rows(columns, number)
             number += len(batch)
+            yield Piece(len(batch), parsed, rejected, max(file.metadata.num_rows - number + 1, 0))
     except (pa.ArrowException, OSError) as error:
         raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
+
+
+def _check_unpacked(path: Path, metadata: pq.FileMetaData) -> None:
+    """Refuse a file whose content is far larger than it.
+
+    Raises:
+        InputError: It has too many rows, or a column of a row group unpacks to too much.
+    """
+    if metadata.num_rows > _UNCHECKED_ROWS + _MAX_ROWS_PER_BYTE * path.stat().st_size:
+        problem = f"has {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes"
+        raise InputError(path, problem, "look into it: these are not the events of a service")
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for column in map(group.column, range(group.num_columns)):
+            max_bytes = _UNCHECKED_BYTES + _MAX_RATIO * column.total_compressed_size
+            if column.total_uncompressed_size > max_bytes:
+                problem = (
+                    f"{column.path_in_schema} unpacks to {column.total_uncompressed_size:,} bytes"
+                )
+                raise InputError(path, problem, "look into it, and write smaller row groups")
 
 
 def _names(path: Path, have: list[str]) -> dict[str, str]:
@@ -78,7 +115,7 @@ def _names(path: Path, have: list[str]) -> dict[str, str]:
     return names
 
 
-def _piece(columns: _Columns, first_number: int) -> Piece:
+def _parsed_rows(columns: _Columns, first_number: int) -> tuple[Parsed, Rejected]:
     columns = {name: _converted(name, column) for name, column in columns.items()}
     n_rows = len(columns["user_id"])
     is_sound = np.ones(n_rows, dtype=bool)
@@ -93,9 +130,9 @@ def _piece(columns: _Columns, first_number: int) -> Piece:
     if len(broken):
         mask = pa.array(is_sound)
         sound = {name: column.filter(mask) for name, column in columns.items()}
-    parsed = _parsed(sound)
-    numbers, lines = (first_number + broken).tolist(), _as_lines(columns, broken)
-    return Piece(n_rows, parsed, list(zip(reasons[broken].tolist(), numbers, lines, strict=True)))
+    ids = [columns[name] for name in ("user_id", "item_id") if name in columns]
+    texts = [column.take(pa.array(broken)) for column in ids]
+    return _parsed(sound), Rejected(reasons[broken].tolist(), first_number + broken, texts)
 
 
 def _parsed(columns: _Columns) -> Parsed:
@@ -146,13 +183,6 @@ _CHECKS: Final = (
     ("rating", _are_ratings, "malformed rating"),
     ("minute", _are_minutes, "malformed minute"),
 )
-
-
-def _as_lines(columns: _Columns, rows: Rows) -> list[bytes]:
-    ids = [columns[name].take(pa.array(rows)) for name in ("user_id", "item_id") if name in columns]
-    texts = (text.cast(pa.string()) for text in ids)
-    lines = pc.binary_join_element_wise(*texts, "\t", null_handling="replace")
-    return [line.encode() for line in lines.to_pylist()]
 
 
 def _seconds(column: pa.Array) -> pa.Int64Array:

@@ -67,18 +67,34 @@ class Parsed:
         return int(self.answers.num_rows)
 
 
+class Rejected(NamedTuple):
+    """Rejected lines; their text is joined only where it is written.
+
+    Attributes:
+        reasons: Reason of each line.
+        numbers: (n_rejected,) line numbers from 1.
+        columns: Columns of n_rejected texts, of which a line is made.
+    """
+
+    reasons: Sequence[str]
+    numbers: Rows
+    columns: Sequence[pa.Array]
+
+
 class Piece(NamedTuple):
     """Some lines, or rows, of a file, parsed.
 
     Attributes:
         n_lines: Number of lines.
         parsed: Events of these lines.
-        rejected: Reason, line number from 1, and text of each rejected line.
+        rejected: Rejected lines.
+        max_lines_left: Maximum number of valid lines behind these.
     """
 
     n_lines: int
     parsed: Parsed
-    rejected: list[tuple[str, int, bytes]]
+    rejected: Rejected
+    max_lines_left: int
 
 
 class Cause(NamedTuple):

@@ -19,7 +19,7 @@ ingesting the same logs again completes them.
 import contextlib
 import fcntl
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -27,6 +27,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.errors import BatchError, InputError
@@ -145,6 +146,44 @@ class Partitions:
             fsync_path(folder)
         return n_rows
 
+    def forget(
+        self, user_ids: Collection[str], on_found: Callable[[str], object]
+    ) -> dict[str, int]:
+        """Rewrite the days that have rows of users without these.
+
+        Args:
+            user_ids: Users whose rows are removed.
+            on_found: Function that is called with each user who has rows.
+
+        Returns:
+            Number of removed rows, by type of event.
+        """
+        names = pa.array(list(user_ids), pa.string())
+        n_removed = {kind.name: 0 for kind in _EVENT_TYPES}
+        self._pending.mkdir(exist_ok=True)
+        for kind, old in _days(self._folder):
+            found = _users_in(kind, old, names)
+            for user_id in found:
+                on_found(user_id)
+            if found:
+                n_removed[kind.name] += self._rewrite(kind, old, names)
+        return {name: n for name, n in n_removed.items() if n}
+
+    def _rewrite(self, kind: _EventType, old: Path, names: pa.StringArray) -> int:
+        """Replace a day by its rows of other users, and return the number of removed rows."""
+        new = self._pending / old.name
+        n_old = _n_rows(old)
+        merged = _merged(kind, [old], self._sizes.merge_rows)
+        kept = (table.filter(pc.invert(_is_in(table["user_id"], names))) for table in merged)
+        n_new = _write(kind, new, (table for table in kept if table.num_rows))
+        if n_new:
+            fsync_path(new)
+            new.replace(old)
+        else:
+            old.unlink()
+        fsync_path(old.parent)
+        return n_old - n_new
+
     def _write_run(self) -> None:
         """Fold the collected rows and write them to the hidden folder, one file a day."""
         for kind in _EVENT_TYPES:
@@ -192,6 +231,26 @@ def open_partitions(
         ) from error
 
 
+def partition_files(folder: Path) -> list[Path]:
+    """Return the files of all days in a folder of partitions."""
+    return [file for _, file in _days(folder)]
+
+
+def _days(folder: Path) -> Iterator[tuple[_EventType, Path]]:
+    for kind in _EVENT_TYPES:
+        for file in sorted((folder / kind.name).glob(f"date=*/{kind.name}-*.parquet")):
+            yield kind, file
+
+
+def _users_in(kind: _EventType, file: Path, names: pa.StringArray) -> set[str]:
+    tables = (table["user_id"] for table in _read(kind, file))
+    return {name for ids in tables for name in ids.filter(_is_in(ids, names)).unique().to_pylist()}
+
+
+def _is_in(ids: pa.ChunkedArray, names: pa.StringArray) -> pa.ChunkedArray:
+    return pc.is_in(ids.cast(pa.string()), value_set=names)
+
+
 def _by_day(kind: _EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
     """Yield each day, such as `2026-11-14`, and its folded rows."""
     if not tables:
@@ -222,8 +281,8 @@ def _n_rows(file: Path) -> int:
 
 def _read(kind: _EventType, file: Path) -> Iterator[pa.Table]:
     for piece in read_parquet(file):
-        if piece.rejected:
-            reason, row, _ = piece.rejected[0]
+        if piece.rejected.reasons:
+            reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
             raise InputError(file, f"row {row}: {reason}", _REMEDY)
         yield getattr(piece.parsed, kind.name)
 

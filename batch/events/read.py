@@ -17,13 +17,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pyarrow as pa
+
 from batch.errors import InputError, RejectedError
 from batch.events.ahead import read_ahead
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
 from batch.events.kinds import EventKind, event_kinds
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
 from batch.events.parquet import PARQUET_ROWS, read_parquet
-from batch.events.parsed import Parsed, Piece
+from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
 from batch.files import head_lines, is_parquet
 from batch.settings import BatchSettings
@@ -176,29 +178,36 @@ class EventReader:
         """
         n_lines = 0
         reasons: Counter[str] = Counter()
-        for n_lines_of_piece, parsed, rejected in pieces:
-            self.quarantine.add(str(file.path), rejected)
-            n_lines += n_lines_of_piece
-            reasons.update(reason for reason, _, _ in rejected)
-            add(parsed)
-            self.on_lines(n_lines_of_piece)
-        read = EventFile(file.path, file.kind, n_lines, reasons.total())
-        self._check_share(read, reasons)
-        return read
+        for piece in pieces:
+            self.quarantine.add(str(file.path), piece.rejected)
+            n_lines += piece.n_lines
+            reasons.update(piece.rejected.reasons)
+            self._check_share(file, n_lines, reasons, piece.max_lines_left)
+            add(piece.parsed)
+            self.on_lines(piece.n_lines)
+        self._check_share(file, n_lines, reasons)
+        return EventFile(file.path, file.kind, n_lines, reasons.total())
 
     def _parse(self, path: Path, kind: EventKind, has_header: bool) -> Iterator[Piece]:
-        for block in read_blocks(path, self.sizes.block_bytes):
+        min_line_bytes = kind.min_line_bytes
+        for block in read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes):
             is_first = block.first_number == 1
-            body = Block(block.lines[1:], 2) if has_header and is_first else block
+            body = block._replace(lines=block.lines[1:], first_number=2)
+            body = body if has_header and is_first else block
             parsed = kind.parse(body.lines)
-            yield Piece(len(body.lines), parsed, _rejected(body, parsed))
+            yield Piece(len(body.lines), parsed, _rejected(body, parsed), body.max_lines_left)
 
-    def _check_share(self, file: EventFile, reasons: Counter[str]) -> None:
-        if file.n_rejected > self.max_rejected_share * file.n_lines:
+    def _check_share(
+        self, file: OpenFile, n_lines: int, reasons: Counter[str], max_lines_left: int = 0
+    ) -> None:
+        """Raise once the rest of the file, all of it valid, could not lower the share enough."""
+        n_rejected = reasons.total()
+        if n_rejected > self.max_rejected_share * (n_lines + max_lines_left):
             most_frequent, n_most_frequent = reasons.most_common(1)[0]
+            lines = f"the first {n_lines:,}" if max_lines_left else f"{n_lines:,}"
             raise RejectedError(
                 file.path,
-                f"{file.n_rejected:,} of {file.n_lines:,} lines are broken, read as {file.kind}, "
+                f"{n_rejected:,} of {lines} lines are broken, read as {file.kind}, "
                 f"most often: {most_frequent} ({n_most_frequent:,})",
                 f"look into {self.quarantine.path}; if these lines may be dropped, "
                 "raise [batch] max_rejected_share",
@@ -212,7 +221,7 @@ def event_files(settings: BatchSettings) -> list[Path]:
     that begins with `.` or `_`.
 
     Raises:
-        InputError: No file is named, or a directory holds none.
+        InputError: No file is named, a directory holds none, or a link in it leads out of it.
     """
     check_named(settings)
     files: list[Path] = []
@@ -236,13 +245,19 @@ def check_named(settings: BatchSettings) -> None:
 
 
 def _has_events(path: Path, folder: Path) -> bool:
-    """Return whether a file below a directory is one of events, not empty, hidden or a mark."""
-    is_hidden = any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
-    return not is_hidden and path.is_file() and path.stat().st_size > 0
+    """Return whether a file below a directory is one of events, not empty, hidden or a mark.
+
+    Raises:
+        InputError: It is a link that leads out of the directory.
+    """
+    if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+        return False
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        problem = f"is a link that leads out of {folder}"
+        raise InputError(path, problem, "name its target in [batch] events, or copy it there")
+    return path.is_file() and path.stat().st_size > 0
 
 
-def _rejected(block: Block, parsed: Parsed) -> list[tuple[str, int, bytes]]:
-    return [
-        (reason, block.first_number + position, block.lines[position].as_py())
-        for position, reason in zip(parsed.rejected.tolist(), parsed.reasons, strict=True)
-    ]
+def _rejected(block: Block, parsed: Parsed) -> Rejected:
+    lines = block.lines.take(pa.array(parsed.rejected))
+    return Rejected(parsed.reasons, block.first_number + parsed.rejected, [lines])

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
+from batch.errors import InputError
 from batch.files import open_input
 
 Row = Mapping[str, object]
@@ -22,6 +23,7 @@ Row = Mapping[str, object]
 ID: Final = "id"  # name of the field with the id in a row of any kind
 
 _CHUNK_LINES: Final = 100
+_MAX_LINE_BYTES: Final = 1 << 24
 _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
@@ -30,10 +32,13 @@ def text_lines(path: Path) -> Iterator[str]:
     """Yield a file's lines, line ends included; a line that is not UTF-8 is read as latin-1.
 
     Raises:
-        InputError: The file cannot be read.
+        InputError: The file cannot be read, or a line is too long.
     """
     with open_input(path) as file:
-        for line in file:
+        while line := file.readline(_MAX_LINE_BYTES + 1):
+            if len(line) > _MAX_LINE_BYTES:
+                problem = f"a line is longer than {_MAX_LINE_BYTES:,} bytes"
+                raise InputError(path, problem, "give a file of text lines")
             yield _decoded(line).removeprefix("\ufeff")
 
 

@@ -107,7 +107,16 @@ def fingerprint(nested: NestedSplit, settings: BatchSettings, space: Space, obje
     """
     digest = hashlib.sha256()
     fixed = dataclasses.asdict(settings)
-    for name in ("events", "catalogue", "profiles", "quarantine", "tuned", "n_threads"):
+    for name in (
+        "events",
+        "catalogue",
+        "profiles",
+        "quarantine",
+        "quarantine_days",
+        "quarantine_mib",
+        "tuned",
+        "n_threads",
+    ):
         del fixed[name]  # paths and threads change no score
     about = [fixed, {name: repr(choice) for name, choice in space.items()}, objective]
     digest.update(json.dumps(about, sort_keys=True).encode())

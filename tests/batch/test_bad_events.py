@@ -97,7 +97,7 @@ def test_one_enormous_line_is_refused(read, begin):
         read(begin + b"x" * 70_000_000)
 
 
-def test_long_line_is_quarantined_whole(read, tmp_path):
+def test_long_line_is_one_rejected_line(read, tmp_path):
     """A line of a megabyte is one rejected line; the lines around it are read."""
     line = GOOD[:-5] + b"9" * 10**6 + b"x\n"
     assert read(GOOD + line + GOOD).views["minute"].to_pylist() == [3]

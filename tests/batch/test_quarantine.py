@@ -1,11 +1,25 @@
 """The quarantine: every rejected line, and the limit on their share of a file."""
 
+import os
+import time
+
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from batch.errors import RejectedError
-from batch.events.quarantine import Quarantine
+from batch.events.parsed import Rejected
+from batch.events.quarantine import Quarantine, QuarantineLimits
 from batch.events.read import ReadSizes
 from tests.batch.event_files import EventFolder, views, watch
+
+LIMITS = QuarantineLimits()
+
+
+def rejected(*lines):
+    """Return rejected lines, each given as reason, number and text."""
+    reasons, numbers, texts = zip(*lines, strict=True) if lines else ((), (), ())
+    return Rejected(reasons, np.array(numbers, np.int64), [pa.array(texts, pa.binary())])
 
 
 @pytest.fixture
@@ -33,9 +47,9 @@ def test_quarantine_holds_reason_source_number_and_the_very_bytes(read, quaranti
 
 def test_quarantine_counts_by_reason(tmp_path):
     """Rejected lines are counted by reason, over all sources."""
-    with Quarantine(tmp_path, "now", 30) as quarantine:
-        quarantine.add("a", [("blank line", 1, b"\n"), ("malformed time", 2, b"x\n")])
-        quarantine.add("b", [("blank line", 1, b"\n")])
+    with Quarantine(tmp_path, "now", LIMITS) as quarantine:
+        quarantine.add("a", rejected(("blank line", 1, b"\n"), ("malformed time", 2, b"x\n")))
+        quarantine.add("b", rejected(("blank line", 1, b"\n")))
     assert quarantine.counts == {"blank line": 2, "malformed time": 1}
 
 
@@ -58,8 +72,8 @@ def test_quarantine_keeps_the_newest_files(tmp_path, keep):
     """Of the files of many refreshes the newest are kept, this one included."""
     names = [f"2026-11-{day:02}" for day in range(1, 7)]
     for name in names:
-        with Quarantine(tmp_path, name, keep) as quarantine:
-            quarantine.add("log", [("blank line", 1, b"\n")])
+        with Quarantine(tmp_path, name, QuarantineLimits(keep)) as quarantine:
+            quarantine.add("log", rejected(("blank line", 1, b"\n")))
     assert sorted(path.stem for path in tmp_path.iterdir()) == names[-keep:]
 
 
@@ -67,8 +81,8 @@ def test_clean_refresh_removes_no_quarantine_file(tmp_path):
     """A refresh without rejected lines keeps the older files."""
     for name in ("1", "2", "3"):
         (tmp_path / f"{name}.tsv").touch()
-    with Quarantine(tmp_path, "4", 1) as quarantine:
-        quarantine.add("log", [])
+    with Quarantine(tmp_path, "4", QuarantineLimits(1)) as quarantine:
+        quarantine.add("log", rejected())
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["1", "2", "3"]
 
 
@@ -107,3 +121,15 @@ def test_nothing_rejected_is_allowed_at_share_0(read):
     assert views(read(watch(1, "m", 1), max_rejected_share=0.0))
     with pytest.raises(RejectedError):
         read(watch(1, "m", 1) * 1000 + "x\n", max_rejected_share=0.0)
+
+
+@pytest.mark.parametrize(("max_days", "kept"), [(0.0, ["old", "young"]), (30.0, ["young"])])
+def test_quarantine_files_are_removed_at_their_age(tmp_path, max_days, kept):
+    """Their lines name users; a refresh without rejected lines removes old ones too."""
+    for name, days in (("old", 31), ("young", 29)):
+        path = tmp_path / f"{name}.tsv"
+        path.touch()
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    with Quarantine(tmp_path, "zzz", QuarantineLimits(max_days=max_days)):
+        pass
+    assert sorted(path.stem for path in tmp_path.iterdir()) == kept

@@ -10,12 +10,14 @@ change, the next writer appends a line that voids it.
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
+from unicodedata import category
 
 from store.durable import append_durable
 from store.errors import WriteError
 
 _FILE: Final = "JOURNAL"
 _VOID: Final = "void"
+_INVISIBLE: Final = ("Cc", "Cf", "Co", "Cn", "Zl", "Zp")  # categories of Unicode
 FLIPS: Final = ("publish", "rollback", "pin", "unpin")
 
 
@@ -69,7 +71,7 @@ def write_journal(store: Path, generation: int | None, what: str, why: str) -> N
         WriteError: It could not be written.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
+    reason = one_line(why)
     try:
         end = (
             "\n" if _is_torn(store / _FILE) else ""
@@ -78,6 +80,17 @@ def write_journal(store: Path, generation: int | None, what: str, why: str) -> N
         append_durable(store / _FILE, end + line)
     except OSError as error:
         raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
+
+
+def one_line(why: str) -> str:
+    """Return a reason as one line of visible text.
+
+    Control, formatting and bidirectional characters would forge lines, colour a terminal
+    or show another text than the file holds. What is not Unicode, as `argv` and JSON may
+    contain, becomes "?".
+    """
+    text = " ".join(why.split()).encode(errors="replace").decode()
+    return "".join(char for char in text if category(char) not in _INVISIBLE)
 
 
 def recover_journal(store: Path, current: int | None) -> None:

@@ -4,7 +4,7 @@
         LOCK            0600, held by the writer of snapshots and of `CURRENT`
         TAKEDOWN.LOCK   0600, held for the moment of a takedown
 
-Whoever may open a file for reading may lock it, and so keep its owner waiting. Only
+A user who may read a file may lock it, and so keep its owner waiting. Only
 the owner may open these.
 """
 

@@ -18,7 +18,7 @@ from serve.worker.served import Served
 from serve.worker.state import WorkerState
 from store.errors import StoreError
 from store.recent import open_recent, recent_file
-from store.snapshot import open_snapshot
+from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedown_file, takedowns
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Follower:
         try:
             # The old snapshot closes after the last answer from it: by reference count.
             snapshot = open_snapshot(self._store, wanted, verified=True)
-            self._state.served = Served(snapshot, self._state.hidden)
+            self._state.served = self._serving(snapshot)
             log.info("%s serves generation %d", self._name, wanted)
         except (StoreError, OSError) as error:
             self._refused_generation, self._retry_at = wanted, time.monotonic() + _RETRY_SECONDS
@@ -75,6 +75,10 @@ class Follower:
                 "%s: cannot open generation %d, still serving %s: %s",
                 *(self._name, wanted, stays, error),
             )
+
+    def _serving(self, snapshot: Snapshot) -> Served:
+        hide_source = self._state.settings.hide_source
+        return Served(snapshot, self._state.hidden, hide_source=hide_source)
 
     def _follow_takedowns(self) -> None:
         """Hide what is taken down; the file is replaced whole, so its state shows a change."""
@@ -99,7 +103,7 @@ class Follower:
             return
         self._state.hidden = frozenset(item_id.encode() for item_id in hidden)
         if served := self._state.served:
-            self._state.served = Served(served.snapshot, self._state.hidden)
+            self._state.served = self._serving(served.snapshot)
         log.info("%s hides %d items taken down", self._name, len(self._state.hidden))
 
     def _follow_recent(self) -> None:

@@ -3,10 +3,12 @@
 import argparse
 import dataclasses
 import logging
+import os
 import sys
 from pathlib import Path
 
 from serve.errors import ServeError
+from serve.processes import become_user
 from serve.settings import ServeSettings
 from serve.supervisor.handover import OPTION, Handover
 from serve.supervisor.nginx import check_nginx
@@ -61,6 +63,8 @@ def _settings(options: argparse.Namespace) -> ServeSettings:
 
 
 def _check(settings: ServeSettings, *, bare: bool) -> int:
+    os.umask(0o027)  # nginx makes the access log
+    become_user(settings.user)
     settings.token()
     if not bare:
         check_nginx(settings)

@@ -3,13 +3,18 @@
 import ctypes
 import logging
 import os
+import pwd
 import signal
 import struct
 from typing import Final, NoReturn
 
+from serve.errors import ServeError
+
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_EX_TEMPFAIL: Final = 75
 _SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274}  # the C library has no wrapper for it yet
 _ATTRIBUTES: Final = "=IIQiIQQQ"  # struct sched_attr, its own size first
 _TIMESLICE_NANOSECONDS: Final = 100_000  # the shortest that the kernel grants
@@ -26,9 +31,45 @@ def abort_on_corruption(error: Exception) -> NoReturn:
     os.abort()
 
 
-def end_with_parent(number: signal.Signals) -> None:
-    """Have the kernel send this process a signal when its parent ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, number)
+def end_with_parent(parent: int) -> None:
+    """Have the kernel send SIGTERM to this process when its parent ends.
+
+    Args:
+        parent: Pid of the parent before the fork: it may have ended since then.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(_EX_TEMPFAIL)
+
+
+def become_user(user: str) -> None:
+    """Give up root's rights for those of an account, if root has started this process.
+
+    Args:
+        user: Name of the account; "root" keeps root's rights.
+
+    Raises:
+        ServeError: Root has started it without an account, or it does not exist.
+    """
+    try:
+        account = pwd.getpwnam(user) if user else None
+    except KeyError:
+        raise ServeError("user", f"{user!r} does not exist", "create it, or correct user") from None
+    if os.geteuid() != 0:
+        if account and account.pw_uid != os.geteuid():
+            raise ServeError("user", f"only root can become {user!r}", "start as that user")
+        return
+    if account is None:
+        raise ServeError(
+            "user",
+            "is not set, and root must not answer requests",
+            "start as another user, or set `user` of [serve] to one that owns the store",
+        )
+    if account.pw_uid != 0:
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+        _LIBC.prctl(_PR_SET_DUMPABLE, 1)  # else /proc/self/fd would stay root's
 
 
 def request_short_timeslice() -> None:

@@ -1,5 +1,6 @@
 """The `[serve]` section of `marquee.toml`."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,8 @@ from store.ids import is_item_id
 from store.layout import LIST_LENGTH
 
 _MIN_TOKEN_CHARACTERS: Final = 16
+UNSAFE_IN_NGINX_CONF: Final = re.compile(r'["$@;{}\\\x00-\x1f\x7f-\x9f]')
+_IN_NGINX_CONF: Final = ("host", "nginx", "access_log")
 _MIN_VALUES: Final = {
     "workers": 0,
     "stale_hours": 0,
@@ -19,6 +22,7 @@ _MIN_VALUES: Final = {
     "rate_limit": 0,
     "access_log_mib": 1,
     "access_log_keep": 1,
+    "access_log_days": 0,
 }
 
 
@@ -43,9 +47,16 @@ class ServeSettings:
             client address; the excess is answered with 429.
         rate_limit: Maximum requests per second of one client address; the excess is
             answered with 429. 0 means no limit.
-        access_log: Path of the access log, one JSON line per request; empty disables it.
+        access_log: Path of the access log, one JSON line per request, without queries;
+            empty disables it.
         access_log_mib: Size in MiB at which the access log is rotated.
         access_log_keep: Number of rotated access logs that are kept.
+        access_log_days: Age in days at which an access log is rotated and, once more as
+            old, removed; 0 means no limit.
+        user: Account that the server runs as if root starts it. Without it root is
+            refused; "root" itself is for tests only.
+        hide_source: Whether answers hide if a user is known: no `X-Marquee-Source` of a
+            list, and no `basis` of a predicted rating.
         admin_token: Bearer token of `/admin/`; without a token there is no `/admin/`. Best
             set as `MARQUEE_SERVE_ADMIN_TOKEN` in the environment.
         admin_token_file: Path of a file with that token, in place of `admin_token`.
@@ -65,6 +76,9 @@ class ServeSettings:
     access_log: str = "var/log/access.log"
     access_log_mib: int = 100
     access_log_keep: int = 5
+    access_log_days: int = 14
+    user: str = ""
+    hide_source: bool = False
     admin_token: str = ""
     admin_token_file: str = ""
 
@@ -74,6 +88,7 @@ class ServeSettings:
         for name, minimum in _MIN_VALUES.items():
             if (value := getattr(self, name)) < minimum:
                 raise ValueError(f"{name} must be {minimum} or more, not {value}")
+        self._check_texts()
         names = self.emergency_list
         if len(names) > LIST_LENGTH or len(set(names)) < len(names):
             raise ValueError(f"emergency_list must hold up to {LIST_LENGTH} items, none twice")
@@ -82,6 +97,14 @@ class ServeSettings:
                 raise ValueError(f"emergency_list: {item_id!r} is not a valid item id")
         if self.admin_token and self.admin_token_file:
             raise ValueError("admin_token and admin_token_file exclude each other")
+
+    def _check_texts(self) -> None:
+        """Refuse what would end its place in nginx.conf and add directives of its own."""
+        for name in _IN_NGINX_CONF:
+            if found := UNSAFE_IN_NGINX_CONF.search(value := getattr(self, name)):
+                raise ValueError(f"{name} must not contain {found[0]!r}, unlike {value!r}")
+        if re.search(r"\s", self.host):
+            raise ValueError(f"host must not contain a blank, unlike {self.host!r}")
 
     def token(self) -> str:
         """Return the bearer token of `/admin/`, empty if none is configured.

@@ -10,6 +10,7 @@ change, the next writer appends a line that voids it.
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
+from unicodedata import category
 
 from store.durable import append_durable
 from store.errors import StoreError, WriteError
@@ -17,6 +18,7 @@ from store.parse import MAX_JOURNAL_BYTES, parse_generation, parse_time, read_en
 
 _FILE: Final = "JOURNAL"
 _VOID: Final = "void"
+_INVISIBLE: Final = ("Cc", "Cf", "Co", "Cn", "Zl", "Zp")  # categories of Unicode
 FLIPS: Final = ("publish", "rollback", "pin", "unpin")
 
 
@@ -71,13 +73,24 @@ def write_journal(store: Path, generation: int | None, what: str, why: str) -> N
         WriteError: It could not be written.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    reason = " ".join(why.split()).encode(errors="replace").decode()  # argv need not be UTF-8
+    reason = one_line(why)
     try:
         end = "\n" if is_torn(store) else ""  # a takedown does not wait for `recover_journal`
         line = f"{at}\t{generation or 0}\t{what}\t{reason}\n"
         append_durable(store / _FILE, end + line)
     except OSError as error:
         raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
+
+
+def one_line(why: str) -> str:
+    """Return a reason as one line of visible text.
+
+    Control, formatting and bidirectional characters would forge lines, colour a terminal
+    or show another text than the file holds. What is not Unicode, as `argv` and JSON may
+    contain, becomes "?".
+    """
+    text = " ".join(why.split()).encode(errors="replace").decode()
+    return "".join(char for char in text if category(char) not in _INVISIBLE)
 
 
 def recover_journal(store: Path, current: int | None) -> None:

@@ -9,7 +9,6 @@ made current.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,12 +19,12 @@ from store.errors import (
     NoSnapshotError,
     PinnedError,
     RefusedSnapshotError,
-    StoreBusyError,
     StoreError,
     WriteError,
 )
-from store.journal import recover_journal, write_journal
+from store.journal import one_line, recover_journal, write_journal
 from store.layout import generations, snapshot_folder, snapshots_folder, unfinished
+from store.locks import locked, make_store
 from store.manifest import Manifest, read_manifest, verify
 from store.pointer import (
     Pin,
@@ -50,15 +49,10 @@ def writing(store: Path) -> Iterator[None]:
         WriteError: The store's directory cannot be made or written to.
     """
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        lock = (store / _LOCK).open("a")
+        make_store(store)
     except OSError as error:
         raise WriteError(store, f"cannot be written to: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreBusyError(store, "another process is writing to it") from None
+    with locked(store / _LOCK):
         try:
             _recover(store)
         except OSError as error:
@@ -135,7 +129,7 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
         _servable(store, target)
         write_journal(store, target, "pin", why)
         with _explained(store):
-            write_pin(store, Pin(target, why))
+            write_pin(store, Pin(target, one_line(why)))
             point_at(store, target)
     return target
 

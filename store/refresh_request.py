@@ -13,6 +13,7 @@ from typing import Final
 
 from store.durable import fsync_path, replace_durable
 from store.errors import WriteError
+from store.journal import one_line
 
 _FILE: Final = "TRAIN"
 
@@ -25,7 +26,7 @@ def request_refresh(store: Path, why: str) -> None:
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        replace_durable(store / _FILE, f"{at}\t{' '.join(why.split())}\n")
+        replace_durable(store / _FILE, f"{at}\t{one_line(why)}\n")
     except OSError as error:
         raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
 

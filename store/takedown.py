@@ -10,8 +10,6 @@ leaves them out of the lists. An entry stays until it is restored.
 """
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +18,13 @@ from typing import Final, NamedTuple
 from store.durable import fsync_path, replace_durable
 from store.errors import ALLOW_ROLLBACK, NotAnItemError, ReplicaError, WriteError
 from store.ids import is_item_id
-from store.journal import write_journal
+from store.journal import one_line, write_journal
+from store.locks import WAIT_SECONDS, locked, make_store
 from store.parse import MAX_TAKEDOWN_BYTES, read_small
 from store.pointer import current_or_none
 
 _FILE: Final = "TAKEDOWN"
+_LOCK: Final = "TAKEDOWN.LOCK"
 
 
 class Takedown(NamedTuple):
@@ -73,6 +73,7 @@ def take_down(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Taked
 
     Raises:
         NotAnItemError: An item id is not valid; nothing is taken down then.
+        StoreBusyError: Another process holds the lock of the takedowns.
         WriteError: The store cannot be written to.
     """
     names = list(item_ids)
@@ -82,7 +83,7 @@ def take_down(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Taked
     at = datetime.now(UTC).isoformat(timespec="seconds")
     with _editing(store) as entries:
         for item_id in names:
-            entries.setdefault(item_id, Takedown(item_id, at, " ".join(why.split())))
+            entries.setdefault(item_id, Takedown(item_id, at, one_line(why)))
         _write(store, entries)
         write_journal(store, current_or_none(store), "takedown", f"{' '.join(names)}: {why}")
     return entries
@@ -96,6 +97,7 @@ def restore(store: Path, item_ids: Iterable[str], why: str) -> dict[str, Takedow
 
     Raises:
         NotAnItemError: One of the items is not taken down; nothing changes then.
+        StoreBusyError: Another process holds the lock of the takedowns.
         WriteError: The store cannot be written to.
     """
     names = list(item_ids)
@@ -124,6 +126,7 @@ def replace_takedowns(store: Path, text: str | None, why: str, *, may_restore: b
     Raises:
         ReplicaError: Items would be shown again, but must not; nothing changes then.
         NotAnItemError: `text` is not a list of takedowns; nothing changes then.
+        StoreBusyError: Another process holds the lock of the takedowns.
         WriteError: The store cannot be written to.
     """
     new = _parsed(store, text or "")
@@ -181,17 +184,13 @@ def _replace(store: Path, text: str | None) -> None:
 
 @contextlib.contextmanager
 def _editing(store: Path) -> Iterator[dict[str, Takedown]]:
-    """Lock the directory itself, not `LOCK`: a takedown never waits for a refresh."""
+    """Hold a lock of its own, not `LOCK`: a takedown never waits for a refresh."""
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(store, os.O_RDONLY)
+        make_store(store)
     except OSError as error:
         raise WriteError(store, f"cannot be written to: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(store / _LOCK, wait_seconds=WAIT_SECONDS):
         yield takedowns(store)
-    finally:
-        os.close(descriptor)
 
 
 def _write(store: Path, entries: dict[str, Takedown]) -> None:

@@ -96,11 +96,11 @@ def make_snapshot(
 
 
 def files_of(store: Path) -> dict[str, bytes | None]:
-    """Return the content of a store without its lock: bytes by name, None for a directory."""
+    """Return the content of a store without its locks: bytes by name, None for a directory."""
     return {
         str(path.relative_to(store)): None if path.is_dir() else path.read_bytes()
         for path in store.rglob("*")
-        if path.name != "LOCK"
+        if path.name not in ("LOCK", "TAKEDOWN.LOCK")
     }
 
 

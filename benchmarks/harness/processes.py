@@ -47,7 +47,8 @@ class Process(NamedTuple):
 def clean_environment(**added: str) -> dict[str, str]:
     """Return this process's environment without Marquee's settings, the project importable."""
     unset = {key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")}
-    return {**unset, "PYTHONPATH": str(ROOT), **added}
+    user = {"MARQUEE_SERVE_USER": "root"} if os.geteuid() == 0 else {}
+    return {**unset, "PYTHONPATH": str(ROOT), **user, **added}
 
 
 def processes_of(session: int) -> list[Process]:

@@ -1,6 +1,7 @@
 """The subjects: nine servers that answer with a user's list, each on one core."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from benchmarks.serving.data import Data, prepare_redis
 from benchmarks.serving.installed import Installed
 
 _PROJECT: Final = {"PYTHONPATH": str(ROOT)}
+_AS_ROOT: Final = {"MARQUEE_SERVE_USER": "root"} if os.geteuid() == 0 else {}
 _APPS: Final = "benchmarks.serving.apps"
 
 
@@ -100,7 +102,7 @@ def _plain_falcon(setup: Setup) -> Sequence[Command]:
 
 def _marquee(setup: Setup, *options: str) -> Sequence[Command]:
     fixed = ["--store", str(setup.data.store), "--port", str(setup.port), "--workers", "1"]
-    return [Command([sys.executable, "-m", "serve", *fixed, *options], _PROJECT)]
+    return [Command([sys.executable, "-m", "serve", *fixed, *options], _PROJECT | _AS_ROOT)]
 
 
 def _granian_falcon(setup: Setup) -> Sequence[Command]:

@@ -3,8 +3,9 @@
     rollback {"why", "to"?}    pin {"why", "to"?}    unpin {"why"}
     takedown {"why", "items"}  train {"why"}
 
-A rollback verifies first and may take seconds, so a process of its own answers
-these and recommendations never wait for them.
+A process of its own answers these, so that recommendations never wait for them. What
+verifies a snapshot first may take minutes, and another process answers that: a takedown
+never waits for a rollback.
 """
 
 import hmac

@@ -1,4 +1,8 @@
-"""The admin process: a Falcon app of its own on a socket of its own."""
+"""The admin processes: a Falcon app of its own, on a socket for each of two processes.
+
+admin.sock      ─► takedown, train
+verifying.sock  ─► rollback, pin, unpin
+"""
 
 import os
 import signal
@@ -9,7 +13,6 @@ import bjoern
 import falcon
 
 from serve.admin.actions import ACTIONS, Action, TokenCheck
-from serve.processes import end_with_parent
 from serve.resources.errors import write_error, write_unexpected
 
 
@@ -27,6 +30,5 @@ def admin_app(store: Path, token: str) -> falcon.App[falcon.Request, falcon.Resp
 def run_admin(listener: socket.socket, store: Path, token: str) -> None:
     """Answer until SIGTERM, which ends it at once: an action is safe at any point."""
     os.setpgid(0, 0)  # Ctrl-C is for the supervisor
-    end_with_parent(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     bjoern.server_run(listener, admin_app(store, token))

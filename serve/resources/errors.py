@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import falcon
 import lmdb
 
+from serve.contract import PROBLEM_HEADERS
 from serve.processes import abort_on_corruption
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ def write_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPEr
         resp.content_type = falcon.MEDIA_TEXT
         resp.text = text + "\n"
         return
+    resp.set_headers(PROBLEM_HEADERS)
     problem: dict[str, Any] = {"status": error.status_code, "title": error.title}
     if error.description:
         problem["detail"] = error.description

@@ -1,5 +1,6 @@
 """Health, readiness, and the served model."""
 
+import hmac
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from store.layout import INDEX
 from store.parse import parse_time
 
 _RETRY_SECONDS = 5
+_PUBLIC_TEXTS = ("model", "at")
 
 
 class Health:
@@ -60,14 +62,24 @@ class Ready:
 
 
 class ModelStatus:
-    """`/model/status`: the served snapshot, from its manifest."""
+    """`/model/status`: the served snapshot, from its manifest; whole only with the token."""
 
     def __init__(self, state: WorkerState) -> None:
         self._state = state
+        token = state.settings.token()
+        self._expected = f"Bearer {token}".encode() if token else b""
 
-    def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         served = self._state.served
-        resp.media = _described(served) if served else {"generation": None}
+        resp.media = {"generation": None}
+        if served:
+            resp.media = _described(served)
+            if not self._is_operator(req):
+                resp.media["parameters"] = _without_texts(served.snapshot.manifest.parameters)
+
+    def _is_operator(self, req: falcon.Request) -> bool:
+        sent = req.get_header("Authorization", default="").encode("utf-8", "replace")
+        return bool(self._expected) and hmac.compare_digest(sent, self._expected)
 
     on_head = on_get
 
@@ -99,4 +111,13 @@ def _described(served: Served) -> dict[str, Any]:
         "parameters": manifest.parameters,
         "metrics": manifest.metrics,
         "gate": manifest.gate.as_json(),
+    }
+
+
+def _without_texts(value: Any) -> Any:
+    """Return the numbers of some parameters: no path, and no item that is kept from lists."""
+    return {
+        key: _without_texts(inner) if isinstance(inner, dict) else inner
+        for key, inner in value.items()
+        if key in _PUBLIC_TEXTS or isinstance(inner, dict | float | int) or inner is None
     }

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
+from serve.processes import end_with_parent
+
 log = logging.getLogger(__name__)
 
 _EARLY_DEATH_SECONDS: Final = 0.2  # younger deaths in a row make the pauses longer
@@ -69,12 +71,13 @@ class ChildProcess:
 
 
 def fork(child: Callable[[], int]) -> int:
-    """Run `child` in a new process, whose exit status is its result.
+    """Run `child` in a new process, whose exit status is its result; it ends with this one.
 
     Raises:
         OSError: The system has no process to spare.
     """
-    return os.fork() or _run_child(child)
+    parent = os.getpid()
+    return os.fork() or _run_child(child, parent)
 
 
 def become(program: str, *arguments: str, **environment: str) -> NoReturn:
@@ -92,9 +95,10 @@ def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
             continue
 
 
-def _run_child(child: Callable[[], int]) -> NoReturn:
+def _run_child(child: Callable[[], int], parent: int) -> NoReturn:
     status = _EX_SOFTWARE
     try:
+        end_with_parent(parent)
         status = child()
     except BaseException:
         log.exception("child process failed")

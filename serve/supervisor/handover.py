@@ -32,6 +32,7 @@ class Handover:
         nginx: Pid of nginx, 0 if it does not run.
         admin: Pid of the admin process, 0 if it does not run.
         runtime_dir: nginx's runtime directory, empty without nginx.
+        verifying: Pid of the admin process that verifies, 0 if it does not run.
     """
 
     sockets: dict[str, int]
@@ -43,6 +44,7 @@ class Handover:
     nginx: int = 0
     admin: int = 0
     runtime_dir: str = ""
+    verifying: int = 0
 
     @classmethod
     def read(cls, descriptor: int) -> Self:

@@ -5,6 +5,7 @@
 
 It listens on the supervisor's own socket, so that requests wait in its backlog
 while nginx itself is replaced. Its files lie in a runtime directory of its own.
+One that hangs is killed, and what a cleaner removes from the directory is made anew.
 """
 
 import contextlib
@@ -20,12 +21,18 @@ from pathlib import Path
 from typing import Final
 
 from serve.errors import ServeError
-from serve.processes import end_with_parent, request_short_timeslice
+from serve.processes import request_short_timeslice
 from serve.settings import ServeSettings
 from serve.supervisor.access_log import AccessLog
 from serve.supervisor.children import ChildProcess, become
 from serve.supervisor.nginx_config import TITLES, configuration
-from serve.supervisor.runtime_dir import PARENT, make_runtime_dir, remove_abandoned
+from serve.supervisor.probe import Probe
+from serve.supervisor.runtime_dir import (
+    make_again,
+    make_runtime_dir,
+    remove_abandoned,
+    runtime_parent,
+)
 from store.durable import replace_durable
 
 log = logging.getLogger(__name__)
@@ -33,6 +40,11 @@ log = logging.getLogger(__name__)
 _CONFIGURATION: Final = "nginx.conf"
 _STATIC_LIST: Final = "static/popular"
 _STATIC_SOCKET: Final = "static.sock"
+_FOLDERS: Final = ("static", "problems")
+_OWN_PARTS: Final = (
+    *("owner", _CONFIGURATION, *_FOLDERS),
+    *(f"problems/{status}.json" for status in TITLES),
+)
 _SEARCH_PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 _DEFAULT_PORT: Final = 8080  # for a check where any free port is configured
 
@@ -65,7 +77,7 @@ class ReverseProxy:
         *,
         n_workers: int,
         running: RunningProxy | None = None,
-        parent: Path = PARENT,
+        parent: Path | None = None,
     ) -> None:
         """Prepare nginx, or take over the one that runs.
 
@@ -74,24 +86,30 @@ class ReverseProxy:
             listener: Listening socket that nginx inherits.
             n_workers: Number of nginx workers.
             running: nginx of the last program; None makes a new runtime directory.
-            parent: Directory of the new runtime directory.
+            parent: Directory of the new runtime directory; None chooses it.
 
         Raises:
-            ServeError: nginx is not installed, or its directory cannot be written.
+            ServeError: nginx is not installed, it rejects the configuration, or its
+                directory cannot be written.
         """
         self._nginx = nginx_program(settings)
         self._listener = listener
         if running is None:
+            parent = parent or runtime_parent()
             remove_abandoned(parent)
             self.runtime_dir = _make_runtime_dir(parent)
         else:
             self.runtime_dir = running.runtime_dir
         pid = running.pid if running else 0
         self.process = ChildProcess("nginx", self._become_nginx, pid)
+        self._probe = Probe(self.runtime_dir / _STATIC_SOCKET)
         self._log = AccessLog(settings)
         address = listener.getsockname()[:2]
-        text = configuration(settings, address, n_workers=n_workers, folder=self.runtime_dir)
-        self._configure(text)
+        self._text = configuration(settings, address, n_workers=n_workers, folder=self.runtime_dir)
+        self._configure(self._text)
+        if running is None:
+            _check(self._nginx, self.runtime_dir)
+        self._log.close_to_others()
 
     @property
     def static_list(self) -> Path:
@@ -99,10 +117,16 @@ class ReverseProxy:
         return self.runtime_dir / _STATIC_LIST
 
     def keep(self) -> None:
-        """Start nginx if it does not run, and rotate its log when that is full."""
+        """Start nginx if it does not run or hangs, and rotate its log when that is full."""
+        self._make_parts_again()
         if self.process.is_due():
+            self._probe.restart()
             self.process.start()
-        elif self.process.pid and self._log.is_full():
+        elif self.process.pid and self._probe.is_hung():
+            log.error("nginx: no sign of life through %s; killed", _STATIC_SOCKET)
+            self._probe.restart()
+            os.killpg(self.process.pid, signal.SIGKILL)  # its workers too
+        elif self._probe.has_answered and self._log.is_full():  # else a signal would end it
             self._log.rotate()
             # nginx reopens the log. At SIGUSR1 its workers do so themselves; if they are `nobody`
             # and cannot reach it, new workers get it from root, which closes idle connections.
@@ -129,6 +153,19 @@ class ReverseProxy:
         """Remove the runtime directory."""
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
 
+    def _make_parts_again(self) -> None:
+        """Make anew what a cleaner of old files has removed from the runtime directory."""
+        folder = self.runtime_dir
+        if not all((folder / name).exists() for name in _OWN_PARTS):
+            log.warning("%s: parts have been removed; made anew", folder)
+            make_again(folder)
+            _write_parts(folder)
+            replace_durable(folder / _CONFIGURATION, self._text)
+        if self._probe.has_answered and not (folder / _STATIC_SOCKET).exists():
+            log.warning("nginx: %s has been removed; restarting", _STATIC_SOCKET)
+            self._probe.restart()
+            os.kill(self.process.pid, signal.SIGQUIT)  # after the requests on their way
+
     def _configure(self, text: str) -> None:
         """Write the configuration if it has changed, and have a running nginx reload it."""
         file = self.runtime_dir / _CONFIGURATION
@@ -146,7 +183,6 @@ class ReverseProxy:
 
     def _become_nginx(self) -> int:
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor
-        end_with_parent(signal.SIGTERM)
         request_short_timeslice()
         (self.runtime_dir / _STATIC_SOCKET).unlink(missing_ok=True)  # left by a killed nginx
         descriptor = self._listener.fileno()
@@ -170,28 +206,34 @@ def nginx_program(settings: ServeSettings) -> str:
     return found
 
 
-def check_nginx(settings: ServeSettings, *, parent: Path = PARENT) -> None:
+def check_nginx(settings: ServeSettings, *, parent: Path | None = None) -> None:
     """Have nginx check the configuration that these settings make, and start nothing.
 
     Args:
         settings: The server's settings.
-        parent: Directory of the temporary runtime directory.
+        parent: Directory of the temporary runtime directory; None chooses it.
 
     Raises:
         ServeError: nginx is not installed or rejects it, or the disk is full.
     """
     nginx = nginx_program(settings)
-    folder = _make_runtime_dir(parent)
+    folder = _make_runtime_dir(parent or runtime_parent())
     try:
         address = (settings.host, settings.port or _DEFAULT_PORT)
         text = configuration(settings, address, n_workers=1, folder=folder)
         with _disk_errors_explained():
             replace_durable(folder / _CONFIGURATION, text)
-        command = [nginx, "-t", "-q", *_arguments(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        _check(nginx, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check(nginx: str, folder: Path) -> None:
+    """Have nginx check the configuration in its directory, which is removed if that fails."""
+    command = [nginx, "-t", "-q", *_arguments(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
         raise ServeError(
             "nginx", done.stderr.strip(), "correct the [serve] section of marquee.toml"
         )
@@ -203,7 +245,7 @@ def _disk_errors_explained() -> Iterator[None]:
         yield
     except OSError as error:
         raise ServeError(
-            str(error.filename or PARENT),
+            str(error.filename or "runtime directory"),
             f"cannot be written: {error.strerror or error}",
             "make room there, or allow this user to write there",
         ) from error
@@ -214,15 +256,19 @@ def _make_runtime_dir(parent: Path) -> Path:
     with _disk_errors_explained():
         folder = make_runtime_dir(parent)
         try:
-            for name in ("static", "problems"):
-                (folder / name).mkdir(mode=0o755)
-            for status, title in TITLES.items():
-                problem = f'{{"status": {status}, "title": "{status} {title}"}}'
-                (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
+            _write_parts(folder)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return folder
+
+
+def _write_parts(folder: Path) -> None:
+    for name in _FOLDERS:
+        (folder / name).mkdir(exist_ok=True)
+    for status, title in TITLES.items():
+        problem = f'{{"status": {status}, "title": "{status} {title}"}}'
+        (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
 
 
 def _arguments(folder: Path) -> tuple[str, ...]:

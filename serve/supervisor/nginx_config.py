@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from serve.contract import PROBLEM_HEADERS, VERIFYING_ACTIONS
 from serve.errors import ServeError
-from serve.settings import ServeSettings
+from serve.settings import UNSAFE_IN_NGINX_CONF, ServeSettings
 
 TITLES: Final = {
     400: "Bad Request",
@@ -21,24 +22,35 @@ TITLES: Final = {
     414: "URI Too Long",
     429: "Too Many Requests",
     500: "Internal Server Error",
+    501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }  # of the statuses that nginx answers by itself
 
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
-_ADMIN_UPSTREAM: Final = "upstream admin { server unix:@folder@/admin.sock max_fails=0; }"
+_ADMIN_UPSTREAM: Final = """upstream admin { server unix:@folder@/admin.sock max_fails=0; }
+    upstream verifying { server unix:@folder@/verifying.sock max_fails=0; }"""
 _ADMIN_LOCATION: Final = """
-        location ~ ^/(?:admin/|train$) {
-            if ($request_method != POST) {
+        location ~ {pattern} {{
+            if ($request_method != POST) {{
                 return 405;
-            }
+            }}
             proxy_set_header Connection "";
             proxy_set_header Content-Type $content_type;
             proxy_set_header Authorization $http_authorization;
             proxy_read_timeout 300s;  # a rollback verifies first
             proxy_next_upstream off;
-            proxy_pass http://admin;
+            proxy_pass http://{upstream};
+        }}"""
+_STATUS_LOCATION: Final = """
+        location = /model/status {  # whole with the token
+            if ($request_method !~ ^(?:GET|HEAD)$) {
+                return 405;
+            }
+            proxy_set_header Connection "";
+            proxy_set_header Authorization $http_authorization;
+            proxy_pass http://workers;
         }"""
 _WORKER_SERVER: Final = "server unix:@folder@/workers.sock max_fails=0;"
 _N_KEPT_CONNECTIONS: Final = 64  # to the workers, of each nginx worker
@@ -72,7 +84,10 @@ def configuration(
         "worker_servers": "\n        ".join([_WORKER_SERVER] * _N_KEPT_CONNECTIONS),
         "kept_connections": _N_KEPT_CONNECTIONS,
         "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
-        "admin_location": _ADMIN_LOCATION if has_admin else "",
+        "admin_location": _admin_locations() if has_admin else "",
+        "problem_headers": " ".join(
+            f'add_header {name} "{value}" always;' for name, value in PROBLEM_HEADERS.items()
+        ),
         "error_pages": "\n        ".join(
             f"error_page {status} /problems/{status}.json;" for status in TITLES
         ),
@@ -94,6 +109,14 @@ def _user() -> str:
     return f"user {nobody.pw_name} {grp.getgrgid(nobody.pw_gid).gr_name};"
 
 
+def _admin_locations() -> str:
+    verifying = _ADMIN_LOCATION.format(
+        pattern=f"^/admin/(?:{'|'.join(VERIFYING_ACTIONS)})$", upstream="verifying"
+    )
+    others = _ADMIN_LOCATION.format(pattern="^/(?:admin/|train$)", upstream="admin")
+    return verifying + others + _STATUS_LOCATION
+
+
 def _listen_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -110,6 +133,8 @@ def _access_log(path: str) -> str:
     if not path:
         return "off"
     log_file = Path(path).absolute()
+    if UNSAFE_IN_NGINX_CONF.search(str(log_file)):
+        raise ServeError(log_file, "has characters that nginx.conf cannot hold", "move access_log")
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

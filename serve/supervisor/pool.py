@@ -97,6 +97,11 @@ class Pool:
             self._scoreboard.beat(old[0].number)  # its heartbeat is checked from now on
             os.kill(old[0].process.pid, signal.SIGTERM)
 
+    def replace_all(self) -> None:
+        """Have every running worker replaced, one by one."""
+        for slot in self._running():
+            slot.is_old = True
+
     def reaped(self, pid: int, status: int) -> bool | None:
         """Record the end of a child.
 

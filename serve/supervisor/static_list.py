@@ -46,13 +46,14 @@ class StaticList:
         self._written: State | None = None
         self._writing: tuple[int, State] | None = None  # pid, the state that it writes
         self._retry_at = 0.0
+        self._has_file = False  # the last rewrite left one
 
     def keep(self) -> None:
         """Start a rewrite if the file is out of date."""
         if self._path is None or self._writing or time.monotonic() < self._retry_at:
             return
         state = self._scoreboard.generation, file_state(takedown_file(self._store))
-        if state != self._written:
+        if state != self._written or (self._has_file and not self._path.exists()):
             with contextlib.suppress(OSError):  # no process to spare: the next call tries again
                 self._writing = fork(lambda: self._write(state[0])), state
 
@@ -62,6 +63,7 @@ class StaticList:
             return False
         if status == 0:
             self._written = self._writing[1]
+            self._has_file = self._path is not None and self._path.exists()
         else:
             self._retry_at = time.monotonic() + _RETRY_SECONDS
         self._writing = None
@@ -93,7 +95,6 @@ class StaticList:
             return
         pending = self._path.with_suffix(".pending")
         pending.write_bytes(b",".join(names))
-        pending.chmod(0o644)
         pending.replace(self._path)
 
 

@@ -16,15 +16,17 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from serve.admin.process import run_admin
+from serve.processes import become_user
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
 from serve.supervisor.children import ChildProcess, become, fork, signal_all
 from serve.supervisor.handover import Handover, own_command
-from serve.supervisor.listeners import listen, listen_behind_nginx
+from serve.supervisor.listeners import bind, listen, listen_behind_nginx
 from serve.supervisor.nginx import ReverseProxy, RunningProxy
 from serve.supervisor.pool import Pool
 from serve.supervisor.recent_watcher import RecentWatcher
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 7.0
+_UMASK: Final = 0o027  # logs and sockets are closed to other users
 _SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
@@ -57,8 +60,10 @@ class Supervisor:
             previous: Note of the previous program after SIGHUP.
 
         Raises:
-            ServeError: It cannot listen there, nginx is missing, or the token unreadable.
+            ServeError: It cannot listen there, must not run as root, nginx is missing or
+                rejects the configuration, or the token is unreadable.
         """
+        os.umask(_UMASK)
         if bare and settings.token():
             log.warning("admin_token: ignored with --bare, since /admin/ needs nginx")
             settings = dataclasses.replace(settings, admin_token="", admin_token_file="")
@@ -69,16 +74,23 @@ class Supervisor:
         self._store = store
         self._settings = settings
         self._n_workers = n_workers
+        self._sockets = _inherited_sockets(previous)
+        self._address = self._open_for_clients(previous)  # while a low port may be taken
+        become_user(settings.user)
         self._token = settings.token()
         self._scoreboard = Scoreboard(
             max(n_workers, *old, 0) + 1, previous.scoreboard if previous else None
         )
         self._state = WorkerState(settings, self._scoreboard)  # each worker's copy, by the fork
         self._app = make_app(self._state)
-        self._sockets = _inherited_sockets(previous)
-        self._address = self._open_for_clients(previous)
         self._proxy = None if bare else self._make_proxy(previous)
-        self._admin = ChildProcess("admin", self._become_admin, previous.admin if previous else 0)
+        self._admins = [
+            ChildProcess(name, partial(self._become_admin, name), pid)
+            for name, pid in (
+                ("admin", previous.admin if previous else 0),
+                ("verifying", previous.verifying if previous else 0),
+            )
+        ]
         self._pool = Pool(n_workers, self._scoreboard, self._become_worker, old)
         self._watcher = SnapshotWatcher(
             store, self._scoreboard, previous.blocked_generations if previous else ()
@@ -86,13 +98,15 @@ class Supervisor:
         if previous:
             self._scoreboard.generation = previous.generation
             self._watcher.verify_again()
-            signal_all([self._admin.pid] if self._admin.pid else [], signal.SIGTERM)
+            self._end_admins()
         self._static_list = StaticList(store, self._scoreboard, settings, self._proxy)
         self._recent = RecentWatcher(store, self._scoreboard, self._watcher.worker_crashed)
         parts = (self._watcher, self._recent, self._static_list, self._proxy)
         self._parts = [part for part in parts if part]
         self._disk_error = ""  # the last one logged
         self._checking = 0  # pid of the check of the next program
+        if previous is None:  # last: clients that connect from now on get an answer
+            listen(self._sockets["clients"], *self._address)
 
     def run(self) -> None:
         """Serve; return when every process has ended."""
@@ -137,8 +151,27 @@ class Supervisor:
         self._recent.look()
         if self._proxy:
             self._proxy.keep()
-            if self._token and self._admin.is_due():
-                self._admin.start()
+            self._open_removed_sockets(self._proxy.runtime_dir)
+            for admin in self._admins:
+                if self._token and admin.is_due():
+                    admin.start()
+
+    def _open_removed_sockets(self, folder: Path) -> None:
+        """Open the sockets anew whose names a cleaner of old files has removed."""
+        for name in self._sockets.keys() - {"clients"}:
+            if (folder / f"{name}.sock").exists():
+                continue
+            log.warning("%s.sock: has been removed; opened anew", name)
+            self._sockets[name].close()
+            self._sockets[name] = listen_behind_nginx(folder / f"{name}.sock")
+            if name == "workers":
+                self._pool.replace_all()
+            else:
+                self._end_admins()
+
+    def _end_admins(self) -> None:
+        """End the admin processes; new ones follow."""
+        signal_all([admin.pid for admin in self._admins if admin.pid], signal.SIGTERM)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -151,8 +184,8 @@ class Supervisor:
             self._checked(status)
         elif any(part.ended(pid, status) for part in self._parts):
             pass
-        elif pid == self._admin.pid:
-            self._admin.ended(status, expected=status == -signal.SIGTERM)
+        elif admin := next((one for one in self._admins if one.pid == pid), None):
+            admin.ended(status, expected=status == -signal.SIGTERM)
         elif self._pool.reaped(pid, status):
             self._recent.worker_crashed()
 
@@ -163,8 +196,8 @@ class Supervisor:
         Worker(slot, self._state, self._app, listener, self._store).run()
         return 0
 
-    def _become_admin(self) -> int:
-        run_admin(self._keep_only("admin"), self._store, self._token)
+    def _become_admin(self, name: str) -> int:
+        run_admin(self._keep_only(name), self._store, self._token)
         return 0
 
     def _keep_only(self, name: str) -> socket.socket:
@@ -199,7 +232,8 @@ class Supervisor:
             blocked_generations=sorted(self._watcher.blocked_generations),
             workers=self._pool.pids(),
             nginx=self._proxy.process.pid if self._proxy else 0,
-            admin=self._admin.pid,
+            admin=self._admins[0].pid,
+            verifying=self._admins[1].pid,
             runtime_dir=str(self._proxy.runtime_dir) if self._proxy else "",
         ).become_next()
 
@@ -208,7 +242,7 @@ class Supervisor:
     def _open_for_clients(self, previous: Handover | None) -> tuple[str, int]:
         configured = self._settings.host, self._settings.port
         if previous is None:
-            self._sockets["clients"] = listen(*configured)
+            self._sockets["clients"] = bind(*configured)
         elif configured != previous.address:
             log.warning(
                 "host and port: still %s:%d; restart the server to change them", *previous.address
@@ -221,7 +255,7 @@ class Supervisor:
         proxy = ReverseProxy(
             self._settings, self._sockets["clients"], n_workers=self._n_workers, running=running
         )
-        for name in ("workers", *(["admin"] if self._token else [])):
+        for name in ("workers", *(["admin", "verifying"] if self._token else [])):
             if name not in self._sockets:
                 self._sockets[name] = listen_behind_nginx(proxy.runtime_dir / f"{name}.sock")
         return proxy
@@ -230,7 +264,8 @@ class Supervisor:
         log.info("stopping")
         if self._proxy:
             self._wait_for(self._proxy.stop())  # first, since it still needs the workers
-        pids = {*self._pool.pids().values(), self._admin.pid, self._checking} - {0}
+        admins = (admin.pid for admin in self._admins)
+        pids = {*self._pool.pids().values(), *admins, self._checking} - {0}
         signal_all(pids, signal.SIGTERM)
         pids |= self._watcher.stop() | self._recent.stop() | self._static_list.stop()
         self._wait_for(pids)

@@ -72,6 +72,8 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
 def make_falcon_app(state: WorkerState) -> falcon.App[falcon.Request, falcon.Response]:
     """Return the Falcon app of all routes."""
     app = falcon.App(media_type=falcon.MEDIA_JSON, middleware=[_Counting(state.counts)])
+    if state.settings.hide_source:
+        app.add_middleware(_HiddenSource())
     app.set_error_serializer(write_error)
     app.add_error_handler(Exception, write_unexpected)
     for route, resource in {
@@ -105,3 +107,15 @@ class _Counting:
     ) -> None:
         nanoseconds = perf_counter_ns() - req.context.began
         self._counts.add(answer_kind(resp.context.get("source"), resp.status_code), nanoseconds)
+
+
+class _HiddenSource:
+    """Falcon middleware: leaves out of answers what shows whether a user is known."""
+
+    def process_response(
+        self, _: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool
+    ) -> None:
+        resp.delete_header("X-Marquee-Source")
+        if isinstance(resp.media, dict):
+            for key in ("source", "basis"):
+                resp.media.pop(key, None)

@@ -87,8 +87,12 @@ class Follower:
         return self._state.scoreboard.indexed_generation == generation
 
     def _served(self, snapshot: Snapshot) -> Served:
-        with_index = self._may_use_index(snapshot.generation)
-        return Served(snapshot, self._state.hidden, with_index=with_index)
+        return Served(
+            snapshot,
+            self._state.hidden,
+            with_index=self._may_use_index(snapshot.generation),
+            hide_source=self._state.settings.hide_source,
+        )
 
     def _follow_takedowns(self) -> None:
         """Hide what is taken down; the file is replaced whole, so its state shows a change."""

@@ -30,15 +30,22 @@ class Lists(Protocol):
 class Headers(dict[int, list[Header]]):
     """Headers of a user's own list by body length; a million users share a thousand lengths."""
 
-    def __init__(self, generation: int) -> None:
-        self._common = (
+    def __init__(self, generation: int, *, hide_source: bool = False) -> None:
+        self._common: tuple[Header, ...] = (
             ("Content-Type", falcon.MEDIA_TEXT),
             ("X-Marquee-Source", "list"),
             ("X-Marquee-Generation", str(generation)),
         )
+        self._length = "Content-Length"
+        if hide_source:  # in the order and letters of Falcon, which answers unknown users
+            self._common = (
+                ("x-marquee-generation", str(generation)),
+                ("content-type", falcon.MEDIA_TEXT),
+            )
+            self._length = "content-length"
 
     def __missing__(self, n_bytes: int) -> list[Header]:
-        made = self[n_bytes] = [*self._common, ("Content-Length", str(n_bytes))]
+        made = self[n_bytes] = [*self._common, (self._length, str(n_bytes))]
         return made
 
 
@@ -60,13 +67,14 @@ class Served:
         hidden: Set[bytes] = _NOTHING_HIDDEN,
         *,
         with_index: bool = True,
+        hide_source: bool = False,
     ) -> None:
         lists = FilteredLists(snapshot, hidden) if hidden else None
         self.snapshot = snapshot
         self.hidden = hidden
         self.get = lists.get if lists else snapshot.users.get
         self.has_index = with_index
-        self.headers = Headers(snapshot.generation)
+        self.headers = Headers(snapshot.generation, hide_source=hide_source)
         self.items = Items(snapshot)
         index = _index(snapshot, self.items) if with_index else None
         self._fallback = Fallback(snapshot, self.items, index, hidden)

@@ -22,7 +22,7 @@ from typing import Final
 import bjoern
 import lmdb
 
-from serve.processes import abort_on_corruption, end_with_parent, request_short_timeslice
+from serve.processes import abort_on_corruption, request_short_timeslice
 from serve.settings import ServeSettings
 from serve.worker.app import WsgiApp
 from serve.worker.follower import Follower
@@ -72,7 +72,6 @@ class Worker:
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, or until the supervisor has ended."""
         os.setpgid(0, 0)  # Ctrl-C is for the supervisor, which ends us by SIGTERM
-        end_with_parent(signal.SIGTERM)
         request_short_timeslice()
         limit_resources(self._state.settings)
         signal.signal(signal.SIGTERM, lambda *_: self._drain())

@@ -77,7 +77,8 @@ def command(*options, store=None):
 def environment(**added):
     """The environment of a server, without Marquee's variables from outside."""
     kept = {key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **added}
+    user = {"MARQUEE_SERVE_USER": "root"} if os.geteuid() == 0 else {}
+    return {**kept, "PYTHONPATH": str(ROOT), **user, **added}
 
 
 class Server:

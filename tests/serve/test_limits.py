@@ -166,7 +166,7 @@ def test_check_accepts_a_valid_configuration(check):
         ('admin_token = "short"', "16 visible"),
         ('admin_token_file = "nowhere"', "nowhere"),
         ('access_log = "/proc/nowhere/access.log"', "nowhere"),
-        ('host = "no host"', "host not found"),
+        ('host = "no.host.invalid"', "host not found"),
     ],
 )
 def test_check_names_the_problem(check, line, named):

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.harness.processes import processes_of
 from benchmarks.resilience.lists import write_snapshot
 from benchmarks.resilience.load import Load
+from serve.supervisor.probe import Probe
 from tests.serve.code_copy import CodeCopy
 from tests.serve.nginx_parts import nginx_pids, runtime_dir, static_list
 from tests.serve.server import suspend, wait_until
@@ -168,3 +169,33 @@ def test_no_process_is_left_after_sigkill(server):
     server.process.wait()
 
     wait_until(lambda: not server.processes())
+
+
+def test_an_nginx_that_hangs_is_replaced(server):
+    """Master and workers are stopped, not dead; requests that wait are answered."""
+    masters, workers = nginx_pids(server)
+    for pid in (*masters, *workers):
+        suspend(pid)
+    with server.connect() as waiting:
+        waiting.request("GET", "/recommend/1")
+        server.wait_for_log("nginx: no sign of life")
+        assert wait_until(lambda: nginx_pids(server)[0] not in ([], masters))
+        assert waiting.getresponse().status == 200
+
+    assert not {*masters, *workers} & {*server.processes()}
+
+
+def test_an_nginx_that_works_is_not_replaced(server):
+    """The counterpart: the probe is answered, also once it would have given up."""
+    masters, _ = nginx_pids(server)
+    probe = Probe(runtime_dir(server) / "static.sock", every_seconds=0.01, max_silent_seconds=0.5)
+    for _ in range(3):
+        probe.has_answered = False
+
+        def has_answered():
+            assert not probe.is_hung()
+            return probe.has_answered
+
+        wait_until(has_answered)
+
+    assert nginx_pids(server)[0] == masters

@@ -1,4 +1,4 @@
-"""Children of the supervisor: they never return into its code."""
+"""Children of the supervisor: they never return into its code, nor outlive it."""
 
 import subprocess
 import sys
@@ -48,3 +48,31 @@ def test_a_child_ends_even_if_its_log_cannot_be_written(body, status):
 
     assert done.stdout.split("\n")[0] == str(status)
     assert "second" not in done.stdout
+
+
+ORPHANED = """
+import os, signal, sys
+from serve.processes import end_with_parent
+
+pid = os.fork()
+if not pid:
+    end_with_parent(%s)
+    os._exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("parent", "status"), [("os.getppid()", 3), ("os.getppid() + 1", 75)], ids=["lives", "ended"]
+)
+def test_a_child_whose_parent_has_already_ended_ends_too(parent, status):
+    """The kernel sends no signal for what happened before it was asked to."""
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANED % parent],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert done.stdout == f"{status}\n"

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import socket
 import tempfile
@@ -14,7 +15,7 @@ from serve.errors import ServeError
 from serve.settings import ServeSettings
 from serve.supervisor import nginx as nginx_module
 from serve.supervisor.nginx import ReverseProxy, check_nginx
-from serve.supervisor.runtime_dir import remove_abandoned
+from serve.supervisor.runtime_dir import make_runtime_dir, remove_abandoned, runtime_parent
 from tests.serve.nginx_parts import nginx_pids, runtime_dir
 from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
@@ -121,6 +122,124 @@ def foreign():
 
 def test_a_directory_without_an_owner_file_stays(foreign):
     """The name alone does not make it a server's."""
-    remove_abandoned()
+    remove_abandoned(Path("/tmp"))
 
     assert foreign.exists()
+
+
+# What is not a server's
+
+
+def test_a_users_own_folder_of_such_a_name_stays(tmp_path):
+    """Notes with a file `owner`, also where the name has the length of a server's."""
+    for name in ("marquee-notes-2026", "marquee-mynotes1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "owner").write_text("mine\n")
+        (tmp_path / name / "notes").touch()
+    remove_abandoned(tmp_path)
+
+    assert len(list(tmp_path.glob("marquee-*/notes"))) == 2
+
+
+def test_a_dead_servers_directory_is_removed(tmp_path):
+    """The counterpart: the marker is of a server, and nobody holds its lock."""
+    folder = make_runtime_dir(tmp_path)
+    marker = (folder / "owner").read_bytes()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "owner").write_bytes(marker)
+    remove_abandoned(tmp_path)
+
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("link", ["folder", "marker"])
+def test_links_are_not_followed(tmp_path, link):
+    """Neither to a folder with a marker nor to a marker."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    marker = (make_runtime_dir(tmp_path) / "owner").read_bytes()
+    (elsewhere / "owner").write_bytes(marker)
+    made = tmp_path / "marquee-abcdefgh"
+    if link == "folder":
+        made.symlink_to(elsewhere)
+    else:
+        made.mkdir()
+        (made / "owner").symlink_to(elsewhere / "owner")
+    remove_abandoned(tmp_path)
+
+    assert made.exists()
+    assert (elsewhere / "owner").exists()
+
+
+# Where it lies
+
+
+def test_the_users_own_runtime_directory_is_preferred(monkeypatch):
+    """Where it is set and ours; root's nginx could not enter root's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        if os.geteuid() == 0:
+            os.chown(name, 1000, -1)
+            assert runtime_parent({"XDG_RUNTIME_DIR": name}) == Path("/tmp")
+        owner = Path(name).stat().st_uid
+        monkeypatch.setattr(os, "geteuid", lambda: owner)
+        assert runtime_parent({"XDG_RUNTIME_DIR": name}) == Path(name)
+
+
+@pytest.mark.parametrize("text", ["", "relative", "/nowhere", "/tmp/a;b", "/" + "x" * 99, "/proc"])
+def test_an_unfit_runtime_directory_is_not_used(text, monkeypatch):
+    """Missing, another user's, too long for a socket, or not fit for nginx.conf."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert runtime_parent({"XDG_RUNTIME_DIR": text}) == Path("/tmp")
+
+
+# A cleaner of old files
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["workers.sock", "static.sock", "static/popular", "nginx.conf", "problems", "owner", "."],
+)
+def test_a_removed_part_is_made_anew(start, part):
+    """Whole or in parts, while requests are answered."""
+    server = start()
+    folder = runtime_dir(server)
+    names = {
+        "workers.sock",
+        "static.sock",
+        "static/popular",
+        "nginx.conf",
+        "problems/404.json",
+        "owner",
+    }
+    wait_until(lambda: all((folder / name).exists() for name in names))
+    removed = folder / part
+    before = {path: path.stat().st_ino for path in [removed, *removed.rglob("*")]}
+    if removed.is_dir():
+        shutil.rmtree(removed)
+    else:
+        removed.unlink()
+
+    def is_whole():
+        answer = server.get("/recommend/ann")
+        assert (answer.status, answer.body) in ((200, b"alien"), (200, b"brazil"))
+        return all((folder / name).exists() for name in names)
+
+    assert before
+    wait_until(is_whole)
+    wait_until(lambda: server.get("/recommend/ann").source == "list")
+    server.wait_for_workers()
+    remove_abandoned(folder.parent)
+    assert (folder / "owner").exists()
+
+
+def test_all_paths_answer_after_the_sockets_were_removed(start):
+    """New workers accept from the new socket, and kept connections are not needed."""
+    server = start()
+    folder = runtime_dir(server)
+    old = server.wait_for_workers()
+    wait_until(lambda: (folder / "static/popular").exists())
+    (folder / "workers.sock").unlink()
+    server.wait_for_workers(other_than=old)
+
+    wait_until(lambda: server.get("/model/status").status == 200)

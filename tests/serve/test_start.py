@@ -2,12 +2,13 @@
 
 import contextlib
 import re
+import shutil
 import socket
 import subprocess
 
 import pytest
 
-from tests.serve.server import command, environment, wait_until
+from tests.serve.server import command, environment, skip_without_nginx, wait_until
 from tests.snapshots import make_snapshot
 
 
@@ -165,3 +166,52 @@ def test_the_store_of_the_configuration_is_served(serve, store, tmp_path):
     server = serve("--workers", "1")
 
     wait_until(lambda: server.get("/recommend/ann").body == b"alien")
+
+
+WATCHING_NGINX = r"""#!/bin/bash
+address=$(grep -oE "listen 127[0-9.:]+" "${@: -3:1}" | tr : / | cut -d" " -f2)
+if (exec 3<>/dev/tcp/$address) 2>/dev/null; then echo open; else echo closed; fi >> seen
+exec %s "$@"
+"""
+
+
+@pytest.fixture
+def watching_nginx(tmp_path):
+    """An nginx that first notes whether the port is open when it is started."""
+    skip_without_nginx()
+    program = tmp_path / "nginx"
+    program.write_text(
+        WATCHING_NGINX % shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
+    )
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_a_configuration_that_nginx_refuses_never_opens_the_port(refused, tmp_path, watching_nginx):
+    """The server ends with nginx's message, and no client has waited for it."""
+    (tmp_path / "a folder").mkdir()
+    ended = refused(config=f'[serve]\nnginx = "{watching_nginx}"\naccess_log = "a folder"\n')
+
+    assert ended.returncode == 1
+    assert "cannot serve: nginx: " in ended.stderr
+    assert "Is a directory" in ended.stderr
+    assert (tmp_path / "seen").read_text() == "closed\n"
+
+
+def test_a_sound_configuration_opens_it_after_the_check(serve, tmp_path, watching_nginx):
+    """The counterpart."""
+    server = serve("--workers", "1", nginx=True, MARQUEE_SERVE_NGINX=watching_nginx)
+    wait_until(lambda: server.get("/healthz").status == 200)
+
+    assert (tmp_path / "seen").read_text() == "closed\nopen\n"
+
+
+@pytest.mark.parametrize("key", ["host", "nginx", "access_log"])
+@pytest.mark.parametrize("bad", ['\\"', "$", "@", ";", "{", "}", "\\n", "\\u0007", "\\\\"])
+def test_texts_that_would_change_nginx_conf_are_errors(refused, key, bad):
+    """Exit status 1; the message names the key."""
+    ended = refused("--bare", config=f'[serve]\n{key} = "a{bad}b"\n')
+
+    assert ended.returncode == 1
+    assert is_one_line(ended.stderr)
+    assert f"{key} must not contain" in ended.stderr

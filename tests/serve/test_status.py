@@ -72,6 +72,62 @@ def test_an_empty_store_has_no_model(serve):
     assert (answer.status, json.loads(answer.body)) == (200, {"generation": None})
 
 
+SECRETS = {
+    "alpha": 40.0,
+    "model": "als",
+    "taken_down": ["secret+item"],
+    "catalogue": "/srv/secret/movies.csv",
+    "events": ["/srv/secret/events"],
+    "rules": {"deny": ["secret+film"], "deny_file": "secret.txt", "n_new": 2, "at": "2026"},
+}
+TOKEN = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def secretive(serve, store):
+    """Start a server whose snapshot was made from files and deny lists."""
+
+    def start(**more):
+        make_snapshot(store, {"ann": ["alien"]}, ["brazil"], parameters=SECRETS)
+        server = serve("--workers", "1", **more)
+        server.wait_for_generation(1)
+        return server
+
+    return start
+
+
+@pytest.mark.parametrize("authorization", [None, "", "Bearer ", "Bearer wrong", TOKEN])
+@pytest.mark.parametrize("token", [None, TOKEN], ids=["no token", "token"])
+def test_the_model_status_names_no_path_and_no_denied_item(secretive, authorization, token):
+    """Numbers, the model and the time stay."""
+    more = {"MARQUEE_SERVE_ADMIN_TOKEN": token} if token else {}
+    headers = {} if authorization is None else {"Authorization": authorization}
+    answer = secretive(nginx=True, **more).get("/model/status", headers=headers)
+
+    assert "secret" not in answer.text
+    assert json.loads(answer.body)["parameters"] == {
+        "alpha": 40.0,
+        "model": "als",
+        "rules": {"n_new": 2, "at": "2026"},
+    }
+
+
+def test_the_model_status_is_whole_with_the_token(secretive):
+    """As the manifest has it."""
+    server = secretive(nginx=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
+    answer = server.get("/model/status", headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert json.loads(answer.body)["parameters"] == SECRETS
+
+
+def test_the_model_status_accepts_only_reading(secretive):
+    """With a token it has a location of its own in nginx."""
+    server = secretive(nginx=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
+
+    assert server.get("/model/status", "POST").status == 405
+    assert server.get("/model/status", "HEAD").status == 200
+
+
 # /readyz
 
 

@@ -36,7 +36,8 @@ def test_a_snapshot_arrives_byte_for_byte(two, there, node):
     assert (done.generation, done.is_current, done.has_changed) == (2, True, True)
     assert current(two) == current(there) == current(node) == 2
     assert snapshot_files(two, 2) == snapshot_files(there, 2) == snapshot_files(node, 2)
-    assert {path.name for path in node.iterdir()} == {"CURRENT", "JOURNAL", "LOCK", "snapshots"}
+    names = {path.name for path in node.iterdir()}
+    assert names == {"CURRENT", "JOURNAL", "LOCK", "TAKEDOWN.LOCK", "snapshots"}
     assert {path.name for path in there.iterdir()} == {"CURRENT", "JOURNAL", "snapshots"}
 
 

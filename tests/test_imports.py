@@ -29,6 +29,7 @@ _IMPORTED_BY_SUPERVISOR = {  # what runs in a child after the fork
     "serve.worker.app",
     "serve.worker.state",
     "serve.worker.worker",
+    "serve.worker.index",
     "serve.worker.served",
     "serve.admin.process",
 }

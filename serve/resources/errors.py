@@ -35,7 +35,7 @@ def write_unexpected(
     """Log the exception, and answer 500 without any detail of it."""
     if isinstance(error, lmdb.Error):
         abort_on_corruption(error)
-    log.error("request failed: %s %s", req.method, req.path, exc_info=error)
+    log.error("request failed: %s %.200s", req.method, ascii(req.path), exc_info=error)
     raise falcon.HTTPInternalServerError(title="internal error")
 
 

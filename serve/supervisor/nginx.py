@@ -118,7 +118,6 @@ class ReverseProxy:
 
     def keep(self) -> None:
         """Start nginx if it does not run or hangs, and rotate its log when that is full."""
-        self._make_parts_again()
         if self.process.is_due():
             self._probe.restart()
             self.process.start()
@@ -132,6 +131,23 @@ class ReverseProxy:
             # and cannot reach it, new workers get it from root, which closes idle connections.
             can_reopen = os.geteuid() != 0 or self._log.is_public()
             os.kill(self.process.pid, signal.SIGUSR1 if can_reopen else signal.SIGHUP)
+
+    def make_parts_again(self) -> None:
+        """Make anew what a cleaner of old files has removed from the runtime directory.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        folder = self.runtime_dir
+        if not all((folder / name).exists() for name in _OWN_PARTS):
+            log.warning("%s: parts have been removed; made anew", folder)
+            make_again(folder)
+            _write_parts(folder)
+            replace_durable(folder / _CONFIGURATION, self._text)
+        if self._probe.has_answered and not (folder / _STATIC_SOCKET).exists():
+            log.warning("nginx: %s has been removed; restarting", _STATIC_SOCKET)
+            self._probe.restart()
+            os.kill(self.process.pid, signal.SIGQUIT)  # after the requests on their way
 
     def ended(self, pid: int, status: int) -> bool:
         """Record the end of a child; return False if it was not nginx."""
@@ -152,19 +168,6 @@ class ReverseProxy:
     def remove(self) -> None:
         """Remove the runtime directory."""
         shutil.rmtree(self.runtime_dir, ignore_errors=True)
-
-    def _make_parts_again(self) -> None:
-        """Make anew what a cleaner of old files has removed from the runtime directory."""
-        folder = self.runtime_dir
-        if not all((folder / name).exists() for name in _OWN_PARTS):
-            log.warning("%s: parts have been removed; made anew", folder)
-            make_again(folder)
-            _write_parts(folder)
-            replace_durable(folder / _CONFIGURATION, self._text)
-        if self._probe.has_answered and not (folder / _STATIC_SOCKET).exists():
-            log.warning("nginx: %s has been removed; restarting", _STATIC_SOCKET)
-            self._probe.restart()
-            os.kill(self.process.pid, signal.SIGQUIT)  # after the requests on their way
 
     def _configure(self, text: str) -> None:
         """Write the configuration if it has changed, and have a running nginx reload it."""

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from serve.errors import ServeError
 from serve.settings import UNSAFE_IN_NGINX_CONF
 
 _SHARED: Final = Path("/tmp")  # noqa: S108 - a socket's path has 107 bytes, names are random
@@ -68,15 +67,14 @@ def make_again(folder: Path) -> None:
     """Make the parts anew that a cleaner of old files has removed: the folder and its marker.
 
     Raises:
-        OSError: They cannot be written.
-        ServeError: Another user has made something of that name.
+        OSError: They cannot be written, or another user has made something of that name.
     """
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
         _open_for_nginx(folder)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise ServeError(folder, "is not this server's any more", "restart the server")
+        raise PermissionError(f"{folder}: is not this server's any more; restart the server")
     if not (folder / _OWNER).exists():
         _mark(folder)
 

@@ -151,10 +151,11 @@ class Supervisor:
         self._recent.look()
         if self._proxy:
             self._proxy.keep()
-            self._open_removed_sockets(self._proxy.runtime_dir)
             for admin in self._admins:
                 if self._token and admin.is_due():
                     admin.start()
+            self._proxy.make_parts_again()
+            self._open_removed_sockets(self._proxy.runtime_dir)
 
     def _open_removed_sockets(self, folder: Path) -> None:
         """Open the sockets anew whose names a cleaner of old files has removed."""
@@ -162,8 +163,9 @@ class Supervisor:
             if (folder / f"{name}.sock").exists():
                 continue
             log.warning("%s.sock: has been removed; opened anew", name)
-            self._sockets[name].close()
+            removed = self._sockets[name]
             self._sockets[name] = listen_behind_nginx(folder / f"{name}.sock")
+            removed.close()
             if name == "workers":
                 self._pool.replace_all()
             else:

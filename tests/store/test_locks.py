@@ -12,7 +12,7 @@ import pytest
 from store.errors import StoreBusyError, WriteError
 from store.journal import journal
 from store.locks import locked
-from store.pointer import pinned
+from store.pointer import current, pinned
 from store.publish import pin, writing
 from store.refresh_request import request_refresh, take_refresh_request
 from store.takedown import take_down, takedowns
@@ -154,3 +154,19 @@ def test_visible_reasons_stay_as_they_are(two):
     take_down(two, ["a"], "Rechte: gelöscht – 権利 ✓")
 
     assert takedowns(two)["a"].why == "Rechte: gelöscht – 権利 ✓"
+
+
+def test_a_command_that_finds_the_store_locked_ends_with_1(two, command):
+    """One line, with the command that names the holder; nothing changes."""
+    for name, arguments in (
+        ("TAKEDOWN.LOCK", ["takedown", "a", "--why", "x"]),
+        ("LOCK", ["rollback", "--why", "x"]),
+    ):
+        with locked(two / name):
+            ended = command(*arguments)
+
+        assert ended.returncode == 1
+        assert ended.stderr.count("\n") == 1
+        assert f"fuser -v {two / name}" in ended.stderr
+    assert takedowns(two) == {}
+    assert current(two) == 2

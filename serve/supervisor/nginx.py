@@ -1,6 +1,7 @@
 """The reverse proxy: nginx between clients and the workers.
 
-    clients ─► nginx ─► workers.sock ─► the worker that accepts first
+    clients ─► nginx ─► workers.sock ──────► the worker that accepts first
+                 │  └─► side_workers.sock ─► expensive requests: the side workers
                  └─ no worker answers ─► static/popular, 200
 
 It listens on the supervisor's own socket, so that requests wait in its backlog
@@ -24,7 +25,7 @@ from serve.processes import end_with_parent, request_short_timeslice
 from serve.settings import ServeSettings
 from serve.supervisor.access_log import AccessLog
 from serve.supervisor.children import ChildProcess, become
-from serve.supervisor.nginx_config import TITLES, configuration
+from serve.supervisor.nginx_config import configuration
 from serve.supervisor.runtime_dir import PARENT, make_runtime_dir, remove_abandoned
 from store.durable import replace_durable
 
@@ -210,15 +211,11 @@ def _disk_errors_explained() -> Iterator[None]:
 
 
 def _make_runtime_dir(parent: Path) -> Path:
-    """Make nginx's runtime directory, with the files that do not depend on settings."""
+    """Make nginx's runtime directory, with the folder of the static list."""
     with _disk_errors_explained():
         folder = make_runtime_dir(parent)
         try:
-            for name in ("static", "problems"):
-                (folder / name).mkdir(mode=0o755)
-            for status, title in TITLES.items():
-                problem = f'{{"status": {status}, "title": "{status} {title}"}}'
-                (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
+            (folder / "static").mkdir(mode=0o755)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -103,15 +103,13 @@ def test_conditional_and_range_requests_get_the_whole_list(behind_nginx, conditi
     assert (answer.status, answer.body) == (200, plain.body)
 
 
-@pytest.mark.parametrize(
-    ("target", "n_bytes", "status"), [("/recommendations", 1024, 200), ("/predict", 16384, 404)]
-)
-def test_bodies_are_limited(behind_nginx, target, n_bytes, status):
+@pytest.mark.parametrize(("target", "n_bytes"), [("/recommendations", 1024), ("/predict", 16384)])
+def test_bodies_are_limited(behind_nginx, target, n_bytes):
     """A larger one gets 413."""
     json_type = {"Content-Type": "application/json"}
     body = b'{"user_id": "ann", "movie_id": "alien+1979"}'
 
-    assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes)).status == status
+    assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes)).status == 200
     assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes + 1)).status == 413
 
 

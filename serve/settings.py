@@ -1,5 +1,6 @@
 """The `[serve]` section of `marquee.toml`."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,14 @@ UNSAFE_IN_NGINX_CONF: Final = re.compile(r'["$@;{}\\\x00-\x1f\x7f-\x9f]')
 _IN_NGINX_CONF: Final = ("host", "nginx", "access_log")
 _MIN_VALUES: Final = {
     "workers": 0,
+    "side_workers": 1,
     "stale_hours": 0,
     "worker_memory_mib": 64,
     "worker_descriptors": 0,
     "connections": 16,
     "concurrent_requests_per_client": 1,
     "rate_limit": 0,
+    "expensive_rate_limit": 0,
     "access_log_mib": 1,
     "access_log_keep": 1,
     "access_log_days": 0,
@@ -34,6 +37,8 @@ class ServeSettings:
         host: Address to listen on.
         port: TCP port; 0 takes any free port.
         workers: Number of worker processes; 0 means one per available processor.
+        side_workers: Number of further worker processes, for expensive requests: histories,
+            similar items, ratings, metrics and pages. A bare server has none.
         emergency_list: Item ids served without a snapshot; if empty, the answer is
             then 503.
         stale_hours: Age of the snapshot from which `/readyz` contains a warning.
@@ -47,6 +52,10 @@ class ServeSettings:
             client address; the excess is answered with 429.
         rate_limit: Maximum requests per second of one client address; the excess is
             answered with 429. 0 means no limit.
+        expensive_rate_limit: Maximum expensive requests per second of one client address, in
+            addition to `rate_limit`; the excess is answered with 429. 0 means no limit.
+        metrics_allow: Addresses and networks that may read `/metrics`; others get 403. A
+            bare server answers all.
         access_log: Path of the access log, one JSON line per request, without queries;
             empty disables it.
         access_log_mib: Size in MiB at which the access log is rotated.
@@ -65,6 +74,7 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 0
+    side_workers: int = 1
     emergency_list: tuple[str, ...] = ()
     stale_hours: float = 36.0
     worker_memory_mib: int = 512
@@ -73,6 +83,8 @@ class ServeSettings:
     connections: int = 8192
     concurrent_requests_per_client: int = 1024
     rate_limit: int = 0
+    expensive_rate_limit: int = 50
+    metrics_allow: tuple[str, ...] = ("127.0.0.1", "::1")
     access_log: str = "var/log/access.log"
     access_log_mib: int = 100
     access_log_keep: int = 5
@@ -95,6 +107,11 @@ class ServeSettings:
         for item_id in self.emergency_list:
             if not is_item_id(item_id):
                 raise ValueError(f"emergency_list: {item_id!r} is not a valid item id")
+        for network in self.metrics_allow:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"metrics_allow: {error}") from None
         if self.admin_token and self.admin_token_file:
             raise ValueError("admin_token and admin_token_file exclude each other")
 

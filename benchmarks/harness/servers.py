@@ -33,7 +33,9 @@ from benchmarks.harness.processes import (
 )
 
 _SHOWN_CHARACTERS: Final = 400  # of the log of a command that failed
-_ADDRESS: Final = re.compile(r"serving on http://([\d.]+):(\d+), (\d+) workers")
+_ADDRESS: Final = re.compile(
+    r"serving on http://([\d.]+):(\d+), (\d+) workers(?:, behind nginx, (\d+) more)?"
+)
 _ECHO_SECONDS: Final = 0.1
 
 
@@ -162,7 +164,7 @@ class MarqueeServer(Servers):
 
     Attributes:
         address: Where it listens.
-        n_workers: Number of worker processes.
+        n_workers: Number of worker processes, side workers included.
     """
 
     address: Address
@@ -189,7 +191,7 @@ class MarqueeServer(Servers):
                 threading.Thread(target=self._echo, args=(self._on_log_line,), daemon=True).start()
             serving = wait_until(self._find_address)
             self.address = Address(serving[1], int(serving[2]))
-            self.n_workers = int(serving[3])
+            self.n_workers = int(serving[3]) + int(serving[4] or 0)
             self.wait_for_workers()
         except BaseException:
             self._stop()

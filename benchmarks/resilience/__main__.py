@@ -20,7 +20,7 @@ from typing import Final
 from benchmarks.harness.arguments import make_parser, positive_int, some_of
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
-from benchmarks.resilience import faults, hostile_clients
+from benchmarks.resilience import faults, floods, hostile_clients
 from benchmarks.resilience.faults import N_WORKERS, SEED, Bench, Outcome
 from benchmarks.resilience.lists import write_snapshot
 
@@ -37,6 +37,7 @@ FAULTS: Final[Mapping[str, Callable[[Bench], Outcome]]] = {
         *(faults.sigkills, faults.sigterms, faults.all_killed, faults.reloads, faults.swaps),
         *(faults.hangs, faults.all_stopped, faults.nginx_killed, faults.no_descriptors),
         *(hostile_clients.fuzzed, hostile_clients.slow),
+        *(floods.floods, floods.limited_floods, floods.many_connections),
     )
 }
 _QUICK_SCALE: Final = 0.05

@@ -56,20 +56,33 @@ class Bench:
         return range(max(round(n * self.scale), 2))
 
     @contextlib.contextmanager
-    def serving(self, name: str, *options: str, configured: str = "") -> Iterator[MarqueeServer]:
-        """Run a server of the newest snapshot, in a folder for this fault alone."""
+    def serving(
+        self, name: str, *options: str, configured: str = "", per_client: int = 8192
+    ) -> Iterator[MarqueeServer]:
+        """Run a server of the newest snapshot, in a folder for this fault alone.
+
+        Args:
+            name: Name of the folder.
+            options: Further options of the command line.
+            configured: Further lines of the `[serve]` section.
+            per_client: Maximum number of simultaneous requests of one address.
+        """
         folder = self.folder / name
         folder.mkdir()
-        text = "[serve]\nconcurrent_requests_per_client = 8192\n" + configured
+        text = f"[serve]\nconcurrent_requests_per_client = {per_client}\n{configured}"
         (folder / "marquee.toml").write_text(text)
         with MarqueeServer(self.store, folder, "--workers", str(N_WORKERS), *options) as server:
             with Load(server.address, self.n_users, folder, rate=50):  # warms the server
                 time.sleep(0.5)
             yield server
 
-    def load(self, server: MarqueeServer, *, rate: int = 0) -> Load:
-        """Return the clients of this server."""
-        return Load(server.address, self.n_users, server.log.parent, rate=rate or self.rate)
+    def load(self, server: MarqueeServer, *, rate: int = 0, client: str = "") -> Load:
+        """Return the clients of this server, `client` being their address."""
+        return Load(
+            *(server.address, self.n_users, server.log.parent),
+            rate=rate or self.rate,
+            client=client,
+        )
 
     @property
     def store(self) -> Path:
@@ -260,7 +273,7 @@ def _flipped(server: MarqueeServer, flip: Callable[[], Any]) -> float:
     n_before = server.count_in_log(pattern)
     flip()
     flipped = time.monotonic()
-    wait_until(lambda: server.count_in_log(pattern) >= n_before + N_WORKERS)
+    wait_until(lambda: server.count_in_log(pattern) >= n_before + server.n_workers)
     return time.monotonic() - flipped
 
 

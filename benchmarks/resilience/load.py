@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import os
 import random
 import select
 import socket
@@ -38,6 +39,7 @@ _RECONNECTING_EVERY: Final = 4  # one client in so many opens a connection for e
 _WITHOUT_LIST_EVERY: Final = 10  # one request in so many is for a user without a list
 _MAX_LOG_CHARACTERS: Final = 400
 _READY: Final = "sending"
+_PRIORITY: Final = -10  # allowed to root
 _HEADERS: Final = (
     b"Host: marquee.example\r\nUser-Agent: python-requests/2.32.3\r\n"
     b"Accept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
@@ -82,6 +84,7 @@ class Load:
         folder: Folder of the process's log.
         rate: Requests per second of all clients together.
         n_clients: Number of simultaneous connections.
+        client: Address that the clients connect from; empty for the system's choice.
 
     Attributes:
         seen: Counts and times; set when the `with` ends.
@@ -97,9 +100,10 @@ class Load:
         *,
         rate: int = 500,
         n_clients: int = 16,
+        client: str = "",
     ) -> None:
         numbers = [address[1], n_users, rate, n_clients]
-        command = [sys.executable, "-m", __name__, address[0], *map(str, numbers)]
+        command = [sys.executable, "-m", __name__, address[0], *map(str, numbers), client]
         self._errors = folder / "load.log"
         with self._errors.open("a") as errors:
             self._process = subprocess.Popen(
@@ -160,8 +164,11 @@ class _Record:
 class _Client:
     """One connection at a time, one request at a time."""
 
-    def __init__(self, address: Address, record: _Record, *, keeps: bool, due: float) -> None:
+    def __init__(
+        self, address: Address, record: _Record, *, keeps: bool, due: float, source: str
+    ) -> None:
         self.is_waiting = False
+        self._source = (source, 0) if source else None
         self.due = due
         self.socket: socket.socket | None = None
         self._address = address
@@ -175,7 +182,7 @@ class _Client:
         line = b"GET /recommend/%d HTTP/1.1\r\n%s" % (user, _HEADERS)
         try:
             if self.socket is None:
-                self.socket = socket.create_connection(self._address, timeout=_HUNG_SECONDS)
+                self.socket = socket.create_connection(self._address, _HUNG_SECONDS, self._source)
             self.socket.sendall(line + (b"\r\n" if self._keeps else b"Connection: close\r\n\r\n"))
         except OSError as error:
             is_refused = self.socket is None
@@ -215,12 +222,17 @@ class _Client:
             self.socket = None
 
 
-def _send_all(address: Address, n_users: int, rate: int, n_clients: int) -> Seen:
+def _send_all(address: Address, n_users: int, rate: int, n_clients: int, own_address: str) -> Seen:
     """Send requests until standard input ends."""
     rng, record, gap = random.Random(rate), _Record(), n_clients / rate
     began = time.monotonic()
     clients = [
-        _Client(address, record, keeps=n % _RECONNECTING_EVERY > 0, due=began + gap * n / n_clients)
+        _Client(
+            *(address, record),
+            keeps=n % _RECONNECTING_EVERY > 0,
+            due=began + gap * n / n_clients,
+            source=own_address,
+        )
         for n in range(n_clients)
     ]
     is_sending = True
@@ -250,10 +262,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("host")
     for name in ("port", "users", "rate", "clients"):
         parser.add_argument(name, type=positive_int)
+    parser.add_argument("client", nargs="?", default="")
     args = parser.parse_args(arguments)
+    with contextlib.suppress(PermissionError):  # it measures the server, not its own waiting
+        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
     print(_READY, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        seen = _send_all(Address(args.host, args.port), args.users, args.rate, args.clients)
+        address = Address(args.host, args.port)
+        seen = _send_all(address, args.users, args.rate, args.clients, args.client)
         print(json.dumps(dataclasses.asdict(seen)), flush=True)
     return 0
 

@@ -102,7 +102,9 @@ def _plain_falcon(setup: Setup) -> Sequence[Command]:
 
 def _marquee(setup: Setup, *options: str) -> Sequence[Command]:
     fixed = ["--store", str(setup.data.store), "--port", str(setup.port), "--workers", "1"]
-    return [Command([sys.executable, "-m", "serve", *fixed, *options], _PROJECT | _AS_ROOT)]
+    unlimited = {"MARQUEE_SERVE_EXPENSIVE_RATE_LIMIT": "0"}  # all requests are of one address
+    environment = {**_PROJECT, **_AS_ROOT, **unlimited}
+    return [Command([sys.executable, "-m", "serve", *fixed, *options], environment)]
 
 
 def _granian_falcon(setup: Setup) -> Sequence[Command]:

@@ -3,6 +3,8 @@
 The counts restart with the server, which Prometheus' `rate()` allows for.
 """
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,6 +22,7 @@ from serve.counting import ANSWER_KINDS, ANSWERS, N_BUCKETS, SUM, Counts
 from serve.resources.status import age_seconds
 from serve.worker.state import WorkerState
 
+_MAX_AGE_SECONDS: Final = 1.0  # of the text, which takes as long as thousands of lookups
 _SHOWN_BUCKETS: Final = range(10, 31)  # 1 µs to 1 s, each twice the one before
 _SUPERVISOR_COUNTS: Final = {
     "respawns": "Workers started in place of one that died or hung.",
@@ -32,16 +35,31 @@ _SUPERVISOR_COUNTS: Final = {
 class Metrics:
     """The endpoint that Prometheus scrapes."""
 
-    def __init__(self, state: WorkerState) -> None:
+    def __init__(self, state: WorkerState, max_age_seconds: float = _MAX_AGE_SECONDS) -> None:
+        """Register the metrics.
+
+        Args:
+            state: State of the worker.
+            max_age_seconds: Time for which a text is answered again.
+        """
         self._state = state
+        self._max_age_seconds = max_age_seconds
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        self._text = b""
+        self._made_at = -math.inf
 
     def on_get(self, _: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = CONTENT_TYPE_LATEST
-        resp.data = generate_latest(self._registry)
+        resp.data = self.text()
 
     on_head = on_get
+
+    def text(self) -> bytes:
+        """Return the metrics as they were within the last second."""
+        if time.monotonic() - self._made_at >= self._max_age_seconds:
+            self._text, self._made_at = generate_latest(self._registry), time.monotonic()
+        return self._text
 
     def describe(self) -> Iterator[Metric]:
         """Name no metrics at registration, when no counts exist yet."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote
 
@@ -13,6 +14,9 @@ from store.layout import LIST_LENGTH
 MAX_BODY_BYTES = 16 * 1024  # nginx has the same limit
 _MAX_ID_NUMBER = (1 << 63) - 1  # beyond it clients round differently
 _MAX_DIGITS = 9  # of a number in a query: Python refuses to parse thousands of them
+_MAX_PARAMETERS = 16  # of a query; its length alone would allow thousands
+_MAX_HISTORY_IDS = 100
+_MAX_HISTORY_CHARACTERS = 8192  # a request line of nginx is not longer; a bare server has no limit
 
 
 class Query(NamedTuple):
@@ -21,16 +25,20 @@ class Query(NamedTuple):
     Attributes:
         n: Number of items, 1 to 20.
         as_json: Whether the answer is JSON with titles instead of one line of ids.
-        history: Ids of watched items, the latest first.
+        history: Different ids of watched items, the latest first, at most 100.
+        n_ignored: Number of different ids of the history behind those.
     """
 
     n: int
     as_json: bool
     history: tuple[bytes, ...]
+    n_ignored: int = 0
 
     @classmethod
     def of(cls, req: falcon.Request) -> Self:
         """Parse the query; unknown parameters and malformed items of a history are ignored.
+
+        The first 16 parameters count.
 
         Raises:
             falcon.HTTPBadRequest: A value is malformed.
@@ -39,15 +47,23 @@ class Query(NamedTuple):
         form = parameters.get("format", "text")
         if form not in ("json", "text"):
             raise bad("malformed format", f"format must be json or text, not {form!r}")
-        history = filter(is_item_id, parameters.get("history", "").split(","))
         n = _n_items(parameters.get("n", str(LIST_LENGTH)))
-        return cls(n, form == "json", tuple(name.encode() for name in history))
+        history, n_ignored = _history(parameters.get("history", ""))
+        return cls(n, form == "json", history, n_ignored)
 
 
 def _parameters(query: str) -> dict[str, str]:
     """Return the parameters; a `+` stays a `+`: item ids contain it, and never a blank."""
-    pairs = (part.partition("=") for part in query.split("&") if part)
+    parts = query.split("&", _MAX_PARAMETERS)[:_MAX_PARAMETERS]
+    pairs = (part.partition("=") for part in parts if part)
     return {unquote(name): unquote(value) for name, _, value in pairs}
+
+
+def _history(text: str) -> tuple[tuple[bytes, ...], int]:
+    """Return the first 100 different ids, and the number of those behind them."""
+    names = iter(dict.fromkeys(text[:_MAX_HISTORY_CHARACTERS].split(",")))
+    ids = islice(filter(is_item_id, names), _MAX_HISTORY_IDS)
+    return tuple(name.encode() for name in ids), sum(1 for _ in names)
 
 
 def _n_items(text: str) -> int:
@@ -70,18 +86,17 @@ def json_body(req: falcon.Request) -> Mapping[str, Any]:
             title="body too large", description=f"send at most {MAX_BODY_BYTES} bytes"
         )
     try:
-        body = json.loads(req.bounded_stream.read(length) or b"{}", parse_float=_number)
+        body = json.loads(req.bounded_stream.read(length) or b"{}")
     except (ValueError, RecursionError):
         raise bad("malformed body", "the body is not JSON") from None
     if not isinstance(body, dict):
         raise bad("malformed body", "the body is not a JSON object")
-    return body
+    return {field: _whole(value) for field, value in body.items()}
 
 
-def _number(text: str) -> float:
-    """Parse a JSON number with a decimal point; 5.0 becomes the integer 5."""
-    number = float(text)
-    return int(number) if number.is_integer() else number
+def _whole(value: Any) -> Any:
+    """Return 5 for 5.0, which is the same number in JSON."""
+    return int(value) if type(value) is float and value.is_integer() else value
 
 
 def user_id_of(body: Mapping[str, Any]) -> str:

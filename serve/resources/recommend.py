@@ -33,6 +33,8 @@ class Recommend:
         answer = best_list(self._state, served, user_id, query.history)
         names = answer.names[: query.n]
         set_source_headers(resp, served, answer.source)
+        if query.n_ignored:
+            resp.set_header("X-Marquee-Ignored", f"{query.n_ignored} history ids")
         if query.as_json:
             resp.media = described(served, user_id, answer.source, names)
         else:

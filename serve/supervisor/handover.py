@@ -32,6 +32,8 @@ class Handover:
         nginx: Pid of nginx, 0 if it does not run.
         admin: Pid of the admin process, 0 if it does not run.
         runtime_dir: nginx's runtime directory, empty without nginx.
+        side_workers: Pids of the side workers by slot.
+        first_side_slot: Number of their first slot on the scoreboard, 0 if there were none.
         verifying: Pid of the admin process that verifies, 0 if it does not run.
     """
 
@@ -44,6 +46,8 @@ class Handover:
     nginx: int = 0
     admin: int = 0
     runtime_dir: str = ""
+    side_workers: dict[int, int] = field(default_factory=dict)
+    first_side_slot: int = 0
     verifying: int = 0
 
     @classmethod
@@ -55,7 +59,8 @@ class Handover:
         names = [field.name for field in dataclasses.fields(cls)]
         written = dict(zip(names, values, strict=False))  # an early note has fewer fields
         written["address"] = tuple(written["address"])
-        written["workers"] = {int(slot): pid for slot, pid in written.get("workers", {}).items()}
+        for name in ("workers", "side_workers"):
+            written[name] = {int(slot): pid for slot, pid in written.get(name, {}).items()}
         return cls(**written)
 
     def write(self) -> int:

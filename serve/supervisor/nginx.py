@@ -1,6 +1,7 @@
 """The reverse proxy: nginx between clients and the workers.
 
-    clients ─► nginx ─► workers.sock ─► the worker that accepts first
+    clients ─► nginx ─► workers.sock ──────► the worker that accepts first
+                 │  └─► side_workers.sock ─► expensive requests: the side workers
                  └─ no worker answers ─► static/popular, 200
 
 It listens on the supervisor's own socket, so that requests wait in its backlog
@@ -25,7 +26,7 @@ from serve.processes import request_short_timeslice
 from serve.settings import ServeSettings
 from serve.supervisor.access_log import AccessLog
 from serve.supervisor.children import ChildProcess, become
-from serve.supervisor.nginx_config import TITLES, configuration
+from serve.supervisor.nginx_config import configuration
 from serve.supervisor.probe import Probe
 from serve.supervisor.runtime_dir import (
     make_again,
@@ -40,10 +41,11 @@ log = logging.getLogger(__name__)
 _CONFIGURATION: Final = "nginx.conf"
 _STATIC_LIST: Final = "static/popular"
 _STATIC_SOCKET: Final = "static.sock"
-_FOLDERS: Final = ("static", "problems")
+_STATIC_FOLDER: Final = "static"
 _OWN_PARTS: Final = (
-    *("owner", _CONFIGURATION, *_FOLDERS),
-    *(f"problems/{status}.json" for status in TITLES),
+    "owner",
+    _CONFIGURATION,
+    _STATIC_FOLDER,
 )
 _SEARCH_PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin"
 _DEFAULT_PORT: Final = 8080  # for a check where any free port is configured
@@ -142,7 +144,7 @@ class ReverseProxy:
         if not all((folder / name).exists() for name in _OWN_PARTS):
             log.warning("%s: parts have been removed; made anew", folder)
             make_again(folder)
-            _write_parts(folder)
+            (folder / _STATIC_FOLDER).mkdir(exist_ok=True)
             replace_durable(folder / _CONFIGURATION, self._text)
         if self._probe.has_answered and not (folder / _STATIC_SOCKET).exists():
             log.warning("nginx: %s has been removed; restarting", _STATIC_SOCKET)
@@ -255,23 +257,15 @@ def _disk_errors_explained() -> Iterator[None]:
 
 
 def _make_runtime_dir(parent: Path) -> Path:
-    """Make nginx's runtime directory, with the files that do not depend on settings."""
+    """Make nginx's runtime directory, with the folder of the static list."""
     with _disk_errors_explained():
         folder = make_runtime_dir(parent)
         try:
-            _write_parts(folder)
+            (folder / _STATIC_FOLDER).mkdir(exist_ok=True)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return folder
-
-
-def _write_parts(folder: Path) -> None:
-    for name in _FOLDERS:
-        (folder / name).mkdir(exist_ok=True)
-    for status, title in TITLES.items():
-        problem = f'{{"status": {status}, "title": "{status} {title}"}}'
-        (folder / f"problems/{status}.json").write_text(problem, encoding="ascii")
 
 
 def _arguments(folder: Path) -> tuple[str, ...]:

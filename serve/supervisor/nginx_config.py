@@ -13,8 +13,9 @@ from serve.contract import PROBLEM_HEADERS, VERIFYING_ACTIONS
 from serve.errors import ServeError
 from serve.settings import UNSAFE_IN_NGINX_CONF, ServeSettings
 
-TITLES: Final = {
+_TITLES: Final = {
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -48,13 +49,23 @@ _STATUS_LOCATION: Final = """
             if ($request_method !~ ^(?:GET|HEAD)$) {
                 return 405;
             }
+            @expensive_limits@
             proxy_set_header Connection "";
             proxy_set_header Authorization $http_authorization;
-            proxy_pass http://workers;
+            proxy_read_timeout 300ms;
+            proxy_next_upstream error;
+            proxy_pass http://side_workers;
         }"""
-_WORKER_SERVER: Final = "server unix:@folder@/workers.sock max_fails=0;"
+_WORKER_SERVER: Final = "server unix:@folder@/{}.sock max_fails=0;"
+# A client with one IPv6 address has all of its /64. IPv4 addresses have 4 bytes, or are mapped.
+_IPV6_NETWORK: Final = r"""map $binary_remote_addr $client {
+        "~(?s)^\x00{10}" $binary_remote_addr;
+        "~(?s)^(?<network>.{8}).{8}$" $network;
+        default $binary_remote_addr;
+    }"""
 _N_KEPT_CONNECTIONS: Final = 64  # to the workers, of each nginx worker
 _N_OWN_DESCRIPTORS: Final = 64  # of nginx: logs, sockets, the channel to its master
+_N_DESCRIPTORS_PER_CONNECTION: Final = 2  # itself and a file: the static list
 
 
 def configuration(
@@ -77,20 +88,21 @@ def configuration(
         "user": _user(),
         "workers": n_workers,
         "descriptors": n_descriptors,
-        "connections": n_descriptors - _N_OWN_DESCRIPTORS,
+        "connections": (n_descriptors - _N_OWN_DESCRIPTORS) // _N_DESCRIPTORS_PER_CONNECTION,
         "concurrent_requests_per_client": settings.concurrent_requests_per_client,
-        **_rate_limit(settings.rate_limit),
+        **_clients(settings, address[0]),
+        "metrics_allow": "\n            ".join(f"allow {net};" for net in settings.metrics_allow),
         "access_log": _access_log(settings.access_log),
-        "worker_servers": "\n        ".join([_WORKER_SERVER] * _N_KEPT_CONNECTIONS),
+        "worker_servers": _worker_servers("workers"),
+        "side_worker_servers": _worker_servers("side_workers"),
         "kept_connections": _N_KEPT_CONNECTIONS,
         "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
         "admin_location": _admin_locations() if has_admin else "",
         "problem_headers": " ".join(
             f'add_header {name} "{value}" always;' for name, value in PROBLEM_HEADERS.items()
         ),
-        "error_pages": "\n        ".join(
-            f"error_page {status} /problems/{status}.json;" for status in TITLES
-        ),
+        "error_statuses": " ".join(map(str, _TITLES)),
+        "titles": "\n        ".join(f'{status} "{title}";' for status, title in _TITLES.items()),
         "address": _listen_address(*address),
         "folder": folder,
     }
@@ -121,12 +133,24 @@ def _listen_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _rate_limit(per_second: int) -> dict[str, str]:
-    if not per_second:
-        return {"rate_zone": "", "rate_limit": ""}
-    zone = f"limit_req_zone $binary_remote_addr zone=rate:10m rate={per_second}r/s;"
-    limit = f"limit_req zone=rate burst={per_second} nodelay;\n        limit_req_status 429;"
-    return {"rate_zone": zone, "rate_limit": limit}
+def _worker_servers(name: str) -> str:
+    return "\n        ".join([_WORKER_SERVER.format(name)] * _N_KEPT_CONNECTIONS)
+
+
+def _clients(settings: ServeSettings, host: str) -> dict[str, str]:
+    """Return the names and the rate limits of clients."""
+    client = "$client" if ":" in host else "$binary_remote_addr"
+    rates = {"rate": settings.rate_limit, "expensive": settings.expensive_rate_limit}
+    limits = {name: f"limit_req zone={name} burst={n} nodelay;" for name, n in rates.items() if n}
+    return {
+        "client": client,
+        "client_network": _IPV6_NETWORK if client == "$client" else "",
+        "rate_zones": "\n    ".join(
+            f"limit_req_zone {client} zone={name}:10m rate={rates[name]}r/s;" for name in limits
+        ),
+        "rate_limit": limits.get("rate", ""),
+        "expensive_limits": "\n            ".join(limits.values()),
+    }
 
 
 def _access_log(path: str) -> str:
@@ -143,7 +167,10 @@ def _access_log(path: str) -> str:
 
 
 def _n_descriptors(n_connections: int) -> int:
-    """Return nginx's file descriptors: two for each connection, as far as the system allows."""
+    """Return nginx's file descriptors, as far as the system allows.
+
+    Each client has a connection to a worker besides its own.
+    """
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * n_connections + _N_OWN_DESCRIPTORS
+    wanted = 2 * n_connections * _N_DESCRIPTORS_PER_CONNECTION + _N_OWN_DESCRIPTORS
     return min(wanted, limit) if limit != resource.RLIM_INFINITY else wanted

@@ -4,14 +4,15 @@
     worker     worker     (free)
 
 There is one slot more than workers, so that a new worker is ready before an old
-one has to end.
+one has to end. Behind nginx there are two pools: of workers for lists, and of side
+workers for expensive requests. The slots of the second follow those of the first.
 """
 
 import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -52,14 +53,16 @@ class Pool:
         scoreboard: Scoreboard,
         run_worker: Callable[[int], int],
         old: Mapping[int, int],
+        slots: Iterable[int],
     ) -> None:
         """Take over the workers that run already.
 
         Args:
             n_workers: Number of workers to keep.
-            scoreboard: The scoreboard, with more slots than that.
+            scoreboard: The scoreboard.
             run_worker: Main function of a worker's process; its argument is the slot.
             old: Pids by slot of the workers to be replaced one by one.
+            slots: Numbers of this pool's slots, more than workers.
         """
         self._n_workers = n_workers
         self._scoreboard = scoreboard
@@ -70,7 +73,7 @@ class Pool:
                 ChildProcess(f"worker {number}", partial(run_worker, number), old.get(number, 0)),
                 is_old=number in old,
             )
-            for number in range(scoreboard.n_slots)
+            for number in slots
         ]
 
     def pids(self) -> dict[int, int]:

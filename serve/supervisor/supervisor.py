@@ -1,7 +1,8 @@
 """The supervisor: one process that answers no request, so that the others always can.
 
     clients ─► nginx ─► pool of workers        snapshot watcher ─► scoreboard ─► every worker
-                        bjoern, each           CURRENT, verified once
+                 └────► pool of side workers   CURRENT, verified once
+                        bjoern, each
 
 It owns the listening sockets, restarts every process that ends, and follows
 `CURRENT`. SIGTERM drains all processes; SIGHUP replaces its own program and then
@@ -16,9 +17,10 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from serve.admin.process import run_admin
 from serve.processes import become_user
@@ -42,6 +44,7 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 7.0
 _UMASK: Final = 0o027  # logs and sockets are closed to other users
+_SIDE_NICENESS: Final = 10  # where processors are few, lists go first
 _SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
@@ -70,7 +73,8 @@ class Supervisor:
         # Workers inherit this mask and undo it once their own handlers are installed.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         n_workers = settings.workers or len(os.sched_getaffinity(0))
-        old = previous.workers if previous else {}
+        n_side_workers = 0 if bare else settings.side_workers
+        slots = _Slots.of(n_workers, n_side_workers, previous)
         self._store = store
         self._settings = settings
         self._n_workers = n_workers
@@ -78,9 +82,8 @@ class Supervisor:
         self._address = self._open_for_clients(previous)  # while a low port may be taken
         become_user(settings.user)
         self._token = settings.token()
-        self._scoreboard = Scoreboard(
-            max(n_workers, *old, 0) + 1, previous.scoreboard if previous else None
-        )
+        self._scoreboard = Scoreboard(slots.side.stop, slots.scoreboard)
+        self._first_side_slot = slots.side.start
         self._state = WorkerState(settings, self._scoreboard)  # each worker's copy, by the fork
         self._app = make_app(self._state)
         self._proxy = None if bare else self._make_proxy(previous)
@@ -91,7 +94,16 @@ class Supervisor:
                 ("verifying", previous.verifying if previous else 0),
             )
         ]
-        self._pool = Pool(n_workers, self._scoreboard, self._become_worker, old)
+        self._pool = Pool(
+            n_workers,
+            self._scoreboard,
+            self._become_worker,
+            previous.workers if previous else {},
+            range(slots.side.start),
+        )
+        self._side_pool = Pool(
+            n_side_workers, self._scoreboard, self._become_worker, slots.old_side, slots.side
+        )
         self._watcher = SnapshotWatcher(
             store, self._scoreboard, previous.blocked_generations if previous else ()
         )
@@ -111,7 +123,9 @@ class Supervisor:
     def run(self) -> None:
         """Serve; return when every process has ended."""
         host, port = self._sockets["clients"].getsockname()[:2]
-        how = "behind nginx" if self._proxy else "bare: for loopback and trusted networks only"
+        how = "bare: for loopback and trusted networks only"
+        if self._proxy:
+            how = f"behind nginx, {self._settings.side_workers} more for expensive requests"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
         with self._retry_on_error():
             self._watcher.look()
@@ -120,6 +134,7 @@ class Supervisor:
             # a second late is better than a 503.
             if self._scoreboard.generation or not self._watcher.is_verifying:
                 self._pool.keep_full()
+                self._side_pool.keep_full()
                 with self._retry_on_error():
                     self._keep_others()
             arrived = signal.sigtimedwait(_SIGNALS, _POLL_SECONDS)
@@ -168,6 +183,8 @@ class Supervisor:
             removed.close()
             if name == "workers":
                 self._pool.replace_all()
+            elif name == "side_workers":
+                self._side_pool.replace_all()
             else:
                 self._end_admins()
 
@@ -188,13 +205,17 @@ class Supervisor:
             pass
         elif admin := next((one for one in self._admins if one.pid == pid), None):
             admin.ended(status, expected=status == -signal.SIGTERM)
-        elif self._pool.reaped(pid, status):
+        elif self._pool.reaped(pid, status) or self._side_pool.reaped(pid, status):
             self._recent.worker_crashed()
 
     # The main functions of the children
 
     def _become_worker(self, slot: int) -> int:
-        listener = self._keep_only("workers" if self._proxy else "clients")
+        name = "workers" if self._proxy else "clients"
+        if slot >= self._first_side_slot:
+            name = "side_workers"
+            os.nice(_SIDE_NICENESS)
+        listener = self._keep_only(name)
         Worker(slot, self._state, self._app, listener, self._store).run()
         return 0
 
@@ -237,6 +258,8 @@ class Supervisor:
             admin=self._admins[0].pid,
             verifying=self._admins[1].pid,
             runtime_dir=str(self._proxy.runtime_dir) if self._proxy else "",
+            side_workers=self._side_pool.pids(),
+            first_side_slot=self._first_side_slot,
         ).become_next()
 
     # Start and stop
@@ -257,7 +280,7 @@ class Supervisor:
         proxy = ReverseProxy(
             self._settings, self._sockets["clients"], n_workers=self._n_workers, running=running
         )
-        for name in ("workers", *(["admin", "verifying"] if self._token else [])):
+        for name in ("workers", "side_workers", *(["admin", "verifying"] if self._token else [])):
             if name not in self._sockets:
                 self._sockets[name] = listen_behind_nginx(proxy.runtime_dir / f"{name}.sock")
         return proxy
@@ -266,8 +289,9 @@ class Supervisor:
         log.info("stopping")
         if self._proxy:
             self._wait_for(self._proxy.stop())  # first, since it still needs the workers
+        workers = self._pool.pids() | self._side_pool.pids()
         admins = (admin.pid for admin in self._admins)
-        pids = {*self._pool.pids().values(), *admins, self._checking} - {0}
+        pids = {*workers.values(), *admins, self._checking} - {0}
         signal_all(pids, signal.SIGTERM)
         pids |= self._watcher.stop() | self._recent.stop() | self._static_list.stop()
         self._wait_for(pids)
@@ -284,6 +308,36 @@ class Supervisor:
         signal_all(pids, signal.SIGKILL)
         for pid in pids:
             os.waitpid(pid, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """The slots of both pools, those of the workers for lists first.
+
+    Attributes:
+        side: Slots of the side workers; the others come before.
+        old_side: Pids of the side workers of the last program, by slot.
+        scoreboard: File descriptor of its scoreboard; None if its workers may not write there.
+    """
+
+    side: range
+    old_side: dict[int, int]
+    scoreboard: int | None
+
+    @classmethod
+    def of(cls, n_workers: int, n_side_workers: int, previous: Handover | None) -> Self:
+        """Lay out the slots, each pool's old workers in slots of the same pool."""
+        old = previous.workers if previous else {}
+        old_side = previous.side_workers if previous else {}
+        begin = max(n_workers, *old, 0) + 1
+        is_same = previous is not None and previous.first_side_slot in (0, begin)
+        if not is_same:
+            old_side = dict(enumerate(old_side.values(), begin))
+        n_more = n_side_workers + 1 if n_side_workers else 0
+        end = max(begin + n_more, *(slot + 1 for slot in old_side), 0)
+        return cls(
+            range(begin, end), old_side, previous.scoreboard if previous and is_same else None
+        )
 
 
 def _inherited_sockets(previous: Handover | None) -> dict[str, socket.socket]:

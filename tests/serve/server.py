@@ -105,7 +105,9 @@ class Server:
         except BaseException:
             self.stop()
             raise
-        self.host, self.port, self.n_workers = found[1], int(found[2]), int(found[3])
+        self.host, self.port = found[1], int(found[2])
+        self.n_side_workers = int(found[4] or 0)
+        self.n_workers = int(found[3]) + self.n_side_workers
         return self
 
     def __exit__(self, *_):
@@ -127,7 +129,8 @@ class Server:
 
     def _address(self):
         assert self.process.poll() is None, self.log.read_text()
-        return re.search(r"http://([\d.]+):(\d+), (\d+) workers", self.log.read_text())
+        line = r"http://([\d.]+):(\d+), (\d+) workers(?:, behind nginx, (\d+) more)?"
+        return re.search(line, self.log.read_text())
 
     # Its processes
 
@@ -137,7 +140,7 @@ class Server:
         return [pid for pid in pids if _session(pid) == self.process.pid and state(pid) != "Z"]
 
     def workers(self):
-        """The pids of the workers; each leads a process group of its own."""
+        """The pids of all workers; each leads a process group of its own."""
         others = [pid for pid in self.processes() if pid != self.process.pid]
         return sorted(pid for pid in others if _group(pid) == pid and _is_worker(pid))
 
@@ -150,6 +153,14 @@ class Server:
             return pids if is_full and not set(pids) & set(other_than) else None
 
         return wait_until(found)
+
+    def list_workers(self):
+        """The pids of the other workers."""
+        return [pid for pid in self.workers() if pid not in self.side_workers()]
+
+    def side_workers(self):
+        """The pids of the side workers: they give way to others."""
+        return [pid for pid in self.workers() if os.getpriority(os.PRIO_PROCESS, pid) > 0]
 
     def wait_for_ticks(self):
         """Return once every worker has finished a tick that began after this call."""
@@ -164,10 +175,11 @@ class Server:
                 )
 
     def _scoreboard(self):
-        """Map the supervisor's scoreboard, which has one slot more than workers."""
+        """Map the supervisor's scoreboard, which has one slot more than workers in each pool."""
+        n_pools = 2 if self.n_side_workers else 1
         for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
             if "memfd:marquee-scoreboard" in str(entry.readlink()):
-                return Scoreboard(self.n_workers + 1, os.open(entry, os.O_RDWR))
+                return Scoreboard(self.n_workers + n_pools, os.open(entry, os.O_RDWR))
         raise AssertionError("the supervisor has no scoreboard")
 
     def wait_for_log(self, text):

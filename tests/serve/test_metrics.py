@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from store.takedown import take_down
+from tests.serve.code_copy import CodeCopy
 from tests.serve.server import ask, flip_byte, force_current, wait_until
 from tests.snapshots import make_snapshot
 
@@ -23,6 +24,14 @@ EXPECTED_KINDS = {
     "/similar/never+seen": ("error", "404"),
     "/nowhere": ("error", "404"),
 }
+
+
+@pytest.fixture
+def serve(serve, tmp_path):
+    """Start servers whose metrics are never those of a second ago."""
+    code = CodeCopy(tmp_path / "code")
+    code.change("serve/resources/metrics.py", "_SECONDS: Final = 1.0", "_SECONDS: Final = 0.0")
+    return lambda *options, **more: serve(*options, **code.environ, **more)
 
 
 @pytest.fixture

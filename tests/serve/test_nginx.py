@@ -103,13 +103,14 @@ def test_conditional_and_range_requests_get_the_whole_list(behind_nginx, conditi
     assert (answer.status, answer.body) == (200, plain.body)
 
 
-def test_bodies_are_limited_to_16_kib(behind_nginx):
+@pytest.mark.parametrize(("target", "n_bytes"), [("/recommendations", 1024), ("/predict", 16384)])
+def test_bodies_are_limited(behind_nginx, target, n_bytes):
     """A larger one gets 413."""
     json_type = {"Content-Type": "application/json"}
-    body = b'{"user_id": "ann"}'
+    body = b'{"user_id": "ann", "movie_id": "alien+1979"}'
 
-    assert behind_nginx.get("/recommendations", "POST", json_type, body.ljust(16384)).status == 200
-    assert behind_nginx.get("/recommendations", "POST", json_type, body.ljust(16385)).status == 413
+    assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes)).status == 200
+    assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes + 1)).status == 413
 
 
 def test_headers_are_limited(behind_nginx):

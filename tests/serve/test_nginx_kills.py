@@ -98,7 +98,8 @@ def test_a_worker_in_an_endless_loop_is_replaced(serve, store, tmp_path):
         'while warnings is not None: pass\n        resp.media = {"status": "ready"',
     )
     server = ready(serve("--workers", "2", nginx=True, **code.environ))
-    spinning = server.wait_for_workers()
+    server.wait_for_workers()
+    spinning = server.list_workers()
 
     server.get("/readyz")  # nginx tries a second time, so both workers loop
 

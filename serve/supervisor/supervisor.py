@@ -87,13 +87,7 @@ class Supervisor:
         self._state = WorkerState(settings, self._scoreboard)  # each worker's copy, by the fork
         self._app = make_app(self._state)
         self._proxy = None if bare else self._make_proxy(previous)
-        self._admins = [
-            ChildProcess(name, partial(self._become_admin, name), pid)
-            for name, pid in (
-                ("admin", previous.admin if previous else 0),
-                ("verifying", previous.verifying if previous else 0),
-            )
-        ]
+        self._admins = self._make_admins(previous)
         self._pool = Pool(
             n_workers,
             self._scoreboard,
@@ -274,6 +268,15 @@ class Supervisor:
             )
             return previous.address
         return configured
+
+    def _make_admins(self, previous: Handover | None) -> list[ChildProcess]:
+        pids = {
+            "admin": previous.admin if previous else 0,
+            "verifying": previous.verifying if previous else 0,
+        }
+        return [
+            ChildProcess(name, partial(self._become_admin, name), pid) for name, pid in pids.items()
+        ]
 
     def _make_proxy(self, previous: Handover | None) -> ReverseProxy:
         running = RunningProxy(previous.nginx, Path(previous.runtime_dir)) if previous else None

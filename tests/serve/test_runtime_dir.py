@@ -199,7 +199,7 @@ def test_an_unfit_runtime_directory_is_not_used(text, monkeypatch):
 
 @pytest.mark.parametrize(
     "part",
-    ["workers.sock", "static.sock", "static/popular", "nginx.conf", "problems", "owner", "."],
+    ["workers.sock", "static.sock", "static/popular", "nginx.conf", "static", "owner", "."],
 )
 def test_a_removed_part_is_made_anew(start, part):
     """Whole or in parts, while requests are answered."""
@@ -210,7 +210,6 @@ def test_a_removed_part_is_made_anew(start, part):
         "static.sock",
         "static/popular",
         "nginx.conf",
-        "problems/404.json",
         "owner",
     }
     wait_until(lambda: all((folder / name).exists() for name in names))
@@ -243,9 +242,10 @@ def test_all_paths_answer_after_the_sockets_were_removed(start):
     """New workers accept from the new socket, and kept connections are not needed."""
     server = start()
     folder = runtime_dir(server)
-    old = server.wait_for_workers()
+    old = set(server.wait_for_workers())
     wait_until(lambda: (folder / "static/popular").exists())
-    (folder / "workers.sock").unlink()
+    for name in ("workers.sock", "side_workers.sock"):
+        (folder / name).unlink()
     server.wait_for_workers(other_than=old)
 
     wait_until(lambda: server.get("/model/status").status == 200)

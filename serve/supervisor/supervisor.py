@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,16 +88,9 @@ class Supervisor:
         self._app = make_app(self._state)
         self._proxy = None if bare else self._make_proxy(previous)
         self._admins = self._make_admins(previous)
-        self._pool = Pool(
-            n_workers,
-            self._scoreboard,
-            self._become_worker,
-            previous.workers if previous else {},
-            range(slots.side.start),
-        )
-        self._side_pool = Pool(
-            n_side_workers, self._scoreboard, self._become_worker, slots.old_side, slots.side
-        )
+        old = previous.workers if previous else {}
+        self._pool = self._make_pool(n_workers, old, range(slots.side.start))
+        self._side_pool = self._make_pool(n_side_workers, slots.old_side, slots.side)
         self._watcher = SnapshotWatcher(
             store, self._scoreboard, previous.blocked_generations if previous else ()
         )
@@ -268,6 +261,9 @@ class Supervisor:
             )
             return previous.address
         return configured
+
+    def _make_pool(self, n_workers: int, old: Mapping[int, int], slots: range) -> Pool:
+        return Pool(n_workers, self._scoreboard, self._become_worker, old, slots)
 
     def _make_admins(self, previous: Handover | None) -> list[ChildProcess]:
         pids = {

@@ -130,7 +130,7 @@ def test_workers_with_few_descriptors_serve_many_clients(serve, store, tmp_path)
 def test_workers_out_of_descriptors_recover_by_themselves(limited):
     """Meanwhile the static list is served."""
     server = limited()
-    wait_until(lambda: server.get("/recommend/ann").source == "list")
+    server.wait_for_generation(1)  # in every worker: none opens files later
     workers = server.wait_for_workers()
     before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers}
     for pid, limits in before.items():

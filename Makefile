@@ -46,7 +46,7 @@ lock: ## Write all locks from pyproject.toml; a version stays unless it must mov
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group build -o requirements-build.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group installer -o requirements-uv.lock && \
-	"$$tmp/bin/uv" $(COMPILE) --group audit -o requirements-audit.lock
+	"$$tmp/bin/uv" $(COMPILE) --group audit -c requirements-dev.lock -o requirements-audit.lock
 
 clean: ## Remove .venv and the tools' caches; var/, with the store, stays
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache

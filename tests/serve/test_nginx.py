@@ -104,10 +104,10 @@ def test_conditional_and_range_requests_get_the_whole_list(behind_nginx, conditi
 
 
 @pytest.mark.parametrize("target", ["/recommendations", "/predict"])
-def test_bodies_are_limited(behind_nginx, target, n_bytes=16_384):
+def test_bodies_are_limited(behind_nginx, target):
     """A larger one gets 413."""
     json_type = {"Content-Type": "application/json"}
-    body = b'{"user_id": "ann", "movie_id": "alien+1979"}'
+    body, n_bytes = b'{"user_id": "ann", "movie_id": "alien+1979"}', 16_384
 
     assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes)).status == 200
     assert behind_nginx.get(target, "POST", json_type, body.ljust(n_bytes + 1)).status == 413

@@ -6,7 +6,7 @@ file 3         ░
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -22,11 +22,13 @@ class _End:
 
 def read_ahead(
     files: Iterable[tuple[Label, Iterator[T]]], n_threads: int
-) -> Iterator[tuple[Label, Iterator[T]]]:
+) -> Generator[tuple[Label, Iterator[T]], None, None]:
     """Yield the same files while the first pieces of the next ones are being prepared.
 
     Each file must be used up before the next one is requested. An error in a piece is
-    raised where that piece is requested. Started pieces are waited for at the end.
+    raised where that piece is requested. Started pieces are waited for at the end, or when
+    the generator is closed: a caller that may stop early closes it, or one of its own
+    threads might, which cannot wait for itself.
 
     Args:
         files: Label and pieces of each file; pieces may be made in another thread.

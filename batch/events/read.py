@@ -10,6 +10,7 @@ stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
 ids, the quarantine and its limit.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,10 +89,8 @@ def read_events(
         reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
         opened = [reader.open(path) for path in event_files(settings)]
         with_pieces = ((file, file.pieces) for file in opened)
-        files = tuple(
-            reader.read(file, pieces, collector.add)
-            for file, pieces in read_ahead(with_pieces, usable(settings.n_threads))
-        )
+        with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
+            files = tuple(reader.read(file, pieces, collector.add) for file, pieces in ahead)
     rejected = quarantine.counts
     return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
 

@@ -6,7 +6,10 @@ from collections.abc import Generator
 
 import pytest
 
+from batch.errors import RejectedError
 from batch.events.ahead import read_ahead
+from batch.events.read import read_events
+from batch.settings import BatchSettings
 
 
 def numbered(n_files, n_pieces):
@@ -108,3 +111,17 @@ def test_a_used_piece_is_freed():
             seen.append(weakref.ref(piece))
             del piece
     assert len(seen) == 5
+
+
+def test_a_rejected_file_leaves_no_thread(tmp_path):
+    """The threads that read ahead have ended when the error is raised, not at some later time."""
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_text("2026-03-01 10:00,1,GET /data/m/x/1.mpg\n" * 300_000)
+    settings = BatchSettings(
+        events=(str(tmp_path),), quarantine=str(tmp_path / "quarantine"), n_threads=3
+    )
+    before = set(threading.enumerate())
+    with pytest.raises(RejectedError) as raised:  # whose traceback keeps all that it passed
+        read_events(settings)
+    assert set(threading.enumerate()) == before
+    assert "a.log" in str(raised.value)

@@ -150,6 +150,7 @@ class Servers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(left.pid, signal.SIGKILL)
             process.wait()
+            _wait_for_end(process.pid)  # a killed process is there for a moment
 
 
 class MarqueeServer(Servers):
@@ -259,6 +260,10 @@ class MarqueeServer(Servers):
     def _stop(self) -> None:
         super()._stop()
         self._has_ended.set()
+
+
+def _wait_for_end(session: int) -> None:
+    wait_until(lambda: not processes_of(session))
 
 
 def free_port() -> int:

@@ -130,7 +130,8 @@ class ReverseProxy:
         elif self._probe.has_answered and self._log.is_full():  # else a signal would end it
             self._log.rotate()
             # nginx reopens the log. At SIGUSR1 its workers do so themselves; if they are `nobody`
-            # and cannot reach it, new workers get it from root, which closes idle connections.
+            # and cannot reach it (a folder above it was there before, and is closed to others),
+            # new workers get it from root, which closes idle connections.
             can_reopen = os.geteuid() != 0 or self._log.is_public()
             os.kill(self.process.pid, signal.SIGUSR1 if can_reopen else signal.SIGHUP)
 

@@ -5,6 +5,7 @@ import os
 import pwd
 import re
 import resource
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -160,10 +161,22 @@ def _access_log(path: str) -> str:
     if UNSAFE_IN_NGINX_CONF.search(str(log_file)):
         raise ServeError(log_file, "has characters that nginx.conf cannot hold", "move access_log")
     try:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(log_file.parent)
     except OSError as error:
         raise ServeError(path, f"cannot be written: {error}", "correct access_log") from error
     return f'"{log_file}" json buffer=64k flush=1s'
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder with its parents; as root, others may pass through those that are made.
+
+    nginx's workers are `nobody` then, and reopen a rotated log by its path.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        for one in missing:
+            one.chmod(one.stat().st_mode & 0o777 | stat.S_IXOTH)
 
 
 def _n_descriptors(n_connections: int) -> int:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -333,6 +335,26 @@ def test_the_access_log_is_rotated_by_size(serve, store, tmp_path):
         return [line.get("status") for line in log_lines(path)][-1:] == [200]
 
     wait_until(is_written)
+
+
+def test_a_rotation_closes_no_connection(serve, store, request):
+    """Even as root, whose nginx workers are `nobody`: they pass through the folders it makes."""
+    make_snapshot(store, LISTED, ["casablanca"])
+    folder = Path(tempfile.mkdtemp())  # pytest's own is closed to others
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    folder.chmod(0o755)
+    path = folder / "var/log/access.log"
+    log = {"MARQUEE_SERVE_ACCESS_LOG": str(path), "MARQUEE_SERVE_ACCESS_LOG_MIB": "1"}
+    server = served(serve, **log)
+    with server.connect() as connection:
+        assert ask(connection, "/recommend/ann").status == 200
+        before = connection.sock
+
+        path.write_text("{}\n" * (1 << 19))
+        wait_until(lambda: path.with_name("access.log.1").exists() and path.exists())
+
+        wait_until(lambda: ask(connection, "/recommend/ann").status == 200 and log_lines(path))
+        assert connection.sock is before
 
 
 def test_the_access_log_can_be_disabled(serve, store, tmp_path):

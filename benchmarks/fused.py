@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Rows, Times
+from batch.arrays import Floats, Rows, Times
 from batch.models.protocol import Fitted, Recommender
 from batch.models.sparse_topk import sparse_top_k
 from batch.progress import noop
@@ -87,21 +87,29 @@ class FittedFused:
         on_users: Callable[[int], object] = lambda _: None,
     ) -> TopK:
         """Fuse the first 100 ranks of both; see `Fitted.top_k`."""
-        lists = [
-            model.top_k(_DEPTH, user_rows=user_rows, hidden=hidden, n_threads=n_threads).item_rows
-            for model in (self.one, self.other)
-        ]
-        scores = self._scores(lists[0], 1.0) + self._scores(lists[1], self.weight)
-        nothing_seen = sp.csr_matrix(scores.shape, dtype=np.float32)
-        found = sparse_top_k(sp.csr_matrix(scores), nothing_seen, k)
+        scores = self._fused(user_rows, hidden, n_threads)
+        found = sparse_top_k(scores, sp.csr_matrix(scores > np.inf), k)  # nothing is masked
         on_users(len(found.item_rows))
         return found
+
+    def scores(self, user_rows: Rows) -> Floats:
+        """Fuse the first 100 ranks of both; see `Fitted.scores`."""
+        return np.asarray(self._fused(user_rows, frozenset(), 1).toarray(), np.float32)
 
     def fold_in(self, weights: sp.csr_matrix) -> "FittedFused":
         """Fold both in."""
         return FittedFused(
             self.one.fold_in(weights), self.other.fold_in(weights), self.weight, self.n_items
         )
+
+    def _fused(
+        self, user_rows: Rows | None, hidden: Collection[int], n_threads: int
+    ) -> sp.csr_matrix:
+        lists = [
+            model.top_k(_DEPTH, user_rows=user_rows, hidden=hidden, n_threads=n_threads).item_rows
+            for model in (self.one, self.other)
+        ]
+        return sp.csr_matrix(self._scores(lists[0], 1.0) + self._scores(lists[1], self.weight))
 
     def _scores(self, item_rows: np.ndarray[Any, Any], weight: float) -> sp.csr_matrix:
         user, rank = np.nonzero(item_rows != NO_ITEM)  # ranks from 0

@@ -74,6 +74,10 @@ class FittedFactors:
         rows = np.where(found.item_rows == NO_ITEM, NO_ITEM, item_rows[found.item_rows])
         return TopK(rows.astype(np.int32), found.scores)
 
+    def scores(self, user_rows: Rows) -> Floats:
+        """Multiply factors; see `Fitted.scores`."""
+        return np.asarray(self.user_factors[user_rows] @ self.item_factors.T)
+
     def fold_in(self, weights: sp.csr_matrix) -> "FittedFactors":
         """Return the model with these users in place of those of the training data."""
         return replace(self, user_factors=self.solve(weights), seen=weights)

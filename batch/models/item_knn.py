@@ -20,7 +20,7 @@ from implicit.nearest_neighbours import (
     tfidf_weight,
 )
 
-from batch.arrays import AnyArray, Rows, Times
+from batch.arrays import AnyArray, Floats, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.fill import filled
 from batch.models.finite import check_finite
@@ -140,6 +140,11 @@ class FittedKnn:
         )
         popular = self.popular.top_k(k, user_rows=user_rows, hidden=hidden, n_threads=n_threads)
         return filled(own, popular)
+
+    def scores(self, user_rows: Rows) -> Floats:
+        """Sum the neighbours of the users' items; see `Fitted.scores`."""
+        found = self.weights[user_rows] @ self.similarity
+        return np.asarray(found.toarray(), np.float32)
 
     def fold_in(self, weights: sp.csr_matrix) -> "FittedKnn":
         """Return the same neighbours for these users."""

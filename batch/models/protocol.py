@@ -5,7 +5,7 @@ from typing import Protocol
 
 import scipy.sparse as sp
 
-from batch.arrays import AnyArray, Rows, Times
+from batch.arrays import AnyArray, Floats, Rows, Times
 from batch.progress import noop
 from batch.topk import TopK
 
@@ -41,6 +41,17 @@ class Fitted(Protocol):
             hidden: Item rows that are in no list.
             n_threads: Number of threads; 0 means one for each usable processor.
             on_users: Callback with the number of users done, from several threads.
+        """
+
+    def scores(self, user_rows: Rows) -> Floats:
+        """Return (len(user_rows), n_items) the scores of all items, for a block of users.
+
+        A blend adds them. An item that the model has no score for has 0, the neutral score.
+        The caller chooses blocks of a fixed size and limits BLAS to one thread, so that the
+        last bit of a score does not depend on the number of threads.
+
+        Args:
+            user_rows: Rows of the users.
         """
 
     def fold_in(self, weights: sp.csr_matrix) -> "Fitted":

@@ -82,7 +82,7 @@ def test_the_server_survives_any_manifest_and_any_checksums(server, two_generati
     sound = {name: (folder / name).read_bytes() for name in (MANIFEST, CHECKSUMS)}
     workers, rng = server.wait_for_workers(), random.Random(SEED)
     streams = {name: versions(name, content, rng) for name, content in sound.items()}
-    for _ in range(n_rounds(16)):
+    for _ in range(n_rounds(16, divisor=20)):  # each waits for two publishes
         name = rng.choice([*sound])
         (folder / name).write_bytes(next(streams[name]))
         if name == MANIFEST and rng.random() < 0.7:

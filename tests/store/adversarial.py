@@ -110,6 +110,12 @@ def resummed(folder: Path) -> None:
     (folder / CHECKSUMS).write_text("".join(f"{sha256(folder / n)}  {n}\n" for n in names))
 
 
-def n_rounds(default: int) -> int:
-    """Return the number of rounds of a fuzz test; `.ci/campaigns store-fuzz` asks for more."""
-    return int(os.environ.get("STORE_FUZZ_ROUNDS", str(default)))
+def n_rounds(default: int, *, divisor: int = 1) -> int:
+    """Return the number of rounds of a fuzz test; `.ci/campaigns store-fuzz` asks for more.
+
+    Args:
+        default: Rounds of an ordinary run.
+        divisor: What a campaign's rounds are divided by where one takes seconds.
+    """
+    asked = os.environ.get("STORE_FUZZ_ROUNDS")
+    return int(asked) // divisor if asked else default

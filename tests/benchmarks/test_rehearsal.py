@@ -15,6 +15,10 @@ from cron.settings import CronSettings
 SIZE = ["--seconds", "5", "--users", "300", "--items", "80", "--rate", "100"]
 
 
+# Its refreshes have a low priority: on busy cores each waits for minutes.
+pytestmark = pytest.mark.timeout(1800)
+
+
 @contextlib.contextmanager
 def niceness_of_refreshes(folder):
     """Yield a set that fills with the niceness of each refresh that works below `folder`."""

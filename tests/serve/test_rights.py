@@ -121,12 +121,12 @@ def test_the_runtime_directory_is_closed_to_other_users(server):
 
 
 def test_the_access_log_is_closed_to_other_users(server, tmp_path):
-    """The file and the folder that is made for it."""
+    """The file and the folder that is made for it: they may pass through that at most."""
     log = tmp_path / "var" / "log" / "access.log"
     wait_until(lambda: server.get("/recommend/ann").status == 200 and log.stat().st_size)
 
     assert mode(log) == 0o640
-    assert not others_may(log.parent)
+    assert others_may(log.parent) in (0, stat.S_IXOTH)
 
 
 def test_older_logs_are_closed_too(serve, store, tmp_path):

@@ -49,6 +49,7 @@ Exit status: 0 every request succeeded and every operation was done, 1 not so, 2
 _N_WORKERS: Final = 2
 _TAKEDOWN_SECONDS: Final = 1.0  # after which no response may hold what was taken down
 _MAX_TIMES_LONGER: Final = 10  # on busy cores a refresh of low priority takes long
+_MIN_TRAFFIC_SECONDS: Final = 300.0  # that short scripts may take, for the same reason
 _PIECE_BYTES: Final = 128 << 20  # of the stream: it must not fill the disk
 _N_PIECES: Final = 8
 
@@ -80,8 +81,9 @@ def _rehearse(
     world: World, options: argparse.Namespace, folder: Path, server: MarqueeServer
 ) -> tuple[Report, ScriptResult]:
     """Send traffic while the script runs, and end it with the script."""
+    seconds = max(options.seconds * _MAX_TIMES_LONGER, _MIN_TRAFFIC_SECONDS)
     run = RunOptions(
-        [Address(*server.address)], options.seconds * _MAX_TIMES_LONGER, TrafficMix(options.rate),
+        [Address(*server.address)], seconds, TrafficMix(options.rate),
         options.seed, options.speed, HistoryOptions().log_format,
     )  # fmt: skip
     simulation, result = Simulation(world, run), ScriptResult()

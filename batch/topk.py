@@ -10,18 +10,20 @@
 No score can exceed the product of the norms (Cauchy–Schwarz), so items that are not
 scored cannot belong to the list. Most users are finished after the first blocks; the
 others of a task are compacted, so the matrix products stay large. Where norms are flat
-and no user finishes early, the search is little more than a matrix product: a block's
-scores stay in the cache, one pass compares them with a lower bound of the user's k-th
-best score, and only the few above it are sorted.
+and hardly a user finishes early, blocks are as large as the cache allows, so the search
+is little more than one matrix product. Of a block's scores only the few above a lower
+bound of the user's k-th best score are sorted (`topk_candidates.py`).
 
 Source:
     Teflioudi, Gemulla and Mykytiuk, "LEMP: Fast Retrieval of Large Entries in a
     Matrix Product", SIGMOD 2015, section 3 (length-based pruning in blocks).
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -31,9 +33,11 @@ from threadpoolctl import threadpool_limits
 from batch.arrays import Floats, ItemRows, Rows
 from batch.progress import noop
 from batch.threads import usable
+from batch.topk_candidates import WIDTH_MULTIPLE, part_maxima, reached_by, reaching
 
 NO_ITEM: Final = -1
 
+_FLAT_RATIO: Final = 0.1  # about the cosine of a user and the k-th best item
 _MIN_TASKS: Final = 16  # where there are enough users, so that each thread has work
 _LOWEST: Final = np.finfo(np.float32).min  # above -inf, the score of hidden items
 
@@ -49,16 +53,18 @@ class BlockSizes:
     Attributes:
         max_task_users: Maximum users of a task: enough that unfinished ones fill blocks.
         min_task_users: Minimum users of a task.
-        users: Users of a block; with a block of items 2 MiB of scores, a core's cache.
+        users: Users of a block; with a block of items 2 MiB of scores.
         first_items: Items of the first block, which is enough for most users.
         items: Items of the other blocks.
+        flat_items: Items of each block where norms are flat; 8 MiB of scores.
     """
 
     max_task_users: int = 8192
-    min_task_users: int = 256
+    min_task_users: int = 512
     users: int = 512
     first_items: int = 512
     items: int = 1024
+    flat_items: int = 4096
 
 
 _SIZES: Final = BlockSizes()
@@ -185,40 +191,59 @@ class _Search:
         self, item_factors: Floats, seen: sp.csr_matrix, k: int, sizes: BlockSizes
     ) -> None:
         norms = _norms(item_factors)
-        self._order = np.argsort(-norms, kind="stable")
+        order = np.argsort(-norms, kind="stable")
+        self._n_items = len(norms)
         self._place = np.empty(len(norms), np.int32)  # of each item row in that order
-        self._place[self._order] = np.arange(len(norms))
+        self._place[order] = np.arange(len(norms))
+        self._norms = norms[order]
+        self._order = np.pad(order, (0, -len(norms) % WIDTH_MULTIPLE))  # padding is hidden
         self._items = np.ascontiguousarray(item_factors[self._order])
-        self._norms = norms[self._order]
         self._seen = seen
         self._k = k
         self._block_users = sizes.users
-        self._edges = _block_edges(len(norms), k, sizes)
+        self._edges = _block_edges(self._norms, k, sizes)
+        self._thread = threading.local()
 
     def __call__(self, users: Floats, first: int) -> tuple[ItemRows, Floats]:
         """Return (n, k) item rows and scores of `users`, whose rows begin at `first`."""
         best = _Best(len(users), self._k)
         user_norms = _norms(users)
-        seen = self._seen_by_place(first, len(users))
         active = np.arange(len(users))
-        for begin, end in zip(self._edges[:-1], self._edges[1:], strict=True):
+        seen_of_blocks = self._seen_of_blocks(first, len(users))
+        for (begin, end), seen in zip(pairwise(self._edges), seen_of_blocks, strict=True):
             active = active[user_norms[active] * self._norms[begin] >= best.reached[active]]
             if not len(active):
                 break
-            seen_here = _columns(seen, begin, end)
             for at in range(0, len(active), self._block_users):
                 some = active[at : at + self._block_users]
-                scores = users[some] @ self._items[begin:end].T
-                _hide(scores, seen_here, some)
+                scores = self._scores(users[some], begin, end)
+                _hide(scores, seen, some)
                 best.offer(some, scores, self._order[begin:end])
         return best.lists()
 
-    def _seen_by_place(self, first: int, n_users: int) -> sp.csc_matrix:
-        """Return (n_users, n_items) the seen items, with items in the order of the norms."""
+    def _scores(self, users: Floats, begin: int, end: int) -> Floats:
+        """Return (len(users), end - begin) scores, valid until the thread's next call."""
+        n_scores = len(users) * (end - begin)
+        buffer: Floats = getattr(self._thread, "buffer", np.empty(0, np.float32))
+        if len(buffer) < n_scores:  # new memory would make a product a fifth slower
+            self._thread.buffer = buffer = np.empty(n_scores, np.float32)
+        scores = buffer[:n_scores].reshape(len(users), end - begin)
+        np.matmul(users, self._items[begin:end].T, out=scores)
+        scores[:, max(0, self._n_items - begin) :] = -np.inf
+        return scores
+
+    def _seen_of_blocks(self, first: int, n_users: int) -> Iterator[sp.csr_matrix]:
+        """Yield (n_users, n_items) the seen items of each block of items."""
         indptr = self._seen.indptr[first : first + n_users + 1]
         places = self._place[self._seen.indices[indptr[0] : indptr[-1]]]
         entries = (np.ones(len(places), np.bool_), places, indptr - indptr[0])
-        return sp.csr_matrix(entries, shape=(n_users, len(self._place))).tocsc()
+        seen = sp.csr_matrix(entries, shape=(n_users, self._edges[-1]))
+        if len(self._edges) == 2:
+            yield seen
+        else:
+            by_item = seen.tocsc()
+            for begin, end in pairwise(self._edges):
+                yield _columns(by_item, begin, end)
 
 
 class _Best:
@@ -235,18 +260,19 @@ class _Best:
 
     def offer(self, users: Rows, scores: Floats, item_rows: Rows) -> None:
         """Merge (len(users), len(item_rows)) `scores` into the users' k best."""
+        maxima = scores
         if len(item_rows) >= self._k and (self.reached[users] == _LOWEST).any():
-            self._raise(users, _reached_by(scores, self._k))  # a bound from the block itself
-        found = np.flatnonzero(scores >= self.reached[users, None])
-        user, column = np.divmod(found, len(item_rows))
-        n_found = np.bincount(user, minlength=len(users))
+            maxima = part_maxima(scores, self._k)
+            self._raise(users, reached_by(maxima, self._k))  # a bound from the block itself
+        found = reaching(scores, maxima, self.reached[users])
+        n_found = np.bincount(found.rows, minlength=len(users))
         gaining = np.flatnonzero(n_found)
         if not len(gaining):
             return
         pool = np.full((len(gaining), self._k + int(n_found.max())), _NO_KEY, np.int64)
         pool[:, : self._k] = self._keys[users[gaining]]
         is_new = np.arange(pool.shape[1] - self._k) < n_found[gaining, None]
-        pool[:, self._k :][is_new] = _keys(scores.ravel()[found], item_rows[column])
+        pool[:, self._k :][is_new] = _keys(found.scores, item_rows[found.columns])
         pool.partition(pool.shape[1] - self._k, axis=1)
         self._keys[users[gaining]] = pool[:, -self._k :]
         self._raise(users[gaining], _score_of(pool[:, -self._k]))
@@ -261,17 +287,6 @@ class _Best:
         self.reached[users] = np.maximum(self.reached[users], reached)
 
 
-def _reached_by(scores: Floats, k: int) -> Floats:
-    """Return for each row a score that at least k of its items reach.
-
-    The k-th best of the maxima of pairs, fours, … is only slightly lower than the
-    k-th best of all, and takes a fraction of the time to find.
-    """
-    while (half := scores.shape[1] // 2) >= 4 * k:
-        scores = np.maximum(scores[:, :half], scores[:, half : 2 * half])
-    return np.partition(scores, -k, axis=1)[:, -k]
-
-
 def _columns(seen: sp.csc_matrix, begin: int, end: int) -> sp.csr_matrix:
     """Return `seen[:, begin:end]` by rows, without the copy that indexing makes."""
     indptr = seen.indptr[begin : end + 1]
@@ -282,11 +297,15 @@ def _columns(seen: sp.csc_matrix, begin: int, end: int) -> sp.csr_matrix:
 
 def _hide(scores: Floats, seen: sp.csr_matrix, users: Rows) -> None:
     """Set the scores of seen items to -inf; `users` are the rows of `seen` for each score row."""
-    starts = seen.indptr[users]
-    counts = seen.indptr[users + 1] - starts
-    entries = np.arange(counts.sum()) + np.repeat(starts - np.cumsum(counts) + counts, counts)
-    row_starts = np.arange(len(users)) * scores.shape[1]
-    scores.reshape(-1)[np.repeat(row_starts, counts) + seen.indices[entries]] = -np.inf
+    starts, ends = seen.indptr[users], seen.indptr[users + 1]
+    counts = ends - starts
+    positions = np.repeat(np.arange(len(users)) * scores.shape[1], counts)
+    if users[-1] - users[0] == len(users) - 1:  # consecutive, as all are in the first block
+        positions += seen.indices[starts[0] : ends[-1]]
+    else:
+        entries = np.arange(len(positions)) + np.repeat(ends - np.cumsum(counts), counts)
+        positions += seen.indices[entries]
+    scores.reshape(-1)[positions] = -np.inf
 
 
 def _norms(vectors: Floats) -> Floats:
@@ -297,14 +316,22 @@ def _norms(vectors: Floats) -> Floats:
     """
     float32, n_factors = np.finfo(np.float32), vectors.shape[1]
     slack, floor = 1 + 2 * n_factors * float32.eps, np.sqrt(n_factors * float32.tiny)
-    norms: Floats = np.linalg.norm(vectors, axis=1) * np.float32(slack) + np.float32(floor)
-    return norms
+    with np.errstate(over="ignore"):  # an infinite norm is a bound too
+        norms: Floats = np.sqrt(np.vecdot(vectors, vectors))
+        return norms * np.float32(slack) + np.float32(floor)
 
 
-def _block_edges(n_items: int, k: int, sizes: BlockSizes) -> list[int]:
-    """Return the edges of item blocks: a small one first, which is enough for most users."""
-    edges, size = [0], max(sizes.first_items, 4 * k)
-    while edges[-1] < n_items:
-        edges.append(min(edges[-1] + size, n_items))
-        size = max(sizes.items, 4 * k)
+def _block_edges(norms: Floats, k: int, sizes: BlockSizes) -> list[int]:
+    """Return the edges of item blocks, which may end in padding.
+
+    Where norms fall the first block is small, which is enough for most users. They are
+    flat if most items may reach the list of a typical user.
+    """
+    is_flat = len(norms) > k and norms[len(norms) // 2] > _FLAT_RATIO * norms[k]
+    first, others = (sizes.flat_items,) * 2 if is_flat else (sizes.first_items, sizes.items)
+    edges, size = [0], max(first, 4 * k)
+    while edges[-1] < len(norms):
+        padded = len(norms) + -len(norms) % WIDTH_MULTIPLE
+        edges.append(min(edges[-1] + size, padded))
+        size = max(others, 4 * k)
     return edges

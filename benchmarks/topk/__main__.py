@@ -25,7 +25,8 @@ from benchmarks.harness.tables import print_table
 from benchmarks.topk.factors import REAL, SCENARIO, SEED, Size, Trained, interactions, train
 from benchmarks.topk.searches import SEARCHES, differences
 
-_K: Final = (20, 30, 100)
+_FACTORS: Final = (64, 128, 256, 512)
+_K: Final = (20, 100)
 _MAX_COMPARED_USERS: Final = 20_000  # for the comparison, and for timing the peers
 _QUICK_COMPARED_USERS: Final = 5_000
 _QUICK_SWEEPS: Final = 2
@@ -70,12 +71,12 @@ def main(
         if seen is None:
             print(f"{name} SKIPPED: data not found; set MARQUEE_SHARED_DATA", file=sys.stderr)
             continue
-        for n_factors in (64,) if args.quick else (64, 128):
+        for n_factors in args.factors or (_FACTORS[:1] if args.quick else _FACTORS):
             trained = train(name, seen, n_factors, *(_QUICK_SWEEPS,) * args.quick)
             part = _sample(trained, _QUICK_COMPARED_USERS if args.quick else _MAX_COMPARED_USERS)
-            for k in _K[:1] if args.quick else _K:
+            for k in args.k or (_K[:1] if args.quick else _K):
                 print(f"{name}, {n_factors} factors, k = {k}", file=sys.stderr)
-                rates = _rates(names, trained, part, k, args.rounds if k == _K[0] else 1)
+                rates = _rates(names, trained, part, k, args.rounds)
                 n_differing = _n_differing(part, k)
                 n_wrong += n_differing
                 _print_figures(trained, k, rates, peak, n_differing)
@@ -91,15 +92,21 @@ def _parser() -> argparse.ArgumentParser:
         "--sets", type=some_of(sets, "data set"), default=sets, metavar="A,B",
         help=f"default: {','.join(sets)}",
     )  # fmt: skip
+    for option, values in (("--factors", _FACTORS), ("--k", _K)):
+        listed = ",".join(map(str, values))
+        parser.add_argument(
+            option, type=_positive_ints, metavar="A,B",
+            help=f"default: {listed}; with --quick {values[0]}",
+        )  # fmt: skip
+    parser.add_argument("--rounds", type=positive_int, default=3, metavar="N", help="default: 3")
     parser.add_argument(
-        "--rounds", type=positive_int, default=3, metavar="N", help="default: 3; for k = 20"
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="64 factors, k = 20, fewer sweeps of ALS, a tenth of the users",
+        "--quick", action="store_true", help="fewer sweeps of ALS, a tenth of the users"
     )
     return parser
+
+
+def _positive_ints(text: str) -> tuple[int, ...]:
+    return tuple(positive_int(part) for part in text.split(","))
 
 
 def _rates(names: Sequence[str], trained: Trained, part: Trained, k: int, n_rounds: int) -> Rates:

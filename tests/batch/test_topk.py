@@ -224,6 +224,99 @@ def test_no_users_or_no_items(n_users, n_items):
     assert (found.item_rows == NO_ITEM).all()
 
 
+# --- flat norms ---------------------------------------------------------------------------
+
+
+def flat_items(rng, n_items, n_factors=4):
+    """Return items of nearly equal norms: a component that is always large, and small ones."""
+    items = integers(rng, n_items, n_factors)
+    items[:, 0] = 20
+    return items
+
+
+@pytest.fixture
+def n_offers(monkeypatch):
+    """Count the blocks of scores."""
+    counted = []
+    offer = topk_module._Best.offer
+
+    def counting(self, users, scores, item_rows):
+        counted.append(scores.shape)
+        offer(self, users, scores, item_rows)
+
+    monkeypatch.setattr(topk_module._Best, "offer", counting)
+    return lambda: len(counted)
+
+
+def test_flat_norms_take_one_product_a_task(n_offers):
+    """Where no user could finish early, all items are one block."""
+    rng = np.random.default_rng(11)
+    items = flat_items(rng, 3_001)
+    assert_exact(integers(rng, 300, 4), items, some_seen(rng, 300, 3_001, 0.05), 20)
+    assert n_offers() == 1
+
+
+def test_steep_norms_take_several_blocks(n_offers):
+    """The control of the test above: the same items, of which half are far larger."""
+    rng = np.random.default_rng(11)
+    items = flat_items(rng, 3_001)
+    items[:1_500] *= 64
+    users = integers(rng, 300, 4)
+    users[:, 0] = -9  # the best items are the small ones
+    assert_exact(users, items, some_seen(rng, 300, 3_001, 0.05), 20)
+    assert n_offers() > 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    n_items=st.integers(1, 1400),
+    k=st.sampled_from([1, 2, 20, 100]),
+    flat_block=st.sampled_from([5, 64, 400, 1000, 4096]),
+    share=st.sampled_from([0.0, 0.3, 0.97, 1.0]),
+    n_threads=st.integers(1, 2),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_flat_lists_are_those_of_a_full_sort(n_items, k, flat_block, share, n_threads, seed):
+    """Of any width, over one block or several, with many ties across their edges."""
+    rng = np.random.default_rng(seed)
+    users, items = integers(rng, 30, 4), flat_items(rng, n_items)
+    sizes = BlockSizes(min_task_users=16, users=7, flat_items=flat_block)
+    seen = some_seen(rng, 30, n_items, share)
+    assert_exact(users, items, seen, k, Execution(n_threads, sizes=sizes))
+
+
+def test_flat_ties_keep_the_lower_item_row():
+    """Of items that are all equal, the lowest unseen rows are listed."""
+    seen = np.zeros((2, 2_600), np.float32)
+    seen[1, :2_590] = 1
+    found = top_k(
+        np.ones((2, 3), np.float32), np.ones((2_600, 3), np.float32), sp.csr_matrix(seen), 20
+    )
+    assert found.item_rows[0].tolist() == list(range(20))
+    assert found.item_rows[1].tolist() == [*range(2_590, 2_600)] + [NO_ITEM] * 10
+
+
+def test_flat_zero_users_tie_and_the_next_users_are_not_affected():
+    """A user of zeros has the lowest rows; a user who has seen everything has no list."""
+    rng = np.random.default_rng(13)
+    users, items = integers(rng, 600, 4), flat_items(rng, 2_001)
+    users[::50] = 0
+    is_seen = rng.random((600, 2_001)) < 0.1
+    is_seen[7::50] = True
+    assert_exact(users, items, sp.csr_matrix(is_seen, dtype=np.float32), 20)
+
+
+@pytest.mark.parametrize("scale", [1e-44, 1e-25, 1e20])
+def test_flat_norms_that_underflow_or_overflow(scale):
+    """Denormal factors and factors whose squares overflow: the lists of a full sort."""
+    rng = np.random.default_rng(17)
+    items = np.where(rng.random((2_003, 1)) < 0.5, np.float32(scale), np.float32(2 * scale))
+    items = np.hstack((items, np.zeros_like(items))).astype(np.float32)
+    found = top_k(np.ones((3, 2), np.float32), items, unseen(3, 2_003), 20)
+    best = np.flatnonzero(items[:, 0] == items[:, 0].max())[:20]
+    assert found.item_rows.tolist() == [best.tolist()] * 3
+
+
 # --- real values --------------------------------------------------------------------------
 
 
@@ -245,6 +338,18 @@ def test_real_scores_are_those_of_brute_force(n_factors, seed):
     np.testing.assert_allclose(found.scores, own, rtol=1e-5, atol=1e-5)
     assert (np.diff(found.scores, axis=1) <= 0).all()
     assert all(len(set(rows)) == 30 for rows in found.item_rows.tolist())
+
+
+@pytest.mark.parametrize("n_items", [3_001, 9_001])
+def test_number_of_threads_changes_no_bit_of_flat_lists(n_items):
+    """Over one block of flat norms and over three, one thread and two give the same bytes."""
+    rng = np.random.default_rng(2)
+    users = rng.standard_normal((2_000, 16), dtype=np.float32)
+    items = rng.standard_normal((n_items, 16), dtype=np.float32)
+    seen = some_seen(rng, 2_000, n_items, 0.02)
+    one, two = (top_k(users, items, seen, 20, n_threads=n) for n in (1, 2))
+    assert one.item_rows.tobytes() == two.item_rows.tobytes()
+    assert one.scores.tobytes() == two.scores.tobytes()
 
 
 @pytest.mark.parametrize("whole", [True, False])

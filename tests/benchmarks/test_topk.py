@@ -56,6 +56,19 @@ def test_marquee_is_compared_with_every_peer(capsys):
     assert lines["implicit"]["differing"] == 0
 
 
+def test_factors_and_lengths_of_lists_can_be_chosen(capsys):
+    """Each combination is measured; a number that is not whole is refused."""
+    arguments = ["--quick", "--sets", SCENARIO, "--rounds", "1"]
+    chosen = [*arguments, "--factors", "8,16", "--k", "5,10"]
+    assert main(chosen, size=SMALL, peak=1e12, searches=("marquee", "implicit")) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {(line["factors"], line["k"]) for line in lines} == {
+        (8, 5), (8, 10), (16, 5), (16, 10),
+    }  # fmt: skip
+    with pytest.raises(SystemExit):
+        main([*arguments, "--k", "5,0"])
+
+
 def test_a_missing_peer_is_reported_as_skipped(capsys):
     """Without faiss the other searches are measured."""
     assert run() == 0

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MODELS: Final = ("auto", "als", "item_knn", "bpr", "popularity")
+MODELS: Final = ("auto", "als", "ials", "item_knn", "bpr", "popularity")
 NEW_ITEMS: Final = ("content", "none")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
@@ -39,7 +39,7 @@ class BatchSettings:
         half_life_days: Age in days at which an interaction has half of its weight, counted
             from the latest event; 0: no decay.
         model: Model of the lists: `auto` (ALS and popularity, blended by a holdout), `als`,
-            `item_knn`, `bpr` or `popularity`.
+            `ials`, `item_knn`, `bpr` or `popularity`.
         tuned: File written by `python -m batch tune`, with parameters in place of the
             defaults; empty: none.
         new_items: Source of the vectors of new items (no interactions): `content` (genres,
@@ -52,6 +52,13 @@ class BatchSettings:
             √(interactions of an item), the largest singular value of noise.
         alpha: Growth of the confidence of ALS, 1 + alpha · weight.
         iterations: Maximum iterations of ALS.
+        ials_factors: Length of a factor vector of iALS.
+        ials_regularization: Regularization of iALS, before it is scaled by frequency.
+        ials_unobserved_weight: Weight α₀ of every pair of user and item in iALS; the mean
+            weight of an interaction is 1.
+        ials_frequency_exponent: Exponent of the frequency that scales the regularization
+            of iALS; 0: no scaling.
+        ials_iterations: Number of iterations of iALS.
         n_neighbours: Number of neighbours of each item, for `item_knn`.
         similarity: Similarity of items, for `item_knn`: `cosine`, `tfidf` or `bm25`.
         bpr_learning_rate: Learning rate of BPR.
@@ -88,6 +95,11 @@ class BatchSettings:
     regularization: float = 1.0
     alpha: float = 2.0
     iterations: int = 15
+    ials_factors: int = 128
+    ials_regularization: float = 0.007
+    ials_unobserved_weight: float = 0.3
+    ials_frequency_exponent: float = 1.0
+    ials_iterations: int = 12
     n_neighbours: int = 100
     similarity: str = "bm25"
     bpr_learning_rate: float = 0.05
@@ -102,7 +114,7 @@ class BatchSettings:
     def __post_init__(self) -> None:
         for name in (
             "quarantine_keep", "n_factors", "iterations", "n_trees", "n_neighbours",
-            "bpr_iterations",
+            "bpr_iterations", "ials_factors", "ials_iterations",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")

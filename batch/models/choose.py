@@ -7,6 +7,7 @@ from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.bpr import Bpr
 from batch.models.factors import Factors
+from batch.models.ials import Ials
 from batch.models.item_knn import ItemKnn
 from batch.models.popularity import Popularity
 from batch.models.protocol import Recommender
@@ -45,6 +46,17 @@ def _auto(settings: BatchSettings, start: Factors | None) -> Auto:
     return Auto(_als(settings, start))
 
 
+def _ials(settings: BatchSettings, _: Factors | None) -> Ials:
+    return Ials(  # the start is that of ALS, with another number of factors
+        n_factors=settings.ials_factors,
+        regularization=settings.ials_regularization,
+        unobserved_weight=settings.ials_unobserved_weight,
+        frequency_exponent=settings.ials_frequency_exponent,
+        iterations=settings.ials_iterations,
+        seed=settings.seed,
+    )
+
+
 def _item_knn(settings: BatchSettings, _: Factors | None) -> ItemKnn:
     return ItemKnn(settings.n_neighbours, settings.similarity)
 
@@ -62,6 +74,7 @@ def _bpr(settings: BatchSettings, _: Factors | None) -> Bpr:
 _MAKERS: Final[Mapping[str, Callable[[BatchSettings, Factors | None], Recommender]]] = {
     "auto": _auto,
     "als": _als,
+    "ials": _ials,
     "item_knn": _item_knn,
     "bpr": _bpr,
     "popularity": lambda *_: Popularity(),

@@ -47,6 +47,12 @@ _ALS: Final[Space] = {
 SPACE_BY_MODEL: Final[Mapping[str, Space]] = {
     "auto": _ALS,
     "als": _ALS,
+    "ials": {
+        "ials_factors": Range(8, 256, is_whole=True),
+        "ials_regularization": Range(0.0005, 0.1),
+        "ials_unobserved_weight": Range(0.01, 2.0),
+        "ials_iterations": Range(5, 30, is_whole=True, is_log=False),
+    },
     "item_knn": {
         "n_neighbours": Range(10, 1000, is_whole=True),
         "similarity": OneOf(("bm25", "cosine", "tfidf")),
@@ -59,7 +65,7 @@ SPACE_BY_MODEL: Final[Mapping[str, Space]] = {
     },
     "popularity": {},
 }
-_USING_WEIGHTS: Final = ("auto", "als", "item_knn")
+_USING_WEIGHTS: Final = ("auto", "als", "ials", "item_knn")
 
 
 def tunable(model: str) -> frozenset[str]:

@@ -14,7 +14,13 @@ from batch.settings import MODELS, BatchSettings
 from batch.topk import NO_ITEM
 
 SETTINGS = BatchSettings(
-    n_factors=8, iterations=6, holdout_users=30, n_neighbours=15, bpr_iterations=150, n_threads=1
+    n_factors=8,
+    iterations=6,
+    holdout_users=30,
+    ials_factors=8,
+    n_neighbours=15,
+    bpr_iterations=150,
+    n_threads=1,
 )
 GROUP_USERS, GROUP_ITEMS, K = 70, 24, 10
 FOLDING = [name for name in MODELS if name != "bpr"]
@@ -147,7 +153,7 @@ def test_bpr_cannot_fold_in(fitted, weights):
         fitted["bpr"].fold_in(weights[:2])
 
 
-@pytest.mark.parametrize("name", ["auto", "als", "item_knn", "bpr"])
+@pytest.mark.parametrize("name", ["auto", "als", "ials", "item_knn", "bpr"])
 def test_lists_hold_items_of_the_users_group(fitted, weights, name):
     """At least 8 of 10 items are of the user's own group; chance would give 5."""
     rows = fitted[name].top_k(K, n_threads=1).item_rows

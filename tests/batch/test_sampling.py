@@ -69,11 +69,13 @@ def test_sampled_rows_are_ascending_and_distinct():
     assert sample_rows(rows, 0, np.random.default_rng(3)).tolist() == []
 
 
-@pytest.mark.parametrize("model", ["als", "auto", "item_knn", "bpr", "popularity"])
+@pytest.mark.parametrize("model", ["als", "auto", "ials", "item_knn", "bpr", "popularity"])
 def test_refit_makes_lists_for_all_users(model):
     """Users outside of the sample have lists too; of a personal model, of their own group."""
     weights = two_groups()
-    settings = BatchSettings(n_factors=4, n_neighbours=20, bpr_iterations=30, holdout_users=50)
+    settings = BatchSettings(
+        n_factors=4, ials_factors=4, n_neighbours=20, bpr_iterations=30, holdout_users=50
+    )
     users = sample(weights, None, 1500, seed=1)
     made = recommender(model, settings)
     trial = made.fit(users.weights, n_threads=1)

@@ -100,13 +100,31 @@ def _joined(n_users: int, n_days: int, rng: np.random.Generator) -> npt.NDArray[
     return np.where(day == ALWAYS, ALWAYS, np.minimum(second, last)).astype(np.int32)
 
 
-def _tastes(group: Rows, common: Doubles, seed: int) -> Floats:
-    """Draw a Dirichlet taste for each user; its mean depends on the user's group."""
+def groups_of(users: Users) -> Rows:
+    """Return (n_users,) the group of each user, by the age band and the gender."""
+    first_ages = [low for low, _, _ in AGES]
+    band = np.searchsorted(first_ages, users.ages, side="right") - 1
+    return np.asarray(2 * band + users.is_male)
+
+
+def taste_shapes(group: Rows, common: Doubles, seed: int) -> Doubles:
+    """Return (n_groups, N_TASTES), the shapes of the Dirichlet of each group's tastes.
+
+    Args:
+        group: (n_users,) group of each user of the world.
+        common: (N_TASTES,) mean taste of all users; sums to 1.
+        seed: Random seed of the world.
+    """
     n_groups = 2 * len(AGES)
     tilt = np.exp(generator(seed, "groups").normal(0, GROUP_SPREAD, (n_groups, len(common))))
     # Weighted by the groups' sizes the tilts cancel out: the mean of all users stays `common`.
     tilt /= np.bincount(group, minlength=n_groups) / len(group) @ tilt
-    shapes = TASTE_CONCENTRATION * common * tilt
+    return np.asarray(TASTE_CONCENTRATION * common * tilt)
+
+
+def _tastes(group: Rows, common: Doubles, seed: int) -> Floats:
+    """Draw a Dirichlet taste for each user; its mean depends on the user's group."""
+    shapes = taste_shapes(group, common, seed)
     tastes = np.empty((len(group), len(common)), np.float32)
     for block, begin in enumerate(range(0, len(group), _BLOCK)):
         rng = generator(seed, "tastes", block)

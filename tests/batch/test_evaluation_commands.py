@@ -131,6 +131,28 @@ def test_published_split_is_evaluated(tmp_path, monkeypatch, capsys):
     assert found["groups"]["all"]["recall"]["mean"] > 0.9
 
 
+def test_published_split_has_lightgcn_s_metrics(tmp_path, monkeypatch, capsys):
+    """Recall@20 divides by all test items, NDCG@20 has the ideal of min(20, test items).
+
+    User u of 30 has the items 0 to 29 - u, so that each list has the next items in order.
+    """
+    monkeypatch.chdir(tmp_path)
+    test_items = {29: range(1, 30), 28: [2, 4, 29], 5: [26]}
+    train = [f"{user} {' '.join(map(str, range(30 - user)))}" for user in range(30)]
+    (tmp_path / "train.txt").write_text("\n".join(train))
+    test = [f"{user} {' '.join(map(str, items))}" for user, items in test_items.items()]
+    (tmp_path / "test.txt").write_text("\n".join([*test, "4"]))  # user 4 has no test item
+    found = as_json(
+        capsys, "evaluate", "--events", "train.txt", "--test", "test.txt", "--split", "pairs",
+        "--model", "popularity",
+    )  # fmt: skip
+    assert (found["n_users"], found["n_left_out"]) == (3, 0)
+    every = found["groups"]["all"]
+    second = 1 / np.log2(3)
+    assert every["recall"]["mean"] == pytest.approx((20 / 29 + 2 / 3 + 1) / 3)
+    assert every["ndcg"]["mean"] == pytest.approx((1 + 1.5 / (1.5 + second) + second) / 3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -45,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
             for key in ("events", "catalogue", "profiles")
             if (paths := getattr(args, key, None))
         }
+        named |= {
+            key: path
+            for key in ("item_vectors", "user_vectors")
+            if (path := getattr(args, key, None)) is not None
+        }
         print(args.run(args, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
         print(f"{args.verb} failed: {error}", file=sys.stderr)
@@ -97,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
         "--at", type=_time, metavar="TIME",
         help="time that availability counts from, ISO 8601, UTC without a zone; default: now",
     )  # fmt: skip
+    for owner in ("item", "user"):
+        verb.add_argument(
+            f"--{owner}-vectors", metavar="FILE",
+            help=f"Parquet file of {owner}s' vectors from outside: id, vector, tokens, usd",
+        )  # fmt: skip
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
     parser.set_defaults(load=load_settings)

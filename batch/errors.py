@@ -21,6 +21,18 @@ class NothingToLearnError(BatchError):
     """The input is valid, but has too few users or items to train on."""
 
 
+class SecondStageError(BatchError):
+    """The second stage cannot be trained: LightGBM is not installed, or data is missing.
+
+    Attributes:
+        reason: Cause, as the manifest says it.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__("[batch] second_stage", reason, remedy)
+        self.reason = reason
+
+
 class NotForgottenError(BatchError):
     """A user to forget is unknown, or a file that is not rewritten may still name one."""
 

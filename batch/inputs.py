@@ -7,12 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from batch.errors import InputError
 from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.read import check_named, read_events
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import RecordFile
+from batch.records.vectors import OutsideVectors, Owner, read_vectors
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from store.manifest import sha256
@@ -28,6 +30,8 @@ class RefreshInputs:
         profiles: Profiles of users.
         rejected: Number of rejected lines of the events by reason.
         quarantine: File of the rejected lines, None without any.
+        item_vectors: Vectors of items from outside; None without any.
+        user_vectors: Vectors of users from outside; None without any.
     """
 
     events: Events
@@ -35,6 +39,8 @@ class RefreshInputs:
     profiles: Profiles
     rejected: Counter[str]
     quarantine: Path | None
+    item_vectors: OutsideVectors | None = None
+    user_vectors: OutsideVectors | None = None
 
     def without_events(self) -> "RefreshInputs":
         """Return the same inputs without views and ratings; the list of files stays."""
@@ -47,11 +53,7 @@ class RefreshInputs:
         Args:
             n_threads: Number of threads that compute hashes.
         """
-        files: list[EventFile | RecordFile] = [
-            *self.events.sources,
-            *self.catalogue.sources,
-            *self.profiles.sources,
-        ]
+        files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
         with ThreadPoolExecutor(n_threads) as pool:
             hashes = pool.map(sha256, (file.path for file in files))
         return [
@@ -67,9 +69,13 @@ class RefreshInputs:
 
     @property
     def unusable(self) -> dict[str, int]:
-        """Number of entries of catalogues and profiles without a valid id, by file."""
-        files = (*self.catalogue.sources, *self.profiles.sources)
-        return {str(file.path): file.n_rejected for file in files if file.n_rejected}
+        """Number of entries of catalogues, profiles and vectors without a valid id, by file."""
+        return {str(file.path): file.n_rejected for file in self._record_files if file.n_rejected}
+
+    @property
+    def _record_files(self) -> list[RecordFile]:
+        vectors = [outside.source for outside in (self.item_vectors, self.user_vectors) if outside]
+        return [*self.catalogue.sources, *self.profiles.sources, *vectors]
 
 
 def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> RefreshInputs:
@@ -84,9 +90,20 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
         BatchError: No events are named, or a file is missing, broken or empty.
     """
     check_named(settings)
+    if settings.item_vectors and settings.new_items == "none":
+        what = 'is not used while new_items = "none"'
+        raise InputError("[batch] item_vectors", what, 'set new_items = "content", or leave it out')
     with stages("catalogue"):
         catalogue = read_catalogues([Path(path) for path in settings.catalogue])
         profiles = read_profiles([Path(path) for path in settings.profiles])
+        item_vectors = _read_vectors(settings.item_vectors, "item")
+        user_vectors = _read_vectors(settings.user_vectors, "user")
     with stages("events", unit="line") as advance:
         events, rejected, quarantine = read_events(settings, began_at, advance)
-    return RefreshInputs(events, catalogue, profiles, rejected, quarantine)
+    return RefreshInputs(
+        events, catalogue, profiles, rejected, quarantine, item_vectors, user_vectors
+    )
+
+
+def _read_vectors(path: str, owner: Owner) -> OutsideVectors | None:
+    return read_vectors(Path(path), owner) if path else None

@@ -5,23 +5,26 @@ parent's factors ─► fit to a sample of users, without the last day ─► ev
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
+import scipy.sparse as sp
 
 from batch.arrays import Times
 from batch.cold_start.new_items import with_expected_vectors
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, evaluate_last_day, last_day
 from batch.interactions.build import Interactions
-from batch.models.als import als_factors
-from batch.models.choose import recommender
+from batch.models.auto import FittedAuto
+from batch.models.choice import Choice
+from batch.models.choose import auto, recommender
 from batch.models.factors import Factors, FittedFactors
-from batch.models.protocol import Fitted
-from batch.parent import DATA_UNTIL, initial_factors, seen_until, served_lists
+from batch.models.protocol import Fitted, Recommender
+from batch.parent import DATA_UNTIL, initial_factors, seen_until, served_choice, served_lists
 from batch.records.catalogue import Item
+from batch.records.vectors import OutsideVectors
 from batch.sampling import UserSample, sample
 from batch.settings import BatchSettings
 from batch.stages import Stages
@@ -33,7 +36,9 @@ from store.snapshot import Snapshot
 # NDCG@20 on ML-1M with half of its 290, and 1 % with a third.)
 _TRIAL_INTERACTIONS_PER_ITEM: Final = 300
 _MIN_TRIAL_INTERACTIONS: Final = 2_000_000  # trained on in seconds: no sample is taken of fewer
-_ALS_MODELS: Final = ("auto", "als")  # models that are ALS, so that no second one is trained
+_AUTO: Final = "auto"
+_VECTOR_MODELS: Final = ("als", "ials")  # their factors make the index: no second model is trained
+_DAY_SECONDS: Final = 86_400
 _CLOCK_SKEW: Final = timedelta(days=1)  # lead that local times may have over UTC
 
 
@@ -46,11 +51,13 @@ class TrainingData:
         at: (n_interactions,) seconds since 1970 beside the weights, 0 if unknown; None if
             all are unknown.
         items: Catalogue entries by item_id.
+        item_vectors: Vectors of items from outside; None without any.
     """
 
     interactions: Interactions
     at: Times | None
     items: Mapping[str, Item]
+    item_vectors: OutsideVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,8 @@ class Learned:
 
     Attributes:
         ranker: Model that makes the lists.
-        als: ALS model, with popularity or without, whichever model makes the lists.
-        factors: ALS factors alone, for the index and the tables.
+        vectors: Model of factors, for the index, the tables and users without interactions.
+        choice: Choice of `auto`; None for other models.
         trial: Result of the trial on the last day.
         warm_start: Origin of the initial factors, or `none: ` and the reason.
         metrics: Figures for the manifest.
@@ -68,12 +75,17 @@ class Learned:
     """
 
     ranker: Fitted
-    als: FittedFactors
-    factors: Factors
+    vectors: FittedFactors
+    choice: Choice | None
     trial: Trial | Unavailable
     warm_start: str
     metrics: dict[str, Any]
     n_threads: int
+
+    @property
+    def factors(self) -> Factors:
+        """Factors for the index and the tables."""
+        return self.vectors.factors
 
 
 def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
@@ -110,24 +122,25 @@ def learn(
     training = _Training(data, parent, settings, gate, usable(settings.n_threads))
     with stages("split"):
         users, day = training.split(max_trial_interactions)
+    with stages("choose") as advance:
+        training = replace(training, choice=training.choose(users, day, lambda: advance(1)))
     with stages("start"):
         start = training.start(day)
-        factors = None if isinstance(start, Unavailable) else start
+        training = replace(training, factors=None if isinstance(start, Unavailable) else start)
     with stages("train", total=settings.iterations) as advance:
-        ranker = training.fit(users, day, factors, lambda: advance(1))
+        ranker = training.fit(users, day, lambda: advance(1))
     with stages("trial"):
         trial = training.evaluate(ranker, users, day)
     if not (users.is_complete and isinstance(day, Unavailable)):
         with stages("train all"):
-            ranker = training.refit(ranker, users, factors)
+            ranker = training.refit(ranker, users)
     with stages("new items"):
-        als = training.als(ranker, factors)
-        ranker = als if settings.model in _ALS_MODELS else ranker
+        ranker, vectors = training.with_new_items(ranker)
     metrics = {name: round(value, 4) for name, value in ranker.about.items()}
     return Learned(
         ranker=ranker,
-        als=als,
-        factors=als_factors(als, settings.n_factors),
+        vectors=vectors,
+        choice=training.choice,
         trial=trial,
         warm_start=_warm_start(start, parent),
         metrics=metrics | _time_metrics(data.at) | _trial_metrics(trial),
@@ -145,6 +158,8 @@ class _Training:
         settings: Model and its parameters.
         gate: Gate settings with the limits of the number of evaluated users.
         n_threads: Number of threads.
+        choice: Choice of `auto`; None before it is made, and for other models.
+        factors: Initial factors of all users and items; None: random ones.
     """
 
     data: TrainingData
@@ -152,6 +167,8 @@ class _Training:
     settings: BatchSettings
     gate: GateSettings
     n_threads: int
+    choice: Choice | None = None
+    factors: Factors | None = None
 
     def split(self, max_interactions: int | None) -> tuple[UserSample, LastDay | Unavailable]:
         """Sample users, and split off the last day of their interactions."""
@@ -161,9 +178,22 @@ class _Training:
             max_interactions = max(per_item, _MIN_TRIAL_INTERACTIONS)
         users = sample(weights, at, max_interactions, seed)
         day = last_day(users.weights, users.at, seen_until(self.parent), self.gate, seed)
-        if isinstance(day, Unavailable) and self.settings.model not in _ALS_MODELS:
-            users = sample(weights, at, weights.nnz, seed)  # only ALS refits from a sample
+        if isinstance(day, Unavailable) and self.settings.model not in (_AUTO, *_VECTOR_MODELS):
+            users = sample(weights, at, weights.nnz, seed)  # the others do not refit from a sample
         return users, day
+
+    def choose(
+        self, users: UserSample, day: LastDay | Unavailable, on_step: Callable[[], object]
+    ) -> Choice | None:
+        """Return the choice of the served snapshot while it is recent, else that of a search."""
+        if self.settings.model != _AUTO:
+            return None
+        served = served_choice(self.parent)
+        incumbent = None if isinstance(served, Unavailable) else served
+        if incumbent and self._is_recent(incumbent):
+            return incumbent
+        search = auto(self.settings, incumbent=incumbent).search
+        return search(*_train_side(users, day), n_threads=self.n_threads, on_step=on_step)
 
     def start(self, day: LastDay | Unavailable) -> Factors | Unavailable:
         """Return the initial factors of all users and items."""
@@ -177,22 +207,16 @@ class _Training:
             self.parent,
             self.data.interactions.user_ids,
             self.data.interactions.item_ids,
-            self.settings.n_factors,
+            self._n_factors,
             self.settings.seed,
         )
 
     def fit(
-        self,
-        users: UserSample,
-        day: LastDay | Unavailable,
-        start: Factors | None,
-        on_step: Callable[[], object],
+        self, users: UserSample, day: LastDay | Unavailable, on_step: Callable[[], object]
     ) -> Fitted:
         """Fit the model to the sample, without the last day if there is one to evaluate on."""
-        weights, at = users.weights, users.at
-        if isinstance(day, LastDay):
-            weights, at = day.split.train, day.split.at
-        model = recommender(self.settings.model, self.settings, users.restrict(start))
+        weights, at = _train_side(users, day)
+        model = self._model(users.restrict(self.factors))
         return model.fit(weights, at=at, n_threads=self.n_threads, on_step=on_step)
 
     def evaluate(
@@ -208,22 +232,62 @@ class _Training:
             ranker, day, served, n_threads=self.n_threads, seed=self.settings.seed
         )
 
-    def refit(self, ranker: Fitted, users: UserSample, start: Factors | None) -> Fitted:
+    def refit(self, ranker: Fitted, users: UserSample) -> Fitted:
         """Train the model of the sample on everything."""
-        model = recommender(self.settings.model, self.settings, start)
-        weights = self.data.interactions.weights
-        return model.refit(ranker, users.user_rows, weights, n_threads=self.n_threads)
+        weights, at = self.data.interactions.weights, self.data.at
+        model = self._model(self.factors)
+        return model.refit(ranker, users.user_rows, weights, at=at, n_threads=self.n_threads)
 
-    def als(self, ranker: Fitted, start: Factors | None) -> FittedFactors:
-        """Return the ALS model, with vectors for new items; the index and the tables need it."""
+    def with_new_items(self, ranker: Fitted) -> tuple[Fitted, FittedFactors]:
+        """Return the model and its vectors, with vectors for new items.
+
+        A model without vectors of its own gets those of ALS, for the index and the tables.
+        """
         interactions, settings = self.data.interactions, self.settings
-        if settings.model not in _ALS_MODELS:
-            als = recommender("als", settings, start)
-            ranker = als.fit(interactions.weights, n_threads=self.n_threads)
-        assert isinstance(ranker, FittedFactors)
+        if isinstance(ranker, FittedAuto):
+            vectors = self._expected(ranker.vectors)
+            return ranker.with_vectors(vectors), vectors
+        if isinstance(ranker, FittedFactors) and settings.model in _VECTOR_MODELS:
+            vectors = self._expected(ranker)
+            return vectors, vectors
+        als = recommender("als", settings, self.factors)
+        fitted = als.fit(interactions.weights, n_threads=self.n_threads)
+        assert isinstance(fitted, FittedFactors)
+        return ranker, self._expected(fitted)
+
+    def _expected(self, vectors: FittedFactors) -> FittedFactors:
+        interactions, items = self.data.interactions, self.data.items
         return with_expected_vectors(
-            ranker, interactions, self.data.items, settings.n_factors, settings.seed
+            vectors, interactions, items, self.settings.seed, self.data.item_vectors
         )
+
+    def _model(self, start: Factors | None) -> Recommender:
+        if self.settings.model == _AUTO:
+            return auto(self.settings, start, choice=self.choice)
+        return recommender(self.settings.model, self.settings, start)
+
+    def _is_recent(self, choice: Choice) -> bool:
+        """Return whether the data has become less than `choice_days` longer since the choice."""
+        latest = 0 if self.data.at is None else int(self.data.at.max(initial=0))
+        age_seconds = latest - choice.made_at
+        return bool(choice.made_at) and age_seconds < self.settings.choice_days * _DAY_SECONDS
+
+    @property
+    def _n_factors(self) -> int:
+        """Length of the vectors for the index and the tables."""
+        settings = self.settings
+        if self.choice:
+            settings = replace(settings, **self.choice.vectors.parameters)
+        return settings.ials_factors if settings.model in (_AUTO, "ials") else settings.n_factors
+
+
+def _train_side(
+    users: UserSample, day: LastDay | Unavailable
+) -> tuple[sp.csr_matrix, Times | None]:
+    """Return the sample's weights and times, without the last day if there is one."""
+    if isinstance(day, LastDay):
+        return day.split.train, day.split.at
+    return users.weights, users.at
 
 
 def _warm_start(start: Factors | Unavailable, parent: Snapshot | Unavailable) -> str:

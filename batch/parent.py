@@ -1,6 +1,7 @@
 """The parent: the served snapshot, for initial factors, and for lists to compare with."""
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from batch.arrays import Floats, ItemRows
+from batch.models.choice import Choice, choice_of
 from batch.models.factors import Factors
 from batch.models.warm import carry_over
+from batch.settings import BatchSettings
 from batch.topk import NO_ITEM
 from batch.unavailable import Unavailable
 from store.errors import StoreError
@@ -23,6 +26,7 @@ from store.snapshot import Snapshot, open_factors, open_snapshot
 
 _CHUNK: Final = 10_000  # vectors read at a time
 
+CHOICE: Final = "choice"  # parameter in the manifest: the choice of `auto`
 DATA_UNTIL: Final = "data_until"  # metric in the manifest: time of the latest event
 
 
@@ -53,6 +57,14 @@ def seen_until(parent: Snapshot | Unavailable) -> int | None:
 def counts_of(parent: Snapshot | Unavailable) -> dict[str, int] | None:
     """Return the numbers of records in the parent's tables; None without a parent."""
     return None if isinstance(parent, Unavailable) else dict(parent.manifest.counts)
+
+
+def served_choice(parent: Snapshot | Unavailable) -> Choice | Unavailable:
+    """Return the choice of `auto` in the parent's manifest."""
+    if isinstance(parent, Unavailable):
+        return parent
+    names = [field.name for field in dataclasses.fields(BatchSettings)]
+    return choice_of(parent.manifest.parameters.get(CHOICE), names)
 
 
 def initial_factors(

@@ -63,7 +63,7 @@ def interactions_of(inputs: RefreshInputs, settings: BatchSettings) -> Interacti
         n_threads=settings.n_threads,
     )
     if items and settings.new_items == "content":
-        return with_new_items(interactions, items)
+        return with_new_items(interactions, items, inputs.item_vectors)
     return interactions
 
 
@@ -96,7 +96,7 @@ def prepare(
         seed=options.batch.seed,
     )
     at = known_times(interactions.began_at, not_after=began_at)
-    data = TrainingData(interactions, at, items)
+    data = TrainingData(interactions, at, items, inputs.item_vectors)
     taken_down = sorted(takedowns(store))
     return Prepared(inputs, data, rules, taken_down, _rows_of(interactions, taken_down))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from annoy import AnnoyIndex
 
+from batch.cold_start.vector_figures import vector_figures
 from batch.errors import GateRefusedError
 from batch.gate.checks import check_coverage, check_lists, check_quality
 from batch.gate.settings import GateSettings
@@ -22,7 +23,7 @@ from batch.inputs import read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
 from batch.options import RefreshOptions
-from batch.parent import counts_of, open_parent
+from batch.parent import CHOICE, counts_of, open_parent
 from batch.prepare import Prepared, interactions_of, prepare
 from batch.ratings.learn import learn_ratings
 from batch.ratings.model import RatingModel
@@ -69,11 +70,12 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
         ratings, rating_metrics = _ratings(interactions, settings)
     with open_parent(store) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
-        tables, index = assemble_tables(prepared, learned, ratings, settings, stages)
+        tables, index, stage_metrics = assemble_tables(prepared, learned, ratings, settings, stages)
         with stages("gate"):
             checks = _checks(prepared, learned, tables, parent, options.gate)
             gate_result = GateResult(checks, options.override)
-            metrics = rating_metrics | learned.metrics | _metrics(prepared, tables, settings.seed)
+            metrics = rating_metrics | learned.metrics | stage_metrics
+            metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
         provenance = _provenance(prepared, learned, options, index)
     built = _Built(tables, index, provenance, metrics, gate_result)
@@ -155,7 +157,8 @@ def _metrics(prepared: Prepared, tables: SnapshotTables, seed: int) -> dict[str,
     effects = prepared.rules.effects(tables.lists, prepared.interactions, prepared.taken_down_rows)
     item_factors = tables.factors.item_factors
     found = recall(tables.similar, item_factors, LIST_LENGTH, seed, prepared.hidden)
-    return {**effects, "index_recall_at_20": round(found, 4)}
+    vectors = vector_figures(prepared.inputs, prepared.interactions, tables.liked.about)
+    return {**effects, "index_recall_at_20": round(found, 4), **vectors}
 
 
 def _provenance(
@@ -170,6 +173,8 @@ def _provenance(
             "rules": rules.parameters(),
             "taken_down": prepared.taken_down,
             "n_indexed": index.get_n_items(),
+            "n_factors": learned.factors.item_factors.shape[1],
+            CHOICE: learned.choice.as_json() if learned.choice else None,
         },
     )
 

@@ -9,8 +9,12 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MODELS: Final = ("auto", "als", "ials", "item_knn", "bpr", "popularity")
+MODELS: Final = (
+    "auto", "ials", "als", "ease", "rp3beta", "graph_filter", "spectral", "item_knn", "last_items",
+    "bpr", "popularity", "recent_popularity",
+)  # fmt: skip
 NEW_ITEMS: Final = ("content", "none")
+SECOND_STAGES: Final = ("auto", "on", "off")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
 
@@ -23,6 +27,9 @@ class BatchSettings:
         events: Files or directories of events.
         catalogue: Files of existing items; none: every item that 2 users have.
         profiles: Files of users' age, gender, occupation, likes and dislikes.
+        item_vectors: Parquet file of items' vectors from outside, such as embeddings of their
+            texts; empty: none.
+        user_vectors: Parquet file of users' vectors from outside; empty: none.
         quarantine: Directory of rejected lines.
         quarantine_keep: Number of quarantine files to keep.
         quarantine_days: Age in days from which a quarantine file is removed; 0: any age is kept.
@@ -38,14 +45,21 @@ class BatchSettings:
             ratings do not count.
         half_life_days: Age in days at which an interaction has half of its weight, counted
             from the latest event; 0: no decay.
-        model: Model of the lists: `auto` (ALS and popularity, blended by a holdout), `als`,
-            `ials`, `item_knn`, `bpr` or `popularity`.
+        model: Model of the lists: `auto` (the best blend of the others on a validation set of
+            this data), or one of the others.
+        choice_days: Days for which `auto` keeps its choice; the next refresh searches again.
+        choice_seconds: Maximum estimated time of the search, on one processor; families of
+            models that do not fit are left out.
+        choice_mib: Maximum estimated memory of a model in the search, MiB.
         tuned: File written by `python -m batch tune`, with parameters in place of the
             defaults; empty: none.
+        second_stage: Use of a boosted ranking of the candidates of several models for the lists:
+            `auto` (where LightGBM is installed and the ranking is significantly better on a
+            holdout), `on` or `off`.
         new_items: Source of the vectors of new items (no interactions): `content` (genres,
             overview, language, year), or `none`: no vector before the first interaction.
-        holdout_users: Maximum users in the holdout for early stopping of ALS and the
-            popularity weight; 0: all iterations, no popularity.
+        holdout_users: Maximum users in the holdout for early stopping of ALS; 0: all
+            iterations.
         warm_start: Whether training starts with the vectors of the served snapshot.
         n_factors: Length of a factor vector.
         regularization: Regularization of ALS, in multiples of √(interactions of a user) +
@@ -59,11 +73,33 @@ class BatchSettings:
         ials_frequency_exponent: Exponent of the frequency that scales the regularization
             of iALS; 0: no scaling.
         ials_iterations: Number of iterations of iALS.
-        n_neighbours: Number of neighbours of each item, for `item_knn`.
+        n_neighbours: Number of neighbours of each item, for `item_knn` and `last_items`.
         similarity: Similarity of items, for `item_knn`: `cosine`, `tfidf` or `bm25`.
+        ease_regularization: Regularization of EASE, added to the number of users of each item.
+        ease_max_items: Maximum items in EASE, those with the most users; training takes 12
+            bytes for each pair of them.
+        ease_neighbours: Number of weights of EASE kept for each item, the largest; 0: all.
+        rp3beta_alpha: Exponent of the probability of a step, for `rp3beta`.
+        rp3beta_beta: Exponent of the popularity that divides an item's weight, for `rp3beta`.
+        rp3beta_neighbours: Number of items kept for each item, for `rp3beta`.
+        graph_filter_singular_vectors: Number of singular vectors of the graph filter; 0: none.
+        graph_filter_weight: Weight of the singular vectors of the graph filter.
+        graph_filter_neighbours: Number of items kept for each item, for `graph_filter`; 0: as
+            many as make 16 million pairs, all of them up to 4,096 items.
+        spectral_factors: Number of singular vectors of the spectral model.
+        spectral_popularity: Score that the spectral model adds for the most popular item, in
+            units of the mean top score.
         bpr_learning_rate: Learning rate of BPR.
         bpr_regularization: Regularization of BPR.
         bpr_iterations: Number of iterations of BPR.
+        recent_popularity_half_life_days: Age in days at which a view counts half in
+            `recent_popularity`; 0: all count alike.
+        last_items_window: Maximum distance of two views of a user that count as a pair, for
+            `last_items`.
+        last_items_decay: Share of its weight that an item keeps with each one watched after
+            it, and a pair with each view in between, 0 to 1, for `last_items`.
+        last_items_shrinkage: Number of users added to the denominator of similarities, for
+            `last_items`; larger: fewer rare items.
         n_rating_factors: Length of a factor vector of the rating model; 0: biases alone.
         n_spares: Number of items kept behind the list of 20, for takedowns.
         n_trees: Number of trees of the Annoy index; more trees: higher recall, larger
@@ -75,6 +111,8 @@ class BatchSettings:
     events: tuple[str, ...] = ()
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    item_vectors: str = ""
+    user_vectors: str = ""
     quarantine: str = "var/quarantine"
     quarantine_keep: int = 30
     quarantine_days: float = 30.0
@@ -87,7 +125,11 @@ class BatchSettings:
     weight_rating: float = 1.0
     half_life_days: float = 0.0
     model: str = "auto"
+    choice_days: float = 7.0
+    choice_seconds: float = 600.0
+    choice_mib: float = 4000.0
     tuned: str = ""
+    second_stage: str = "auto"
     new_items: str = "content"
     holdout_users: int = 20_000
     warm_start: bool = True
@@ -102,9 +144,24 @@ class BatchSettings:
     ials_iterations: int = 12
     n_neighbours: int = 100
     similarity: str = "bm25"
+    ease_regularization: float = 1000.0
+    ease_max_items: int = 10_000
+    ease_neighbours: int = 0
+    rp3beta_alpha: float = 1.0
+    rp3beta_beta: float = 0.6
+    rp3beta_neighbours: int = 200
+    graph_filter_singular_vectors: int = 64
+    graph_filter_weight: float = 0.3
+    graph_filter_neighbours: int = 0
+    spectral_factors: int = 64
+    spectral_popularity: float = 0.2
     bpr_learning_rate: float = 0.05
     bpr_regularization: float = 0.01
     bpr_iterations: int = 100
+    recent_popularity_half_life_days: float = 30.0
+    last_items_window: int = 10
+    last_items_decay: float = 0.85
+    last_items_shrinkage: float = 50.0
     n_rating_factors: int = 8
     n_spares: int = 10
     n_trees: int = 50
@@ -114,7 +171,8 @@ class BatchSettings:
     def __post_init__(self) -> None:
         for name in (
             "quarantine_keep", "n_factors", "iterations", "n_trees", "n_neighbours",
-            "bpr_iterations", "ials_factors", "ials_iterations",
+            "ials_factors", "ials_iterations", "spectral_factors", "bpr_iterations",
+            "ease_max_items", "rp3beta_neighbours", "last_items_window",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
@@ -128,8 +186,8 @@ class BatchSettings:
             raise ValueError(
                 f"n_rating_factors must lie between 0 and 32, not {self.n_rating_factors}"
             )
-        if self.max_rejected_share > 1:
-            raise ValueError("max_rejected_share must lie between 0 and 1")
+        for name in ("max_rejected_share", "last_items_decay"):
+            _check_share(name, getattr(self, name))
         for name in ("user_pattern", "item_pattern"):
             _check_pattern(name, getattr(self, name))
         if not 0 < self.weight_watched + self.weight_rating <= _MAX_WEIGHT:
@@ -137,8 +195,14 @@ class BatchSettings:
                 f"weight_watched + weight_rating must be above 0 and at most {_MAX_WEIGHT}"
             )
         _check_choice("model", self.model, MODELS)
+        _check_choice("second_stage", self.second_stage, SECOND_STAGES)
         _check_choice("new_items", self.new_items, NEW_ITEMS)
         _check_choice("similarity", self.similarity, SIMILARITIES)
+
+
+def _check_share(name: str, value: float) -> None:
+    if value > 1:
+        raise ValueError(f"{name} must lie between 0 and 1")
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

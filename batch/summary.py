@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from batch.cold_start.vector_figures import vector_warnings
 from batch.prepare import Prepared
 from batch.stages import Stages
 from store.gate_result import GateResult
@@ -23,7 +24,7 @@ class RefreshOutcome:
         gate_result: Result of the gate.
         is_current: Whether the snapshot is served now.
         warm_start: Origin of the initial factors, or `none: ` and the reason.
-        n_liked: Users with a list made from their stated preferences.
+        n_liked: Users with a list made from their stated preferences or vectors.
     """
 
     store: Path
@@ -47,7 +48,7 @@ class Summary:
         rejected: Rejected ones by reason.
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
-        unusable: Entries of catalogues and profiles without a valid id, by file.
+        unusable: Entries of catalogues, profiles and vectors without a valid id, by file.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
             dropped, or they have seen everything.
@@ -138,7 +139,10 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         n_interactions=interactions.weights.nnz,
         learned_from=outcome.warm_start,
         gate=outcome.gate_result.as_json(),
-        warnings=prepared.rules.context.warnings,
+        warnings=(
+            *prepared.rules.context.warnings,
+            *vector_warnings(inputs, interactions, manifest.metrics),
+        ),
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,
     )

@@ -12,8 +12,9 @@ import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,14 +25,12 @@ from batch.evaluation.evaluate import evaluate
 from batch.evaluation.report import comparison_as_json, comparison_as_text
 from batch.evaluation.splits import Split
 from batch.models.als import Als
-from batch.models.auto import Auto
 from batch.models.bpr import Bpr
+from batch.models.choose import recommender
+from batch.models.families import FAMILIES, Family, Size
 from batch.models.holdout import Holdout, entries_of, hold_out
-from batch.models.item_knn import ItemKnn
-from batch.models.popularity import Popularity
 from batch.models.protocol import Recommender
 from batch.settings import BatchSettings
-from benchmarks.fused import Fused
 from benchmarks.harness.arguments import add_data, make_parser, positive_int
 from benchmarks.harness.data_sets import (
     ML_1M,
@@ -43,6 +42,7 @@ from benchmarks.harness.data_sets import (
 from benchmarks.harness.report import print_figure
 
 K: Final = 20
+_MODELS: Final = (*(family.model for family in FAMILIES), "bpr", "als", "auto")
 _N_HELD_OUT: Final = 5000
 _MAX_TUNING_USERS: Final = 40_000
 _MAX_TUNING_INTERACTIONS: Final = 300_000
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser("quality", __doc__)
     add_data(parser)
     parser.add_argument("--only", nargs="+", choices=[task.name for task in TASKS])
-    parser.add_argument("--models", nargs="+", choices=_candidates(), default=list(_candidates()))
+    parser.add_argument("--models", nargs="+", choices=_MODELS, default=_MODELS)
     parser.add_argument("--threads", type=positive_int, default=1, metavar="N")
     parser.add_argument("--quick", action="store_true", help="one set of parameters a model")
     args = parser.parse_args(arguments)
@@ -101,7 +101,7 @@ def _run(
     held = hold_out(sample, at, _N_HELD_OUT, _SEED)
     evaluated = []
     for name in models:
-        candidates = _candidates()[name]
+        candidates = _candidates(Size.of(split.train, split.train))[name]
         tried = list(itertools.islice(candidates(), 1)) if is_quick else list(candidates())
         model = _best(tried, held, n_threads)
         row = evaluate(model, split, K, n_threads=n_threads)
@@ -145,29 +145,18 @@ def _best(candidates: Sequence[Recommender], held: Holdout, n_threads: int) -> R
     return candidates[int(np.argmax(found))]
 
 
-def _candidates() -> dict[str, Callable[[], Iterator[Recommender]]]:
-    return {
-        "popularity": lambda: iter((Popularity(),)),
-        "item_knn": _knns,
-        "bpr": _bprs,
-        "als": _alss,
-        "auto": lambda: (Auto(dataclasses.replace(als, n_held_out=_N_HELD_OUT)) for als in _alss()),
-        "item_knn, popularity by rank": lambda: (
-            Fused(knn, Popularity(), weight)
-            for weight in (0.3, 1.0, 3.0, 10.0)
-            for knn in (ItemKnn(100, "bm25"),)
-        ),
-        "als, item_knn by rank": lambda: (
-            Fused(als, ItemKnn(100, "bm25"), weight)
-            for weight in (0.5, 1.0)
-            for als in itertools.islice(_alss(), 1, 3)
-        ),
-    }
+def _candidates(size: Size) -> dict[str, Callable[[], Iterator[Recommender]]]:
+    families = {family.model: partial(_of_family, family, size) for family in FAMILIES}
+    return {**families, "bpr": _bprs, "als": _alss, "auto": lambda: iter((_made("auto"),))}
 
 
-def _knns() -> Iterator[ItemKnn]:
-    for n_neighbours, similarity in ((100, "bm25"), (20, "tfidf"), (100, "cosine"), (500, "bm25")):
-        yield ItemKnn(n_neighbours, similarity)
+def _of_family(family: Family, size: Size) -> Iterator[Recommender]:
+    for candidate in family.candidates(size):
+        yield _made(candidate.model, **candidate.parameters)
+
+
+def _made(name: str, **parameters: Any) -> Recommender:
+    return recommender(name, BatchSettings(seed=_SEED, **parameters))
 
 
 def _alss() -> Iterator[Als]:

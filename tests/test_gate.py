@@ -179,6 +179,7 @@ def test_a_damaged_parent_does_not_stop_the_refresh(nights, capsys):
 
 def test_vectors_of_another_length_are_not_a_warm_start(nights, capsys, monkeypatch):
     """After a change of n_factors the summary has the reason."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "als")
     before, history = nights
     refresh(capsys, before, history)
     monkeypatch.setenv("MARQUEE_BATCH_N_FACTORS", "16")

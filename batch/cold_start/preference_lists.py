@@ -1,36 +1,38 @@
-"""Lists for users without interactions, from their stated preferences.
+"""Lists for users without interactions, from stated preferences and vectors from outside.
 
-    likes ─► items and genres ─► treated as interactions ─► folded in ─► a list of their own
+    likes  ─► items and genres ─► treated as interactions ─► folded in ─┐
+    vector ─► factors that users of such vectors have ──────────────────┴─► a list of their own
 
 A liked item without users is replaced by its nearest neighbours with users, and a liked genre
 by its most popular items, which have a small weight. Items they named are excluded, and so are
 items of a genre they dislike. Popularity has more weight than for users with interactions; for
-users who state dislikes alone, it decides.
+users who state dislikes alone, it decides. Of a user with both, the factors are added, those of
+the vector with a weight of their own beside liked items.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Floats, ItemRows
+from batch.cold_start.new_users import ExpectedUsers, expected_users
+from batch.cold_start.preference_scores import ITEM_WEIGHT, PreferenceScorer
 from batch.cold_start.stated_preferences import PreferenceParser, StatedPreferences
 from batch.interactions.build import Interactions
 from batch.models.factors import FittedFactors
 from batch.models.popularity import users_of_items
 from batch.records.catalogue import Item
-from batch.records.profiles import Profile, is_minor
+from batch.records.profiles import Profile, is_minor, segments
+from batch.records.vectors import OutsideVectors
 from batch.topk import NO_ITEM
 
-_ITEM_WEIGHT: Final = 1.0  # of a liked item: that of one watched to the end
 _N_NEIGHBOURS: Final = 5  # that replace an item without users
 _N_GENRE_ITEMS: Final = 20  # that represent a genre
-_N_PROBES: Final = 1000  # users of one item, whose mean top score is the unit of all scores
-_POPULARITY_WEIGHT: Final = 3.0  # gain of the most popular item, in mean top scores
-_GENRE_WEIGHT: Final = 1.5  # score of the best item of the liked genres, in mean top scores
 _BATCH_SIZE: Final = 1024  # preferences scored at a time
+_EMPTY_PROFILE: Final = Profile(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class PreferenceInputs:
         similar: Rows of the neighbours of each item row, nearest first.
         hidden: Item rows excluded from all lists.
         is_minor: Test whether adult titles are excluded for a profile.
+        user_vectors: Vectors from outside by user_id; None without any.
+        by_segment: List of each segment, which users with a vector would get without it.
     """
 
     interactions: Interactions
@@ -52,6 +56,13 @@ class PreferenceInputs:
     similar: Sequence[Sequence[int]]
     hidden: Collection[int] = frozenset()
     is_minor: Callable[[Profile], bool] = is_minor
+    user_vectors: OutsideVectors | None = None
+    by_segment: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def segment_list(self, user_id: str) -> Sequence[int]:
+        """Return the list of a user's most specific segment that has one, or an empty one."""
+        names = segments(self.profiles.get(user_id, _EMPTY_PROFILE))
+        return next((self.by_segment[name] for name in names if name in self.by_segment), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,48 +72,78 @@ class PreferenceLists:
     Attributes:
         user_ids: Ids of the users, sorted.
         item_rows: (n_users, k) best first; NO_ITEM fills the places left over.
+        about: Figures of the vectors from outside, for the manifest.
     """
 
     user_ids: Sequence[str]
     item_rows: ItemRows
+    about: Mapping[str, float] = field(default_factory=dict)
 
 
 NO_PREFERENCE_LISTS: Final = PreferenceLists((), np.empty((0, 0), np.int32))
 
 
 def make_preference_lists(
-    inputs: PreferenceInputs, fitted: FittedFactors, n_factors: int, k: int, *, n_threads: int = 0
+    inputs: PreferenceInputs, fitted: FittedFactors, k: int, *, n_threads: int = 0
 ) -> PreferenceLists:
-    """Return k items for each user without interactions who names a known item or genre.
+    """Return k items for each user without interactions of whom anything useful is known.
+
+    That is a known item or genre that they name, or a vector from outside.
 
     Args:
-        inputs: Interactions, catalogue, profiles.
+        inputs: Interactions, catalogue, profiles, vectors.
         fitted: Model with fold-in, fitted to the interactions.
-        n_factors: Number of ALS factors; a popularity column may follow.
         k: Length of the lists.
         n_threads: Number of threads; 0 means all processors.
     """
     interactions = inputs.interactions
-    by_user = preferences_by_user(interactions, inputs.items, inputs.profiles, inputs.is_minor)
-    if not by_user:
+    stated = preferences_by_user(interactions, inputs.items, inputs.profiles, inputs.is_minor)
+    if not stated and inputs.user_vectors is None:
         return PreferenceLists((), np.empty((0, k), np.int32))
-    user_ids = sorted(by_user)
-    distinct = sorted(set(by_user.values()))
     n_users = users_of_items(interactions.weights).astype(np.float32)
+    scorer = PreferenceScorer(fitted, interactions.weights, n_users)
+    expected = expected_users(
+        interactions, inputs.user_vectors, scorer, inputs.segment_list, n_threads
+    )
+    by_user = _known_of_users(stated, expected, inputs)
     matrix = _PreferenceMatrix(
         interactions.item_ids.to_pylist(), n_users, inputs.items, inputs.similar
     )
-    scorer = _PreferenceScorer(fitted, interactions.weights, n_users, n_factors)
+    distinct = sorted(set(by_user.values()))
     lists = np.full((len(distinct), k), NO_ITEM, np.int32)
     for first in range(0, len(distinct), _BATCH_SIZE):
-        part = distinct[first : first + _BATCH_SIZE]
-        model = scorer.fold_in(
-            matrix.of_items(part), matrix.of_genres(part), matrix.excluded(part), n_threads
+        preferences, vector_rows = zip(*distinct[first : first + _BATCH_SIZE], strict=True)
+        factors = scorer.fold_in(
+            matrix.of_items(preferences), matrix.of_genres(preferences), n_threads
         )
+        names_items = np.array([bool(stated.items) for stated in preferences])
+        factors = factors + expected.weighted(np.array(vector_rows), names_items)
+        model = scorer.model(factors, matrix.excluded(preferences))
         best = model.top_k(k, hidden=inputs.hidden, n_threads=n_threads)
         lists[first : first + _BATCH_SIZE] = best.item_rows
-    row_of = {preferences: row for row, preferences in enumerate(distinct)}
-    return PreferenceLists(user_ids, lists[[row_of[by_user[user_id]] for user_id in user_ids]])
+    row_of = {known: row for row, known in enumerate(distinct)}
+    user_ids = sorted(by_user)
+    rows = [row_of[by_user[user_id]] for user_id in user_ids]
+    return PreferenceLists(user_ids, lists[rows], expected.about)
+
+
+def _known_of_users(
+    stated: Mapping[str, StatedPreferences], expected: ExpectedUsers, inputs: PreferenceInputs
+) -> dict[str, tuple[StatedPreferences, int]]:
+    """Return each user's preferences, empty ones without any, and row among the vectors."""
+    vector_row = {user_id: row for row, user_id in enumerate(expected.user_ids)}
+    no_vector = len(vector_row)
+    unstated = {
+        user_id: StatedPreferences(
+            is_minor=inputs.is_minor(inputs.profiles.get(user_id, _EMPTY_PROFILE))
+        )
+        for user_id in vector_row
+        if user_id not in stated
+    }
+    return {
+        user_id: (preferences, vector_row.get(user_id, no_vector))
+        for user_id, preferences in (*stated.items(), *unstated.items())
+    }
 
 
 def preferences_by_user(
@@ -124,67 +165,6 @@ def preferences_by_user(
     parser = PreferenceParser(interactions.item_ids.to_pylist(), items, n_users, is_minor)
     parsed = {user_id: parser.parse(profile) for user_id, profile in new.items()}
     return {user_id: preferences for user_id, preferences in parsed.items() if preferences}
-
-
-class _PreferenceScorer:
-    """Scores of stated preferences: the model's, and popularity with a large weight.
-
-    The unit of all scores is the mean top score of users with one item.
-    """
-
-    def __init__(
-        self, fitted: FittedFactors, weights: sp.csr_matrix, n_users: Floats, n_factors: int
-    ) -> None:
-        columns = slice(n_factors)  # without the popularity column for users with interactions
-        self._als = replace(
-            fitted,
-            item_factors=np.ascontiguousarray(fitted.item_factors[:, columns]),
-            solve=lambda others: np.ascontiguousarray(fitted.solve(others)[:, columns]),
-        )
-        share = n_users / max(n_users.max(initial=0), 1)
-        self._item_factors = np.column_stack((self._als.item_factors, share)).astype(np.float32)
-        self._popularity_weight = max(
-            _POPULARITY_WEIGHT, fitted.about.get("popularity_weight", 0.0)
-        )
-        probes = _users_of_one_item(weights)
-        best = self._als.fold_in(probes).top_k(1, n_threads=1).scores[:, 0]
-        self._mean_top_score = float(best.mean())
-
-    def fold_in(
-        self,
-        items: sp.csr_matrix,
-        genres: sp.csr_matrix,
-        excluded: sp.csr_matrix,
-        n_threads: int,
-    ) -> FittedFactors:
-        """Return the model of users with these preferences.
-
-        Args:
-            items: (n_users, n_items) weights of the liked items.
-            genres: (n_users, n_items) weights of the items that represent the liked genres.
-            excluded: (n_users, n_items), an entry for each item excluded from the list.
-            n_threads: Number of threads; 0 means all processors.
-        """
-        by_genre = self._als.fold_in(genres)
-        best = by_genre.top_k(1, n_threads=n_threads).scores[:, :1]
-        has_genre = np.isfinite(best) & (best > 0)
-        scale = np.where(
-            has_genre, _GENRE_WEIGHT * self._mean_top_score / np.where(has_genre, best, 1), 0
-        )
-        factors = self._als.fold_in(items).user_factors + scale * by_genre.user_factors
-        popularity = np.full(len(factors), self._popularity_weight * self._mean_top_score or 1.0)
-        user_factors = np.column_stack((factors, popularity)).astype(np.float32)
-        return replace(
-            by_genre, user_factors=user_factors, item_factors=self._item_factors, seen=excluded
-        )
-
-
-def _users_of_one_item(weights: sp.csr_matrix) -> sp.csr_matrix:
-    """Return (n, n_items) users with one item each, sampled in proportion to the items' users."""
-    sampled = np.random.default_rng(0).integers(0, weights.nnz, _N_PROBES)
-    ones = np.full(_N_PROBES, _ITEM_WEIGHT, np.float32)
-    cells = (np.arange(_N_PROBES), weights.indices[sampled])
-    return sp.csr_matrix((ones, cells), shape=(_N_PROBES, weights.shape[1]))
 
 
 class _PreferenceMatrix:
@@ -216,7 +196,7 @@ class _PreferenceMatrix:
             for liked in stated.items:
                 known = self._with_users(liked)
                 for item in known:
-                    row[item] = max(row.get(item, 0.0), _ITEM_WEIGHT / len(known))
+                    row[item] = max(row.get(item, 0.0), ITEM_WEIGHT / len(known))
             rows.append(row)
         return self._matrix(rows)
 
@@ -229,7 +209,7 @@ class _PreferenceMatrix:
                 for genre in stated.genres
                 for item in self._rows_by_genre[genre][:_N_GENRE_ITEMS]
             )
-            rows.append(dict.fromkeys(best, _ITEM_WEIGHT))
+            rows.append(dict.fromkeys(best, ITEM_WEIGHT))
         return self._matrix(rows)
 
     def excluded(self, preferences: Sequence[StatedPreferences]) -> sp.csr_matrix:

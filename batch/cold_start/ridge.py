@@ -20,6 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from batch.arrays import Doubles
 
+Features = sp.csr_matrix | Doubles  # (n, n_features), sparse or dense
+
 _REGULARIZATIONS: Final = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 _DEFAULT_REGULARIZATION: Final = 10.0  # with too few rows to hold any out
 _HELD_OUT_EVERY: Final = 10  # one row in so many
@@ -42,12 +44,12 @@ class Ridge:
     regularization: float
     explained: float
 
-    def __call__(self, features: sp.csr_matrix) -> Doubles:
+    def __call__(self, features: Features) -> Doubles:
         """Return (n, n_factors), the expected vector of each row."""
         return np.asarray(features @ self.coefficients + self.offset)
 
 
-def learn_ridge(features: sp.csr_matrix, vectors: Doubles, weights: Doubles, seed: int) -> Ridge:
+def learn_ridge(features: Features, vectors: Doubles, weights: Doubles, seed: int) -> Ridge:
     """Learn the map, its regularization chosen on held-out rows.
 
     The result is the same on any number of threads: BLAS gets one.
@@ -84,12 +86,13 @@ def learn_ridge(features: sp.csr_matrix, vectors: Doubles, weights: Doubles, see
 class _RidgeEquations:
     """The normal equations of centred rows, for any regularization."""
 
-    def __init__(self, features: sp.csr_matrix, vectors: Doubles, weights: Doubles) -> None:
+    def __init__(self, features: Features, vectors: Doubles, weights: Doubles) -> None:
         total = weights.sum()
         self._features_mean = np.asarray(features.T @ weights).ravel() / total
         self._vectors_mean = weights @ vectors / total
-        weighted = sp.csr_matrix(sp.diags_array(weights) @ features)
-        self._gram = (features.T @ weighted).toarray()
+        weighted = sp.diags_array(weights) @ features
+        gram = features.T @ weighted
+        self._gram: Doubles = gram.toarray() if sp.issparse(gram) else gram
         self._gram -= total * np.outer(self._features_mean, self._features_mean)
         self._target = np.asarray(weighted.T @ vectors)
         self._target -= total * np.outer(self._features_mean, self._vectors_mean)
@@ -103,7 +106,7 @@ class _RidgeEquations:
 
 
 def _explained(
-    solution: tuple[Doubles, Doubles], features: sp.csr_matrix, vectors: Doubles, weights: Doubles
+    solution: tuple[Doubles, Doubles], features: Features, vectors: Doubles, weights: Doubles
 ) -> float:
     """Return the share of the rows' weighted variance that a solution explains."""
     coefficients, offset = solution

@@ -55,7 +55,11 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
         list(dict.fromkeys(arguments.user)),
         arguments.partitions,
         arguments.quarantine or Path(settings.quarantine),
-        [Path(path) for path in (*settings.events, *settings.profiles)],
+        [
+            Path(path)
+            for path in (*settings.events, *settings.profiles, settings.user_vectors)
+            if path
+        ],
     )
     text = "\n".join(
         (

@@ -2,7 +2,7 @@
 
 events/views/date=2026-11-14/views-2026-11-14.parquet   rewritten without their rows
 quarantine/2026-11-21T093000Z.tsv                       rewritten without lines that name them
-stream.log, profiles.jsonl                              reported: they are not ours to change
+stream.log, profiles.jsonl, user-vectors.parquet        reported: they are not ours to change
 """
 
 import re
@@ -23,6 +23,7 @@ from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
 from batch.events.read import event_files
 from batch.files import is_parquet
+from batch.records.vectors import vector_ids
 from batch.settings import BatchSettings
 from store.durable import fsync_path
 from store.ids import USER_ID_RULE, is_user_id
@@ -129,7 +130,10 @@ def _names(file: Path, user_ids: Collection[str], found: set[str]) -> bool:
 
 
 def _user_ids(file: Path) -> Iterator[pa.Array]:
-    """Yield the distinct users of each piece of a Parquet file."""
+    """Yield the distinct users of each piece of a Parquet file of events or of vectors."""
+    if blocks := vector_ids(file):
+        yield from blocks
+        return
     for piece in read_parquet(file):
         for name in ("views", "ratings", "accounts", "answers"):
             yield getattr(piece.parsed, name)["user_id"].unique()

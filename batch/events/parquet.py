@@ -30,6 +30,7 @@ from batch.events.parsed import (
     Rejected,
     to_table,
 )
+from batch.parquet_limits import check_unpacked
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _COLUMN_NAMES: Final = {
@@ -43,11 +44,6 @@ _COLUMN_NAMES: Final = {
 }
 _MAX_MINUTE: Final = 10**6  # larger ones are cut to this, as in the stream
 PARQUET_ROWS: Final = 1 << 20
-# A row group holds many megabytes, and a few bytes of repeated values hold any number of rows.
-_MAX_RATIO: Final = 200  # unpacked to packed bytes of a column
-_MAX_ROWS_PER_BYTE: Final = 50  # of the file; a row of events takes a byte at the least
-_UNCHECKED_BYTES: Final = 1 << 26
-_UNCHECKED_ROWS: Final = 1 << 20
 
 _Columns = dict[str, pa.Array]
 
@@ -67,35 +63,15 @@ def read_parquet(path: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         names = _names(path, pq.read_schema(path).names)
         texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
         file = pq.ParquetFile(path, read_dictionary=texts)
-        _check_unpacked(path, file.metadata)
+        check_unpacked(path, file.metadata)
         number = 1
         for batch in file.iter_batches(piece_rows, columns=list(names.values())):
             columns = {column: batch[name] for column, name in names.items()}
             parsed, rejected = _parsed_rows(columns, number)
             number += len(batch)
             yield Piece(len(batch), parsed, rejected, max(file.metadata.num_rows - number + 1, 0))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
-
-
-def _check_unpacked(path: Path, metadata: pq.FileMetaData) -> None:
-    """Refuse a file whose content is far larger than it.
-
-    Raises:
-        InputError: It has too many rows, or a column of a row group unpacks to too much.
-    """
-    if metadata.num_rows > _UNCHECKED_ROWS + _MAX_ROWS_PER_BYTE * path.stat().st_size:
-        problem = f"has {metadata.num_rows:,} rows in {path.stat().st_size:,} bytes"
-        raise InputError(path, problem, "look into it: these are not the events of a service")
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        for column in map(group.column, range(group.num_columns)):
-            max_bytes = _UNCHECKED_BYTES + _MAX_RATIO * column.total_compressed_size
-            if column.total_uncompressed_size > max_bytes:
-                problem = (
-                    f"{column.path_in_schema} unpacks to {column.total_uncompressed_size:,} bytes"
-                )
-                raise InputError(path, problem, "look into it, and write smaller row groups")
 
 
 def _names(path: Path, have: list[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from batch.arrays import Floats, Rows, Times
 from batch.settings import BatchSettings
 
 MIN_WEIGHT: Final = 0.001
-_DAY_SECONDS: Final = 86_400
+DAY_SECONDS: Final = 86_400
 _INTERACTIONS_PER_CLOCK_ERROR: Final = 1000  # one of so many may have a time in the future
 
 
@@ -92,12 +92,12 @@ def weigh(evidence: Evidence, weighting: Weighting = DEFAULT_WEIGHTING) -> Float
 
 def _decay(last_at: Times, half_life_days: float) -> Floats:
     is_known = last_at > 0
-    age = np.maximum(_latest(last_at) - last_at, 0, dtype=np.float32)
-    age /= np.float32(half_life_days * _DAY_SECONDS)
+    age = np.maximum(latest_time(last_at) - last_at, 0, dtype=np.float32)
+    age /= np.float32(half_life_days * DAY_SECONDS)
     return np.asarray(np.exp2(-age * is_known), np.float32)
 
 
-def _latest(last_at: Times) -> np.int64:
-    """Return the latest time, the 0.1 % highest left out as clock errors."""
+def latest_time(last_at: Times) -> np.int64:
+    """Return the latest of one or more times, the 0.1 % highest left out as clock errors."""
     rank = len(last_at) - 1 - len(last_at) // _INTERACTIONS_PER_CLOCK_ERROR
     return np.int64(np.partition(last_at, rank)[rank])

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Rows, Times
@@ -57,12 +56,17 @@ class Als:
         return self.finish(trial, held, weights, n_threads=n_threads)
 
     def refit(
-        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+        self,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
     ) -> FittedFactors:
         """Sweep once over everything; see `Recommender.refit`."""
         assert isinstance(trial, FittedFactors)
-        factors = als_factors(trial, self.n_factors)
-        start = scatter_back(factors, user_rows, weights.shape[0], self.start)
+        start = scatter_back(trial.factors, user_rows, weights.shape[0], self.start)
         # A sample may lack items too: users are solved again with the items' last vectors.
         return self._sweep_once(start, weights, trial.about, n_threads, users_last=True)
 
@@ -94,8 +98,7 @@ class Als:
         """Sweep once more with the holdout included; nothing is to do if it is empty."""
         if not len(held.user_rows):
             return replace(trial, seen=weights)
-        factors = als_factors(trial, self.n_factors)
-        return self._sweep_once(factors, weights, trial.about, n_threads)
+        return self._sweep_once(trial.factors, weights, trial.about, n_threads)
 
     def _sweep_once(
         self,
@@ -158,12 +161,3 @@ class Als:
             alpha=self.alpha,
         )
         return FittedFactors(factors.user_factors, factors.item_factors, weights, solve, about)
-
-
-def als_factors(fitted: FittedFactors, n_factors: int) -> Factors:
-    """Return ALS's own columns of the factors; popularity may follow behind them."""
-    own = slice(n_factors)
-    return Factors(
-        np.ascontiguousarray(fitted.user_factors[:, own]),
-        np.ascontiguousarray(fitted.item_factors[:, own]),
-    )

@@ -1,42 +1,39 @@
-"""ALS blended with popularity; the popularity weight is chosen on a holdout.
+"""`auto`: the blend that is best on a validation set of this data, popularity included.
 
-    hold out one item each of some users ─► ALS ─► NDCG@20 at each popularity weight
-        ─► the best weight ─► ALS with everything
+    interactions ─► choice, of an earlier night or of a search ─► fit each part ─► blend
 
-Where interactions are personal, the weight is 0 or small. Where there are so few of them
-that only popularity can be learned, the lists are close to the popular one, which no
-model beats on such data.
+Where interactions are personal, popularity has no share. Where there are so few of them
+that only popularity can be learned, it has all.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import scipy.sparse as sp
 
-from batch.arrays import Rows, Times
-from batch.models.als import Als
-from batch.models.blend import mean_top_score, with_popularity
+from batch.arrays import AnyArray, Floats, Rows, Times
+from batch.models.blend import FittedBlend, blended
+from batch.models.choice import VECTORS_MODEL, Candidate, Choice
 from batch.models.factors import FittedFactors
-from batch.models.holdout import Holdout, hold_out
-from batch.models.popularity import users_of_items
-from batch.models.protocol import Fitted
+from batch.models.protocol import Fitted, Recommender
+from batch.models.search import ChoiceSearch
 from batch.progress import noop
-
-_K: Final = 20
-_POPULARITY_WEIGHTS: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
-_WEIGHT: Final = "popularity_weight"
+from batch.topk import TopK
 
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """ALS with the popularity weight that is best on a holdout.
+    """The best blend of models.
 
     Attributes:
-        als: The ALS model; its holdout is the one that the weight is chosen on.
+        make: Function from a candidate to its recommender.
+        search: ChoiceSearch for the choice.
+        choice: Choice of an earlier night; None: it is searched for in `fit`.
     """
 
-    als: Als = field(default_factory=lambda: Als(n_held_out=20_000))
+    make: Callable[[Candidate], Recommender]
+    search: ChoiceSearch
+    choice: Choice | None = None
 
     name = "auto"
 
@@ -47,54 +44,112 @@ class Auto:
         at: Times | None = None,
         n_threads: int = 0,
         on_step: Callable[[], object] = noop,
-    ) -> FittedFactors:
-        """Choose the weight on a holdout, then train on everything; see `Recommender.fit`."""
-        als = self.als
-        held = hold_out(weights, at, als.n_held_out, als.seed)
-        trial = als.sweep(held, n_threads=n_threads, on_step=on_step)
-        about = {**trial.about, _WEIGHT: 0.0}
-        if len(held.user_rows):
-            weight, ndcg = choose_weight(trial, held, n_threads)
-            about |= {_WEIGHT: weight, "holdout_ndcg": ndcg}
-        trial = replace(trial, about=about)
-        return _blended(als.finish(trial, held, weights, n_threads=n_threads), weights, n_threads)
+    ) -> "FittedAuto":
+        """Choose, unless a choice is given, then train on everything; see `Recommender.fit`."""
+        choice = self.choice or self.search(weights, at, n_threads=n_threads, on_step=on_step)
+        parts = [
+            self.make(part).fit(weights, at=at, n_threads=n_threads, on_step=on_step)
+            for part in choice.parts
+        ]
+        return fitted_auto(choice, parts, weights)
 
     def refit(
-        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
-    ) -> FittedFactors:
-        """Refit ALS with the trial's popularity weight; see `Recommender.refit`."""
-        als = self.als.refit(trial, user_rows, weights, n_threads=n_threads)
-        return _blended(als, weights, n_threads)
+        self,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
+    ) -> "FittedAuto":
+        """Refit each part with the trial's choice; see `Recommender.refit`."""
+        assert isinstance(trial, FittedAuto)
+        parts = [
+            self.make(part).refit(fitted, user_rows, weights, at=at, n_threads=n_threads)
+            for part, fitted in zip(trial.choice.parts, trial.parts, strict=True)
+        ]
+        return fitted_auto(trial.choice, parts, weights)
 
 
-def _blended(als: FittedFactors, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
-    """Return the ALS model blended with popularity by the weight in its `about`."""
-    gain = als.about.get(_WEIGHT, 0.0) * mean_top_score(als, n_threads)
-    return with_popularity(als, users_of_items(weights), gain)
+@dataclass(frozen=True, slots=True)
+class FittedAuto:
+    """A fitted choice.
+
+    Attributes:
+        choice: Models, parameters and shares.
+        parts: (n_parts,) fitted models of the choice.
+        blend: Blend of the parts that have a share.
+    """
+
+    choice: Choice
+    parts: Sequence[Fitted]
+    blend: FittedFactors | FittedBlend
+
+    @property
+    def vectors(self) -> FittedFactors:
+        """Part whose factors the index and the tables need."""
+        return self.parts[self._vectors_at]  # type: ignore[return-value]
+
+    @property
+    def arrays(self) -> Mapping[str, AnyArray]:
+        """Arrays of the blend."""
+        return self.blend.arrays
+
+    @property
+    def about(self) -> Mapping[str, float]:
+        """Figures of the parts, the shares, and the NDCG of the validation."""
+        shares = {
+            f"share_{part.model}": share
+            for part, share in zip(self.choice.parts, self.choice.shares, strict=True)
+        }
+        return {**self.blend.about, **shares, "validation_ndcg": self.choice.ndcg}
+
+    def top_k(
+        self,
+        k: int,
+        *,
+        user_rows: Rows | None = None,
+        hidden: Collection[int] = frozenset(),
+        n_threads: int = 0,
+        on_users: Callable[[int], object] = noop,
+    ) -> TopK:
+        """Return the blend's lists; see `Fitted.top_k`."""
+        return self.blend.top_k(
+            k, user_rows=user_rows, hidden=hidden, n_threads=n_threads, on_users=on_users
+        )
+
+    def scores(self, user_rows: Rows) -> Floats:
+        """Return the blend's scores; see `Fitted.scores`."""
+        return self.blend.scores(user_rows)
+
+    def fold_in(self, weights: sp.csr_matrix) -> "FittedAuto":
+        """Fold the users into each part; see `Fitted.fold_in`."""
+        return fitted_auto(self.choice, [part.fold_in(weights) for part in self.parts], weights)
+
+    def with_vectors(self, vectors: FittedFactors) -> "FittedAuto":
+        """Return the model with other factors in the part that makes the vectors."""
+        parts = [*self.parts]
+        parts[self._vectors_at] = vectors
+        return fitted_auto(self.choice, parts, self.seen)
+
+    @property
+    def seen(self) -> sp.csr_matrix:
+        """(n_users, n_items) matrix with a stored entry where the user has the item."""
+        return self.blend.seen
+
+    @property
+    def _vectors_at(self) -> int:
+        return [part.model for part in self.choice.parts].index(VECTORS_MODEL)
 
 
-def choose_weight(trial: FittedFactors, held: Holdout, n_threads: int = 0) -> tuple[float, float]:
-    """Return the popularity weight with the best NDCG@20 on the holdout, and that NDCG.
-
-    A weight is the gain of the most popular item in units of the mean top score of ALS.
-    Of equally good weights the smallest is chosen, for the most personal lists. (The
-    smallest within one standard error of the best was tried: it lost 0.6 % on data with
-    popularity alone.)
+def fitted_auto(choice: Choice, parts: Sequence[Fitted], seen: sp.csr_matrix) -> FittedAuto:
+    """Return the fitted choice with the blend of its parts.
 
     Args:
-        trial: Model trained on `held.weights`.
-        held: Holdout of at least one user.
-        n_threads: Number of threads; 0 means all processors.
+        choice: Models, parameters and shares.
+        parts: (n_parts,) fitted models of the choice.
+        seen: (n_users, n_items) matrix with a stored entry where the user has the item.
     """
-    scale, n_users = mean_top_score(trial, n_threads), users_of_items(held.weights)
-    evaluated = replace(
-        trial,
-        user_factors=trial.user_factors[held.user_rows],
-        seen=held.weights[held.user_rows],
-    )
-    ndcg = {}
-    for weight in _POPULARITY_WEIGHTS:
-        lists = with_popularity(evaluated, n_users, weight * scale).top_k(_K, n_threads=n_threads)
-        ndcg[weight] = float(held.ndcg(lists).mean())
-    best = max(ndcg, key=ndcg.__getitem__)  # the first of equal ones
-    return best, ndcg[best]
+    used = [(part, share) for part, share in zip(parts, choice.shares, strict=True) if share]
+    blend = blended([part for part, _ in used], [share for _, share in used], seen)
+    return FittedAuto(choice, parts, blend)

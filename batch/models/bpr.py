@@ -71,7 +71,13 @@ class Bpr:
         )
 
     def refit(
-        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+        self,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
     ) -> FittedFactors:
         """Train again from the start; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)

@@ -1,16 +1,26 @@
 """The recommender that the configuration names."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.bpr import Bpr
+from batch.models.choice import Candidate, Choice
+from batch.models.ease import Ease
 from batch.models.factors import Factors
+from batch.models.graph_filter import GraphFilter
 from batch.models.ials import Ials
 from batch.models.item_knn import ItemKnn
+from batch.models.last_items import LastItems
 from batch.models.popularity import Popularity
 from batch.models.protocol import Recommender
+from batch.models.recent_popularity import RecentPopularity
+from batch.models.rp3beta import Rp3Beta
+from batch.models.search import ChoiceSearch, SearchLimits
+from batch.models.spectral import Spectral
 from batch.settings import MODELS, BatchSettings
 
 
@@ -25,9 +35,35 @@ def recommender(name: str, settings: BatchSettings, start: Factors | None = None
     Raises:
         ValueError: The name is not that of a model.
     """
+    if name == "auto":
+        return auto(settings, start)
     if name not in _MAKERS:
         raise ValueError(f"model: {name!r} is not a valid name; choose {', '.join(MODELS)}")
     return _MAKERS[name](settings, start)
+
+
+def auto(
+    settings: BatchSettings,
+    start: Factors | None = None,
+    *,
+    choice: Choice | None = None,
+    incumbent: Choice | None = None,
+) -> Auto:
+    """Return the recommender that chooses among the others.
+
+    Args:
+        settings: Settings with the limits of the search and the parameters of all models.
+        start: Initial factors of the model that makes the vectors.
+        choice: Choice to use; None: it is searched for.
+        incumbent: Choice that the search keeps unless another one is significantly better.
+    """
+
+    def make(part: Candidate, start: Factors | None = start) -> Recommender:
+        return recommender(part.model, replace(settings, **part.parameters), start)
+
+    limits = SearchLimits(max_seconds=settings.choice_seconds, max_mib=settings.choice_mib)
+    search = ChoiceSearch(partial(make, start=None), limits, incumbent, settings.seed)
+    return Auto(make, search, choice)
 
 
 def _als(settings: BatchSettings, start: Factors | None) -> Als:
@@ -42,23 +78,41 @@ def _als(settings: BatchSettings, start: Factors | None) -> Als:
     )
 
 
-def _auto(settings: BatchSettings, start: Factors | None) -> Auto:
-    return Auto(_als(settings, start))
-
-
-def _ials(settings: BatchSettings, _: Factors | None) -> Ials:
-    return Ials(  # the start is that of ALS, with another number of factors
+def _ials(settings: BatchSettings, start: Factors | None) -> Ials:
+    return Ials(
         n_factors=settings.ials_factors,
         regularization=settings.ials_regularization,
         unobserved_weight=settings.ials_unobserved_weight,
         frequency_exponent=settings.ials_frequency_exponent,
         iterations=settings.ials_iterations,
         seed=settings.seed,
+        start=start,
     )
 
 
 def _item_knn(settings: BatchSettings, _: Factors | None) -> ItemKnn:
     return ItemKnn(settings.n_neighbours, settings.similarity)
+
+
+def _ease(settings: BatchSettings, _: Factors | None) -> Ease:
+    return Ease(settings.ease_regularization, settings.ease_max_items, settings.ease_neighbours)
+
+
+def _rp3beta(settings: BatchSettings, _: Factors | None) -> Rp3Beta:
+    return Rp3Beta(settings.rp3beta_alpha, settings.rp3beta_beta, settings.rp3beta_neighbours)
+
+
+def _graph_filter(settings: BatchSettings, _: Factors | None) -> GraphFilter:
+    return GraphFilter(
+        n_singular_vectors=settings.graph_filter_singular_vectors,
+        weight=settings.graph_filter_weight,
+        n_neighbours=settings.graph_filter_neighbours,
+        seed=settings.seed,
+    )
+
+
+def _spectral(settings: BatchSettings, _: Factors | None) -> Spectral:
+    return Spectral(settings.spectral_factors, settings.spectral_popularity, settings.seed)
 
 
 def _bpr(settings: BatchSettings, _: Factors | None) -> Bpr:
@@ -71,11 +125,30 @@ def _bpr(settings: BatchSettings, _: Factors | None) -> Bpr:
     )
 
 
+def _recent_popularity(settings: BatchSettings, _: Factors | None) -> RecentPopularity:
+    return RecentPopularity(settings.recent_popularity_half_life_days)
+
+
+def _last_items(settings: BatchSettings, _: Factors | None) -> LastItems:
+    return LastItems(
+        window=settings.last_items_window,
+        decay=settings.last_items_decay,
+        shrinkage=settings.last_items_shrinkage,
+        n_neighbours=settings.n_neighbours,
+        seed=settings.seed,
+    )
+
+
 _MAKERS: Final[Mapping[str, Callable[[BatchSettings, Factors | None], Recommender]]] = {
-    "auto": _auto,
     "als": _als,
     "ials": _ials,
     "item_knn": _item_knn,
+    "ease": _ease,
+    "rp3beta": _rp3beta,
+    "graph_filter": _graph_filter,
+    "spectral": _spectral,
     "bpr": _bpr,
     "popularity": lambda *_: Popularity(),
+    "recent_popularity": _recent_popularity,
+    "last_items": _last_items,
 }

@@ -43,6 +43,11 @@ class FittedFactors:
     about: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def factors(self) -> Factors:
+        """Factors of users and of items."""
+        return Factors(self.user_factors, self.item_factors)
+
+    @property
     def arrays(self) -> Mapping[str, AnyArray]:
         """Factors of users and of items."""
         return {"user_factors": self.user_factors, "item_factors": self.item_factors}

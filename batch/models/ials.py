@@ -74,7 +74,13 @@ class Ials:
         return self._sweep(start, weights, self.iterations, n_threads=n_threads, on_step=on_step)
 
     def refit(
-        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+        self,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
     ) -> FittedFactors:
         """Sweep once over everything; see `Recommender.refit`."""
         assert isinstance(trial, FittedFactors)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Floats, Rows, Times
+from batch.arrays import Doubles, Floats, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.protocol import Fitted
@@ -38,12 +38,18 @@ class Popularity:
     ) -> FittedFactors:
         """Count each item's users; see `Recommender.fit`."""
         check_finite(weights.data, "weights of the interactions")
-        n_users = users_of_items(weights).astype(np.float32)[:, None]
+        n_users = users_of_items(weights)
         on_step()
-        return FittedFactors(_ones(weights), n_users, weights, _ones)
+        return same_for_all(n_users, weights)
 
     def refit(
-        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+        self,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
     ) -> FittedFactors:
         """Count again; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
@@ -55,6 +61,11 @@ def users_of_items(weights: sp.csr_matrix) -> Rows:
     for begin in range(0, weights.nnz, _CHUNK):
         n_users += np.bincount(weights.indices[begin : begin + _CHUNK], minlength=len(n_users))
     return n_users
+
+
+def same_for_all(scores: Doubles | Rows, weights: sp.csr_matrix) -> FittedFactors:
+    """Return the model that ranks items by (n_items,) scores, the same for every user."""
+    return FittedFactors(_ones(weights), scores.astype(np.float32)[:, None], weights, _ones)
 
 
 def _ones(weights: sp.csr_matrix) -> Floats:

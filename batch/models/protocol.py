@@ -10,16 +10,8 @@ from batch.progress import noop
 from batch.topk import TopK
 
 
-class Fitted(Protocol):
-    """A fitted model, which ranks items for the users of its training data."""
-
-    @property
-    def arrays(self) -> Mapping[str, AnyArray]:
-        """Arrays that ranking needs, by name: the model's size in memory and on disk."""
-
-    @property
-    def about(self) -> Mapping[str, float]:
-        """Figures found in training, for the manifest: sweeps done, weights chosen."""
+class Ranker(Protocol):
+    """Something that ranks items for users: a fitted model, or a second stage on top of one."""
 
     def top_k(
         self,
@@ -42,6 +34,18 @@ class Fitted(Protocol):
             n_threads: Number of threads; 0 means one for each usable processor.
             on_users: Callback with the number of users done, from several threads.
         """
+
+
+class Fitted(Ranker, Protocol):
+    """A fitted model, which ranks items for the users of its training data."""
+
+    @property
+    def arrays(self) -> Mapping[str, AnyArray]:
+        """Arrays that ranking needs, by name: the model's size in memory and on disk."""
+
+    @property
+    def about(self) -> Mapping[str, float]:
+        """Figures found in training, for the manifest: sweeps done, weights chosen."""
 
     def scores(self, user_rows: Rows) -> Floats:
         """Return (len(user_rows), n_items) the scores of all items, for a block of users.
@@ -94,7 +98,13 @@ class Recommender(Protocol):
         """
 
     def refit(
-        self, trial: Fitted, user_rows: Rows, weights: sp.csr_matrix, *, n_threads: int = 0
+        self,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
     ) -> Fitted:
         """Train on all weights, beginning with a model of a sample of them.
 
@@ -102,6 +112,7 @@ class Recommender(Protocol):
             trial: Model that this recommender fitted to the sample.
             user_rows: (n_sampled,) rows of the sampled users among all users, ascending.
             weights: (n_users, n_items) weights of all users.
+            at: (n_interactions,) times beside `weights.data`; None if unknown.
             n_threads: Number of threads; 0 means one for each usable processor.
 
         Raises:

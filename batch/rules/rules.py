@@ -18,7 +18,7 @@ from batch.arrays import Doubles, Flags, Floats
 from batch.errors import InputError
 from batch.interactions.build import Interactions
 from batch.models.popularity import users_of_items
-from batch.models.protocol import Fitted
+from batch.models.protocol import Ranker
 from batch.progress import noop
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
@@ -105,7 +105,7 @@ class Rules:
 
     def lists(
         self,
-        fitted: Fitted,
+        ranker: Ranker,
         item_factors: Floats,
         n_kept: int,
         *,
@@ -119,7 +119,7 @@ class Rules:
         that the rules have computed.
 
         Args:
-            fitted: Fitted model.
+            ranker: Fitted model, or the second stage on top of one.
             item_factors: (n_items, n_factors) factors, for similarity by factors.
             n_kept: Number of items kept for each user, spares included.
             hidden: Further item rows that are hidden from all users.
@@ -128,7 +128,7 @@ class Rules:
         """
         all_hidden = self.hidden.copy()
         all_hidden[list(hidden)] = True
-        search = Search(fitted, all_hidden, self.adult, self.minors, n_threads)
+        search = Search(ranker, all_hidden, self.adult, self.minors, n_threads)
         reorder = steps(self.settings, self.context, self.boost, item_factors, n_kept)
         if not reorder and self.settings.cap == 1:
             return search(n_kept, on_users=on_users)

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from batch.arrays import Flags, Rows
-from batch.models.protocol import Fitted
+from batch.models.protocol import Ranker
 from batch.progress import noop
 from batch.topk import NO_ITEM, TopK
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A fitted model, and the items that are hidden from its users.
+    """A ranker, and the items that are hidden from its users.
 
     Attributes:
-        fitted: Fitted model.
+        ranker: Fitted model, or the second stage on top of one.
         hidden: (n_items,) whether an item is hidden from all users.
         adult: (n_items,) whether an item is hidden from minors.
         minors: (n_users,) whether a user is a minor.
         n_threads: Number of threads; 0 means all processors.
     """
 
-    fitted: Fitted
+    ranker: Ranker
     hidden: Flags
     adult: Flags
     minors: Flags
@@ -68,7 +68,7 @@ class Search:
         if hidden.all():
             shape = (len(self.minors) if user_rows is None else len(user_rows), k)
             return TopK(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
-        return self.fitted.top_k(
+        return self.ranker.top_k(
             k,
             user_rows=user_rows,
             hidden=frozenset(np.flatnonzero(hidden).tolist()),

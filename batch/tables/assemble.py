@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from annoy import AnnoyIndex
 
@@ -14,8 +14,12 @@ from batch.cold_start.preference_lists import (
 )
 from batch.cold_start.segments import segment_items
 from batch.learn import Learned
+from batch.models.choose import auto, recommender
+from batch.models.protocol import Ranker
 from batch.prepare import Prepared
 from batch.ratings.model import RatingModel
+from batch.second_stage.choice import StageInputs, choose
+from batch.second_stage.metadata import Metadata
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.tables.neighbours import build_index, similar_items
@@ -32,7 +36,7 @@ def assemble_tables(
     ratings: RatingModel | None,
     settings: BatchSettings,
     stages: Stages,
-) -> tuple[SnapshotTables, AnnoyIndex]:
+) -> tuple[SnapshotTables, AnnoyIndex, dict[str, Any]]:
     """Make every list that is served, and the index of the items.
 
     Args:
@@ -41,21 +45,29 @@ def assemble_tables(
         ratings: Rating model; None without ratings.
         settings: Number of spares and of trees.
         stages: Timer of the stages.
+
+    Returns:
+        The tables, the index, and the figures of the second stage for the manifest.
+
+    Raises:
+        SecondStageError: The second stage is on, and LightGBM or data to train on is missing.
     """
     assembly = _Assembly(prepared, learned, settings)
     interactions, inputs = prepared.interactions, prepared.inputs
+    with stages("second stage"):
+        choice = choose(learned.ranker, assembly.stage_inputs, settings.second_stage)
     with stages("top-k", total=len(interactions.user_ids), unit="user") as advance:
-        lists = assembly.lists(advance)
+        lists = assembly.lists(choice.ranker, advance)
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = assembly.index()
         similar = assembly.similar(index, advance)
-    with stages("likes"):
-        liked = assembly.liked(similar)
     with stages("fallbacks"):
         popular = popular_items(interactions, LIST_LENGTH + _RESERVE_LENGTH, prepared.hidden)
         by_segment = segment_items(
             interactions, inputs.profiles.users, LIST_LENGTH, prepared.hidden
         )
+    with stages("likes"):
+        liked = assembly.liked(similar, by_segment)
     tables = SnapshotTables(
         interactions=interactions,
         factors=learned.factors,
@@ -70,7 +82,7 @@ def assemble_tables(
         is_minor=prepared.rules.is_minor,
         liked=liked,
     )
-    return tables, index
+    return tables, index, choice.metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +104,25 @@ class _Assembly:
         """Number of items kept for each user: the list, and the spares behind it."""
         return LIST_LENGTH + self.settings.n_spares
 
-    def lists(self, on_users: Callable[[int], object]) -> TopK:
+    def stage_inputs(self) -> StageInputs:
+        """Return what a second stage is made from."""
+        interactions, inputs = self.prepared.interactions, self.prepared.inputs
+        settings, n_threads = self.settings, self.learned.n_threads
+        choice = self.learned.choice
+        model = auto(settings, choice=choice) if choice else recommender(settings.model, settings)
+        return StageInputs(
+            interactions.weights,
+            self.prepared.data.at,
+            Metadata.of(interactions, inputs.catalogue.items, inputs.profiles.users),
+            lambda weights, at: model.fit(weights, at=at, n_threads=n_threads),
+            settings.seed,
+            n_threads,
+        )
+
+    def lists(self, ranker: Ranker, on_users: Callable[[int], object]) -> TopK:
         """Return the list and the spares of each user."""
         return self.prepared.rules.lists(
-            self.learned.ranker,
+            ranker,
             self.learned.factors.item_factors,
             self.n_kept,
             hidden=self.prepared.taken_down_rows,
@@ -120,8 +147,8 @@ class _Assembly:
             index, LIST_LENGTH, self.prepared.hidden, left_out=left_out, on_items=on_items
         )
 
-    def liked(self, similar: list[list[int]]) -> PreferenceLists:
-        """Return the lists of users without interactions who have stated preferences."""
+    def liked(self, similar: list[list[int]], by_segment: dict[str, list[int]]) -> PreferenceLists:
+        """Return the lists of users without interactions: by stated preferences, by vectors."""
         prepared, inputs = self.prepared, self.prepared.inputs
         return make_preference_lists(
             PreferenceInputs(
@@ -131,9 +158,10 @@ class _Assembly:
                 similar,
                 prepared.hidden,
                 prepared.rules.is_minor,
+                inputs.user_vectors,
+                by_segment,
             ),
-            self.learned.als,
-            self.settings.n_factors,
+            self.learned.vectors,
             self.n_kept,
             n_threads=self.learned.n_threads,
         )

@@ -5,6 +5,8 @@ index serves the fallback, and the `similar` lists are read from it. Each build
 measures its recall against exact search.
 """
 
+import errno
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -52,7 +54,9 @@ def save_index(index: annoy.AnnoyIndex, path: Path) -> None:
     try:
         index.save(str(path))
     except OSError as error:
-        raise WriteError(path, f"cannot be written: {error}") from error
+        is_full = os.strerror(errno.ENOSPC) in str(error)  # Annoy's errors have no number
+        reason = "the disk is full" if is_full else str(error)
+        raise WriteError(path, f"cannot be written: {reason}") from error
 
 
 def similar_items(

@@ -48,7 +48,7 @@ class SnapshotTables:
         profiles: Profiles by user_id.
         ratings: Rating model; None without ratings.
         is_minor: Predicate of the profiles whose users get no adult titles.
-        liked: Lists of users who have no interactions, but stated preferences.
+        liked: Lists of users who have no interactions, but stated preferences or a vector.
     """
 
     interactions: Interactions

@@ -45,7 +45,7 @@ _ALS: Final[Space] = {
     "iterations": Range(3, 30, is_whole=True, is_log=False),
 }
 SPACE_BY_MODEL: Final[Mapping[str, Space]] = {
-    "auto": _ALS,
+    "auto": {},  # it chooses parameters itself
     "als": _ALS,
     "ials": {
         "ials_factors": Range(8, 256, is_whole=True),
@@ -57,6 +57,20 @@ SPACE_BY_MODEL: Final[Mapping[str, Space]] = {
         "n_neighbours": Range(10, 1000, is_whole=True),
         "similarity": OneOf(("bm25", "cosine", "tfidf")),
     },
+    "ease": {"ease_regularization": Range(10.0, 10_000.0)},
+    "rp3beta": {
+        "rp3beta_alpha": Range(0.3, 2.0, is_log=False),
+        "rp3beta_beta": Range(0.0, 1.2, is_log=False),
+        "rp3beta_neighbours": Range(10, 1000, is_whole=True),
+    },
+    "graph_filter": {
+        "graph_filter_singular_vectors": Range(8, 256, is_whole=True),
+        "graph_filter_weight": Range(0.05, 3.0),
+    },
+    "spectral": {
+        "spectral_factors": Range(8, 256, is_whole=True),
+        "spectral_popularity": Range(0.01, 5.0),
+    },
     "bpr": {
         "n_factors": Range(8, 128, is_whole=True),
         "bpr_learning_rate": Range(0.005, 0.3),
@@ -64,8 +78,15 @@ SPACE_BY_MODEL: Final[Mapping[str, Space]] = {
         "bpr_iterations": Range(20, 300, is_whole=True),
     },
     "popularity": {},
+    "recent_popularity": {"recent_popularity_half_life_days": Range(1, 1000)},
+    "last_items": {
+        "last_items_window": Range(1, 50, is_whole=True),
+        "last_items_decay": Range(0.3, 1.0, is_log=False),
+        "last_items_shrinkage": Range(1, 500),
+        "n_neighbours": Range(10, 1000, is_whole=True),
+    },
 }
-_USING_WEIGHTS: Final = ("auto", "als", "ials", "item_knn")
+_USING_WEIGHTS: Final = ("auto", "als", "ials", "spectral", "item_knn", "last_items")
 
 
 def tunable(model: str) -> frozenset[str]:

@@ -7,12 +7,16 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from batch.arrays import Rows
+import numpy as np
+
+from batch.arrays import Floats, Rows
 from batch.cold_start.words import words_in
 from batch.interactions.build import Interactions
 from batch.records.catalogue import Item
+from batch.records.vectors import OutsideVectors
+from benchmarks.cold_start.embedding import outside_vectors
 from benchmarks.harness.data_sets import (
     ML_1M,
     ML_100K,
@@ -27,6 +31,19 @@ from benchmarks.simulator.world.world import make_world
 
 _DATA_SETS: Final = (ML_100K, ML_1M, VIEWS_290K)
 _QUICK: Final = (ML_100K,)
+_N_NUMBERS: Final = 64  # of a taste vector
+
+
+class Tastes(NamedTuple):
+    """Vectors of the tastes of a simulated service.
+
+    Attributes:
+        items: Vectors of the items.
+        users: Vectors of the users.
+    """
+
+    items: OutsideVectors
+    users: OutsideVectors
 
 
 def real_data(folder: Path, *, is_quick: bool) -> Iterator[Service]:
@@ -49,6 +66,27 @@ def simulated_data(n_users: int, n_items: int, views_per_user: float, seed: int)
         folder = Path(name)
         write_history(world, folder, HistoryOptions(views_per_user, is_parquet=True))
         return read_service(simulated(), folder)
+
+
+def taste_vectors(n_users: int, n_items: int, seed: int) -> Tastes:
+    """Return the latent tastes of the simulated items and users, with noise, as vectors.
+
+    They stand for an embedding that is as good as one can hope for: half of its variance is
+    what the views depend on, in unknown directions, the rest is noise.
+    """
+    world = make_world(n_users, n_items, seed)
+    random = np.random.default_rng(seed)
+    item_ids, user_ids = world.items.ids, [str(number) for number in world.users.ids.tolist()]
+    return Tastes(
+        outside_vectors("item", item_ids, _noisy(world.items.tastes, random)),
+        outside_vectors("user", user_ids, _noisy(world.users.tastes, random)),
+    )
+
+
+def _noisy(tastes: Floats, random: np.random.Generator) -> Floats:
+    mixed = (tastes - tastes.mean(axis=0)) @ random.normal(size=(tastes.shape[1], _N_NUMBERS))
+    noise = mixed.std() * random.normal(size=mixed.shape)
+    return np.asarray(mixed + noise, np.float32)
 
 
 def of_users(interactions: Interactions, user_rows: Rows) -> Interactions:

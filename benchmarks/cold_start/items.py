@@ -1,12 +1,12 @@
 """Cold items: a tenth of the items with content; all their interactions are hidden.
 
-other items ─► ALS, ridge regression on content ─► vectors of the hidden items
+other items ─► ALS, ridge regression on content and vectors ─► vectors of the hidden items
     ranked among themselves, for users with a hidden one
     ranked among all items, for users with a held-out interaction
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,23 +16,32 @@ from batch.arrays import AnyFloats, Doubles, ItemRows, Rows
 from batch.cold_start.item_features import has_content
 from batch.cold_start.new_items import with_expected_vectors
 from batch.interactions.build import Interactions
-from batch.models.als import Als
-from batch.models.auto import Auto
 from batch.models.factors import FittedFactors
 from batch.models.holdout import Holdout, hold_out, without
+from batch.models.ials import Ials
 from batch.models.popularity import users_of_items
+from batch.records.catalogue import Item
+from batch.records.vectors import OutsideVectors
 from batch.topk import top_k
+from benchmarks.cold_start.embedding import embed, item_text, outside_vectors
 from benchmarks.cold_start.evaluated import K, evaluate_lists
 from benchmarks.harness.data_sets import Service
 from benchmarks.harness.report import print_figure
 
 _SHARE: Final = 0.1
 _MAX_USERS: Final = 20_000
-_N_FACTORS: Final = 64
 
 
-def cold_items(data: Service, seed: int) -> list[Sequence[str]]:
-    """Evaluate vectors from content: the hidden items among themselves, then among all."""
+def cold_items(
+    data: Service, seed: int, tastes: OutsideVectors | None = None
+) -> list[Sequence[str]]:
+    """Evaluate vectors from content and from outside: the hidden items among themselves and all.
+
+    Args:
+        data: Interactions and catalogue.
+        seed: Random seed of the hidden items.
+        tastes: Vectors of a simulated service's tastes; None for other data.
+    """
     random = np.random.default_rng(seed)
     weights = data.interactions.weights
     item_ids = data.interactions.item_ids.to_pylist()
@@ -40,19 +49,50 @@ def cold_items(data: Service, seed: int) -> list[Sequence[str]]:
     cold = np.sort(random.choice(eligible, int(_SHARE * len(eligible)), replace=False))
     held = hold_out(_without_items(weights, cold), None, _MAX_USERS, seed)
     train = dataclasses.replace(data.interactions, weights=held.weights)
-    before = Auto(Als(seed=seed, n_held_out=20_000)).fit(train.weights)
-    after = with_expected_vectors(before, train, data.items, _N_FACTORS, seed)
-    for metric in ("new_items", "new_items_regularization", "new_items_explained"):
-        value = round(after.about[metric], 4)
-        print_figure("cold_start", metric, value, "1", subject="content", data=data.name, seed=seed)
+    before = Ials(seed=seed).fit(train.weights)
+    models = {}
+    for name, (items, outside) in _descriptions(data, seed, tastes).items():
+        models[name] = with_expected_vectors(before, train, items, seed, outside)
+        for metric, value in models[name].about.items():
+            if metric.startswith("new_items"):
+                figure = ("cold_start", metric, round(value, 4), "1")
+                print_figure(*figure, subject=name, data=data.name, seed=seed)
     return [
-        *_among_themselves(data, train, after, cold, seed),
-        *_among_all(data, before, after, held, cold, seed),
+        *_among_themselves(data, train, models, cold, seed),
+        *_among_all(data, {"without": before, **models}, held, cold, seed),
     ]
 
 
+def _descriptions(
+    data: Service, seed: int, tastes: OutsideVectors | None
+) -> dict[str, tuple[Mapping[str, Item], OutsideVectors | None]]:
+    """Return the catalogue and the vectors from outside that each model learns from.
+
+    The vectors embed the texts of the catalogue: with content they bring little that is new,
+    alone they stand for a service whose catalogue lists titles and nothing else.
+    """
+    texts = {item_id: item_text(item) for item_id, item in data.items.items()}
+    embedded = outside_vectors("item", list(texts), embed(list(texts.values()), seed))
+    bare = {
+        item_id: dataclasses.replace(item, genres=(), overview=None, year=None, language=None)
+        for item_id, item in data.items.items()
+    }
+    found: dict[str, tuple[Mapping[str, Item], OutsideVectors | None]] = {
+        "content": (data.items, None),
+        "vectors": (bare, embedded),
+        "content, vectors": (data.items, embedded),
+    }
+    if tastes:
+        found["content, taste vectors"] = (data.items, tastes)
+    return found
+
+
 def _among_themselves(
-    data: Service, train: Interactions, fitted: FittedFactors, cold: Rows, seed: int
+    data: Service,
+    train: Interactions,
+    models: Mapping[str, FittedFactors],
+    cold: Rows,
+    seed: int,
 ) -> list[Sequence[str]]:
     """Rank the hidden items for users with hidden and other interactions."""
     random = np.random.default_rng(seed)
@@ -69,21 +109,18 @@ def _among_themselves(
         return found.item_rows
 
     one = np.ones((len(users), 1))
-    by_content = ranked(
-        fitted.user_factors[users, :_N_FACTORS], fitted.item_factors[cold, :_N_FACTORS]
-    )
     subjects = {
         "popularity of genres": ranked(one, _popularity_of_genres(data, train)[cold][:, None]),
         "random": ranked(one, random.random((len(cold), 1))),
-        "content": by_content,
     }
+    for name, fitted in models.items():
+        subjects[name] = ranked(fitted.user_factors[users], fitted.item_factors[cold])
     return evaluate_lists(data.name, subjects, test, seed=seed, hidden="items, among themselves")
 
 
 def _among_all(
     data: Service,
-    before: FittedFactors,
-    after: FittedFactors,
+    models: Mapping[str, FittedFactors],
     held: Holdout,
     cold: Rows,
     seed: int,
@@ -91,19 +128,17 @@ def _among_all(
     """Rank all items; the test set is the held-out interaction, then all hidden ones too."""
     rows: list[Sequence[str]] = []
     lists = {
-        name: model.top_k(K, user_rows=held.user_rows).item_rows
-        for name, model in (("without", before), ("with content", after))
+        name: model.top_k(K, user_rows=held.user_rows).item_rows for name, model in models.items()
     }
     for kind, test in (("known", _held_out(data, held)), ("all", _all_hidden(data, held, cold))):
         subjects = {f"{name}, by {kind}": item_rows for name, item_rows in lists.items()}
         rows += evaluate_lists(
             data.name, subjects, test, seed=seed, hidden=f"items, judged by {kind}"
         )
-    listed = np.isin(lists["with content"], cold).mean()
-    share = round(float(listed), 4)
-    print_figure(
-        "cold_start", "share_of_lists", share, "1", subject="content", data=data.name, seed=seed
-    )
+    for name, item_rows in lists.items():
+        share = round(float(np.isin(item_rows, cold).mean()), 4)
+        figure = ("cold_start", "share_of_lists", share, "1")
+        print_figure(*figure, subject=name, data=data.name, seed=seed)
     return rows
 
 

@@ -18,11 +18,11 @@ from batch.cold_start.preference_lists import (
 )
 from batch.cold_start.segments import segment_items
 from batch.interactions.build import Interactions
-from batch.models.als import Als
-from batch.models.auto import Auto
 from batch.models.factors import FittedFactors
 from batch.models.holdout import without
+from batch.models.ials import Ials
 from batch.records.profiles import Profile, segments
+from batch.records.vectors import OutsideVectors
 from batch.topk import NO_ITEM
 from benchmarks.cold_start.data import of_users
 from benchmarks.cold_start.evaluated import K, evaluate_lists
@@ -31,14 +31,14 @@ from benchmarks.harness.report import print_figure
 
 _SHARE: Final = 0.2
 _N_TITLES: Final = (1, 3)  # titles in the stated likes of a cold user
-_MIN_HIDDEN: Final = 5  # interactions of a user whose likes are made of some of them
+MIN_HIDDEN: Final = 5  # interactions of a user whose likes are made of some of them
 _N_SPARES: Final = 10  # items behind the list: some of the list are excluded
 
 
 def cold_users(data: Service, seed: int) -> list[Sequence[str]]:
     """Evaluate lists by segment against the popular list."""
-    train, cold = _split(data, seed)
-    popular, by_segment = _segment_lists(data, train, cold)
+    train, cold = split_users(data, seed)
+    popular, by_segment = segment_lists(data, train, cold)
     test = data.interactions.weights[cold]
     by_counts = _by_counts(data, train, cold)
     subjects = {
@@ -51,43 +51,43 @@ def cold_users(data: Service, seed: int) -> list[Sequence[str]]:
 
 def likes_of_titles(data: Service, seed: int) -> list[Sequence[str]]:
     """Evaluate lists by likes: cold users name some of their hidden items."""
-    train, cold = _split(data, seed)
-    cold = cold[np.diff(data.interactions.weights[cold].indptr) >= _MIN_HIDDEN]
+    train, cold = split_users(data, seed)
+    cold = cold[np.diff(data.interactions.weights[cold].indptr) >= MIN_HIDDEN]
     hidden = data.interactions.weights[cold]
-    popular, by_segment = _segment_lists(data, train, cold)
+    popular, by_segment = segment_lists(data, train, cold)
     random = np.random.default_rng(seed)
     order = random.random(hidden.nnz)
     entries = [np.arange(*hidden.indptr[row : row + 2]) for row in range(len(cold))]
     named = [of_user[np.argsort(order[of_user])[: max(_N_TITLES)]] for of_user in entries]
     test = without(hidden, np.concatenate(named))
     excluded = [set(hidden.indices[of_user].tolist()) for of_user in named]
-    fitted = Auto(Als(seed=seed, n_held_out=20_000)).fit(train.weights)
+    fitted = Ials(seed=seed).fit(train.weights)
     subjects = {
-        "popular": _without(popular, excluded),
-        "segment": _without(by_segment, excluded),
+        "popular": without_items(popular, excluded),
+        "segment": without_items(by_segment, excluded),
     }
     for n_titles in _N_TITLES:
         stated = [hidden.indices[of_user[:n_titles]] for of_user in named]
-        profiled = dataclasses.replace(data, profiles=_profiles_stating(data, cold, stated))
-        lists = _lists_by_likes(fitted, profiled, train, cold, by_segment)
-        subjects[f"likes, {n_titles} title{'s' * (n_titles > 1)}"] = _without(lists, excluded)
+        profiled = dataclasses.replace(data, profiles=profiles_stating(data, cold, stated))
+        lists = lists_by_likes(fitted, profiled, train, cold, by_segment)
+        subjects[f"likes, {n_titles} title{'s' * (n_titles > 1)}"] = without_items(lists, excluded)
         _print_recognition(profiled, train, cold, stated, n_titles)
     return evaluate_lists(data.name, subjects, test, seed=seed, hidden="users with likes")
 
 
 def likes_of_genres(data: Service, seed: int) -> list[Sequence[str]]:
     """Evaluate lists by the likes of the profiles."""
-    train, cold = _split(data, seed)
-    popular, by_segment = _segment_lists(data, train, cold)
-    fitted = Auto(Als(seed=seed, n_held_out=20_000)).fit(train.weights)
-    liked = _lists_by_likes(fitted, data, train, cold, by_segment)
+    train, cold = split_users(data, seed)
+    popular, by_segment = segment_lists(data, train, cold)
+    fitted = Ials(seed=seed).fit(train.weights)
+    liked = lists_by_likes(fitted, data, train, cold, by_segment)
     lists = {"popular": popular, "segment": by_segment, "likes, genres": liked}
     subjects = {name: item_rows[:, :K] for name, item_rows in lists.items()}
     test = data.interactions.weights[cold]
     return evaluate_lists(data.name, subjects, test, seed=seed, hidden="users with likes")
 
 
-def _split(data: Service, seed: int) -> tuple[Interactions, Rows]:
+def split_users(data: Service, seed: int) -> tuple[Interactions, Rows]:
     """Return the interactions of the other users, and the rows of the hidden users."""
     user_ids = data.interactions.user_ids.to_pylist()
     profiled = np.flatnonzero([user_id in data.profiles for user_id in user_ids])
@@ -97,7 +97,7 @@ def _split(data: Service, seed: int) -> tuple[Interactions, Rows]:
     return of_users(data.interactions, rest), cold
 
 
-def _segment_lists(data: Service, train: Interactions, cold: Rows) -> tuple[ItemRows, ItemRows]:
+def segment_lists(data: Service, train: Interactions, cold: Rows) -> tuple[ItemRows, ItemRows]:
     """Return (n_cold, 30) popular and segment lists, with the server's back-off."""
     n = K + _N_SPARES
     popular = popular_items(train, n)
@@ -136,7 +136,7 @@ def _by_counts(data: Service, train: Interactions, cold: Rows) -> ItemRows:
     return _back_off(data, cold, lists, popular)
 
 
-def _without(lists: ItemRows, excluded: Sequence[set[int]]) -> ItemRows:
+def without_items(lists: ItemRows, excluded: Sequence[set[int]]) -> ItemRows:
     """Return each list without a user's excluded items, cut to K."""
     pairs = zip(lists.tolist(), excluded, strict=True)
     return np.array(
@@ -144,7 +144,7 @@ def _without(lists: ItemRows, excluded: Sequence[set[int]]) -> ItemRows:
     )
 
 
-def _profiles_stating(data: Service, cold: Rows, stated: Sequence[Codes]) -> dict[str, Profile]:
+def profiles_stating(data: Service, cold: Rows, stated: Sequence[Codes]) -> dict[str, Profile]:
     """Return the hidden users' profiles, with some titles as their likes."""
     item_ids = data.interactions.item_ids.to_pylist()
     user_ids = data.interactions.user_ids.take(cold).to_pylist()
@@ -157,14 +157,26 @@ def _profiles_stating(data: Service, cold: Rows, stated: Sequence[Codes]) -> dic
     }
 
 
-def _lists_by_likes(
-    fitted: FittedFactors, data: Service, train: Interactions, cold: Rows, otherwise: ItemRows
+def lists_by_likes(
+    fitted: FittedFactors,
+    data: Service,
+    train: Interactions,
+    cold: Rows,
+    otherwise: ItemRows,
+    vectors: OutsideVectors | None = None,
 ) -> ItemRows:
-    """Return (n_cold, K + spares) lists by likes, filled up from `otherwise`."""
+    """Return (n_cold, K + spares) lists by likes and vectors, filled up from `otherwise`."""
     unneeded: list[list[int]] = [[]] * len(data.interactions.item_ids)  # no item is new here
     length = otherwise.shape[1]
-    inputs = PreferenceInputs(train, data.items, data.profiles, unneeded)
-    found = make_preference_lists(inputs, fitted, Als().n_factors, length)
+    inputs = PreferenceInputs(
+        train,
+        data.items,
+        data.profiles,
+        unneeded,
+        user_vectors=vectors,
+        by_segment=segment_items(train, data.profiles, K) if vectors else {},
+    )
+    found = make_preference_lists(inputs, fitted, length)
     by_user = dict(zip(found.user_ids, found.item_rows.tolist(), strict=True))
     lists = []
     for user_id, rest in zip(

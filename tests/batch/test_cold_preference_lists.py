@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from batch.cold_start.preference_lists import PreferenceInputs, make_preference_lists
 from batch.interactions.build import Interactions, Ratings
 from batch.models.als import Als
-from batch.models.auto import Auto
+from batch.models.ials import Ials
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.topk import NO_ITEM
@@ -47,10 +47,11 @@ def made():
     )
 
 
-@pytest.fixture(scope="module", params=["auto", "als"])
+@pytest.fixture(scope="module", params=["ials", "als"])
 def fitted(made, request):
-    als = Als(n_factors=N_FACTORS, seed=1, n_held_out=20_000)
-    return (Auto(als) if request.param == "auto" else als).fit(made.weights)
+    if request.param == "als":
+        return Als(n_factors=N_FACTORS, seed=1).fit(made.weights)
+    return Ials(n_factors=N_FACTORS, seed=1).fit(made.weights)
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def lists(made, fitted):
     def lists(profiles, k=20, hidden=frozenset()):
         similar = [[other for other in ROWS if other % 2 == row % 2 != other] for row in ROWS]
         inputs = PreferenceInputs(made, ITEMS, profiles, similar, hidden)
-        found = make_preference_lists(inputs, fitted, N_FACTORS, k)
+        found = make_preference_lists(inputs, fitted, k)
         rows = [[row for row in items if row != NO_ITEM] for items in found.item_rows.tolist()]
         return dict(zip(found.user_ids, rows, strict=True))
 

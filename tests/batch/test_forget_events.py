@@ -9,6 +9,7 @@ import pytest
 from batch.__main__ import main
 from batch.events.ingest import ingest
 from tests.batch.event_files import event_settings
+from tests.batch.made_vectors import write_vectors
 
 LOG = (
     "2022-11-14T12:23:12,7,GET /data/m/heat/12.mpg\n"
@@ -112,3 +113,13 @@ def test_inputs_that_name_the_user_are_reported(folder, capsys, name):
         for row in old
         if name != "table.parquet"
     )
+
+
+def test_vectors_of_the_user_are_reported(folder, capsys, monkeypatch):
+    """The file of `user_vectors` is one that others write, too; it may have users of its own."""
+    path = write_vectors(folder / "vectors.parquet", {"7": [0.5], "4711": [0.25]})
+    monkeypatch.setenv("MARQUEE_BATCH_USER_VECTORS", str(path))
+    assert main(["forget", "7", "4711"]) == 1
+    assert f"{path} may still name a user" in capsys.readouterr().out
+    assert main(["forget", "12"]) == 0
+    assert "may still name" not in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Training with a trial on a sample of users: rows are never mixed up."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -76,7 +77,7 @@ def test_all_users_get_lists_of_their_own_group(with_times, model):
     found = learned(interactions, max_trial_interactions=1200, model=model)
     assert isinstance(found.trial, Unavailable) is not with_times
     assert share_of_own_group(found.ranker) > 0.97
-    assert share_of_own_group(found.als) > 0.97
+    assert share_of_own_group(found.vectors) > 0.97
 
 
 def test_the_trial_evaluates_the_sampled_users_alone():
@@ -108,6 +109,7 @@ def test_served_lists_are_those_of_the_evaluated_users(monkeypatch):
 
     class Parent:
         generation = 7
+        manifest = SimpleNamespace(parameters={})
 
     found = learned(interactions, max_trial_interactions=1200, parent=Parent())
     assert trial_of(found).ndcg["served"].mean == 1

@@ -1,93 +1,101 @@
-"""ALS blended with popularity, and the choice of the popularity weight."""
+"""Blends: scores of several models, standardised within the user, and added."""
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
-from batch.models.als import Als
-from batch.models.auto import Auto, choose_weight
-from batch.models.blend import mean_top_score, with_popularity
-from batch.models.holdout import hold_out
-from batch.models.popularity import Popularity, users_of_items
+from batch.models.blend import FittedBlend, blended, standardised
+from batch.models.ease import Ease
+from batch.models.factors import FittedFactors
+from batch.models.ials import Ials
+from batch.models.popularity import Popularity
+from batch.models.spectral import leading_vectors
+from batch.topk import NO_ITEM
 from tests.batch.made_weights import some_weights
 
-
-def blended(fitted, weights, weight):
-    return with_popularity(fitted, users_of_items(weights), weight * mean_top_score(fitted, 1))
+ROWS = np.arange(40)
 
 
-def test_a_weight_of_0_does_not_change_the_lists():
-    """A huge weight makes them the popular list."""
-    weights = some_weights()
-    als = Als(n_factors=4, iterations=5).fit(weights, n_threads=1)
-    popular = Popularity().fit(weights).top_k(10).item_rows
-    none = blended(als, weights, 0.0).top_k(10).item_rows
-    much = blended(als, weights, 1e5).top_k(10).item_rows
-    assert np.array_equal(none, als.top_k(10).item_rows)
-    n_users = np.bincount(weights.indices)
-    assert np.array_equal(n_users[much], n_users[popular])  # ties are broken by ALS
-    assert (n_users[none] == n_users[popular]).mean() < 0.6
+@pytest.fixture(scope="module")
+def weights():
+    return some_weights()
 
 
-def test_the_first_columns_of_a_blend_are_those_of_als():
-    """Neighbours and the next warm start use them."""
-    weights = some_weights()
-    als = Als(n_factors=4, iterations=5).fit(weights, n_threads=1)
-    blend = blended(als, weights, 0.5)
-    assert np.array_equal(blend.item_factors[:, :4], als.item_factors)
-    assert np.array_equal(blend.user_factors[:, :4], als.user_factors)
+@pytest.fixture(scope="module")
+def parts(weights):
+    """A model of factors, popularity, and one of items."""
+    models = (Ials(n_factors=4, iterations=5), Popularity(), Ease(regularization=20.0))
+    return [model.fit(weights, n_threads=1) for model in models]
 
 
-def test_popularity_is_part_of_the_lists_of_folded_in_users():
-    """With a huge weight their lists are the popular one."""
-    weights = some_weights()
-    als = Als(n_factors=4, iterations=5).fit(weights, n_threads=1)
-    users = weights[:20]
-    lists = blended(als, weights, 1e5).fold_in(users).top_k(10).item_rows
-    popular = Popularity().fit(weights).fold_in(users).top_k(10).item_rows
-    n_users = np.bincount(weights.indices)
-    assert np.array_equal(n_users[lists], n_users[popular])
+def expected(parts, shares, rows=ROWS):
+    """Return Σ share · score / standard deviation, less the means."""
+    total = 0
+    for part, share in zip(parts, shares, strict=True):
+        scores = part.scores(rows).astype(np.float64)
+        total += share * (scores - scores.mean(axis=1)[:, None]) / scores.std(axis=1)[:, None]
+    return total
 
 
-def test_popularity_is_chosen_where_interactions_are_not_personal():
-    """All users draw items alike: no list beats the popular one, and the weight is large."""
-    rng = np.random.default_rng(4)
-    share = 1 / np.arange(1, 301) ** 1.1
-    has = sp.lil_matrix((3000, 300), dtype=np.float32)
-    for user in range(3000):
-        has[user, rng.choice(300, 3, replace=False, p=share / share.sum())] = 1
-    fitted = Auto(Als(n_factors=16, iterations=8, n_held_out=2000)).fit(
-        sp.csr_matrix(has), n_threads=1
+def centred(scores):
+    return scores - scores.mean(axis=1)[:, None]
+
+
+@pytest.mark.parametrize("n_parts", [2, 3])
+def test_scores_are_the_sum_of_standardised_scores(parts, weights, n_parts):
+    """With factors alone, and with a model of items beside them."""
+    shares = (1.0, 0.5, 0.25)[:n_parts]
+    blend = blended(parts[:n_parts], shares, weights)
+    assert isinstance(blend, FittedFactors if n_parts == 2 else FittedBlend)
+    assert centred(blend.scores(ROWS)) == pytest.approx(
+        expected(parts[:n_parts], shares), rel=1e-3, abs=1e-3
     )
-    assert fitted.about["popularity_weight"] >= 3
 
 
-def test_the_weight_is_small_where_interactions_are_personal():
-    """Two groups share no item: popularity would make lists worse."""
-    rng = np.random.default_rng(4)
-    has = np.zeros((400, 400), np.float32)
-    for user in range(400):
-        has[user, 200 * (user % 2) + rng.choice(200, 30, replace=False)] = 1
-    als = Als(n_factors=4, regularization=0.2, iterations=8, n_held_out=300)
-    fitted = Auto(als).fit(sp.csr_matrix(has), n_threads=1)
-    assert fitted.about["popularity_weight"] <= 0.4
+@pytest.mark.parametrize("n_parts", [1, 2, 3])
+def test_lists_are_those_of_a_full_sort_of_the_scores(parts, weights, n_parts):
+    """Seen and hidden items are left out."""
+    blend = blended(parts[3 - n_parts :], (1.0, 0.5, 2.0)[:n_parts], weights)
+    hidden = {1, 5}
+    scores = blend.scores(np.arange(weights.shape[0]))
+    scores[weights.nonzero()] = -np.inf
+    scores[:, list(hidden)] = -np.inf
+    found = blend.top_k(7, hidden=hidden, n_threads=2)
+    listed = np.take_along_axis(scores, np.maximum(found.item_rows, 0).astype(np.int64), axis=1)
+    is_listed = found.item_rows != NO_ITEM
+    best = -np.sort(-scores, axis=1)[:, :7]
+    assert listed[is_listed] == pytest.approx(best[is_listed], rel=1e-5)
 
 
-def test_the_weight_with_the_best_holdout_is_chosen():
-    """No other weight is better, and no smaller one is as good."""
-    held = hold_out(some_weights(), None, 150, seed=1)
-    trial = Als(n_factors=4, iterations=6).fit(held.weights, n_threads=1)
-    weight, ndcg = choose_weight(trial, held, 1)
-    found = {
-        w: held.ndcg(blended(trial, held.weights, w).top_k(20, user_rows=held.user_rows)).mean()
-        for w in (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4)
-    }
-    assert ndcg == found[weight] == max(found.values())
-    assert all(other < ndcg for w, other in found.items() if w < weight)
-    assert weight > 0  # the choice is not trivial on these data
+def test_folded_in_users_have_the_lists_of_training(parts, weights):
+    """The same shares, and their own standard deviations."""
+    blend = blended(parts, (1.0, 0.5, 0.5), weights)
+    folded_in = blend.fold_in(weights[:40]).top_k(10, n_threads=1).item_rows
+    known = blend.top_k(10, user_rows=ROWS, n_threads=1).item_rows
+    common = [len({*a} & {*b}) for a, b in zip(folded_in.tolist(), known.tolist(), strict=True)]
+    assert np.mean(common) > 9
 
 
-def test_auto_is_als_without_a_holdout():
-    """Users of one item each cannot be held out: the weight is 0."""
-    one_each = sp.csr_matrix(np.tile(np.eye(10, dtype=np.float32), (3, 1)))
-    fitted = Auto(Als(n_factors=3, iterations=2, n_held_out=100)).fit(one_each, n_threads=1)
-    assert fitted.about["popularity_weight"] == 0
+def test_scores_without_differences_become_zero():
+    """Rounding is not blown up to a standard deviation of 1."""
+    constant = np.full((2, 5), 0.1, np.float32)
+    constant[1, 2] = np.nextafter(np.float32(0.1), np.float32(1))
+    assert not standardised(constant, 1.0).any()
+
+
+def test_users_without_interactions_get_the_popular_list(parts, weights):
+    """Their factors are 0, and popularity is the only part with differences."""
+    blend = blended(parts, (1.0, 0.1, 1.0), weights).fold_in(sp.csr_matrix((1, weights.shape[1])))
+    popular = parts[1].fold_in(sp.csr_matrix((1, weights.shape[1])))
+    assert blend.top_k(10).item_rows.tolist() == popular.top_k(10).item_rows.tolist()
+
+
+def test_leading_vectors_are_those_of_a_dense_decomposition():
+    """The same subspace, the same order; fewer where the matrix has no more."""
+    rng = np.random.default_rng(0)
+    falling = np.diag(0.6 ** np.arange(30)) @ rng.standard_normal((30, 20))
+    dense = rng.standard_normal((50, 30)) @ falling
+    found = leading_vectors(sp.csr_matrix(dense), 5, seed=1)
+    expected = np.linalg.svd(dense)[2][:5].T
+    assert np.abs(np.einsum("iv,iv->v", found, expected)) == pytest.approx(np.ones(5), abs=1e-6)
+    assert leading_vectors(sp.csr_matrix(dense), 99, seed=1).shape == (20, 20)

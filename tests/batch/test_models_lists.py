@@ -1,4 +1,4 @@
-"""Parts of models: folding in, sparse top-k, filling of short lists."""
+"""Parts of models: folding in, top-k of dense scores, filling of short lists."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batch.models.dense_topk import LOWEST_ABOVE_ZERO, best_of
 from batch.models.fill import filled
 from batch.models.least_squares import solve_users
-from batch.models.sparse_topk import sparse_top_k
 from batch.topk import NO_ITEM, TopK
 
 
@@ -26,18 +26,20 @@ def test_folding_in_solves_the_equation_of_the_paper():
         assert found[user] == pytest.approx(expected, abs=1e-4)
 
 
-@given(seed=st.integers(0, 10**6), k=st.integers(1, 12))
-def test_sparse_top_k_is_a_full_sort(seed, k):
-    """Rows are sorted by score, then item row, without seen items and scores up to 0."""
+@given(
+    seed=st.integers(0, 10**6),
+    n_items=st.sampled_from((1, 10, 300)),
+    k=st.integers(1, 12),
+    n_values=st.sampled_from((4, 10**6)),
+)
+def test_the_best_above_zero_are_those_of_a_full_sort(seed, n_items, k, n_values):
+    """Rows are sorted by score, then item row, without scores up to 0; ties are frequent."""
     rng = np.random.default_rng(seed)
-    dense = rng.integers(-1, 4, (6, 10)) * (rng.random((6, 10)) < 0.6)
-    scores = sp.csr_matrix(dense, dtype=np.float32)
-    seen = sp.csr_matrix((rng.random((6, 10)) < 0.3).astype(np.float32))
-    found = sparse_top_k(scores, seen, k)
+    dense = rng.integers(-1, n_values, (6, n_items)) * (rng.random((6, n_items)) < 0.6)
+    found = best_of(dense.astype(np.float32), k, LOWEST_ABOVE_ZERO)
     for user in range(6):
-        row, had = dense[user], seen[[user]].toarray()[0] > 0
-        is_open = (row > 0) & ~had
-        order = sorted(np.flatnonzero(is_open).tolist(), key=lambda item: (-row[item], item))
+        row = dense[user]
+        order = sorted(np.flatnonzero(row > 0).tolist(), key=lambda item: (-row[item], item))
         expected = order[:k] + [NO_ITEM] * (k - len(order[:k]))
         assert found.item_rows[user].tolist() == expected
         assert found.scores[user][: len(order[:k])].tolist() == [row[i] for i in order[:k]]

@@ -20,20 +20,22 @@ FOUND = {"n_factors": 24, "regularization": 3.5, "alpha": 1e-05, "half_life_days
 def tuned(tmp_path, monkeypatch):
     """Write a tuned file, and a marquee.toml that names it, in a new directory."""
     monkeypatch.chdir(tmp_path)
-    write_tuned(Path("best.toml"), "auto", FOUND, {"trials": 3, "study": "auto-1"})
-    Path("marquee.toml").write_text('[batch]\ntuned = "best.toml"\n')
+    write_tuned(Path("best.toml"), "als", FOUND, {"trials": 3, "study": "als-1"})
+    Path("marquee.toml").write_text('[batch]\nmodel = "als"\ntuned = "best.toml"\n')
     return Path("best.toml")
 
 
 def test_written_parameters_are_read_exactly(tuned):
-    assert read_tuned(tuned, "auto") == FOUND
+    assert read_tuned(tuned, "als") == FOUND
 
 
 def test_tuned_file_overrides_the_defaults_alone(tuned):
     """marquee.toml overrides it, and the environment overrides both."""
     defaults = asdict(BatchSettings())
-    assert asdict(load_settings(None, {})) == defaults | FOUND | {"tuned": "best.toml"}
-    Path("marquee.toml").write_text('[batch]\ntuned = "best.toml"\nn_factors = 12\nalpha = 7.0\n')
+    expected = defaults | FOUND | {"model": "als", "tuned": "best.toml"}
+    assert asdict(load_settings(None, {})) == expected
+    with Path("marquee.toml").open("a") as config:
+        config.write("n_factors = 12\nalpha = 7.0\n")
     settings = load_settings(None, {"MARQUEE_BATCH_ALPHA": "9.0"})
     assert (settings.n_factors, settings.alpha, settings.regularization) == (12, 9.0, 3.5)
 
@@ -52,24 +54,24 @@ def test_settings_without_a_tuned_file_are_the_defaults(tmp_path, monkeypatch):
 
 def test_whole_number_is_accepted_for_a_float(tuned):
     """As in marquee.toml."""
-    tuned.write_text('model = "auto"\n[parameters]\nalpha = 3\n')
-    assert read_tuned(tuned, "auto") == {"alpha": 3.0}
+    tuned.write_text('model = "als"\n[parameters]\nalpha = 3\n')
+    assert read_tuned(tuned, "als") == {"alpha": 3.0}
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ('model = "als"\n[parameters]\nalpha = 3.0\n', "tuned for the model 'als', not for 'auto'"),
+        ('model = "bpr"\n[parameters]\nalpha = 3.0\n', "tuned for the model 'bpr', not for 'als'"),
         ("[parameters]\nalpha = 3.0\n", "tuned for the model None"),
-        ('model = "auto"\n[parameters]\nalhpa = 3.0\n', "not tunable parameters of auto: alhpa"),
-        ('model = "auto"\n[parameters]\nseed = 3\n', "not tunable parameters of auto: seed"),
-        ('model = "auto"\n[parameters]\nbpr_iterations = 3\n', "not tunable .*: bpr_iterations"),
-        ('model = "auto"\n[parameters]\nn_factors = 3.0\n', "n_factors must be of type int"),
-        ('model = "auto"\n[parameters]\nn_factors = true\n', "n_factors must be of type int"),
-        ('model = "auto"\n[parameters]\nalpha = -3.0\n', "alpha must be 0 or more"),
-        ('model = "auto"\n[parameters]\nalpha = inf\n', "alpha must be 0 or more, and finite"),
-        ('model = "auto"\nparameters = 3\n', "`parameters` is not a table"),
-        ('model = "auto"\nextra = 3\n[parameters]\n', "unknown key extra"),
+        ('model = "als"\n[parameters]\nalhpa = 3.0\n', "not tunable parameters of als: alhpa"),
+        ('model = "als"\n[parameters]\nseed = 3\n', "not tunable parameters of als: seed"),
+        ('model = "als"\n[parameters]\nbpr_iterations = 3\n', "not tunable .*: bpr_iterations"),
+        ('model = "als"\n[parameters]\nn_factors = 3.0\n', "n_factors must be of type int"),
+        ('model = "als"\n[parameters]\nn_factors = true\n', "n_factors must be of type int"),
+        ('model = "als"\n[parameters]\nalpha = -3.0\n', "alpha must be 0 or more"),
+        ('model = "als"\n[parameters]\nalpha = inf\n', "alpha must be 0 or more, and finite"),
+        ('model = "als"\nparameters = 3\n', "`parameters` is not a table"),
+        ('model = "als"\nextra = 3\n[parameters]\n', "unknown key extra"),
         ("model = auto\n", "cannot be read as TOML"),
         ("\udcff", "cannot be read as TOML"),
     ],

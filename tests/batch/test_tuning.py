@@ -169,7 +169,7 @@ def test_time_limit_ends_a_run_after_its_first_trial(ratings, capsys, monkeypatc
     assert (found["trials"], len(lines)) == (1, 1)
 
 
-@pytest.mark.parametrize("model", ["auto", "als", "bpr"])
+@pytest.mark.parametrize("model", ["als", "bpr"])
 def test_only_parameters_of_the_model_are_tuned(ratings, capsys, monkeypatch, model):
     monkeypatch.setenv("MARQUEE_BATCH_N_FACTORS", "4")
     monkeypatch.setenv("MARQUEE_BATCH_BPR_ITERATIONS", "5")

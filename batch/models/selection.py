@@ -1,0 +1,166 @@
+"""The selection of a blend: which fitted models, with which shares.
+
+    the best model ─► + the model and share that gain most, while they gain significantly
+                   ─► not significantly better than popularity? then popularity
+
+All blends of a round are evaluated in one pass over blocks of users: each model's scores
+are made and standardised once.
+
+Source:
+    Adding models one by one: Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection
+    from Libraries of Models", ICML 2004.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from batch.arrays import Doubles, Floats, ItemRows, Rows
+from batch.evaluation.bootstrap import Interval, intervals
+from batch.models.blend import standardised
+from batch.models.choice import Candidate, Tried
+from batch.models.dense_topk import best_of, block_users, hide
+from batch.models.validation import VALIDATION_K, Validation
+from batch.threads import usable
+
+POPULARITY: Final = "popularity"
+_SHARES: Final = (0.125, 0.25, 0.5, 1.0, 2.0)
+_MAX_PARTS: Final = 4
+
+Shares = Mapping[int, float]  # by the number of the entrant
+
+
+class Scores(Protocol):
+    """What a selection needs of a fitted model."""
+
+    def scores(self, user_rows: Rows) -> Floats:
+        """Return the scores of all items; see `Fitted.scores`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A fitted candidate.
+
+    Attributes:
+        candidate: Model and parameters.
+        fitted: The model, fitted to the training side of the validation.
+        ndcg: (n_users,) NDCG@20 of its lists.
+    """
+
+    candidate: Candidate
+    fitted: Scores
+    ndcg: Doubles
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The search for shares among entrants.
+
+    Attributes:
+        entrants: Fitted candidates of different models.
+        validation: Validation set.
+        min_gain: Share of the NDCG that an addition must gain at least.
+        seed: Random seed of the bootstrap.
+        n_threads: Number of threads; 0 means one for each usable processor.
+    """
+
+    entrants: Sequence[Entrant]
+    validation: Validation
+    min_gain: float
+    seed: int
+    n_threads: int
+
+    def select(self) -> tuple[Shares, Doubles, list[Tried]]:
+        """Return the shares, the NDCG of each user's list, and what was tried."""
+        best = max(range(len(self.entrants)), key=lambda n: self.entrants[n].ndcg.mean())
+        shares: Shares = {best: 1.0}
+        ndcg, tried = self.entrants[best].ndcg, []
+        while len(shares) < _MAX_PARTS and (found := self._addition(shares)):
+            added, new_ndcg = found
+            gain = mean_interval(new_ndcg - ndcg, self.seed)
+            tried.append(self._tried(added, new_ndcg, gain, f"against {self.named(shares)}"))
+            if gain.low <= 0 or gain.mean < self.min_gain * ndcg.mean():
+                break
+            shares, ndcg = added, new_ndcg
+        return self._or_popularity(shares, ndcg, tried)
+
+    def evaluate(self, blends: Sequence[Shares]) -> Doubles:
+        """Return (n_blends, n_users) NDCG@20 of the lists of each blend."""
+        rows, n_items = self.validation.user_rows, self.validation.weights.shape[1]
+        step = block_users(n_items)
+        item_rows = np.empty((len(blends), len(rows), VALIDATION_K), np.int32)
+
+        def fill(first: int) -> None:
+            block = slice(first, first + step)
+            for number, lists in enumerate(self._lists(blends, rows[block])):
+                item_rows[number, block] = lists
+
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable(self.n_threads)) as pool:
+            for done in [pool.submit(fill, first) for first in range(0, len(rows), step)]:
+                done.result()
+        return np.stack([self.validation.ndcg(lists) for lists in item_rows])
+
+    def named(self, shares: Shares) -> str:
+        """Return a blend in words."""
+        return " + ".join(
+            f"{share:g} × {self.entrants[number].candidate.model}"
+            for number, share in shares.items()
+        )
+
+    def _addition(self, shares: Shares) -> tuple[Shares, Doubles] | None:
+        """Return the best blend with one more model, and its NDCG."""
+        others = [number for number in range(len(self.entrants)) if number not in shares]
+        blends = [{**shares, number: share} for number in others for share in _SHARES]
+        if not blends:
+            return None
+        ndcg = self.evaluate(blends)
+        best = int(ndcg.mean(axis=1).argmax())
+        return blends[best], ndcg[best]
+
+    def _or_popularity(
+        self, shares: Shares, ndcg: Doubles, tried: list[Tried]
+    ) -> tuple[Shares, Doubles, list[Tried]]:
+        """Return popularity in place of a blend that is not significantly better."""
+        models = [entrant.candidate.model for entrant in self.entrants]
+        popular = models.index(POPULARITY)
+        gain = mean_interval(ndcg - self.entrants[popular].ndcg, self.seed)
+        tried.append(self._tried(shares, ndcg, gain, f"against {POPULARITY}"))
+        if gain.low > 0:
+            return shares, ndcg, tried
+        return {popular: 1.0}, self.entrants[popular].ndcg, tried
+
+    def _tried(self, shares: Shares, ndcg: Doubles, gain: Interval, why: str) -> Tried:
+        return Tried(self.named(shares), mean_interval(ndcg, self.seed), gain, why=why)
+
+    def _lists(self, blends: Sequence[Shares], user_rows: Rows) -> list[ItemRows]:
+        """Return the lists of each blend for a block of users."""
+        used = sorted({number for shares in blends for number in shares})
+        scores = {
+            number: standardised(self.entrants[number].fitted.scores(user_rows), 1.0)
+            for number in used
+        }
+        lists = []
+        for shares in blends:
+            total = _sum(scores, shares)
+            hide(total, self.validation.weights, user_rows)
+            lists.append(best_of(total, VALIDATION_K).item_rows)
+        return lists
+
+
+def mean_interval(values: Doubles, seed: int) -> Interval:
+    """Return the mean of (n_users,) values with its 95 % bootstrap interval."""
+    all_users = np.ones((len(values), 1), dtype=bool)
+    return intervals(values[:, None], all_users, seed=seed)[0][0]
+
+
+def _sum(scores: Mapping[int, Floats], shares: Shares) -> Floats:
+    """Return Σ share · scores, a new array."""
+    (first, share), *others = shares.items()
+    total = scores[first] * np.float32(share)
+    for number, share in others:
+        total += scores[number] * np.float32(share)
+    return total

@@ -1,0 +1,182 @@
+"""The choice: the second stage makes the lists where it is significantly better on a holdout.
+
+    trained on the previous period ─► judged on the newest: paired interval above 0?
+        └─► trained on the newest ─► ranks everything
+
+Sources and trees are fitted to a sample of users where there are many. The comparison is
+paired by user, with a 95 % bootstrap interval.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from batch.arrays import Doubles, Times
+from batch.errors import SecondStageError
+from batch.evaluation.bootstrap import Interval, intervals
+from batch.evaluation.metrics import per_user
+from batch.evaluation.splits import Split
+from batch.models.protocol import Ranker
+from batch.sampling import sample
+from batch.second_stage.metadata import Metadata
+from batch.second_stage.past import Past
+from batch.second_stage.periods import Periods, last_periods
+from batch.second_stage.ranking import Proposer, SecondStage, examples_of
+from batch.second_stage.training import lightgbm, train
+from batch.unavailable import Unavailable
+from store.layout import LIST_LENGTH
+
+_MAX_USERS: Final = 10_000  # of a period, to train or to judge on
+_MIN_INTERACTIONS: Final = 2_000_000  # no sample is taken of fewer
+_INTERACTIONS_PER_ITEM: Final = 300  # on average, that sources are fitted to
+
+# Function that fits the model of the lists to weights and their times.
+FitModel = Callable[[sp.csr_matrix, Times | None], Ranker]
+
+
+@dataclass(frozen=True, slots=True)
+class StageInputs:
+    """What a second stage is made from.
+
+    Attributes:
+        weights: (n_users, n_items) weights of the interactions.
+        at: (n_interactions,) seconds since 1970 beside them, 0 if unknown; None if all are.
+        metadata: Fields of items and users.
+        fit_model: Function that fits the model of the lists to a part of the interactions.
+        seed: Random seed of samples, trees and the bootstrap.
+        n_threads: Number of threads.
+    """
+
+    weights: sp.csr_matrix
+    at: Times | None
+    metadata: Metadata
+    fit_model: FitModel
+    seed: int
+    n_threads: int
+
+    def sample(self) -> "StageInputs":
+        """Return a sample of users, where there are many."""
+        n_items = self.weights.shape[1]
+        limit = max(_INTERACTIONS_PER_ITEM * n_items, _MIN_INTERACTIONS)
+        users = sample(self.weights, self.at, limit, self.seed)
+        metadata = self.metadata.of_users(users.user_rows)
+        return replace(self, weights=users.weights, at=users.at, metadata=metadata)
+
+
+class StageDecision(NamedTuple):
+    """What ranks the items of the lists, and why.
+
+    Attributes:
+        ranker: The second stage, or the model itself.
+        metrics: Figures for the manifest; empty where the second stage is off.
+    """
+
+    ranker: Ranker
+    metrics: dict[str, Any]
+
+
+def choose(model: Ranker, make_inputs: Callable[[], StageInputs], mode: str) -> StageDecision:
+    """Train a second stage, and return it if it is to make the lists.
+
+    Args:
+        model: Model of the lists, fitted to all interactions.
+        make_inputs: Function that looks up interactions, catalogue and profiles, if needed.
+        mode: Value of `[batch] second_stage`: "auto", "on" or "off".
+
+    Raises:
+        SecondStageError: The mode is "on", and LightGBM or data to train on is missing.
+    """
+    if mode == "off":
+        return StageDecision(model, {})
+    try:
+        lightgbm()
+        inputs = make_inputs()
+        trial = _Trial.of(inputs.sample())
+        gain, metrics = trial.judge()
+        if mode == "auto" and gain.low <= 0:
+            return StageDecision(
+                model, {"second_stage": "not used: not significantly better", **metrics}
+            )
+        booster = trial.booster(trial.periods.newest, trial.newest)
+    except SecondStageError as error:
+        if mode == "on":
+            raise
+        return StageDecision(model, {"second_stage": f"not used: {error.reason}"})
+    past = Past(inputs.weights, inputs.at, trial.periods.seconds)
+    proposer = Proposer.of(model, past, inputs.metadata, inputs.n_threads)
+    return StageDecision(SecondStage(proposer, booster), {"second_stage": "used", **metrics})
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Sources at the two moments of a trial.
+
+    Attributes:
+        inputs: Interactions of the sampled users.
+        periods: The last two periods.
+        model: Model of the lists, fitted to everything before the newest period.
+        newest: Sources and features of the same time.
+    """
+
+    inputs: StageInputs
+    periods: Periods
+    model: Ranker
+    newest: Proposer
+
+    @classmethod
+    def of(cls, inputs: StageInputs) -> "_Trial":
+        """Split off the periods, and fit the sources of the newest.
+
+        Raises:
+            SecondStageError: There are no two periods with enough users.
+        """
+        periods = last_periods(inputs.weights, inputs.at)
+        if isinstance(periods, Unavailable):
+            raise SecondStageError(periods.reason, 'set second_stage = "auto" or "off"')
+        periods = periods.limited(_MAX_USERS, inputs.seed)
+        model = inputs.fit_model(periods.newest.train, periods.newest.at)
+        return cls(inputs, periods, model, _proposer(model, periods.newest, periods, inputs))
+
+    def judge(self) -> tuple[Interval, dict[str, Any]]:
+        """Train on the previous period, and compare on the newest.
+
+        Returns:
+            The interval of the difference in NDCG@20, and all figures by name.
+        """
+        previous, newest, inputs = self.periods.previous, self.periods.newest, self.inputs
+        model = inputs.fit_model(previous.train, previous.at)
+        before = _proposer(model, previous, self.periods, inputs)
+        stage = SecondStage(self.newest, self.booster(previous, before))
+        ndcg = [ndcg_of(ranker, newest, inputs.n_threads) for ranker in (self.model, stage)]
+        columns = np.stack([*ndcg, ndcg[1] - ndcg[0]], axis=1)
+        all_users = np.ones((len(columns), 1), dtype=bool)
+        without, with_stage, gain = intervals(columns, all_users, seed=inputs.seed)[0]
+        return gain, {
+            "second_stage_users": len(columns),
+            "second_stage_period_seconds": self.periods.seconds,
+            "second_stage_ndcg_without": round(without.mean, 4),
+            "second_stage_ndcg": round(with_stage.mean, 4),
+            "second_stage_gain": round(gain.mean, 5),
+            "second_stage_gain_low": round(gain.low, 5),
+            "second_stage_gain_high": round(gain.high, 5),
+        }
+
+    def booster(self, split: Split, proposer: Proposer) -> Any:
+        """Return trees trained on the test side of a split."""
+        examples = examples_of(proposer, split, self.inputs.n_threads)
+        return train(examples, self.inputs.seed)
+
+
+def ndcg_of(ranker: Ranker, split: Split, n_threads: int) -> Doubles:
+    """Return (n_users,) the NDCG@20 of each evaluated user of a split."""
+    lists = ranker.top_k(LIST_LENGTH, user_rows=split.user_rows, n_threads=n_threads)
+    return per_user(lists.item_rows, split.test)["ndcg"]
+
+
+def _proposer(model: Ranker, split: Split, periods: Periods, inputs: StageInputs) -> Proposer:
+    """Return sources and features of the training side of a split."""
+    past = Past(split.train, split.at, periods.seconds)
+    return Proposer.of(model, past, inputs.metadata, inputs.n_threads)

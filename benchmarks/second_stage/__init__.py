@@ -1,0 +1,1 @@
+"""Lists with and without the second stage, and those of content-based systems."""

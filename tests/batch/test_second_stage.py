@@ -1,0 +1,144 @@
+"""The second stage: chosen where there is something to learn, and not elsewhere."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from batch.__main__ import main
+from batch.errors import SecondStageError
+from batch.models.popularity import Popularity
+from batch.second_stage.choice import choose
+from batch.second_stage.ranking import SecondStage
+from batch.settings import BatchSettings
+from batch.topk import NO_ITEM
+from store.snapshot import open_snapshot
+from tests.batch.made_periods import N_ITEMS, trending, unrelated, write_events
+from tests.histories import write_history
+from tests.refreshes import inputs, run_refresh, users_served_seen_items
+
+
+@pytest.fixture
+def lightgbm():
+    """Skip the test where the extra is not installed."""
+    return pytest.importorskip("lightgbm", reason="the extra second-stage is not installed")
+
+
+def chosen(stage_inputs, mode="auto"):
+    """Return the choice for inputs, with their model of everything."""
+    model = stage_inputs.fit_model(stage_inputs.weights, stage_inputs.at)
+    return model, choose(model, lambda: stage_inputs, mode)
+
+
+def test_stage_is_chosen_where_new_items_and_genders_decide(lightgbm):
+    _, choice = chosen(trending())
+    assert isinstance(choice.ranker, SecondStage)
+    assert choice.metrics["second_stage"] == "used"
+    assert choice.metrics["second_stage_gain_low"] > 0
+    assert choice.metrics["second_stage_gain"] > 0.1
+
+
+def test_stage_is_not_chosen_where_popularity_is_all_there_is(lightgbm):
+    model, choice = chosen(unrelated())
+    assert choice.ranker is model
+    assert choice.metrics["second_stage"] == "not used: not significantly better"
+    assert choice.metrics["second_stage_gain_low"] <= 0
+
+
+def test_stage_that_is_on_is_used_without_a_gain(lightgbm):
+    """The twin: the setting decides, and the manifest has the figures."""
+    _, choice = chosen(unrelated(), mode="on")
+    assert isinstance(choice.ranker, SecondStage)
+    assert choice.metrics["second_stage_gain_low"] <= 0
+
+
+def test_lists_are_the_same_bytes_on_one_and_two_threads(lightgbm):
+    lists = []
+    for n_threads in (1, 2):
+        _, choice = chosen(trending(350, n_threads=n_threads))
+        lists.append(choice.ranker.top_k(20, n_threads=n_threads))
+    assert lists[0].item_rows.tobytes() == lists[1].item_rows.tobytes()
+    assert lists[0].scores.tobytes() == lists[1].scores.tobytes()
+
+
+def test_lists_hold_neither_seen_nor_hidden_items_and_are_sorted(lightgbm):
+    made = trending()
+    _, choice = chosen(made)
+    hidden = frozenset(range(180, 190))
+    lists = choice.ranker.top_k(30, user_rows=np.array([7, 3]), hidden=hidden)
+    for row, user in enumerate((7, 3)):
+        listed = set(lists.item_rows[row].tolist())
+        assert NO_ITEM not in listed
+        assert len(listed) == 30
+        assert listed.isdisjoint(hidden | set(made.weights[[user]].indices.tolist()))
+    assert (np.diff(lists.scores, axis=1) <= 0).all()
+
+
+def test_lists_are_as_long_as_there_are_items(lightgbm):
+    made = trending()
+    _, choice = chosen(made)
+    lists = choice.ranker.top_k(N_ITEMS, user_rows=np.array([0]))
+    assert (lists.item_rows != NO_ITEM).sum() == N_ITEMS - made.weights[[0]].nnz
+
+
+def test_too_few_users_give_the_model_or_an_error(lightgbm):
+    model, choice = chosen(trending(n_users=50))
+    assert choice.ranker is model
+    assert "too few users" in choice.metrics["second_stage"]
+    with pytest.raises(SecondStageError, match="too few users"):
+        chosen(trending(n_users=50), mode="on")
+
+
+def test_missing_package_leaves_the_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    model, choice = chosen(trending())
+    assert choice.ranker is model
+    assert choice.metrics == {"second_stage": "not used: LightGBM is not installed"}
+
+
+def test_missing_package_is_an_error_where_the_stage_is_on(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(SecondStageError, match="install the extra `second-stage`"):
+        chosen(trending(), mode="on")
+
+
+def test_stage_that_is_off_reads_nothing():
+    def make_inputs():
+        raise AssertionError("profiles and catalogue are looked up")
+
+    model = Popularity().fit(unrelated().weights)
+    assert choose(model, make_inputs, "off") == (model, {})
+
+
+def test_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="second_stage must be one of auto, on, off"):
+        BatchSettings(second_stage="always")
+
+
+def test_refresh_publishes_lists_of_the_stage(tmp_path, capsys, monkeypatch, lightgbm):
+    """A refresh with the stage on: other lists than without, none with a seen item."""
+    monkeypatch.chdir(tmp_path)  # the quarantine is made in `var`
+    monkeypatch.setenv("MARQUEE_BATCH_N_THREADS", "1")
+    monkeypatch.setenv("MARQUEE_BATCH_ITERATIONS", "2")
+    files, seen = write_events(tmp_path, trending(350))
+    bodies = []
+    for mode in ("off", "on"):
+        monkeypatch.setenv("MARQUEE_BATCH_SECOND_STAGE", mode)
+        store = tmp_path / mode
+        run_refresh(capsys, *files, "--store", store)
+        with open_snapshot(store, 1) as snapshot:
+            bodies.append(dict(snapshot.users))
+            assert users_served_seen_items(snapshot, seen) == []
+            stage = snapshot.manifest.metrics.get("second_stage", "")
+        assert stage == ("used" if mode == "on" else "")
+    assert bodies[0].keys() == bodies[1].keys()
+    assert bodies[0] != bodies[1]
+
+
+def test_refresh_without_the_package_names_the_extra(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    history = write_history(tmp_path / "history")
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    monkeypatch.setenv("MARQUEE_BATCH_SECOND_STAGE", "on")
+    assert main(["refresh", *map(str, inputs(history)), "--store", str(tmp_path / "store")]) == 1
+    assert "install the extra `second-stage`" in capsys.readouterr().err

@@ -39,5 +39,9 @@ class NotForgottenError(BatchError):
     remedy = "check the id, and remove the lines from the files that are listed"
 
 
+class MemoryLimitError(BatchError):
+    """A model takes more memory than is available."""
+
+
 class GateRefusedError(BatchError):
     """The snapshot was built and is kept for inspection, but the gate refused it."""

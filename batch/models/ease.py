@@ -25,7 +25,7 @@ from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from batch.arrays import Doubles, Floats, Rows, Times
-from batch.errors import BatchError
+from batch.errors import BatchError, MemoryLimitError
 from batch.memory import available_bytes
 from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, ones
@@ -66,8 +66,8 @@ class Ease:
         """Invert the Gram matrix; see `Recommender.fit`.
 
         Raises:
-            BatchError: The memory available is less than `training_bytes`, too; or the
-                matrix is singular.
+            MemoryLimitError: The memory available is less than `training_bytes`.
+            BatchError: The matrix is singular, too.
         """
         check_finite(weights.data, "weights of the interactions")
         self._check_memory(weights.shape[1])
@@ -94,7 +94,7 @@ class Ease:
         needed, available = self.training_bytes(n_items), available_bytes()
         if needed > available:
             affordable = math.isqrt(available // _BYTES_PER_PAIR)
-            raise BatchError(
+            raise MemoryLimitError(
                 f"EASE of {min(n_items, self.max_items):,} items",
                 f"training takes {needed / _GIB:.1f} GiB of {available / _GIB:.1f} available",
                 f"set [batch] ease_max_items to {affordable} or less",

@@ -20,6 +20,7 @@ from typing import Any, Final
 import scipy.sparse as sp
 
 from batch.arrays import Times
+from batch.errors import MemoryLimitError
 from batch.models.choice import VECTORS_MODEL, Candidate, Choice, Tried
 from batch.models.families import FAMILIES, Family, Size, default_ials
 from batch.models.protocol import Recommender
@@ -33,7 +34,7 @@ _RUNG_SHARE: Final = 0.25  # of the interactions, on which the worse candidates 
 _LISTS_SECONDS: Final = 1.5e-6  # of the lists for each interaction: a third of a refresh
 _DEFAULT_SHARES: Final = (1.0, 0.25)  # of iALS and popularity, where nothing can be compared
 _MAX_FINALISTS: Final = 2  # candidates of a family that are fitted to all users of the search
-_MIN_RUNG_INTERACTIONS: Final = 100_000  # fewer are fitted in a moment, and differ by chance
+_MIN_RUNG_INTERACTIONS: Final = 50_000  # fewer are fitted in a moment, and differ by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,11 @@ class _Run:
             if why := self._too_costly(family, seconds, seconds_left):
                 self.tried.append(Tried(family.model, None, why=why))
                 continue
+            try:
+                entrants.append(self._best_of(candidates, family.final(self.size)))
+            except MemoryLimitError as error:
+                self.tried.append(Tried(family.model, None, why=str(error)))
             seconds_left -= seconds
-            entrants.append(self._best_of(candidates, family.final(self.size)))
         return entrants
 
     def _candidates(self, family: Family) -> list[Candidate]:

@@ -169,6 +169,15 @@ def test_a_family_that_costs_too_much_is_left_out(monkeypatch):
     assert {"popularity", "ials"} <= {one.name.split()[0] for one in choice.tried if one.ndcg}
 
 
+def test_a_model_that_does_not_fit_the_memory_is_left_out(monkeypatch):
+    """The choice says so, and the others are compared."""
+    monkeypatch.setattr("batch.models.ease.available_bytes", lambda: 1000)
+    choice = auto(SETTINGS).search(in_groups(), None, n_threads=1)
+    [why] = [one.why for one in choice.tried if one.name == "ease"]
+    assert "GiB" in why
+    assert all(part.model != "ease" for part in choice.parts)
+
+
 def test_costs_grow_with_the_data():
     """They are estimates of the size alone, the same on every machine."""
     small, large = (Size.of(one, one) for one in (in_groups(), sp.vstack([in_groups()] * 4)))

@@ -157,7 +157,7 @@ def _case(name: str, data_set: DataSet, folder: Path, n_threads: int, *, is_by_t
         split = by_time(whole.weights, at)
     else:
         split = leave_last_out(whole.weights, at, _MAX_EVALUATED_USERS, _SEED)
-    fitted = recommender("auto", settings).fit(split.train, at=split.at, n_threads=n_threads)
+    fitted = recommender("ials", settings).fit(split.train, at=split.at, n_threads=n_threads)
     assert isinstance(fitted, FittedFactors)
     item_factors = fitted.item_factors[:, : settings.n_factors]
     train = replace(whole, weights=split.train)

@@ -174,7 +174,8 @@ def test_the_manifest_has_the_provenance(history, tmp_path, capsys):
     choice = manifest.parameters["choice"]  # of `auto`, with all that it tried
     assert choice["parts"]
     assert choice["tried"]
-    assert manifest.parameters["n_factors"] == manifest.parameters["ials_factors"]
+    [vectors] = [part for part in choice["parts"] if part["model"] == "ials"]
+    assert manifest.parameters["n_factors"] == vectors["parameters"]["ials_factors"]
 
 
 def test_events_come_from_the_configuration(history, tmp_path, capsys):

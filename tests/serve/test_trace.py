@@ -117,7 +117,9 @@ def trace(shared_data):
 def real_store(shared_data, tmp_path_factory):
     """A snapshot of the views of 290,000 users, with little training."""
     folder = tmp_path_factory.mktemp("trace")
-    (folder / "fast.toml").write_text("[batch]\niterations = 2\nn_factors = 32\nn_trees = 10\n")
+    (folder / "fast.toml").write_text(
+        '[batch]\nmodel = "als"\niterations = 2\nn_factors = 32\nn_trees = 10\n'
+    )
     inputs = [
         *(("--events", shared_data / VIEWS), ("--store", "store"), ("--config", "fast.toml")),
         *(("--catalogue", shared_data / name) for name in CATALOGUES),

@@ -26,6 +26,7 @@ from batch.models.protocol import Fitted
 from batch.progress import noop
 from batch.topk import Execution, TopK
 
+_SCALED_USERS: Final = 1 << 14  # users at a time, which limits copies in double precision
 _MIN_RELATIVE_DEVIATION: Final = 1e-6  # below it, scores differ by rounding alone
 
 
@@ -162,9 +163,6 @@ def _scaler(item_factors: Floats, share: float) -> Callable[[Floats], Floats]:
         return scaled
 
     return scale
-
-
-_SCALED_USERS: Final = 1 << 14  # users at a time, which limits copies in double precision
 
 
 def _scale(variance: Doubles, squares: Doubles, share: float) -> Doubles:

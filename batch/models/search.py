@@ -5,7 +5,8 @@
         ─► selection of a blend ─► the incumbent, unless the new one is significantly better
 
 Everything is compared on the same users, paired, by NDCG@20. The search takes a stated
-number of interactions and candidates: its result does not depend on the machine's speed.
+number of interactions and candidates: its result does not depend on the machine's speed, only on
+whether a model fits its memory.
 
 Source:
     Successive halving: Karnin, Koren and Somekh, "Almost Optimal Exploration in Multi-Armed

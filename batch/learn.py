@@ -21,6 +21,7 @@ from batch.models.auto import FittedAuto
 from batch.models.choice import Choice
 from batch.models.choose import auto, recommender
 from batch.models.factors import Factors, FittedFactors
+from batch.models.families import Extent
 from batch.models.protocol import Fitted, Recommender
 from batch.parent import DATA_UNTIL, initial_factors, seen_until, served_choice, served_lists
 from batch.records.catalogue import Item
@@ -193,7 +194,13 @@ class _Training:
         if incumbent and self._is_recent(incumbent):
             return incumbent
         search = auto(self.settings, incumbent=incumbent).search
-        return search(*_train_side(users, day), n_threads=self.n_threads, on_step=on_step)
+        weights = self.data.interactions.weights
+        return search(
+            *_train_side(users, day),
+            extent=Extent(weights.shape[0], weights.nnz),
+            n_threads=self.n_threads,
+            on_step=on_step,
+        )
 
     def start(self, day: LastDay | Unavailable) -> Factors | Unavailable:
         """Return the initial factors of all users and items."""

@@ -27,7 +27,7 @@ from batch.evaluation.splits import Split
 from batch.models.als import Als
 from batch.models.bpr import Bpr
 from batch.models.choose import recommender
-from batch.models.families import FAMILIES, Family, Size
+from batch.models.families import FAMILIES, Extent, Family, Size
 from batch.models.holdout import Holdout, entries_of, hold_out
 from batch.models.protocol import Recommender
 from batch.settings import BatchSettings
@@ -101,7 +101,9 @@ def _run(
     held = hold_out(sample, at, _N_HELD_OUT, _SEED)
     evaluated = []
     for name in models:
-        candidates = _candidates(Size.of(split.train, split.train))[name]
+        candidates = _candidates(
+            Size.of(split.train, Extent(*split.train.shape[:1], split.train.nnz))
+        )[name]
         tried = list(itertools.islice(candidates(), 1)) if is_quick else list(candidates())
         model = _best(tried, held, n_threads)
         row = evaluate(model, split, K, n_threads=n_threads)

@@ -6,7 +6,7 @@ is left out, and the manifest says so.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -21,12 +21,26 @@ _UNOBSERVED_WEIGHTS: Final = (0.03, 0.1, 0.3, 1.0)
 _PENALTY_SHARES: Final = (0.05, 0.15, 0.45)
 _FIRST_FACTORS: Final = 64  # of iALS, while its other parameters are compared
 _MANY_EASE_ITEMS: Final = 5_000  # from which inverting takes longer than evaluating
-_N_SWEEPS: Final = 12  # of iALS
+_N_SWEEPS: Final = 12  # of iALS, in the search and in a trial
+_N_LAST_SWEEPS: Final = 1.5  # over everything
 _N_PRODUCTS: Final = 18  # of the matrix and a vector, for each singular vector
 _MANY_SCORES: Final = 2e9  # of all users and items: more take longer than the rest of a refresh
 _SCORES_PER_SECOND: Final = 7e7  # of one processor, made, added and searched
 _PRUNED: Final = 0.1  # share of the scores of factors that the search for lists computes
 _SPARSE_FLOPS: Final = 2e8  # of one processor, in products of sparse matrices
+_INVERSION_FLOPS: Final = 6e10  # of one processor
+
+
+class Extent(NamedTuple):
+    """Extent of all data.
+
+    Attributes:
+        n_users: Users, who need lists every night.
+        n_interactions: Interactions, which are trained on every night.
+    """
+
+    n_users: int
+    n_interactions: int
 
 
 class Size(NamedTuple):
@@ -38,7 +52,7 @@ class Size(NamedTuple):
         n_interactions: Interactions of the sample.
         n_squared: Sum over its users of the squared number of items.
         n_all_users: Users of all data, who need lists every night.
-        n_all_interactions: Interactions of all data.
+        n_all_interactions: Interactions of all data, which are trained on every night.
     """
 
     n_users: int
@@ -49,26 +63,43 @@ class Size(NamedTuple):
     n_all_interactions: int
 
     @classmethod
-    def of(cls, weights: sp.csr_matrix, sampled: sp.csr_matrix) -> Self:
+    def of(cls, sampled: sp.csr_matrix, extent: Extent) -> Self:
         """Return the size of all data, and of the users sampled from it."""
         n_items_of = np.diff(sampled.indptr).astype(np.int64)
         n_users, n_items = sampled.shape
         n_squared = int(n_items_of @ n_items_of)
-        return cls(n_users, n_items, sampled.nnz, n_squared, weights.shape[0], weights.nnz)
+        return cls(n_users, n_items, sampled.nnz, n_squared, *extent)
 
 
 class EstimatedCost(NamedTuple):
-    """Estimated cost of a candidate.
+    """Estimated cost of a candidate; times are those of one processor.
 
     Attributes:
-        seconds: Training on the sample, on one processor.
+        seconds: Training on the sample.
         mib: Memory of the training, MiB.
-        lists_seconds: Lists of all users, on one processor.
+        last_seconds: Training on everything, from the model of the sample.
+        lists_seconds: Lists of all users by this model alone.
+        is_factors: Whether it is a model of factors, whose search for lists skips most scores.
     """
 
-    seconds: float
-    mib: float
-    lists_seconds: float
+    seconds: float = 0.0
+    mib: float = 0.0
+    last_seconds: float = 0.0
+    lists_seconds: float = 0.0
+    is_factors: bool = True
+
+
+def nightly_seconds(costs: Collection[EstimatedCost]) -> float:
+    """Return the time that a blend takes every night, on one processor.
+
+    Each model is trained for the trial, and on everything. One model that is not of factors
+    makes the blend score every item with each model.
+    """
+    training = sum(cost.seconds + cost.last_seconds for cost in costs)
+    others = [cost.lists_seconds for cost in costs if not cost.is_factors]
+    if others:
+        return training + max(others) * len(costs)
+    return training + sum(cost.lists_seconds for cost in costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,27 +184,42 @@ def _are_lists_few(size: Size) -> bool:
 def _ials_cost(size: Size) -> EstimatedCost:
     n_factors = _ials_final(size)["ials_factors"]
     n_rows = size.n_users + size.n_items
-    flops = _N_SWEEPS * n_factors * (30 * size.n_interactions + 4 * n_factors * n_rows)
-    memory = 8 * n_factors * n_rows / _MIB
-    return EstimatedCost(flops / _FLOPS, memory, _pruned_seconds(size, n_factors))
+
+    def seconds(n_sweeps: float, n_interactions: int, n_rows: int) -> float:
+        flops: float = n_sweeps * n_factors * (40 * n_interactions + 4 * n_factors * n_rows)
+        return flops / _FLOPS
+
+    return EstimatedCost(
+        seconds(_N_SWEEPS, size.n_interactions, n_rows),
+        8 * n_factors * n_rows / _MIB,
+        seconds(_N_LAST_SWEEPS, size.n_all_interactions, size.n_all_users + size.n_items),
+        _pruned_seconds(size, n_factors),
+    )
 
 
 def _spectral_cost(size: Size) -> EstimatedCost:
     n_factors = max(one.parameters["spectral_factors"] for one in _spectral_candidates(size))
-    flops = _N_PRODUCTS * n_factors * 2 * size.n_interactions
-    memory = 16 * n_factors * (size.n_users + size.n_items) / _MIB
-    return EstimatedCost(flops / (4 * _SPARSE_FLOPS), memory, _pruned_seconds(size, n_factors))
+    a_product = 2 * n_factors / (8 * _SPARSE_FLOPS)
+    seconds = _N_PRODUCTS * a_product * size.n_interactions
+    return EstimatedCost(
+        seconds,
+        16 * n_factors * (size.n_users + size.n_items) / _MIB,
+        seconds + a_product * size.n_all_interactions,
+        _pruned_seconds(size, n_factors),
+    )
 
 
 def _ease_cost(size: Size) -> EstimatedCost:
     n_items = min(size.n_items, 10_000)
-    seconds = size.n_squared / _SPARSE_FLOPS + 2 * n_items**3 / _FLOPS
-    return EstimatedCost(seconds, 12 * n_items**2 / _MIB, _scored_seconds(size))
+    seconds = size.n_squared / _SPARSE_FLOPS + 2 * n_items**3 / _INVERSION_FLOPS
+    mib = 12 * n_items**2 / _MIB
+    return EstimatedCost(seconds, mib, seconds, _scored_seconds(size), is_factors=False)
 
 
 def _sparse_cost(size: Size) -> EstimatedCost:
     seconds = 2 * size.n_squared / _SPARSE_FLOPS
-    return EstimatedCost(seconds, 16 * 400 * size.n_items / _MIB, _scored_seconds(size))
+    mib = 16 * 400 * size.n_items / _MIB
+    return EstimatedCost(seconds, mib, seconds, _scored_seconds(size), is_factors=False)
 
 
 def _pruned_seconds(size: Size, n_factors: int) -> float:
@@ -187,7 +233,7 @@ def _scored_seconds(size: Size) -> float:
 
 
 FAMILIES: Final = (
-    Family("popularity", _grid("popularity"), lambda _: EstimatedCost(0, 0, 0)),
+    Family("popularity", _grid("popularity"), lambda _: EstimatedCost()),
     Family("ials", _ials_candidates, _ials_cost, _ials_final),
     Family("spectral", _spectral_candidates, _spectral_cost),
     Family("ease", _ease_candidates, _ease_cost),
@@ -198,6 +244,6 @@ FAMILIES: Final = (
     Family(
         "recent_popularity",
         _grid("recent_popularity", half_life_days=(7.0, 30.0, 120.0)),
-        lambda _: EstimatedCost(0, 0, 0),
+        lambda _: EstimatedCost(),
     ),
 )

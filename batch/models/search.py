@@ -15,7 +15,7 @@ Source:
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import scipy.sparse as sp
@@ -23,16 +23,30 @@ import scipy.sparse as sp
 from batch.arrays import Times
 from batch.errors import MemoryLimitError
 from batch.models.choice import VECTORS_MODEL, Candidate, Choice, Tried
-from batch.models.families import FAMILIES, Family, Size, default_ials
+from batch.models.families import (
+    FAMILIES,
+    Extent,
+    Family,
+    Size,
+    default_ials,
+    nightly_seconds,
+)
 from batch.models.protocol import Recommender
-from batch.models.selection import POPULARITY, Entrant, Selection, Shares, mean_interval
+from batch.models.selection import (
+    POPULARITY,
+    Entrant,
+    Margins,
+    Selection,
+    Shares,
+    mean_interval,
+)
 from batch.models.validation import VALIDATION_K, Validation, split_validation
 from batch.progress import noop
 from batch.sampling import sample
 
 _MIN_VALIDATION_USERS: Final = 200  # with fewer, most differences are chance
 _RUNG_SHARE: Final = 0.25  # of the interactions, on which the worse candidates are dropped
-_LISTS_SECONDS: Final = 1.5e-6  # of the lists for each interaction: a third of a refresh
+_NIGHTLY_SECONDS: Final = 3e-6  # for each interaction: about what all else in a refresh takes
 _DEFAULT_SHARES: Final = (1.0, 0.25)  # of iALS and popularity, where nothing can be compared
 _MAX_FINALISTS: Final = 2  # candidates of a family that are fitted to all users of the search
 _MIN_RUNG_INTERACTIONS: Final = 50_000  # fewer are fitted in a moment, and differ by chance
@@ -48,10 +62,8 @@ class SearchLimits:
         max_scores: Maximum scores of the validation set, its users times the items.
         max_seconds: Maximum estimated time of all candidates, on one processor.
         max_mib: Maximum estimated memory of a candidate, MiB.
-        max_lists_seconds: Maximum estimated time of the lists of all users, on one processor,
-            every night; more where reading the interactions takes longer.
-        min_gain: Share of the NDCG that a further model, or another choice than the
-            incumbent, must gain at least.
+        margins: What a blend may cost every night, and must gain. The time is longer where
+            the rest of a refresh is.
     """
 
     max_interactions: int = 2_000_000
@@ -59,8 +71,12 @@ class SearchLimits:
     max_scores: int = 150_000_000
     max_seconds: float = 600.0
     max_mib: float = 4_000.0
-    max_lists_seconds: float = 30.0
-    min_gain: float = 0.002
+    margins: Margins = field(default_factory=Margins)
+
+    def margins_of(self, n_interactions: int) -> Margins:
+        """Return the margins for data of that many interactions."""
+        seconds = max(self.margins.max_seconds, _NIGHTLY_SECONDS * n_interactions)
+        return replace(self.margins, max_seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,7 @@ class ChoiceSearch:
         weights: sp.csr_matrix,
         at: Times | None,
         *,
+        extent: Extent | None = None,
         n_threads: int = 0,
         on_step: Callable[[], object] = noop,
     ) -> Choice:
@@ -93,13 +110,15 @@ class ChoiceSearch:
         Args:
             weights: (n_users, n_items) weights of the interactions; not modified.
             at: (n_interactions,) times beside `weights.data`; None if unknown.
+            extent: Extent of all data, of which these interactions may be a sample; None:
+                they are all.
             n_threads: Number of threads; 0 means one for each usable processor.
             on_step: Callback after each candidate.
         """
         users = sample(weights, at, self.limits.max_interactions, self.seed)
         n_users = min(self.limits.max_users, self.limits.max_scores // max(weights.shape[1], 1))
         validation = split_validation(users.weights, users.at, n_users, self.seed)
-        size = Size.of(weights, users.weights)
+        size = Size.of(users.weights, extent or Extent(weights.shape[0], weights.nnz))
         if len(validation.user_rows) < _MIN_VALIDATION_USERS:
             return _unfounded(len(validation.user_rows), size)
         run = _Run(self, validation, size, n_threads, on_step, [])
@@ -136,19 +155,19 @@ class _Run:
     def choose(self) -> Choice:
         """Return the choice, without the figures of the search."""
         entrants = self._entrants()
-        limits, seed = self.search.limits, self.search.seed
-        selection = Selection(entrants, self.validation, limits.min_gain, seed, self.n_threads)
+        margins, seed = self._margins, self.search.seed
+        selection = Selection(entrants, self.validation, margins, seed, self.n_threads)
         shares, ndcg, tried = selection.select()
         self.tried.extend(tried)
         incumbent = self._incumbent_shares(entrants)
-        if incumbent and incumbent != shares:
+        if incumbent and incumbent != shares and selection.is_affordable(incumbent):
             [kept] = selection.evaluate([incumbent])
             gain = mean_interval(ndcg - kept, seed)
             why = f"against the choice so far, {selection.named(incumbent)}"
             self.tried.append(
                 Tried(selection.named(shares), mean_interval(ndcg, seed), gain, why=why)
             )
-            if gain.low <= 0 or gain.mean < limits.min_gain * kept.mean():
+            if gain.low <= 0 or not selection.is_worthwhile((shares, ndcg), (incumbent, kept)):
                 shares, ndcg = incumbent, kept
         return _choice(entrants, shares, float(ndcg.mean()))
 
@@ -162,11 +181,16 @@ class _Run:
                 self.tried.append(Tried(family.model, None, why=why))
                 continue
             try:
-                entrants.append(self._best_of(candidates, family.final(self.size)))
+                best = self._best_of(candidates, family.final(self.size))
+                entrants.append(replace(best, cost=family.cost(self.size)))
             except MemoryLimitError as error:
                 self.tried.append(Tried(family.model, None, why=str(error)))
             seconds_left -= seconds
         return entrants
+
+    @property
+    def _margins(self) -> Margins:
+        return self.search.limits.margins_of(self.size.n_all_interactions)
 
     def _candidates(self, family: Family) -> list[Candidate]:
         """Return the candidates of a family, that of the incumbent first."""
@@ -178,13 +202,10 @@ class _Run:
     def _too_costly(self, family: Family, seconds: float, seconds_left: float) -> str:
         """Return the limit that a family exceeds; empty if it exceeds none."""
         limits, cost = self.search.limits, family.cost(self.size)
-        max_lists_seconds = max(
-            limits.max_lists_seconds, _LISTS_SECONDS * self.size.n_all_interactions
-        )
         for what, estimate, limit, unit in (
             ("memory", cost.mib, limits.max_mib, "MiB"),
             ("training", seconds, seconds_left, "s"),
-            ("the lists of all users", cost.lists_seconds, max_lists_seconds, "s"),
+            ("every night", nightly_seconds([cost]), self._margins.max_seconds, "s"),
         ):
             if estimate > limit:
                 return f"{what}: about {estimate:,.0f} {unit}, limit {limit:,.0f}"

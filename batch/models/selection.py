@@ -3,8 +3,8 @@
     the best model ─► + the model and share that gain most, while they gain significantly
                    ─► not significantly better than popularity? then popularity
 
-All blends of a round are evaluated in one pass over blocks of users: each model's scores
-are made and standardised once.
+What takes longer every night must gain more. All blends of a round are evaluated in one
+pass over blocks of users: each model's scores are made and standardised once.
 
 Source:
     Adding models one by one: Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble Selection
@@ -13,7 +13,7 @@ Source:
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from batch.evaluation.bootstrap import Interval, intervals
 from batch.models.blend import standardised
 from batch.models.choice import Candidate, Tried
 from batch.models.dense_topk import best_of, block_users, hide
+from batch.models.families import EstimatedCost, nightly_seconds
 from batch.models.validation import VALIDATION_K, Validation
 from batch.threads import usable
 
@@ -49,11 +50,29 @@ class Entrant:
         candidate: Model and parameters.
         fitted: The model, fitted to the training side of the validation.
         ndcg: (n_users,) NDCG@20 of its lists.
+        cost: Estimated cost of the model.
     """
 
     candidate: Candidate
     fitted: Scores
     ndcg: Doubles
+    cost: EstimatedCost = field(default_factory=EstimatedCost)
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """What a blend may cost, and must gain.
+
+    Attributes:
+        max_seconds: Maximum estimated time of a blend every night, on one processor.
+        min_gain: Share of the NDCG that an addition, or another choice than the incumbent,
+            must gain at least.
+        gain_per_second: Share of the NDCG that each second of a night must gain.
+    """
+
+    max_seconds: float = 150.0
+    min_gain: float = 0.002
+    gain_per_second: float = 5e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +82,52 @@ class Selection:
     Attributes:
         entrants: Fitted candidates of different models.
         validation: Validation set.
-        min_gain: Share of the NDCG that an addition must gain at least.
+        margins: What a blend may cost, and must gain.
         seed: Random seed of the bootstrap.
         n_threads: Number of threads; 0 means one for each usable processor.
     """
 
     entrants: Sequence[Entrant]
     validation: Validation
-    min_gain: float
+    margins: Margins
     seed: int
     n_threads: int
 
     def select(self) -> tuple[Shares, Doubles, list[Tried]]:
         """Return the shares, the NDCG of each user's list, and what was tried."""
-        best = max(range(len(self.entrants)), key=lambda n: self.entrants[n].ndcg.mean())
-        shares: Shares = {best: 1.0}
-        ndcg, tried = self.entrants[best].ndcg, []
+        alone: list[tuple[Shares, Doubles]] = [
+            ({number: 1.0}, one.ndcg) for number, one in enumerate(self.entrants)
+        ]
+        affordable = [one for one in alone if self.is_affordable(one[0])]
+        shares, ndcg = max(affordable, key=lambda one: self.worth(*one))
+        tried: list[Tried] = []
         while len(shares) < _MAX_PARTS and (found := self._addition(shares)):
             added, new_ndcg = found
             gain = mean_interval(new_ndcg - ndcg, self.seed)
-            tried.append(self._tried(added, new_ndcg, gain, f"against {self.named(shares)}"))
-            if gain.low <= 0 or gain.mean < self.min_gain * ndcg.mean():
+            why = f"against {self.named(shares)}, {self._more_seconds(added, shares)}"
+            tried.append(self._tried(added, new_ndcg, gain, why))
+            if gain.low <= 0 or not self.is_worthwhile((added, new_ndcg), (shares, ndcg)):
                 break
             shares, ndcg = added, new_ndcg
         return self._or_popularity(shares, ndcg, tried)
+
+    def seconds(self, shares: Shares) -> float:
+        """Return the estimated time of a blend every night, on one processor."""
+        return nightly_seconds([self.entrants[number].cost for number in shares])
+
+    def worth(self, shares: Shares, ndcg: Doubles) -> float:
+        """Return the mean NDCG less what each second of a night must gain."""
+        share = 1 - self.margins.gain_per_second * self.seconds(shares)
+        return float(ndcg.mean()) * share
+
+    def is_worthwhile(self, new: tuple[Shares, Doubles], old: tuple[Shares, Doubles]) -> bool:
+        """Return whether a blend gains the margin over another, and what it costs more."""
+        margin = self.margins.min_gain * float(old[1].mean())
+        return self.worth(*new) >= self.worth(*old) + margin
+
+    def is_affordable(self, shares: Shares) -> bool:
+        """Return whether a blend is made within the time of a night."""
+        return self.seconds(shares) <= self.margins.max_seconds
 
     def evaluate(self, blends: Sequence[Shares]) -> Doubles:
         """Return (n_blends, n_users) NDCG@20 of the lists of each blend."""
@@ -115,11 +156,14 @@ class Selection:
         """Return the best blend with one more model, and its NDCG."""
         others = [number for number in range(len(self.entrants)) if number not in shares]
         blends = [{**shares, number: share} for number in others for share in _SHARES]
+        blends = [blend for blend in blends if self.is_affordable(blend)]
         if not blends:
             return None
-        ndcg = self.evaluate(blends)
-        best = int(ndcg.mean(axis=1).argmax())
-        return blends[best], ndcg[best]
+        evaluated = [*zip(blends, self.evaluate(blends), strict=True)]
+        return max(evaluated, key=lambda one: self.worth(*one))
+
+    def _more_seconds(self, new: Shares, old: Shares) -> str:
+        return f"about {self.seconds(new) - self.seconds(old):,.0f} s a night more"
 
     def _or_popularity(
         self, shares: Shares, ndcg: Doubles, tried: list[Tried]

@@ -10,9 +10,9 @@ import scipy.sparse as sp
 from batch.models import search as search_module
 from batch.models.choice import Candidate, Choice, choice_of
 from batch.models.choose import auto, recommender
-from batch.models.families import FAMILIES, EstimatedCost, Family, Size
+from batch.models.families import FAMILIES, EstimatedCost, Extent, Family, Size, nightly_seconds
 from batch.models.search import ChoiceSearch, SearchLimits
-from batch.models.selection import Entrant, Selection
+from batch.models.selection import Entrant, Margins, Selection
 from batch.models.validation import split_validation
 from batch.settings import BatchSettings
 from batch.unavailable import Unavailable
@@ -121,11 +121,45 @@ def test_a_blend_is_added_while_it_gains_significantly():
         entrant(name, model, validation)
         for name, model in (("popularity", popular), ("left", left), ("right", right))
     ]
-    shares, found, tried = Selection(entrants, validation, 0.002, 1, 1).select()
+    shares, found, tried = Selection(entrants, validation, Margins(), 1, 1).select()
     assert set(shares) == {1, 2}
     assert found.mean() > max(one.ndcg.mean() for one in entrants)
     assert tried[0].gain is not None
     assert tried[0].gain.low > 0
+
+
+def test_what_takes_longer_every_night_must_gain_more():
+    """An addition that is worth 10 s is not worth 1,000 s, nor one above the limit."""
+    weights = in_groups()
+    validation = split_validation(weights, None, 400, 1)
+    truth = np.where(np.arange(400)[:, None] % 2 == (np.arange(400) >= 200), 1.0, 0.0)
+    noise = np.random.default_rng(0).random((400, 400))
+    half = Given(np.where(np.arange(400)[:, None] % 4 < 2, truth, noise), weights)
+    popular = Given(np.ones((400, 400)) * np.arange(400), weights)
+
+    def selected(max_seconds, seconds_of_better):
+        entrants = [
+            entrant("popularity", popular, validation),
+            entrant("half", half, validation),
+            dataclasses.replace(
+                entrant("all", Given(truth, weights), validation),
+                cost=EstimatedCost(last_seconds=seconds_of_better),
+            ),
+        ]
+        selection = Selection(entrants, validation, Margins(max_seconds, 0.002, 1e-3), 1, 1)
+        return set(selection.select()[0])
+
+    assert 2 in selected(5_000.0, 10.0)
+    assert 2 not in selected(5_000.0, 1_000.0)
+    assert 2 not in selected(150.0, 151.0)
+
+
+def test_one_model_that_scores_every_item_makes_the_blend_score_every_item():
+    """Factors alone are searched together; beside such a model each scores all."""
+    factors = EstimatedCost(lists_seconds=1.0)
+    dense = EstimatedCost(lists_seconds=10.0, is_factors=False)
+    assert nightly_seconds([factors, factors]) == 2
+    assert nightly_seconds([factors, factors, dense]) == 30
 
 
 class Given:
@@ -141,7 +175,9 @@ class Given:
 
 def entrant(name, model, validation):
     unknown = np.zeros(len(validation.user_rows))
-    selection = Selection([Entrant(Candidate(name, {}), model, unknown)], validation, 0, 1, 1)
+    selection = Selection(
+        [Entrant(Candidate(name, {}), model, unknown)], validation, Margins(), 1, 1
+    )
     return Entrant(Candidate(name, {}), model, selection.evaluate([{0: 1.0}])[0])
 
 
@@ -152,11 +188,11 @@ def only(model):
 def test_a_family_that_costs_too_much_is_left_out(monkeypatch):
     """The choice says so, with the estimate and the limit; the others are tried."""
     families = (
-        Family("popularity", only("popularity"), lambda _: EstimatedCost(0, 0, 0)),
+        Family("popularity", only("popularity"), lambda _: EstimatedCost()),
         Family("ials", only("ials"), lambda _: EstimatedCost(1, 1, 1)),
         Family("ease", only("ease"), lambda _: EstimatedCost(1, 9000, 1)),
         Family("rp3beta", only("rp3beta"), lambda _: EstimatedCost(700, 1, 1)),
-        Family("item_knn", only("item_knn"), lambda _: EstimatedCost(1, 1, 700)),
+        Family("item_knn", only("item_knn"), lambda _: EstimatedCost(1, 1, 100, 200)),
     )
     monkeypatch.setattr(search_module, "FAMILIES", families)
     choice = auto(SETTINGS).search(in_groups(), None, n_threads=1)
@@ -164,7 +200,7 @@ def test_a_family_that_costs_too_much_is_left_out(monkeypatch):
     assert why == {
         "ease": "memory: about 9,000 MiB, limit 4,000",
         "rp3beta": "training: about 700 s, limit 599",
-        "item_knn": "the lists of all users: about 700 s, limit 30",
+        "item_knn": "every night: about 301 s, limit 150",
     }
     assert {"popularity", "ials"} <= {one.name.split()[0] for one in choice.tried if one.ndcg}
 
@@ -180,11 +216,12 @@ def test_a_model_that_does_not_fit_the_memory_is_left_out(monkeypatch):
 
 def test_costs_grow_with_the_data():
     """They are estimates of the size alone, the same on every machine."""
-    small, large = (Size.of(one, one) for one in (in_groups(), sp.vstack([in_groups()] * 4)))
+    sizes = (in_groups(), sp.vstack([in_groups()] * 4))
+    small, large = (Size.of(one, Extent(one.shape[0], one.nnz)) for one in sizes)
     for family in FAMILIES:
         if "popularity" in family.model:
             continue
-        assert family.cost(small).lists_seconds < family.cost(large).lists_seconds
+        assert nightly_seconds([family.cost(small)]) < nightly_seconds([family.cost(large)])
 
 
 def test_the_incumbent_stays_unless_another_choice_is_significantly_better():

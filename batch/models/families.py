@@ -25,9 +25,16 @@ _N_SWEEPS: Final = 12  # of iALS, in the search and in a trial
 _N_LAST_SWEEPS: Final = 1.5  # over everything
 _N_PRODUCTS: Final = 18  # of the matrix and a vector, for each singular vector
 _MANY_SCORES: Final = 2e9  # of all users and items: more take longer than the rest of a refresh
-_SCORES_PER_SECOND: Final = 7e7  # of one processor, made, added and searched
+_SCORES_PER_SECOND: Final = 1.5e8  # of one processor, standardised, added and searched
+_NEIGHBOURS_PER_SECOND: Final = 2e8  # of one processor, among which the nearest are found
 _PRUNED: Final = 0.1  # share of the scores of factors that the search for lists computes
 _SPARSE_FLOPS: Final = 2e8  # of one processor, in products of sparse matrices
+_ROW_FLOPS: Final = 5e8  # of one processor, in sums of sparse rows
+_DENSE_ROW_FLOPS: Final = 2e9  # of one processor, in sums of dense rows
+_VECTOR_FLOPS: Final = 1.6e9  # of one processor, in products of a sparse matrix and vectors
+_LOW_PASS_VECTORS: Final = 80  # of the graph filter, while they are found
+_GRAPH_FILTER_PAIRS: Final = 2**24
+_N_NEIGHBOURS: Final = 200
 _INVERSION_FLOPS: Final = 6e10  # of one processor
 
 
@@ -78,28 +85,29 @@ class EstimatedCost(NamedTuple):
         seconds: Training on the sample.
         mib: Memory of the training, MiB.
         last_seconds: Training on everything, from the model of the sample.
-        lists_seconds: Lists of all users by this model alone.
-        is_factors: Whether it is a model of factors, whose search for lists skips most scores.
+        scores_seconds: Scores of all users and items.
+        pruned_seconds: Lists of all users by a model of factors, whose search skips most
+            scores; None: a model that scores every item.
     """
 
     seconds: float = 0.0
     mib: float = 0.0
     last_seconds: float = 0.0
-    lists_seconds: float = 0.0
-    is_factors: bool = True
+    scores_seconds: float = 0.0
+    pruned_seconds: float | None = 0.0
 
 
 def nightly_seconds(costs: Collection[EstimatedCost]) -> float:
     """Return the time that a blend takes every night, on one processor.
 
-    Each model is trained for the trial, and on everything. One model that is not of factors
-    makes the blend score every item with each model.
+    Each model is trained for the trial, and on everything. Models of factors are searched
+    together; beside another model each of them scores every item.
     """
     training = sum(cost.seconds + cost.last_seconds for cost in costs)
-    others = [cost.lists_seconds for cost in costs if not cost.is_factors]
-    if others:
-        return training + max(others) * len(costs)
-    return training + sum(cost.lists_seconds for cost in costs)
+    pruned = [cost.pruned_seconds for cost in costs if cost.pruned_seconds is not None]
+    if len(pruned) == len(costs):
+        return training + sum(pruned)
+    return training + sum(cost.scores_seconds for cost in costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,43 +201,76 @@ def _ials_cost(size: Size) -> EstimatedCost:
         seconds(_N_SWEEPS, size.n_interactions, n_rows),
         8 * n_factors * n_rows / _MIB,
         seconds(_N_LAST_SWEEPS, size.n_all_interactions, size.n_all_users + size.n_items),
-        _pruned_seconds(size, n_factors),
+        *_factors_seconds(size, n_factors),
     )
 
 
 def _spectral_cost(size: Size) -> EstimatedCost:
     n_factors = max(one.parameters["spectral_factors"] for one in _spectral_candidates(size))
-    a_product = 2 * n_factors / (8 * _SPARSE_FLOPS)
+    a_product = _a_product(n_factors)
     seconds = _N_PRODUCTS * a_product * size.n_interactions
     return EstimatedCost(
         seconds,
         16 * n_factors * (size.n_users + size.n_items) / _MIB,
         seconds + a_product * size.n_all_interactions,
-        _pruned_seconds(size, n_factors),
+        *_factors_seconds(size, n_factors),
     )
 
 
 def _ease_cost(size: Size) -> EstimatedCost:
     n_items = min(size.n_items, 10_000)
-    seconds = size.n_squared / _SPARSE_FLOPS + 2 * n_items**3 / _INVERSION_FLOPS
-    mib = 12 * n_items**2 / _MIB
-    return EstimatedCost(seconds, mib, seconds, _scored_seconds(size), is_factors=False)
+    pairs, inversion = size.n_squared / _SPARSE_FLOPS, 2 * n_items**3 / _INVERSION_FLOPS
+    row = n_items / _DENSE_ROW_FLOPS
+    return _item_item_cost(size, (pairs, inversion, row), 12 * n_items**2 / _MIB)
 
 
-def _sparse_cost(size: Size) -> EstimatedCost:
-    seconds = 2 * size.n_squared / _SPARSE_FLOPS
-    mib = 16 * 400 * size.n_items / _MIB
-    return EstimatedCost(seconds, mib, seconds, _scored_seconds(size), is_factors=False)
+def _graph_filter_cost(size: Size) -> EstimatedCost:
+    pairs = 2 * size.n_squared / _SPARSE_FLOPS
+    vectors = _N_PRODUCTS * _a_product(_LOW_PASS_VECTORS) * size.n_interactions
+    row = min(size.n_items, _GRAPH_FILTER_PAIRS / size.n_items) / _ROW_FLOPS
+    mib = (8 * _GRAPH_FILTER_PAIRS + 16 * _LOW_PASS_VECTORS * size.n_users) / _MIB
+    return _item_item_cost(size, (pairs + vectors, _nearest_seconds(size), row), mib)
 
 
-def _pruned_seconds(size: Size, n_factors: int) -> float:
-    """Return the time of the lists of a model of factors, whose search skips most scores."""
-    return _PRUNED * 2 * size.n_all_users * size.n_items * n_factors / _FLOPS
+def _neighbours_cost(size: Size) -> EstimatedCost:
+    pairs = 2 * size.n_squared / _SPARSE_FLOPS
+    row = _N_NEIGHBOURS / _ROW_FLOPS
+    mib = 16 * 2 * _N_NEIGHBOURS * size.n_items / _MIB
+    return _item_item_cost(size, (pairs, _nearest_seconds(size), row), mib)
+
+
+def _item_item_cost(size: Size, seconds: tuple[float, float, float], mib: float) -> EstimatedCost:
+    """Return the cost of a model that is trained on all users again, and scores every item.
+
+    Args:
+        size: Size of the data.
+        seconds: Training that grows with the users; training that the items alone take;
+            the scores that one interaction adds to.
+        mib: Memory of the training, MiB.
+    """
+    of_users, of_items, row = seconds
+    growth = size.n_all_interactions / max(size.n_interactions, 1)
+    scores = row * size.n_all_interactions + _scored_seconds(size)
+    return EstimatedCost(of_users + of_items, mib, of_users * growth + of_items, scores, None)
+
+
+def _nearest_seconds(size: Size) -> float:
+    return size.n_items**2 / _NEIGHBOURS_PER_SECOND
 
 
 def _scored_seconds(size: Size) -> float:
-    """Return the time of the lists of a model that scores every item."""
     return size.n_all_users * size.n_items / _SCORES_PER_SECOND
+
+
+def _factors_seconds(size: Size, n_factors: int) -> tuple[float, float]:
+    """Return the time of all scores of a model of factors, and of a search that skips most."""
+    product = 2 * size.n_all_users * size.n_items * n_factors / _FLOPS
+    return product + _scored_seconds(size), _PRUNED * product
+
+
+def _a_product(n_vectors: int) -> float:
+    """Return the time of a product of vectors and a matrix, for each interaction in it."""
+    return 2 * n_vectors / _VECTOR_FLOPS
 
 
 FAMILIES: Final = (
@@ -237,10 +278,10 @@ FAMILIES: Final = (
     Family("ials", _ials_candidates, _ials_cost, _ials_final),
     Family("spectral", _spectral_candidates, _spectral_cost),
     Family("ease", _ease_candidates, _ease_cost),
-    Family("graph_filter", _grid("graph_filter", weight=(0.3, 1.0)), _sparse_cost),
-    Family("rp3beta", _grid("rp3beta", beta=(0.6, 0.3)), _sparse_cost),
-    Family("item_knn", _grid("item_knn"), _sparse_cost),
-    Family("last_items", _grid("last_items"), _sparse_cost),
+    Family("graph_filter", _grid("graph_filter", weight=(0.3, 1.0)), _graph_filter_cost),
+    Family("rp3beta", _grid("rp3beta", beta=(0.6, 0.3)), _neighbours_cost),
+    Family("item_knn", _grid("item_knn"), _neighbours_cost),
+    Family("last_items", _grid("last_items"), _neighbours_cost),
     Family(
         "recent_popularity",
         _grid("recent_popularity", half_life_days=(7.0, 30.0, 120.0)),

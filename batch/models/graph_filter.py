@@ -6,9 +6,8 @@
 
     scores = r P + weight · r D_i^-½ V Vᵀ D_i^½
 
-In a large catalogue only the largest weights of P are kept for each item. V is found by
-ARPACK from a fixed start, on one BLAS thread; the signs of vectors cancel in V Vᵀ, and are
-set all the same.
+In a large catalogue only the largest weights of P are kept for each item. Any basis of the
+space of V gives the same V Vᵀ.
 
 Source:
     Shen, Wu, Zhang, Shan, Zhang, Letaief and Li, "How Powerful is Graph Convolution for
@@ -21,15 +20,14 @@ from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import svds
-from threadpoolctl import threadpool_limits
 
-from batch.arrays import Doubles, Floats, Rows, Times
+from batch.arrays import Floats, Rows, Times
 from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, LowRank, ones
 from batch.models.nearest import compact, nearest
 from batch.models.popularity import Popularity
 from batch.models.protocol import Fitted
+from batch.models.singular_vectors import leading_vectors
 from batch.progress import noop
 
 _MAX_PAIRS: Final = 1 << 24  # pairs of neighbours by default: at most 128 MiB
@@ -44,7 +42,7 @@ class GraphFilter:
         weight: Weight of the low-pass filter.
         n_neighbours: Items kept for each item by the linear filter; 0: as many as make 16
             million pairs, all of them in a catalogue of up to 4,096 items.
-        seed: Random seed of the start vector of ARPACK.
+        seed: Random seed of the subspace that the decomposition starts from.
     """
 
     n_singular_vectors: int = 64
@@ -77,7 +75,7 @@ class GraphFilter:
         n_neighbours = self.n_neighbours or max(1, _MAX_PAIRS // n_items)
         item_item = nearest(co_occurrence, n_items, n_neighbours, n_threads)
         on_step()
-        low_rank = self._low_pass(normalized, n_users)
+        low_rank = self._low_pass(normalized, n_users, n_threads)
         on_step()
         about = {"n_neighbour_pairs": item_item.nnz}
         return FittedItemItem(history, compact(item_item), popular, low_rank=low_rank, about=about)
@@ -94,30 +92,18 @@ class GraphFilter:
         """Compute the filters again; see `Recommender.refit`."""
         return self.fit(weights, n_threads=n_threads)
 
-    def _low_pass(self, normalized: sp.csr_matrix, n_users: Floats) -> LowRank | None:
-        rank = min(self.n_singular_vectors, min(normalized.shape) - 1)
-        if rank < 1 or not self.weight:
+    def _low_pass(
+        self, normalized: sp.csr_matrix, n_users: Floats, n_threads: int
+    ) -> LowRank | None:
+        if not self.n_singular_vectors or not self.weight:
             return None
-        with threadpool_limits(1, "blas"):
-            vectors = right_singular_vectors(normalized, rank, self.seed)
+        in_double = normalized.astype(np.float64)
+        vectors = leading_vectors(in_double, self.n_singular_vectors, self.seed, n_threads)
+        check_finite(vectors, "singular vectors of the graph filter")
         root = np.sqrt(n_users)[:, None]
         left, right = self.weight * vectors / root, vectors * root
         # By rows: a product with a sparse matrix would copy another order every time.
         return LowRank(left.astype(np.float32, order="C"), right.astype(np.float32, order="C"))
-
-
-def right_singular_vectors(matrix: sp.csr_matrix, rank: int, seed: int) -> Doubles:
-    """Return (n_columns, rank) the leading right singular vectors, the largest value first.
-
-    The largest component of each vector is positive.
-    """
-    start = np.random.default_rng(seed).random(min(matrix.shape))
-    _, values, rows = svds(matrix.astype(np.float64), rank, v0=start)
-    rows = rows[np.argsort(-values, kind="stable")]
-    largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
-    vectors: Doubles = (rows * np.sign(largest)).T
-    check_finite(vectors, "singular vectors of the graph filter")
-    return vectors
 
 
 def _normalized(has: sp.csr_matrix, n_users: Floats) -> sp.csr_matrix:

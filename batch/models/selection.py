@@ -70,7 +70,7 @@ class Margins:
         gain_per_second: Share of the NDCG that each second of a night must gain.
     """
 
-    max_seconds: float = 150.0
+    max_seconds: float = 300.0
     min_gain: float = 0.002
     gain_per_second: float = 5e-5
 

@@ -21,7 +21,6 @@ from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from batch.arrays import Doubles, Floats, Rows, Times
 from batch.models.factors import FittedFactors
@@ -29,6 +28,7 @@ from batch.models.finite import check_finite
 from batch.models.popularity import users_of_items
 from batch.models.popularity_gain import with_popularity
 from batch.models.protocol import Fitted
+from batch.models.singular_vectors import leading_vectors
 from batch.progress import noop
 
 # Chosen in the simulator and on the validation pairs of ML-1M's LCFN split
@@ -36,9 +36,6 @@ _USER_EXPONENT: Final = 0.25
 _WEIGHT_EXPONENT: Final = 0.5
 _ITEM_EXPONENT: Final = 0.4
 _OUTPUT_EXPONENT: Final = 0.3
-
-_N_FURTHER: Final = 16  # vectors of the subspace beyond those that are kept
-_N_ITERATIONS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Spectral:
     ) -> FittedFactors:
         """Decompose the scaled weights; see `Recommender.fit`."""
         check_finite(weights.data, "weights of the interactions")
-        vectors = self._vectors(weights)
+        vectors = self._vectors(weights, n_threads)
         on_step()
         return self._fitted(vectors, weights, n_threads)
 
@@ -83,10 +80,11 @@ class Spectral:
         """Decompose the weights of the sampled users, and fold all in; see `Recommender.refit`."""
         check_finite(weights.data, "weights of the interactions")
         is_complete = len(user_rows) == weights.shape[0]
-        vectors = self._vectors(weights if is_complete else weights[user_rows])
+        sampled = weights if is_complete else weights[user_rows]
+        vectors = self._vectors(sampled, n_threads)
         return self._fitted(vectors, weights, n_threads)
 
-    def _vectors(self, weights: sp.csr_matrix) -> Doubles:
+    def _vectors(self, weights: sp.csr_matrix, n_threads: int) -> Doubles:
         """Return (n_items, n_factors) right singular vectors, the leading ones first."""
         n_items_of = np.maximum(np.diff(weights.indptr), 1)
         n_users_of = np.maximum(users_of_items(weights), 1)
@@ -94,7 +92,7 @@ class Spectral:
         data *= np.repeat(n_items_of**-_USER_EXPONENT, np.diff(weights.indptr))
         data *= (n_users_of**-_ITEM_EXPONENT)[weights.indices]
         scaled = sp.csr_matrix((data, weights.indices, weights.indptr), weights.shape)
-        return leading_vectors(scaled, self.n_factors, self.seed)
+        return leading_vectors(scaled, self.n_factors, self.seed, n_threads)
 
     def _fitted(self, vectors: Doubles, weights: sp.csr_matrix, n_threads: int) -> FittedFactors:
         n_users_of = users_of_items(weights)
@@ -108,32 +106,3 @@ class Spectral:
         items_out = np.ascontiguousarray(vectors * scale, np.float32)
         fitted = FittedFactors(solve(weights), items_out, weights, solve)
         return with_popularity(fitted, n_users_of, self.popularity, n_threads)
-
-
-def leading_vectors(matrix: sp.csr_matrix, n_vectors: int, seed: int) -> Doubles:
-    """Return (n_columns, n) the leading right singular vectors, by subspace iteration.
-
-    The number of products is fixed, and so is the time: where singular values hardly fall,
-    an iteration to convergence takes very long, and any basis of the subspace is as good.
-
-    Args:
-        matrix: (n_rows, n_columns), in double precision.
-        n_vectors: Number of vectors; fewer where the matrix has no more.
-        seed: Random seed of the first subspace.
-
-    Source:
-        Halko, Martinsson and Tropp, "Finding Structure with Randomness", SIAM Review 2011,
-        algorithm 4.4 (subspace iteration) and section 5.
-    """
-    n_vectors = max(min(n_vectors, *matrix.shape), 1)
-    width = min(n_vectors + _N_FURTHER, *matrix.shape)
-    random = np.random.default_rng(seed)
-    transposed = matrix.T.tocsr()
-    with threadpool_limits(1, "blas"):  # the same bits on any number of threads
-        basis = np.linalg.qr(random.standard_normal((matrix.shape[1], width)))[0]
-        for _ in range(_N_ITERATIONS):
-            basis = np.linalg.qr(transposed @ (matrix @ basis))[0]
-        image = matrix @ basis
-        _, rotation = np.linalg.eigh(image.T @ image)
-        vectors = basis @ rotation[:, ::-1][:, :n_vectors]
-    return np.asarray(vectors)

@@ -9,7 +9,6 @@ from batch.models.ease import Ease
 from batch.models.factors import FittedFactors
 from batch.models.ials import Ials
 from batch.models.popularity import Popularity
-from batch.models.spectral import leading_vectors
 from batch.topk import NO_ITEM
 from tests.batch.made_weights import some_weights
 
@@ -88,14 +87,3 @@ def test_users_without_interactions_get_the_popular_list(parts, weights):
     blend = blended(parts, (1.0, 0.1, 1.0), weights).fold_in(sp.csr_matrix((1, weights.shape[1])))
     popular = parts[1].fold_in(sp.csr_matrix((1, weights.shape[1])))
     assert blend.top_k(10).item_rows.tolist() == popular.top_k(10).item_rows.tolist()
-
-
-def test_leading_vectors_are_those_of_a_dense_decomposition():
-    """The same subspace, the same order; fewer where the matrix has no more."""
-    rng = np.random.default_rng(0)
-    falling = np.diag(0.6 ** np.arange(30)) @ rng.standard_normal((30, 20))
-    dense = rng.standard_normal((50, 30)) @ falling
-    found = leading_vectors(sp.csr_matrix(dense), 5, seed=1)
-    expected = np.linalg.svd(dense)[2][:5].T
-    assert np.abs(np.einsum("iv,iv->v", found, expected)) == pytest.approx(np.ones(5), abs=1e-6)
-    assert leading_vectors(sp.csr_matrix(dense), 99, seed=1).shape == (20, 20)

@@ -156,10 +156,10 @@ def test_what_takes_longer_every_night_must_gain_more():
 
 def test_one_model_that_scores_every_item_makes_the_blend_score_every_item():
     """Factors alone are searched together; beside such a model each scores all."""
-    factors = EstimatedCost(lists_seconds=1.0)
-    dense = EstimatedCost(lists_seconds=10.0, is_factors=False)
+    factors = EstimatedCost(scores_seconds=10.0, pruned_seconds=1.0)
+    dense = EstimatedCost(scores_seconds=20.0, pruned_seconds=None)
     assert nightly_seconds([factors, factors]) == 2
-    assert nightly_seconds([factors, factors, dense]) == 30
+    assert nightly_seconds([factors, factors, dense]) == 40
 
 
 class Given:
@@ -192,7 +192,7 @@ def test_a_family_that_costs_too_much_is_left_out(monkeypatch):
         Family("ials", only("ials"), lambda _: EstimatedCost(1, 1, 1)),
         Family("ease", only("ease"), lambda _: EstimatedCost(1, 9000, 1)),
         Family("rp3beta", only("rp3beta"), lambda _: EstimatedCost(700, 1, 1)),
-        Family("item_knn", only("item_knn"), lambda _: EstimatedCost(1, 1, 100, 200)),
+        Family("item_knn", only("item_knn"), lambda _: EstimatedCost(1, 1, 100, 200, None)),
     )
     monkeypatch.setattr(search_module, "FAMILIES", families)
     choice = auto(SETTINGS).search(in_groups(), None, n_threads=1)
@@ -200,7 +200,7 @@ def test_a_family_that_costs_too_much_is_left_out(monkeypatch):
     assert why == {
         "ease": "memory: about 9,000 MiB, limit 4,000",
         "rp3beta": "training: about 700 s, limit 599",
-        "item_knn": "every night: about 301 s, limit 150",
+        "item_knn": "every night: about 301 s, limit 300",
     }
     assert {"popularity", "ials"} <= {one.name.split()[0] for one in choice.tried if one.ndcg}
 

@@ -154,17 +154,21 @@ class ApiCache:
             return ANSWERS.empty_table().select(columns)
         try:
             check_unpacked(self.path, pq.read_metadata(self.path))
-            return pq.read_table(self.path, columns=columns).cast(
+            return pq.read_table(self.path, columns=columns, page_checksum_verification=True).cast(
                 pa.schema([ANSWERS.field(name) for name in columns])
             )
         except (pa.ArrowException, OSError, ValueError) as error:
-            problem = f"is a damaged copy of an API: {error}"
-            raise InputError(self.path, problem, _REMEDY) from error
+            raise _damaged(self.path, error) from error
 
     def _write(self, table: pa.Table) -> None:
         pending = self.path.with_name(self.path.name + _PENDING)
         pq.write_table(
-            table, pending, compression="zstd", use_dictionary=False, row_group_size=_BLOCK_ROWS
+            table,
+            pending,
+            compression="zstd",
+            use_dictionary=False,
+            row_group_size=_BLOCK_ROWS,
+            write_page_checksum=True,
         )
         fsync_path(pending)
         pending.replace(self.path)
@@ -225,14 +229,19 @@ def cached_column(path: Path, name: str) -> Iterator[pa.Array] | None:
 
 def _blocks(path: Path, name: str) -> Iterator[pa.Array]:
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
         check_unpacked(path, file.metadata)
         for block in file.iter_batches(_BLOCK_ROWS, columns=[name]):
             column = block.column(0)
             column.validate(full=True)  # text may be damaged
             yield column.drop_null()
     except (pa.ArrowException, OSError) as error:
-        raise InputError(path, f"is a damaged copy of an API: {error}", _REMEDY) from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    return InputError(path, f"is a damaged copy of an API: {reason}", _REMEDY)
 
 
 def cached_lines(path: Path) -> Iterator[str] | None:

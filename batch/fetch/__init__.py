@@ -4,6 +4,6 @@ events ─► ids ─► due: not answered, or long ago ─► client ─► jou
           ids.py                         cache.py   │  pace   journal    cache.py, Parquet
                                                     └─ answers           └─ schema: violations
 
-`command` has the verb `python -m batch fetch`, `fetch.fetch_api` asks one API. Only `client`
+`command` has the verb `python -m batch fetch`, `fetch.fetch_all` asks the APIs. Only `client`
 imports aiohttp, the extra `fetch`; `cache` is what a refresh reads.
 """

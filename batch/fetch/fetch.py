@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from batch.errors import FetchError
 from batch.fetch.answers import ApiAnswer
@@ -104,33 +104,42 @@ def apis(settings: FetchSettings, named: NamedIds) -> list[Api]:
 
 
 async def fetch_all(
-    settings: FetchSettings, asked: Sequence[Api], stages: Stages, pace: Pace | None = None
+    settings: FetchSettings, asked: Sequence[Api], stages: Stages
 ) -> list[FetchResult]:
     """Ask one API after the other about the ids that are due, at one common pace.
+
+    The answers are merged into the caches at the end: until then the journals hold all of a
+    fetch, and one that goes on after a kill counts all violations.
 
     Args:
         settings: Settings of the fetch.
         asked: APIs to ask.
         stages: Timer of the stages.
-        pace: Pace of the requests; None for the one of the settings.
 
     Raises:
         BatchError: The extra is not installed, or a cache is damaged. An API that does not
             answer is not an error here, but in its result.
     """
-    pace = pace or Pace(settings.rate)
+    pace = Pace(settings.rate)
     async with open_session(settings) as session:
-        return [await fetch_api(settings, api, session, pace, stages) for api in asked]
+        all_answers = [await _ask(settings, api, session, pace, stages) for api in asked]
+    with stages("merge"):
+        return [_merge(answers) for answers in all_answers]
 
 
-async def fetch_api(
+class _Asked(NamedTuple):
+    """What an API was asked, before its answers are merged."""
+
+    api: Api
+    cache: ApiCache
+    due: Due
+    counts: RequestCounts
+    error: FetchError | None
+
+
+async def _ask(
     settings: FetchSettings, api: Api, session: "aiohttp.ClientSession", pace: Pace, stages: Stages
-) -> FetchResult:
-    """Ask an API about the ids that are due, and merge the answers into its cache.
-
-    Raises:
-        BatchError: The cache is damaged.
-    """
+) -> _Asked:
     cache = ApiCache(Path(settings.path), api.name)
     cache.journal.recover()
     due = cache.due(api.ids, time.time() - settings.max_age_days * _DAY_SECONDS)
@@ -146,12 +155,17 @@ async def fetch_api(
             await _ask_all(client, due.ids, settings.ids_per_request)
         except FetchError as failed:
             error = failed
+    return _Asked(api, cache, due, client.counts, error)
+
+
+def _merge(asked: _Asked) -> FetchResult:
+    api, cache = asked.api, asked.cache
     violations = ViolationCounts(api.schema)
     merged = cache.merge(violations.add)
     n_cached, newest = cache.state()
     return FetchResult(
-        api.name, shown_url(api.url), cache.path, len(api.ids), due, merged, client.counts,
-        violations, n_cached, newest, error,
+        api.name, shown_url(api.url), cache.path, len(api.ids), asked.due, merged, asked.counts,
+        violations, n_cached, newest, asked.error,
     )  # fmt: skip
 
 

@@ -207,8 +207,8 @@ def test_a_rate_limit_is_respected(tmp_path, capsys, monkeypatch):
 
 def test_a_killed_fetch_goes_on_where_it_was(apis, capsys, monkeypatch):
     """Nothing that was answered is lost or asked for again."""
-    write_events()
-    use(apis, monkeypatch, ids_per_request=4, rate=100)
+    write_events(USERS, ITEMS[:20])
+    use(apis, monkeypatch, ids_per_request=4, rate=50)
     environ = os.environ | {"PYTHONPATH": str(_ROOT)}
     command = [sys.executable, "-m", "batch", "fetch", "--events", "events.parquet"]
     journal = Path("var/api/users.journal")
@@ -290,11 +290,19 @@ def test_an_api_that_is_not_named_is_not_asked(apis, capsys, monkeypatch):
     assert "fetch failed: [fetch]: no API is named; set movie_url" in capsys.readouterr().err
 
 
-def test_without_the_extra_the_message_names_it(apis, capsys, monkeypatch):
+def test_without_the_extra_the_message_names_it(apis):
+    """The package is imported by a fetch alone: other commands do not need it."""
     write_events(USERS[:5], ITEMS[:5])
-    monkeypatch.setitem(sys.modules, "aiohttp", None)
-    assert main(["fetch", "--events", "events.parquet"]) == 1
-    assert "aiohttp: is not installed; install the extra `fetch`" in capsys.readouterr().err
+    code = (
+        "import sys; sys.modules['aiohttp'] = None; from batch.__main__ import main;"
+        "sys.exit(main(['fetch', '--events', 'events.parquet']))"
+    )
+    environ = os.environ | {"PYTHONPATH": str(_ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "aiohttp: is not installed; install the extra `fetch`" in done.stderr
 
 
 def test_a_full_disk_is_an_error_and_keeps_the_copy(apis, capsys, monkeypatch):

@@ -76,12 +76,14 @@ class RequestCounts:
     Attributes:
         n_requests: Number of requests, further tries included.
         n_answered: Number of ids that were answered.
+        n_too_large: Number of requests that the API called too large.
         n_unusable: Number of ids to which the API sent something else than an answer.
         failures: Number of failed tries by reason.
     """
 
     n_requests: int = 0
     n_answered: int = 0
+    n_too_large: int = 0
     n_unusable: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -132,6 +134,7 @@ class ApiClient:
         for attempt in range(self._settings.retries + 1):
             response = await self._send(ids)
             if response.status in _TOO_LARGE and len(ids) > 1:
+                self.counts.n_too_large += 1
                 half = len(ids) // 2
                 await self.ask(ids[:half])
                 await self.ask(ids[half:])
@@ -141,7 +144,7 @@ class ApiClient:
             self.counts.failures[problem] += 1
             if attempt < self._settings.retries:
                 await self._wait(attempt, response.retry_after)
-        raise FetchError(self.url, f"{problem}, in each of {self._settings.retries + 1} tries")
+        raise FetchError(self.url, f"{problem}, the last of {self._settings.retries + 1} tries")
 
     def _use(self, response: _Response, ids: Sequence[str]) -> str:
         """Keep the answers of a response, or return why another try is needed.

@@ -4,12 +4,12 @@ import argparse
 import asyncio
 import json
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any, Final
 
 from batch.errors import FetchError
 from batch.fetch.cache import locked_folder
+from batch.fetch.client import RequestCounts
 from batch.fetch.fetch import FetchResult, apis, fetch_all
 from batch.fetch.ids import named_ids
 from batch.fetch.schema import ViolationCounts
@@ -94,7 +94,10 @@ def _n_left(result: FetchResult) -> int:
 def _in_use(result: FetchResult) -> str:
     if not result.newest:
         return f"there is no earlier copy in {result.path}"
-    return f"{result.path} stays in use: {result.n_cached:,} {result.name} up to {result.newest}"
+    return (
+        f"{result.path} stays in use: {result.n_cached:,} {result.name}, "
+        f"the newest answer of {result.newest}"
+    )
 
 
 def _as_json(results: list[FetchResult]) -> str:
@@ -115,16 +118,22 @@ def _as_text(result: FetchResult) -> str:
         f"{result.name:<9}{result.n_ids:,} in the events: {due.n_fresh:,} answered recently"
         f"{resumed}, {len(due.ids):,} asked for",
         "answers: " + (_listed(counts) or "none"),
-        f"requests: {result.counts.n_requests:,}" + _failures(result.counts.failures),
+        _requests(result.counts),
         *_violations(result.violations),
-        f"{result.path}: {result.n_cached:,} {result.name}, answers up to {result.newest or '-'}",
+        f"{result.path}: {result.n_cached:,} {result.name}"
+        + (f", the newest answer of {result.newest}" if result.newest else ""),
     ]
     return "\n         ".join(lines)
 
 
-def _failures(failures: dict[str, int]) -> str:
-    by_number = dict(Counter(failures).most_common())
-    return f", of which failed: {_listed(by_number)}" if failures else ""
+def _requests(counts: RequestCounts) -> str:
+    too_large = f", {counts.n_too_large:,} too large: lower [fetch] ids_per_request"
+    failures = f", of which failed: {_listed(dict(counts.failures.most_common()))}"
+    return (
+        f"requests: {counts.n_requests:,}"
+        + (failures if counts.failures else "")
+        + (too_large if counts.n_too_large else "")
+    )
 
 
 def _violations(counts: ViolationCounts) -> list[str]:

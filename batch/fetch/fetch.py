@@ -85,6 +85,7 @@ class FetchResult:
             "gone": self.merged.n_gone,
             "unusable": self.counts.n_unusable,
             "requests": self.counts.n_requests,
+            "too_large": self.counts.n_too_large,
             "failures": self.counts.failures,
             "violations": self.violations.kinds,
             "wrong_types": self.violations.types,

@@ -1,5 +1,6 @@
 """`python -m batch fetch` against the simulator's APIs, over real HTTP."""
 
+import dataclasses
 import json
 import math
 import os
@@ -25,6 +26,7 @@ from benchmarks.simulator.live.apis.lookup import (
 )
 from benchmarks.simulator.live.apis.process import Apis
 from benchmarks.simulator.live.apis.server import ApiOptions
+from benchmarks.simulator.log_formats import LOG_FORMATS
 from benchmarks.simulator.world.world import make_world
 from store.snapshot import open_snapshot
 
@@ -240,6 +242,23 @@ def test_a_killed_fetch_goes_on_where_it_was(apis, capsys, monkeypatch):
     assert summary["users"]["violations"] == expected_violations(
         user_defects(WORLD.users, *arguments)
     )
+
+
+def test_an_older_edition_is_asked_about_one_id_at_a_time(tmp_path, capsys, monkeypatch):
+    """It refuses more, which costs as many requests again; its answers lack the newest fields."""
+    monkeypatch.chdir(tmp_path)
+    write_events(USERS[:16], ITEMS[:1])
+    options = dataclasses.replace(OPTIONS, log_format=LOG_FORMATS["2022"], defect_share=0.0)
+    with Apis(WORLD, options) as apis:
+        apis.set_clock(_SECOND)
+        use(apis, monkeypatch, max_age_days=0)
+        halved, _ = fetch(capsys)
+        use(apis, monkeypatch, max_age_days=0, ids_per_request=1)
+        single, _ = fetch(capsys)
+    assert (halved["users"]["requests"], halved["users"]["too_large"]) == (31, 15)
+    assert (single["users"]["requests"], single["users"]["too_large"]) == (16, 0)
+    missing = {"likes": {"missing": 16}, "dislikes": {"missing": 16}}
+    assert halved["users"]["violations"] == single["users"]["violations"] == missing
 
 
 def test_users_of_every_kind_of_event_are_asked_for(apis, capsys):

@@ -120,7 +120,7 @@ def test_pauses_double_with_jitter_up_to_half_a_minute():
 def test_failed_tries_are_counted_and_then_given_up(status):
     """One try and two more; the twin has one failure less."""
     api = ScriptedApi(failing(*(failure(status) for _ in range(3))), retries=2)
-    with pytest.raises(FetchError, match=rf"HTTP status {status}, in each of 3 tries"):
+    with pytest.raises(FetchError, match=rf"HTTP status {status}, the last of 3 tries"):
         api.ask(["a"])
     assert api.client.counts.failures == {f"HTTP status {status}": 3}
     twin = ScriptedApi(failing(failure(status), failure(status)), retries=2)
@@ -168,6 +168,7 @@ def test_a_request_that_is_too_large_is_split():
     api.ask(["a", "b", "c", "d"])
     assert [len(ids) for _, ids in api.requests] == [4, 2, 1, 1, 2, 1, 1]
     assert sorted(docs(api)) == ["a", "b", "c", "d"]
+    assert api.client.counts.n_too_large == 3
 
 
 def test_one_id_that_the_api_refuses_does_not_stop_the_others():

@@ -36,7 +36,7 @@ def add_forget(verbs: Any) -> None:
     about = "Remove users from day partitions, quarantine and copies of the user API."
     verb = verbs.add_parser(
         "forget",
-        help=about.lower().rstrip("."),
+        help=about[0].lower() + about[1:].rstrip("."),
         description=about,
         epilog=_FORGET_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -107,27 +107,31 @@ class ApiCache:
         Raises:
             InputError: The cache is damaged.
         """
-        new = self.journal.read()
+        new, n_gone = self.journal.read(), 0
+        for text in new["doc"].drop_null().to_pylist():
+            check(json.loads(text))
         if len(new):
-            for text in new["doc"].drop_null().to_pylist():
-                check(json.loads(text))
             old = self._read(ANSWERS.names)
             is_replaced = pc.is_in(old["id"], value_set=new["id"].combine_chunks())
             n_gone = self._n_gone(old.filter(is_replaced), new)
             table = pa.concat_tables([old.filter(pc.invert(is_replaced)), new]).sort_by("id")
             self._write(table)
-        else:
-            n_gone = 0
         self.journal.path.unlink(missing_ok=True)
         n_found = len(new) - new["doc"].null_count
         n_unknown = int(pc.sum(pc.equal(new["status"], UNKNOWN)).as_py() or 0)
         return Merged(n_found, n_unknown, len(new) - n_found - n_unknown, n_gone)
 
     def forget(self, ids: Collection[str]) -> set[str]:
-        """Remove ids from cache and journal, and return those that were in one of them."""
+        """Remove ids from cache and journal, and return those that were in one of them.
+
+        The journal is merged: the next fetch does not check its answers again.
+
+        Raises:
+            InputError: The cache is damaged.
+        """
         self.journal.recover()
-        removed = pa.array(list(ids), pa.string())
         self.merge(lambda _: None)
+        removed = pa.array(list(ids), pa.string())
         old = self._read(ANSWERS.names)
         is_named = pc.is_in(old["id"], value_set=removed)
         found = set(old["id"].filter(is_named).to_pylist())
@@ -137,7 +141,7 @@ class ApiCache:
 
     def state(self) -> tuple[int, str]:
         """Return the number of ids with an object, and the time of the newest answer (ISO 8601)."""
-        table = self._read(["at", "status", "doc"])
+        table = self._read(["at", "doc"])
         newest = pc.max(table["at"]).as_py()
         n_found = len(table) - table["doc"].null_count
         return n_found, newest.isoformat(timespec="seconds") if newest else ""

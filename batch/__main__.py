@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch ingest|refresh|evaluate|compare|tune|forget`."""
+"""The commands of the batch: `python -m batch fetch|ingest|refresh|evaluate|tune|forget|…`."""
 
 import argparse
 import dataclasses
@@ -10,6 +10,8 @@ from typing import Any
 from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_forget, add_ingest
+from batch.fetch.command import add_fetch
+from batch.fetch.settings import FetchSettings
 from batch.gate.settings import GateSettings
 from batch.options import RefreshOptions
 from batch.refresh import refresh
@@ -23,7 +25,12 @@ from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
 from store.settings_table import add_config, print_config
 
-SECTIONS = {"batch": BatchSettings, "gate": GateSettings, "rules": RuleSettings}
+SECTIONS = {
+    "batch": BatchSettings,
+    "gate": GateSettings,
+    "rules": RuleSettings,
+    "fetch": FetchSettings,
+}
 
 _EXAMPLE = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
@@ -112,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(load=load_settings)
     add_tune(verbs, inputs)
     add_ingest(verbs)
+    add_fetch(verbs)
     add_forget(verbs)
     add_config(verbs, SECTIONS)
     return parser

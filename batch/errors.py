@@ -39,6 +39,17 @@ class NotForgottenError(BatchError):
     remedy = "check the id, and remove the lines from the files that are listed"
 
 
+class FetchError(BatchError):
+    """An API has not answered, or not in the expected form; earlier answers are kept."""
+
+    remedy = "run it again later: only what is missing is asked for"
+
+    def __init__(self, subject: object, problem: str, remedy: str | None = None) -> None:
+        super().__init__(subject, problem, remedy)
+        self.problem = problem
+        self.advice = remedy or self.remedy
+
+
 class MemoryLimitError(BatchError):
     """A model takes more memory than is available."""
 

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
 from store.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("marquee.toml")
-_SECTIONS: Final = ("batch", "gate", "rules", "serve", "store", "cron")
+_SECTIONS: Final = ("batch", "gate", "rules", "fetch", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
 _RENAMED: Final = {  # new name of a key by its section and old name
@@ -76,7 +76,7 @@ def load_section(
     """Return section `name` as a `kind`: defaults, then the file, then the environment.
 
     Args:
-        name: Section: batch, gate, rules, serve, store or cron.
+        name: Section: batch, gate, rules, fetch, serve, store or cron.
         kind: Frozen dataclass whose field types are str, int, float, bool
             or tuple[str, ...].
         file: TOML file; None means `marquee.toml` if there is one.
@@ -112,7 +112,7 @@ def keys_given(
     """Return the keys of a section that are set, and the file or variable that sets each.
 
     Args:
-        name: Section: batch, gate, rules, serve, store or cron.
+        name: Section: batch, gate, rules, fetch, serve, store or cron.
         kind: Frozen dataclass of the section.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.

@@ -10,7 +10,9 @@ from typing import Any
 from batch.errors import NotForgottenError
 from batch.events.forget import forget_events
 from batch.events.ingest import IngestResult, ingest
+from batch.fetch.settings import FetchSettings
 from batch.settings import BatchSettings
+from store.config import load_section
 
 _EXAMPLE = """example:
   python -m batch ingest --events var/log/stream-2026-11-14.log.gz
@@ -21,7 +23,7 @@ partitions are unchanged), 2 wrong usage."""
 
 
 _FORGET_EXAMPLE = """For a request for erasure, in this order:
-  python -m batch forget 12345     events and quarantine: the next refresh must not see the user
+  python -m batch forget 12345     events, quarantine, copies of the user API: before a refresh
   python -m store forget 12345     snapshots, recent views, access logs
   python -m store push URL         if there are replicas; each pulls as usual
 
@@ -31,10 +33,10 @@ Exit status: 0 done, 1 a user is unknown or a file still names one, 2 wrong usag
 
 def add_forget(verbs: Any) -> None:
     """Add the verb `forget` to the parser of `python -m batch`."""
-    about = "Remove users from the day partitions and from the quarantine."
+    about = "Remove users from day partitions, quarantine and copies of the user API."
     verb = verbs.add_parser(
         "forget",
-        help=about.lower().rstrip("."),
+        help=about[0].lower() + about[1:].rstrip("."),
         description=about,
         epilog=_FORGET_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,6 +57,7 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
         list(dict.fromkeys(arguments.user)),
         arguments.partitions,
         arguments.quarantine or Path(settings.quarantine),
+        Path(load_section("fetch", FetchSettings, arguments.config).path),
         [
             Path(path)
             for path in (*settings.events, *settings.profiles, settings.user_vectors)
@@ -64,7 +67,7 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
     text = "\n".join(
         (
             f"removed: {_counts(done.rows) or 'no rows'} of the partitions, "
-            f"{done.n_lines:,} lines of the quarantine",
+            f"{done.n_lines:,} lines of the quarantine, {done.n_answers:,} answers of the user API",
             *(f"  {file} may still name a user: remove the lines yourself" for file in done.left),
         )
     )
@@ -72,7 +75,7 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
     if done.unknown:
         sys.stdout.write(text + "\n")
         raise NotForgottenError(
-            ", ".join(done.unknown), "unknown: in no partition, quarantine or input"
+            ", ".join(done.unknown), "unknown: in no partition, quarantine, copy or input"
         )
     if done.left:
         sys.stdout.write(text + "\n")

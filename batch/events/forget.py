@@ -1,7 +1,8 @@
-"""Forgetting: remove users from the day partitions and from the quarantine.
+"""Forgetting: remove users from day partitions, quarantine and copies of the user API.
 
 events/views/date=2026-11-14/views-2026-11-14.parquet   rewritten without their rows
 quarantine/2026-11-21T093000Z.tsv                       rewritten without lines that name them
+api/users.parquet, api/users.journal                    rewritten without their answers
 stream.log, profiles.jsonl, user-vectors.parquet        reported: they are not ours to change
 """
 
@@ -22,6 +23,7 @@ from batch.events.parquet import read_parquet
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
 from batch.events.read import event_files
+from batch.fetch.cache import cached_column, forget_users
 from batch.files import is_parquet
 from batch.records.vectors import vector_ids
 from batch.settings import BatchSettings
@@ -41,25 +43,32 @@ class ForgottenEvents:
     Attributes:
         rows: Number of rows removed from the partitions, by type of event.
         n_lines: Number of lines removed from the quarantine.
+        n_answers: Number of answers removed from the copy of the user API.
         unknown: Users of whom nothing was found.
         left: Files that still name a user, for they are not rewritten.
     """
 
     rows: dict[str, int]
     n_lines: int
+    n_answers: int
     unknown: list[str]
     left: list[Path]
 
 
 def forget_events(
-    user_ids: Collection[str], events: Path, quarantine: Path, inputs: Collection[Path]
+    user_ids: Collection[str],
+    events: Path,
+    quarantine: Path,
+    copies: Path,
+    inputs: Collection[Path],
 ) -> ForgottenEvents:
-    """Remove users from partitions and quarantine, and find the inputs that name them.
+    """Remove users from partitions, quarantine and copies, and find the inputs that name them.
 
     Args:
         user_ids: Users to forget.
         events: Directory of the partitions; it need not exist.
         quarantine: Directory of the quarantine; it need not exist.
+        copies: Directory of the copies of the APIs; it need not exist.
         inputs: Files or directories that a refresh reads.
 
     Raises:
@@ -74,6 +83,8 @@ def forget_events(
         with open_partitions(events) as partitions:
             rows = partitions.forget(user_ids, found.add)
     n_lines = sum(_without(file, user_ids, found) for file in quarantine_files(quarantine))
+    answered = forget_users(copies, user_ids)
+    found |= answered
     partitioned = set(partition_files(events))
     others = [file for path in (*inputs, events) for file in _files(path)]
     left = [
@@ -81,7 +92,8 @@ def forget_events(
         for file in dict.fromkeys(others)
         if file not in partitioned and _names(file, user_ids, found)
     ]
-    return ForgottenEvents(rows, n_lines, [u for u in user_ids if u not in found], left)
+    unknown = [user_id for user_id in user_ids if user_id not in found]
+    return ForgottenEvents(rows, n_lines, len(answered), unknown, left)
 
 
 def _files(path: Path) -> list[Path]:
@@ -130,8 +142,8 @@ def _names(file: Path, user_ids: Collection[str], found: set[str]) -> bool:
 
 
 def _user_ids(file: Path) -> Iterator[pa.Array]:
-    """Yield the distinct users of each piece of a Parquet file of events or of vectors."""
-    if blocks := vector_ids(file):
+    """Yield the users of each piece of a Parquet file: events, vectors, or answers of the API."""
+    if blocks := cached_column(file, "id") or vector_ids(file):
         yield from blocks
         return
     for piece in read_parquet(file):

@@ -7,7 +7,7 @@ stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
                  views and ratings, folded, one Events
 
 `read_events` is the one way to read events: the settings name the files, the patterns of
-ids, the quarantine and its limit.
+ids, the quarantine and its limit. `read_pieces` is its loop, for what needs only a part of them.
 """
 
 import contextlib
@@ -83,16 +83,43 @@ def read_events(
         InputError: No file is named, or one is missing, unreadable, empty or of no known kind.
         RejectedError: More of a file was rejected than the settings allow.
     """
-    kinds = event_kinds(settings.user_pattern, settings.item_pattern)
     collector = EventCollector(sizes.fold_rows)
+    files, rejected, quarantine = read_pieces(settings, collector.add, began_at, on_lines, sizes)
+    return EventInput(collector.events(files), rejected, quarantine)
+
+
+def read_pieces(
+    settings: BatchSettings,
+    add: Callable[[Parsed], object],
+    began_at: datetime | None = None,
+    on_lines: Callable[[int], object] = lambda _: None,
+    sizes: ReadSizes = DEFAULT_READ_SIZES,
+) -> tuple[tuple[EventFile, ...], Counter[str], Path | None]:
+    """Read all files piece by piece, like `read_events`, for a reader that keeps less.
+
+    Args:
+        settings: Settings of the batch.
+        add: Function that is called with the events of each piece.
+        began_at: Time after which the quarantine's file is named; None for now.
+        on_lines: Function that is called with the number of lines of each block.
+        sizes: How much is read at a time.
+
+    Returns:
+        The files, the number of rejected lines by reason, and their file, None without any.
+
+    Raises:
+        InputError: No file is named, or one is missing, unreadable, empty or of no known kind.
+        RejectedError: More of a file was rejected than the settings allow.
+    """
+    kinds = event_kinds(settings.user_pattern, settings.item_pattern)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
         reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
         opened = [reader.open(path) for path in event_files(settings)]
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
-            files = tuple(reader.read(file, pieces, collector.add) for file, pieces in ahead)
+            files = tuple(reader.read(file, pieces, add) for file, pieces in ahead)
     rejected = quarantine.counts
-    return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
+    return files, rejected, quarantine.path if rejected else None
 
 
 class OpenFile(NamedTuple):

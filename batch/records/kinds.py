@@ -1,5 +1,6 @@
 """Kinds of record files: how each is recognized by its first lines and made into records."""
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from batch.errors import InputError
+from batch.fetch.cache import cached_lines
 from batch.files import head_lines
 from batch.records.rows import ID, Row, csv_columns, csv_rows, json_rows
 
 R = TypeVar("R")
 
 _SHOWN_CHARACTERS: Final = 60
+_HEAD_LINES: Final = 100  # of a cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def kind_of(path: Path, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
     Raises:
         InputError: The file cannot be read, is empty, or is of no known kind.
     """
-    head = [line for line in head_lines(path) if line.strip()] or [""]
+    lines = itertools.islice(cached_lines(path) or (), _HEAD_LINES)
+    head = [line for line in [*lines] or head_lines(path) if line.strip()] or [""]
     for kind in kinds:
         if kind.matches(head):
             return kind

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
 from batch.errors import InputError
+from batch.fetch.cache import cached_lines
 from batch.records.kinds import RecordKind, kind_of
 from batch.records.rows import ID, text_lines
 
@@ -78,7 +79,7 @@ def _read(
 ) -> tuple[dict[str, R], int]:
     records: dict[str, R] = {}
     n_rejected = 0
-    for row in kind.rows(text_lines(path)):
+    for row in kind.rows(cached_lines(path) or text_lines(path)):
         name = _id(row.get(ID))
         if is_id(name):
             _add(records, name, kind.record(row))

@@ -16,7 +16,7 @@ from store.pointer import current
 _LOG: Final = Path("var/log/access.log")
 _WAIT_SECONDS: Final = 60.0
 _EXAMPLE: Final = """For a request for erasure, in this order:
-  python -m batch forget 12345     events and quarantine: the next refresh must not see the user
+  python -m batch forget 12345     events, quarantine, copies of the user API: before a refresh
   python -m store forget 12345     snapshots, recent views, access logs
   python -m store push URL         if there are replicas; each pulls as usual
 

@@ -1,13 +1,13 @@
 """Lookup of the APIs' answers: one JSON object for each user and item that exists by now."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
 
 from benchmarks.simulator.clock import DAY_SECONDS
-from benchmarks.simulator.live.apis.defects import with_defects
+from benchmarks.simulator.live.apis.defects import defects_of, with_defects
 from benchmarks.simulator.log_formats import LogFormat
 from benchmarks.simulator.seeds import generator
 from benchmarks.simulator.world.catalogue import movie_answers
@@ -17,6 +17,8 @@ from benchmarks.simulator.world.users import Users
 
 _NEWEST_FIELDS: Final = ("likes", "dislikes", "cost")
 _MAX_DIGITS: Final = 18  # of a user id
+_USER_DEFECTS: Final = "odd fields of users"  # names of random generators
+_ITEM_DEFECTS: Final = "odd fields of items"
 
 
 class Lookup(Protocol):
@@ -71,7 +73,7 @@ class UserLookup:
         return row if is_known and self._users.joined[row] <= second else None
 
     def _text(self, answer: dict[str, Any], row: int) -> bytes:
-        rng = generator(self._seed, "odd fields of users", row)
+        rng = generator(self._seed, _USER_DEFECTS, row)
         return _text(answer, "user_id", self._log_format, self._defect_share, rng)
 
 
@@ -91,9 +93,7 @@ class ItemLookup:
         self._rows = {item_id: row for row, item_id in enumerate(items.ids)}
         self._first_days = items.first_days
         self._texts = [
-            _text(
-                answer, "id", log_format, defect_share, generator(seed, "odd fields of items", row)
-            )
+            _text(answer, "id", log_format, defect_share, generator(seed, _ITEM_DEFECTS, row))
             for row, answer in enumerate(movie_answers(items, seed))
         ]
 
@@ -104,13 +104,38 @@ class ItemLookup:
         return [self._texts[row] if row is not None and is_there[row] else None for row in rows]
 
 
+def user_defects(
+    users: Users, seed: int, log_format: LogFormat, defect_share: float
+) -> Iterator[dict[str, str]]:
+    """Yield the kind of each field's defect in the answer about each user, in the order of rows."""
+    answers = user_answers(users, np.arange(len(users)), seed)
+    for row, answer in enumerate(answers):
+        valid, rng = _of_format(answer, log_format), generator(seed, _USER_DEFECTS, row)
+        yield defects_of(valid, "user_id", defect_share, rng)
+
+
+def item_defects(
+    items: Items, seed: int, log_format: LogFormat, defect_share: float
+) -> Iterator[dict[str, str]]:
+    """Yield the kind of each field's defect in the answer about each item, in the order of rows."""
+    for row, answer in enumerate(movie_answers(items, seed)):
+        valid, rng = _of_format(answer, log_format), generator(seed, _ITEM_DEFECTS, row)
+        yield defects_of(valid, "id", defect_share, rng)
+
+
 def _text(
     answer: dict[str, Any], id_field: str, log_format: LogFormat, defect_share: float,
     rng: np.random.Generator,
 ) -> bytes:  # fmt: skip
-    if not is_newest(log_format):
-        answer = {name: value for name, value in answer.items() if name not in _NEWEST_FIELDS}
-    return json.dumps(with_defects(answer, id_field, defect_share, rng)).encode()
+    valid = _of_format(answer, log_format)
+    return json.dumps(with_defects(valid, id_field, defect_share, rng)).encode()
+
+
+def _of_format(answer: dict[str, Any], log_format: LogFormat) -> dict[str, Any]:
+    """Return an answer with the fields of an edition."""
+    if is_newest(log_format):
+        return answer
+    return {name: value for name, value in answer.items() if name not in _NEWEST_FIELDS}
 
 
 def is_newest(log_format: LogFormat) -> bool:

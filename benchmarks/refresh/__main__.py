@@ -1,7 +1,7 @@
 """Time a whole refresh, stage by stage, in a process of its own.
 
 python -m benchmarks.refresh --events views.tsv.gz --catalogue movies.jsonl.gz
-python -m benchmarks.refresh --users 1000000 --items 27000 --views 50000000
+python -m benchmarks.refresh --users 1000000 --items 27000 --views 50000000 --models als auto
 python -m benchmarks.refresh --growth --users 100000 --items 10000 --views 5000000
 """
 
@@ -12,10 +12,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from batch.settings import MODELS
 from benchmarks.harness.arguments import make_parser, non_negative_int, positive_int
+from benchmarks.harness.report import print_figure
 from benchmarks.refresh.growth import measure_growth
 from benchmarks.refresh.nights import Size, two_nights
-from benchmarks.refresh.timed import print_stages, time_refresh
+from benchmarks.refresh.timed import DEFAULT_MODEL, Timed, print_stages, time_refresh
 
 _INPUTS = ("events", "catalogue", "profiles")
 _QUICK = Size(20_000, 2_000, 400_000)
@@ -36,9 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif args.growth:
         measure_growth(size, args.seed)
     else:
-        for night, timed in two_nights(size, args.seed)._asdict().items():
-            print_stages(night, timed, n_cpus=n_cpus, seed=args.seed)
+        found = two_nights(size, args.seed, args.models)
+        for model, nights in zip(args.models, found, strict=True):
+            for night, timed in nights._asdict().items():
+                print_stages(night, timed, model=model, n_cpus=n_cpus, seed=args.seed)
+                _print_ratio(night, model, timed, args.models[0], getattr(found[0], night))
     return 0
+
+
+def _print_ratio(night: str, model: str, timed: Timed, base: str, other: Timed) -> None:
+    """Print what a refresh takes beside that of the first model, without the search."""
+    if model == base:
+        return
+    seconds, others = (one.seconds - one.summary["seconds"]["choose"] for one in (timed, other))
+    print_figure(
+        "refresh", "ratio_without_choice", round(seconds / others, 3), "",
+        subject=night, model=model, peer=base,
+    )  # fmt: skip
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -50,6 +66,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             f"--{name}", type=positive_int, default=default, metavar="N",
             help=f"{name} of the generated service, default: {default:,}",
         )  # fmt: skip
+    parser.add_argument(
+        "--models", nargs="+", choices=MODELS, default=[DEFAULT_MODEL], metavar="MODEL",
+        help="models of the generated service's refreshes, in turns; default: auto",
+    )  # fmt: skip
     parser.add_argument("--growth", action="store_true", help="double users, items, views in turn")
     parser.add_argument("--quick", action="store_true", help="a small generated service")
     parser.add_argument("--seed", type=non_negative_int, default=42, metavar="N")

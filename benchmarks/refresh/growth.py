@@ -16,10 +16,10 @@ _SIDES: Final = ("users", "items", "views")
 
 def measure_growth(size: Size, seed: int) -> None:
     """Refresh four services and print the exponents of processor time and memory."""
-    found = {"": two_nights(size, seed)}
+    found = {"": two_nights(size, seed)[0]}
     for side in _SIDES:
         twice = size._replace(**{side: 2 * getattr(size, side)})
-        found[side] = two_nights(twice, seed)
+        [found[side]] = two_nights(twice, seed)
     rows = []
     for side in _SIDES:
         for night in Nights._fields:

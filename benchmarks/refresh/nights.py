@@ -6,10 +6,11 @@ a month of views ──┬── all but the last day ─► cold
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.refresh.timed import Timed, time_refresh
+from benchmarks.refresh.timed import DEFAULT_MODEL, Timed, time_refresh
 from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.world.world import make_world
 
@@ -37,29 +38,40 @@ class Nights(NamedTuple):
     warm: Timed
 
 
-def two_nights(size: Size, seed: int) -> Nights:
-    """Generate a service of that size, and refresh it twice.
+def two_nights(size: Size, seed: int, models: Sequence[str] = (DEFAULT_MODEL,)) -> list[Nights]:
+    """Generate a service of that size, and refresh it twice by each model, in turns.
+
+    Args:
+        size: Size of the service.
+        seed: Random seed of the service.
+        models: Values of `[batch] model`.
 
     Raises:
         SystemExit: A refresh failed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        history, store = Path(folder) / "history", Path(folder) / "store"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         print(f"making {size.views:,} views of {size.users:,} users …", file=sys.stderr)
         per_user = size.views / size.users * DAYS / (DAYS - 1)
         world = make_world(size.users, size.items, seed, DAYS)
         write_history(
             world,
-            history,
+            folder / "history",
             HistoryOptions(views_per_user=per_user, is_parquet=True, answers_share=0.0),
         )
-        days = sorted({path.name for path in (history / "events").glob("*/date=*")})
-        first = [str(path) for path in sorted((history / "events").glob("*/date=*"))
-                 if path.name != days[-1]]  # fmt: skip
+        partitions = sorted((folder / "history" / "events").glob("*/date=*"))
+        last = max(path.name for path in partitions)
+        first = [str(path) for path in partitions if path.name != last]
+        every = [str(path) for path in partitions]
         known = [
-            *("--catalogue", str(history / "catalogue.jsonl")),
-            *("--profiles", str(history / "profiles.jsonl")),
+            *("--catalogue", str(folder / "history" / "catalogue.jsonl")),
+            *("--profiles", str(folder / "history" / "profiles.jsonl")),
         ]
-        cold = time_refresh(store, ["--events", *first, *known])
-        warm = time_refresh(store, ["--events", str(history / "events"), *known])
-    return Nights(cold, warm)
+
+        def refreshed(events: Sequence[str]) -> list[Timed]:
+            return [
+                time_refresh(folder / f"store-{model}", ["--events", *events, *known], model)
+                for model in models
+            ]
+
+        return [Nights(*timed) for timed in zip(refreshed(first), refreshed(every), strict=True)]

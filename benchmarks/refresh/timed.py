@@ -7,10 +7,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
+
+DEFAULT_MODEL: Final = "auto"
 
 
 class Timed(NamedTuple):
@@ -35,19 +37,23 @@ class Timed(NamedTuple):
         return float(max(self.summary["peak_mib"].values()))
 
 
-def time_refresh(store: Path, inputs: Sequence[str]) -> Timed:
-    """Refresh a store and return its time and memory.
+def time_refresh(store: Path, inputs: Sequence[str], model: str = DEFAULT_MODEL) -> Timed:
+    """Refresh a store and return its time and memory, without the second stage.
 
     Args:
         store: Store to publish to; a snapshot in it is the parent.
         inputs: Options of `python -m batch refresh` that name the inputs.
+        model: Value of `[batch] model`.
 
     Raises:
         SystemExit: The refresh failed; the reason is on standard error.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "marquee.toml"
-        config.write_text(f'[batch]\nquarantine = "{folder}/quarantine"\n')
+        config.write_text(
+            f'[batch]\nquarantine = "{folder}/quarantine"\n'
+            f'model = "{model}"\nsecond_stage = "off"\n'
+        )
         command = [sys.executable, "-m", "batch", "refresh", "--json", "--store", str(store)]
         before = _cpu_seconds()
         run = subprocess.run(

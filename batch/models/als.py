@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 import scipy.sparse as sp
 
 from batch.arrays import Rows, Times
 from batch.models.factors import Factors, FittedFactors
 from batch.models.holdout import EarlyStopping, Holdout, hold_out
-from batch.models.least_squares import AlsParameters, solve_users, train_als
+from batch.models.least_squares import AlsParameters, train_als
+from batch.models.least_squares_users import LeastSquares, diagonalised
 from batch.models.noise import noise_singular_value
+from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted
 from batch.progress import noop
 from batch.sampling import scatter_back
@@ -67,8 +68,7 @@ class Als:
         """Sweep once over everything; see `Recommender.refit`."""
         assert isinstance(trial, FittedFactors)
         start = scatter_back(trial.factors, user_rows, weights.shape[0], self.start)
-        # A sample may lack items too: users are solved again with the items' last vectors.
-        return self._sweep_once(start, weights, trial.about, n_threads, users_last=True)
+        return self._sweep_once(start, weights, trial.about, n_threads)
 
     def sweep(
         self,
@@ -90,7 +90,7 @@ class Als:
         about: dict[str, float] = {"iterations": self.iterations}
         if stopping:
             about = {"iterations": stopping.n_seen, "holdout_ndcg": stopping.best}
-        return self.fitted(factors, held.weights, about)
+        return self.fitted(factors, held.weights, about, n_threads)
 
     def finish(
         self, trial: FittedFactors, held: Holdout, weights: sp.csr_matrix, *, n_threads: int = 0
@@ -106,13 +106,10 @@ class Als:
         weights: sp.csr_matrix,
         about: Mapping[str, float],
         n_threads: int,
-        *,
-        users_last: bool = False,
     ) -> FittedFactors:
-        factors = self.train(
-            weights, start, iterations=1, n_threads=n_threads, users_last=users_last
-        )
-        return self.fitted(factors, weights, {**about, "iterations": about["iterations"] + 1})
+        factors = self.train(weights, start, iterations=1, n_threads=n_threads)
+        about = {**about, "iterations": about["iterations"] + 1}
+        return self.fitted(factors, weights, about, n_threads)
 
     def train(
         self,
@@ -122,7 +119,6 @@ class Als:
         iterations: int | None = None,
         n_threads: int = 0,
         on_iteration: Callable[[Factors], object] = noop,
-        users_last: bool = False,
     ) -> Factors:
         """Return factors trained with these parameters; see `train_als`.
 
@@ -132,7 +128,6 @@ class Als:
             iterations: Maximum sweeps; None: those of the parameters.
             n_threads: Number of threads; 0 means all processors.
             on_iteration: Callback after each sweep; a true result ends the training.
-            users_last: Whether users are solved once more at the end.
         """
         parameters = AlsParameters(
             n_factors=self.n_factors,
@@ -147,17 +142,23 @@ class Als:
             start,
             n_threads=n_threads,
             on_iteration=on_iteration,
-            users_last=users_last,
         )
 
     def fitted(
-        self, factors: Factors, weights: sp.csr_matrix, about: Mapping[str, float]
+        self,
+        factors: Factors,
+        weights: sp.csr_matrix,
+        about: Mapping[str, float],
+        n_threads: int = 0,
     ) -> FittedFactors:
-        """Return the fitted model of these factors for the users of `weights`."""
-        solve = partial(
-            solve_users,
-            factors.item_factors,
-            regularization=self.regularization * noise_singular_value(weights),
-            alpha=self.alpha,
+        """Return the model of these item factors, with the users of `weights` folded in."""
+        item_factors = diagonalised(factors.item_factors)
+        solve = LeastSquares.of(
+            item_factors,
+            users_of_items(weights),
+            unobserved_weight=1.0,
+            scale=self.alpha,
+            offset=1.0,
+            penalty=self.regularization * noise_singular_value(weights),
         )
-        return FittedFactors(factors.user_factors, factors.item_factors, weights, solve, about)
+        return FittedFactors(solve(weights, n_threads), item_factors, weights, solve, about)

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Doubles, Rows, Times
+from batch.models.dense_topk import entries_of
 from batch.models.factors import Factors, FittedFactors
 from batch.sampling import sample_rows
 from batch.topk import TopK
@@ -63,13 +64,6 @@ def hold_out(weights: sp.csr_matrix, at: Times | None, n_users: int, seed: int) 
     held_out = entry[last]
     item_rows = weights.indices[held_out].astype(np.int64)
     return Holdout(without(weights, held_out), user_rows, item_rows)
-
-
-def entries_of(weights: sp.csr_matrix, user_rows: Rows) -> Rows:
-    """Return the positions in `weights.data` of all entries of these users, user by user."""
-    n_items_of = np.diff(weights.indptr)[user_rows]
-    shift = np.repeat(weights.indptr[user_rows] - (np.cumsum(n_items_of) - n_items_of), n_items_of)
-    return np.asarray(shift + np.arange(int(n_items_of.sum())), np.int64)
 
 
 def without(weights: sp.csr_matrix, entries: Rows) -> sp.csr_matrix:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batch.models.dense_topk import LOWEST_ABOVE_ZERO, best_of
 from batch.models.fill import filled
-from batch.models.least_squares import solve_users
+from batch.models.least_squares_users import LeastSquares, diagonalised
 from batch.topk import NO_ITEM, TopK
 
 
@@ -17,13 +17,17 @@ def test_folding_in_solves_the_equation_of_the_paper():
     rng = np.random.default_rng(2)
     items = rng.standard_normal((30, 5)).astype(np.float32)
     weights = sp.csr_matrix((rng.random((7, 30)) < 0.2) * rng.random((7, 30)), dtype=np.float32)
-    found = solve_users(items, weights, regularization=0.7, alpha=3.0)
+    rotated = diagonalised(items)
+    solve = LeastSquares.of(
+        rotated, np.ones(30, np.int64), unobserved_weight=1.0, scale=3.0, offset=1.0, penalty=0.7
+    )
+    scores = solve(weights) @ rotated.T
     for user in range(7):
         row = weights[user].toarray()[0]
         confidence = np.diag(1 + 3.0 * row.astype(np.float64))
         left = items.T @ confidence @ items + 0.7 * np.eye(5)
         expected = np.linalg.solve(left, items.T @ confidence @ (row > 0))
-        assert found[user] == pytest.approx(expected, abs=1e-4)
+        assert scores[user] == pytest.approx(items @ expected, abs=1e-4)
 
 
 @given(

@@ -1,7 +1,7 @@
 """Implicit ALS with early stopping on a holdout, and one final sweep over everything."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import scipy.sparse as sp
 
@@ -53,8 +53,10 @@ class Als:
     ) -> FittedFactors:
         """Factorize; see `Recommender.fit`."""
         held = hold_out(weights, at, self.n_held_out, self.seed)
-        trial = self.sweep(held, n_threads=n_threads, on_step=on_step)
-        return self.finish(trial, held, weights, n_threads=n_threads)
+        factors, about = self._sweep(held, n_threads=n_threads, on_step=on_step)
+        if len(held.user_rows):  # once more, with the holdout included
+            return self._sweep_once(factors, weights, about, n_threads)
+        return self._fitted(factors, weights, about, n_threads)
 
     def refit(
         self,
@@ -70,13 +72,9 @@ class Als:
         start = scatter_back(trial.factors, user_rows, weights.shape[0], self.start)
         return self._sweep_once(start, weights, trial.about, n_threads)
 
-    def sweep(
-        self,
-        held: Holdout,
-        *,
-        n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
-    ) -> FittedFactors:
+    def _sweep(
+        self, held: Holdout, *, n_threads: int, on_step: Callable[[], object]
+    ) -> tuple[Factors, Mapping[str, float]]:
         """Train on everything outside of the holdout, with early stopping on the holdout."""
         stopping = EarlyStopping(held, n_threads) if len(held.user_rows) else None
 
@@ -90,15 +88,7 @@ class Als:
         about: dict[str, float] = {"iterations": self.iterations}
         if stopping:
             about = {"iterations": stopping.n_seen, "holdout_ndcg": stopping.best}
-        return self.fitted(factors, held.weights, about, n_threads)
-
-    def finish(
-        self, trial: FittedFactors, held: Holdout, weights: sp.csr_matrix, *, n_threads: int = 0
-    ) -> FittedFactors:
-        """Sweep once more with the holdout included; nothing is to do if it is empty."""
-        if not len(held.user_rows):
-            return replace(trial, seen=weights)
-        return self._sweep_once(trial.factors, weights, trial.about, n_threads)
+        return factors, about
 
     def _sweep_once(
         self,
@@ -109,7 +99,7 @@ class Als:
     ) -> FittedFactors:
         factors = self.train(weights, start, iterations=1, n_threads=n_threads)
         about = {**about, "iterations": about["iterations"] + 1}
-        return self.fitted(factors, weights, about, n_threads)
+        return self._fitted(factors, weights, about, n_threads)
 
     def train(
         self,
@@ -144,12 +134,12 @@ class Als:
             on_iteration=on_iteration,
         )
 
-    def fitted(
+    def _fitted(
         self,
         factors: Factors,
         weights: sp.csr_matrix,
         about: Mapping[str, float],
-        n_threads: int = 0,
+        n_threads: int,
     ) -> FittedFactors:
         """Return the model of these item factors, with the users of `weights` folded in."""
         item_factors = diagonalised(factors.item_factors)

@@ -1,5 +1,7 @@
 """The served model in a snapshot's files: folded in from them, users have the batch's lists."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -87,6 +89,7 @@ def user_ids(weights):
 def write_snapshot(store, model, histories, *, n_items):
     """Write a snapshot with a served model and nothing else in its tables."""
     document = describe(model)
+    assert not isinstance(document, Unavailable)
     served = ServedModel(document, histories)
     ids = [name.encode() for name in user_ids(histories.weights)]
     with writing(store), SnapshotWriter(store) as writer:
@@ -102,6 +105,14 @@ def write_snapshot(store, model, histories, *, n_items):
         )  # fmt: skip
 
 
+@contextlib.contextmanager
+def opened(store):
+    """Yield the served model of the one snapshot, which has one."""
+    with open_snapshot(store, 1) as snapshot, open_served(snapshot) as served:
+        assert not isinstance(served, Unavailable)
+        yield served
+
+
 def histories_of(weights, at):
     return Histories(weights, order_views(weights, at, SEED, n_threads=1).n_later)
 
@@ -115,7 +126,7 @@ def test_a_user_folded_in_from_the_files_has_the_list_of_the_batch(
     write_snapshot(tmp_path, fitted[name], histories, n_items=weights.shape[1])
     expected = fitted[name].top_k(K, n_threads=2)
     without = fitted[name].top_k(K, hidden={1, 4}, n_threads=1)
-    with open_snapshot(tmp_path, 1) as snapshot, open_served(snapshot) as served:
+    with opened(tmp_path) as served:
         everyone = served.fold_in(served.histories(user_ids(weights))).top_k(K, n_threads=1)
         assert everyone.scores.tobytes() == expected.scores.tobytes()
         for row in range(0, weights.shape[0], 11):
@@ -129,22 +140,23 @@ def test_a_user_folded_in_from_the_files_has_the_list_of_the_batch(
 def test_a_new_view_changes_the_list(tmp_path, fitted, weights, at):
     """The control of the test above: with one item more, the list is another."""
     write_snapshot(tmp_path, fitted["ials"], histories_of(weights, at), n_items=weights.shape[1])
-    with open_snapshot(tmp_path, 1) as snapshot, open_served(snapshot) as served:
+    with opened(tmp_path) as served:
         known = served.histories(["u000"])
         before = served.fold_in(known).top_k(K).item_rows[0].tolist()
         more = sp.lil_matrix(known.weights)
-        more[0, before[0]] = 1.0
+        more[0, before[0]] = 1.0  # the first item of the list is watched
         after = served.fold_in(Histories(sp.csr_matrix(more))).top_k(K).item_rows[0].tolist()
     assert before[0] not in after
     assert before[1:] != after[:-1]
 
 
 def test_a_new_user_gets_a_list_from_one_view(tmp_path, fitted, weights, at):
-    """And without any view, a list of the model's own for users without items."""
+    """Their history is empty in the snapshot, and the item viewed is not listed."""
     write_snapshot(tmp_path, fitted["auto"], histories_of(weights, at), n_items=weights.shape[1])
-    with open_snapshot(tmp_path, 1) as snapshot, open_served(snapshot) as served:
+    with opened(tmp_path) as served:
         assert not served.histories(["nobody"]).weights.nnz
-        one_view = sp.csr_matrix(([1.0], ([0], [3])), (1, weights.shape[1]), dtype=np.float32)
+        viewed = np.arange(weights.shape[1])[None] == 3
+        one_view = sp.csr_matrix(viewed.astype(np.float32))
         lists = served.fold_in(Histories(one_view)).top_k(K)
     assert 3 not in lists.item_rows
     assert (lists.item_rows >= 0).all()
@@ -211,6 +223,8 @@ def test_histories_are_read_as_they_were_written(weights, at, n_columns):
     data = some.data if n_columns > 1 else np.ones(some.nnz)
     assert np.array_equal(found.weights.data, data)
     if n_columns == 3:
+        assert histories.n_later is not None
+        assert found.n_later is not None
         assert np.array_equal(found.n_later, histories.n_later)
 
 
@@ -221,6 +235,6 @@ def test_new_items_keep_their_vectors(tmp_path, fitted, weights, at):
     items[:3] = items[3:6]
     model = FittedFactors(als.user_factors, items, als.seen, als.solve)
     write_snapshot(tmp_path, model, histories_of(weights, at), n_items=weights.shape[1])
-    with open_snapshot(tmp_path, 1) as snapshot, open_served(snapshot) as served:
+    with opened(tmp_path) as served:
         found = served.fold_in(served.histories(user_ids(weights))).top_k(K, n_threads=1)
     assert found.item_rows.tobytes() == model.top_k(K, n_threads=1).item_rows.tobytes()

@@ -1,7 +1,7 @@
 """The served model and the histories, written to a snapshot and read back.
 
 write_served ─► model-NAME.npy, seen.mdb, document for the manifest
-open_served  ─► `Served`: model, histories by user id, item ids by row
+open_served  ─► `SnapshotModel`: model, histories by user id, item ids by row
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def write_served(writer: SnapshotWriter, served: ServedModel, user_ids: Sequence
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class SnapshotModel:
     """The served model of an open snapshot.
 
     Attributes:
@@ -98,7 +98,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def open_served(snapshot: Snapshot) -> Iterator[Served | Unavailable]:
+def open_served(snapshot: Snapshot) -> Iterator[SnapshotModel | Unavailable]:
     """Yield the served model of an open snapshot, its arrays mapped, or why there is none.
 
     Raises:
@@ -117,7 +117,7 @@ def open_served(snapshot: Snapshot) -> Iterator[Served | Unavailable]:
     except (ValueError, LookupError, OSError) as error:
         raise CorruptSnapshotError(snapshot.folder, f"served model: {error}") from error
     with open_seen(snapshot) as seen:
-        yield Served(model, item_ids, columns, seen)
+        yield SnapshotModel(model, item_ids, columns, seen)
 
 
 def _mapped(snapshot: Snapshot) -> dict[str, AnyArray]:

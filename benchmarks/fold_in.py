@@ -1,9 +1,9 @@
-"""Fold one user in from a snapshot's files: milliseconds, with the list and without.
+"""Fold one user in from a snapshot's files: processor time, with the list and without.
 
 Each model that can be served is fitted to generated views and written as a refresh writes it.
-Then its files are mapped, and users are folded in one at a time, their history read from
-`seen.mdb`: "fold in" ends with their factors or weighted items, "list" with their 30 best
-items. Lists are compared with those of the batch; a difference is a failure.
+Then its files are mapped, and users are folded in one at a time on one thread, their history
+read from `seen.mdb`: "fold in" ends with their factors or weighted items, "list" with their 30
+best items. Lists are compared with those of the batch; a difference is a failure.
 """
 
 import argparse
@@ -62,7 +62,7 @@ class Measured:
     """Figures of one model.
 
     Attributes:
-        fold_in_ms: Median time to read a history and fold it in, in milliseconds.
+        fold_in_ms: Median processor time to read a history and fold it in, in milliseconds.
         list_ms: The same with the list.
         list_p99_ms: 99th percentile of the same.
         arrays_mib: Size of the model's arrays, MiB.
@@ -111,11 +111,11 @@ def measure(model: Fitted, weights: sp.csr_matrix) -> Measured:
             files = snapshot.manifest.files.items()
             n_bytes = sum(size for name, size in files if is_model_file(name))
             for number, row in enumerate([*chosen[:20], *chosen]):  # the first ones warm up
-                begin = time.perf_counter()
+                begin = time.process_time()
                 folded_in = served.fold_in(served.histories([_user_id(row)]))
-                between = time.perf_counter()
+                between = time.process_time()
                 found = folded_in.top_k(_K, n_threads=1)
-                end = time.perf_counter()
+                end = time.process_time()
                 if number >= 20:
                     fold_in_ms.append(1000 * (between - begin))
                     list_ms.append(1000 * (end - begin))

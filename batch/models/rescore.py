@@ -16,13 +16,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.arrays import Floats, Rows
+from batch.arrays import Floats, ItemRows, Rows
 from batch.models.dense_topk import best_of
 from batch.threads import one_blas_thread, usable
 from batch.topk import NO_ITEM, TopK
 
 N_SPARE: Final = 6  # candidates behind the k that are kept
 _BLOCK_USERS: Final = 256
+_GATHERED_BYTES: Final = 4 << 20  # factors of candidates at a time, which limits memory
 
 # Function that sets scores of users' seen and hidden items to -inf, given the rows of the users
 Hide = Callable[[Floats, Rows], None]
@@ -48,10 +49,24 @@ class Scoring(NamedTuple):
         """Whether a score is one product, which is rounded alike in every shape."""
         return self.item_factors.shape[1] == 1 and self.added is None
 
-    def of(self, user: int, item_rows: Rows | slice) -> Floats:
-        """Return the scores of some items for one user."""
-        scores: Floats = np.vecdot(self.item_factors[item_rows], self.user_factors[user])
-        return scores if self.added is None else scores + self.added[user, item_rows]
+    def of_candidates(self, item_rows: ItemRows) -> Floats:
+        """Return (n_users, n) the scores of each user's items."""
+        scores = np.empty(item_rows.shape, np.float32)
+        step = max(_GATHERED_BYTES // max(item_rows[:1].size * self.item_factors[:1].nbytes, 1), 1)
+        for first in range(0, len(scores), step):
+            some = slice(first, first + step)
+            items, users = self.item_factors[item_rows[some]], self.user_factors[some]
+            scores[some] = np.vecdot(items, users[:, None, :])
+        if self.added is not None:
+            scores += np.take_along_axis(self.added, item_rows.astype(np.int64), axis=1)
+        return scores + np.float32(0)  # -0.0 becomes 0.0: they are a tie
+
+    def of_everything(self, user: int) -> Floats:
+        """Return (1, n_items) the scores of all items for one user."""
+        scores: Floats = np.vecdot(self.item_factors, self.user_factors[user])[None]
+        if self.added is not None:
+            scores += self.added[user]
+        return scores + np.float32(0)
 
     def errors(self) -> Floats:
         """Return (n_users,) bounds of the difference of two ways to compute a score.
@@ -75,11 +90,7 @@ def rescored(found: TopK, k: int, scoring: Scoring) -> TopK:
         k: Items to keep for each user.
         scoring: Exact scores of the same users.
     """
-    rows = np.maximum(found.item_rows, 0)
-    scores = np.vecdot(scoring.item_factors[rows], scoring.user_factors[:, None, :])
-    if scoring.added is not None:
-        scores += np.take_along_axis(scoring.added, rows.astype(np.int64), axis=1)
-    scores += np.float32(0)  # -0.0 becomes 0.0: they are a tie
+    scores = scoring.of_candidates(np.maximum(found.item_rows, 0))
     scores[found.item_rows == NO_ITEM] = -np.inf
     order = np.lexsort((found.item_rows, -scores))[:, :k]
     best = TopK(
@@ -89,7 +100,7 @@ def rescored(found: TopK, k: int, scoring: Scoring) -> TopK:
     last, errors = found.scores[:, -1], scoring.errors()
     is_unclear = np.isfinite(last) & (errors > 0) & (best.scores[:, -1] <= last + errors)
     for user in np.flatnonzero(is_unclear).tolist():
-        every = scoring.of(user, slice(None))[None] + np.float32(0)
+        every = scoring.of_everything(user)
         scoring.hide(every, np.array([user]))
         best.item_rows[user], best.scores[user] = (part[0] for part in best_of(every, k))
     return best

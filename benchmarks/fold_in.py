@@ -46,8 +46,12 @@ MODELS: Final = (
     "als", "ials", "spectral", "ease", "graph_filter", "rp3beta", "item_knn", "last_items",
     "popularity", "ials+ease", "ials+spectral", "ials+ease+graph_filter+spectral",
 )  # fmt: skip
-_SIZES: Final = {"ml-1m": Size(6_040, 3_700, 1_000_000), "large": Size(30_000, 27_000, 1_500_000)}
-_QUICK_SIZES: Final = {"quick": Size(2_000, 1_000, 60_000)}
+_SIZES: Final = {
+    "quick": Size(2_000, 1_000, 60_000),
+    "ml-1m": Size(6_040, 3_700, 1_000_000),
+    "large": Size(30_000, 27_000, 1_500_000),
+}
+_DEFAULT_DATA: Final = ["ml-1m", "large"]
 _K: Final = 30  # the list, and the spares behind it
 _N_USERS: Final = 200  # folded in one at a time
 _TABLES: Final = ("users", "spares", "similar", "fallback", "profiles", "items")
@@ -80,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 measured, 1 lists differ."""
     args = _parser().parse_args(arguments)
     rows, n_differing = [], 0
-    for name, size in (_QUICK_SIZES if args.quick else _SIZES).items():
+    for name in ["quick"] if args.quick else args.data:
+        size = _SIZES[name]
         weights = interactions(SCENARIO, size)
         assert weights is not None  # only real data may be missing
         fitted: dict[str, Fitted] = {}
@@ -193,6 +198,10 @@ def _print_figures(model: str, data: str, size: Size, measured: Measured) -> Non
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser("fold_in", __doc__, _EXAMPLE)
     parser.add_argument("--quick", action="store_true", help="2,000 users, 1,000 items")
+    parser.add_argument(
+        "--data", type=some_of(_SIZES, "data"), default=_DEFAULT_DATA,
+        metavar="DATA,…", help=f"sizes of the generated views; default: {','.join(_DEFAULT_DATA)}",
+    )  # fmt: skip
     parser.add_argument(
         "--models", type=some_of(MODELS, "model"), default=list(MODELS),
         metavar="MODEL,…", help=f"default: {','.join(MODELS)}",

@@ -51,6 +51,22 @@ def broken_model_files(snapshot: Snapshot, n_items: int) -> Iterator[str]:
     yield from _broken_histories(snapshot, len(columns), n_items)
 
 
+def history_of(snapshot: Snapshot, user_id: str) -> list[str] | None:
+    """Return the ids of the items that a user's list was made from; None where it is unknown.
+
+    Raises:
+        CorruptSnapshotError: The file of the histories is damaged.
+    """
+    about = snapshot.manifest.parameters.get(SERVED_MODEL)
+    columns = about.get("history") if isinstance(about, dict) else None
+    if SEEN not in snapshot.manifest.files or not isinstance(columns, list):
+        return None
+    with open_seen(snapshot) as seen:
+        value = seen.get(user_id.encode()) or b""
+    found = [snapshot.rows.get(b"%d" % row) for row in _item_rows(value, len(columns))]
+    return [name.decode() for name in found if name is not None]
+
+
 def _broken_arrays(snapshot: Snapshot, arrays: Mapping[str, Any]) -> Iterator[str]:
     files = snapshot.manifest.files
     for name in sorted({*filter(is_model_file, files)} ^ arrays.keys()):
@@ -66,13 +82,20 @@ def _broken_arrays(snapshot: Snapshot, arrays: Mapping[str, Any]) -> Iterator[st
 def _broken_histories(snapshot: Snapshot, n_columns: int, n_items: int) -> Iterator[str]:
     with open_seen(snapshot) as seen:
         for key, value in seen:
-            n_words, rest = divmod(len(value), _WORD_BYTES * n_columns)
-            rows = array("I", value[: _WORD_BYTES * n_words])
-            if sys.byteorder == "big":
-                rows.byteswap()
-            is_valid = n_words and not rest and rows[-1] < n_items
-            if not is_valid or rows.tolist() != sorted(set(rows)):
+            rows = _item_rows(value, n_columns)
+            is_whole = len(value) == _WORD_BYTES * n_columns * len(rows)
+            is_valid = is_whole and rows and rows[-1] < n_items
+            if not is_valid or rows != sorted(set(rows)):
                 yield f"seen: {key.decode('latin-1')}: is not a list of ascending item rows"
+
+
+def _item_rows(value: bytes, n_columns: int) -> list[int]:
+    """Return the first column of a history."""
+    n_rows = len(value) // (_WORD_BYTES * max(n_columns, 1))
+    rows = array("I", value[: _WORD_BYTES * n_rows])
+    if sys.byteorder == "big":
+        rows.byteswap()
+    return rows.tolist()
 
 
 def _are_columns(columns: Sequence[object]) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from store.check import broken_records
 from store.dump import BadDumpError, dump, load
 from store.errors import CorruptSnapshotError
+from store.explain import explain
 from store.forget import forget
 from store.layout import CHECKSUMS, INDEX, MANIFEST, SEEN, snapshot_folder
 from store.manifest import read_manifest, sha256, verify
@@ -205,6 +206,14 @@ def test_push_and_pull_copy_them(served, there, node):
     assert files == snapshot_files(there, generation) == snapshot_files(node, generation)
     assert {SEEN, ARRAY} < set(files)
     assert problems_of(node, generation) == []
+
+
+def test_explain_names_the_items_that_a_list_was_made_from(served, store):
+    """By their ids; without the file it says nothing."""
+    assert explain(store, "ann").history == ["a", "c"]
+    assert explain(store, "stranger").history == []
+    make_snapshot(store, {"ann": ["a"]}, ["a"])
+    assert explain(store, "ann").history is None
 
 
 def test_a_forgotten_user_is_in_no_history(served):

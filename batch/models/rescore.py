@@ -9,24 +9,20 @@ the k-th best is above the last candidate by more than products can err; the few
 whose list is not so clear have all items scored that way.
 """
 
-import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.arrays import Floats, ItemRows, Rows
+from batch.arrays import Floats, ItemRows
 from batch.models.dense_topk import best_of
+from batch.models.few_users import Hide, kept_by_array
 from batch.threads import one_blas_thread, usable
 from batch.topk import NO_ITEM, TopK
 
 N_SPARE: Final = 6  # candidates behind the k that are kept
 _BLOCK_USERS: Final = 256
 _GATHERED_BYTES: Final = 4 << 20  # factors of candidates at a time, which limits memory
-
-# Function that sets scores of users' seen and hidden items to -inf, given the rows of the users
-Hide = Callable[[Floats, Rows], None]
 
 
 class Scoring(NamedTuple):
@@ -132,15 +128,7 @@ def rescored_in_blocks(found: TopK, k: int, scoring: Scoring, n_threads: int) ->
     return best
 
 
-_max_norms: dict[int, tuple[weakref.ref[Floats], float]] = {}
-
-
+@kept_by_array
 def _max_norm(factors: Floats) -> float:
-    """Return the largest norm of a row, which is kept: it takes longer than a user's list."""
-    known = _max_norms.get(id(factors))
-    if known and known[0]() is factors:
-        return known[1]
-    norm = float(np.sqrt(np.vecdot(factors, factors).max(initial=0)))
-    key = id(factors)
-    _max_norms[key] = weakref.ref(factors, lambda _: _max_norms.pop(key, None)), norm
-    return norm
+    """Return the largest norm of a row."""
+    return float(np.sqrt(np.vecdot(factors, factors).max(initial=0)))

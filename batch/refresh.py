@@ -27,6 +27,7 @@ from batch.parent import CHOICE, counts_of, open_parent
 from batch.prepare import Prepared, interactions_of, prepare
 from batch.ratings.learn import learn_ratings
 from batch.ratings.model import RatingModel
+from batch.served.files import served_document
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.summary import RefreshOutcome, Summary, summarise
@@ -40,6 +41,7 @@ from store.gate_result import REFUSED, GateCheck, GateResult
 from store.journal import write_journal
 from store.layout import INDEX, LIST_LENGTH
 from store.manifest import Manifest
+from store.model_files import SERVED_MODEL
 from store.prune import prune
 from store.publish import check_writable, publish, writing
 from store.snapshot import Snapshot
@@ -77,7 +79,7 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
             metrics = rating_metrics | learned.metrics | stage_metrics
             metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
-        provenance = _provenance(prepared, learned, options, index)
+        provenance = _provenance(prepared, learned, options, tables, index)
     built = _Built(tables, index, provenance, metrics, gate_result)
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
@@ -162,7 +164,11 @@ def _metrics(prepared: Prepared, tables: SnapshotTables, seed: int) -> dict[str,
 
 
 def _provenance(
-    prepared: Prepared, learned: Learned, options: RefreshOptions, index: AnnoyIndex
+    prepared: Prepared,
+    learned: Learned,
+    options: RefreshOptions,
+    tables: SnapshotTables,
+    index: AnnoyIndex,
 ) -> _Provenance:
     rules = prepared.rules
     return _Provenance(
@@ -174,6 +180,7 @@ def _provenance(
             "taken_down": prepared.taken_down,
             "n_indexed": index.get_n_items(),
             "n_factors": learned.factors.item_factors.shape[1],
+            SERVED_MODEL: served_document(tables.served),
             CHOICE: learned.choice.as_json() if learned.choice else None,
         },
     )

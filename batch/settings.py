@@ -15,6 +15,7 @@ MODELS: Final = (
 )  # fmt: skip
 NEW_ITEMS: Final = ("content", "none")
 SECOND_STAGES: Final = ("auto", "on", "off")
+FOLD_IN: Final = ("auto", "on", "off")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
 
@@ -56,6 +57,9 @@ class BatchSettings:
         second_stage: Use of a boosted ranking of the candidates of several models for the lists:
             `auto` (where LightGBM is installed and the ranking is significantly better on a
             holdout), `on` or `off`.
+        fold_in: Whether snapshots get the files from which the served model can fold in users,
+            for fresh lists: `auto` (where the model can), `on` (only what can makes the lists),
+            or `off`.
         new_items: Source of the vectors of new items (no interactions): `content` (genres,
             overview, language, year), or `none`: no vector before the first interaction.
         holdout_users: Maximum users in the holdout for early stopping of ALS; 0: all
@@ -130,6 +134,7 @@ class BatchSettings:
     choice_mib: float = 4000.0
     tuned: str = ""
     second_stage: str = "auto"
+    fold_in: str = "auto"
     new_items: str = "content"
     holdout_users: int = 20_000
     warm_start: bool = True
@@ -196,8 +201,15 @@ class BatchSettings:
             )
         _check_choice("model", self.model, MODELS)
         _check_choice("second_stage", self.second_stage, SECOND_STAGES)
+        _check_choice("fold_in", self.fold_in, FOLD_IN)
+        _check_fold_in(self)
         _check_choice("new_items", self.new_items, NEW_ITEMS)
         _check_choice("similarity", self.similarity, SIMILARITIES)
+
+
+def _check_fold_in(settings: BatchSettings) -> None:
+    if settings.fold_in == "on" and (settings.second_stage == "on" or settings.model == "bpr"):
+        raise ValueError('fold_in = "on" excludes second_stage = "on" and model = "bpr"')
 
 
 def _check_share(name: str, value: float) -> None:

@@ -27,8 +27,9 @@ from batch.evaluation.splits import Split
 from batch.models.als import Als
 from batch.models.bpr import Bpr
 from batch.models.choose import recommender
+from batch.models.dense_topk import entries_of
 from batch.models.families import FAMILIES, Extent, Family, Size
-from batch.models.holdout import Holdout, entries_of, hold_out
+from batch.models.holdout import Holdout, hold_out
 from batch.models.protocol import Recommender
 from batch.settings import BatchSettings
 from benchmarks.harness.arguments import add_data, make_parser, positive_int

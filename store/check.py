@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from typing import Final
 
 from store.check_ratings import broken_ratings
 from store.ids import is_item_id, is_user_id
-from store.layout import LIST_LENGTH, RESERVE
+from store.layout import LIST_LENGTH, RECS, RESERVE
+from store.model_files import broken_model_files
 from store.snapshot import Snapshot
+
+_ROWS: Final = f"{RECS}/rows"
 
 
 def broken_records(snapshot: Snapshot) -> Iterator[str]:
@@ -14,7 +18,8 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
 
     A list is 1 to 20 item ids joined by commas, none twice, each one an entry
     of `items`. A user's spares and list have no item in common. `rows` and the
-    `item_row` of `items` name each other. `broken_ratings` checks the rating model.
+    `item_row` of `items` name each other. `broken_ratings` checks the rating model,
+    and `broken_model_files` what the speed layer needs.
     """
     items = {_text(key) for key, _ in snapshot.items}
     yield from (
@@ -33,6 +38,7 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
             yield f"spares: {_text(key)}: contains an item of the user's list"
     yield from _broken_rows(snapshot, items)
     yield from broken_ratings(snapshot, items)
+    yield from broken_model_files(snapshot, n_items=snapshot.manifest.counts.get(_ROWS, 0))
 
 
 def _broken_rows(snapshot: Snapshot, items: set[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@
     {"row": "0", "item": …}    {"bias": "mean", "value": "3.5"}
     {"rating_user": …, "factors": …}    {"rating_item": …, "factors": …}
     {"index": "…"}                                     items.ann, one piece a line
+    {"file": "model-….npy", "piece": "…"}              optional arrays, one piece a line
 
 Binary values are base64. A line leaves out what its record does not have.
 `load` writes the lines into one spool file a table, because the bulk path writes
@@ -21,16 +22,16 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 import lmdb
 
 from store.errors import StoreError
 from store.gate_result import GateResult
-from store.layout import FACTORS, INDEX, RECS
+from store.layout import FACTORS, INDEX, RECS, SEEN, is_model_file
 from store.manifest import Manifest
 from store.merge_join import Record, merge_join
-from store.snapshot import Snapshot, Table, open_factors
+from store.snapshot import Snapshot, Table, open_factors, open_seen
 from store.writer import SnapshotWriter
 
 _PIECE_BYTES: Final = 3 << 14  # of the index in a line; a multiple of 3 needs no padding
@@ -49,6 +50,7 @@ _TABLES: Final = (  # in the order in which the batch writes them
     (FACTORS, "biases"),
     (FACTORS, "rating_users"),
     (FACTORS, "rating_items"),
+    (SEEN, "users"),
 )
 _SET_BY_WRITER: Final = ("format_version", "generation", "parent", "counts", "files")
 
@@ -79,17 +81,17 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
         snapshot: Open snapshot; it must stay open until the last line.
         manifest: Manifest of the snapshot as a JSON document.
     """
-    with contextlib.closing(open_factors(snapshot)) as factors:
+    with contextlib.closing(open_factors(snapshot)) as factors, contextlib.ExitStack() as held:
         yield {"manifest": manifest}
-        yield from _lines(
-            "user_id",
-            {
-                "items": snapshot.users,
-                "spares": snapshot.spares,
-                "profile": snapshot.profiles,
-                "factors": _table(factors, "users"),
-            },
-        )
+        of_users = {
+            "items": snapshot.users,
+            "spares": snapshot.spares,
+            "profile": snapshot.profiles,
+            "factors": _table(factors, "users"),
+        }
+        if SEEN in snapshot.manifest.files:
+            of_users["seen"] = held.enter_context(open_seen(snapshot))
+        yield from _lines("user_id", of_users)
         yield from _lines(
             "item_id",
             {
@@ -104,9 +106,11 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
         for kind, name in (("rating_user", "rating_users"), ("rating_item", "rating_items")):
             if f"{FACTORS}/{name}" in snapshot.manifest.counts:  # older snapshots have none
                 yield from _lines(kind, {"factors": _table(factors, name)})
-        with (snapshot.folder / INDEX).open("rb") as file:
-            while piece := file.read(_PIECE_BYTES):
-                yield {"index": _from_bytes(piece)}
+        for piece in _pieces(snapshot.folder / INDEX):
+            yield {"index": piece}
+        for name in filter(is_model_file, snapshot.manifest.data_files):
+            for piece in _pieces(snapshot.folder / name):
+                yield {"file": name, "piece": piece}
 
 
 def sampled(lines: Iterable[Line], n_wanted: int, n_lines: int) -> Iterator[Line]:
@@ -129,8 +133,8 @@ def load(store: Path, lines: Iterable[str | bytes]) -> Manifest:
     with contextlib.ExitStack() as held:
         spools = {table: held.enter_context(_Spool(store, table)) for table in _TABLES}
         writer = held.enter_context(SnapshotWriter(store))
-        with writer.path(INDEX).open("wb") as index:
-            about = _fill_spools(lines, spools, index)
+        writer.path(INDEX).touch()
+        about = _fill_spools(lines, spools, writer.path)
         gate = _gate(about)
         for file, name in _TABLES:
             if f"{file}/{name}" in about.get("counts", ()):
@@ -172,9 +176,17 @@ class _Spool:
 
 
 def _fill_spools(
-    lines: Iterable[str | bytes], spools: dict[tuple[str, str], _Spool], index: IO[bytes]
+    lines: Iterable[str | bytes],
+    spools: dict[tuple[str, str], _Spool],
+    path_of: Callable[[str], Path],
 ) -> Line:
-    """Write the record of each line to its spool, and return the manifest."""
+    """Write the record of each line to its spool, and return the manifest.
+
+    Args:
+        lines: Lines of a dump.
+        spools: Spool of each table.
+        path_of: Function from the name of a file that is not LMDB's to its path.
+    """
     about: Line | None = None
     number = 0
     try:
@@ -182,8 +194,10 @@ def _fill_spools(
             line = json.loads(text)
             if about is None:
                 about = dict(line["manifest"])
-            elif "index" in line:
-                index.write(_to_bytes(line["index"]))
+            elif "index" in line or "file" in line:
+                name, piece = _piece(line)
+                with path_of(name).open("ab") as file:
+                    file.write(piece)
             else:
                 for table, key, value in _records(line):
                     spools[table].add(key, value)
@@ -207,11 +221,29 @@ def _check_whole(about: Line, writer: SnapshotWriter) -> None:
         raise BadDumpError(
             "dump", f"has {writer.counts} records, but its manifest says {about['counts']}"
         )
-    n_bytes = writer.path(INDEX).stat().st_size
-    if n_bytes != about["files"].get(INDEX):
-        raise BadDumpError(
-            "dump", f"has {n_bytes} bytes of {INDEX}, but its manifest says {about['files']}"
-        )
+    for name in (INDEX, *filter(is_model_file, about["files"])):
+        path = writer.path(name)
+        n_bytes = path.stat().st_size if path.exists() else 0
+        if n_bytes != about["files"].get(name):
+            raise BadDumpError(
+                "dump", f"has {n_bytes} bytes of {name}, but its manifest says {about['files']}"
+            )
+
+
+def _piece(line: Line) -> tuple[str, bytes]:
+    """Return the file that a line holds a piece of, and the piece."""
+    if "index" in line:
+        return INDEX, _to_bytes(line["index"])
+    if not is_model_file(line["file"]):
+        raise ValueError(f"{line['file']!r} is not a file of a snapshot")
+    return line["file"], _to_bytes(line["piece"])
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    """Yield the content of a file in pieces that fit a line."""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield _from_bytes(piece)
 
 
 def _names(body: bytes) -> list[str]:
@@ -232,7 +264,7 @@ def _to_bytes(text: str) -> bytes:
 
 def _fields(body: bytes) -> Line:
     fields = json.loads(body)
-    reserved = {"item_id", "similar", "factors", "text"} & fields.keys()
+    reserved = {"item_id", "file", "similar", "factors", "text"} & fields.keys()
     return fields if _field_text(fields) == body and not reserved else {"text": body.decode()}
 
 
@@ -247,6 +279,7 @@ _DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "spares": _names,
     "similar": _names,
     "factors": _from_bytes,
+    "seen": _from_bytes,
     "profile": bytes.decode,
     "item": bytes.decode,
     "value": bytes.decode,
@@ -256,6 +289,7 @@ _ENCODERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "spares": _body,
     "similar": _body,
     "factors": _to_bytes,
+    "seen": _to_bytes,
     "profile": str.encode,
     "item": str.encode,
     "value": str.encode,
@@ -266,6 +300,7 @@ _KINDS: Final = {  # first name of a line: table of each further name
         "spares": (RECS, "spares"),
         "profile": (RECS, "profiles"),
         "factors": (FACTORS, "users"),
+        "seen": (SEEN, "users"),
     },
     "item_id": {"similar": (RECS, "similar"), "factors": (FACTORS, "items")},
     "segment": {"items": (RECS, "fallback")},

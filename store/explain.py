@@ -12,6 +12,7 @@ from store.ids import USER_ID_RULE, is_user_id
 from store.journal import JournalLine, flips
 from store.layout import POPULAR, manifests_folder, snapshot_folder
 from store.manifest import Manifest, read_json_object
+from store.model_files import history_of
 from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedowns
@@ -29,6 +30,8 @@ class Explanation:
         flip: Journal line that made it current; None if the journal has none.
         source: `list`, `popular` or `none`; None if the snapshot was pruned.
         items: Item ids of the answer; None if the snapshot was pruned.
+        history: Item ids that the user's list was made from, in no order; None if the snapshot
+            does not say.
         withheld: Items of the stored list that takedowns remove from the answer; only for now.
         manifest: Manifest of the generation: inputs, code version, parameters, gate.
     """
@@ -39,6 +42,7 @@ class Explanation:
     flip: JournalLine | None
     source: str | None
     items: list[str] | None
+    history: list[str] | None
     withheld: list[str]
     manifest: Manifest
 
@@ -60,17 +64,21 @@ def explain(store: Path, user_id: str, at: datetime | None = None) -> Explanatio
     generation, flip = _served(store, at)
     source: str | None = None
     items: list[str] | None = None
+    history: list[str] | None = None
     withheld: list[str] = []
     if snapshot_folder(store, generation).is_dir():
         hidden = set(takedowns(store)) if at is None else set()
         with open_snapshot(store, generation) as snapshot:
             source, stored, items = _answer(snapshot, user_id, hidden)
+            history = history_of(snapshot, user_id)
             manifest = snapshot.manifest
         withheld = [name for name in stored if name in hidden]
     else:
         manifest = _kept_manifest(store, generation)
     moment = at.isoformat() if at else None
-    return Explanation(user_id, moment, generation, flip, source, items, withheld, manifest)
+    return Explanation(
+        user_id, moment, generation, flip, source, items, history, withheld, manifest
+    )
 
 
 def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:

@@ -23,12 +23,12 @@ from typing import Any, Final
 from store.errors import StoreError, WriteError
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import flips, write_journal
-from store.layout import FACTORS, INDEX, RECS, generations, snapshot_folder
+from store.layout import FACTORS, INDEX, RECS, SEEN, generations, is_model_file, snapshot_folder
 from store.manifest import read_manifest, verify
 from store.pointer import Pin, current_or_none, pinned, point_at, write_pin
 from store.prune import is_open, remove_snapshot
 from store.publish import publish, writing
-from store.snapshot import Snapshot, Table, open_factors, open_snapshot
+from store.snapshot import Snapshot, Table, open_factors, open_seen, open_snapshot
 from store.writer import SnapshotWriter
 
 NOTE: Final = "forgotten"  # key in the parameters of a copy's manifest
@@ -37,9 +37,9 @@ _USER_TABLES: Final = (
     f"{RECS}/users",
     f"{RECS}/spares",
     f"{RECS}/profiles",
-    f"{RECS}/seen",
     f"{FACTORS}/users",
     f"{FACTORS}/rating_users",
+    f"{SEEN}/users",
 )
 _POLL_SECONDS: Final = 0.1
 
@@ -135,12 +135,14 @@ def _keys(user_ids: Collection[str]) -> dict[str, set[bytes]]:
 @contextlib.contextmanager
 def _tables(snapshot: Snapshot) -> Iterator[Mapping[str, Table]]:
     """Yield every table of a snapshot by file and name, such as `recs.mdb/users`."""
-    with contextlib.closing(open_factors(snapshot)) as factors:
+    with contextlib.closing(open_factors(snapshot)) as factors, contextlib.ExitStack() as held:
         tables = {}
         for path in snapshot.manifest.counts:
             file, _, name = path.partition("/")
             if file == RECS:
                 tables[path] = getattr(snapshot, name)
+            elif file == SEEN:
+                tables[path] = held.enter_context(open_seen(snapshot))
             else:
                 table = factors.open_db(name.encode(), create=False)
                 tables[path] = Table(factors.begin(db=table))
@@ -182,7 +184,8 @@ def _copy(
             file, _, name = path.partition("/")
             gone = keys.get(path, set())
             writer.table(file, name, ((key, body) for key, body in table if key not in gone))
-        shutil.copyfile(snapshot.folder / INDEX, writer.path(INDEX))
+        for name in (INDEX, *filter(is_model_file, manifest.data_files)):
+            shutil.copyfile(snapshot.folder / name, writer.path(name))
         parent = manifest.parent
         writer.parent = copies.get(parent, parent) if parent is not None else None
         n_records = sum(manifest.counts.values()) - sum(writer.counts.values())

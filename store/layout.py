@@ -4,14 +4,16 @@ import re
 from pathlib import Path
 from typing import Final
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2  # the newest; version 1 has no optional files
+FORMAT_VERSIONS: Final = range(1, FORMAT_VERSION + 1)  # those that this code reads
 
 RECS: Final = "recs.mdb"  # tables that a request looks up
 FACTORS: Final = "factors.mdb"  # vectors and biases; the hot path never opens it
 INDEX: Final = "items.ann"  # Annoy, angular, item factors
 MANIFEST: Final = "MANIFEST.json"
 CHECKSUMS: Final = "SHA256SUMS"
-DATA_FILES: Final = (FACTORS, INDEX, RECS)
+DATA_FILES: Final = (FACTORS, INDEX, RECS)  # those that every snapshot has
+SEEN: Final = "seen.mdb"  # optional: items of each user; only the speed layer and tools open it
 
 LIST_LENGTH: Final = 20  # maximum number of items of an answer
 POPULAR: Final = b"popular"  # key of the popular list in `fallback`
@@ -19,6 +21,7 @@ RESERVE: Final = b"reserve"  # key of the items behind it, for takedowns; of any
 
 _BUILDING: Final = ".building"
 _FOLDER: Final = re.compile(r"[0-9]{6,13}")
+_MODEL_FILE: Final = re.compile(r"model-[a-z0-9_-]{1,100}\.npy")
 
 
 def snapshots_folder(store: Path) -> Path:
@@ -39,6 +42,16 @@ def manifests_folder(store: Path) -> Path:
 def building_folder(store: Path, generation: int) -> Path:
     """Return the directory in which a generation is built before the rename."""
     return snapshots_folder(store) / f"{generation:06d}{_BUILDING}"
+
+
+def is_model_file(name: str) -> bool:
+    """Return whether a file holds an array of the served model."""
+    return _MODEL_FILE.fullmatch(name) is not None
+
+
+def is_optional_file(name: str) -> bool:
+    """Return whether a snapshot may have a data file of that name, and need not."""
+    return name == SEEN or is_model_file(name)
 
 
 def generations(store: Path) -> list[int]:

@@ -10,7 +10,7 @@ import json
 import re
 import stat
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,9 +21,11 @@ from store.layout import (
     CHECKSUMS,
     DATA_FILES,
     FACTORS,
-    FORMAT_VERSION,
+    FORMAT_VERSIONS,
     MANIFEST,
     RECS,
+    SEEN,
+    is_optional_file,
     snapshot_folder,
 )
 from store.parse import (
@@ -76,6 +78,11 @@ class Manifest:
     metrics: dict[str, Any]
     gate: GateResult
 
+    @property
+    def data_files(self) -> list[str]:
+        """Names of the data files: those that every snapshot has, and the optional ones."""
+        return sorted({*DATA_FILES, *filter(is_optional_file, self.files)})
+
     def as_json(self) -> dict[str, Any]:
         """Return the document that `MANIFEST.json` holds."""
         return dataclasses.asdict(self) | {"gate": self.gate.as_json()}
@@ -124,7 +131,9 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `MANIFEST.json`, then `SHA256SUMS` over it and the data files, to disk."""
     text = json.dumps(manifest.as_json(), indent=2, sort_keys=True) + "\n"
     write_durable(folder / MANIFEST, text)
-    lines = [f"{sha256(folder / name)}  {name}\n" for name in sorted((*DATA_FILES, MANIFEST))]
+    lines = [
+        f"{sha256(folder / name)}  {name}\n" for name in sorted((*manifest.data_files, MANIFEST))
+    ]
     write_durable(folder / CHECKSUMS, "".join(lines))
 
 
@@ -143,10 +152,11 @@ def read_manifest(folder: Path) -> Manifest:
         version = document["format_version"]
     except (OSError, ValueError, KeyError) as error:
         raise CorruptSnapshotError(folder / MANIFEST, f"cannot be read: {error!r}") from error
-    if type(version) is not int or version != FORMAT_VERSION:
+    if type(version) is not int or version not in FORMAT_VERSIONS:
         shown = excerpt(version).strip("'")
+        known = f"{FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]}"
         raise IncompatibleSnapshotError(
-            folder, f"format version {shown}, but this code reads {FORMAT_VERSION}"
+            folder, f"format version {shown}, but this code reads {known}"
         )
     try:
         return Manifest.from_json(document)
@@ -174,8 +184,8 @@ def verify(folder: Path) -> Manifest:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
     """
     manifest = read_manifest(folder)
-    expected = _read_checksums(folder)
-    for name in (MANIFEST, *DATA_FILES):
+    expected = _read_checksums(folder, manifest.data_files)
+    for name in (MANIFEST, *manifest.data_files):
         path = folder / name
         if name not in expected:
             raise CorruptSnapshotError(path, f"has no checksum in {CHECKSUMS}")
@@ -189,7 +199,7 @@ def verify(folder: Path) -> Manifest:
                 raise CorruptSnapshotError(path, what)
             if sha256(path) != expected[name]:
                 raise CorruptSnapshotError(path, f"its SHA-256 differs from {CHECKSUMS}")
-            if name in (FACTORS, RECS):
+            if name in (FACTORS, RECS, SEEN):
                 _check_machine(path)
         except OSError as error:
             raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error
@@ -210,7 +220,7 @@ def _check_machine(path: Path) -> None:
     raise CorruptSnapshotError(path, "is not an LMDB file")
 
 
-def _read_checksums(folder: Path) -> dict[str, str]:
+def _read_checksums(folder: Path, data_files: Collection[str]) -> dict[str, str]:
     path = folder / CHECKSUMS
     try:
         text = read_small(path, MAX_CHECKSUMS_BYTES).decode("ascii")
@@ -221,7 +231,7 @@ def _read_checksums(folder: Path) -> dict[str, str]:
     expected: dict[str, str] = {}
     for line in text.removesuffix("\n").split("\n"):
         found = _CHECKSUM_LINE.fullmatch(line)
-        if found is None or found[2] in expected or found[2] not in (MANIFEST, *DATA_FILES):
+        if found is None or found[2] in expected or found[2] not in (MANIFEST, *data_files):
             raise CorruptSnapshotError(path, f"{excerpt(line)} is not the line of a file")
         expected[found[2]] = found[1]
     return expected

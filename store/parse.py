@@ -53,6 +53,16 @@ def read_small(path: Path, max_bytes: int) -> bytes:
     return content
 
 
+def read_start(path: Path, n_bytes: int) -> bytes:
+    """Return the first bytes of a regular file.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file.
+    """
+    with open(_open_regular(path), "rb") as file:
+        return file.read(n_bytes)
+
+
 def read_end(path: Path, max_bytes: int) -> bytes:
     """Return the last bytes of a regular file; they may begin within a line.
 

@@ -38,7 +38,7 @@ from store.errors import (
     StoreBusyError,
     StoreError,
 )
-from store.layout import CHECKSUMS, DATA_FILES, MANIFEST, snapshot_folder, snapshots_folder
+from store.layout import CHECKSUMS, MANIFEST, snapshot_folder, snapshots_folder
 from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
 from store.prune import prune
@@ -313,7 +313,7 @@ def _fetch_manifest(remote: Remote, there: str, aside: Path, checksums: bytes) -
 
 def _sizes(manifest: Manifest) -> dict[str, int]:
     """Return the size of each data file, which bounds what is read of it."""
-    sizes = {name: manifest.files.get(name) for name in DATA_FILES}
+    sizes = {name: manifest.files.get(name) for name in manifest.data_files}
     for name, size in sizes.items():
         if type(size) is not int or not 0 <= size <= _MAX_FILE_BYTES:
             raise CorruptSnapshotError(MANIFEST, f"does not hold a valid size of {name}")

@@ -13,14 +13,13 @@ and the snapshot's `SHA256SUMS` are signed; a signature that is valid is not rep
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from store.errors import OversizeError, RefusedSnapshotError, ReplicaError, StoreBusyError
 from store.layout import (
     CHECKSUMS,
-    DATA_FILES,
     MANIFEST,
     generations,
     manifests_folder,
@@ -87,9 +86,10 @@ def push(
     _sign(remote, name, _sync_file(remote, takedown_file(store), name), key)
     folder = snapshot_folder(store, pushed)
     with _held(folder):
-        if verify(folder).gate.is_refused:
+        manifest = verify(folder)
+        if manifest.gate.is_refused:
             raise RefusedSnapshotError(folder, "the gate refused it")
-        n_bytes = _send_snapshot(remote, folder, key)
+        n_bytes = _send_snapshot(remote, folder, manifest.data_files, key)
     _send_manifests(store, remote)
     _sync_file(remote, store / JOURNAL, JOURNAL)
     pointer = f"{pushed}\n".encode()
@@ -117,7 +117,9 @@ def _held(folder: Path) -> Iterator[None]:
         yield
 
 
-def _send_snapshot(remote: Remote, folder: Path, key: SigningKey | None) -> int:
+def _send_snapshot(
+    remote: Remote, folder: Path, data_files: Sequence[str], key: SigningKey | None
+) -> int:
     """Send the files that are missing at the remote, checksums last; return the bytes sent."""
     there = remote_folder(int(folder.name))
     checksums = f"{there}/{CHECKSUMS}"
@@ -133,7 +135,7 @@ def _send_snapshot(remote: Remote, folder: Path, key: SigningKey | None) -> int:
         remote.remove(there)  # left over from another push that was interrupted
         remote.stage(checksums, local)
     n_bytes = 0
-    for name in (*DATA_FILES, MANIFEST):
+    for name in (*data_files, MANIFEST):
         size = (folder / name).stat().st_size
         if remote.size(f"{there}/{name}") != size:
             remote.send(folder / name, f"{there}/{name}")

@@ -14,7 +14,7 @@ from typing import Self, cast
 import lmdb
 
 from store.errors import CorruptSnapshotError
-from store.layout import FACTORS, MANIFEST, RECS, snapshot_folder
+from store.layout import FACTORS, MANIFEST, RECS, SEEN, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
 
 
@@ -115,6 +115,21 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
 def open_factors(snapshot: Snapshot) -> lmdb.Environment:
     """Open the vectors of a snapshot; `store/README.md` lists the tables."""
     return _open(snapshot.folder / FACTORS)
+
+
+@contextlib.contextmanager
+def open_seen(snapshot: Snapshot) -> Iterator[Table]:
+    """Open the items of each user; `store/README.md` describes the values.
+
+    Raises:
+        CorruptSnapshotError: The snapshot has no such file, or it is damaged.
+    """
+    path = snapshot.folder / SEEN
+    with contextlib.closing(_open(path)) as seen:
+        try:
+            yield Table(seen.begin(db=seen.open_db(b"users", create=False)))
+        except lmdb.Error as error:
+            raise CorruptSnapshotError(path, f"table users: {error}") from error
 
 
 def _open(path: Path) -> lmdb.Environment:

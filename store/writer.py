@@ -1,7 +1,7 @@
 """Writing: build one snapshot in a directory of its own, then rename it into place.
 
     snapshots/000042.building/     tables in key order, appended by LMDB's bulk path
-        recs.mdb factors.mdb items.ann
+        recs.mdb factors.mdb items.ann, and optional files
         MANIFEST.json SHA256SUMS   then every file and the directory to disk
     snapshots/000042/              after the rename; it never changes again
 
@@ -25,9 +25,11 @@ from store.layout import (
     DATA_FILES,
     FACTORS,
     FORMAT_VERSION,
+    FORMAT_VERSIONS,
     RECS,
     building_folder,
     generations,
+    is_optional_file,
     snapshot_folder,
 )
 from store.manifest import Manifest, write_manifest
@@ -83,10 +85,10 @@ class SnapshotWriter:
         return self._folder / name
 
     def table(self, file: str, name: str, records: Iterable[tuple[bytes, bytes]]) -> int:
-        """Write one named database of `recs.mdb` or `factors.mdb` and return its entries.
+        """Write one named database and return its entries.
 
         Args:
-            file: RECS or FACTORS.
+            file: RECS, FACTORS, or SEEN, which is made with its first table.
             name: Name of the database.
             records: Keys and values in ascending byte order of keys, no key twice.
 
@@ -94,9 +96,11 @@ class SnapshotWriter:
             WriteError: The disk is full, or the keys are out of order. (LMDB
                 itself would drop such a record without an error.)
         """
-        environment = self._environments[file]
         n_records = 0
         try:
+            if file not in self._environments:
+                self._environments[file] = _new_environment(self._folder / file)
+            environment = self._environments[file]
             table = environment.open_db(name.encode())
             for chunk in _chunks(records):
                 # One transaction a chunk: LMDB keeps its pages in memory until it ends.
@@ -134,14 +138,17 @@ class SnapshotWriter:
                 environment.sync(True)
                 environment.close()
             self._environments.clear()
-            for name in DATA_FILES:
+            optional = [path.name for path in self._folder.iterdir() if is_optional_file(path.name)]
+            names = sorted((*DATA_FILES, *optional))
+            for name in names:
                 fsync_path(self._folder / name)
             manifest = Manifest(
-                format_version=FORMAT_VERSION,
+                # The lowest that describes it, so that older code reads what it can.
+                format_version=FORMAT_VERSION if optional else FORMAT_VERSIONS[0],
                 generation=self.generation,
                 parent=self.parent,
                 counts=self.counts,
-                files={name: (self._folder / name).stat().st_size for name in DATA_FILES},
+                files={name: (self._folder / name).stat().st_size for name in names},
                 **about,
             )
             write_manifest(self._folder, manifest)

@@ -18,7 +18,7 @@ from batch.evaluation.splits import Split, make_split, pairs
 from batch.events.read import read_events
 from batch.interactions.aggregate import aggregate_events
 from batch.interactions.weights import Evidence, Weighting, weigh
-from batch.models.holdout import entries_of
+from batch.models.dense_topk import entries_of
 from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.sampling import sample_rows

@@ -14,7 +14,8 @@ import scipy.sparse as sp
 
 from batch.arrays import Floats, Rows, Times
 from batch.errors import BatchError
-from batch.models.holdout import entries_of, hold_out, without
+from batch.models.dense_topk import entries_of
+from batch.models.holdout import hold_out, without
 from batch.models.protocol import Fitted
 from batch.sampling import sample_rows
 from batch.topk import TopK

@@ -1,16 +1,17 @@
 """Implicit ALS with early stopping on a holdout, and one final sweep over everything."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import scipy.sparse as sp
 
 from batch.arrays import Rows, Times
 from batch.models.factors import Factors, FittedFactors
 from batch.models.holdout import EarlyStopping, Holdout, hold_out
-from batch.models.least_squares import AlsParameters, solve_users, train_als
+from batch.models.least_squares import AlsParameters, train_als
+from batch.models.least_squares_users import LeastSquares, diagonalised
 from batch.models.noise import noise_singular_value
+from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted
 from batch.progress import noop
 from batch.sampling import scatter_back
@@ -52,8 +53,10 @@ class Als:
     ) -> FittedFactors:
         """Factorize; see `Recommender.fit`."""
         held = hold_out(weights, at, self.n_held_out, self.seed)
-        trial = self.sweep(held, n_threads=n_threads, on_step=on_step)
-        return self.finish(trial, held, weights, n_threads=n_threads)
+        factors, about = self._sweep(held, n_threads=n_threads, on_step=on_step)
+        if len(held.user_rows):  # once more, with the holdout included
+            return self._sweep_once(factors, weights, about, n_threads)
+        return self._fitted(factors, weights, about, n_threads)
 
     def refit(
         self,
@@ -67,16 +70,11 @@ class Als:
         """Sweep once over everything; see `Recommender.refit`."""
         assert isinstance(trial, FittedFactors)
         start = scatter_back(trial.factors, user_rows, weights.shape[0], self.start)
-        # A sample may lack items too: users are solved again with the items' last vectors.
-        return self._sweep_once(start, weights, trial.about, n_threads, users_last=True)
+        return self._sweep_once(start, weights, trial.about, n_threads)
 
-    def sweep(
-        self,
-        held: Holdout,
-        *,
-        n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
-    ) -> FittedFactors:
+    def _sweep(
+        self, held: Holdout, *, n_threads: int, on_step: Callable[[], object]
+    ) -> tuple[Factors, Mapping[str, float]]:
         """Train on everything outside of the holdout, with early stopping on the holdout."""
         stopping = EarlyStopping(held, n_threads) if len(held.user_rows) else None
 
@@ -90,15 +88,7 @@ class Als:
         about: dict[str, float] = {"iterations": self.iterations}
         if stopping:
             about = {"iterations": stopping.n_seen, "holdout_ndcg": stopping.best}
-        return self.fitted(factors, held.weights, about)
-
-    def finish(
-        self, trial: FittedFactors, held: Holdout, weights: sp.csr_matrix, *, n_threads: int = 0
-    ) -> FittedFactors:
-        """Sweep once more with the holdout included; nothing is to do if it is empty."""
-        if not len(held.user_rows):
-            return replace(trial, seen=weights)
-        return self._sweep_once(trial.factors, weights, trial.about, n_threads)
+        return factors, about
 
     def _sweep_once(
         self,
@@ -106,13 +96,10 @@ class Als:
         weights: sp.csr_matrix,
         about: Mapping[str, float],
         n_threads: int,
-        *,
-        users_last: bool = False,
     ) -> FittedFactors:
-        factors = self.train(
-            weights, start, iterations=1, n_threads=n_threads, users_last=users_last
-        )
-        return self.fitted(factors, weights, {**about, "iterations": about["iterations"] + 1})
+        factors = self.train(weights, start, iterations=1, n_threads=n_threads)
+        about = {**about, "iterations": about["iterations"] + 1}
+        return self._fitted(factors, weights, about, n_threads)
 
     def train(
         self,
@@ -122,7 +109,6 @@ class Als:
         iterations: int | None = None,
         n_threads: int = 0,
         on_iteration: Callable[[Factors], object] = noop,
-        users_last: bool = False,
     ) -> Factors:
         """Return factors trained with these parameters; see `train_als`.
 
@@ -132,7 +118,6 @@ class Als:
             iterations: Maximum sweeps; None: those of the parameters.
             n_threads: Number of threads; 0 means all processors.
             on_iteration: Callback after each sweep; a true result ends the training.
-            users_last: Whether users are solved once more at the end.
         """
         parameters = AlsParameters(
             n_factors=self.n_factors,
@@ -147,17 +132,23 @@ class Als:
             start,
             n_threads=n_threads,
             on_iteration=on_iteration,
-            users_last=users_last,
         )
 
-    def fitted(
-        self, factors: Factors, weights: sp.csr_matrix, about: Mapping[str, float]
+    def _fitted(
+        self,
+        factors: Factors,
+        weights: sp.csr_matrix,
+        about: Mapping[str, float],
+        n_threads: int,
     ) -> FittedFactors:
-        """Return the fitted model of these factors for the users of `weights`."""
-        solve = partial(
-            solve_users,
-            factors.item_factors,
-            regularization=self.regularization * noise_singular_value(weights),
-            alpha=self.alpha,
+        """Return the model of these item factors, with the users of `weights` folded in."""
+        item_factors = diagonalised(factors.item_factors)
+        solve = LeastSquares.of(
+            item_factors,
+            users_of_items(weights),
+            unobserved_weight=1.0,
+            scale=self.alpha,
+            offset=1.0,
+            penalty=self.regularization * noise_singular_value(weights),
         )
-        return FittedFactors(factors.user_factors, factors.item_factors, weights, solve, about)
+        return FittedFactors(solve(weights, n_threads), item_factors, weights, solve, about)

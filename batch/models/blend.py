@@ -4,7 +4,7 @@
 
 Models of factors are joined to one model of longer factors, with the standard deviations
 in the user's: it has the exact top-k of norm-pruned blocks. The scores of other models are
-added block by block.
+added block by block. No score depends on the users beside its own, not even in the last bit.
 
 Source:
     Standard scores ("z-scores") as the unit in which rankings of different models are added:
@@ -13,34 +13,35 @@ Source:
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from batch.arrays import AnyArray, Doubles, Floats, Rows
-from batch.models.dense_topk import dense_top_k
+from batch.arrays import AnyArray, Floats, Rows
+from batch.models.dense_topk import best_of, dense_top_k, for_each_block, hide
 from batch.models.factors import FittedFactors
+from batch.models.fold_in import Joined, Standardised, scale_of
 from batch.models.protocol import Fitted
+from batch.models.rescore import N_SPARE, Scoring, rescored
 from batch.progress import noop
-from batch.topk import Execution, TopK
-
-_SCALED_USERS: Final = 1 << 14  # users at a time, which limits copies in double precision
-_MIN_RELATIVE_DEVIATION: Final = 1e-6  # below it, scores differ by rounding alone
+from batch.threads import one_blas_thread
+from batch.topk import NO_ITEM, Execution, TopK
 
 
 @dataclass(frozen=True, slots=True)
 class FittedBlend:
-    """Models whose scores are added.
+    """Models whose scores are added, at least one of which is not of factors.
 
     Attributes:
+        factors: The models of factors, joined to one; None: none.
         parts: Fitted models of the same users and items, at least one.
         shares: (n_parts,) weight of each model's standardised score.
         seen: (n_users, n_items) matrix with a stored entry where the user has the item.
         about: Figures found in training, by name.
     """
 
+    factors: FittedFactors | None
     parts: Sequence[Fitted]
     shares: Sequence[float]
     seen: sp.csr_matrix
@@ -51,7 +52,7 @@ class FittedBlend:
         """Arrays of all parts, by their number and name."""
         return {
             f"{number}_{name}": array
-            for number, part in enumerate(self.parts)
+            for number, part in enumerate(filter(None, (self.factors, *self.parts)))
             for name, array in part.arrays.items()
         }
 
@@ -65,12 +66,52 @@ class FittedBlend:
         on_users: Callable[[int], object] = noop,
     ) -> TopK:
         """Add the scores of blocks of users; see `Fitted.top_k`."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
         rows = np.arange(self.seen.shape[0]) if user_rows is None else user_rows
         execution = Execution(n_threads, on_users)
-        return dense_top_k(self.scores, self.seen, rows, k, hidden, execution)
+        if self.factors is None:
+            return dense_top_k(self._added, self.seen, rows, k, hidden, execution)
+        return self._rescored(self.factors, rows, k, np.array(sorted(hidden), np.int64), execution)
 
     def scores(self, user_rows: Rows) -> Floats:
         """Add the standardised scores of the parts; see `Fitted.scores`."""
+        added = self._added(user_rows)
+        return added if self.factors is None else added + self.factors.scores(user_rows)
+
+    def fold_in(self, weights: sp.csr_matrix) -> "FittedBlend":
+        """Fold the users into each part; see `Fitted.fold_in`."""
+        factors = self.factors and self.factors.fold_in(weights)
+        parts = [part.fold_in(weights) for part in self.parts]
+        return FittedBlend(factors, parts, self.shares, weights, self.about)
+
+    def _rescored(
+        self, factors: FittedFactors, rows: Rows, k: int, hidden_rows: Rows, execution: Execution
+    ) -> TopK:
+        """Return the lists with the products of factors computed exactly; see `rescore`."""
+        lists = TopK(
+            np.full((len(rows), k), NO_ITEM, np.int32), np.full((len(rows), k), -np.inf, np.float32)
+        )
+
+        def fill(some: Rows, block: slice) -> None:
+            added = self._added(some)
+
+            def hide_items(scores: Floats, users: Rows) -> None:
+                hide(scores, self.seen, some[users])
+                scores[:, hidden_rows] = -np.inf
+
+            found = added + factors.scores(some)
+            hide_items(found, np.arange(len(some)))
+            scoring = Scoring(factors.user_factors[some], factors.item_factors, hide_items, added)
+            lists.item_rows[block], lists.scores[block] = rescored(
+                best_of(found, k + N_SPARE), k, scoring
+            )
+
+        for_each_block(fill, rows, self.seen.shape[1], execution)
+        return lists
+
+    def _added(self, user_rows: Rows) -> Floats:
+        """Return the sum of the standardised scores of the parts that are not of factors."""
         first, *others = (
             standardised(part.scores(user_rows), share)
             for part, share in zip(self.parts, self.shares, strict=True)
@@ -78,11 +119,6 @@ class FittedBlend:
         for other in others:
             first += other
         return first
-
-    def fold_in(self, weights: sp.csr_matrix) -> "FittedBlend":
-        """Fold the users into each part; see `Fitted.fold_in`."""
-        parts = [part.fold_in(weights) for part in self.parts]
-        return FittedBlend(parts, self.shares, weights, self.about)
 
 
 def blended(
@@ -99,13 +135,11 @@ def blended(
     factors = [(part, share) for part, share in pairs if isinstance(part, FittedFactors)]
     others = [(part, share) for part, share in pairs if not isinstance(part, FittedFactors)]
     about = {name: value for part in parts for name, value in part.about.items()}
-    if not others:
-        return _joined(factors, seen, about)
+    joined = _joined(factors, seen, about) if factors else None
+    if joined and not others:
+        return joined
     return FittedBlend(
-        [part for part, _ in (*factors, *others)],
-        [share for _, share in (*factors, *others)],
-        seen,
-        about,
+        joined, [part for part, _ in others], [share for _, share in others], seen, about
     )
 
 
@@ -121,8 +155,9 @@ def standardised(scores: Floats, share: float) -> Floats:
     """
     n_items = scores.shape[1]
     mean = scores.mean(axis=1).astype(np.float64)
-    squares = np.einsum("ui,ui->u", scores, scores).astype(np.float64) / n_items
-    scores *= _scale(squares - mean**2, squares, share).astype(np.float32)[:, None]
+    with one_blas_thread():
+        squares = np.vecdot(scores, scores).astype(np.float64) / n_items
+    scores *= scale_of(squares - mean**2, squares, share).astype(np.float32)[:, None]
     return scores
 
 
@@ -130,42 +165,18 @@ def _joined(
     parts: Sequence[tuple[FittedFactors, float]], seen: sp.csr_matrix, about: Mapping[str, float]
 ) -> FittedFactors:
     """Return one model of the factors of all parts."""
-    scalers = [_scaler(part.item_factors, share) for part, share in parts]
-
-    def joined(sides: Sequence[Floats]) -> Floats:
-        scaled = [scale(side) for scale, side in zip(scalers, sides, strict=True)]
-        return np.concatenate(scaled, axis=1)
-
-    def solve(weights: sp.csr_matrix) -> Floats:
-        return joined([part.solve(weights) for part, _ in parts])
-
+    scaled = [_standardised(part, share) for part, share in parts]
     items = np.concatenate([part.item_factors for part, _ in parts], axis=1)
-    users = joined([part.user_factors for part, _ in parts])
-    return FittedFactors(users, items, seen, solve, about)
+    users = np.concatenate(
+        [one.scaled(part.user_factors) for one, (part, _) in zip(scaled, parts, strict=True)],
+        axis=1,
+    )
+    return FittedFactors(users, items, seen, Joined(scaled), about)
 
 
-def _scaler(item_factors: Floats, share: float) -> Callable[[Floats], Floats]:
+def _standardised(part: FittedFactors, share: float) -> Standardised:
     """Return the function that gives users' factors scores of a standard deviation of `share`."""
-    items = item_factors.astype(np.float64)
+    items = part.item_factors.astype(np.float64)
     with threadpool_limits(1, "blas"):  # the same bits on any number of threads
         second_moment = items.T @ items / max(len(items), 1)
-    mean = items.mean(axis=0)
-
-    def scale(user_factors: Floats) -> Floats:
-        scaled = np.empty_like(user_factors)
-        for first in range(0, len(user_factors), _SCALED_USERS):
-            users = user_factors[first : first + _SCALED_USERS].astype(np.float64)
-            with threadpool_limits(1, "blas"):
-                squares = np.einsum("uf,uf->u", users @ second_moment, users)
-                variance = squares - (users @ mean) ** 2
-            scale_of = _scale(variance, squares, share)
-            scaled[first : first + _SCALED_USERS] = users * scale_of[:, None]
-        return scaled
-
-    return scale
-
-
-def _scale(variance: Doubles, squares: Doubles, share: float) -> Doubles:
-    is_constant = variance <= _MIN_RELATIVE_DEVIATION * squares
-    deviation = np.sqrt(np.where(is_constant, 1, variance))
-    return np.where(is_constant, 0, share / deviation)
+    return Standardised(part.solve, second_moment, items.mean(axis=0), share)

@@ -15,11 +15,9 @@ from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from batch.arrays import Floats, Rows
-from batch.models.holdout import entries_of
-from batch.threads import usable
+from batch.threads import one_blas_thread, usable
 from batch.topk import NO_ITEM, Execution, TopK
 from batch.topk_candidates import reached_by
 
@@ -55,25 +53,46 @@ def dense_top_k(
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
-    hidden_rows, step = np.array(sorted(hidden), np.int64), block_users(seen.shape[1])
+    hidden_rows = np.array(sorted(hidden), np.int64)
     shape = (len(user_rows), k)
     lists = TopK(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))
 
-    def fill(first: int) -> None:
-        block = slice(first, first + step)
-        found = scores(user_rows[block])
-        hide(found, seen, user_rows[block])
+    def fill(rows: Rows, block: slice) -> None:
+        found = scores(rows)
+        hide(found, seen, rows)
         found[:, hidden_rows] = -np.inf
         lists.item_rows[block], lists.scores[block] = best_of(found, k)
-        execution.on_users(len(found))
 
-    with (
-        threadpool_limits(1, "blas"),
-        ThreadPoolExecutor(usable(execution.n_threads)) as pool,
-    ):
-        for done in [pool.submit(fill, first) for first in range(0, len(user_rows), step)]:
-            done.result()
+    for_each_block(fill, user_rows, seen.shape[1], execution)
     return lists
+
+
+def for_each_block(
+    action: Callable[[Rows, slice], object], user_rows: Rows, n_items: int, execution: Execution
+) -> None:
+    """Call a function for each block of users, from several threads.
+
+    Args:
+        action: Function of the rows of the block's users, and of its place among them.
+        user_rows: (n,) rows of users.
+        n_items: Number of items that are scored.
+        execution: Number of threads and callback.
+    """
+    step = block_users(n_items)
+
+    def act(first: int) -> None:
+        block = slice(first, first + step)
+        action(user_rows[block], block)
+        execution.on_users(len(user_rows[block]))
+
+    begins = range(0, len(user_rows), step)
+    with one_blas_thread():
+        if len(begins) == 1:  # in this thread: one user takes less time than a pool
+            act(0)
+            return
+        with ThreadPoolExecutor(usable(execution.n_threads)) as pool:
+            for done in [pool.submit(act, first) for first in begins]:
+                done.result()
 
 
 def hide(scores: Floats, seen: sp.csr_matrix, user_rows: Rows) -> None:
@@ -86,6 +105,13 @@ def hide(scores: Floats, seen: sp.csr_matrix, user_rows: Rows) -> None:
     """
     user = np.repeat(np.arange(len(user_rows)), np.diff(seen.indptr)[user_rows])
     scores[user, seen.indices[entries_of(seen, user_rows)]] = -np.inf
+
+
+def entries_of(weights: sp.csr_matrix, user_rows: Rows) -> Rows:
+    """Return the positions in `weights.data` of all entries of these users, user by user."""
+    n_items_of = np.diff(weights.indptr)[user_rows]
+    shift = np.repeat(weights.indptr[user_rows] - (np.cumsum(n_items_of) - n_items_of), n_items_of)
+    return np.asarray(shift + np.arange(int(n_items_of.sum())), np.int64)
 
 
 def best_of(scores: Floats, k: int, lowest: np.float32 = LOWEST) -> TopK:

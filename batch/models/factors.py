@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import AnyArray, Floats, Rows
+from batch.models.dense_topk import hide
+from batch.models.few_users import best_of_few
+from batch.models.fold_in import Solver
+from batch.models.rescore import N_SPARE, Scoring, rescored_in_blocks
 from batch.progress import noop
+from batch.threads import one_blas_thread
 from batch.topk import NO_ITEM, TopK, top_k
+
+_FEW_USERS: Final = 32  # as the speed layer has them at a time
 
 
 class Factors(NamedTuple):
@@ -26,7 +33,7 @@ class Factors(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FittedFactors:
-    """A fitted model of factors.
+    """A fitted model of factors; its arrays must not change, for what they need is kept.
 
     Attributes:
         user_factors: (n_users, n_factors).
@@ -39,7 +46,7 @@ class FittedFactors:
     user_factors: Floats
     item_factors: Floats
     seen: sp.csr_matrix
-    solve: Callable[[sp.csr_matrix], Floats]
+    solve: Solver
     about: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -62,17 +69,46 @@ class FittedFactors:
         on_users: Callable[[int], object] = noop,
     ) -> TopK:
         """Search by norm-pruned blocks; see `Fitted.top_k`."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
         users, seen = self.user_factors, self.seen
         if user_rows is not None:
             users, seen = users[user_rows], seen[user_rows]
-        if not hidden:
-            return top_k(users, self.item_factors, seen, k, n_threads=n_threads, on_users=on_users)
-        item_rows = np.setdiff1d(np.arange(len(self.item_factors)), list(hidden))
+        hidden_rows = np.array(sorted(hidden), np.int64)
+
+        def hide_items(scores: Floats, rows: Rows) -> None:
+            hide(scores, seen, rows)
+            scores[:, hidden_rows] = -np.inf
+
+        scoring = Scoring(users, self.item_factors, hide_items)
+        n_candidates = k + N_SPARE
+        if len(users) <= _FEW_USERS:
+            with one_blas_thread():
+                found = best_of_few(users, self.item_factors, hide_items, n_candidates)
+            on_users(len(users))
+        else:
+            found = self._in_blocks(users, seen, n_candidates, hidden_rows, n_threads, on_users)
+        return rescored_in_blocks(found, k, scoring, n_threads)
+
+    def _in_blocks(
+        self,
+        users: Floats,
+        seen: sp.csr_matrix,
+        n_candidates: int,
+        hidden_rows: Rows,
+        n_threads: int,
+        on_users: Callable[[int], object],
+    ) -> TopK:
+        """Return the best items of the users by approximate scores."""
+        items = self.item_factors
+        if not len(hidden_rows):
+            return top_k(users, items, seen, n_candidates, n_threads=n_threads, on_users=on_users)
+        item_rows = np.setdiff1d(np.arange(len(items)), hidden_rows)
         found = top_k(
             users,
-            self.item_factors[item_rows],
+            items[item_rows],
             seen[:, item_rows],
-            k,
+            n_candidates,
             n_threads=n_threads,
             on_users=on_users,
         )

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Doubles, Rows, Times
+from batch.models.dense_topk import entries_of
 from batch.models.factors import Factors, FittedFactors
 from batch.sampling import sample_rows
 from batch.topk import TopK
@@ -65,13 +66,6 @@ def hold_out(weights: sp.csr_matrix, at: Times | None, n_users: int, seed: int) 
     return Holdout(without(weights, held_out), user_rows, item_rows)
 
 
-def entries_of(weights: sp.csr_matrix, user_rows: Rows) -> Rows:
-    """Return the positions in `weights.data` of all entries of these users, user by user."""
-    n_items_of = np.diff(weights.indptr)[user_rows]
-    shift = np.repeat(weights.indptr[user_rows] - (np.cumsum(n_items_of) - n_items_of), n_items_of)
-    return np.asarray(shift + np.arange(int(n_items_of.sum())), np.int64)
-
-
 def without(weights: sp.csr_matrix, entries: Rows) -> sp.csr_matrix:
     """Return a copy of the weights that lacks the entries at these positions of `data`."""
     is_kept = np.ones(weights.nnz, dtype=bool)
@@ -100,7 +94,8 @@ class EarlyStopping:
 
     def __call__(self, factors: Factors) -> bool:
         """Evaluate the factors after a sweep; return whether training should stop."""
-        fitted = FittedFactors(*factors, self._held.weights, lambda _: factors.user_factors)
+        users, items = factors.user_factors, factors.item_factors.copy()  # training changes them
+        fitted = FittedFactors(users, items, self._held.weights, lambda _: users)
         lists = fitted.top_k(_K, user_rows=self._held.user_rows, n_threads=self._n_threads)
         ndcg = float(self._held.ndcg(lists).mean())
         self._n_idle = 0 if ndcg > self.best * (1 + _MIN_GAIN) else self._n_idle + 1

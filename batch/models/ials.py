@@ -18,17 +18,17 @@ Source:
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from batch.arrays import Floats, Rows, Times
+from batch.arrays import Rows, Times
 from batch.models.factors import Factors, FittedFactors
 from batch.models.finite import check_finite
-from batch.models.ials_solver import Penalty, Side, gram, solve_exactly, solve_side
+from batch.models.ials_solver import Penalty, Side, solve_side
+from batch.models.least_squares_users import LeastSquares, diagonalised
 from batch.models.protocol import Fitted
 from batch.progress import noop
 from batch.sampling import scatter_back
@@ -112,15 +112,22 @@ class Ials:
                 solve_side(users, items, self._penalty, pool)
                 solve_side(items, users, self._penalty, pool)
                 on_step()
-            # Users are solved again with the items' last vectors, as they would be folded in.
-            solve_side(users, items, self._penalty, pool)
-            gram_matrix = gram(items.factors, pool).astype(np.float32)
-        check_finite(users.factors, "user factors")
         check_finite(items.factors, "item factors")
-        solve = partial(solve_users, items.factors, gram_matrix, self._penalty, mean_weight)
-        return FittedFactors(
-            users.factors, items.factors, weights, solve, {"iterations": iterations}
+        item_factors = diagonalised(items.factors)
+        solve = LeastSquares.of(
+            item_factors,
+            items.lengths,
+            unobserved_weight=self.unobserved_weight,
+            scale=1 / mean_weight,
+            offset=0.0,
+            penalty=self.regularization,
+            unobserved=self.unobserved_weight * len(item_factors),
+            exponent=self.frequency_exponent,
         )
+        del users, items  # as large as the factors that follow
+        user_factors = solve(weights, n_threads)  # as they would be folded in
+        check_finite(user_factors, "user factors")
+        return FittedFactors(user_factors, item_factors, weights, solve, {"iterations": iterations})
 
     @property
     def _penalty(self) -> Penalty:
@@ -142,41 +149,6 @@ class Ials:
         check_finite(self.start.user_factors, "initial user factors")
         check_finite(self.start.item_factors, "initial item factors")
         return _copy(self.start)
-
-
-def solve_users(
-    item_factors: Floats,
-    gram_matrix: Floats,
-    penalty: Penalty,
-    mean_weight: float,
-    weights: sp.csr_matrix,
-) -> Floats:
-    """Return (n_users, n_factors) the exact factors of users, given those of the items.
-
-    Args:
-        item_factors: (n_items, n_factors).
-        gram_matrix: (n_factors, n_factors) Gram matrix of the item factors.
-        penalty: Parameters of the objective, the same as in training.
-        mean_weight: Mean weight of the training data.
-        weights: (n_users, n_items) weights of the users' interactions.
-
-    Raises:
-        BatchError: The weights are not finite, or the equations have no unique solution.
-    """
-    check_finite(weights.data, "weights of the interactions")
-    relative = _divide(weights, mean_weight)
-    shared = np.float32(penalty.unobserved_weight) * gram_matrix
-    penalties = penalty.of(np.diff(weights.indptr), len(item_factors))
-    factors = np.zeros((weights.shape[0], item_factors.shape[1]), np.float32)
-    with threadpool_limits(1, "blas"):
-        for row in np.flatnonzero(np.diff(weights.indptr)):
-            matrix = shared.copy()
-            matrix[np.diag_indices_from(matrix)] += penalties[row]
-            own = slice(weights.indptr[row], weights.indptr[row + 1])
-            factors[row] = solve_exactly(
-                item_factors, matrix, relative.indices[own], relative.data[own]
-            )
-    return factors
 
 
 def _divide(weights: sp.csr_matrix, mean_weight: float) -> sp.csr_matrix:

@@ -8,29 +8,28 @@ fill is filled with the most popular items.
 
     block of users ─► sparse product ─► dense scores ─► seen and hidden at 0 ─► top-k
 
-Blocks have a fixed size and BLAS has one thread, so that scores do not depend on the
-number of threads.
+No score depends on the users beside its own, not even in the last bit: products of sparse
+rows are sums in the order of the items, those of low rank are made user by user.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import ThreadpoolController
 
 from batch.arrays import AnyArray, Floats, Rows
 from batch.models.dense_topk import LOWEST_ABOVE_ZERO, best_of
 from batch.models.factors import FittedFactors
 from batch.models.fill import filled
 from batch.progress import noop
-from batch.threads import usable
+from batch.threads import one_blas_thread, usable
 from batch.topk import NO_ITEM, TopK
 
 _BLOCK_SCORES: Final = 1 << 20  # scores held at a time by a thread: 4 MiB
+_BLOCK_ITEMS: Final = 4096  # of low rank, which the processor's cache holds
 _CSR: Final = ("data", "indices", "indptr")  # arrays of a sparse matrix
 
 
@@ -44,6 +43,16 @@ class LowRank(NamedTuple):
 
     left: Floats
     right: Floats
+
+    def add(self, scores: Floats, history: sp.csr_matrix) -> None:
+        """Add the scores of users with this history, in place.
+
+        Each product is one user's: the last bits of a product of matrices depend on its shape.
+        """
+        users = history @ self.left
+        for first in range(0, len(self.right), _BLOCK_ITEMS):
+            items = slice(first, first + _BLOCK_ITEMS)
+            scores[:, items] += np.matmul(self.right[items], users[:, :, None])[:, :, 0]
 
 
 def ones(weights: sp.csr_matrix) -> sp.csr_matrix:
@@ -125,7 +134,7 @@ class FittedItemItem:
 
         if len(rows) <= n_block:  # in this thread: one user takes less time than a pool
             n_threads = 1
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             _for_each(rank, range(0, len(rows), n_block), n_threads)
         self._fill(lists, rows, hidden, n_threads)
         return lists
@@ -146,7 +155,7 @@ class FittedItemItem:
             part, scores = scores, np.zeros(history.shape, np.float32)
             scores[:, self.item_rows] = part
         if self.low_rank is not None:
-            scores += (history @ self.low_rank.left) @ self.low_rank.right.T
+            self.low_rank.add(scores, history)
         return scores
 
     def _fill(self, lists: TopK, rows: Rows, hidden: Collection[int], n_threads: int) -> None:
@@ -168,9 +177,3 @@ def _for_each(action: Callable[[int], object], values: range, n_threads: int) ->
         return
     with ThreadPoolExecutor(n_used) as pool:
         list(pool.map(action, values))
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """Return the limits of BLAS; looking for its libraries takes longer than a list."""
-    return ThreadpoolController()

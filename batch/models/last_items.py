@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Rows, Times
+from batch.arrays import Codes, Rows, Times
 from batch.interactions.counting_sort import counting_sort
 from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, as_given
@@ -44,6 +44,27 @@ from batch.threads import usable
 _BACKWARD: Final = 0.5  # closeness of an item that precedes, beside one that follows
 _BLOCK_PAIRS: Final = 1 << 20  # pairs counted at a time, which limits memory
 _BLOCK_ITEMS: Final = 512  # items whose neighbours are found at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Decayed:
+    """Weights of users' items that fall with the number of items watched after.
+
+    Attributes:
+        decay: Share that remains of a weight with each item watched after.
+    """
+
+    decay: float
+
+    def __call__(self, weights: sp.csr_matrix) -> sp.csr_matrix:
+        """Return the weights as they are given, decayed or of unknown order."""
+        return as_given(weights)
+
+    def by_place(self, weights: sp.csr_matrix, n_later: Codes) -> sp.csr_matrix:
+        """Return weights that have fallen with the (n_interactions,) numbers of later items."""
+        data = np.power(np.float32(self.decay), n_later, dtype=np.float32)
+        data *= weights.data
+        return sp.csr_matrix((data, weights.indices, weights.indptr), shape=weights.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +106,7 @@ class LastItems:
         similarity = self._similarity(views, weights.shape, n_threads)
         on_step()
         history = self._decayed(weights, views)
-        return FittedItemItem(history, similarity, Popularity().fit(weights), as_given)
+        return FittedItemItem(history, similarity, Popularity().fit(weights), Decayed(self.decay))
 
     def refit(
         self,
@@ -109,9 +130,7 @@ class LastItems:
         return self._decayed(weights, order_views(weights, at, self.seed, n_threads=1))
 
     def _decayed(self, weights: sp.csr_matrix, views: ViewOrder) -> sp.csr_matrix:
-        data = np.power(np.float32(self.decay), views.n_later, dtype=np.float32)
-        data *= weights.data
-        return sp.csr_matrix((data, weights.indices, weights.indptr), shape=weights.shape)
+        return Decayed(self.decay).by_place(weights, views.n_later)
 
     def _similarity(
         self, views: ViewOrder, shape: tuple[int, int], n_threads: int

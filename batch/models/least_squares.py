@@ -50,7 +50,6 @@ def train_als(
     *,
     n_threads: int = 0,
     on_iteration: Callable[[Factors], object] = noop,
-    users_last: bool = False,
 ) -> Factors:
     """Factorize weights by alternating least squares.
 
@@ -60,8 +59,6 @@ def train_als(
         start: Initial factors, not modified; None: random ones.
         n_threads: Number of threads; 0 means all processors.
         on_iteration: Callback after each sweep; a true result ends the training.
-        users_last: Whether users are solved once more at the end, with the items'
-            last vectors.
 
     Raises:
         BatchError: The weights, the start or the trained factors are not finite.
@@ -83,32 +80,9 @@ def train_als(
             solve(users_of_items, items, users)
             if on_iteration(Factors(users, items)):
                 break
-        if users_last:
-            solve(items_of_users, users, items)
     check_finite(users, "user factors")
     check_finite(items, "item factors")
     return Factors(users, items)
-
-
-def solve_users(
-    item_factors: Floats, weights: sp.csr_matrix, *, regularization: float, alpha: float
-) -> Floats:
-    """Return the exact least-squares factors of users, given the items' factors.
-
-    Args:
-        item_factors: (n_items, n_factors).
-        weights: (n_users, n_items) weights of the users' interactions.
-        regularization: The same λ as in training.
-        alpha: The same alpha as in training.
-    """
-    check_finite(weights.data, "weights of the interactions")
-    n_users, n_factors = weights.shape[0], item_factors.shape[1]
-    if not n_users:
-        return np.zeros((0, n_factors), np.float32)
-    with threadpool_limits(1, "blas"):
-        model = AlternatingLeastSquares(factors=n_factors, regularization=regularization, alpha=1.0)
-        model.item_factors = item_factors
-        return np.asarray(model.recalculate_user(np.arange(n_users), _confidence(weights, alpha)))
 
 
 def _solver(

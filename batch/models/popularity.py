@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, Floats, Rows, Times
+from batch.arrays import Doubles, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
+from batch.models.fold_in import SameForAll
 from batch.models.protocol import Fitted
 from batch.progress import noop
 
@@ -65,8 +66,5 @@ def users_of_items(weights: sp.csr_matrix) -> Rows:
 
 def same_for_all(scores: Doubles | Rows, weights: sp.csr_matrix) -> FittedFactors:
     """Return the model that ranks items by (n_items,) scores, the same for every user."""
-    return FittedFactors(_ones(weights), scores.astype(np.float32)[:, None], weights, _ones)
-
-
-def _ones(weights: sp.csr_matrix) -> Floats:
-    return np.ones((weights.shape[0], 1), np.float32)
+    solve = SameForAll()
+    return FittedFactors(solve(weights), scores.astype(np.float32)[:, None], weights, solve)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import scipy.sparse as sp
 
-from batch.arrays import Floats, Rows
+from batch.arrays import Rows
 from batch.models.factors import FittedFactors
+from batch.models.fold_in import WithConstant, with_column
 
 _N_SCALE_USERS: Final = 1000  # users whose top scores give the unit of the gain
 
@@ -33,16 +33,12 @@ def with_popularity(
         n_threads: Number of threads; 0 means one for each usable processor.
     """
     share = n_users / max(n_users.max(initial=0), 1)
-    gain = np.float32(weight * _mean_top_score(fitted, n_threads) if weight else 0)
-
-    def solve(others: sp.csr_matrix) -> Floats:
-        return _with_column(fitted.solve(others), gain)
-
+    gain = float(np.float32(weight * _mean_top_score(fitted, n_threads) if weight else 0))
     return replace(
         fitted,
-        user_factors=_with_column(fitted.user_factors, gain),
-        item_factors=_with_column(fitted.item_factors, share),
-        solve=solve,
+        user_factors=with_column(fitted.user_factors, np.float32(gain)),
+        item_factors=with_column(fitted.item_factors, share),
+        solve=WithConstant(fitted.solve, gain),
     )
 
 
@@ -53,9 +49,3 @@ def _mean_top_score(fitted: FittedFactors, n_threads: int) -> float:
     best = fitted.top_k(1, user_rows=rows, n_threads=n_threads).scores[:, 0]
     has_list = np.isfinite(best)
     return float(best[has_list].mean()) if has_list.any() else 1.0
-
-
-def _with_column(factors: Floats, column: Floats | np.float32) -> Floats:
-    wider = np.empty((factors.shape[0], factors.shape[1] + 1), np.float32)
-    wider[:, :-1], wider[:, -1] = factors, column
-    return wider

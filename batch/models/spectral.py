@@ -22,9 +22,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, Floats, Rows, Times
+from batch.arrays import Doubles, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
+from batch.models.fold_in import WeightedSum
 from batch.models.popularity import users_of_items
 from batch.models.popularity_gain import with_popularity
 from batch.models.protocol import Fitted
@@ -98,11 +99,7 @@ class Spectral:
         n_users_of = users_of_items(weights)
         scale = np.maximum(n_users_of, 1)[:, None] ** _OUTPUT_EXPONENT
         items_in = np.ascontiguousarray(vectors / scale, np.float32)
-
-        def solve(others: sp.csr_matrix) -> Floats:
-            check_finite(others.data, "weights of the interactions")
-            return np.asarray(others @ items_in, np.float32)
-
+        solve = WeightedSum(items_in)
         items_out = np.ascontiguousarray(vectors * scale, np.float32)
         fitted = FittedFactors(solve(weights), items_out, weights, solve)
         return with_popularity(fitted, n_users_of, self.popularity, n_threads)

@@ -13,7 +13,8 @@ import scipy.sparse as sp
 
 from batch.arrays import Doubles, ItemRows, Rows, Times
 from batch.evaluation.metrics import per_user
-from batch.models.holdout import entries_of, without
+from batch.models.dense_topk import entries_of
+from batch.models.holdout import without
 from batch.sampling import UserSample, sample_rows
 
 VALIDATION_K: Final = 20

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Floats, Rows, Times
-from batch.models.holdout import entries_of
+from batch.models.dense_topk import entries_of
 
 DAY_SECONDS: Final = 86_400
 _TIME_BITS: Final = 34  # of a key that sorts by user and time; seconds until the year 2514

@@ -16,15 +16,21 @@ from batch.cold_start.segments import segment_items
 from batch.learn import Learned
 from batch.models.choose import auto, recommender
 from batch.models.protocol import Ranker
+from batch.models.view_order import order_views
 from batch.prepare import Prepared
 from batch.ratings.model import RatingModel
 from batch.second_stage.choice import StageInputs, choose
 from batch.second_stage.metadata import Metadata
+from batch.served.document import describe
+from batch.served.files import ServedModel
+from batch.served.history import Histories
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.tables.neighbours import build_index, similar_items
 from batch.tables.write import SnapshotTables
+from batch.threads import usable
 from batch.topk import TopK
+from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
 
 _RESERVE_LENGTH: Final = 80  # items behind the popular 20, which takedowns may need
@@ -55,7 +61,9 @@ def assemble_tables(
     assembly = _Assembly(prepared, learned, settings)
     interactions, inputs = prepared.interactions, prepared.inputs
     with stages("second stage"):
-        choice = choose(learned.ranker, assembly.stage_inputs, settings.second_stage)
+        needs_fold_in = settings.fold_in == "on"  # which a second stage cannot
+        mode = "off" if needs_fold_in else settings.second_stage
+        choice = choose(learned.ranker, assembly.stage_inputs, mode)
     with stages("top-k", total=len(interactions.user_ids), unit="user") as advance:
         lists = assembly.lists(choice.ranker, advance)
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
@@ -68,6 +76,8 @@ def assemble_tables(
         )
     with stages("likes"):
         liked = assembly.liked(similar, by_segment)
+    with stages("served model"):
+        served = assembly.served(choice.ranker)
     tables = SnapshotTables(
         interactions=interactions,
         factors=learned.factors,
@@ -81,6 +91,7 @@ def assemble_tables(
         ratings=ratings,
         is_minor=prepared.rules.is_minor,
         liked=liked,
+        served=served,
     )
     return tables, index, choice.metrics
 
@@ -146,6 +157,19 @@ class _Assembly:
         return similar_items(
             index, LIST_LENGTH, self.prepared.hidden, left_out=left_out, on_items=on_items
         )
+
+    def served(self, ranker: Ranker) -> ServedModel | Unavailable:
+        """Return the model of the lists and the users' histories, for folding in."""
+        if self.settings.fold_in == "off":
+            return Unavailable("[batch] fold_in is off")
+        model = describe(ranker)
+        if isinstance(model, Unavailable):
+            return model
+        weights, n_later = self.prepared.interactions.weights, None
+        if "n_later" in model.document["history"]:
+            at, seed = self.prepared.data.at, self.settings.seed
+            n_later = order_views(weights, at, seed, usable(self.learned.n_threads)).n_later
+        return ServedModel(model, Histories(weights, n_later))
 
     def liked(self, similar: list[list[int]], by_segment: dict[str, list[int]]) -> PreferenceLists:
         """Return the lists of users without interactions: by stated preferences, by vectors."""

@@ -21,13 +21,16 @@ from batch.ratings.model import RatingModel
 from batch.ratings.tables import bias_records, vector_records
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor, segments
+from batch.served.files import ServedModel, write_served
 from batch.topk import NO_ITEM, TopK
+from batch.unavailable import Unavailable
 from store.layout import FACTORS, LIST_LENGTH, POPULAR, RECS, RESERVE
 from store.writer import SnapshotWriter
 
 Records = Iterator[tuple[bytes, bytes]]
 
 _CHUNK: Final = 10_000  # users or vectors converted at a time
+_NOT_SERVED_MODEL: Final = Unavailable("the tables were made without a model")
 _NOT_SERVED: Final = ("overview", "language")  # fields that only the batch uses
 _SERVED: Final = tuple(field.name for field in fields(Item) if field.name not in _NOT_SERVED)
 
@@ -49,6 +52,7 @@ class SnapshotTables:
         ratings: Rating model; None without ratings.
         is_minor: Predicate of the profiles whose users get no adult titles.
         liked: Lists of users who have no interactions, but stated preferences or a vector.
+        served: Model that made the lists of the users, and their histories.
     """
 
     interactions: Interactions
@@ -63,10 +67,11 @@ class SnapshotTables:
     ratings: RatingModel | None
     is_minor: Callable[[Profile], bool] = is_minor
     liked: PreferenceLists = NO_PREFERENCE_LISTS
+    served: ServedModel | Unavailable = _NOT_SERVED_MODEL
 
 
 def write_tables(writer: SnapshotWriter, tables: SnapshotTables, *, chunk: int = _CHUNK) -> None:
-    """Write every table of `recs.mdb` and `factors.mdb`.
+    """Write every table, and the arrays of the served model.
 
     Args:
         writer: Writer of the snapshot.
@@ -98,6 +103,8 @@ def write_tables(writer: SnapshotWriter, tables: SnapshotTables, *, chunk: int =
     writer.table(FACTORS, "biases", bias_records(ratings, user_ids, item_ids))
     writer.table(FACTORS, "rating_users", vector_records(users, user_ids))
     writer.table(FACTORS, "rating_items", vector_records(items, item_ids))
+    if isinstance(tables.served, ServedModel):
+        write_served(writer, tables.served, user_ids)
 
 
 def _lists(

@@ -30,7 +30,7 @@ def _explain(store: Path, options: argparse.Namespace) -> int:
     manifest = found.manifest.as_json()
     known = {name: manifest[name] for name in _MANIFEST_KEYS}
     flip = found.flip._asdict() if found.flip else None
-    fields = ("user_id", "at", "generation", "source", "items", "withheld")
+    fields = ("user_id", "at", "generation", "source", "items", "history", "withheld")
     answer = {name: getattr(found, name) for name in fields}
     report(options, answer | {"flip": flip} | known, _lines(found, known))
     return 0
@@ -45,6 +45,7 @@ def _lines(found: Explanation, known: dict[str, Any]) -> Iterator[str]:
         "current since": since or "not in the journal",
         "source": found.source or "unknown: the snapshot was pruned, its manifest is kept",
         "answer": ",".join(found.items or []),
+        "made from": ",".join(found.history or []),
         "taken down": ",".join(found.withheld),
     }
     yield from readable({name: text or None for name, text in answer.items()})

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from batch.evaluation.data import EvaluationData, split_data, weights_of
 from batch.interactions.weights import DEFAULT_WEIGHTING, Evidence
-from batch.models.holdout import entries_of
+from batch.models.dense_topk import entries_of
 from batch.tuning.nested import nested_split
 
 N_USERS, N_ITEMS, DAY = 80, 30, 86_400

@@ -66,13 +66,15 @@ def test_lists_are_those_of_a_full_sort_of_the_scores(parts, weights, n_parts):
     assert listed[is_listed] == pytest.approx(best[is_listed], rel=1e-5)
 
 
-def test_folded_in_users_have_the_lists_of_training(parts, weights):
-    """The same shares, and their own standard deviations."""
-    blend = blended(parts, (1.0, 0.5, 0.5), weights)
-    folded_in = blend.fold_in(weights[:40]).top_k(10, n_threads=1).item_rows
-    known = blend.top_k(10, user_rows=ROWS, n_threads=1).item_rows
-    common = [len({*a} & {*b}) for a, b in zip(folded_in.tolist(), known.tolist(), strict=True)]
-    assert np.mean(common) > 9
+@pytest.mark.parametrize("chosen", [(0, 1), (0, 2), (1, 2), (2,), (0, 1, 2)])
+def test_a_user_folded_in_alone_has_the_list_of_training(parts, weights, chosen):
+    """With the same shares and its own standard deviations, to the last bit of each score."""
+    blend = blended([parts[n] for n in chosen], (1.0, 0.5, 0.25)[: len(chosen)], weights)
+    known = blend.top_k(10, n_threads=2)
+    for user in range(0, weights.shape[0], 9):
+        alone = blend.fold_in(weights[user : user + 1]).top_k(10, n_threads=1)
+        assert alone.item_rows.tolist() == known.item_rows[user : user + 1].tolist()
+        assert alone.scores.tobytes() == known.scores[user].tobytes()
 
 
 def test_scores_without_differences_become_zero():

@@ -11,7 +11,7 @@ from batch.models.item_knn import ItemKnn
 from batch.records.profiles import Profile
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
-from batch.topk import NO_ITEM, top_k
+from batch.topk import NO_ITEM
 from tests.batch.made_rules import AT, made_fitted, made_interactions, made_item, names_of
 
 N_KEPT = 30
@@ -107,7 +107,7 @@ def test_without_rules_the_lists_are_those_of_the_model():
     fitted = made_fitted(6)
     rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, seed=1)
     lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
-    own = top_k(fitted.user_factors, fitted.item_factors, fitted.seen, N_KEPT)
+    own = fitted.top_k(N_KEPT)
     assert lists.item_rows.tobytes() == own.item_rows.tobytes()
     assert lists.scores.tobytes() == own.scores.tobytes()
 

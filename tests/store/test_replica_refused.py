@@ -99,11 +99,11 @@ def test_another_format_is_refused_before_its_data_files_are_fetched(two, there,
     push_to(there, two)
     folder = snapshot_folder(there, 2)
     old = sha256(folder / MANIFEST)
-    document = json.loads((folder / MANIFEST).read_text()) | {"format_version": 2}
+    document = json.loads((folder / MANIFEST).read_text()) | {"format_version": 9}
     (folder / MANIFEST).write_text(json.dumps(document))
     checksums = (folder / CHECKSUMS).read_text()
     (folder / CHECKSUMS).write_text(checksums.replace(old, sha256(folder / MANIFEST)))
-    with pytest.raises(IncompatibleSnapshotError, match="format version 2"):
+    with pytest.raises(IncompatibleSnapshotError, match="format version 9"):
         pull_from(there, node)
     assert list(node.rglob("*.mdb")) == []
 

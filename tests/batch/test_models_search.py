@@ -24,7 +24,7 @@ SETTINGS = BatchSettings(
 NAMES = [field.name for field in dataclasses.fields(BatchSettings)]
 
 
-def alike(n_users=3000, n_items=300):
+def alike(n_users=1500, n_items=300):
     """Users who draw items alike: no list is better than the popular one."""
     rng = np.random.default_rng(4)
     share = 1 / np.arange(1, n_items + 1) ** 1.1
@@ -41,6 +41,13 @@ def in_groups():
     for user in range(400):
         has[user, 200 * (user % 2) + rng.choice(200, 30, replace=False)] = 1
     return sp.csr_matrix(has)
+
+
+@pytest.fixture
+def few_families(monkeypatch):
+    """Three families, one of each sort, so that a search takes a moment."""
+    kept = [family for family in FAMILIES if family.model in ("popularity", "spectral", "rp3beta")]
+    monkeypatch.setattr(search_module, "FAMILIES", kept)
 
 
 def shares_of(fitted):
@@ -224,7 +231,7 @@ def test_costs_grow_with_the_data():
         assert nightly_seconds([family.cost(small)]) < nightly_seconds([family.cost(large)])
 
 
-def test_the_incumbent_stays_unless_another_choice_is_significantly_better():
+def test_the_incumbent_stays_unless_another_choice_is_significantly_better(few_families):
     """The shares of a choice that is as good do not change; a bad choice is replaced."""
     weights = in_groups()
     make = auto(SETTINGS).search.make
@@ -240,7 +247,7 @@ def test_the_incumbent_stays_unless_another_choice_is_significantly_better():
     assert any(one.why.startswith("against the choice so far") for one in replaced.tried)
 
 
-def test_a_choice_in_a_manifest_is_read_back():
+def test_a_choice_in_a_manifest_is_read_back(few_families):
     """JSON keeps all that a later night needs."""
     choice = auto(SETTINGS).search(in_groups(), None, n_threads=1)
     document = json.loads(json.dumps(choice.as_json()))

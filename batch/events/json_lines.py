@@ -12,14 +12,14 @@ import ast
 import io
 import json
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from batch.arrays import Rows
+from batch.events.rows import EventRows
 
 OBJECT_LINE: Final = r"(?s)^\s*\{.*\}\s*$"
 _PYTHON_OBJECT: Final = ("{'", "{u'", '{u"')
@@ -27,22 +27,6 @@ _MAX_PYTHON_BYTES: Final = 1 << 20
 _MAX_EXACT: Final = 1 << 53  # whole numbers beyond are not exact as floats
 _NOT_AN_OBJECT: Final = "not a JSON object"
 _BLANK: Final = "blank line"
-
-
-class JsonRows(NamedTuple):
-    """Objects of a block of lines.
-
-    Attributes:
-        table: (n_rows, n_keys) values; text, numbers, flags, lists and structs as they are.
-        positions: (n_rows,) position of each row's line in the block, ascending.
-        rejected: (n_rejected,) positions of the lines that are not objects, ascending.
-        reasons: Reason of each of them.
-    """
-
-    table: pa.Table
-    positions: Rows
-    rejected: Rows
-    reasons: list[str]
 
 
 class JsonReader:
@@ -54,12 +38,12 @@ class JsonReader:
     def __init__(self) -> None:
         self._texts: dict[str, pa.DataType] = {}
 
-    def __call__(self, lines: pa.BinaryArray) -> JsonRows:
+    def __call__(self, lines: pa.BinaryArray) -> EventRows:
         """Return the objects of lines, which may have their line ends."""
         is_object = pc.match_substring_regex(lines, OBJECT_LINE)
         if pc.all(is_object).as_py() and (table := self._parsed_at_once(lines)) is not None:
             nothing = np.zeros(0, np.int64)
-            return JsonRows(table, np.arange(len(lines)), nothing, [])
+            return EventRows(table, np.arange(len(lines)), nothing, [])
         return _parsed_one_by_one(lines)
 
     def _parsed_at_once(self, lines: pa.BinaryArray) -> pa.Table | None:
@@ -100,7 +84,7 @@ def _may_be_inexact(column: pa.ChunkedArray) -> bool:
     return largest is not None and not largest < _MAX_EXACT
 
 
-def _parsed_one_by_one(lines: pa.BinaryArray) -> JsonRows:
+def _parsed_one_by_one(lines: pa.BinaryArray) -> EventRows:
     objects = [_object(line) for line in lines.to_pylist()]
     positions = [position for position, found in enumerate(objects) if found is not None]
     rows = [found for found in objects if found is not None]
@@ -108,7 +92,7 @@ def _parsed_one_by_one(lines: pa.BinaryArray) -> JsonRows:
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: _column([row.get(name) for row in rows]) for name in names}
     reasons = [_BLANK if not lines[int(at)].as_py().strip() else _NOT_AN_OBJECT for at in broken]
-    return JsonRows(pa.table(columns), np.array(positions, np.int64), broken, reasons)
+    return EventRows(pa.table(columns), np.array(positions, np.int64), broken, reasons)
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.events.json_lines import JsonReader, JsonRows
+from batch.events.json_lines import JsonReader
 from batch.events.lines import split_lines
+from batch.events.rows import EventRows
 
 
-def read(*lines: object) -> JsonRows:
+def read(*lines: object) -> EventRows:
     """Read lines of text or bytes, and objects as JSON."""
     encoded = [
         line if isinstance(line, bytes) else line.encode() if isinstance(line, str)

@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.events.kinds import EventKind, TextReader
 from batch.events.parsed import Cause, Parsed, reasons_for, view_table
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
+_KIND: Final = "users with their items"
 BLANK: Final = "blank line"
 _USER: Final = rf"^[ \t]*{USER_ID_PATTERN}"
 _LINE: Final = rf"{_USER}(?:[ \t]+{ITEM_ID_PATTERN})*\s*$"
@@ -46,6 +48,12 @@ def parse_item_lists(lines: pa.BinaryArray) -> Parsed:
     reasons = reasons_for(lines.take(pa.array(broken)), _CAUSES)
     views = view_table(user, word.filter(pa.array(is_item)))
     return Parsed(views=views, rejected=broken, reasons=reasons)
+
+
+def item_lists() -> EventKind:
+    """Return the kind of lines of a user and their items."""
+    reader = TextReader(_KIND, parse_item_lists, len("1\n"))
+    return EventKind(_KIND, "0 17 4 233", n_item_lists, lambda *_: reader)
 
 
 def n_item_lists(lines: Sequence[str]) -> int:

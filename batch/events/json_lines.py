@@ -85,7 +85,7 @@ def _may_be_inexact(column: pa.ChunkedArray) -> bool:
 
 
 def _parsed_one_by_one(lines: pa.BinaryArray) -> EventRows:
-    objects = [_object(line) for line in lines.to_pylist()]
+    objects = [parse_object(line) for line in lines.to_pylist()]
     positions = [position for position, found in enumerate(objects) if found is not None]
     rows = [found for found in objects if found is not None]
     broken = np.setdiff1d(np.arange(len(objects)), positions)
@@ -95,7 +95,7 @@ def _parsed_one_by_one(lines: pa.BinaryArray) -> EventRows:
     return EventRows(pa.table(columns), np.array(positions, np.int64), broken, reasons)
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
+def parse_object(line: bytes) -> dict[str, Any] | None:
     """Return the object of a line; None if it is not one."""
     try:
         text = line.decode("utf-8").strip()

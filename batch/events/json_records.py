@@ -28,7 +28,6 @@ from batch.files import max_lines_left, open_input
 MIN_RECORD_BYTES: Final = len('{"u":1,"i":1},')
 _MAX_DEPTH: Final = 3
 _BETWEEN: Final = r'^[\s,\[\]{}:]*(?:"(?:\\.|[^"\\])*"[\s,\[\]{}:]*)*$'  # brackets, commas and keys
-_FETCH: Final = "fetch the file again"
 
 
 class _Spans(NamedTuple):
@@ -64,12 +63,10 @@ def record_depth(head: str, is_record: Callable[[dict[str, Any]], bool]) -> int:
     Returns:
         Depth of the records from 1; 0 if the head has none.
     """
-    data = head.encode("utf-8", "replace")
     for depth in range(1, _MAX_DEPTH + 1):
-        spans = _find(data, 0, depth)
-        for begin, end in zip(spans.begins[:1], spans.ends[:1], strict=True):
+        for record in head_records(head, depth)[:1]:
             try:
-                found = json.loads(data[begin:end])
+                found = json.loads(record)
             except (ValueError, RecursionError):
                 continue
             if is_record(found):
@@ -77,13 +74,21 @@ def record_depth(head: str, is_record: Callable[[dict[str, Any]], bool]) -> int:
     return 0
 
 
-def read_records(path: Path, depth: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+def head_records(head: str, depth: int) -> list[str]:
+    """Return the complete objects at a depth of a file's beginning."""
+    data = head.encode("utf-8", "replace")
+    spans = _find(data, 0, depth)
+    pairs = zip(spans.begins, spans.ends, strict=False)
+    return [data[begin:end].decode("utf-8", "replace") for begin, end in pairs]
+
+
+def read_records(path: Path, block_bytes: int = BLOCK_BYTES, *, depth: int) -> Iterator[Block]:
     """Yield the records of a JSON file in order, without what stands between them.
 
     Args:
         path: JSON file.
-        depth: Depth of the records, as `record_depth` returns it.
         block_bytes: Bytes that are read at a time.
+        depth: Depth of the records, as `record_depth` returns it.
 
     Raises:
         InputError: The file cannot be read, ends inside a record or before its last bracket,
@@ -100,7 +105,7 @@ def read_records(path: Path, depth: int, block_bytes: int = BLOCK_BYTES) -> Iter
                 problem = f"has no whole record in {MAX_LINE_BYTES:,} bytes"
                 raise InputError(path, f"{problem} behind record {number - 1:,}", "look into it")
             is_preface = number == 1 and depth == _MAX_DEPTH  # counts, cursors and the like
-            records = _records(data, spans)[is_preface:]
+            records = _records(data, spans, has_preface=is_preface)
             left = max_lines_left(file, MIN_RECORD_BYTES) + len(rest) // MIN_RECORD_BYTES
             yield Block(records, number, left)
             number += len(records)
@@ -166,7 +171,7 @@ def _is_any(characters: Characters, wanted: bytes) -> Flags:
     return found
 
 
-def _records(data: bytes, spans: _Spans) -> pa.BinaryArray:
+def _records(data: bytes, spans: _Spans, *, has_preface: bool) -> pa.BinaryArray:
     """Return the records, and between them what is neither a key nor a comma nor a bracket."""
     bounds = np.zeros(2 * len(spans.ends) + 1, np.int32)
     bounds[1::2], bounds[2::2] = spans.begins, spans.ends
@@ -174,4 +179,5 @@ def _records(data: bytes, spans: _Spans) -> pa.BinaryArray:
     pieces = pa.Array.from_buffers(pa.binary(), len(bounds) - 1, buffers)
     is_between = pc.match_substring_regex(pieces, _BETWEEN).to_numpy(zero_copy_only=False)
     is_between[1::2] = False
+    is_between[:1] |= has_preface
     return pieces.filter(pa.array(~is_between))

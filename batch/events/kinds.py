@@ -4,12 +4,13 @@ first lines ─► each kind: how many lines look like it ─► the first kind 
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
+from batch.events.lines import Block
 from batch.events.parsed import Parsed
 from batch.events.stream import StreamParser
 
@@ -27,6 +28,8 @@ class TextReader(NamedTuple):
         n_header_lines: Number of lines before the first event.
         is_quoted: Whether a field in quotes may hold line ends.
         notes: Sentences about what the file was read as, warnings among them.
+        blocks: Function of a file and a number of bytes that yields its blocks, if what is
+            parsed is not lines; `min_line_bytes`, headers and quotes do not matter then.
     """
 
     kind: str
@@ -35,6 +38,7 @@ class TextReader(NamedTuple):
     n_header_lines: int = 0
     is_quoted: bool = False
     notes: tuple[str, ...] = ()
+    blocks: Callable[[Path, int], Iterator[Block]] | None = None
 
 
 class EventKind(NamedTuple):

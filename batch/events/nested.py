@@ -1,25 +1,26 @@
 """Nested columns made flat: a row with a list becomes one row for each element.
 
-    user_id  item_id                     user_id  item_id
+    user_id  items                       user_id  item
     1        [102, 104]            ─►    1        102
                                          1        104
 
     user_id  items                       user_id  item_id  minutes
     1        [{item_id: 102, …}]   ─►    1        102      …
 
-Lists of one row belong together: `[102, 104]` beside the ratings `[4, 5]`. Nested columns
-that are not needed are left out; a needed one of another form is refused with its value.
+Lists of one row belong together: `[102, 104]` beside the ratings `[4, 5]`. Only columns that
+have a role are read; one of them that is nested in another way is refused with its value.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.arrays import Rows
+from batch.columns.roles import ColumnChoice, choose_columns
 from batch.errors import InputError
 
 _LISTS: Final = (
@@ -33,16 +34,112 @@ _SHOWN_CHARACTERS: Final = 60
 _FORM: Final = "write one row for each user and item, or lists of plain values"
 
 
+class FlatPlan(NamedTuple):
+    """How the columns of a nested table become those of a flat one.
+
+    Attributes:
+        choice: Columns that are read, by role.
+        sources: Column of the nested table of each of these, by role; or the field of an object.
+        objects: Column of lists of objects whose fields become columns; empty for none.
+    """
+
+    choice: ColumnChoice
+    sources: Mapping[str, str]
+    objects: str
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the nested table that may be read."""
+        return list(dict.fromkeys(filter(None, (self.objects, *self.sources.values()))))
+
+
 class Flat(NamedTuple):
     """Rows without nested columns.
 
     Attributes:
-        table: (n_rows, n_columns) plain values.
+        columns: (n_rows,) plain values by role.
         positions: (n_rows,) position of each row's origin in the nested table, ascending.
     """
 
+    columns: dict[str, pa.Array]
+    positions: Rows
+
+
+def plan_flat(source: object, schema: pa.Schema, given: Mapping[str, str]) -> FlatPlan:
+    """Return how a table is made flat.
+
+    Args:
+        source: File, for messages.
+        schema: Columns of the table, nested or not.
+        given: Columns that `--columns` settles, by role.
+
+    Raises:
+        InputError: There is no column of users or of items, also in lists of objects.
+    """
+    plain = {_flat_name(field, schema): field.name for field in schema}
+    for objects, fields in {"": [], **_lists_of_objects(schema)}.items():
+        names = plain | {name: name for name in fields}
+        try:
+            choice = choose_columns(source, [*names], given)
+        except InputError:
+            continue
+        flat = [*names.values()]
+        sources = {role: flat[column] for role, column in choice.columns.items()}
+        return FlatPlan(choice, sources, objects)
+    return FlatPlan(choose_columns(source, [*plain], given), {}, "")  # its error names the columns
+
+
+def flatten(path: Path, table: pa.Table, numbers: Rows, plan: FlatPlan) -> Flat:
+    """Return the columns of a table that have a role, without lists.
+
+    Args:
+        path: File of the table, for messages.
+        table: Columns of any type; a missing one has no values.
+        numbers: (n_rows,) number of each row in the file, for messages.
+        plan: Columns that are read.
+
+    Raises:
+        InputError: One of them is nested in another way, or lists of one row differ in length.
+    """
+    kept = [name for name in plan.columns if name in table.column_names]
+    rows = _Rows(table.select(kept), np.arange(len(table)))
+    if plan.objects in kept:
+        rows = _exploded(path, rows, [plan.objects], numbers)
+    elif plan.objects:
+        rows = _Rows(rows.table[:0], rows.positions[:0])  # no row has any
+    lists = [name for name in plan.sources.values() if _is_list_column(rows.table, name)]
+    if lists:
+        rows = _exploded(path, rows, lists, numbers)
+    columns = {}
+    for role, name in plan.sources.items():
+        columns[role] = _column(rows.table, name)
+        if pa.types.is_nested(columns[role].type):
+            _refuse(path, name, columns[role], numbers[rows.positions])
+    return Flat(columns, rows.positions)
+
+
+class _Rows(NamedTuple):
+    """Rows while they are made flat, and the positions of their origins."""
+
     table: pa.Table
     positions: Rows
+
+
+def _flat_name(field: pa.Field, schema: pa.Schema) -> str:
+    """Return the name of an element of a list, `item` of `items`; other names as they are."""
+    name = str(field.name)
+    singular = name.removesuffix("s")
+    is_plural = is_list(field.type) and not pa.types.is_nested(field.type.value_type)
+    return singular if is_plural and singular not in schema.names else name
+
+
+def _lists_of_objects(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the fields of each column of lists of objects."""
+    return {
+        field.name: [inner.field(at).name for at in range(inner.num_fields)]
+        for field in schema
+        if is_list(field.type) and pa.types.is_struct(inner := field.type.value_type)
+    }
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -50,78 +147,47 @@ def is_list(kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in _LISTS)
 
 
-def flatten(
-    path: Path, table: pa.Table, first_number: int, is_needed: Callable[[str], bool]
-) -> Flat:
-    """Return a table without nested columns.
-
-    Args:
-        path: File of the table, for messages.
-        table: Columns of any type.
-        first_number: Number of the first row in the file, for messages.
-        is_needed: Function of a column's name: whether its values are used.
-
-    Raises:
-        InputError: A needed column is nested in another way, or lists of one row differ in length.
-    """
-    flat = Flat(table, np.arange(len(table)))
-    if not any(pa.types.is_nested(kind) for kind in table.schema.types):
-        return flat
-    objects = _lists_of_objects(table.schema, is_needed)
-    if objects:
-        _check_lengths(path, table, objects, first_number + flat.positions)
-        flat = _exploded(flat, objects)
-    lists = [
-        field.name for field in flat.table.schema if is_list(field.type) and is_needed(field.name)
-    ]
-    if lists:
-        _check_lengths(path, flat.table, lists, first_number + flat.positions)
-        flat = _exploded(flat, lists)
-    for name in flat.table.column_names:
-        column = flat.table[name]
-        if pa.types.is_nested(column.type):
-            if is_needed(name):
-                _refuse(path, name, column, first_number + flat.positions)
-            flat = flat._replace(table=flat.table.drop_columns(name))
-    return flat
+def _is_list_column(table: pa.Table, name: str) -> bool:
+    return name in table.column_names and is_list(table.schema.field(name).type)
 
 
-def _lists_of_objects(schema: pa.Schema, is_needed: Callable[[str], bool]) -> list[str]:
-    """Return the columns that are lists of objects with a needed field."""
-    return [
-        field.name
-        for field in schema
-        if is_list(field.type)
-        and pa.types.is_struct(inner := field.type.value_type)
-        and any(is_needed(inner.field(at).name) for at in range(inner.num_fields))
-    ]
+def _column(table: pa.Table, name: str) -> pa.Array:
+    """Return a column as one array; one without values is of text."""
+    if name not in table.column_names:
+        return pa.nulls(len(table), pa.string())
+    column = table[name].combine_chunks()
+    return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
 
-def _exploded(flat: Flat, names: Sequence[str]) -> Flat:
-    """Return one row for each element of lists, which have equal lengths in each row.
-
-    An object's fields become columns, and replace those of the same name.
-    """
-    table = flat.table.combine_chunks()
-    origin = pc.list_parent_indices(table[names[0]].combine_chunks())
+def _exploded(path: Path, rows: _Rows, names: Sequence[str], numbers: Rows) -> _Rows:
+    """Return one row for each element of lists; an object's fields replace other columns."""
+    table, positions = rows
+    lists = [_column(table, name) for name in names]
+    for name, column in zip(names, lists, strict=True):
+        if not is_list(column.type):
+            _refuse(path, name, column, numbers[positions])
+    _check_lengths(path, names, lists, numbers[positions])
+    origin = pc.list_parent_indices(lists[0])
     columns = {name: table[name].take(origin) for name in table.column_names if name not in names}
-    for name in names:
-        values = pc.list_flatten(table[name]).combine_chunks()
+    for name, column in zip(names, lists, strict=True):
+        values = pc.list_flatten(column)
         if pa.types.is_struct(values.type):
             fields = [values.type.field(at).name for at in range(values.type.num_fields)]
             columns |= dict(zip(fields, values.flatten(), strict=True))
         else:
             columns[name] = values
-    return Flat(pa.table(columns), flat.positions[origin.to_numpy()])
+    return _Rows(pa.table(columns), positions[origin.to_numpy()])
 
 
-def _check_lengths(path: Path, table: pa.Table, names: Sequence[str], numbers: Rows) -> None:
+def _check_lengths(
+    path: Path, names: Sequence[str], lists: Sequence[pa.Array], numbers: Rows
+) -> None:
     """Refuse lists of different lengths in one row.
 
     Raises:
         InputError: The message names the first such row, and both columns.
     """
-    lengths = [pc.fill_null(pc.list_value_length(table[name]), 0).to_numpy() for name in names]
+    lengths = [pc.fill_null(pc.list_value_length(column), 0).to_numpy() for column in lists]
     for name, length in zip(names[1:], lengths[1:], strict=True):
         unequal = np.flatnonzero(length != lengths[0])
         if len(unequal):
@@ -130,15 +196,15 @@ def _check_lengths(path: Path, table: pa.Table, names: Sequence[str], numbers: R
             raise InputError(path, f"{problem}, {name} {length[at]}", _FORM)
 
 
-def _refuse(path: Path, name: str, column: pa.ChunkedArray, numbers: Rows) -> None:
-    """Name a nested column with its first value.
+def _refuse(path: Path, name: str, column: pa.Array, numbers: Rows) -> NoReturn:
+    """Name a column that cannot be made flat, with its first value.
 
     Raises:
         InputError: Always.
     """
-    filled = np.flatnonzero(column.is_valid().to_numpy())
+    filled = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     at = int(filled[0]) if len(filled) else 0
-    shown = repr(column[at].as_py())[:_SHOWN_CHARACTERS] if len(column) else "nothing"
+    shown = repr(column[at].as_py())[:_SHOWN_CHARACTERS] if len(column) else "no value"
     number = numbers[at] if len(numbers) else 0
     problem = f"column {name} is nested ({column.type}): row {number} has {shown}"
     raise InputError(path, problem, _FORM)

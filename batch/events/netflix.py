@@ -13,6 +13,8 @@ Lanning, "The Netflix Prize", KDD Cup 2007). A block may be larger than a block 
 
 import re
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -20,10 +22,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.arrays import Flags
+from batch.events.kinds import EventKind, TextReader
 from batch.events.parsed import Cause, reasons_for
-from batch.events.rows import EventRows
+from batch.events.rows import EventRows, rows_parser
+from batch.settings import BatchSettings
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
+_KIND: Final = "Netflix Prize blocks"
+_MIN_LINE_BYTES: Final = len("1\n")
 _FILM: Final = rf"^(?P<item>{ITEM_ID_PATTERN}):\s*$"
 _ANY_FILM: Final = r":\s*$"
 _USER: Final = rf"^(?P<user>{USER_ID_PATTERN})"
@@ -42,9 +48,14 @@ _RATER_LINE: Final = re.compile(r"^\d{1,19}(,[0-9.]+)?(,\d{4}-\d\d-\d\d)?\s*$")
 
 
 class NetflixReader:
-    """Reads the blocks of lines of one file, in order: the last film's raters may follow later."""
+    """Reads the blocks of lines of one file, in order: the last film's raters may follow later.
 
-    def __init__(self) -> None:
+    Args:
+        has_ratings: Whether the file has ratings; one without has no such column.
+    """
+
+    def __init__(self, *, has_ratings: bool) -> None:
+        self._has_ratings = has_ratings
         self._film: bytes | None = None
 
     def __call__(self, lines: pa.BinaryArray) -> EventRows:
@@ -66,8 +77,9 @@ class NetflixReader:
             _NO_FILM if is_rater[line] else reason
             for line, reason in zip(broken, reasons, strict=True)
         ]
-        table = pa.table({"user": user, "item": item.take(rows), "rating": rating, "time": time})
-        return EventRows(table, rows.to_numpy(), broken, reasons)
+        ratings = {"rating": rating} if self._has_ratings else {}
+        columns = {"user": user, "item": item.take(rows), **ratings, "time": time}
+        return EventRows(pa.table(columns), rows.to_numpy(), broken, reasons)
 
     def _films_above(self, films: pa.StructArray, is_film_line: Flags) -> pa.StringArray:
         """Return the film that each line belongs to; null behind a broken film line."""
@@ -79,10 +91,19 @@ class NetflixReader:
         return names.take(pa.array(last)).cast(pa.string())
 
 
-def n_netflix_lines(lines: Sequence[str]) -> int:
-    """Return how many of a file's first lines are those of blocks; 0 without a film line."""
-    n_films = sum(bool(_FILM_LINE.match(line)) for line in lines)
-    return n_films and n_films + sum(bool(_RATER_LINE.match(line)) for line in lines)
+def netflix(settings: BatchSettings) -> EventKind:
+    """Return the kind of the Netflix Prize's files."""
+
+    def n_matches(lines: Sequence[str]) -> int:
+        n_films = sum(bool(_FILM_LINE.match(line)) for line in lines)
+        return n_films and n_films + sum(bool(_RATER_LINE.match(line)) for line in lines)
+
+    def open_blocks(path: Path, lines: Sequence[str]) -> TextReader:
+        has_ratings = any((found := _RATER_LINE.match(line)) and found[1] for line in lines)
+        parser = rows_parser(path, partial(NetflixReader, has_ratings=has_ratings), lines, settings)
+        return TextReader(_KIND, parser, _MIN_LINE_BYTES, notes=parser.notes)
+
+    return EventKind(_KIND, "1: and then 1488844,3,2005-09-06", n_matches, open_blocks)
 
 
 def _or_null(field: pa.BinaryArray) -> pa.StringArray:

@@ -1,7 +1,7 @@
 """Events of all files, each of a kind that is recognized by its content.
 
-stream log   delimited text (any columns, any dialect)   Parquet
-     └──────────────────────┴───────────────────────────────┘
+stream log   JSON   Netflix, Steam, item lists   delimited text   Parquet
+     └─────────┴──────────────┴────────────────────────┴─────────────┘
                             │ parse, validate, quarantine
                             ▼
                views and ratings, folded, one Events
@@ -25,12 +25,16 @@ from batch.errors import InputError, RejectedError
 from batch.events.ahead import read_ahead
 from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
+from batch.events.item_lists import item_lists
+from batch.events.json_kind import json_events
 from batch.events.kinds import EventKind, TextReader, kind_of, stream_log
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
+from batch.events.netflix import netflix
 from batch.events.parquet import PARQUET_ROWS, read_parquet
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
 from batch.events.quoted import join_quoted
+from batch.events.steam import steam
 from batch.files import head_lines, is_parquet
 from batch.progress import write_note
 from batch.settings import BatchSettings
@@ -101,7 +105,14 @@ def read_events(
 
 def event_kinds(settings: BatchSettings) -> tuple[EventKind, ...]:
     """Return all kinds of text files; the stricter ones first."""
-    return stream_log(settings.user_pattern, settings.item_pattern), delimited(settings)
+    return (
+        stream_log(settings.user_pattern, settings.item_pattern),
+        json_events(settings),
+        netflix(settings),
+        steam(settings),
+        item_lists(),
+        delimited(settings),
+    )
 
 
 class OpenFile(NamedTuple):
@@ -205,8 +216,11 @@ class EventReader:
         return EventFile(file.path, file.kind, n_lines, reasons.total(), file.notes)
 
     def _parse(self, path: Path, reader: TextReader) -> Iterator[Piece]:
-        min_line_bytes = reader.min_line_bytes
-        blocks = read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes)
+        n_bytes, min_line_bytes = self.sizes.block_bytes, reader.min_line_bytes
+        if reader.blocks:
+            blocks = reader.blocks(path, n_bytes)
+        else:
+            blocks = read_blocks(path, n_bytes, min_line_bytes=min_line_bytes)
         for block in join_quoted(blocks) if reader.is_quoted else blocks:
             body = _behind_header(block, reader.n_header_lines)
             parsed = reader.parse(body.lines)

@@ -12,16 +12,22 @@ Both rows of a game become one interaction. The 1.0 of a purchase and the last c
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.events.kinds import EventKind, TextReader
 from batch.events.parsed import Cause, reasons_for
-from batch.events.rows import EventRows
+from batch.events.rows import EventRows, rows_parser
+from batch.settings import BatchSettings
 from store.ids import USER_ID_PATTERN, is_item_id
 
+_KIND: Final = "Steam purchases and playing times"
+_NOTE: Final = "ids are made of the names of games, such as Team+Fortress+2"
+_SHORTEST: Final = "1,1,play,1\n"
 _USER: Final = rf"^(?P<user>{USER_ID_PATTERN}),"
 _GAME: Final = rf'{_USER}(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^",]+)),'
 _BEHAVIOR: Final = rf"{_GAME}(?P<behavior>purchase|play),"
@@ -57,9 +63,17 @@ def read_steam(lines: pa.BinaryArray) -> EventRows:
     return EventRows(table, np.flatnonzero(is_row), broken, reasons)
 
 
-def n_steam_lines(lines: Sequence[str]) -> int:
-    """Return how many of a file's first lines are purchases and playing times."""
-    return sum(bool(_ANY_LINE.match(line)) for line in lines)
+def steam(settings: BatchSettings) -> EventKind:
+    """Return the kind of Steam's purchases and playing times."""
+
+    def n_matches(lines: Sequence[str]) -> int:
+        return sum(bool(_ANY_LINE.match(line)) for line in lines)
+
+    def open_lines(path: Path, lines: Sequence[str]) -> TextReader:
+        parser = rows_parser(path, lambda: read_steam, lines, settings)
+        return TextReader(_KIND, parser, len(_SHORTEST), notes=(_NOTE, *parser.notes))
+
+    return EventKind(_KIND, '151603712,"Team Fortress 2",play,9.5,0', n_matches, open_lines)
 
 
 def _item_id(name: bytes) -> str:

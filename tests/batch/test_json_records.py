@@ -14,7 +14,7 @@ def split(path, text, block_bytes=1 << 20):
     """Return the records of a file, and their depth."""
     path.write_text(text)
     depth = record_depth(text, lambda found: "u" in found)
-    blocks = list(read_records(path, depth, block_bytes))
+    blocks = list(read_records(path, block_bytes, depth=depth))
     assert [block.first_number for block in blocks] == [
         1 + sum(len(block.lines) for block in blocks[:n]) for n in range(len(blocks))
     ]

@@ -3,12 +3,13 @@
 import pytest
 
 from batch.events.lines import split_lines
-from batch.events.netflix import NetflixReader, n_netflix_lines
+from batch.events.netflix import NetflixReader, netflix
+from batch.settings import BatchSettings
 
 
 def read(*blocks):
     """Return the rows of blocks of one file, and the rejected lines of the last block."""
-    reader = NetflixReader()
+    reader = NetflixReader(has_ratings=True)
     found = [reader(split_lines(block.encode())) for block in blocks]
     rows = [tuple(row.values()) for one in found for row in one.table.to_pylist()]
     return rows, dict(zip(found[-1].rejected.tolist(), found[-1].reasons, strict=True))
@@ -65,4 +66,4 @@ def test_raters_without_a_film_are_rejected():
     ],
 )
 def test_blocks_are_recognized_by_a_film_line(lines, n):
-    assert n_netflix_lines(lines) == n
+    assert netflix(BatchSettings()).n_matches(lines) == n

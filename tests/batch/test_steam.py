@@ -3,7 +3,8 @@
 import pytest
 
 from batch.events.lines import split_lines
-from batch.events.steam import n_steam_lines, read_steam
+from batch.events.steam import read_steam, steam
+from batch.settings import BatchSettings
 
 
 def read(text):
@@ -49,4 +50,4 @@ def test_broken_lines_have_their_reasons():
     ],
 )
 def test_lines_are_recognized_by_their_behavior(line, n):
-    assert n_steam_lines([line]) == n
+    assert steam(BatchSettings()).n_matches([line]) == n

@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 from batch.arrays import Flags
 from batch.errors import BatchError
 from batch.events.lines import read_blocks
-from batch.events.parquet import read_parquet
+from batch.events.parquet import ParquetEvents
+from batch.events.parquet_file import schema_of
+from batch.events.partition_rows import is_partition, read_partition
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
 from batch.events.read import event_files
@@ -134,7 +136,10 @@ def _user_ids(file: Path) -> Iterator[pa.Array]:
     if blocks := vector_ids(file):
         yield from blocks
         return
-    for piece in read_parquet(file):
+    if not is_partition(schema_of(file)):
+        yield from ParquetEvents(file, BatchSettings()).users()
+        return
+    for piece in read_partition(file):
         for name in ("views", "ratings", "accounts", "answers"):
             yield getattr(piece.parsed, name)["user_id"].unique()
 

@@ -63,9 +63,7 @@ def ingest(
         open_partitions(out, partition_sizes) as target,
     ):
         with stages("events", unit="line") as advance:
-            reader = EventReader(
-                kinds, quarantine, settings.max_rejected_share, advance, read_sizes
-            )
+            reader = EventReader(kinds, quarantine, settings, advance, read_sizes)
             for file in files:
                 if is_parquet(file):
                     raise InputError(file, "is Parquet", "give it to a refresh, which reads it")

@@ -30,8 +30,10 @@ from batch.events.json_kind import json_events
 from batch.events.kinds import EventKind, TextReader, kind_of, stream_log
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
 from batch.events.netflix import netflix
-from batch.events.parquet import PARQUET_ROWS, read_parquet
+from batch.events.parquet import ParquetEvents
+from batch.events.parquet_file import PARQUET_ROWS, schema_of
 from batch.events.parsed import Parsed, Piece, Rejected
+from batch.events.partition_rows import is_partition, read_partition
 from batch.events.quarantine import Quarantine
 from batch.events.quoted import join_quoted
 from batch.events.steam import steam
@@ -57,6 +59,7 @@ class ReadSizes:
 
 
 DEFAULT_READ_SIZES: Final = ReadSizes()
+_PARQUET: Final = "Parquet"
 
 
 class EventInput(NamedTuple):
@@ -94,7 +97,7 @@ def read_events(
     kinds = event_kinds(settings)
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
-        reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
+        reader = EventReader(kinds, quarantine, settings, on_lines, sizes)
         opened = [reader.open(path) for path in event_files(settings)]
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
@@ -138,7 +141,7 @@ class EventReader:
     Attributes:
         kinds: Kinds of text files that are recognized.
         quarantine: Quarantine of the rejected lines.
-        max_rejected_share: Largest share of a file's lines that may be rejected.
+        settings: Settings of the batch: limit of rejected lines, columns of Parquet.
         on_lines: Function that is called with the number of lines of each piece.
         sizes: How much is read at a time.
         on_note: Function that is called with each sentence about what a file was read as.
@@ -146,7 +149,7 @@ class EventReader:
 
     kinds: Sequence[EventKind]
     quarantine: Quarantine
-    max_rejected_share: float
+    settings: BatchSettings
     on_lines: Callable[[int], object]
     sizes: ReadSizes
     on_note: Callable[[str], object] = write_note
@@ -172,7 +175,7 @@ class EventReader:
             InputError: It is missing, unreadable, empty or of no known kind.
         """
         if is_parquet(path):
-            return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
+            return self._open_parquet(path)
         lines = head_lines(path)
         kind = kind_of(self.kinds, lines)
         if kind is None:
@@ -181,12 +184,22 @@ class EventReader:
             raise InputError(
                 path,
                 f"is not a file of events: it begins with {first[:60]!r}",
-                f"give one of the known kinds: {forms}; Parquet",
+                f"give one of the known kinds: {forms}; {_PARQUET}",
             )
         reader = kind.open(path, lines)
-        for note in reader.notes:
-            self.on_note(f"{path}: {note}")
-        return OpenFile(path, reader.kind, self._parse(path, reader), reader.notes)
+        return self._noted(OpenFile(path, reader.kind, self._parse(path, reader), reader.notes))
+
+    def _open_parquet(self, path: Path) -> OpenFile:
+        n_rows = self.sizes.parquet_rows
+        if is_partition(schema_of(path)):
+            return OpenFile(path, _PARQUET, read_partition(path, n_rows))
+        events = ParquetEvents(path, self.settings)
+        return self._noted(OpenFile(path, _PARQUET, events.pieces(n_rows), events.notes))
+
+    def _noted(self, file: OpenFile) -> OpenFile:
+        for note in file.notes:
+            self.on_note(f"{file.path}: {note}")
+        return file
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -232,7 +245,7 @@ class EventReader:
     ) -> None:
         """Raise once the rest of the file, all of it valid, could not lower the share enough."""
         n_rejected = reasons.total()
-        if n_rejected <= self.max_rejected_share * (lines.n_read + lines.max_left):
+        if n_rejected <= self.settings.max_rejected_share * (lines.n_read + lines.max_left):
             return
         most_frequent, n_most_frequent = reasons.most_common(1)[0]
         shown = f"the first {lines.n_read:,}" if lines.max_left else f"{lines.n_read:,}"

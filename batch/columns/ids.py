@@ -20,7 +20,7 @@ from batch.columns.values import Values, faults, flags, is_text
 _WHOLE: Final = r"^-?\d+(?:\.0*)?$"
 _FLOAT: Final = r"^-?\d+\.\d*$"
 _FRACTION: Final = re.compile(r"(-?\d+)\.0*")
-_MAX_EXACT: Final = 2.0**53
+_MAX_WHOLE: Final = 2.0**63  # of an int64
 
 
 class IdForm(Enum):
@@ -53,7 +53,7 @@ def id_texts(ids: pa.Array) -> pa.StringArray:
         numbers = ids.cast(pa.float64())
         values = numbers.to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):
-            is_whole = (np.floor(values) == values) & (np.abs(values) < _MAX_EXACT)
+            is_whole = (np.floor(values) == values) & (np.abs(values) < _MAX_WHOLE)
         whole = pa.array(np.where(is_whole, values, 0).astype(np.int64)).cast(pa.string())
         whole = pc.binary_join_element_wise(whole, ".0", "")
         return pc.if_else(pa.array(is_whole), whole, numbers.cast(pa.string()))

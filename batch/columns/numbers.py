@@ -134,6 +134,8 @@ class NumberReader:
             return Values(
                 pa.array(np.where(values > 0, 1.0, 0.0)), faults(("malformed flag", ~is_flag))
             )
+        if _is_ratio(self.name):  # above 1 where the item was played more than once
+            values = np.minimum(values, 1)
         is_share = (values >= 0) & (values <= 1 / self.factor)
         shares = np.where(is_share, values * self.factor, 0)
         return Values(pa.array(shares), faults(("malformed percentage", ~is_share)))
@@ -174,7 +176,7 @@ def number_reader(
     if meaning is Meaning.MINUTES:
         factor = next((by for unit, by in _MINUTES_OF if unit in plain_name(name)), 1.0)
     elif meaning is Meaning.PERCENTAGE:
-        factor = 1.0 if _are_shares(numbers) else 0.01
+        factor = 1.0 if _is_ratio(name) or _are_shares(numbers) else 0.01
     elif meaning is Meaning.RATING:
         best = options.max_rating or (10.0 if _share(numbers, 5, 10) > _MAX_NOISE_SHARE else 5.0)
     low, high = (numbers.min(), numbers.max()) if len(numbers) else (1.0, 0.0)
@@ -223,6 +225,10 @@ def _are_flags(numbers: Doubles, role: str) -> bool:
     if not distinct or not distinct <= {-1.0, 0.0, 1.0}:
         return False
     return role == FLAG or len(distinct) > 1 or (role == RATING and len(numbers) >= _MIN_LIKES)
+
+
+def _is_ratio(name: str) -> bool:
+    return "ratio" in plain_name(name)
 
 
 def _are_shares(numbers: Doubles) -> bool:

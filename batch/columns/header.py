@@ -83,7 +83,8 @@ def read_head(
         note = f"the first line is read as data, not as a header: {', '.join(first)}"
         return Head(None, 0, head.choice, rows, (note, *head.notes))
     choice = choose_columns(source, first, given)
-    return Head(tuple(first), n_blank + 1, choice, rows[1:], _unread(first, choice, rows[1:]))
+    rows = tuple(row for row in rows if row != tuple(first))  # headers of concatenated files
+    return Head(tuple(first), n_blank + 1, choice, rows, _unread(first, choice, rows))
 
 
 def _unread(

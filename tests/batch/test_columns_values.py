@@ -151,7 +151,10 @@ def test_flags_may_be_booleans():
 def test_percentages_are_shares():
     """Of 100, or of 1 if no number is larger."""
     assert numbers("percentage", [0, 80], [80, 101]) == ([0.8, 0.0], {"malformed percentage": [1]})
-    assert numbers("percentage", [0.2, 1.0], [0.25])[0] == [0.25]
+    assert numbers("percentage", [0.2, 1.0], [0.25, 50]) == (
+        [0.25, 0.0], {"malformed percentage": [1]}
+    )  # fmt: skip
+    assert numbers("percentage", [0.2, 5.0], [0.25, 5.0], "watch_ratio") == ([0.25, 1.0], {})
 
 
 @pytest.mark.parametrize(

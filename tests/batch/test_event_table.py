@@ -155,6 +155,13 @@ def test_too_many_ratings_off_the_scale_stop_the_refresh(tmp_path):
     assert len(ratings(folder.read(text, max_rejected_share=0.1))) == 9_000
 
 
+def test_too_many_zeros_stop_the_refresh(tmp_path):
+    """On a scale of 5 they may be unrated, as Goodreads has them: the message has the setting."""
+    text = "userId,movieId,rating\n1,2,0\n3,4,5\n"
+    with pytest.raises(RejectedError, match=r"the largest is 0; .*zero_rating = \"unrated\""):
+        EventFolder(tmp_path).read(text, max_rejected_share=0.0)
+
+
 # --- the commands -------------------------------------------------------------------------
 
 

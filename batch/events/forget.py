@@ -32,8 +32,8 @@ from store.ids import USER_ID_RULE, is_user_id
 
 _PENDING: Final = ".pending"
 _QUARANTINE_FIELDS: Final = r"^[^\t]*\t[^\t]*\t\d+\t"  # reason, source and line number
-_BEFORE: Final = r"(?:[,\t =\"&?]|::|\":)"  # no part of a time or a path
-_AFTER: Final = r"(?:[,\t \"&}\r\n]|::|$)"
+_BEFORE: Final = r"(?:[,;|\t ='\"&?\[]|::|\":)"  # no part of a time or a path
+_AFTER: Final = r"(?:\.0*)?(?:[,;|\t '\"&}\]\r\n]|::|$)"  # 7.0 of a float column is the id 7
 
 
 @dataclass(frozen=True, slots=True)

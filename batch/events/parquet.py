@@ -8,7 +8,8 @@ What the columns mean is decided from the first rows. Day partitions are read by
 """
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -30,7 +31,7 @@ from batch.events.parquet_file import (
     text_leaves,
 )
 from batch.events.parsed import Parsed, Piece, Rejected
-from batch.events.table import Table, table_parser
+from batch.events.table import Table, TableParser, table_parser
 from batch.settings import BatchSettings
 
 _FIRST_ROWS: Final = 4096  # decide what the columns mean
@@ -57,29 +58,23 @@ class ParquetEvents:
         settings: Settings of the batch: given columns, and what numbers mean.
 
     Raises:
-        InputError: It is damaged, has no column of users or of items, or one of the columns
-            that are read is of a type that cannot be.
+        InputError: It is damaged, or has no column of users or of items.
     """
 
     def __init__(self, path: Path, settings: BatchSettings) -> None:
         self._path = path
+        self._settings = settings
         with open_parquet(path) as file:
             self._plan = _plan(path, file.schema_arrow, settings)
             coded = [name for role, name in self._plan.sources.items() if role not in TIMES]
             self._coded = text_leaves(file, coded)
             self._n_values = n_values(file, self._plan.columns)
             self._n_rows = file.metadata.num_rows
-            first = next(self._rows(file, _FIRST_ROWS), None) or self._no_rows(file)
-        with _named(path, first.numbers):
-            self._table = table_parser(self._plan.choice, first.columns, settings)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Sentences about what the columns were read as."""
-        return self._table.notes
 
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; a rejected row is written as its columns with tabs between.
+
+        The first piece has the notes about what the columns were read as.
 
         Args:
             piece_rows: Number of rows that are read at a time, elements of lists included; the
@@ -89,20 +84,34 @@ class ParquetEvents:
             InputError: The file is damaged, or a column is nested in a way that is not read.
         """
         n_left = self._n_values
-        with open_parquet(self._path, self._coded) as file:
-            n_rows = max(1, piece_rows * self._n_rows // max(self._n_values, 1))
-            for rows in self._rows(file, n_rows):
+        with self._opened(piece_rows) as (table, blocks):
+            notes = table.notes
+            for rows in blocks:
                 with _named(self._path, rows.numbers):
-                    parsed = self._table(rows.columns)
+                    parsed = table(rows.columns)
                 n_left -= len(rows.numbers)
-                yield Piece(len(rows.numbers), parsed, _rejected(rows, parsed), max(n_left, 0))
+                rejected = _rejected(rows, parsed)
+                yield Piece(len(rows.numbers), parsed, rejected, max(n_left, 0), notes)
+                notes = ()
 
     def users(self) -> Iterator[pa.Array]:
         """Yield the ids of users in each piece, of rejected rows too."""
-        with open_parquet(self._path, self._coded) as file:
-            for rows in self._rows(file, PARQUET_ROWS):
+        with self._opened(PARQUET_ROWS) as (table, blocks):
+            for rows in blocks:
                 with _named(self._path, rows.numbers):
-                    yield self._table.ids[USER](rows.columns[USER]).values.unique()
+                    yield table.ids[USER](rows.columns[USER]).values.unique()
+
+    @contextlib.contextmanager
+    def _opened(self, n_rows: int) -> Iterator[tuple[TableParser, Iterator[_FlatRows]]]:
+        """Open the file; return the parser that its first rows decide on, and all rows."""
+        n_rows = max(1, n_rows * self._n_rows // max(self._n_values, 1))
+        with open_parquet(self._path, self._coded) as file:
+            blocks = self._rows(file, n_rows)
+            first = list(_first_blocks(blocks))
+            columns = _first_rows(first) or self._no_rows(file)
+            with _named(self._path, first[0].numbers if first else np.zeros(0, np.int64)):
+                table = table_parser(self._plan.choice, columns, self._settings)
+            yield table, itertools.chain(first, blocks)
 
     def _rows(self, file: pq.ParquetFile, n_rows: int) -> Iterator[_FlatRows]:
         n_read = 0
@@ -113,10 +122,30 @@ class ParquetEvents:
             columns = {role: _in_utf8(column) for role, column in flat.columns.items()}
             yield _FlatRows(columns, numbers[flat.positions])
 
-    def _no_rows(self, file: pq.ParquetFile) -> _FlatRows:
-        table = file.schema_arrow.empty_table()
-        nothing = np.zeros(0, np.int64)
-        return _FlatRows(flatten(self._path, table, nothing, self._plan).columns, nothing)
+    def _no_rows(self, file: pq.ParquetFile) -> Table:
+        nothing = file.schema_arrow.empty_table()
+        return flatten(self._path, nothing, np.zeros(0, np.int64), self._plan).columns
+
+
+def _first_blocks(blocks: Iterator[_FlatRows]) -> Iterator[_FlatRows]:
+    """Yield blocks until they have the rows that decide what the columns mean."""
+    n_rows = 0
+    while n_rows < _FIRST_ROWS and (block := next(blocks, None)):
+        yield block
+        n_rows += len(block.numbers)
+
+
+def _first_rows(blocks: Sequence[_FlatRows]) -> Table | None:
+    """Return the first rows of blocks; None without blocks."""
+    if not blocks:
+        return None
+    columns = {}
+    for role in blocks[0].columns:
+        parts = [block.columns[role][:_FIRST_ROWS] for block in blocks]
+        is_coded = pa.types.is_dictionary(parts[0].type)
+        plain = [part.dictionary_decode() for part in parts] if is_coded else parts
+        columns[role] = pa.concat_arrays(plain)[:_FIRST_ROWS]
+    return columns
 
 
 def _plan(path: Path, schema: pa.Schema, settings: BatchSettings) -> FlatPlan:

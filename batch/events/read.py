@@ -12,7 +12,7 @@ ids, the quarantine and its limit.
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,7 +125,7 @@ class OpenFile(NamedTuple):
         path: Path of the file.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
-        notes: Sentences about what the file was read as.
+        notes: Sentences about what the file was read as, as far as its first lines tell.
     """
 
     path: Path
@@ -187,19 +187,18 @@ class EventReader:
                 f"give one of the known kinds: {forms}; {_PARQUET}",
             )
         reader = kind.open(path, lines)
-        return self._noted(OpenFile(path, reader.kind, self._parse(path, reader), reader.notes))
+        self._write_notes(path, reader.notes)
+        return OpenFile(path, reader.kind, self._parse(path, reader), reader.notes)
 
     def _open_parquet(self, path: Path) -> OpenFile:
         n_rows = self.sizes.parquet_rows
         if is_partition(schema_of(path)):
             return OpenFile(path, _PARQUET, read_partition(path, n_rows))
-        events = ParquetEvents(path, self.settings)
-        return self._noted(OpenFile(path, _PARQUET, events.pieces(n_rows), events.notes))
+        return OpenFile(path, _PARQUET, ParquetEvents(path, self.settings).pieces(n_rows))
 
-    def _noted(self, file: OpenFile) -> OpenFile:
-        for note in file.notes:
-            self.on_note(f"{file.path}: {note}")
-        return file
+    def _write_notes(self, path: Path, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.on_note(f"{path}: {note}")
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -218,7 +217,10 @@ class EventReader:
         n_lines = 0
         off_scale: list[float] = []
         reasons: Counter[str] = Counter()
+        notes = file.notes
         for piece in pieces:
+            self._write_notes(file.path, piece.notes)
+            notes += piece.notes
             if piece.parsed.largest_off_scale is not None:
                 off_scale.append(piece.parsed.largest_off_scale)
             self.quarantine.add(str(file.path), piece.rejected)
@@ -228,7 +230,7 @@ class EventReader:
             add(piece.parsed)
             self.on_lines(piece.n_lines)
         self._check_share(file, LinesRead(n_lines), reasons, off_scale)
-        return EventFile(file.path, file.kind, n_lines, reasons.total(), file.notes)
+        return EventFile(file.path, file.kind, n_lines, reasons.total(), notes)
 
     def _parse(self, path: Path, reader: TextReader) -> Iterator[Piece]:
         n_bytes, min_line_bytes = self.sizes.block_bytes, reader.min_line_bytes

@@ -20,6 +20,7 @@ class EventKind(NamedTuple):
         header: Pattern of a header line; None if the kind has no header.
         parse: Parser of a block of lines.
         min_line_bytes: Length of the shortest valid line, its end included.
+        is_text: Whether lines are made UTF-8; a log's stay as they are, noise included.
     """
 
     name: str
@@ -27,6 +28,7 @@ class EventKind(NamedTuple):
     header: re.Pattern[str] | None
     parse: Callable[[pa.BinaryArray], Parsed]
     min_line_bytes: int
+    is_text: bool = True
 
     def has_header(self, lines: Sequence[str]) -> bool:
         """Return whether the first of a file's lines is this kind's header."""
@@ -42,7 +44,12 @@ def stream_log(user_pattern: str, item_pattern: str) -> EventKind:
     parser = StreamParser(user_pattern, item_pattern)
     looks_like = re.compile(r",GET /|,recommendation request ")
     return EventKind(
-        "stream log", looks_like, None, parser, len("2022-11-14T12:24,1,GET /rate/x=1\n")
+        "stream log",
+        looks_like,
+        None,
+        parser,
+        len("2022-11-14T12:24,1,GET /rate/x=1\n"),
+        is_text=False,
     )
 
 

@@ -12,7 +12,7 @@ ids, the quarantine and its limit.
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from batch.errors import InputError, RejectedError
+from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
 from batch.events.kinds import EventKind, event_kinds
@@ -28,7 +28,10 @@ from batch.events.lines import BLOCK_BYTES, Block, read_blocks
 from batch.events.parquet import PARQUET_ROWS, read_parquet
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
-from batch.files import head_lines, is_parquet
+from batch.files.archives import is_hidden, open_readable
+from batch.files.encodings import as_utf8
+from batch.files.input_file import InputFile
+from batch.files.open import head_lines, is_parquet
 from batch.settings import BatchSettings
 from batch.threads import usable
 
@@ -49,6 +52,7 @@ class ReadSizes:
 
 
 DEFAULT_READ_SIZES: Final = ReadSizes()
+PARQUET: Final = "Parquet"  # name of its kind
 
 
 class EventInput(NamedTuple):
@@ -87,24 +91,26 @@ def read_events(
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
         reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
-        opened = [reader.open(path) for path in event_files(settings)]
+        opened, not_read = reader.open_all(event_files(settings))
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
             files = tuple(reader.read(file, pieces, collector.add) for file, pieces in ahead)
     rejected = quarantine.counts
-    return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
+    return EventInput(
+        collector.events(files, not_read), rejected, quarantine.path if rejected else None
+    )
 
 
 class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
     Attributes:
-        path: Path of the file.
+        file: File, or member of an archive.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
     """
 
-    path: Path
+    file: InputFile
     kind: str
     pieces: Iterator[Piece]
 
@@ -127,39 +133,44 @@ class EventReader:
     on_lines: Callable[[int], object]
     sizes: ReadSizes
 
-    def read_file(self, path: Path, add: Callable[[Parsed], object]) -> EventFile:
-        """Read one file.
+    def open_all(self, paths: Iterable[Path]) -> tuple[list[OpenFile], dict[str, str]]:
+        """Recognize the kinds of all files, the members of archives among them.
 
-        Args:
-            path: Path of the file.
-            add: Function that is called with the events of each piece.
+        Returns:
+            Files of events, and the reason why each other member is not read, by its name.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
-            RejectedError: More of it was rejected than is allowed.
+            InputError: A file is missing, unreadable, empty or of no known kind, or no
+                member of an archive has events.
         """
-        file = self.open(path)
-        return self.read(file, file.pieces, add)
+        opened: list[OpenFile] = []
+        not_read: dict[str, str] = {}
+        for path in paths:
+            files, left_out = open_readable(path, self.open)
+            opened += files
+            not_read |= left_out
+        return opened, not_read
 
-    def open(self, path: Path) -> OpenFile:
+    def open(self, file: InputFile) -> OpenFile:
         """Recognize the kind of a file.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
+            InputError: It is missing or unreadable.
+            UnreadKindError: It is empty or of no known kind.
         """
-        if is_parquet(path):
-            return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
-        lines = head_lines(path)
+        if is_parquet(file):
+            return OpenFile(file, PARQUET, read_parquet(file, self.sizes.parquet_rows))
+        lines = head_lines(file)
         kind = max(self.kinds, key=lambda kind: kind.n_matches(lines))
         if not kind.n_matches(lines):
-            names = ", ".join([*(kind.name for kind in self.kinds), "Parquet"])
+            names = ", ".join([*(kind.name for kind in self.kinds), PARQUET])
             first = next((line for line in lines if line.strip()), "")
-            raise InputError(
-                path,
+            raise UnreadKindError(
+                file,
                 f"is not a file of events: it begins with {first[:60]!r}",
                 f"give one of the known kinds: {names}",
             )
-        return OpenFile(path, kind.name, self._parse(path, kind, kind.has_header(lines)))
+        return OpenFile(file, kind.name, self._parse(file, kind, kind.has_header(lines)))
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -178,21 +189,24 @@ class EventReader:
         n_lines = 0
         reasons: Counter[str] = Counter()
         for piece in pieces:
-            self.quarantine.add(str(file.path), piece.rejected)
+            self.quarantine.add(str(file.file), piece.rejected)
             n_lines += piece.n_lines
             reasons.update(piece.rejected.reasons)
             self._check_share(file, n_lines, reasons, piece.max_lines_left)
             add(piece.parsed)
             self.on_lines(piece.n_lines)
         self._check_share(file, n_lines, reasons)
-        return EventFile(file.path, file.kind, n_lines, reasons.total())
+        member = file.file.member_name
+        return EventFile(file.file.path, file.kind, n_lines, reasons.total(), member)
 
-    def _parse(self, path: Path, kind: EventKind, has_header: bool) -> Iterator[Piece]:
+    def _parse(self, file: InputFile, kind: EventKind, has_header: bool) -> Iterator[Piece]:
         min_line_bytes = kind.min_line_bytes
-        for block in read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes):
+        for block in read_blocks(file, self.sizes.block_bytes, min_line_bytes=min_line_bytes):
             is_first = block.first_number == 1
             body = block._replace(lines=block.lines[1:], first_number=2)
             body = body if has_header and is_first else block
+            if kind.is_text:
+                body = body._replace(lines=as_utf8(body.lines))
             parsed = kind.parse(body.lines)
             yield Piece(len(body.lines), parsed, _rejected(body, parsed), body.max_lines_left)
 
@@ -205,7 +219,7 @@ class EventReader:
             most_frequent, n_most_frequent = reasons.most_common(1)[0]
             lines = f"the first {n_lines:,}" if max_lines_left else f"{n_lines:,}"
             raise RejectedError(
-                file.path,
+                file.file,
                 f"{n_rejected:,} of {lines} lines are broken, read as {file.kind}, "
                 f"most often: {most_frequent} ({n_most_frequent:,})",
                 f"look into {self.quarantine.path}; if these lines may be dropped, "
@@ -249,7 +263,7 @@ def _has_events(path: Path, folder: Path) -> bool:
     Raises:
         InputError: It is a link that leads out of the directory.
     """
-    if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+    if is_hidden(path.relative_to(folder).as_posix()):
         return False
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         problem = f"is a link that leads out of {folder}"

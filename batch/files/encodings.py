@@ -23,6 +23,7 @@ _MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MAX_ASCII: Final = 0x7F
 _MIN_ZERO_SHARE: Final = 0.5  # of every second byte, in UTF-16 of which half is ASCII
 _MIN_ZERO_RATIO: Final = 10.0  # of that share to the share of the other bytes
 _LONE_CR: Final = re.compile("\r(?=.)", re.DOTALL)  # at the very end, its LF may follow
@@ -116,6 +117,9 @@ def as_utf8(lines: pa.BinaryArray) -> pa.BinaryArray:
 
     Without such a line, this is the same array.
     """
+    data = lines.buffers()[2]
+    if data is None or np.frombuffer(data, np.uint8).max(initial=0) <= _MAX_ASCII:
+        return lines
     try:
         lines.cast(pa.string())
     except pa.ArrowInvalid:

@@ -26,6 +26,7 @@ class EventFile:
         kind: Name of its kind.
         n_lines: Number of lines, or of rows, without a header.
         n_rejected: Number of rejected lines among them.
+        notes: Sentences about what the file was read as: guesses, meanings, warnings.
         member: Name in the archive that it is in; empty for a file of its own.
     """
 
@@ -33,6 +34,7 @@ class EventFile:
     kind: str
     n_lines: int
     n_rejected: int
+    notes: tuple[str, ...] = ()
     member: str = ""
 
 
@@ -84,7 +86,9 @@ class EventCollector:
         if self._n_unfolded > max(self._fold_rows, ratio * self._folded.num_rows):
             self._fold()
 
-    def events(self, sources: tuple[EventFile, ...], not_read: dict[str, str]) -> Events:
+    def events(
+        self, sources: tuple[EventFile, ...], not_read: dict[str, str] | None = None
+    ) -> Events:
         """Return all events; the collector is empty afterwards."""
         if self._is_effective:
             self._fold()
@@ -94,7 +98,7 @@ class EventCollector:
             self._n_accounts,
             self._n_answers,
             sources,
-            not_read,
+            not_read or {},
         )
 
     def _fold(self) -> None:

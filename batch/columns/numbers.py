@@ -115,30 +115,31 @@ class NumberReader:
         return by_distinct(column, self._read)
 
     def _read(self, column: pa.Array) -> Values:
-        numbers = doubles(column)
-        values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
-        what = self.meaning
-        if what is Meaning.RATING:
+        values = doubles(column).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        if self.meaning is Meaning.RATING:
             return self._ratings(values)
-        if what is Meaning.MINUTES:
+        if self.meaning is Meaning.MINUTES:
             return self._minutes(values, is_missing=_is_missing(column))
-        if what is Meaning.COUNT:
-            is_count = values > 0
-            shares = values / (values + self.options.count_half)
-            found = faults(
-                ("malformed count", ~(is_count | (values == 0))), ("count of 0", values == 0)
-            )
-            return Values(pa.array(np.where(is_count, shares, 0)), found)
-        if what is Meaning.FLAG:
+        if self.meaning is Meaning.COUNT:
+            return self._counts(values)
+        if self.meaning is Meaning.FLAG:
             is_flag = np.isin(values, (-1, 0, 1))
-            return Values(
-                pa.array(np.where(values > 0, 1.0, 0.0)), faults(("malformed flag", ~is_flag))
-            )
+            likes = np.where(values > 0, 1.0, 0.0)
+            return Values(pa.array(likes), faults(("malformed flag", ~is_flag)))
         if _is_ratio(self.name):  # above 1 where the item was played more than once
             values = np.minimum(values, 1)
         is_share = (values >= 0) & (values <= 1 / self.factor)
         shares = np.where(is_share, values * self.factor, 0)
         return Values(pa.array(shares), faults(("malformed percentage", ~is_share)))
+
+    def _counts(self, values: Doubles) -> Values:
+        is_count = np.isfinite(values) & (values > 0)
+        counts = np.where(is_count, values, 1)
+        is_malformed = ~is_count & (values != 0)
+        return Values(
+            pa.array(counts / (counts + self.options.count_half)),
+            faults(("malformed count", is_malformed), ("count of 0", values == 0)),
+        )
 
     def _ratings(self, values: Doubles) -> Values:
         is_number = np.isfinite(values) & (values >= 0)

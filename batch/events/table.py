@@ -40,6 +40,7 @@ class TableParser:
     Attributes:
         ids: Readers of users and items.
         number: Reader of ratings, minutes, counts, flags or percentages; None without.
+        number_role: Role of that column; empty without.
         times: Readers of times by role.
         notes: Sentences about what the columns were read as.
     """

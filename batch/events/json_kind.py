@@ -10,19 +10,19 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from batch.columns.names import ITEM, USER
 from batch.columns.roles import roles_by_name
-from batch.errors import InputError
+from batch.errors import InputError, UnreadKindError
 from batch.events.json_lines import OBJECT_LINE, JsonReader, parse_object
 from batch.events.json_records import MIN_RECORD_BYTES, head_records, read_records, record_depth
 from batch.events.kinds import EventKind, TextReader
 from batch.events.nested import plan_flat
-from batch.events.rows import rows_parser
+from batch.events.rows import RowsParser, rows_parser
+from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 
 _OBJECT_LINE: Final = re.compile(OBJECT_LINE)
@@ -44,30 +44,33 @@ def _n_json_lines(lines: Sequence[str]) -> int:
     return len(lines) if is_json else n_objects
 
 
-def _open(path: Path, lines: Sequence[str], *, settings: BatchSettings) -> TextReader:
+def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> TextReader:
     """Return the reader of a file of JSON.
 
     Raises:
-        InputError: It has no object with a user and an item.
+        UnreadKindError: It has no object with a user and an item.
     """
     text = "\n".join(lines)
     is_record = partial(_is_record, given=settings.columns)
     is_array = text.lstrip().startswith("[")
     objects = [] if is_array else _objects(lines)
     if any(map(is_record, objects)):
-        parser = rows_parser(path, JsonReader, lines, settings)
-        return TextReader("JSON lines", parser, MIN_RECORD_BYTES, notes=parser.notes)
+        parser = rows_parser(file, JsonReader, lines, settings)
+        return _reader("JSON lines", parser)
     depth = record_depth(text, is_record)
     if depth:
-        parser = rows_parser(path, JsonReader, head_records(text, depth), settings)
-        blocks = partial(read_records, depth=depth)
-        return TextReader(
-            "JSON records", parser, MIN_RECORD_BYTES, notes=parser.notes, blocks=blocks
-        )
+        parser = rows_parser(file, JsonReader, head_records(text, depth), settings)
+        return _reader("JSON records", parser)._replace(blocks=partial(read_records, depth=depth))
     for some in (map(json.dumps, objects), *(head_records(text, depth) for depth in (2, 1, 3))):
         for record in some:
-            plan_flat(path, _schema(record), settings.columns)  # its error names the keys
-    raise InputError(path, "is JSON without records", f"give objects like {_EXAMPLE}")
+            plan_flat(file, _schema(record), settings.columns)  # its error names the keys
+    raise UnreadKindError(file, "is JSON without records", f"give objects like {_EXAMPLE}")
+
+
+def _reader(kind: str, parser: RowsParser) -> TextReader:
+    return TextReader(
+        kind, parser, MIN_RECORD_BYTES, notes=parser.notes, has_values=parser.has_values
+    )
 
 
 def _objects(lines: Sequence[str]) -> list[dict[str, Any]]:

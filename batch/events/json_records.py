@@ -13,7 +13,6 @@ What stands between two records and is not one is a row of its own, and rejected
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,7 +22,9 @@ import pyarrow.compute as pc
 from batch.arrays import Characters, Flags, Rows
 from batch.errors import InputError
 from batch.events.lines import BLOCK_BYTES, MAX_LINE_BYTES, Block
-from batch.files import max_lines_left, open_input
+from batch.files.input_file import AnyFile
+from batch.files.layers import max_lines_left
+from batch.files.open import open_input
 
 MIN_RECORD_BYTES: Final = len('{"u":1,"i":1},')
 _MAX_DEPTH: Final = 3
@@ -82,11 +83,11 @@ def head_records(head: str, depth: int) -> list[str]:
     return [data[begin:end].decode("utf-8", "replace") for begin, end in pairs]
 
 
-def read_records(path: Path, block_bytes: int = BLOCK_BYTES, *, depth: int) -> Iterator[Block]:
+def read_records(file: AnyFile, block_bytes: int = BLOCK_BYTES, *, depth: int) -> Iterator[Block]:
     """Yield the records of a JSON file in order, without what stands between them.
 
     Args:
-        path: JSON file.
+        file: JSON file.
         block_bytes: Bytes that are read at a time.
         depth: Depth of the records, as `record_depth` returns it.
 
@@ -95,37 +96,37 @@ def read_records(path: Path, block_bytes: int = BLOCK_BYTES, *, depth: int) -> I
             or a record is too long.
     """
     number, outer, rest = 1, 0, b""
-    with open_input(path) as file:
-        while read := file.read(block_bytes):
+    with open_input(file) as content:
+        while read := content.read(block_bytes):
             data = rest + read
             spans = _find(data, outer, depth)
-            _check(path, spans, number)
+            _check(file, spans, number)
             rest, outer = (data[spans.ends[-1] :], depth - 1) if spans.n else (data, outer)
             if len(rest) > MAX_LINE_BYTES:
                 problem = f"has no whole record in {MAX_LINE_BYTES:,} bytes"
-                raise InputError(path, f"{problem} behind record {number - 1:,}", "look into it")
+                raise InputError(file, f"{problem} behind record {number - 1:,}", "look into it")
             is_preface = number == 1 and depth == _MAX_DEPTH  # counts, cursors and the like
             records = _records(data, spans, has_preface=is_preface)
-            left = max_lines_left(file, MIN_RECORD_BYTES) + len(rest) // MIN_RECORD_BYTES
+            left = max_lines_left(content, MIN_RECORD_BYTES) + len(rest) // MIN_RECORD_BYTES
             yield Block(records, number, left)
             number += len(records)
     last = _find(rest, outer, depth)
     if last.depth or last.is_quoted:
         problem = f"its brackets and quotes do not end behind record {number - 1:,}"
-        raise InputError(path, problem, "fetch the file again")
+        raise InputError(file, problem, "fetch the file again")
     if not re.match(_BETWEEN.encode(), rest) and depth < _MAX_DEPTH:
         yield Block(pa.array([rest]), number)
 
 
-def _check(path: Path, spans: _Spans, number: int) -> None:
+def _check(file: AnyFile, spans: _Spans, number: int) -> None:
     if spans.line_break >= 0:
         problem = f"has a line end within quotes behind record {number - 1:,} or later"
-        raise InputError(path, problem, "write it with a JSON library")
+        raise InputError(file, problem, "write it with a JSON library")
     begins, ends = spans.begins, spans.ends
     is_sound = len(begins) == len(ends) and (begins < ends).all() and (ends[:-1] < begins[1:]).all()
     if not is_sound:
         problem = f"its brackets do not match behind record {number - 1:,} or later"
-        raise InputError(path, problem, "write it with a JSON library")
+        raise InputError(file, problem, "write it with a JSON library")
 
 
 def _find(data: bytes, outer: int, depth: int) -> _Spans:

@@ -12,7 +12,6 @@ have a role are read; one of them that is nested in another way is refused with 
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 import numpy as np
@@ -89,11 +88,11 @@ def plan_flat(source: object, schema: pa.Schema, given: Mapping[str, str]) -> Fl
     return FlatPlan(choose_columns(source, [*plain], given), {}, "")  # its error names the columns
 
 
-def flatten(path: Path, table: pa.Table, numbers: Rows, plan: FlatPlan) -> Flat:
+def flatten(source: object, table: pa.Table, numbers: Rows, plan: FlatPlan) -> Flat:
     """Return the columns of a table that have a role, without lists.
 
     Args:
-        path: File of the table, for messages.
+        source: File of the table, for messages.
         table: Columns of any type; a missing one has no values.
         numbers: (n_rows,) number of each row in the file, for messages.
         plan: Columns that are read.
@@ -104,17 +103,17 @@ def flatten(path: Path, table: pa.Table, numbers: Rows, plan: FlatPlan) -> Flat:
     kept = [name for name in plan.columns if name in table.column_names]
     rows = _Rows(table.select(kept), np.arange(len(table)))
     if plan.objects in kept:
-        rows = _exploded(path, rows, [plan.objects], numbers)
+        rows = _exploded(source, rows, [plan.objects], numbers)
     elif plan.objects:
         rows = _Rows(rows.table[:0], rows.positions[:0])  # no row has any
     lists = [name for name in plan.sources.values() if _is_list_column(rows.table, name)]
     if lists:
-        rows = _exploded(path, rows, lists, numbers)
+        rows = _exploded(source, rows, lists, numbers)
     columns = {}
     for role, name in plan.sources.items():
         columns[role] = _column(rows.table, name)
         if pa.types.is_nested(columns[role].type):
-            _refuse(path, name, columns[role], numbers[rows.positions])
+            _refuse(source, name, columns[role], numbers[rows.positions])
     return Flat(columns, rows.positions)
 
 
@@ -159,14 +158,14 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     return column.cast(pa.string()) if pa.types.is_null(column.type) else column
 
 
-def _exploded(path: Path, rows: _Rows, names: Sequence[str], numbers: Rows) -> _Rows:
+def _exploded(source: object, rows: _Rows, names: Sequence[str], numbers: Rows) -> _Rows:
     """Return one row for each element of lists; an object's fields replace other columns."""
     table, positions = rows
     lists = [_column(table, name) for name in names]
     for name, column in zip(names, lists, strict=True):
         if not is_list(column.type):
-            _refuse(path, name, column, numbers[positions])
-    _check_lengths(path, names, lists, numbers[positions])
+            _refuse(source, name, column, numbers[positions])
+    _check_lengths(source, names, lists, numbers[positions])
     origin = pc.list_parent_indices(lists[0])
     columns = {name: table[name].take(origin) for name in table.column_names if name not in names}
     for name, column in zip(names, lists, strict=True):
@@ -180,7 +179,7 @@ def _exploded(path: Path, rows: _Rows, names: Sequence[str], numbers: Rows) -> _
 
 
 def _check_lengths(
-    path: Path, names: Sequence[str], lists: Sequence[pa.Array], numbers: Rows
+    source: object, names: Sequence[str], lists: Sequence[pa.Array], numbers: Rows
 ) -> None:
     """Refuse lists of different lengths in one row.
 
@@ -193,10 +192,10 @@ def _check_lengths(
         if len(unequal):
             at = unequal[0]
             problem = f"row {numbers[at]}: {names[0]} has {lengths[0][at]} values"
-            raise InputError(path, f"{problem}, {name} {length[at]}", _FORM)
+            raise InputError(source, f"{problem}, {name} {length[at]}", _FORM)
 
 
-def _refuse(path: Path, name: str, column: pa.Array, numbers: Rows) -> NoReturn:
+def _refuse(source: object, name: str, column: pa.Array, numbers: Rows) -> NoReturn:
     """Name a column that cannot be made flat, with its first value.
 
     Raises:
@@ -207,4 +206,4 @@ def _refuse(path: Path, name: str, column: pa.Array, numbers: Rows) -> NoReturn:
     shown = repr(column[at].as_py())[:_SHOWN_CHARACTERS] if len(column) else "no value"
     number = numbers[at] if len(numbers) else 0
     problem = f"column {name} is nested ({column.type}): row {number} has {shown}"
-    raise InputError(path, problem, _FORM)
+    raise InputError(source, problem, _FORM)

@@ -14,7 +14,6 @@ Lanning, "The Netflix Prize", KDD Cup 2007). A block may be larger than a block 
 import re
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from batch.arrays import Flags
 from batch.events.kinds import EventKind, TextReader
 from batch.events.parsed import Cause, reasons_for
 from batch.events.rows import EventRows, rows_parser
+from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
@@ -98,10 +98,12 @@ def netflix(settings: BatchSettings) -> EventKind:
         n_films = sum(bool(_FILM_LINE.match(line)) for line in lines)
         return n_films and n_films + sum(bool(_RATER_LINE.match(line)) for line in lines)
 
-    def open_blocks(path: Path, lines: Sequence[str]) -> TextReader:
+    def open_blocks(file: InputFile, lines: Sequence[str]) -> TextReader:
         has_ratings = any((found := _RATER_LINE.match(line)) and found[1] for line in lines)
-        parser = rows_parser(path, partial(NetflixReader, has_ratings=has_ratings), lines, settings)
-        return TextReader(_KIND, parser, _MIN_LINE_BYTES, notes=parser.notes)
+        parser = rows_parser(file, partial(NetflixReader, has_ratings=has_ratings), lines, settings)
+        return TextReader(
+            _KIND, parser, _MIN_LINE_BYTES, notes=parser.notes, has_values=has_ratings
+        )
 
     return EventKind(_KIND, "1: and then 1488844,3,2005-09-06", n_matches, open_blocks)
 

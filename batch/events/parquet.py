@@ -10,7 +10,6 @@ What the columns mean is decided from the first rows. Day partitions are read by
 import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from batch.arrays import Rows
 from batch.columns.ids import id_texts
-from batch.columns.names import TIMES, USER
+from batch.columns.names import TIMES, USER, VALUES
 from batch.columns.values import is_text
 from batch.errors import InputError
 from batch.events.nested import FlatPlan, flatten, plan_flat
@@ -31,7 +30,9 @@ from batch.events.parquet_file import (
     text_leaves,
 )
 from batch.events.parsed import Parsed, Piece, Rejected
+from batch.events.partition_rows import PartitionFile, is_partition
 from batch.events.table import Table, TableParser, table_parser
+from batch.files.input_file import AnyFile
 from batch.settings import BatchSettings
 
 _FIRST_ROWS: Final = 4096  # decide what the columns mean
@@ -50,26 +51,47 @@ class _FlatRows(NamedTuple):
     numbers: Rows
 
 
+def open_events(file: AnyFile, settings: BatchSettings) -> "PartitionFile | ParquetEvents":
+    """Recognize a Parquet file of events.
+
+    Args:
+        file: Parquet file.
+        settings: Settings of the batch: given columns, and what numbers mean.
+
+    Raises:
+        InputError: It is damaged, or has no column of users or of items.
+    """
+    with open_parquet(file) as content:
+        if is_partition(content.schema_arrow):
+            return PartitionFile(file)
+        return ParquetEvents(file, content, settings)
+
+
 class ParquetEvents:
     """A Parquet file of events.
 
     Args:
-        path: Parquet file.
+        file: Parquet file.
+        content: The same file, open.
         settings: Settings of the batch: given columns, and what numbers mean.
 
     Raises:
         InputError: It is damaged, or has no column of users or of items.
     """
 
-    def __init__(self, path: Path, settings: BatchSettings) -> None:
-        self._path = path
+    def __init__(self, file: AnyFile, content: pq.ParquetFile, settings: BatchSettings) -> None:
+        self._file = file
         self._settings = settings
-        with open_parquet(path) as file:
-            self._plan = _plan(path, file.schema_arrow, settings)
-            coded = [name for role, name in self._plan.sources.items() if role not in TIMES]
-            self._coded = text_leaves(file, coded)
-            self._n_values = n_values(file, self._plan.columns)
-            self._n_rows = file.metadata.num_rows
+        self._plan = _plan(file, content.schema_arrow, settings)
+        coded = [name for role, name in self._plan.sources.items() if role not in TIMES]
+        self._coded = text_leaves(content, coded)
+        self._n_values = n_values(content, self._plan.columns)
+        self._n_rows = content.metadata.num_rows
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there are ratings, minutes, counts or the like."""
+        return any(role in VALUES for role in self._plan.choice.columns)
 
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; a rejected row is written as its columns with tabs between.
@@ -87,7 +109,7 @@ class ParquetEvents:
         with self._opened(piece_rows) as (table, blocks):
             notes = table.notes
             for rows in blocks:
-                with _named(self._path, rows.numbers):
+                with _named(self._file, rows.numbers):
                     parsed = table(rows.columns)
                 n_left -= len(rows.numbers)
                 rejected = _rejected(rows, parsed)
@@ -98,33 +120,33 @@ class ParquetEvents:
         """Yield the ids of users in each piece, of rejected rows too."""
         with self._opened(PARQUET_ROWS) as (table, blocks):
             for rows in blocks:
-                with _named(self._path, rows.numbers):
+                with _named(self._file, rows.numbers):
                     yield table.ids[USER](rows.columns[USER]).values.unique()
 
     @contextlib.contextmanager
     def _opened(self, n_rows: int) -> Iterator[tuple[TableParser, Iterator[_FlatRows]]]:
         """Open the file; return the parser that its first rows decide on, and all rows."""
         n_rows = max(1, n_rows * self._n_rows // max(self._n_values, 1))
-        with open_parquet(self._path, self._coded) as file:
-            blocks = self._rows(file, n_rows)
+        with open_parquet(self._file, self._coded) as content:
+            blocks = self._rows(content, n_rows)
             first = list(_first_blocks(blocks))
-            columns = _first_rows(first) or self._no_rows(file)
-            with _named(self._path, first[0].numbers if first else np.zeros(0, np.int64)):
+            columns = _first_rows(first) or self._no_rows(content)
+            with _named(self._file, first[0].numbers if first else np.zeros(0, np.int64)):
                 table = table_parser(self._plan.choice, columns, self._settings)
             yield table, itertools.chain(first, blocks)
 
-    def _rows(self, file: pq.ParquetFile, n_rows: int) -> Iterator[_FlatRows]:
+    def _rows(self, content: pq.ParquetFile, n_rows: int) -> Iterator[_FlatRows]:
         n_read = 0
-        for batch in read_batches(self._path, file, n_rows, self._plan.columns):
+        for batch in read_batches(self._file, content, n_rows, self._plan.columns):
             numbers = n_read + 1 + np.arange(len(batch))
             n_read += len(batch)
-            flat = flatten(self._path, pa.Table.from_batches([batch]), numbers, self._plan)
+            flat = flatten(self._file, pa.Table.from_batches([batch]), numbers, self._plan)
             columns = {role: _in_utf8(column) for role, column in flat.columns.items()}
             yield _FlatRows(columns, numbers[flat.positions])
 
-    def _no_rows(self, file: pq.ParquetFile) -> Table:
-        nothing = file.schema_arrow.empty_table()
-        return flatten(self._path, nothing, np.zeros(0, np.int64), self._plan).columns
+    def _no_rows(self, content: pq.ParquetFile) -> Table:
+        nothing = content.schema_arrow.empty_table()
+        return flatten(self._file, nothing, np.zeros(0, np.int64), self._plan).columns
 
 
 def _first_blocks(blocks: Iterator[_FlatRows]) -> Iterator[_FlatRows]:
@@ -148,11 +170,11 @@ def _first_rows(blocks: Sequence[_FlatRows]) -> Table | None:
     return columns
 
 
-def _plan(path: Path, schema: pa.Schema, settings: BatchSettings) -> FlatPlan:
-    plan = plan_flat(path, schema, settings.columns)
+def _plan(file: AnyFile, schema: pa.Schema, settings: BatchSettings) -> FlatPlan:
+    plan = plan_flat(file, schema, settings.columns)
     for name in plan.columns:
         if schema.names.count(name) > 1:
-            raise InputError(path, f"has two columns {name}", "give each a name of its own")
+            raise InputError(file, f"has two columns {name}", "give each a name of its own")
     return plan
 
 
@@ -187,10 +209,10 @@ def _shown(column: pa.Array) -> pa.Array:
 
 
 @contextlib.contextmanager
-def _named(path: Path, numbers: Rows) -> Iterator[None]:
+def _named(file: AnyFile, numbers: Rows) -> Iterator[None]:
     """Turn Arrow's errors about values into those of an input file."""
     try:
         yield
     except (pa.ArrowException, OverflowError, UnicodeDecodeError) as error:
         first = int(numbers[0]) if len(numbers) else 0
-        raise InputError(path, f"row {first:,} or later: {error}", _OTHER_COLUMN) from error
+        raise InputError(file, f"row {first:,} or later: {error}", _OTHER_COLUMN) from error

@@ -11,8 +11,7 @@ Each distinct id is checked once, not once a row.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +29,7 @@ from batch.events.parsed import (
     Rejected,
     to_table,
 )
+from batch.files.input_file import AnyFile
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
 _VIEW_COLUMNS: Final = ["user_id", "item_id", "minutes", "first_at", "last_at"]
@@ -51,20 +51,42 @@ def is_partition(schema: pa.Schema) -> bool:
     )
 
 
-def read_partition(path: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
+class PartitionFile(NamedTuple):
+    """A file like a day partition.
+
+    Attributes:
+        file: Parquet file.
+        has_values: Whether there are ratings, minutes, counts or the like.
+    """
+
+    file: AnyFile
+    has_values: bool = True
+
+    def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
+        """Yield the file in pieces; see `read_partition`."""
+        return read_partition(self.file, piece_rows)
+
+    def users(self) -> Iterator[pa.Array]:
+        """Yield the ids of users in each piece."""
+        for piece in self.pieces():
+            for name in ("views", "ratings", "accounts", "answers"):
+                yield getattr(piece.parsed, name)["user_id"].unique()
+
+
+def read_partition(file: AnyFile, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
     """Yield a file in pieces; a rejected row is the line `user TAB item`.
 
     Args:
-        path: Parquet file, as `is_partition` describes it.
+        file: Parquet file, as `is_partition` describes it.
         piece_rows: Rows that are read at a time.
 
     Raises:
         InputError: It is damaged, of other columns, or unpacks to far more than events do.
     """
-    with open_parquet(path) as file:
-        names = file.schema_arrow.names
-        number, n_rows = 1, file.metadata.num_rows
-        for batch in read_batches(path, file, piece_rows, names):
+    with open_parquet(file) as content:
+        names = content.schema_arrow.names
+        number, n_rows = 1, content.metadata.num_rows
+        for batch in read_batches(file, content, piece_rows, names):
             parsed, rejected = _parsed_rows(dict(zip(names, batch.columns, strict=True)), number)
             number += len(batch)
             yield Piece(len(batch), parsed, rejected, max(n_rows - number + 1, 0))

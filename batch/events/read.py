@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from batch.errors import InputError, RejectedError
+from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
 from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
@@ -30,14 +30,16 @@ from batch.events.json_kind import json_events
 from batch.events.kinds import EventKind, TextReader, kind_of, stream_log
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
 from batch.events.netflix import netflix
-from batch.events.parquet import ParquetEvents
-from batch.events.parquet_file import PARQUET_ROWS, schema_of
+from batch.events.parquet import open_events
+from batch.events.parquet_file import PARQUET_ROWS
 from batch.events.parsed import Parsed, Piece, Rejected
-from batch.events.partition_rows import is_partition, read_partition
 from batch.events.quarantine import Quarantine
 from batch.events.quoted import join_quoted
 from batch.events.steam import steam
-from batch.files import head_lines, is_parquet
+from batch.files.archives import is_hidden, open_readable
+from batch.files.encodings import as_utf8
+from batch.files.input_file import InputFile
+from batch.files.open import head_lines, is_parquet
 from batch.progress import write_note
 from batch.settings import BatchSettings
 from batch.threads import usable
@@ -59,7 +61,8 @@ class ReadSizes:
 
 
 DEFAULT_READ_SIZES: Final = ReadSizes()
-_PARQUET: Final = "Parquet"
+PARQUET: Final = "Parquet"  # name of its kind
+_NO_VALUES: Final = "has no ratings, minutes or counts, unlike other members"
 
 
 class EventInput(NamedTuple):
@@ -98,12 +101,14 @@ def read_events(
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
         reader = EventReader(kinds, quarantine, settings, on_lines, sizes)
-        opened = [reader.open(path) for path in event_files(settings)]
+        opened, not_read = reader.open_all(event_files(settings))
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
             files = tuple(reader.read(file, pieces, collector.add) for file, pieces in ahead)
     rejected = quarantine.counts
-    return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
+    return EventInput(
+        collector.events(files, not_read), rejected, quarantine.path if rejected else None
+    )
 
 
 def event_kinds(settings: BatchSettings) -> tuple[EventKind, ...]:
@@ -122,16 +127,18 @@ class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
     Attributes:
-        path: Path of the file.
+        file: File, or member of an archive.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
         notes: Sentences about what the file was read as, as far as its first lines tell.
+        has_values: Whether its lines have ratings, minutes, counts or the like.
     """
 
-    path: Path
+    file: InputFile
     kind: str
     pieces: Iterator[Piece]
     notes: tuple[str, ...] = ()
+    has_values: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,51 +161,56 @@ class EventReader:
     sizes: ReadSizes
     on_note: Callable[[str], object] = write_note
 
-    def read_file(self, path: Path, add: Callable[[Parsed], object]) -> EventFile:
-        """Read one file.
+    def open_all(self, paths: Iterable[Path]) -> tuple[list[OpenFile], dict[str, str]]:
+        """Recognize the kinds of all files, the members of archives among them.
 
-        Args:
-            path: Path of the file.
-            add: Function that is called with the events of each piece.
+        Where some members of an archive have ratings, minutes or counts, those without are
+        left out: MovieLens' tags, or a list of genres that looks like pairs.
+
+        Returns:
+            Files of events, and the reason why each other member is not read, by its name.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
-            RejectedError: More of it was rejected than is allowed.
+            InputError: A file is missing, unreadable, empty or of no known kind, or no
+                member of an archive has events.
         """
-        file = self.open(path)
-        return self.read(file, file.pieces, add)
+        opened: list[OpenFile] = []
+        not_read: dict[str, str] = {}
+        for path in paths:
+            files, left_out = open_readable(path, self.open)
+            not_read |= left_out
+            if any(one.has_values for one in files):
+                not_read |= {str(one.file): _NO_VALUES for one in files if not one.has_values}
+                files = [one for one in files if one.has_values]
+            opened += files
+        for file in opened:
+            self._write_notes(file, file.notes)
+        return opened, not_read
 
-    def open(self, path: Path) -> OpenFile:
+    def open(self, file: InputFile) -> OpenFile:
         """Recognize the kind of a file.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
+            InputError: It is missing or unreadable.
+            UnreadKindError: It is empty or of no known kind.
         """
-        if is_parquet(path):
-            return self._open_parquet(path)
-        lines = head_lines(path)
+        if is_parquet(file):
+            events = open_events(file, self.settings)
+            pieces = events.pieces(self.sizes.parquet_rows)
+            return OpenFile(file, PARQUET, pieces, has_values=events.has_values)
+        lines = head_lines(file)
         kind = kind_of(self.kinds, lines)
         if kind is None:
             first = next((line for line in lines if line.strip()), "")
             forms = "; ".join(f"{kind.name}: {kind.example}" for kind in self.kinds)
-            raise InputError(
-                path,
+            raise UnreadKindError(
+                file,
                 f"is not a file of events: it begins with {first[:60]!r}",
-                f"give one of the known kinds: {forms}; {_PARQUET}",
+                f"give one of the known kinds: {forms}; {PARQUET}",
             )
-        reader = kind.open(path, lines)
-        self._write_notes(path, reader.notes)
-        return OpenFile(path, reader.kind, self._parse(path, reader), reader.notes)
-
-    def _open_parquet(self, path: Path) -> OpenFile:
-        n_rows = self.sizes.parquet_rows
-        if is_partition(schema_of(path)):
-            return OpenFile(path, _PARQUET, read_partition(path, n_rows))
-        return OpenFile(path, _PARQUET, ParquetEvents(path, self.settings).pieces(n_rows))
-
-    def _write_notes(self, path: Path, notes: Iterable[str]) -> None:
-        for note in notes:
-            self.on_note(f"{path}: {note}")
+        reader = kind.open(file, lines)
+        pieces = self._parse(file, reader)
+        return OpenFile(file, reader.kind, pieces, reader.notes, reader.has_values)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -219,27 +231,34 @@ class EventReader:
         reasons: Counter[str] = Counter()
         notes = file.notes
         for piece in pieces:
-            self._write_notes(file.path, piece.notes)
+            self._write_notes(file, piece.notes)
             notes += piece.notes
             if piece.parsed.largest_off_scale is not None:
                 off_scale.append(piece.parsed.largest_off_scale)
-            self.quarantine.add(str(file.path), piece.rejected)
+            self.quarantine.add(str(file.file), piece.rejected)
             n_lines += piece.n_lines
             reasons.update(piece.rejected.reasons)
             self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, off_scale)
             add(piece.parsed)
             self.on_lines(piece.n_lines)
         self._check_share(file, LinesRead(n_lines), reasons, off_scale)
-        return EventFile(file.path, file.kind, n_lines, reasons.total(), notes)
+        path, member = file.file.path, file.file.member_name
+        return EventFile(path, file.kind, n_lines, reasons.total(), notes, member)
 
-    def _parse(self, path: Path, reader: TextReader) -> Iterator[Piece]:
+    def _write_notes(self, file: OpenFile, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.on_note(f"{file.file}: {note}")
+
+    def _parse(self, file: InputFile, reader: TextReader) -> Iterator[Piece]:
         n_bytes, min_line_bytes = self.sizes.block_bytes, reader.min_line_bytes
         if reader.blocks:
-            blocks = reader.blocks(path, n_bytes)
+            blocks = reader.blocks(file, n_bytes)
         else:
-            blocks = read_blocks(path, n_bytes, min_line_bytes=min_line_bytes)
+            blocks = read_blocks(file, n_bytes, min_line_bytes=min_line_bytes)
         for block in join_quoted(blocks) if reader.is_quoted else blocks:
             body = _behind_header(block, reader.n_header_lines)
+            if not reader.keeps_bytes:
+                body = body._replace(lines=as_utf8(body.lines))
             parsed = reader.parse(body.lines)
             n_lines = len(body.lines) - parsed.n_headers
             yield Piece(n_lines, parsed, _rejected(body, parsed), body.max_lines_left)
@@ -260,7 +279,7 @@ class EventReader:
         elif off_scale:
             remedy = f'if 0 is no rating, set [batch] zero_rating = "unrated"; {remedy}'
         raise RejectedError(
-            file.path,
+            file.file,
             f"{n_rejected:,} of {shown} lines are broken, read as {file.kind}, "
             f"most often: {most_frequent} ({n_most_frequent:,}){largest}",
             f"look into {self.quarantine.path}; {remedy}",
@@ -315,7 +334,7 @@ def _has_events(path: Path, folder: Path) -> bool:
     Raises:
         InputError: It is a link that leads out of the directory.
     """
-    if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+    if is_hidden(path.relative_to(folder).as_posix()):
         return False
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         problem = f"is a link that leads out of {folder}"

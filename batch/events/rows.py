@@ -5,7 +5,6 @@ lines ─► a table of named columns ─► without lists ─► columns by rol
 """
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -41,18 +40,23 @@ class RowsParser:
     """Parses consecutive blocks of lines of one file.
 
     Args:
-        path: File, for messages.
+        source: File, for messages.
         read: Reader of a block of lines.
         plan: Columns that are read.
         table: Parser of these columns.
     """
 
-    def __init__(self, path: Path, read: RowReader, plan: FlatPlan, table: TableParser) -> None:
-        self._path = path
+    def __init__(self, source: object, read: RowReader, plan: FlatPlan, table: TableParser) -> None:
+        self._source = source
         self._read = read
         self._plan = plan
         self._table = table
         self._n_lines = 0
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there are ratings, minutes, counts or the like."""
+        return self._table.number is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ class RowsParser:
         rows = self._read(lines)
         numbers = self._n_lines + 1 + rows.positions
         self._n_lines += len(lines)
-        flat = flatten(self._path, rows.table, numbers, self._plan)
+        flat = flatten(self._source, rows.table, numbers, self._plan)
         parsed = self._table(flat.columns)
         line = rows.positions[flat.positions[parsed.rejected]]
         broken, first = np.unique(line, return_index=True)
@@ -85,12 +89,15 @@ class RowsParser:
 
 
 def rows_parser(
-    path: Path, make_reader: Callable[[], RowReader], lines: Iterable[str], settings: BatchSettings
+    source: object,
+    make_reader: Callable[[], RowReader],
+    lines: Iterable[str],
+    settings: BatchSettings,
 ) -> RowsParser:
     """Return the parser of a file, by its first lines.
 
     Args:
-        path: File, for messages.
+        source: File, for messages.
         make_reader: Function that makes a reader of a block of lines; one may have a state.
         lines: First lines of the file.
         settings: Settings of the batch: given columns, and what numbers mean.
@@ -99,7 +106,7 @@ def rows_parser(
         InputError: There is no column of users or of items, or one is nested in another way.
     """
     first = make_reader()(pa.array([line.encode() for line in lines], pa.binary()))
-    plan = plan_flat(path, first.table.schema, settings.columns)
-    flat = flatten(path, first.table, 1 + first.positions, plan)
+    plan = plan_flat(source, first.table.schema, settings.columns)
+    flat = flatten(source, first.table, 1 + first.positions, plan)
     table = table_parser(plan.choice, flat.columns, settings)
-    return RowsParser(path, make_reader(), plan, table)
+    return RowsParser(source, make_reader(), plan, table)

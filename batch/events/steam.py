@@ -12,7 +12,6 @@ Both rows of a game become one interaction. The 1.0 of a purchase and the last c
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 from batch.events.kinds import EventKind, TextReader
 from batch.events.parsed import Cause, reasons_for
 from batch.events.rows import EventRows, rows_parser
+from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 from store.ids import USER_ID_PATTERN, is_item_id
 
@@ -69,8 +69,8 @@ def steam(settings: BatchSettings) -> EventKind:
     def n_matches(lines: Sequence[str]) -> int:
         return sum(bool(_ANY_LINE.match(line)) for line in lines)
 
-    def open_lines(path: Path, lines: Sequence[str]) -> TextReader:
-        parser = rows_parser(path, lambda: read_steam, lines, settings)
+    def open_lines(file: InputFile, lines: Sequence[str]) -> TextReader:
+        parser = rows_parser(file, lambda: read_steam, lines, settings)
         return TextReader(_KIND, parser, len(_SHORTEST), notes=(_NOTE, *parser.notes))
 
     return EventKind(_KIND, '151603712,"Team Fortress 2",play,9.5,0', n_matches, open_lines)

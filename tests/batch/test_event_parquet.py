@@ -209,7 +209,9 @@ def test_parquet_of_partitions_is_not_affected_by_settings(read):
     assert ratings(other) == []
 
 
-def test_gzipped_parquet_is_refused(read):
-    """A Parquet file compressed with gzip is an InputError, not a crash."""
-    with pytest.raises(InputError):
-        read(gzip.compress(parquet(user_id=[1], item_id=[2])))
+def test_gzipped_parquet_is_read(read):
+    """A Parquet file compressed with gzip is unpacked; a truncated one in it is an InputError."""
+    content = parquet(user_id=[1], item_id=[2])
+    assert views(read(gzip.compress(content))) == [("1", "2", None, 1)]
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read(gzip.compress(content[:-10]))

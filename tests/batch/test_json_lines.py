@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.events.json_lines import JsonReader
@@ -82,6 +82,7 @@ SCALARS = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), SCALARS, max_size=3), min_size=1))
 def test_random_objects_come_back(objects):
     """Columns of one type keep their values; of several types, they hold the values as text."""

@@ -86,7 +86,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(VALUES, min_size=1, max_size=6),
     st.sampled_from([None, 0, 2]),

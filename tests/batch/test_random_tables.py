@@ -87,7 +87,7 @@ def expected(rows):
     return sorted((str(user), str(item), rating, at) for user, item, rating, at in rows)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     _ROWS, _NAMES, st.sampled_from(ID_TYPES), st.sampled_from(ID_TYPES),
     st.sampled_from(RATING_TYPES),
@@ -107,7 +107,7 @@ def test_parquet_of_random_types_comes_back(
     assert (ratings(events), events.sources[0].n_rejected) == (expected(rows), 0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     _ROWS, _NAMES, st.permutations(range(4)), st.booleans(), st.booleans(), st.booleans(),
     st.sampled_from(["lines", "array", "indented", "object"]),

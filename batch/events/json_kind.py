@@ -21,7 +21,7 @@ from batch.events.json_lines import OBJECT_LINE, JsonReader, parse_object
 from batch.events.json_records import MIN_RECORD_BYTES, head_records, read_records, record_depth
 from batch.events.kinds import EventKind, TextReader
 from batch.events.nested import plan_flat
-from batch.events.rows import RowsParser, rows_parser
+from batch.events.rows import rows_parser
 from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 
@@ -56,21 +56,18 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
     objects = [] if is_array else _objects(lines)
     if any(map(is_record, objects)):
         parser = rows_parser(file, JsonReader, lines, settings)
-        return _reader("JSON lines", parser)
+        return TextReader("JSON lines", parser, MIN_RECORD_BYTES, notes=parser.notes)
     depth = record_depth(text, is_record)
     if depth:
         parser = rows_parser(file, JsonReader, head_records(text, depth), settings)
-        return _reader("JSON records", parser)._replace(blocks=partial(read_records, depth=depth))
+        blocks = partial(read_records, depth=depth)
+        return TextReader(
+            "JSON records", parser, MIN_RECORD_BYTES, notes=parser.notes, blocks=blocks
+        )
     for some in (map(json.dumps, objects), *(head_records(text, depth) for depth in (2, 1, 3))):
         for record in some:
             plan_flat(file, _schema(record), settings.columns)  # its error names the keys
     raise UnreadKindError(file, "is JSON without records", f"give objects like {_EXAMPLE}")
-
-
-def _reader(kind: str, parser: RowsParser) -> TextReader:
-    return TextReader(
-        kind, parser, MIN_RECORD_BYTES, notes=parser.notes, has_values=parser.has_values
-    )
 
 
 def _objects(lines: Sequence[str]) -> list[dict[str, Any]]:

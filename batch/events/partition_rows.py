@@ -56,11 +56,9 @@ class PartitionFile(NamedTuple):
 
     Attributes:
         file: Parquet file.
-        has_values: Whether there are ratings, minutes, counts or the like.
     """
 
     file: AnyFile
-    has_values: bool = True
 
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; see `read_partition`."""

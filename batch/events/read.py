@@ -195,9 +195,8 @@ class EventReader:
             UnreadKindError: It is empty or of no known kind.
         """
         if is_parquet(file):
-            events = open_events(file, self.settings)
-            pieces = events.pieces(self.sizes.parquet_rows)
-            return OpenFile(file, PARQUET, pieces, has_values=events.has_values)
+            pieces = open_events(file, self.settings).pieces(self.sizes.parquet_rows)
+            return OpenFile(file, PARQUET, pieces)
         lines = head_lines(file)
         kind = kind_of(self.kinds, lines)
         if kind is None:

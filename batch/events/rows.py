@@ -54,11 +54,6 @@ class RowsParser:
         self._n_lines = 0
 
     @property
-    def has_values(self) -> bool:
-        """Whether there are ratings, minutes, counts or the like."""
-        return self._table.number is not None
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about what the columns were read as."""
         return self._table.notes

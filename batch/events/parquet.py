@@ -126,9 +126,27 @@ class ParquetEvents:
             blocks = self._rows(content, n_rows)
             first = list(_first_blocks(blocks))
             columns = _first_rows(first) or self._no_rows(content)
-            with _named(self._file, first[0].numbers if first else np.zeros(0, np.int64)):
+            numbers = first[0].numbers if first else np.zeros(0, np.int64)
+            with _named(self._file, numbers):
                 table = table_parser(self._plan.choice, columns, self._settings)
+                self._check_numbers(table, columns, numbers)
             yield table, itertools.chain(first, blocks)
+
+    def _check_numbers(self, table: TableParser, columns: Table, numbers: Rows) -> None:
+        """Raise if none of the first numbers is one."""
+        if table.number is None or not len(columns[USER]):
+            return
+        column = columns[table.number_role]
+        malformed = [
+            fault.rows
+            for fault in table.number(column).faults
+            if fault.reason.startswith("malformed")
+        ]
+        if malformed and np.logical_or.reduce(malformed).all():
+            name, value = self._plan.choice.names[table.number_role], column[0].as_py()
+            problem = f"{name} cannot be read as {table.number.meaning.value}: row {numbers[0]} has {value!r}"
+            remedy = f"name another column, or none, with --columns {table.number_role}="
+            raise InputError(self._file, problem, remedy)
 
     def _rows(self, content: pq.ParquetFile, n_rows: int) -> Iterator[_FlatRows]:
         n_read = 0

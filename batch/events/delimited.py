@@ -52,9 +52,10 @@ class DelimitedParser:
         self._tokens = Tokenizer(
             dialect, [*head.choice.columns.values()], [role not in TIMES for role in self._roles]
         )
-        rows = zip(*head.rows, strict=True) if head.rows else [()] * dialect.n_columns
-        columns = [pa.array([field.strip() for field in column], pa.string()) for column in rows]
-        first = {role: columns[column] for role, column in head.choice.columns.items()}
+        first = {
+            role: pa.array([row[column].strip() for row in head.rows], pa.string())
+            for role, column in head.choice.columns.items()
+        }
         self._table: TableParser = table_parser(head.choice, first, settings)
 
     @property

@@ -126,26 +126,24 @@ class ParquetEvents:
             blocks = self._rows(content, n_rows)
             first = list(_first_blocks(blocks))
             columns = _first_rows(first) or self._no_rows(content)
-            numbers = first[0].numbers if first else np.zeros(0, np.int64)
+            numbers = np.concatenate([np.zeros(0, np.int64), *(rows.numbers for rows in first)])
             with _named(self._file, numbers):
                 table = table_parser(self._plan.choice, columns, self._settings)
-                self._check_numbers(table, columns, numbers)
+                if len(numbers):
+                    self._check_values(table, columns, int(numbers[0]))
             yield table, itertools.chain(first, blocks)
 
-    def _check_numbers(self, table: TableParser, columns: Table, numbers: Rows) -> None:
-        """Raise if none of the first numbers is one."""
-        if table.number is None or not len(columns[USER]):
+    def _check_values(self, table: TableParser, columns: Table, number: int) -> None:
+        """Raise if no value of the first rows, from `number` on, is a rating, minute or count."""
+        if table.number is None:
             return
-        column = columns[table.number_role]
-        malformed = [
-            fault.rows
-            for fault in table.number(column).faults
-            if fault.reason.startswith("malformed")
-        ]
+        role, what = table.number_role, table.number.meaning.value
+        faults = table.number(columns[role]).faults
+        malformed = [fault.rows for fault in faults if fault.reason.startswith("malformed")]
         if malformed and np.logical_or.reduce(malformed).all():
-            name, value = self._plan.choice.names[table.number_role], column[0].as_py()
-            problem = f"{name} cannot be read as {table.number.meaning.value}: row {numbers[0]} has {value!r}"
-            remedy = f"name another column, or none, with --columns {table.number_role}="
+            name, value = self._plan.choice.names[role], columns[role][0].as_py()
+            problem = f"{name} cannot be read as {what}: row {number} has {value!r}"
+            remedy = f"name another column, or none, with --columns {role}="
             raise InputError(self._file, problem, remedy)
 
     def _rows(self, content: pq.ParquetFile, n_rows: int) -> Iterator[_FlatRows]:

@@ -45,10 +45,12 @@ class Summary:
         is_current: Whether the snapshot is served now; False while the store is pinned.
         n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
+        notes: What the files of events were read as: guesses, meanings of columns, warnings.
         rejected: Rejected ones by reason.
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
         unusable: Entries of catalogues, profiles and vectors without a valid id, by file.
+        not_read: Reason why a member of an archive was not read, by its name.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
             dropped, or they have seen everything.
@@ -67,10 +69,12 @@ class Summary:
     is_current: bool
     n_bytes: int
     n_events: int
+    notes: Sequence[str]
     rejected: dict[str, int]
     quarantine: Path | None
     dropped: dict[str, int]
     unusable: dict[str, int]
+    not_read: dict[str, str]
     n_users: int
     n_users_without: int
     n_items: int
@@ -94,9 +98,11 @@ class Summary:
             f"generation {self.generation} {done} in {sum(self.seconds.values()):.1f} s",
             f"  events        {self.n_events:,} read, {rejected:,} rejected"
             + (f": {_counts(self.rejected)}" if rejected else ""),
+            *(f"  read          {note}" for note in self.notes),
             f"  quarantine    {self.quarantine}" if self.quarantine else "",
             f"  dropped       {_counts(self.dropped)}" if self.dropped else "",
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
+            f"  not read      {', '.join(self.not_read)}" if self.not_read else "",
             *(f"  warning       {warning}" for warning in self.warnings),
             f"  users         {self.n_users:,} with a list of their own"
             + (fallback if self.n_users_without else ""),
@@ -129,10 +135,14 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         is_current=outcome.is_current,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
+        notes=tuple(
+            f"{source.path}: {note}" for source in inputs.events.sources for note in source.notes
+        ),
         rejected=dict(inputs.rejected.most_common()),
         quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),
         unusable=inputs.unusable,
+        not_read=inputs.not_read,
         n_users=n_users,
         n_users_without=interactions.n_users_without + n_candidates - n_users,
         n_items=len(interactions.item_ids),

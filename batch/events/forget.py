@@ -19,12 +19,14 @@ import pyarrow.compute as pc
 from batch.arrays import Flags
 from batch.errors import BatchError
 from batch.events.lines import read_blocks
-from batch.events.parquet import read_parquet
+from batch.events.parquet import open_events
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
 from batch.events.read import event_files
 from batch.fetch.cache import cached_column, forget_users
-from batch.files import is_parquet
+from batch.files.archives import open_readable
+from batch.files.input_file import InputFile
+from batch.files.open import is_parquet
 from batch.records.vectors import vector_ids
 from batch.settings import BatchSettings
 from store.durable import fsync_path
@@ -32,8 +34,8 @@ from store.ids import USER_ID_RULE, is_user_id
 
 _PENDING: Final = ".pending"
 _QUARANTINE_FIELDS: Final = r"^[^\t]*\t[^\t]*\t\d+\t"  # reason, source and line number
-_BEFORE: Final = r"(?:[,\t =\"&?]|::|\":)"  # no part of a time or a path
-_AFTER: Final = r"(?:[,\t \"&}\r\n]|::|$)"
+_BEFORE: Final = r"(?:[,;|\t ='\"&?\[]|::|\":)"  # no part of a time or a path
+_AFTER: Final = r"(?:\.0*)?(?:[,;|\t '\"&}\]\r\n]|::|$)"  # 7.0 of a float column is the id 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def forget_events(
     left = [
         file
         for file in dict.fromkeys(others)
-        if file not in partitioned and _names(file, user_ids, found)
+        if file not in partitioned
+        and any(open_readable(file, lambda one: _names(one, user_ids, found))[0])
     ]
     unknown = [user_id for user_id in user_ids if user_id not in found]
     return ForgottenEvents(rows, n_lines, len(answered), unknown, left)
@@ -127,7 +130,7 @@ def _without(file: Path, user_ids: Collection[str], found: set[str]) -> int:
     return n_removed
 
 
-def _names(file: Path, user_ids: Collection[str], found: set[str]) -> bool:
+def _names(file: InputFile, user_ids: Collection[str], found: set[str]) -> bool:
     """Return whether a file names a user: as a field of a line, or in the column of users."""
     is_named = False
     if not is_parquet(file):
@@ -141,14 +144,12 @@ def _names(file: Path, user_ids: Collection[str], found: set[str]) -> bool:
     return is_named
 
 
-def _user_ids(file: Path) -> Iterator[pa.Array]:
+def _user_ids(file: InputFile) -> Iterator[pa.Array]:
     """Yield the users of each piece of a Parquet file: events, vectors, or answers of the API."""
     if blocks := cached_column(file, "id") or vector_ids(file):
         yield from blocks
         return
-    for piece in read_parquet(file):
-        for name in ("views", "ratings", "accounts", "answers"):
-            yield getattr(piece.parsed, name)["user_id"].unique()
+    yield from open_events(file, BatchSettings()).users()
 
 
 def _are_named(

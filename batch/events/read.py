@@ -1,10 +1,10 @@
 """Events of all files, each of a kind that is recognized by its content.
 
-stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
-     └────────────┴───────────┴─────────┴─────────────┴────────────┘
-                              │ parse, validate, quarantine
-                              ▼
-                 views and ratings, folded, one Events
+stream log   JSON   Netflix, Steam, item lists   delimited text   Parquet
+     └─────────┴──────────────┴────────────────────────┴─────────────┘
+                            │ parse, validate, quarantine
+                            ▼
+               views and ratings, folded, one Events
 
 `read_events` is the one way to read events: the settings name the files, the patterns of
 ids, the quarantine and its limit. `read_pieces` is its loop, for what needs only a part of them.
@@ -12,23 +12,35 @@ ids, the quarantine and its limit. `read_pieces` is its loop, for what needs onl
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
-from batch.errors import InputError, RejectedError
+from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
+from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
-from batch.events.kinds import EventKind, event_kinds
+from batch.events.item_lists import item_lists
+from batch.events.json_kind import json_events
+from batch.events.kinds import EventKind, TextReader, kind_of, stream_log
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
-from batch.events.parquet import PARQUET_ROWS, read_parquet
+from batch.events.netflix import netflix
+from batch.events.parquet import open_events
+from batch.events.parquet_file import PARQUET_ROWS
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
-from batch.files import head_lines, is_parquet
+from batch.events.quoted import join_quoted
+from batch.events.steam import steam
+from batch.files.archives import is_hidden, open_readable
+from batch.files.encodings import as_utf8
+from batch.files.input_file import InputFile
+from batch.files.open import head_lines, is_parquet
+from batch.progress import write_note
 from batch.settings import BatchSettings
 from batch.threads import usable
 
@@ -49,6 +61,8 @@ class ReadSizes:
 
 
 DEFAULT_READ_SIZES: Final = ReadSizes()
+PARQUET: Final = "Parquet"  # name of its kind
+_NO_VALUES: Final = "has no ratings, minutes or counts, unlike other members"
 
 
 class EventInput(NamedTuple):
@@ -61,6 +75,22 @@ class EventInput(NamedTuple):
     """
 
     events: Events
+    rejected: Counter[str]
+    quarantine: Path | None
+
+
+class FilesRead(NamedTuple):
+    """What was read, beside the events.
+
+    Attributes:
+        files: Files with events.
+        not_read: Reason why each other member of an archive was not read, by its name.
+        rejected: Number of rejected lines by reason.
+        quarantine: File of the rejected lines, None without any.
+    """
+
+    files: tuple[EventFile, ...]
+    not_read: dict[str, str]
     rejected: Counter[str]
     quarantine: Path | None
 
@@ -84,8 +114,10 @@ def read_events(
         RejectedError: More of a file was rejected than the settings allow.
     """
     collector = EventCollector(sizes.fold_rows)
-    files, rejected, quarantine = read_pieces(settings, collector.add, began_at, on_lines, sizes)
-    return EventInput(collector.events(files), rejected, quarantine)
+    found = read_pieces(settings, collector.add, began_at, on_lines, sizes)
+    return EventInput(
+        collector.events(found.files, found.not_read), found.rejected, found.quarantine
+    )
 
 
 def read_pieces(
@@ -94,7 +126,7 @@ def read_pieces(
     began_at: datetime | None = None,
     on_lines: Callable[[int], object] = lambda _: None,
     sizes: ReadSizes = DEFAULT_READ_SIZES,
-) -> tuple[tuple[EventFile, ...], Counter[str], Path | None]:
+) -> FilesRead:
     """Read all files piece by piece, like `read_events`, for a reader that keeps less.
 
     Args:
@@ -104,36 +136,49 @@ def read_pieces(
         on_lines: Function that is called with the number of lines of each block.
         sizes: How much is read at a time.
 
-    Returns:
-        The files, the number of rejected lines by reason, and their file, None without any.
-
     Raises:
         InputError: No file is named, or one is missing, unreadable, empty or of no known kind.
         RejectedError: More of a file was rejected than the settings allow.
     """
-    kinds = event_kinds(settings.user_pattern, settings.item_pattern)
+    kinds = event_kinds(settings)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
-        reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
-        opened = [reader.open(path) for path in event_files(settings)]
+        reader = EventReader(kinds, quarantine, settings, on_lines, sizes)
+        opened, not_read = reader.open_all(event_files(settings))
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
             files = tuple(reader.read(file, pieces, add) for file, pieces in ahead)
     rejected = quarantine.counts
-    return files, rejected, quarantine.path if rejected else None
+    return FilesRead(files, not_read, rejected, quarantine.path if rejected else None)
+
+
+def event_kinds(settings: BatchSettings) -> tuple[EventKind, ...]:
+    """Return all kinds of text files; the stricter ones first."""
+    return (
+        stream_log(settings.user_pattern, settings.item_pattern),
+        json_events(settings),
+        netflix(settings),
+        steam(settings),
+        item_lists(),
+        delimited(settings),
+    )
 
 
 class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
     Attributes:
-        path: Path of the file.
+        file: File, or member of an archive.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
+        notes: Sentences about what the file was read as, as far as its first lines tell.
+        has_values: Whether its lines have ratings, minutes, counts or the like.
     """
 
-    path: Path
+    file: InputFile
     kind: str
     pieces: Iterator[Piece]
+    notes: tuple[str, ...] = ()
+    has_values: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,50 +188,68 @@ class EventReader:
     Attributes:
         kinds: Kinds of text files that are recognized.
         quarantine: Quarantine of the rejected lines.
-        max_rejected_share: Largest share of a file's lines that may be rejected.
+        settings: Settings of the batch: limit of rejected lines, columns of Parquet.
         on_lines: Function that is called with the number of lines of each piece.
         sizes: How much is read at a time.
+        on_note: Function that is called with each sentence about what a file was read as.
     """
 
     kinds: Sequence[EventKind]
     quarantine: Quarantine
-    max_rejected_share: float
+    settings: BatchSettings
     on_lines: Callable[[int], object]
     sizes: ReadSizes
+    on_note: Callable[[str], object] = write_note
 
-    def read_file(self, path: Path, add: Callable[[Parsed], object]) -> EventFile:
-        """Read one file.
+    def open_all(self, paths: Iterable[Path]) -> tuple[list[OpenFile], dict[str, str]]:
+        """Recognize the kinds of all files, the members of archives among them.
 
-        Args:
-            path: Path of the file.
-            add: Function that is called with the events of each piece.
+        Where some members of an archive have ratings, minutes or counts, those without are
+        left out: MovieLens' tags, or a list of genres that looks like pairs.
+
+        Returns:
+            Files of events, and the reason why each other member is not read, by its name.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
-            RejectedError: More of it was rejected than is allowed.
+            InputError: A file is missing, unreadable, empty or of no known kind, or no
+                member of an archive has events.
         """
-        file = self.open(path)
-        return self.read(file, file.pieces, add)
+        opened: list[OpenFile] = []
+        not_read: dict[str, str] = {}
+        for path in paths:
+            files, left_out = open_readable(path, self.open)
+            not_read |= left_out
+            if any(one.has_values for one in files):
+                not_read |= {str(one.file): _NO_VALUES for one in files if not one.has_values}
+                files = [one for one in files if one.has_values]
+            opened += files
+        for file in opened:
+            self._write_notes(file, file.notes)
+        return opened, not_read
 
-    def open(self, path: Path) -> OpenFile:
+    def open(self, file: InputFile) -> OpenFile:
         """Recognize the kind of a file.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
+            InputError: It is missing or unreadable.
+            UnreadKindError: It is empty or of no known kind.
         """
-        if is_parquet(path):
-            return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
-        lines = head_lines(path)
-        kind = max(self.kinds, key=lambda kind: kind.n_matches(lines))
-        if not kind.n_matches(lines):
-            names = ", ".join([*(kind.name for kind in self.kinds), "Parquet"])
+        if is_parquet(file):
+            pieces = open_events(file, self.settings).pieces(self.sizes.parquet_rows)
+            return OpenFile(file, PARQUET, pieces)
+        lines = head_lines(file)
+        kind = kind_of(self.kinds, lines)
+        if kind is None:
             first = next((line for line in lines if line.strip()), "")
-            raise InputError(
-                path,
+            forms = "; ".join(f"{kind.name}: {kind.example}" for kind in self.kinds)
+            raise UnreadKindError(
+                file,
                 f"is not a file of events: it begins with {first[:60]!r}",
-                f"give one of the known kinds: {names}",
+                f"give one of the known kinds: {forms}; {PARQUET}",
             )
-        return OpenFile(path, kind.name, self._parse(path, kind, kind.has_header(lines)))
+        reader = kind.open(file, lines)
+        pieces = self._parse(file, reader)
+        return OpenFile(file, reader.kind, pieces, reader.notes, reader.has_values)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -203,41 +266,75 @@ class EventReader:
             RejectedError: More of it was rejected than is allowed.
         """
         n_lines = 0
+        off_scale: list[float] = []
         reasons: Counter[str] = Counter()
+        notes = file.notes
         for piece in pieces:
-            self.quarantine.add(str(file.path), piece.rejected)
+            self._write_notes(file, piece.notes)
+            notes += piece.notes
+            if piece.parsed.largest_off_scale is not None:
+                off_scale.append(piece.parsed.largest_off_scale)
+            self.quarantine.add(str(file.file), piece.rejected)
             n_lines += piece.n_lines
             reasons.update(piece.rejected.reasons)
-            self._check_share(file, n_lines, reasons, piece.max_lines_left)
+            self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, off_scale)
             add(piece.parsed)
             self.on_lines(piece.n_lines)
-        self._check_share(file, n_lines, reasons)
-        return EventFile(file.path, file.kind, n_lines, reasons.total())
+        self._check_share(file, LinesRead(n_lines), reasons, off_scale)
+        path, member = file.file.path, file.file.member_name
+        return EventFile(path, file.kind, n_lines, reasons.total(), notes, member)
 
-    def _parse(self, path: Path, kind: EventKind, has_header: bool) -> Iterator[Piece]:
-        min_line_bytes = kind.min_line_bytes
-        for block in read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes):
-            is_first = block.first_number == 1
-            body = block._replace(lines=block.lines[1:], first_number=2)
-            body = body if has_header and is_first else block
-            parsed = kind.parse(body.lines)
-            yield Piece(len(body.lines), parsed, _rejected(body, parsed), body.max_lines_left)
+    def _write_notes(self, file: OpenFile, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.on_note(f"{file.file}: {note}")
+
+    def _parse(self, file: InputFile, reader: TextReader) -> Iterator[Piece]:
+        n_bytes, min_line_bytes = self.sizes.block_bytes, reader.min_line_bytes
+        if reader.blocks:
+            blocks = reader.blocks(file, n_bytes)
+        else:
+            blocks = read_blocks(file, n_bytes, min_line_bytes=min_line_bytes)
+        for block in join_quoted(blocks) if reader.is_quoted else blocks:
+            body = _behind_header(block, reader.n_header_lines)
+            if not reader.keeps_bytes:
+                body = body._replace(lines=as_utf8(body.lines))
+            parsed = reader.parse(body.lines)
+            n_lines = len(body.lines) - parsed.n_headers
+            yield Piece(n_lines, parsed, _rejected(body, parsed), body.max_lines_left)
 
     def _check_share(
-        self, file: OpenFile, n_lines: int, reasons: Counter[str], max_lines_left: int = 0
+        self, file: OpenFile, lines: "LinesRead", reasons: Counter[str], off_scale: Sequence[float]
     ) -> None:
         """Raise once the rest of the file, all of it valid, could not lower the share enough."""
         n_rejected = reasons.total()
-        if n_rejected > self.max_rejected_share * (n_lines + max_lines_left):
-            most_frequent, n_most_frequent = reasons.most_common(1)[0]
-            lines = f"the first {n_lines:,}" if max_lines_left else f"{n_lines:,}"
-            raise RejectedError(
-                file.path,
-                f"{n_rejected:,} of {lines} lines are broken, read as {file.kind}, "
-                f"most often: {most_frequent} ({n_most_frequent:,})",
-                f"look into {self.quarantine.path}; if these lines may be dropped, "
-                "raise [batch] max_rejected_share",
-            )
+        if n_rejected <= self.settings.max_rejected_share * (lines.n_read + lines.max_left):
+            return
+        most_frequent, n_most_frequent = reasons.most_common(1)[0]
+        shown = f"the first {lines.n_read:,}" if lines.max_left else f"{lines.n_read:,}"
+        largest = f", the largest is {max(off_scale):g}" if off_scale else ""
+        remedy = "if these lines may be dropped, raise [batch] max_rejected_share"
+        if off_scale and max(off_scale) > 0:
+            remedy = f"set [batch] max_rating to the best rating of the scale; {remedy}"
+        elif off_scale:
+            remedy = f'if 0 is no rating, set [batch] zero_rating = "unrated"; {remedy}'
+        raise RejectedError(
+            file.file,
+            f"{n_rejected:,} of {shown} lines are broken, read as {file.kind}, "
+            f"most often: {most_frequent} ({n_most_frequent:,}){largest}",
+            f"look into {self.quarantine.path}; {remedy}",
+        )
+
+
+class LinesRead(NamedTuple):
+    """How much of a file was read.
+
+    Attributes:
+        n_read: Number of lines that were read.
+        max_left: Maximum number of valid lines behind these.
+    """
+
+    n_read: int
+    max_left: int = 0
 
 
 def event_files(settings: BatchSettings) -> list[Path]:
@@ -276,7 +373,7 @@ def _has_events(path: Path, folder: Path) -> bool:
     Raises:
         InputError: It is a link that leads out of the directory.
     """
-    if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+    if is_hidden(path.relative_to(folder).as_posix()):
         return False
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         problem = f"is a link that leads out of {folder}"
@@ -284,6 +381,19 @@ def _has_events(path: Path, folder: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
+def _behind_header(block: Block, n_header_lines: int) -> Block:
+    """Return the lines of a block that stand behind the header."""
+    n_lines = max(n_header_lines + 1 - block.first_number, 0)
+    if not n_lines:
+        return block
+    if block.begins is not None:
+        n_records = int(np.searchsorted(block.begins, n_lines))
+        begins = block.begins[n_records:]
+        return block._replace(lines=block.lines[n_records:], begins=begins)
+    lines, number = block.lines[n_lines:], block.first_number + n_lines
+    return block._replace(lines=lines, first_number=number)
+
+
 def _rejected(block: Block, parsed: Parsed) -> Rejected:
     lines = block.lines.take(pa.array(parsed.rejected))
-    return Rejected(parsed.reasons, block.first_number + parsed.rejected, [lines])
+    return Rejected(parsed.reasons, block.numbers(parsed.rejected), [lines])

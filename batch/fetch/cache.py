@@ -26,7 +26,8 @@ import pyarrow.parquet as pq
 from batch.errors import BatchError, InputError
 from batch.fetch.answers import UNKNOWN
 from batch.fetch.journal import ANSWERS, FetchJournal
-from batch.files import is_parquet
+from batch.files.input_file import AnyFile, input_file
+from batch.files.open import is_parquet
 from batch.parquet_limits import check_unpacked
 from store.durable import fsync_path
 
@@ -157,7 +158,8 @@ class ApiCache:
         if not self.path.exists():
             return ANSWERS.empty_table().select(columns)
         try:
-            check_unpacked(self.path, pq.read_metadata(self.path))
+            n_bytes = self.path.stat().st_size
+            check_unpacked(self.path, n_bytes, pq.read_metadata(self.path))
             return pq.read_table(self.path, columns=columns, page_checksum_verification=True).cast(
                 pa.schema([ANSWERS.field(name) for name in columns])
             )
@@ -218,12 +220,15 @@ def forget_users(folder: Path, user_ids: Collection[str]) -> set[str]:
         return ApiCache(folder, USERS).forget(user_ids)
 
 
-def cached_column(path: Path, name: str) -> Iterator[pa.Array] | None:
+def cached_column(file: AnyFile, name: str) -> Iterator[pa.Array] | None:
     """Return the values of a column of a cache in blocks; None if the file is something else.
 
     Raises:
         InputError: It is damaged, or unpacks to far more than answers do; when blocks are taken.
     """
+    path, member = input_file(file).path, input_file(file).member
+    if member:
+        return None
     try:
         is_cache = is_parquet(path) and pq.read_schema(path).remove_metadata() == ANSWERS
     except (pa.ArrowException, OSError, UnicodeDecodeError):
@@ -234,7 +239,7 @@ def cached_column(path: Path, name: str) -> Iterator[pa.Array] | None:
 def _blocks(path: Path, name: str) -> Iterator[pa.Array]:
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        check_unpacked(path, file.metadata)
+        check_unpacked(path, path.stat().st_size, file.metadata)
         for block in file.iter_batches(_BLOCK_ROWS, columns=[name]):
             column = block.column(0)
             column.validate(full=True)  # text may be damaged
@@ -248,11 +253,11 @@ def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(path, f"is a damaged copy of an API: {reason}", _REMEDY)
 
 
-def cached_lines(path: Path) -> Iterator[str] | None:
+def cached_lines(file: AnyFile) -> Iterator[str] | None:
     """Return the JSON text of each id of a cache; None if the file is something else.
 
     Raises:
         InputError: As for `cached_column`.
     """
-    blocks = cached_column(path, "doc")
+    blocks = cached_column(file, "doc")
     return None if blocks is None else (text for block in blocks for text in block.to_pylist())

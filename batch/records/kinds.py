@@ -1,16 +1,14 @@
 """Kinds of record files: how each is recognized by its first lines and made into records."""
 
-import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from batch.errors import InputError
-from batch.fetch.cache import cached_lines
-from batch.files import head_lines
+from batch.errors import UnreadKindError
+from batch.files.input_file import AnyFile
+from batch.files.open import head_lines
 from batch.records.rows import ID, Row, csv_columns, csv_rows, json_rows
 
 R = TypeVar("R")
@@ -74,20 +72,20 @@ def any_line_like(pattern: str) -> Callable[[Sequence[str]], bool]:
     return lambda head: any(match(line) for line in head)
 
 
-def kind_of(path: Path, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
+def kind_of(file: AnyFile, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
     """Return the first of `kinds` that a file's first lines match.
 
     Raises:
-        InputError: The file cannot be read, is empty, or is of no known kind.
+        InputError: The file cannot be read.
+        UnreadKindError: It is empty, or of no known kind.
     """
-    lines = itertools.islice(cached_lines(path) or (), _HEAD_LINES)
-    head = [line for line in [*lines] or head_lines(path) if line.strip()] or [""]
+    head = [line for line in head_lines(file) if line.strip()] or [""]
     for kind in kinds:
         if kind.matches(head):
             return kind
     known = "; ".join(f"{kind.name}: {kind.form}" for kind in kinds)
-    raise InputError(
-        path,
+    raise UnreadKindError(
+        file,
         f"is of no known kind: it begins with {_shortened(head[0])}",
         f"give one of these: {known}",
     )

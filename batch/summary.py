@@ -8,6 +8,7 @@ from typing import Any
 
 from batch.cold_start.vector_figures import vector_warnings
 from batch.prepare import Prepared
+from batch.records.found import catalogue_counts, profile_counts, record_warnings
 from batch.stages import Stages
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
@@ -49,6 +50,8 @@ class Summary:
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
         unusable: Entries of catalogues, profiles and vectors without a valid id, by file.
+        catalogue: Items of the catalogue, those with each field, and distinct genres.
+        profiles: Users with a profile, and those with each field.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
             dropped, or they have seen everything.
@@ -71,6 +74,8 @@ class Summary:
     quarantine: Path | None
     dropped: dict[str, int]
     unusable: dict[str, int]
+    catalogue: dict[str, int]
+    profiles: dict[str, int]
     n_users: int
     n_users_without: int
     n_items: int
@@ -97,6 +102,8 @@ class Summary:
             f"  quarantine    {self.quarantine}" if self.quarantine else "",
             f"  dropped       {_counts(self.dropped)}" if self.dropped else "",
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
+            f"  catalogue     {_found(self.catalogue)}" if self.catalogue["items"] else "",
+            f"  profiles      {_found(self.profiles)}" if self.profiles["users"] else "",
             *(f"  warning       {warning}" for warning in self.warnings),
             f"  users         {self.n_users:,} with a list of their own"
             + (fallback if self.n_users_without else ""),
@@ -133,6 +140,8 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),
         unusable=inputs.unusable,
+        catalogue=catalogue_counts(inputs.catalogue),
+        profiles=profile_counts(inputs.profiles),
         n_users=n_users,
         n_users_without=interactions.n_users_without + n_candidates - n_users,
         n_items=len(interactions.item_ids),
@@ -140,6 +149,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         learned_from=outcome.warm_start,
         gate=outcome.gate_result.as_json(),
         warnings=(
+            *record_warnings(inputs.catalogue, inputs.profiles),
             *prepared.rules.context.warnings,
             *vector_warnings(inputs, interactions, manifest.metrics),
         ),
@@ -152,6 +162,11 @@ def _gate(gate: dict[str, Any]) -> str:
     quality = [check for check in gate["checks"] if check["rule"].startswith("loss")]
     evaluated = [check for check in quality if check["figure"] is not None] or quality[:1]
     return "; ".join([gate["result"], *(check["note"] for check in evaluated)])
+
+
+def _found(counts: dict[str, int]) -> str:
+    owners, *fields = (f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
+    return f"{owners}: {', '.join(fields)}"
 
 
 def _counts(counts: dict[str, int]) -> str:

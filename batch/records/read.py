@@ -1,21 +1,29 @@
-"""Records by id, from files of several kinds that are recognized by their content.
+"""Records by id, from files of several forms that are recognized by their content.
 
-    file A ─► kind ─► rows ─► records ─┐
+    file A ─► form ─► rows ─► records ─┐
                                        ├─► one record for each id
-    file B ─► kind ─► rows ─► records ─┘
+    file B ─► form ─► rows ─► records ─┘
 
 Files complement each other: an id exists if any file has it, and the first known value
 of a field wins, in the order of the files.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from batch.errors import InputError
-from batch.records.kinds import RecordKind, kind_of
-from batch.records.rows import ID, text_lines
+from batch.files import head_lines
+from batch.records.fields import text
+from batch.records.forms import N_HEAD, Form, Headless, form_of
+from batch.records.ids import id_text, whole_ids
+from batch.records.naming import ID, FieldNames, RecordColumns, flag_columns
+from batch.records.rows import Row
+
+_SHOWN_CHARACTERS: Final = 60
+_SHOWN_COLUMNS: Final = 12
 
 
 class Record(Protocol):
@@ -29,42 +37,78 @@ R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
+class RecordKind(Generic[R]):
+    """A kind of records: of items, or of users.
+
+    Attributes:
+        noun: Word for the owner of a record, in messages.
+        names: Names of columns.
+        is_id: Function that decides whether an id is valid.
+        maker: Function of a file's columns; it returns the function that makes a record.
+        headless: Known forms of files without a header.
+        header: Example of a header, for messages.
+        line: Example of a JSON line, for messages.
+        attributes: Attribute of a record that a field gives, if its name differs.
+        flags: Field that columns of 0 and 1 stand for; empty if there is none.
+    """
+
+    noun: str
+    names: FieldNames
+    is_id: Callable[[str], bool]
+    maker: Callable[[RecordColumns], Callable[[Row], R]]
+    headless: Sequence[Headless]
+    header: str
+    line: str
+    attributes: Mapping[str, str]
+    flags: str = ""
+
+    @property
+    def forms(self) -> str:
+        """All known forms, for messages."""
+        headless = (f"{form.name}: {form.example}" for form in self.headless)
+        known = (f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet")
+        return "; ".join((*known, *headless))
+
+
+@dataclass(frozen=True, slots=True)
 class RecordFile:
     """A file of records that was read.
 
     Attributes:
         path: Path of the file.
-        kind: Name of its kind.
+        kind: Name of its form.
         n_ids: Number of distinct ids of items or users.
         n_rejected: Number of entries without a valid id.
+        columns: Names of its columns.
+        warnings: Sentences about how it was read.
     """
 
     path: Path
     kind: str
     n_ids: int
     n_rejected: int
+    columns: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 def read_records(
-    paths: Sequence[Path], kinds: Sequence[RecordKind[R]], is_id: Callable[[str], bool]
+    paths: Sequence[Path], kind: RecordKind[R]
 ) -> tuple[dict[str, R], tuple[RecordFile, ...]]:
     """Return the records of all files by id, and the files.
 
     Args:
-        paths: Files of records, plain or gzip.
-        kinds: Kinds that are recognized; of several matches the first one counts.
-        is_id: Function that decides whether an id is valid.
+        paths: Files of records.
+        kind: Kind of the records.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or has no
-            entry with a valid id.
+        InputError: A file cannot be read, is of no known form, has other content, or has
+            no entry with a valid id.
     """
     records: dict[str, R] = {}
     sources = []
     for path in paths:
-        kind = kind_of(path, kinds)
-        found, n_rejected = _read(path, kind, is_id)
-        sources.append(RecordFile(path, kind.name, len(found), n_rejected))
+        found, source = _read(path, kind)
+        sources.append(source)
         if records:
             for name, record in found.items():
                 _add(records, name, record)
@@ -73,28 +117,88 @@ def read_records(
     return records, tuple(sources)
 
 
-def _read(
-    path: Path, kind: RecordKind[R], is_id: Callable[[str], bool]
-) -> tuple[dict[str, R], int]:
+def _read(path: Path, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+    form = _checked_form(path, kind)
+    rows, columns = form.rows(), form.columns
+    head = list(itertools.islice(rows, N_HEAD))
+    if kind.flags and kind.flags not in columns.of_field:
+        columns = replace(columns, flags=flag_columns(columns, head))
+    record, id_column = kind.maker(columns), columns.of_field[ID]
     records: dict[str, R] = {}
     n_rejected = 0
-    for row in kind.rows(text_lines(path)):
-        name = _id(row.get(ID))
-        if is_id(name):
-            _add(records, name, kind.record(row))
+    for row in itertools.chain(head, rows):
+        name = id_text(row.get(id_column))
+        if kind.is_id(name):
+            _add(records, name, record(row))
         else:
             n_rejected += 1
+    if not columns.is_json:
+        records.pop(id_column, None)  # the header again, of files that were concatenated
     if not records:
-        problem = f"has no entry with a usable id, read as {kind.name}"
-        raise InputError(path, problem, f"give lines like {kind.form}")
-    return records, n_rejected
+        problem = f"has no entry with a usable id, read as {form.name}"
+        raise InputError(path, problem, f"give lines like {kind.line} or {kind.header}")
+    records, warnings = _with_whole_ids(records, id_column)
+    warnings += [*_rivals(columns), *_unreadable(columns, kind, head, records)]
+    source = RecordFile(path, form.name, len(records), n_rejected, columns.names, warnings)
+    return records, source
+
+
+def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R], list[str]]:
+    """Return the records with ids such as `7` for `7.0`, and a sentence if there were any."""
+    whole = whole_ids(records)
+    if whole is None:
+        return records, []
+    renamed: dict[str, R] = {}
+    for name, record in records.items():
+        _add(renamed, whole[name], record)
+    first = next(iter(records))
+    return renamed, [f"{id_column} has whole numbers: {first} is read as {whole[first]}"]
+
+
+def _checked_form(path: Path, kind: RecordKind[R]) -> Form:
+    """Return the form of a file, which has a column of ids and no others' ids."""
+    form = form_of(path, kind.names, kind.headless)
+    if form is None:
+        first = next(filter(str.strip, head_lines(path)), "")
+        problem = f"has no column named like {kind.noun} ids: it begins with {_shortened(first)}"
+        raise InputError(path, problem, f"give one of these: {kind.forms}")
+    columns, like = form.columns, f"{kind.line} or {kind.header}"
+    if columns.foreign:
+        problem = f"is not a list of {kind.noun}s: it has a column {columns.foreign[0]}"
+        raise InputError(path, problem, f"give events with --events, and here lines like {like}")
+    if columns.id_column is None:
+        shown = ", ".join(columns.names[:_SHOWN_COLUMNS]) or "none"
+        problem = f"has no entry with a usable id, read as {form.name} with the fields {shown}"
+        raise InputError(path, problem, f"give lines like {like}")
+    return form
+
+
+def _rivals(columns: RecordColumns) -> Iterator[str]:
+    if columns.rivals:
+        others = " or ".join(columns.rivals)
+        yield f"{columns.id_column} is read as the id, although {others} could be it, too"
+
+
+def _unreadable(
+    columns: RecordColumns, kind: RecordKind[R], head: Sequence[Row], records: Mapping[str, R]
+) -> Iterator[str]:
+    """Yield a sentence for each column of a field without any value that can be read."""
+    for field, column in columns.of_field.items():
+        shown = next((row[column] for row in head if text(row.get(column)) is not None), None)
+        if field == ID or shown is None:
+            continue
+        attribute = kind.attributes.get(field, field)
+        found = (getattr(record, attribute) for record in records.values())
+        if all(value is None or value == () for value in found):
+            yield f"no value of {column} can be read as {attribute}, such as {_shortened(shown)}"
+
+
+def _shortened(value: object) -> str:
+    line = str(value)
+    more = "…" if len(line) > _SHOWN_CHARACTERS else ""
+    return f"{line[:_SHOWN_CHARACTERS]!r}{more}"  # repr, as it may be binary
 
 
 def _add(records: dict[str, R], name: str, record: R) -> None:
     known = records.get(name)
     records[name] = record if known is None else known.or_else(record)
-
-
-def _id(value: object) -> str:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_whole or isinstance(value, str) else ""

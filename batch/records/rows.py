@@ -8,10 +8,13 @@ A row that cannot be parsed becomes an empty one, which has no id and is therefo
 rejected and counted; no line is fatal.
 """
 
+import ast
+import codecs
 import csv
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -20,10 +23,11 @@ from batch.files import open_input
 
 Row = Mapping[str, object]
 
-ID: Final = "id"  # name of the field with the id in a row of any kind
-
 _CHUNK_LINES: Final = 100
 _MAX_LINE_BYTES: Final = 1 << 24
+_PIECE_BYTES: Final = 1 << 16
+_PYTHON: Final = re.compile(r"\s*\{u?'")  # Amazon's and Steam's records
+_MAX_PYTHON_CHARACTERS: Final = 1 << 20
 _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
@@ -42,6 +46,18 @@ def text_lines(path: Path) -> Iterator[str]:
             yield _decoded(line).removeprefix("\ufeff")
 
 
+def text_pieces(path: Path) -> Iterator[str]:
+    """Yield a file's text in pieces, which need not be lines; bytes that are not UTF-8 as U+FFFD.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
+    with open_input(path) as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield decode(piece)
+
+
 def _decoded(line: bytes) -> str:
     try:
         return line.decode("utf-8")
@@ -49,23 +65,18 @@ def _decoded(line: bytes) -> str:
         return line.decode("latin-1")
 
 
-def json_rows(
-    lines: Iterable[str], id_field: str, *, chunk_lines: int = _CHUNK_LINES
-) -> Iterator[Row]:
+def json_rows(lines: Iterable[str], *, chunk_lines: int = _CHUNK_LINES) -> Iterator[Row]:
     """Yield one row for each JSON object, bare or under "doc".
 
     Args:
         lines: Lines of a file.
-        id_field: Name of the field with the id.
         chunk_lines: Lines that are parsed at a time; the rows do not depend on it.
     """
     rest = filter(str.strip, lines)
     while chunk := list(itertools.islice(rest, chunk_lines)):
-        for found in _flat_objects(chunk) or map(_json_object, chunk):
+        for found in _flat_objects(chunk) or map(json_object, chunk):
             inner = found.get("doc")
-            row = inner if isinstance(inner, dict) else found
-            row[ID] = row.get(id_field)
-            yield row
+            yield inner if isinstance(inner, dict) else found
 
 
 def _flat_objects(lines: Sequence[str]) -> list[dict[str, object]] | None:
@@ -85,35 +96,40 @@ def _flat_objects(lines: Sequence[str]) -> list[dict[str, object]] | None:
         return None
 
 
-def _json_object(line: str) -> dict[str, object]:
+def json_object(line: str) -> dict[str, object]:
+    """Return the object of a line, of JSON or as Python prints it; an empty one without it."""
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        is_python = len(line) <= _MAX_PYTHON_CHARACTERS and _PYTHON.match(line)
+        found = ast.literal_eval(line.strip()) if is_python else json.loads(line)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def csv_columns(header: str, id_columns: Collection[str]) -> list[str]:
-    """Return the column names of a CSV header in lower case, the column of ids as ID."""
-    names = (name.strip().lower() for name in next(_csv_values(header.splitlines()), _NO_VALUES))
-    return [ID if name in id_columns else name for name in names]
-
-
-def csv_rows(lines: Iterable[str], id_columns: Collection[str]) -> Iterator[Row]:
-    """Yield one row for each record under a CSV header; quoted fields may span lines.
+def csv_rows(
+    lines: Iterable[str], separator: str, columns: Sequence[str], id_column: str
+) -> Iterator[Row]:
+    """Yield one row for each record below a header; quoted fields may span lines.
 
     The standard library parses a million rows in 0.7 s and holds one at a time; pandas
     needs about as long before the first row can be taken from its frame.
+
+    Args:
+        lines: Lines of a file, its header among them.
+        separator: Separator of two fields, one character.
+        columns: Names of the columns.
+        id_column: Column of the ids.
     """
     lines = iter(lines)
-    columns = csv_columns(next(filter(str.strip, lines), ""), id_columns)
-    for values in _csv_values(lines):
+    next(filter(str.strip, lines), "")
+    for values in csv_values(lines, separator):
         if values:
-            yield _row(columns, values)
+            yield _row(columns, values, id_column)
 
 
-def _csv_values(lines: Iterable[str]) -> Iterator[list[str]]:
-    reader = csv.reader(lines, strict=True)
+def csv_values(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
+    """Yield the fields of each record; one empty field in place of a broken one."""
+    reader = csv.reader(lines, strict=True, delimiter=separator, skipinitialspace=True)
     while True:
         try:
             yield next(reader)
@@ -123,17 +139,19 @@ def _csv_values(lines: Iterable[str]) -> Iterator[list[str]]:
             yield _NO_VALUES
 
 
-def separated_rows(lines: Iterable[str], separator: str, columns: Sequence[str]) -> Iterator[Row]:
+def separated_rows(
+    lines: Iterable[str], separator: str, columns: Sequence[str], id_column: str
+) -> Iterator[Row]:
     """Yield one row for each line of fields between separators, without quoting."""
     for line in lines:
         if line.strip():
-            yield _row(columns, line.rstrip("\r\n").split(separator))
+            yield _row(columns, line.rstrip("\r\n").split(separator), id_column)
 
 
-def _row(columns: Sequence[str], values: Sequence[str]) -> Row:
+def _row(columns: Sequence[str], values: Sequence[str], id_column: str) -> Row:
     fields = dict(zip(columns, values, strict=False))
     if len(values) == len(columns):
         return fields
     # Too few or too many: fields may have shifted, so only the id is used, and
     # nothing of a line without any separator.
-    return {ID: fields.get(ID)} if len(values) > 1 else _NO_ROW
+    return {id_column: fields.get(id_column)} if len(values) > 1 else _NO_ROW

@@ -1,0 +1,164 @@
+"""Forms of record files: how each is recognized by its content, and parsed into rows.
+
+    Parquet            its schema has the names of the columns
+    JSON               one object a line, an array, or an object; the first objects have the names
+    delimited          a header has the names
+    MovieLens          no header: the names follow from the lines
+
+A form gives the names of its columns first, and then its rows.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final
+
+from batch.files import head_lines, is_parquet
+from batch.records.json_documents import KEY, document_objects
+from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
+from batch.records.parquet import parquet_columns, parquet_rows
+from batch.records.rows import (
+    Row,
+    csv_rows,
+    csv_values,
+    json_object,
+    json_rows,
+    separated_rows,
+    text_lines,
+    text_pieces,
+)
+
+_FIRST_KEY: Final = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:')
+N_HEAD: Final = 100  # rows by which names and values are judged
+_SEPARATORS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", "::": "colons"}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of one file of records.
+
+    Attributes:
+        name: Name in messages and in the manifest.
+        columns: RecordColumns and the fields that they are.
+        rows: Parser of the file.
+    """
+
+    name: str
+    columns: RecordColumns
+    rows: Callable[[], Iterator[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Headless:
+    """A known form of text files without a header.
+
+    Attributes:
+        name: Name in messages and in the manifest.
+        example: Line of such a file, for messages.
+        pattern: Pattern of the beginning of its lines. Any of the first ones may match, not
+            only the very first one: a broken line must not hide the form of the file.
+        separator: Separator of two fields.
+        columns: Names of the columns.
+    """
+
+    name: str
+    example: str
+    pattern: re.Pattern[str]
+    separator: str
+    columns: Sequence[str]
+
+
+def form_of(path: Path, names: FieldNames, headless: Sequence[Headless]) -> Form | None:
+    """Return the form of a file by its content; None if it has none of the known forms.
+
+    Args:
+        path: File of records.
+        names: Names of the fields.
+        headless: Forms without a header.
+
+    Raises:
+        InputError: The file cannot be read, is empty, or is damaged.
+    """
+    if is_parquet(path):
+        columns = columns_of(parquet_columns(path), names)
+        return Form("Parquet", columns, partial(parquet_rows, path, columns.of_field.values()))
+    head = [line for line in head_lines(path) if line.strip()] or [""]
+    if 2 * _n_objects(head) >= len(head):
+        return _json_form(path, names, is_document=_is_document(head, names))
+    if head[0].lstrip().startswith(("{", "[")):
+        first_key = _FIRST_KEY.match("".join(head))  # of a line that is longer than the head
+        return _json_form(path, names, is_document=not (first_key and names.has(first_key[1])))
+    return _delimited_form(path, names, head[0]) or _headless_form(path, names, headless, head)
+
+
+def _json_form(path: Path, names: FieldNames, *, is_document: bool) -> Form:
+    is_field = lru_cache(maxsize=1 << 12)(names.has)
+
+    def lines() -> Iterator[Row]:
+        return json_rows(text_lines(path))
+
+    def document() -> Iterator[Row]:
+        return document_objects(path, text_pieces(path), is_field)
+
+    rows, name = (document, "JSON document") if is_document else (lines, "JSON lines")
+    keys = dict.fromkeys(key for row in itertools.islice(rows(), N_HEAD) for key in row)
+    is_keyed = KEY in keys
+    keys.pop(KEY, None)
+    columns = columns_of(list(keys), names, is_json=True)
+    if is_keyed and columns.id_column is None:
+        columns = replace(columns, of_field={ID: KEY, **columns.of_field})
+    return Form(name, columns, rows)
+
+
+def _delimited_form(path: Path, names: FieldNames, header: str) -> Form | None:
+    """Return the form of a file with a header that names the column of ids."""
+    splits = {mark: _split(header, mark) for mark in _SEPARATORS}
+    separator = max(splits, key=lambda mark: len(splits[mark]))
+    columns = columns_of([name.strip() for name in splits[separator]], names)
+    id_column = columns.id_column
+    if id_column is None:
+        return None
+
+    def rows() -> Iterator[Row]:
+        if len(separator) == 1:
+            return csv_rows(text_lines(path), separator, columns.names, id_column)
+        return separated_rows(text_lines(path), separator, columns.names, id_column)
+
+    return Form(f"fields between {_SEPARATORS[separator]}", columns, rows)
+
+
+def _headless_form(
+    path: Path, names: FieldNames, headless: Sequence[Headless], head: Sequence[str]
+) -> Form | None:
+    """Return the first form without a header that any of the first lines matches."""
+    form = next((form for form in headless if any(map(form.pattern.match, head))), None)
+    if form is None:
+        return None
+    columns = columns_of(form.columns, names)
+    id_column = columns.id_column or ""
+
+    def rows() -> Iterator[Row]:
+        return separated_rows(text_lines(path), form.separator, form.columns, id_column)
+
+    return Form(form.name, columns, rows)
+
+
+def _split(header: str, separator: str) -> list[str]:
+    if len(separator) > 1:
+        return header.split(separator)
+    return next(csv_values([header], separator), [""])
+
+
+def _n_objects(head: Iterable[str]) -> int:
+    """Return how many lines are a JSON object each."""
+    return sum(bool(json_object(line)) for line in head)
+
+
+def _is_document(head: Sequence[str], names: FieldNames) -> bool:
+    """Return whether the only line is an object of records, and not one record."""
+    found = json_object(head[0]) if len(head) == 1 else {}
+    is_record = "doc" in found or any(map(names.has, found))
+    return not is_record and any(isinstance(value, dict | list) for value in found.values())

@@ -46,7 +46,7 @@ class Summary:
         is_current: Whether the snapshot is served now; False while the store is pinned.
         n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
-        notes: What the files of events were read as: guesses, meanings of columns, warnings.
+        notes: What the files were read as: guesses, meanings of columns, warnings.
         rejected: Rejected ones by reason.
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
@@ -139,9 +139,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         is_current=outcome.is_current,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
-        notes=tuple(
-            f"{source.path}: {note}" for source in inputs.events.sources for note in source.notes
-        ),
+        notes=inputs.notes,
         rejected=dict(inputs.rejected.most_common()),
         quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),

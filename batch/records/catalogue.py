@@ -6,16 +6,17 @@ Interactions with other items are noise and never reach a list.
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from batch.columns.names import ITEM, NAMES, USER
 from batch.records.fields import flag, moment, number, text
 from batch.records.forms import Headless
 from batch.records.names import names_in
-from batch.records.naming import FieldNames, RecordColumns, is_set
+from batch.records.naming import ID, FieldNames, RecordColumns, is_set
 from batch.records.read import RecordFile, RecordKind, read_records
 from batch.records.rows import Row
 from store.ids import is_item_id
@@ -97,14 +98,18 @@ class Catalogue:
     sources: tuple[RecordFile, ...]
 
 
-def read_catalogues(paths: Sequence[Path]) -> Catalogue:
-    """Read catalogue files of any known kind, plain or gzip.
+def read_catalogues(paths: Iterable[Path], id_column: str | None = None) -> Catalogue:
+    """Read catalogue files of any known form.
+
+    Args:
+        paths: Files.
+        id_column: Column of the ids, for files that have it; None: the one of a known name.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or has no
+        InputError: A file cannot be read, is of no known form, has other content, or has no
             item with a valid id.
     """
-    return Catalogue(*read_records(paths, _ITEMS))
+    return Catalogue(*read_records(paths, _ITEMS.with_ids_in(id_column)))
 
 
 def _item_maker(columns: RecordColumns) -> Callable[[Row], Item]:
@@ -113,12 +118,12 @@ def _item_maker(columns: RecordColumns) -> Callable[[Row], Item]:
     Of JSON objects, a year in brackets is a part of the title.
     """
     wanted = [columns.column(field) for field in _NAMES.fields]
-    flags = columns.flags.items()
+    flags, is_json = tuple(columns.flags.items()), columns.is_json
 
     def make(row: Row) -> Item:
         name, released, published, genres, runtime, duration, *others = map(row.get, wanted)
         adult, overview, language, cost, begin, end, authors = others
-        title, year = (text(name), None) if columns.is_json else _title_and_year(text(name))
+        title, year = (text(name), None) if is_json else _title_and_year(text(name))
         if flags:
             genres = [name for column, name in flags if is_set(row.get(column))]
         return Item(
@@ -183,8 +188,12 @@ def _duration(value: object) -> float | None:
 
 
 def _adult(value: object) -> bool | None:
-    is_code = isinstance(value, str) and value.strip() in _ADULT_CODES
-    return _ADULT_CODES[str(value).strip()] if is_code else flag(value)
+    return _adult_word(value) if isinstance(value, str) else flag(value)
+
+
+@lru_cache(maxsize=1 << 8)
+def _adult_word(value: str) -> bool | None:
+    return _ADULT_CODES.get(value.strip(), flag(value))
 
 
 @lru_cache(maxsize=1 << 12)
@@ -192,26 +201,22 @@ def _genres(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in _NOT_GENRES)
 
 
-_ITEM_IDS: Final = (
-    *("itemid", "movieid", "filmid", "bookid", "productid", "artistid", "trackid", "songid"),
-    *("albumid", "gameid", "appid", "businessid", "videoid", "showid", "articleid", "newsid"),
-    *("postid", "recipeid", "animeid", "courseid", "contentid", "parentasin", "asin", "isbn"),
-    *("sku", "tconst", "id", "item", "movie", "film", "book", "product", "game", "track", "song"),
+_NOUNS: Final = (
+    *("item", "movie", "film", "book", "product", "game", "track", "song", "album", "artist"),
+    *("business", "article", "video", "show", "anime", "recipe", "beer", "joke", "content"),
 )
-_FOREIGN_IDS: Final = (
-    *("userid", "user", "uid", "customerid", "reviewerid", "memberid", "accountid", "visitorid"),
-    "tagid",
-)
+_NOT_IDS: Final = (*_NOUNS, "i")
 _NAMES: Final = FieldNames(
-    ids=_ITEM_IDS,
-    foreign=_FOREIGN_IDS,
+    ids=(*(name for name in NAMES[ITEM] if name not in _NOT_IDS), ID),
+    nouns=_NOUNS,
+    foreign=(*(name for name in NAMES[USER] if name.endswith("id")), "user", "tagid"),
     fields={
         "title": (
             *("title", "movietitle", "booktitle", "itemtitle", "producttitle", "filmtitle"),
             *("gametitle", "tracktitle", "primarytitle", "originaltitle", "name", "moviename"),
             *("bookname", "itemname", "productname", "filmname", "gamename", "appname"),
-            *("trackname", "songname", "artistname", "businessname", "item", "movie", "film"),
-            *("book", "product", "game", "track", "song"),
+            *("trackname", "songname", "artistname", "businessname"),
+            *_NOUNS,
         ),
         "release_date": (
             *("releasedate", "released", "dateofrelease", "premiered", "published", "publishdate"),
@@ -269,6 +274,14 @@ _HEADLESS: Final = (
         re.compile(r"[^:]+::(?:(?!::).)+::[^:0-9]*$"),
         "::",
         ("item_id", "title", "genres"),
+    ),
+    Headless(
+        "Netflix Prize movie_titles.csv",
+        "1,2003,Dinosaur Planet",
+        re.compile(r"\d+,(?:(?:18|19|20)\d\d|NULL),\D*[A-Za-z]"),
+        ",",
+        ("item_id", "year", "title"),
+        is_last_open=True,
     ),
 )
 _ITEMS: Final = RecordKind(

@@ -16,24 +16,26 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
+from batch.columns.dialect import Dialect, find_dialect
+from batch.columns.roles import is_header
 from batch.files import head_lines, is_parquet
 from batch.records.json_documents import KEY, document_objects
 from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
 from batch.records.parquet import parquet_columns, parquet_rows
 from batch.records.rows import (
     Row,
-    csv_rows,
-    csv_values,
+    Shape,
     json_object,
     json_rows,
     separated_rows,
+    table_rows,
     text_lines,
     text_pieces,
 )
 
 _FIRST_KEY: Final = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:')
 N_HEAD: Final = 100  # rows by which names and values are judged
-_SEPARATORS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", "::": "colons"}
+_ONE_COLUMN: Final = Dialect(",", 1, is_quoted=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,13 @@ class Form:
         name: Name in messages and in the manifest.
         columns: RecordColumns and the fields that they are.
         rows: Parser of the file.
+        shape: Shape of the rows of a text without keys; None for other forms.
     """
 
     name: str
     columns: RecordColumns
     rows: Callable[[], Iterator[Row]]
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Headless:
         pattern: Pattern of the beginning of its lines. Any of the first ones may match, not
             only the very first one: a broken line must not hide the form of the file.
         separator: Separator of two fields.
-        columns: Names of the columns.
+        columns: Names of the columns, the one of the ids first.
+        is_last_open: Whether the last field may hold separators.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Headless:
     pattern: re.Pattern[str]
     separator: str
     columns: Sequence[str]
+    is_last_open: bool = False
 
 
 def form_of(path: Path, names: FieldNames, headless: Sequence[Headless]) -> Form | None:
@@ -91,7 +97,7 @@ def form_of(path: Path, names: FieldNames, headless: Sequence[Headless]) -> Form
     if head[0].lstrip().startswith(("{", "[")):
         first_key = _FIRST_KEY.match("".join(head))  # of a line that is longer than the head
         return _json_form(path, names, is_document=not (first_key and names.has(first_key[1])))
-    return _delimited_form(path, names, head[0]) or _headless_form(path, names, headless, head)
+    return _delimited_form(path, names, head) or _headless_form(path, names, headless, head)
 
 
 def _json_form(path: Path, names: FieldNames, *, is_document: bool) -> Form:
@@ -113,21 +119,20 @@ def _json_form(path: Path, names: FieldNames, *, is_document: bool) -> Form:
     return Form(name, columns, rows)
 
 
-def _delimited_form(path: Path, names: FieldNames, header: str) -> Form | None:
+def _delimited_form(path: Path, names: FieldNames, head: Sequence[str]) -> Form | None:
     """Return the form of a file with a header that names the column of ids."""
-    splits = {mark: _split(header, mark) for mark in _SEPARATORS}
-    separator = max(splits, key=lambda mark: len(splits[mark]))
-    columns = columns_of([name.strip() for name in splits[separator]], names)
-    id_column = columns.id_column
-    if id_column is None:
+    dialect = find_dialect(head) or _ONE_COLUMN
+    columns = columns_of([name.strip() for name in dialect.fields(head[0])], names)
+    if columns.id_column is None or not is_header(columns.names):
         return None
+    shape = Shape(columns.names, columns.id_column)
 
     def rows() -> Iterator[Row]:
-        if len(separator) == 1:
-            return csv_rows(text_lines(path), separator, columns.names, id_column)
-        return separated_rows(text_lines(path), separator, columns.names, id_column)
+        lines = text_lines(path)
+        next(filter(str.strip, lines))
+        return table_rows(lines, dialect, shape)
 
-    return Form(f"fields between {_SEPARATORS[separator]}", columns, rows)
+    return Form(dialect.name, columns, rows, shape)
 
 
 def _headless_form(
@@ -137,19 +142,12 @@ def _headless_form(
     form = next((form for form in headless if any(map(form.pattern.match, head))), None)
     if form is None:
         return None
-    columns = columns_of(form.columns, names)
-    id_column = columns.id_column or ""
+    shape = Shape(form.columns, form.columns[0], form.is_last_open)
 
     def rows() -> Iterator[Row]:
-        return separated_rows(text_lines(path), form.separator, form.columns, id_column)
+        return separated_rows(text_lines(path), form.separator, shape)
 
-    return Form(form.name, columns, rows)
-
-
-def _split(header: str, separator: str) -> list[str]:
-    if len(separator) > 1:
-        return header.split(separator)
-    return next(csv_values([header], separator), [""])
+    return Form(form.name, columns_of(form.columns, names), rows, shape)
 
 
 def _n_objects(head: Iterable[str]) -> int:

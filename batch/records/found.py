@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from batch.columns.roles import shown_names
 from batch.records.catalogue import Catalogue
 from batch.records.profiles import Profiles
 from batch.records.read import RecordFile
 
 _MAX_GENRES: Final = 100  # more are plausible only in a large catalogue
 _MIN_ITEMS_PER_GENRE: Final = 50
-_SHOWN_COLUMNS: Final = 12
 
 _ITEM_COUNTS: Final = {
     "title": "titles",
@@ -71,7 +71,7 @@ def _profile_warnings(profiles: Profiles) -> Iterator[str]:
 
 def _columns(sources: Iterable[RecordFile]) -> str:
     names = dict.fromkeys(name for source in sources for name in source.columns)
-    return f"the columns {', '.join(list(names)[:_SHOWN_COLUMNS])}"
+    return f"the columns {shown_names(list(names))}"
 
 
 def _counts(records: Mapping[str, object], names: Mapping[str, str]) -> dict[str, int]:

@@ -27,7 +27,7 @@ def names_in(value: object) -> tuple[str, ...]:
     """Return the distinct names in a field, in their order."""
     if isinstance(value, str):
         return _names_in_text(value)
-    return _distinct(_listed(value)) if isinstance(value, list) else ()
+    return _distinct(_listed(value)) if value and isinstance(value, list) else ()
 
 
 @lru_cache(maxsize=1 << 12)  # a catalogue has few combinations of genres
@@ -36,16 +36,16 @@ def _names_in_text(value: str) -> tuple[str, ...]:
     if len(value) > _MAX_CHARACTERS or text(value) is None:
         return ()
     if value[0] == "[":
-        return _distinct(_listed(_literal(value)))
+        return _distinct(_listed(_literal_list(value)))
     if postgres := _POSTGRES.fullmatch(value):
         value = postgres[1].replace('"', "")
     separator = next((mark for mark in _SEPARATORS if mark in value), None)
     return _distinct(value.split(separator) if separator else [value])
 
 
-def _listed(values: object) -> Iterator[object]:
+def _listed(values: list[object]) -> Iterator[object]:
     """Yield the names of a list, of lists in it, and of objects with a name."""
-    for value in values if isinstance(values, list) else ():
+    for value in values:
         if isinstance(value, dict):
             yield value["name"] if "name" in value else value.get("description")
         elif isinstance(value, list):
@@ -54,21 +54,22 @@ def _listed(values: object) -> Iterator[object]:
             yield value
 
 
-def _literal(value: str) -> object:
-    """Return the list that a text spells; None if it spells none."""
+def _literal_list(value: str) -> list[object]:
+    """Return the list that a text spells; an empty one if it spells none."""
     if numpy := _NUMPY.fullmatch(value):  # to Python, these are one text
         return [single or double for single, double in _QUOTED.findall(numpy[1])]
     for parse in (json.loads, ast.literal_eval):
         try:
-            return parse(value)
+            found = parse(value)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-    return None
+        return found if isinstance(found, list) else []
+    return []
 
 
 def _distinct(names: Iterable[object]) -> tuple[str, ...]:
-    clean = [_clean(name) for name in names if isinstance(name, str)]
-    return tuple(dict.fromkeys(name for name in clean if name))
+    clean = {_clean(name): None for name in names if isinstance(name, str)}
+    return tuple(filter(None, clean))
 
 
 _clean = lru_cache(maxsize=1 << 12)(text)

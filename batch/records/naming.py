@@ -12,12 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from batch.columns.roles import plain_name
 from batch.records.rows import Row
 
 ID: Final = "id"
 _NO_COLUMN: Final = "\0"  # unlike "", which is what pandas calls its index
 
-_SIGNS: Final = re.compile(r"[\W_]+")
 _FLAGS: Final = frozenset(("0", "1", "0.0", "1.0", "true", "false", ""))
 _SET_FLAGS: Final = frozenset(("1", "1.0", "true"))
 _MIN_FLAG_COLUMNS: Final = 3  # side by side; a single flag has a meaning of its own
@@ -27,10 +27,11 @@ _PREFIX: Final = re.compile(r"^(?:genres?|categor(?:y|ies))[_.: -]+", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Names of the columns of a kind of record, as `plain` spells them.
+    """Names of the columns of a kind of record, as `plain_name` spells them.
 
     Attributes:
         ids: Names of the column of ids, the best ones first.
+        nouns: Names that may be the one of the ids, if there is no better one.
         foreign: Names of ids of other things; a file with one of them has other content.
         fields: Names of each other field, the best ones first.
         is_bare_id_enough: Whether a column that is just called `id`, without a field beside it,
@@ -38,14 +39,17 @@ class FieldNames:
     """
 
     ids: Sequence[str]
+    nouns: Sequence[str]
     foreign: Collection[str]
     fields: Mapping[str, Sequence[str]]
     is_bare_id_enough: bool
 
     def has(self, name: str) -> bool:
         """Return whether a column of this name is the one of the ids, or a field."""
-        spelling = plain(name)
-        return spelling in self.ids or any(spelling in names for names in self.fields.values())
+        spelling = plain_name(name)
+        return spelling in (*self.ids, *self.nouns) or any(
+            spelling in names for names in self.fields.values()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,10 @@ def columns_of(names: Sequence[str], known: FieldNames, *, is_json: bool = False
     """
     column_of: dict[str, str] = {}
     for name in names:
-        column_of.setdefault(plain(name), name)
+        column_of.setdefault(plain_name(name), name)
     ids = [column_of[name] for name in known.ids if name in column_of]
-    of_field = {ID: ids[0]} if ids else {}
+    candidates = ids or [column_of[name] for name in known.nouns if name in column_of]
+    of_field = {ID: candidates[0]} if candidates else {}
     for field, spellings in known.fields.items():
         taken = of_field.values()
         found = (column_of[name] for name in spellings if name in column_of)
@@ -100,11 +105,6 @@ def columns_of(names: Sequence[str], known: FieldNames, *, is_json: bool = False
         of_field = {}
     foreign = [column_of[name] for name in known.foreign if name in column_of]
     return RecordColumns(names, of_field, ids[1:], foreign, {}, is_json)
-
-
-def plain(name: str) -> str:
-    """Return a column's name in lower case, without blanks and signs."""
-    return _SIGNS.sub("", name.lower())
 
 
 def flag_columns(columns: RecordColumns, head: Sequence[Row]) -> dict[str, str]:

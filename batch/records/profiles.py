@@ -7,17 +7,18 @@ A user without a list is served the list of the first segment that has one.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from batch.columns.names import ITEM, NAMES, USER
 from batch.records.ages import age_in_years, age_since
 from batch.records.fields import text
 from batch.records.forms import Headless
-from batch.records.naming import FieldNames, RecordColumns
+from batch.records.naming import ID, FieldNames, RecordColumns
 from batch.records.read import RecordFile, RecordKind, read_records
 from batch.records.rows import Row
 from store.ids import is_user_id
@@ -119,14 +120,18 @@ class Profiles:
     sources: tuple[RecordFile, ...]
 
 
-def read_profiles(paths: Sequence[Path]) -> Profiles:
-    """Read profile files of any known kind, plain or gzip.
+def read_profiles(paths: Iterable[Path], id_column: str | None = None) -> Profiles:
+    """Read profile files of any known form.
+
+    Args:
+        paths: Files.
+        id_column: Column of the ids, for files that have it; None: the one of a known name.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or has no
+        InputError: A file cannot be read, is of no known form, has other content, or has no
             user with a valid id.
     """
-    return Profiles(*read_records(paths, _USERS))
+    return Profiles(*read_records(paths, _USERS.with_ids_in(id_column)))
 
 
 def age_band(age: int | None) -> str | None:
@@ -220,17 +225,12 @@ def _gender(value: object) -> str | None:
     return word if _GENDER.fullmatch(word) and word not in _NOT_GENDERS else None
 
 
-_USER_IDS: Final = (
-    *("userid", "uid", "customerid", "reviewerid", "memberid", "accountid", "visitorid"),
-    *("viewerid", "subscriberid", "clientid", "personid", "id", "user", "customer"),
-)
-_FOREIGN_IDS: Final = (
-    *("itemid", "movieid", "filmid", "bookid", "productid", "artistid", "trackid", "songid"),
-    *("gameid", "businessid", "videoid", "asin", "isbn"),
-)
+_NOUNS: Final = ("user", "customer", "member", "account", "username")
+_NOT_IDS: Final = (*_NOUNS, "author", "session", "u")
 _NAMES: Final = FieldNames(
-    ids=_USER_IDS,
-    foreign=_FOREIGN_IDS,
+    ids=(*(name for name in NAMES[USER] if name not in _NOT_IDS), ID),
+    nouns=_NOUNS,
+    foreign=[name for name in NAMES[ITEM] if name.endswith(("id", "isbn", "asin"))],
     fields={
         "age": ("age", "ageinyears", "years"),
         "age_band": ("ageband", "agegroup", "agerange", "agebracket", "agecategory"),

@@ -9,21 +9,23 @@ of a field wins, in the order of the files.
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Generic, Protocol, Self, TypeVar
 
+import pyarrow as pa
+
+from batch.columns.ids import IdForm, id_form, whole_text
+from batch.columns.roles import plain_name, shown_names
 from batch.errors import InputError
 from batch.files import head_lines
 from batch.records.fields import text
 from batch.records.forms import N_HEAD, Form, Headless, form_of
-from batch.records.ids import id_text, whole_ids
 from batch.records.naming import ID, FieldNames, RecordColumns, flag_columns
 from batch.records.rows import Row
 
 _SHOWN_CHARACTERS: Final = 60
-_SHOWN_COLUMNS: Final = 12
 
 
 class Record(Protocol):
@@ -62,6 +64,13 @@ class RecordKind(Generic[R]):
     attributes: Mapping[str, str]
     flags: str = ""
 
+    def with_ids_in(self, column: str | None) -> "RecordKind[R]":
+        """Return the kind whose ids are in this column, where a file has it."""
+        if column is None:
+            return self
+        names, others = self.names, (*self.names.ids, *self.names.nouns)
+        return replace(self, names=replace(names, ids=(plain_name(column),), nouns=others))
+
     @property
     def forms(self) -> str:
         """All known forms, for messages."""
@@ -80,7 +89,8 @@ class RecordFile:
         n_ids: Number of distinct ids of items or users.
         n_rejected: Number of entries without a valid id.
         columns: Names of its columns.
-        warnings: Sentences about how it was read.
+        notes: Sentences about what it was read as.
+        warnings: Sentences about what may have been misread.
     """
 
     path: Path
@@ -88,11 +98,12 @@ class RecordFile:
     n_ids: int
     n_rejected: int
     columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
 
 def read_records(
-    paths: Sequence[Path], kind: RecordKind[R]
+    paths: Iterable[Path], kind: RecordKind[R]
 ) -> tuple[dict[str, R], tuple[RecordFile, ...]]:
     """Return the records of all files by id, and the files.
 
@@ -127,7 +138,7 @@ def _read(path: Path, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
     records: dict[str, R] = {}
     n_rejected = 0
     for row in itertools.chain(head, rows):
-        name = id_text(row.get(id_column))
+        name = _id(row.get(id_column))
         if kind.is_id(name):
             _add(records, name, record(row))
         else:
@@ -137,22 +148,30 @@ def _read(path: Path, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
     if not records:
         problem = f"has no entry with a usable id, read as {form.name}"
         raise InputError(path, problem, f"give lines like {kind.line} or {kind.header}")
-    records, warnings = _with_whole_ids(records, id_column)
-    warnings += [*_rivals(columns), *_unreadable(columns, kind, head, records)]
-    source = RecordFile(path, form.name, len(records), n_rejected, columns.names, warnings)
-    return records, source
+    records, notes = _with_whole_ids(records, id_column)
+    warnings = (*_warnings(form), *_unreadable(columns, kind, head, records))
+    counts = len(records), n_rejected
+    return records, RecordFile(path, form.name, *counts, columns.names, notes, warnings)
 
 
-def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R], list[str]]:
+def _id(value: object) -> str:
+    """Return an id as text; "" if it is not one."""
+    if type(value) is str:
+        return value
+    if type(value) is int:  # and not a flag, which is an int, too
+        return str(value)
+    return f"{value:.1f}" if isinstance(value, float) and value.is_integer() else ""
+
+
+def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R], tuple[str, ...]]:
     """Return the records with ids such as `7` for `7.0`, and a sentence if there were any."""
-    whole = whole_ids(records)
-    if whole is None:
-        return records, []
+    if "." not in "".join(records) or id_form(pa.array(records)) is not IdForm.FLOAT:
+        return records, ()
+    fraction = next(name for name in records if "." in name)
     renamed: dict[str, R] = {}
     for name, record in records.items():
-        _add(renamed, whole[name], record)
-    first = next(iter(records))
-    return renamed, [f"{id_column} has whole numbers: {first} is read as {whole[first]}"]
+        _add(renamed, whole_text(name), record)
+    return renamed, (f"{id_column} read as whole numbers: {fraction} is {whole_text(fraction)}",)
 
 
 def _checked_form(path: Path, kind: RecordKind[R]) -> Form:
@@ -167,16 +186,20 @@ def _checked_form(path: Path, kind: RecordKind[R]) -> Form:
         problem = f"is not a list of {kind.noun}s: it has a column {columns.foreign[0]}"
         raise InputError(path, problem, f"give events with --events, and here lines like {like}")
     if columns.id_column is None:
-        shown = ", ".join(columns.names[:_SHOWN_COLUMNS]) or "none"
+        shown = shown_names(columns.names) or "none"
         problem = f"has no entry with a usable id, read as {form.name} with the fields {shown}"
         raise InputError(path, problem, f"give lines like {like}")
     return form
 
 
-def _rivals(columns: RecordColumns) -> Iterator[str]:
+def _warnings(form: Form) -> Iterator[str]:
+    columns, shape = form.columns, form.shape
     if columns.rivals:
         others = " or ".join(columns.rivals)
         yield f"{columns.id_column} is read as the id, although {others} could be it, too"
+    if shape and shape.n_uneven:
+        n_lines, n_fields = shape.n_uneven, len(shape.columns)
+        yield f"{n_lines:,} lines do not have {n_fields} fields: only their ids are used"
 
 
 def _unreadable(

@@ -15,9 +15,11 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
+from batch.columns.dialect import Dialect
 from batch.errors import InputError
 from batch.files import open_input
 
@@ -106,30 +108,67 @@ def json_object(line: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def csv_rows(
-    lines: Iterable[str], separator: str, columns: Sequence[str], id_column: str
-) -> Iterator[Row]:
-    """Yield one row for each record below a header; quoted fields may span lines.
+def table_rows(lines: Iterable[str], dialect: Dialect, shape: "Shape") -> Iterator[Row]:
+    """Yield one row for each record of delimited text; quoted fields may span lines.
 
     The standard library parses a million rows in 0.7 s and holds one at a time; pandas
     needs about as long before the first row can be taken from its frame.
 
     Args:
-        lines: Lines of a file, its header among them.
-        separator: Separator of two fields, one character.
-        columns: Names of the columns.
-        id_column: Column of the ids.
+        lines: Lines of a file, without its header.
+        dialect: Dialect of the lines.
+        shape: Shape of a row.
     """
-    lines = iter(lines)
-    next(filter(str.strip, lines), "")
-    for values in csv_values(lines, separator):
-        if values:
-            yield _row(columns, values, id_column)
+    is_csv = dialect.is_quoted and len(dialect.separator) == 1
+    records = _csv_values(lines, dialect) if is_csv else map(dialect.fields, _bare(lines))
+    if is_csv and dialect.has_blanks:
+        records = ([value.strip() for value in values] for values in records)
+    return shape.rows(records)
 
 
-def csv_values(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
-    """Yield the fields of each record; one empty field in place of a broken one."""
-    reader = csv.reader(lines, strict=True, delimiter=separator, skipinitialspace=True)
+def separated_rows(lines: Iterable[str], separator: str, shape: "Shape") -> Iterator[Row]:
+    """Yield one row for each line of fields between separators, without quoting."""
+    max_splits = len(shape.columns) - 1 if shape.is_last_open else -1
+    return shape.rows(line.split(separator, max_splits) for line in _bare(lines))
+
+
+@dataclass(slots=True)
+class Shape:
+    """The shape of the rows of a text without keys, and the number of rows of another one.
+
+    Attributes:
+        columns: Names of the columns.
+        id_column: Name of the column of ids.
+        is_last_open: Whether the last field may hold separators.
+        n_uneven: Number of rows with too few or too many fields.
+    """
+
+    columns: Sequence[str]
+    id_column: str
+    is_last_open: bool = False
+    n_uneven: int = 0
+
+    def rows(self, records: Iterable[Sequence[str]]) -> Iterator[Row]:
+        """Yield a row for each record with any field."""
+        columns, n_columns = self.columns, len(self.columns)
+        for values in records:
+            if len(values) == n_columns:
+                yield dict(zip(columns, values, strict=True))
+            elif values:
+                yield self._uneven(values)
+
+    def _uneven(self, values: Sequence[str]) -> Row:
+        """Return a row with its id alone, as other fields may have shifted.
+
+        Nothing is used of a line without any separator.
+        """
+        self.n_uneven += 1
+        fields = dict(zip(self.columns, values, strict=False))
+        return {self.id_column: fields.get(self.id_column)} if len(values) > 1 else _NO_ROW
+
+
+def _csv_values(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
+    reader = csv.reader(lines, strict=True, delimiter=dialect.separator, skipinitialspace=True)
     while True:
         try:
             yield next(reader)
@@ -139,19 +178,5 @@ def csv_values(lines: Iterable[str], separator: str) -> Iterator[list[str]]:
             yield _NO_VALUES
 
 
-def separated_rows(
-    lines: Iterable[str], separator: str, columns: Sequence[str], id_column: str
-) -> Iterator[Row]:
-    """Yield one row for each line of fields between separators, without quoting."""
-    for line in lines:
-        if line.strip():
-            yield _row(columns, line.rstrip("\r\n").split(separator), id_column)
-
-
-def _row(columns: Sequence[str], values: Sequence[str], id_column: str) -> Row:
-    fields = dict(zip(columns, values, strict=False))
-    if len(values) == len(columns):
-        return fields
-    # Too few or too many: fields may have shifted, so only the id is used, and
-    # nothing of a line without any separator.
-    return {id_column: fields.get(id_column)} if len(values) > 1 else _NO_ROW
+def _bare(lines: Iterable[str]) -> Iterator[str]:
+    return (line.rstrip("\r\n") for line in lines if line.strip())

@@ -1,6 +1,7 @@
 """Catalogues and profiles in the forms that people have: the same records from each."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -122,14 +123,13 @@ def test_items_are_read_from_parquet(read):
 def test_whole_ids_lose_their_fraction_which_is_said_once(read, ids):
     catalogue = read(pa.table({"item_id": ids, "title": ["Heat", "x", "Ran"]}))
     assert (list(catalogue.items), catalogue.sources[0].n_rejected) == (["100", "101"], 1)
-    (warning,) = warnings_of(catalogue)
-    assert "item_id has whole numbers: 100.0" in warning
-    assert warning.endswith("is read as 100")
+    (note,) = catalogue.sources[0].notes
+    assert re.fullmatch(r"item_id read as whole numbers: 100\.0* is 100", note)
 
 
 def test_ids_that_are_not_all_whole_stay(read):
     catalogue = read("item_id,title\n7.0,Heat\n7.5,Ran\n")
-    assert (list(catalogue.items), warnings_of(catalogue)) == (["7.0", "7.5"], [])
+    assert (list(catalogue.items), catalogue.sources[0].notes) == (["7.0", "7.5"], ())
 
 
 def test_repeated_header_is_not_an_item(read):
@@ -215,6 +215,29 @@ def test_adult_may_be_a_code_in_text(read, flag, expected):
 def test_second_column_of_ids_is_said(read):
     (warning,) = warnings_of(read("book_id,isbn,title\n1,0195153448,Heat\n"))
     assert "book_id is read as the id, although isbn could be it, too" in warning
+
+
+def test_column_that_is_given_has_the_ids(tmp_path):
+    """In files that have it; other files are read as ever."""
+    contents = "book_id,isbn,title\n1,0195153448,Heat\n", "item_id,title\n7,Ran\n"
+    catalogue = read_catalogues(written(tmp_path, contents), "ISBN")
+    assert (list(catalogue.items), warnings_of(catalogue)) == (["0195153448", "7"], [])
+
+
+def test_uneven_lines_are_said(read):
+    """Their fields may have shifted, so only their ids are used."""
+    catalogue = read("movieId,title,genres\n1,Heat,Crime\n2,American President, The,Drama\n")
+    assert catalogue.items["2"] == NOTHING
+    (warning,) = warnings_of(catalogue)
+    assert "1 lines do not have 3 fields: only their ids are used" in warning
+
+
+def test_titles_of_the_netflix_prize_may_have_commas(read):
+    catalogue = read("1,2003,Dinosaur Planet\n2,NULL,Ran, the Film\n")
+    assert [(i.title, i.year) for i in catalogue.items.values()] == [
+        ("Dinosaur Planet", 2003),
+        ("Ran, the Film", None),
+    ]
 
 
 def test_ids_of_other_catalogues_are_not(read):

@@ -16,6 +16,7 @@ from batch.columns.names import ITEM, NAMES, ROLES, USER, VALUES
 from batch.errors import InputError
 
 _SHOWN: Final = 12  # names of columns in a message
+_INDEX_NAMES: Final = ("", "unnamed:0", "index", "level0", "rownames")
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _DATE: Final = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}([T ].*)?")
 
@@ -44,6 +45,11 @@ def is_header(fields: Sequence[str]) -> bool:
     """Return whether no field is a number or a date, and some field is not empty."""
     bare = [field.strip().strip('"') for field in fields]
     return any(bare) and not any(_NUMBER.fullmatch(one) or _DATE.fullmatch(one) for one in bare)
+
+
+def is_index(name: str) -> bool:
+    """Return whether a column is one that pandas or R writes before the others."""
+    return plain_name(name) in _INDEX_NAMES
 
 
 def roles_by_name(names: Sequence[str]) -> dict[str, int]:

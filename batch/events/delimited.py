@@ -135,7 +135,7 @@ def delimited(settings: BatchSettings) -> EventKind:
         return TextReader(
             kind=dialect.name,
             parse=parser,
-            min_line_bytes=2 * dialect.n_columns,
+            min_line_bytes=dialect.n_columns + 2,  # two ids, separators, line end
             n_header_lines=head.n_lines,
             is_quoted=dialect.is_quoted,
             notes=parser.notes,

@@ -191,17 +191,19 @@ class EventReader:
             InputError: It is unreadable.
             RejectedError: More of it was rejected than is allowed.
         """
-        n_lines, largest = 0, 0.0
+        n_lines = 0
+        off_scale: list[float] = []
         reasons: Counter[str] = Counter()
         for piece in pieces:
-            largest = max(largest, piece.parsed.largest_off_scale)
+            if piece.parsed.largest_off_scale is not None:
+                off_scale.append(piece.parsed.largest_off_scale)
             self.quarantine.add(str(file.path), piece.rejected)
             n_lines += piece.n_lines
             reasons.update(piece.rejected.reasons)
-            self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, largest)
+            self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, off_scale)
             add(piece.parsed)
             self.on_lines(piece.n_lines)
-        self._check_share(file, LinesRead(n_lines), reasons, largest)
+        self._check_share(file, LinesRead(n_lines), reasons, off_scale)
         return EventFile(file.path, file.kind, n_lines, reasons.total(), file.notes)
 
     def _parse(self, path: Path, reader: TextReader) -> Iterator[Piece]:
@@ -214,7 +216,7 @@ class EventReader:
             yield Piece(n_lines, parsed, _rejected(body, parsed), body.max_lines_left)
 
     def _check_share(
-        self, file: OpenFile, lines: "LinesRead", reasons: Counter[str], largest_off_scale: float
+        self, file: OpenFile, lines: "LinesRead", reasons: Counter[str], off_scale: Sequence[float]
     ) -> None:
         """Raise once the rest of the file, all of it valid, could not lower the share enough."""
         n_rejected = reasons.total()
@@ -222,10 +224,12 @@ class EventReader:
             return
         most_frequent, n_most_frequent = reasons.most_common(1)[0]
         shown = f"the first {lines.n_read:,}" if lines.max_left else f"{lines.n_read:,}"
-        largest = f", the largest is {largest_off_scale:g}" if largest_off_scale else ""
+        largest = f", the largest is {max(off_scale):g}" if off_scale else ""
         remedy = "if these lines may be dropped, raise [batch] max_rejected_share"
-        if largest_off_scale:
+        if off_scale and max(off_scale) > 0:
             remedy = f"set [batch] max_rating to the best rating of the scale; {remedy}"
+        elif off_scale:
+            remedy = f'if 0 is no rating, set [batch] zero_rating = "unrated"; {remedy}'
         raise RejectedError(
             file.path,
             f"{n_rejected:,} of {shown} lines are broken, read as {file.kind}, "

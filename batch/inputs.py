@@ -12,6 +12,7 @@ from batch.errors import InputError
 from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.read import check_named, read_events
+from batch.files.input_file import name_of
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import RecordFile
@@ -51,21 +52,24 @@ class RefreshInputs:
     def fingerprints(self, n_threads: int) -> list[dict[str, Any]]:
         """Return name, size and hash of each file, for the manifest.
 
+        The kind of a member of an archive ends with its name; size and hash are the archive's.
+
         Args:
             n_threads: Number of threads that compute hashes.
         """
         files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
         with ThreadPoolExecutor(n_threads) as pool:
-            hashes = pool.map(sha256, (file.path for file in files))
+            paths = list(dict.fromkeys(file.path for file in files))  # an archive once
+            hashes = dict(zip(paths, pool.map(sha256, paths), strict=True))
         return [
             {
                 "name": file.path.name,
-                "kind": file.kind,
+                "kind": f"{file.kind}: {file.member}" if file.member else file.kind,
                 "rejected": file.n_rejected,
                 "bytes": file.path.stat().st_size,
-                "sha256": hash_of_file,
+                "sha256": hashes[file.path],
             }
-            for file, hash_of_file in zip(files, hashes, strict=True)
+            for file in files
         ]
 
     @property
@@ -77,7 +81,22 @@ class RefreshInputs:
     @property
     def unusable(self) -> dict[str, int]:
         """Number of entries of catalogues, profiles and vectors without a valid id, by file."""
-        return {str(file.path): file.n_rejected for file in self._record_files if file.n_rejected}
+        return {
+            name_of(file.path, file.member): file.n_rejected
+            for file in self._record_files
+            if file.n_rejected
+        }
+
+    @property
+    def not_read(self) -> dict[str, str]:
+        """Reason why a member of an archive was not read, by its name.
+
+        An archive may be given as events and as a catalogue, each of which has members.
+        """
+        files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
+        read = {name_of(file.path, file.member) for file in files}
+        left_out = self.events.not_read | self.catalogue.not_read | self.profiles.not_read
+        return {name: why for name, why in left_out.items() if name not in read}
 
     @property
     def _record_files(self) -> list[RecordFile]:

@@ -53,6 +53,7 @@ class Summary:
         unusable: Entries of catalogues, profiles and vectors without a valid id, by file.
         catalogue: Items of the catalogue, those with each field, and distinct genres.
         profiles: Users with a profile, and those with each field.
+        not_read: Reason why a member of an archive was not read, by its name.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
             dropped, or they have seen everything.
@@ -78,6 +79,7 @@ class Summary:
     unusable: dict[str, int]
     catalogue: dict[str, int]
     profiles: dict[str, int]
+    not_read: dict[str, str]
     n_users: int
     n_users_without: int
     n_items: int
@@ -107,6 +109,7 @@ class Summary:
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
             f"  catalogue     {_found(self.catalogue)}" if self.catalogue["items"] else "",
             f"  profiles      {_found(self.profiles)}" if self.profiles["users"] else "",
+            f"  not read      {', '.join(self.not_read)}" if self.not_read else "",
             *(f"  warning       {warning}" for warning in self.warnings),
             f"  users         {self.n_users:,} with a list of their own"
             + (fallback if self.n_users_without else ""),
@@ -146,6 +149,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         unusable=inputs.unusable,
         catalogue=catalogue_counts(inputs.catalogue),
         profiles=profile_counts(inputs.profiles),
+        not_read=inputs.not_read,
         n_users=n_users,
         n_users_without=interactions.n_users_without + n_candidates - n_users,
         n_items=len(interactions.item_ids),

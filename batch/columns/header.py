@@ -22,7 +22,7 @@ from batch.columns.roles import (
     shown_names,
 )
 from batch.columns.times import look_like_times
-from batch.errors import InputError
+from batch.errors import UnreadKindError
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def read_head(
         given: Columns that `--columns` settles, by role.
 
     Raises:
-        InputError: The header has no column of users or of items, has a name too few or too
+        UnreadKindError: The header has no column of users or of items, has a name too few or too
             many, or the columns of a table without a header cannot be guessed.
     """
     n_blank = next(n for n, line in enumerate(lines) if line.strip())
@@ -74,7 +74,7 @@ def read_head(
     known = {USER, ITEM} & roles_by_name(first).keys()
     if is_header(first) and len(first) != dialect.n_columns and known:
         problem = f"its header names {len(first)} columns, its lines have {dialect.n_columns}"
-        raise InputError(source, problem, "write the header like the lines")
+        raise UnreadKindError(source, problem, "write the header like the lines")
     if not is_header(first) or len(first) != dialect.n_columns:
         return _without_header(source, rows, given)
     is_known = bool(roles_by_name(first)) or any(column in first for column in given.values())
@@ -116,7 +116,7 @@ def _without_header(
             f"it begins with {shown_names(rows[0])}"
         )
         remedy = "name them by number, such as --columns user=1,item=2,rating=3,time=4"
-        raise InputError(source, problem, remedy)
+        raise UnreadKindError(source, problem, remedy)
     guessed = guess.columns if guess else {}
     columns = {
         role: column

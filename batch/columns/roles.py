@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from batch.columns.names import ITEM, NAMES, ROLES, USER, VALUES
-from batch.errors import InputError
+from batch.errors import UnreadKindError
 
 _SHOWN: Final = 12  # names of columns in a message
 _INDEX_NAMES: Final = ("", "unnamed:0", "index", "level0", "rownames")
@@ -74,7 +74,7 @@ def choose_columns(
             for a role that the table does not have.
 
     Raises:
-        InputError: A column that was given does not exist, or there is no column of users or
+        UnreadKindError: A column that was given does not exist, or there is no column of users or
             of items.
     """
     found = roles_by_name(names)
@@ -88,7 +88,7 @@ def choose_columns(
             columns.pop(role, None)
     missing = [role for role in (USER, ITEM) if role not in columns]
     if missing:
-        raise InputError(source, _missing(missing, names), _remedy(missing))
+        raise UnreadKindError(source, _missing(missing, names), _remedy(missing))
     values = [role for role in VALUES if role in columns]
     unused = tuple(f'"{names[columns.pop(role)]}"' for role in values[1:])
     ordered = {role: columns[role] for role in ROLES if role in columns}
@@ -100,7 +100,7 @@ def given_columns(source: object, names: Sequence[str], given: Mapping[str, str]
     """Return the column, counted from 0, of each role that was given and is not empty.
 
     Raises:
-        InputError: There is no such column.
+        UnreadKindError: There is no such column.
     """
     plain = [plain_name(name) for name in names]
     columns = {}
@@ -113,7 +113,7 @@ def given_columns(source: object, names: Sequence[str], given: Mapping[str, str]
             columns[role] = int(column) - 1
         elif column:
             problem = f"has no column {column!r} for {role}: its columns are {shown_names(names)}"
-            raise InputError(source, problem, "correct --columns, or [batch.columns]")
+            raise UnreadKindError(source, problem, "correct --columns, or [batch.columns]")
     return columns
 
 

@@ -20,6 +20,7 @@ CODED: Final = pa.dictionary(pa.int32(), pa.string())
 _UNIT: Final = b"\x1f"  # stands for `::`; no id has it
 _NOT_UNIT: Final = b"\x1e"
 _NOT_LINE_END: Final = b"\x0b"  # stands for a CR within a line
+_AS_ASCII: Final = bytes(min(byte, 0x7F) for byte in range(256))  # neither is part of an id
 _QUOTE: Final = ord('"')
 
 
@@ -112,6 +113,15 @@ class Tokenizer:
         return data
 
     def _read(self, data: bytes) -> tuple[tuple[pa.Array, ...], Rows]:
+        if not data:
+            types = (self._convert.column_types[n] for n in self._convert.include_columns)
+            return tuple(pa.array([], kind) for kind in types), np.zeros(0, np.int64)
+        try:
+            return self._read_csv(data)
+        except pa.ArrowInvalid:  # an uneven row that is not UTF-8 cannot be handed over as text
+            return self._read_csv(data.translate(_AS_ASCII))
+
+    def _read_csv(self, data: bytes) -> tuple[tuple[pa.Array, ...], Rows]:
         uneven: list[int] = []
 
         def skip(row: csv.InvalidRow) -> str:
@@ -119,9 +129,6 @@ class Tokenizer:
             return "skip"
 
         is_quoted, separator = self._dialect.is_quoted, self._dialect.separator
-        if not data:
-            types = (self._convert.column_types[n] for n in self._convert.include_columns)
-            return tuple(pa.array([], kind) for kind in types), np.zeros(0, np.int64)
         parse = csv.ParseOptions(
             delimiter=_UNIT.decode() if separator == "::" else separator,
             quote_char='"' if is_quoted else False,

@@ -119,6 +119,8 @@ def _as_text(result: IngestResult, out: Path) -> str:
     ]
     if result.quarantine:
         lines.append(f"  quarantine    {result.quarantine}")
+    if result.not_read:
+        lines.append(f"  not read      {', '.join(result.not_read)}")
     lines.append(f"  {out!s:<13} {_counts(result.rows)} in the days of these lines")
     lines.append(f"  memory        {max(result.peak_mib.values()):,.0f} MiB at most")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """All events of a refresh: views, folded from time to time, and ratings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ class EventFile:
         n_lines: Number of lines, or of rows, without a header.
         n_rejected: Number of rejected lines among them.
         notes: Sentences about what the file was read as: guesses, meanings, warnings.
+        member: Name in the archive that it is in; empty for a file of its own.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class EventFile:
     n_lines: int
     n_rejected: int
     notes: tuple[str, ...] = ()
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Events:
         n_accounts: Number of new accounts.
         n_answers: Number of answered or failed recommendation requests.
         sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
     """
 
     views: pa.Table
@@ -54,6 +57,7 @@ class Events:
     n_accounts: int
     n_answers: int
     sources: tuple[EventFile, ...]
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 class EventCollector:
@@ -82,7 +86,9 @@ class EventCollector:
         if self._n_unfolded > max(self._fold_rows, ratio * self._folded.num_rows):
             self._fold()
 
-    def events(self, sources: tuple[EventFile, ...]) -> Events:
+    def events(
+        self, sources: tuple[EventFile, ...], not_read: dict[str, str] | None = None
+    ) -> Events:
         """Return all events; the collector is empty afterwards."""
         if self._is_effective:
             self._fold()
@@ -92,6 +98,7 @@ class EventCollector:
             self._n_accounts,
             self._n_answers,
             sources,
+            not_read or {},
         )
 
     def _fold(self) -> None:

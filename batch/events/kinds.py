@@ -5,13 +5,13 @@ first lines ─► each kind: how many lines look like it ─► the first kind 
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from batch.events.parsed import Parsed
 from batch.events.stream import StreamParser
+from batch.files.input_file import InputFile
 
 _STREAM_LINE: Final = re.compile(r",GET /|,recommendation request ")
 _MIN_SHARE: Final = 0.1  # of the first lines look like a kind, or a later kind has the file
@@ -27,6 +27,7 @@ class TextReader(NamedTuple):
         n_header_lines: Number of lines before the first event.
         is_quoted: Whether a field in quotes may hold line ends.
         notes: Sentences about what the file was read as, warnings among them.
+        keeps_bytes: Whether lines stay as they are where they are not UTF-8: noise in a log.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class TextReader(NamedTuple):
     n_header_lines: int = 0
     is_quoted: bool = False
     notes: tuple[str, ...] = ()
+    keeps_bytes: bool = False
 
 
 class EventKind(NamedTuple):
@@ -46,13 +48,13 @@ class EventKind(NamedTuple):
         n_matches: Function that returns how many of a file's first lines look like this kind;
             broken lines among them do not hide it.
         open: Function that returns the reader of a file with these first lines; it raises
-            `InputError` if the file is of this kind, but has no events.
+            `UnreadKindError` if the file is of this kind, but has no events.
     """
 
     name: str
     example: str
     n_matches: Callable[[Sequence[str]], int]
-    open: Callable[[Path, Sequence[str]], TextReader]
+    open: Callable[[InputFile, Sequence[str]], TextReader]
 
 
 def kind_of(kinds: Sequence[EventKind], lines: Sequence[str]) -> EventKind | None:
@@ -72,7 +74,8 @@ def kind_of(kinds: Sequence[EventKind], lines: Sequence[str]) -> EventKind | Non
 def stream_log(user_pattern: str, item_pattern: str) -> EventKind:
     """Return the kind of stream logs, which hold events of all types."""
     example = "2022-11-14T12:24,1,GET /rate/x=1"
-    reader = TextReader("stream log", StreamParser(user_pattern, item_pattern), len(example) + 1)
+    parser = StreamParser(user_pattern, item_pattern)
+    reader = TextReader("stream log", parser, len(example) + 1, keeps_bytes=True)
     return EventKind(
         "stream log",
         example,

@@ -7,7 +7,7 @@ Interactions with other items are noise and never reach a list.
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -92,14 +92,16 @@ class Catalogue:
     Attributes:
         items: Items by item_id.
         sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
     """
 
     items: dict[str, Item]
     sources: tuple[RecordFile, ...]
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 def read_catalogues(paths: Iterable[Path], id_column: str | None = None) -> Catalogue:
-    """Read catalogue files of any known form.
+    """Read catalogue files of any known form, plain or packed, and archives of them.
 
     Args:
         paths: Files.

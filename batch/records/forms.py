@@ -13,12 +13,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Final
 
 from batch.columns.dialect import Dialect, find_dialect
 from batch.columns.roles import is_header
-from batch.files import head_lines, is_parquet
+from batch.files.input_file import AnyFile
+from batch.files.open import head_lines, is_parquet
 from batch.records.json_documents import KEY, document_objects
 from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
 from batch.records.parquet import parquet_columns, parquet_rows
@@ -77,37 +77,37 @@ class Headless:
     is_last_open: bool = False
 
 
-def form_of(path: Path, names: FieldNames, headless: Sequence[Headless]) -> Form | None:
+def form_of(file: AnyFile, names: FieldNames, headless: Sequence[Headless]) -> Form | None:
     """Return the form of a file by its content; None if it has none of the known forms.
 
     Args:
-        path: File of records.
+        file: File of records.
         names: Names of the fields.
         headless: Forms without a header.
 
     Raises:
         InputError: The file cannot be read, is empty, or is damaged.
     """
-    if is_parquet(path):
-        columns = columns_of(parquet_columns(path), names)
-        return Form("Parquet", columns, partial(parquet_rows, path, columns.of_field.values()))
-    head = [line for line in head_lines(path) if line.strip()] or [""]
+    if is_parquet(file):
+        columns = columns_of(parquet_columns(file), names)
+        return Form("Parquet", columns, partial(parquet_rows, file, columns.of_field.values()))
+    head = [line for line in head_lines(file) if line.strip()] or [""]
     if 2 * _n_objects(head) >= len(head):
-        return _json_form(path, names, is_document=_is_document(head, names))
+        return _json_form(file, names, is_document=_is_document(head, names))
     if head[0].lstrip().startswith(("{", "[")):
         first_key = _FIRST_KEY.match("".join(head))  # of a line that is longer than the head
-        return _json_form(path, names, is_document=not (first_key and names.has(first_key[1])))
-    return _delimited_form(path, names, head) or _headless_form(path, names, headless, head)
+        return _json_form(file, names, is_document=not (first_key and names.has(first_key[1])))
+    return _delimited_form(file, names, head) or _headless_form(file, names, headless, head)
 
 
-def _json_form(path: Path, names: FieldNames, *, is_document: bool) -> Form:
+def _json_form(file: AnyFile, names: FieldNames, *, is_document: bool) -> Form:
     is_field = lru_cache(maxsize=1 << 12)(names.has)
 
     def lines() -> Iterator[Row]:
-        return json_rows(text_lines(path))
+        return json_rows(text_lines(file))
 
     def document() -> Iterator[Row]:
-        return document_objects(path, text_pieces(path), is_field)
+        return document_objects(file, text_pieces(file), is_field)
 
     rows, name = (document, "JSON document") if is_document else (lines, "JSON lines")
     keys = dict.fromkeys(key for row in itertools.islice(rows(), N_HEAD) for key in row)
@@ -119,7 +119,7 @@ def _json_form(path: Path, names: FieldNames, *, is_document: bool) -> Form:
     return Form(name, columns, rows)
 
 
-def _delimited_form(path: Path, names: FieldNames, head: Sequence[str]) -> Form | None:
+def _delimited_form(file: AnyFile, names: FieldNames, head: Sequence[str]) -> Form | None:
     """Return the form of a file with a header that names the column of ids."""
     dialect = find_dialect(head) or _ONE_COLUMN
     columns = columns_of([name.strip() for name in dialect.fields(head[0])], names)
@@ -128,7 +128,7 @@ def _delimited_form(path: Path, names: FieldNames, head: Sequence[str]) -> Form 
     shape = Shape(columns.names, columns.id_column)
 
     def rows() -> Iterator[Row]:
-        lines = text_lines(path)
+        lines = text_lines(file)
         next(filter(str.strip, lines))
         return table_rows(lines, dialect, shape)
 
@@ -136,7 +136,7 @@ def _delimited_form(path: Path, names: FieldNames, head: Sequence[str]) -> Form 
 
 
 def _headless_form(
-    path: Path, names: FieldNames, headless: Sequence[Headless], head: Sequence[str]
+    file: AnyFile, names: FieldNames, headless: Sequence[Headless], head: Sequence[str]
 ) -> Form | None:
     """Return the first form without a header that any of the first lines matches."""
     form = next((form for form in headless if any(map(form.pattern.match, head))), None)
@@ -145,7 +145,7 @@ def _headless_form(
     shape = Shape(form.columns, form.columns[0], form.is_last_open)
 
     def rows() -> Iterator[Row]:
-        return separated_rows(text_lines(path), form.separator, shape)
+        return separated_rows(text_lines(file), form.separator, shape)
 
     return Form(form.name, columns_of(form.columns, names), rows, shape)
 

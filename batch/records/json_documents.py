@@ -10,7 +10,6 @@ The text is parsed an object at a time, so that memory does not grow with the do
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Final
 
 from batch.errors import InputError
@@ -26,12 +25,12 @@ _decode: Final = json.JSONDecoder().raw_decode
 
 
 def document_objects(
-    path: Path, lines: Iterable[str], is_field: Callable[[str], bool]
+    file: object, lines: Iterable[str], is_field: Callable[[str], bool]
 ) -> Iterator[dict[str, object]]:
     """Yield the objects of a document, an empty one in place of what is not a record.
 
     Args:
-        path: Path of the file, for messages.
+        file: File, for messages.
         lines: Text of the file, in pieces of any size.
         is_field: Function that decides whether a key is the name of a field.
 
@@ -39,7 +38,7 @@ def document_objects(
         InputError: The text is not JSON, ends too early, or is one object of fields; also
             during reading.
     """
-    text = _Text(path, lines)
+    text = _Text(file, lines)
     first = text.next()
     if first == "[":
         yield from _array(text)
@@ -88,12 +87,12 @@ class _Text:
     """A text that is read as far as it is needed.
 
     Args:
-        path: Path of the file, for messages.
+        file: File, for messages.
         pieces: The text in pieces of any size.
     """
 
-    def __init__(self, path: Path, pieces: Iterable[str]) -> None:
-        self._path = path
+    def __init__(self, file: object, pieces: Iterable[str]) -> None:
+        self._file = file
         self._pieces = iter(pieces)
         self._text = ""
         self._at = 0
@@ -153,5 +152,5 @@ class _Text:
         at = self._n_before + self._at
         remedy = "write it again, or as one JSON object a line"
         return InputError(
-            self._path, f"is not sound JSON: it {problem} at character {at:,}", remedy
+            self._file, f"is not sound JSON: it {problem} at character {at:,}", remedy
         )

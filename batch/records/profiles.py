@@ -8,7 +8,7 @@ A user without a list is served the list of the first segment that has one.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -114,14 +114,16 @@ class Profiles:
     Attributes:
         users: Profiles by user_id.
         sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
     """
 
     users: dict[str, Profile]
     sources: tuple[RecordFile, ...]
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 def read_profiles(paths: Iterable[Path], id_column: str | None = None) -> Profiles:
-    """Read profile files of any known form.
+    """Read profile files of any known form, plain or packed, and archives of them.
 
     Args:
         paths: Files.

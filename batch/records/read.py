@@ -12,14 +12,16 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Generic, Protocol, Self, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
 from batch.columns.ids import IdForm, id_form, whole_text
 from batch.columns.roles import plain_name, shown_names
-from batch.errors import InputError
-from batch.files import head_lines
+from batch.errors import UnreadKindError
+from batch.files.archives import open_readable
+from batch.files.input_file import InputFile
+from batch.files.open import head_lines
 from batch.records.fields import text
 from batch.records.forms import N_HEAD, Form, Headless, form_of
 from batch.records.naming import ID, FieldNames, RecordColumns, flag_columns
@@ -88,6 +90,7 @@ class RecordFile:
         kind: Name of its form.
         n_ids: Number of distinct ids of items or users.
         n_rejected: Number of entries without a valid id.
+        member: Name in the archive that it is in; empty for a file of its own.
         columns: Names of its columns.
         notes: Sentences about what it was read as.
         warnings: Sentences about what may have been misread.
@@ -97,18 +100,31 @@ class RecordFile:
     kind: str
     n_ids: int
     n_rejected: int
+    member: str = ""
     columns: Sequence[str] = ()
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
 
 
-def read_records(
-    paths: Iterable[Path], kind: RecordKind[R]
-) -> tuple[dict[str, R], tuple[RecordFile, ...]]:
-    """Return the records of all files by id, and the files.
+class FoundRecords(NamedTuple, Generic[R]):
+    """Records of all files.
+
+    Attributes:
+        records: Records by id.
+        sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
+    """
+
+    records: dict[str, R]
+    sources: tuple[RecordFile, ...]
+    not_read: dict[str, str]
+
+
+def read_records(paths: Iterable[Path], kind: RecordKind[R]) -> FoundRecords[R]:
+    """Return the records of all files.
 
     Args:
-        paths: Files of records.
+        paths: Files of records, plain or packed, and archives of them.
         kind: Kind of the records.
 
     Raises:
@@ -117,19 +133,22 @@ def read_records(
     """
     records: dict[str, R] = {}
     sources = []
+    not_read: dict[str, str] = {}
     for path in paths:
-        found, source = _read(path, kind)
-        sources.append(source)
-        if records:
-            for name, record in found.items():
-                _add(records, name, record)
-        else:
-            records = found
-    return records, tuple(sources)
+        opened, left_out = open_readable(path, lambda file: _read(file, kind))
+        not_read |= left_out
+        for found, source in opened:
+            sources.append(source)
+            if records:
+                for name, record in found.items():
+                    _add(records, name, record)
+            else:
+                records = found
+    return FoundRecords(records, tuple(sources), not_read)
 
 
-def _read(path: Path, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
-    form = _checked_form(path, kind)
+def _read(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+    form = _checked_form(file, kind)
     rows, columns = form.rows(), form.columns
     head = list(itertools.islice(rows, N_HEAD))
     if kind.flags and kind.flags not in columns.of_field:
@@ -147,11 +166,18 @@ def _read(path: Path, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
         records.pop(id_column, None)  # the header again, of files that were concatenated
     if not records:
         problem = f"has no entry with a usable id, read as {form.name}"
-        raise InputError(path, problem, f"give lines like {kind.line} or {kind.header}")
+        raise UnreadKindError(file, problem, f"give lines like {kind.line} or {kind.header}")
     records, notes = _with_whole_ids(records, id_column)
-    warnings = (*_warnings(form), *_unreadable(columns, kind, head, records))
-    counts = len(records), n_rejected
-    return records, RecordFile(path, form.name, *counts, columns.names, notes, warnings)
+    return records, RecordFile(
+        file.path,
+        form.name,
+        len(records),
+        n_rejected,
+        file.member_name,
+        columns.names,
+        notes,
+        (*_warnings(form), *_unreadable(columns, kind, head, records)),
+    )
 
 
 def _id(value: object) -> str:
@@ -174,21 +200,23 @@ def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R]
     return renamed, (f"{id_column} read as whole numbers: {fraction} is {whole_text(fraction)}",)
 
 
-def _checked_form(path: Path, kind: RecordKind[R]) -> Form:
+def _checked_form(file: InputFile, kind: RecordKind[R]) -> Form:
     """Return the form of a file, which has a column of ids and no others' ids."""
-    form = form_of(path, kind.names, kind.headless)
+    form = form_of(file, kind.names, kind.headless)
     if form is None:
-        first = next(filter(str.strip, head_lines(path)), "")
+        first = next(filter(str.strip, head_lines(file)), "")
         problem = f"has no column named like {kind.noun} ids: it begins with {_shortened(first)}"
-        raise InputError(path, problem, f"give one of these: {kind.forms}")
+        raise UnreadKindError(file, problem, f"give one of these: {kind.forms}")
     columns, like = form.columns, f"{kind.line} or {kind.header}"
     if columns.foreign:
         problem = f"is not a list of {kind.noun}s: it has a column {columns.foreign[0]}"
-        raise InputError(path, problem, f"give events with --events, and here lines like {like}")
+        raise UnreadKindError(
+            file, problem, f"give events with --events, and here lines like {like}"
+        )
     if columns.id_column is None:
         shown = shown_names(columns.names) or "none"
         problem = f"has no entry with a usable id, read as {form.name} with the fields {shown}"
-        raise InputError(path, problem, f"give lines like {like}")
+        raise UnreadKindError(file, problem, f"give lines like {like}")
     return form
 
 

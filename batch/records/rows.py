@@ -16,12 +16,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, cast
 
 from batch.columns.dialect import Dialect
 from batch.errors import InputError
-from batch.files import open_input
+from batch.files.encodings import decoded
+from batch.files.input_file import AnyFile
+from batch.files.open import open_input
 
 Row = Mapping[str, object]
 
@@ -34,37 +35,30 @@ _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
 
-def text_lines(path: Path) -> Iterator[str]:
-    """Yield a file's lines, line ends included; a line that is not UTF-8 is read as latin-1.
+def text_lines(file: AnyFile) -> Iterator[str]:
+    """Yield a file's lines, line ends included; one that is not UTF-8 is decoded by `decoded`.
 
     Raises:
         InputError: The file cannot be read, or a line is too long.
     """
-    with open_input(path) as file:
-        while line := file.readline(_MAX_LINE_BYTES + 1):
+    with open_input(file) as content:
+        while line := content.readline(_MAX_LINE_BYTES + 1):
             if len(line) > _MAX_LINE_BYTES:
                 problem = f"a line is longer than {_MAX_LINE_BYTES:,} bytes"
-                raise InputError(path, problem, "give a file of text lines")
-            yield _decoded(line).removeprefix("\ufeff")
+                raise InputError(file, problem, "give a file of text lines")
+            yield decoded(line).removeprefix("\ufeff")
 
 
-def text_pieces(path: Path) -> Iterator[str]:
+def text_pieces(file: AnyFile) -> Iterator[str]:
     """Yield a file's text in pieces, which need not be lines; bytes that are not UTF-8 as U+FFFD.
 
     Raises:
         InputError: The file cannot be read.
     """
     decode = codecs.getincrementaldecoder("utf-8-sig")("replace").decode
-    with open_input(path) as file:
-        while piece := file.read(_PIECE_BYTES):
+    with open_input(file) as content:
+        while piece := content.read(_PIECE_BYTES):
             yield decode(piece)
-
-
-def _decoded(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:  # MovieLens files until 2003
-        return line.decode("latin-1")
 
 
 def json_rows(lines: Iterable[str], *, chunk_lines: int = _CHUNK_LINES) -> Iterator[Row]:

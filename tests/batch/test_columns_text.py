@@ -255,6 +255,15 @@ def test_carriage_return_within_a_line_breaks_that_line_alone(folder):
     assert [fields[2] for fields in folder.quarantined()] == [b"2", b"3"]
 
 
+def test_uneven_line_that_is_not_text_breaks_itself_alone(folder):
+    """Bytes of no encoding, of too few or too many fields; the ids around them stay."""
+    events = folder.read(b"a,2,4\n\xff\n\xff,b,c,\xff\nb,\xff,3\nc,d,5\n")
+    assert [rating[:2] for rating in ratings(events)] == [("a", "2"), ("c", "d")]
+    assert [fields[0:3:2] for fields in folder.quarantined()] == [
+        (b"not 3 fields", b"2"), (b"not 3 fields", b"3"), (b"malformed item id", b"4"),
+    ]  # fmt: skip
+
+
 def test_unit_separator_in_a_line_is_not_read_as_a_separator(folder):
     """`::` is read as one byte, which a line may not hold itself."""
     events = folder.read("1::2::4\n1\x1f2::4\n3::4::5\n")

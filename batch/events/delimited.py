@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from batch.columns.dialect import Dialect, find_dialect
 from batch.columns.header import Head, looks_like_table, read_head
-from batch.columns.names import ITEM, TIMES, USER
+from batch.columns.names import ITEM, TIMES, USER, VALUES
 from batch.columns.roles import is_header, roles_by_name, shown_names
 from batch.columns.tokens import Tokenizer, Tokens
 from batch.errors import InputError, UnreadKindError
@@ -141,6 +141,7 @@ def delimited(settings: BatchSettings) -> EventKind:
             n_header_lines=head.n_lines,
             is_quoted=dialect.is_quoted,
             notes=parser.notes,
+            has_values=any(role in VALUES for role in head.choice.columns),
         )
 
     return EventKind("delimited text", "userId,movieId,rating,timestamp", n_matches, open_table)

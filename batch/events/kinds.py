@@ -27,6 +27,7 @@ class TextReader(NamedTuple):
         n_header_lines: Number of lines before the first event.
         is_quoted: Whether a field in quotes may hold line ends.
         notes: Sentences about what the file was read as, warnings among them.
+        has_values: Whether lines have ratings, minutes, counts or the like.
         keeps_bytes: Whether lines stay as they are where they are not UTF-8: noise in a log.
     """
 
@@ -36,6 +37,7 @@ class TextReader(NamedTuple):
     n_header_lines: int = 0
     is_quoted: bool = False
     notes: tuple[str, ...] = ()
+    has_values: bool = True
     keeps_bytes: bool = False
 
 

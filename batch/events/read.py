@@ -57,6 +57,7 @@ class ReadSizes:
 
 DEFAULT_READ_SIZES: Final = ReadSizes()
 PARQUET: Final = "Parquet"  # name of its kind
+_NO_VALUES: Final = "has no ratings, minutes or counts, unlike other members"
 
 
 class EventInput(NamedTuple):
@@ -118,12 +119,14 @@ class OpenFile(NamedTuple):
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
         notes: Sentences about what the file was read as.
+        has_values: Whether its lines have ratings, minutes, counts or the like.
     """
 
     file: InputFile
     kind: str
     pieces: Iterator[Piece]
     notes: tuple[str, ...] = ()
+    has_values: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,9 @@ class EventReader:
     def open_all(self, paths: Iterable[Path]) -> tuple[list[OpenFile], dict[str, str]]:
         """Recognize the kinds of all files, the members of archives among them.
 
+        Where some members of an archive have ratings, minutes or counts, those without are
+        left out: MovieLens' tags, or a list of genres that looks like pairs.
+
         Returns:
             Files of events, and the reason why each other member is not read, by its name.
 
@@ -160,8 +166,14 @@ class EventReader:
         not_read: dict[str, str] = {}
         for path in paths:
             files, left_out = open_readable(path, self.open)
-            opened += files
             not_read |= left_out
+            if any(one.has_values for one in files):
+                not_read |= {str(one.file): _NO_VALUES for one in files if not one.has_values}
+                files = [one for one in files if one.has_values]
+            opened += files
+        for file in opened:
+            for note in file.notes:
+                self.on_note(f"{file.file}: {note}")
         return opened, not_read
 
     def open(self, file: InputFile) -> OpenFile:
@@ -184,9 +196,8 @@ class EventReader:
                 f"give one of the known kinds: {forms}; Parquet",
             )
         reader = kind.open(file, lines)
-        for note in reader.notes:
-            self.on_note(f"{file}: {note}")
-        return OpenFile(file, reader.kind, self._parse(file, reader), reader.notes)
+        pieces = self._parse(file, reader)
+        return OpenFile(file, reader.kind, pieces, reader.notes, reader.has_values)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]

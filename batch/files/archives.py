@@ -23,7 +23,7 @@ from typing import IO, Any, Final, TypeVar, cast
 
 from batch.errors import InputError, UnreadKindError
 from batch.files.compression import MAX_RATIO, UNCHECKED_BYTES, Unpacked, codec_of, implausible
-from batch.files.input_file import InputFile, Member, open_bytes
+from batch.files.input_file import InputFile, Member, name_of, open_bytes
 from batch.files.layers import Layer, damage_explained
 from batch.files.refused import UNPACK, check_not_document
 
@@ -96,17 +96,17 @@ def open_readable(
     not_read: dict[str, str] = {}
     for file in files:
         if _DOCUMENTATION.fullmatch(Path(file.member_name).name):
-            not_read[str(file)] = "is documentation, by its name"
+            not_read[file.member_name] = "is documentation, by its name"
             continue
         try:
             opened.append(open_one(file))
         except UnreadKindError as error:
-            not_read[str(file)] = error.problem
+            not_read[file.member_name] = error.problem
     if not opened:
-        whys = "; ".join(f"{name}: {why}" for name, why in list(not_read.items())[:_N_SHOWN])
-        more = f" and {len(not_read) - _N_SHOWN:,} others" if len(not_read) > _N_SHOWN else ""
+        whys = "; ".join(f"{name} {why}" for name, why in list(not_read.items())[:_N_SHOWN])
+        more = f"; and {len(not_read) - _N_SHOWN:,} others" if len(not_read) > _N_SHOWN else ""
         raise UnreadKindError(path, f"has no member that can be read here ({whys}{more})", UNPACK)
-    return opened, not_read
+    return opened, {name_of(path, name): why for name, why in not_read.items()}
 
 
 def is_hidden(name: str) -> bool:

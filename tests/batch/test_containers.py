@@ -25,7 +25,9 @@ MOVIES = b"movieId,title,genres\n10,Heat (1995),Crime\n11,Ran (1985),Drama|War\n
 MOVIELENS = {
     "ml/README.txt": b"MovieID::Title::Genres\nUserID::MovieID::Rating::Timestamp\n",
     "ml/movies.csv": MOVIES,
+    "ml/links.csv": b"movieId,imdbId,tmdbId\n10,0113277,949\n11,0089881,11645\n",
     "ml/ratings.csv": RATINGS,
+    "ml/tags.csv": b"userId,movieId,tag,timestamp\n1,10,60,1445714994\n2,11,funny,1445714996\n",
     "ml/.DS_Store": b"\0\0\0\1Bud1",
     "__MACOSX/ml/._ratings.csv": b"\0\5\x16\7",
     "ml/empty.csv": b"",
@@ -50,15 +52,17 @@ def read(tmp_path):
 
 @pytest.mark.parametrize("pack", ARCHIVES.values(), ids=ARCHIVES)
 def test_events_of_an_archive_are_read_and_the_rest_is_named(read, pack):
-    """The ratings are read; catalogue and README are named, hidden and empty members are not."""
+    """The ratings are read; the other tables are named, hidden and empty members are not."""
     events = read(pack(MOVIELENS))
     assert ratings(events) == [("1", "10", 4.0, 1600000000), ("2", "11", 5.0, 1600000001)]
     (source,) = events.sources
     assert (source.path.name, source.member) == ("0-file", "ml/ratings.csv")
     whys = {name.partition("0-file/")[2]: why for name, why in events.not_read.items()}
     assert whys["ml/README.txt"] == "is documentation, by its name"
-    assert "not a file of events: it begins with 'movieId,title" in whys["ml/movies.csv"]
-    assert len(whys) == 2
+    assert "has no column of users" in whys["ml/movies.csv"]
+    assert "has no column of users" in whys["ml/links.csv"]
+    assert whys["ml/tags.csv"] == "has no ratings, minutes or counts, unlike other members"
+    assert len(whys) == 4
 
 
 @pytest.mark.parametrize("pack", ARCHIVES.values(), ids=ARCHIVES)
@@ -69,8 +73,9 @@ def test_catalogue_of_an_archive_is_read(write, pack):
         "10": "Heat",
         "11": "Ran",
     }
-    assert [source.member for source in catalogue.sources] == ["ml/movies.csv"]
-    assert [name.rpartition("/")[2] for name in catalogue.not_read] == ["README.txt", "ratings.csv"]
+    assert catalogue.sources[0].member == "ml/movies.csv"
+    names = [name.rpartition("/")[2] for name in catalogue.not_read]
+    assert names == ["README.txt", "ratings.csv", "tags.csv"]
 
 
 def test_members_of_many_kinds_are_each_told_apart(read):
@@ -79,17 +84,25 @@ def test_members_of_many_kinds_are_each_told_apart(read):
     members = {
         "stream.log": log,
         "ratings.csv": RATINGS,
-        "pairs.tsv.gz": gzip.compress(b"5\tx\n"),
+        "counts.tsv.gz": gzip.compress(b"user\titem\tplays\n5\tx\t3\n"),
         "part-0.parquet": parquet(user_id=["7"], item_id=["y"]),
     }
-    expected = [("1", "a", 3, 1), ("5", "x", None, 1), ("7", "y", None, 1)]
     for pack in ARCHIVES.values():
         events = read(pack(members))
         assert [source.kind for source in events.sources] == [
-            "stream log", "MovieLens ratings.csv", "user/item pairs", "Parquet",
+            "stream log", "comma-separated table", "tab-separated table", "Parquet",
         ]  # fmt: skip
-        assert views(events) == expected
+        assert [view[:2] for view in views(events)] == [("1", "a"), ("5", "x"), ("7", "y")]
         assert len(ratings(events)) == 2
+
+
+def test_pairs_alone_are_read_and_beside_ratings_left_out(read):
+    """A list of genres looks like pairs of users and items; pairs of their own are events."""
+    pairs = {"u.genre": b"unknown|0\nAction|1\nWar|2\n"}
+    assert len(views(read(zipped(pairs)))) == 3
+    events = read(zipped(pairs | {"u.data": b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n"}))
+    assert (len(views(events)), len(ratings(events))) == (0, 2)
+    assert [name.rpartition("/")[2] for name in events.not_read] == ["u.genre"]
 
 
 def test_archives_are_read_from_a_directory(tmp_path):
@@ -110,7 +123,7 @@ def test_archive_without_events_is_refused_with_its_members(read, pack):
     members = {"movies.csv": MOVIES, "LICENSE": b"all rights\n", "notes.pdf": b"%PDF-1.7\n"}
     with pytest.raises(UnreadKindError, match="has no member that can be read here") as error:
         read(pack(members))
-    for part in ("movies.csv: is not a file of events", "documentation", "notes.pdf: is a PDF"):
+    for part in ("movies.csv has no column of users", "documentation", "notes.pdf is a PDF"):
         assert part in str(error.value)
 
 

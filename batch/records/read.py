@@ -135,7 +135,7 @@ def read_records(paths: Iterable[Path], kind: RecordKind[R]) -> FoundRecords[R]:
     sources = []
     not_read: dict[str, str] = {}
     for path in paths:
-        opened, left_out = open_readable(path, lambda file: _read(file, kind))
+        opened, left_out = open_readable(path, lambda file: read_file(file, kind))
         not_read |= left_out
         for found, source in opened:
             sources.append(source)
@@ -147,7 +147,12 @@ def read_records(paths: Iterable[Path], kind: RecordKind[R]) -> FoundRecords[R]:
     return FoundRecords(records, tuple(sources), not_read)
 
 
-def _read(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+def read_file(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+    """Return the records of one file by id, and what is known of the file.
+
+    Raises:
+        InputError: As `read_records`.
+    """
     form = _checked_form(file, kind)
     rows, columns = form.rows(), form.columns
     head = list(itertools.islice(rows, N_HEAD))

@@ -15,9 +15,10 @@ from typing import Final
 from batch.columns.names import ITEM, NAMES, USER
 from batch.records.fields import flag, moment, number, text
 from batch.records.forms import Headless
+from batch.records.kinds import RecordKind
 from batch.records.names import names_in
 from batch.records.naming import ID, FieldNames, RecordColumns, is_set
-from batch.records.read import RecordFile, RecordKind, read_records
+from batch.records.read import RecordFile, read_records
 from batch.records.rows import Row
 from store.ids import is_item_id
 

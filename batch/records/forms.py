@@ -34,6 +34,7 @@ from batch.records.rows import (
 )
 
 _FIRST_KEY: Final = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:')
+_SHOWN_CHARACTERS: Final = 60
 N_HEAD: Final = 100  # rows by which names and values are judged
 _ONE_COLUMN: Final = Dialect(",", 1, is_quoted=True)
 
@@ -160,3 +161,9 @@ def _is_document(head: Sequence[str], names: FieldNames) -> bool:
     found = json_object(head[0]) if len(head) == 1 else {}
     is_record = "doc" in found or any(map(names.has, found))
     return not is_record and any(isinstance(value, dict | list) for value in found.values())
+
+
+def shortened(value: object) -> str:
+    """Return the beginning of a value for a message, in quotes, as it may be binary."""
+    line = str(value)
+    return f"{line[:_SHOWN_CHARACTERS]!r}{'…' if len(line) > _SHOWN_CHARACTERS else ''}"

@@ -22,9 +22,10 @@ from batch.files.input_file import InputFile
 from batch.records.ages import age_in_years, age_since
 from batch.records.fields import text
 from batch.records.forms import Headless
+from batch.records.kinds import RecordKind
 from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
 from batch.records.parquet import parquet_columns
-from batch.records.read import RecordFile, RecordKind, read_file, read_records
+from batch.records.read import RecordFile, read_file, read_records
 from batch.records.rows import Row
 from store.ids import is_user_id
 from store.layout import POPULAR, RESERVE

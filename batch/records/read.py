@@ -118,6 +118,9 @@ def read_file(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], Recor
         problem = f"has no entry with a usable id, read as {form.name}"
         raise UnreadKindError(file, problem, f"give lines like {kind.line} or {kind.header}")
     records, notes = _with_whole_ids(records, id_column)
+    if columns.flags:
+        flags = ", ".join(columns.flags.values())
+        notes += (f"{len(columns.flags)} columns of 0 and 1 read as {kind.flags}: {flags}",)
     return records, RecordFile(
         file.path,
         form.name,

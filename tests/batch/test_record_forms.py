@@ -145,8 +145,10 @@ def test_repeated_header_is_not_an_item(read):
     ],
 )
 def test_columns_of_0_and_1_are_genres(read, header, row):
-    assert read(f"{header}\n{row}\n").items == {"1": replace(NOTHING, title="Heat",
-                                                             genres=("Drama", "War"))}  # fmt: skip
+    catalogue = read(f"{header}\n{row}\n")
+    assert catalogue.items == {"1": replace(NOTHING, title="Heat", genres=("Drama", "War"))}
+    (note,) = catalogue.sources[0].notes
+    assert re.match(r"[34] columns of 0 and 1 read as genres: .*Comedy, Drama, War", note)
 
 
 @pytest.mark.parametrize(
@@ -324,10 +326,12 @@ def test_profiles_without_a_field_are_said(read_users):
     ]
 
 
-def test_bare_ids_without_a_field_are_not_users(read_users):
+@pytest.mark.parametrize("name", ["id", "ID"])
+def test_bare_ids_without_a_field_are_not_users(read_users, name):
     """They are those of anything."""
     with pytest.raises(InputError, match="no entry with a usable id"):
-        read_users('{"id": "heat+1995", "genres": []}\n')
+        read_users(f'{{"{name}": "heat+1995", "genres": []}}\n')
+    assert list(read_users(f'{{"{name}": "ann", "age": 28}}\n').users) == ["ann"]
 
 
 # Made-up files of forms that people have

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from batch.columns.names import ITEM, NAMES, USER
+from batch.files.input_file import AnyFile
 from batch.records.ages import age_in_years, age_since
 from batch.records.fields import text
 from batch.records.forms import Headless
@@ -122,7 +122,7 @@ class Profiles:
     not_read: dict[str, str] = field(default_factory=dict)
 
 
-def read_profiles(paths: Iterable[Path], id_column: str | None = None) -> Profiles:
+def read_profiles(paths: Iterable[AnyFile], id_column: str | None = None) -> Profiles:
     """Read profile files of any known form, plain or packed, and archives of them.
 
     Args:
@@ -133,7 +133,7 @@ def read_profiles(paths: Iterable[Path], id_column: str | None = None) -> Profil
         InputError: A file cannot be read, is of no known form, has other content, or has no
             user with a valid id.
     """
-    return Profiles(*read_records(paths, _USERS.with_ids_in(id_column)))
+    return Profiles(*read_records(paths, USERS.with_ids_in(id_column)))
 
 
 def age_band(age: int | None) -> str | None:
@@ -264,7 +264,7 @@ _HEADLESS: Final = (
         ("user_id", "gender", "age", "occupation_code", "zip"),
     ),
 )
-_USERS: Final = RecordKind(
+USERS: Final = RecordKind(
     noun="user",
     names=_NAMES,
     is_id=is_user_id,

@@ -8,6 +8,7 @@ Files complement each other: an id exists if any file has it, and the first know
 of a field wins, in the order of the files.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from batch.columns.ids import IdForm, id_form, whole_text
 from batch.columns.roles import plain_name, shown_names
 from batch.errors import UnreadKindError
 from batch.files.archives import open_readable
-from batch.files.input_file import InputFile
+from batch.files.input_file import AnyFile, InputFile
 from batch.files.open import head_lines
 from batch.records.fields import text
 from batch.records.forms import N_HEAD, Form, Headless, form_of
@@ -74,11 +75,10 @@ class RecordKind(Generic[R]):
         return replace(self, names=replace(names, ids=(plain_name(column),), nouns=others))
 
     @property
-    def forms(self) -> str:
+    def forms(self) -> tuple[str, ...]:
         """All known forms, for messages."""
         headless = (f"{form.name}: {form.example}" for form in self.headless)
-        known = (f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet")
-        return "; ".join((*known, *headless))
+        return f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet", *headless
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class RecordFile:
         columns: Names of its columns.
         notes: Sentences about what it was read as.
         warnings: Sentences about what may have been misread.
+        fields: Name of the column of each field that is read, the id among them.
     """
 
     path: Path
@@ -104,6 +105,7 @@ class RecordFile:
     columns: Sequence[str] = ()
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class FoundRecords(NamedTuple, Generic[R]):
@@ -120,7 +122,7 @@ class FoundRecords(NamedTuple, Generic[R]):
     not_read: dict[str, str]
 
 
-def read_records(paths: Iterable[Path], kind: RecordKind[R]) -> FoundRecords[R]:
+def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[R]:
     """Return the records of all files.
 
     Args:
@@ -177,6 +179,7 @@ def _read(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFil
         columns.names,
         notes,
         (*_warnings(form), *_unreadable(columns, kind, head, records)),
+        dict(columns.of_field),
     )
 
 
@@ -206,7 +209,7 @@ def _checked_form(file: InputFile, kind: RecordKind[R]) -> Form:
     if form is None:
         first = next(filter(str.strip, head_lines(file)), "")
         problem = f"has no column named like {kind.noun} ids: it begins with {_shortened(first)}"
-        raise UnreadKindError(file, problem, f"give one of these: {kind.forms}")
+        raise UnreadKindError(file, problem, f"give one of these: {'; '.join(kind.forms)}")
     columns, like = form.columns, f"{kind.line} or {kind.header}"
     if columns.foreign:
         problem = f"is not a list of {kind.noun}s: it has a column {columns.foreign[0]}"

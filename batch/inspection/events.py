@@ -72,7 +72,7 @@ def _read(opened: OpenFile, reader: EventReader, max_rejected_share: float) -> R
     return Reading(
         use="events",
         kind=source.kind,
-        columns=opened.columns,
+        columns=dict(opened.columns),
         rows=first.rows(),
         counts=_counts(events),
         ranges=_ranges(events),

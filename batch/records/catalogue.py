@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from batch.columns.names import ITEM, NAMES, USER
+from batch.files.input_file import AnyFile
 from batch.records.fields import flag, moment, number, text
 from batch.records.forms import Headless
 from batch.records.kinds import RecordKind
@@ -101,7 +101,7 @@ class Catalogue:
     not_read: dict[str, str] = field(default_factory=dict)
 
 
-def read_catalogues(paths: Iterable[Path], id_column: str | None = None) -> Catalogue:
+def read_catalogues(paths: Iterable[AnyFile], id_column: str | None = None) -> Catalogue:
     """Read catalogue files of any known form, plain or packed, and archives of them.
 
     Args:
@@ -112,7 +112,7 @@ def read_catalogues(paths: Iterable[Path], id_column: str | None = None) -> Cata
         InputError: A file cannot be read, is of no known form, has other content, or has no
             item with a valid id.
     """
-    return Catalogue(*read_records(paths, _ITEMS.with_ids_in(id_column)))
+    return Catalogue(*read_records(paths, ITEMS.with_ids_in(id_column)))
 
 
 def _item_maker(columns: RecordColumns) -> Callable[[Row], Item]:
@@ -287,7 +287,7 @@ _HEADLESS: Final = (
         is_last_open=True,
     ),
 )
-_ITEMS: Final = RecordKind(
+ITEMS: Final = RecordKind(
     noun="item",
     names=_NAMES,
     is_id=is_item_id,

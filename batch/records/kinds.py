@@ -57,11 +57,10 @@ class RecordKind(Generic[R]):
         return replace(self, names=replace(names, ids=(plain_name(column),), nouns=others))
 
     @property
-    def forms(self) -> str:
+    def forms(self) -> tuple[str, ...]:
         """All known forms, for messages."""
         headless = (f"{form.name}: {form.example}" for form in self.headless)
-        known = (f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet")
-        return "; ".join((*known, *headless))
+        return f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet", *headless
 
     def form_of(self, file: InputFile) -> Form:
         """Return the form of a file, which has ids of this kind and of no other.
@@ -74,7 +73,7 @@ class RecordKind(Generic[R]):
         if form is None:
             first = next(filter(str.strip, head_lines(file)), "")
             problem = f"has no column named like {self.noun} ids: it begins with {shortened(first)}"
-            raise UnreadKindError(file, problem, f"give one of these: {self.forms}")
+            raise UnreadKindError(file, problem, f"give one of these: {'; '.join(self.forms)}")
         columns, like = form.columns, f"{self.line} or {self.header}"
         if columns.foreign:
             problem = f"is not a list of {self.noun}s: it has a column {columns.foreign[0]}"

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from batch.columns.names import ITEM, NAMES, USER
 from batch.columns.roles import roles_by_name
-from batch.files.input_file import InputFile
+from batch.files.input_file import AnyFile, InputFile
 from batch.records.ages import age_in_years, age_since
 from batch.records.fields import text
 from batch.records.forms import Headless
@@ -128,7 +127,7 @@ class Profiles:
     not_read: dict[str, str] = field(default_factory=dict)
 
 
-def read_profiles(paths: Iterable[Path], id_column: str | None = None) -> Profiles:
+def read_profiles(paths: Iterable[AnyFile], id_column: str | None = None) -> Profiles:
     """Read profile files of any known form, plain or packed, and archives of them.
 
     Args:
@@ -139,7 +138,7 @@ def read_profiles(paths: Iterable[Path], id_column: str | None = None) -> Profil
         InputError: A file cannot be read, is of no known form, has other content, or has no
             user with a valid id.
     """
-    return Profiles(*read_records(paths, _USERS.with_ids_in(id_column)))
+    return Profiles(*read_records(paths, USERS.with_ids_in(id_column)))
 
 
 def profile_ids(file: InputFile) -> pa.StringArray | None:
@@ -151,7 +150,7 @@ def profile_ids(file: InputFile) -> pa.StringArray | None:
     names = parquet_columns(file)
     if ITEM in roles_by_name(names) or columns_of(names, _NAMES).id_column is None:
         return None
-    return pa.array(read_file(file, _USERS)[0], pa.string())
+    return pa.array(read_file(file, USERS)[0], pa.string())
 
 
 def age_band(age: int | None) -> str | None:
@@ -282,7 +281,7 @@ _HEADLESS: Final = (
         ("user_id", "gender", "age", "occupation_code", "zip"),
     ),
 )
-_USERS: Final = RecordKind(
+USERS: Final = RecordKind(
     noun="user",
     names=_NAMES,
     is_id=is_user_id,

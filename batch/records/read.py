@@ -8,8 +8,9 @@ Files complement each other: an id exists if any file has it, and the first know
 of a field wins, in the order of the files.
 """
 
+import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, NamedTuple
@@ -19,7 +20,7 @@ import pyarrow as pa
 from batch.columns.ids import IdForm, id_form, whole_text
 from batch.errors import UnreadKindError
 from batch.files.archives import open_readable
-from batch.files.input_file import InputFile
+from batch.files.input_file import AnyFile, InputFile
 from batch.records.forms import N_HEAD
 from batch.records.kinds import R, RecordKind
 from batch.records.naming import ID, flag_columns
@@ -39,6 +40,7 @@ class RecordFile:
         columns: Names of its columns.
         notes: Sentences about what it was read as.
         warnings: Sentences about what may have been misread.
+        fields: Name of the column of each field that is read, the id among them.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class RecordFile:
     columns: Sequence[str] = ()
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class FoundRecords(NamedTuple, Generic[R]):
@@ -65,7 +68,7 @@ class FoundRecords(NamedTuple, Generic[R]):
     not_read: dict[str, str]
 
 
-def read_records(paths: Iterable[Path], kind: RecordKind[R]) -> FoundRecords[R]:
+def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[R]:
     """Return the records of all files.
 
     Args:
@@ -130,6 +133,7 @@ def read_file(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], Recor
         columns.names,
         notes,
         tuple(remarks(form, kind, head, records)),
+        dict(columns.of_field),
     )
 
 

@@ -159,8 +159,10 @@ def _title_and_year(title: str | None) -> tuple[str | None, int | None]:
 
 
 def _year(value: object) -> int | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, float):
         value = f"{value:.0f}"
+    elif isinstance(value, int):
+        value = str(value)
     found = _YEAR.search(value) if isinstance(value, str) else None
     return int(found[0]) if found else None
 

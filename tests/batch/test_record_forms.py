@@ -192,6 +192,15 @@ def test_authors_are_several(read):
 
 
 @pytest.mark.parametrize(
+    ("year", "expected"),
+    [(1995, 1995), (1995.0, 1995), ("1995", 1995), ("May 1995", 1995), (0, None), (True, None),
+     (10**400, None), (float("nan"), None), (-500, None)],
+)  # fmt: skip
+def test_year_is_a_number_or_a_date(read, year, expected):
+    assert read(json.dumps({"id": 1, "title": "Heat", "year": year})).items["1"].year == expected
+
+
+@pytest.mark.parametrize(
     ("runtime", "minutes"), [("104 min", 104.0), ("1h 44m", 104.0), ("2 h", 120.0), ("long", None)]
 )
 def test_runtime_may_have_its_unit(read, runtime, minutes):

@@ -34,6 +34,8 @@ from batch.records.rows import (
 )
 
 _FIRST_KEY: Final = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:')
+# Within a field, as in Book-Crossing; one behind which a field ends may follow a real backslash.
+_ESCAPED_QUOTE: Final = re.compile(r'\\"[^",;|\t]')
 _SHOWN_CHARACTERS: Final = 60
 N_HEAD: Final = 100  # rows by which names and values are judged
 _ONE_COLUMN: Final = Dialect(",", 1, is_quoted=True)
@@ -123,15 +125,16 @@ def _json_form(file: AnyFile, names: FieldNames, *, is_document: bool) -> Form:
 def _delimited_form(file: AnyFile, names: FieldNames, head: Sequence[str]) -> Form | None:
     """Return the form of a file with a header that names the column of ids."""
     dialect = find_dialect(head) or _ONE_COLUMN
-    columns = columns_of([name.strip() for name in dialect.fields(head[0])], names)
+    columns = columns_of([name.strip("# ") for name in dialect.fields(head[0])], names)
     if columns.id_column is None or not is_header(columns.names):
         return None
     shape = Shape(columns.names, columns.id_column)
+    escape = "\\" if any(map(_ESCAPED_QUOTE.search, head)) else None
 
     def rows() -> Iterator[Row]:
         lines = text_lines(file)
         next(filter(str.strip, lines))
-        return table_rows(lines, dialect, shape)
+        return table_rows(lines, dialect, shape, escape)
 
     return Form(dialect.name, columns, rows, shape)
 

@@ -41,7 +41,7 @@ _BANDS: Final = (  # lowest age and name; the bands of MovieLens 1M, oldest firs
 )
 _GENDERS: Final = {
     **dict.fromkeys(("MALE", "MAN", "MEN"), "M"),
-    **dict.fromkeys(("FEMALE", "WOMAN", "WOMEN"), "F"),
+    **dict.fromkeys(("FEMALE", "WOMAN", "WOMEN", "W"), "F"),
 }
 _NOT_GENDERS: Final = frozenset(("UNKNOWN", "UNSPECIFIED", "NAN", "NULL"))
 _GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key in the store

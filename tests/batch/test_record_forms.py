@@ -186,6 +186,19 @@ def test_books_are_read_by_their_header(read):
     assert read(content).items == {"0195153448": book}
 
 
+def test_quotes_may_be_escaped_by_backslashes(read):
+    """As in Book-Crossing; elsewhere, a backslash stays what it is."""
+    rows = '"1";"Clara \\"Callan\\"; a Novel";"x"\n'
+    assert read('"ISBN";"Book-Title";"y"\n' + rows).items["1"].title == 'Clara "Callan"; a Novel'
+    assert read('isbn,title\n1,"C:\\dir\\"\n').items["1"].title == "C:\\dir\\"
+
+
+@pytest.mark.parametrize("value", ["\\N", "NULL", "<NA>", "N/A", "nan"])
+def test_missing_values_of_databases_are_missing(read, value):
+    content = f"tconst\tprimaryTitle\tgenres\truntimeMinutes\ntt1\t{value}\t{value}\t{value}\n"
+    assert read(content).items == {"tt1": NOTHING}
+
+
 def test_authors_are_several(read):
     content = 'book_id,title,authors\n1,Good Omens,"Terry Pratchett, Neil Gaiman"\n'
     assert read(content).items["1"].authors == ("Terry Pratchett", "Neil Gaiman")
@@ -292,6 +305,7 @@ USER_FORMS = {
     "semicolon": '"User-ID";"Age";"Sex";"Job"\n"1";"25";"female";"writer"\n'
     '"2";"56";"man";"artist"\n',
     "tab": "uid\tage_group\tgender\toccupation\n1\t25-34\tF\twriter\n2\t56-99\tM\tartist\n",
+    "comment": "#id\tgender\tage\toccupation\n1\tw\t25\twriter\n2\tm\t56\tartist\n",
     "lines": '{"customer_id": 1, "ageGroup": "25 to 34", "gender": "Female", "job": "writer"}\n'
     '{"customer_id": 2, "ageGroup": "56 and over", "gender": "m", "job": "artist"}\n',
     "array": '[{"id": 1, "age": 25, "gender": "F", "occupation": "writer"},\n'

@@ -193,7 +193,7 @@ def doubles(column: pa.Array) -> pa.DoubleArray:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid:
         pass
-    texts = pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), _DECIMAL_COMMA, r"\1.\2")
+    texts = pc.replace_substring_regex(pc.ascii_trim_whitespace(texts), _DECIMAL_COMMA, r"\1.\2")
     for word, digit in _FLAG_WORDS.items():
         texts = pc.replace_substring_regex(texts, f"^(?i:{word})$", digit)
     texts = pc.replace_substring_regex(texts, r"^\+", "")

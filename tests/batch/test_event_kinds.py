@@ -123,7 +123,7 @@ def test_files_of_all_kinds_are_read_together(read):
 )
 def test_file_of_no_known_kind_is_refused(read, content):
     """A file without events is an error that lists the known kinds."""
-    with pytest.raises(InputError, match=r"known kinds|is empty|no column of users"):
+    with pytest.raises(InputError, match=r"known kinds|is empty|no column of"):
         read(content)
 
 
@@ -161,6 +161,13 @@ def test_repeated_header_is_skipped(read, quarantined):
     events = read(f"{header}1,2,4.5,9\n{header}3,4,5.0,9\n{header}")
     assert (events.sources[0].n_lines, events.sources[0].n_rejected) == (2, 0)
     assert (len(ratings(events)), quarantined()) == (2, [])
+
+
+def test_byte_order_marks_of_concatenated_files_are_skipped(read, quarantined):
+    """Before a header and before a first row, in the first file and in later ones."""
+    text = "\ufeffuserId\tmovieId\n1\t2\n"
+    assert views(read(text * 2 + "\ufeff3\t4\n")) == [("1", "2", None, 2), ("3", "4", None, 1)]
+    assert quarantined() == []
 
 
 def test_repeated_header_does_not_hide_that_ids_are_whole(read):

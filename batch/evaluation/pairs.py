@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.errors import InputError
-from batch.files.open import open_input
+from batch.events.item_lists import BLANK, parse_item_lists
+from batch.events.lines import read_blocks
+from batch.events.parsed import VIEWS
 
 _FORMAT: Final = "write a user and their items on each line, with blanks between"
 
@@ -48,19 +50,16 @@ def read_pairs(train: Path, test: Path) -> tuple[sp.csr_matrix, sp.csr_matrix, l
 
 
 def _read(path: Path) -> tuple[pa.StringArray, pa.StringArray]:
-    with open_input(path) as file:
-        text = file.read()
-    try:
-        lines = pc.split_pattern_regex(pa.array(text.decode("ascii").splitlines()), r"\s+")
-    except UnicodeDecodeError:
-        raise InputError(path, "is not ASCII text", _FORMAT) from None
-    words, line = lines.flatten(), pc.list_parent_indices(lines).to_numpy()
-    is_word = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
-    words, line = words.filter(pa.array(is_word)), line[is_word]
-    is_user = np.ones(len(line), dtype=bool)
-    is_user[1:] = np.diff(line) != 0
-    if is_user.all():
+    views = []
+    for block in read_blocks(path):
+        parsed = parse_item_lists(block.lines)
+        views.append(parsed.views)
+        for position, reason in zip(parsed.rejected, parsed.reasons, strict=True):
+            if reason != BLANK:
+                problem = f"line {block.first_number + position}: {reason}"
+                raise InputError(path, problem, _FORMAT)
+    columns = pa.concat_tables([VIEWS.empty_table(), *views])
+    if not columns.num_rows:
         raise InputError(path, "has no line with a user and an item", _FORMAT)
-    user = words.take(pa.array(np.maximum.accumulate(np.where(is_user, np.arange(len(line)), 0))))
-    is_item = pa.array(~is_user)
-    return user.filter(is_item), words.filter(is_item)
+    user, item = (columns[name].cast(pa.string()) for name in ("user_id", "item_id"))
+    return user.combine_chunks(), item.combine_chunks()

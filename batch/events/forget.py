@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from batch.arrays import Flags
 from batch.errors import BatchError
 from batch.events.lines import read_blocks
-from batch.events.parquet import read_parquet
+from batch.events.parquet import open_events
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
 from batch.events.read import event_files
@@ -33,8 +33,8 @@ from store.ids import USER_ID_RULE, is_user_id
 
 _PENDING: Final = ".pending"
 _QUARANTINE_FIELDS: Final = r"^[^\t]*\t[^\t]*\t\d+\t"  # reason, source and line number
-_BEFORE: Final = r"(?:[,\t =\"&?]|::|\":)"  # no part of a time or a path
-_AFTER: Final = r"(?:[,\t \"&}\r\n]|::|$)"
+_BEFORE: Final = r"(?:[,;|\t ='\"&?\[]|::|\":)"  # no part of a time or a path
+_AFTER: Final = r"(?:\.0*)?(?:[,;|\t '\"&}\]\r\n]|::|$)"  # 7.0 of a float column is the id 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,7 @@ def _user_ids(file: InputFile) -> Iterator[pa.Array]:
     if ids := profile_ids(file):
         yield ids
         return
-    for piece in read_parquet(file):
-        for name in ("views", "ratings", "accounts", "answers"):
-            yield getattr(piece.parsed, name)["user_id"].unique()
+    yield from open_events(file, BatchSettings()).users()
 
 
 def _are_named(

@@ -64,9 +64,7 @@ def ingest(
         open_partitions(out, partition_sizes) as target,
     ):
         with stages("events", unit="line") as advance:
-            reader = EventReader(
-                kinds, quarantine, settings.max_rejected_share, advance, read_sizes
-            )
+            reader = EventReader(kinds, quarantine, settings, advance, read_sizes)
             opened, not_read = reader.open_all(files)
             for file in opened:
                 if file.kind == PARQUET:

@@ -4,12 +4,13 @@ first lines ─► each kind: how many lines look like it ─► the first kind 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
+from batch.events.lines import Block
 from batch.events.parsed import Parsed
 from batch.events.stream import StreamParser
 from batch.files.input_file import InputFile
@@ -32,6 +33,8 @@ class TextReader(NamedTuple):
         columns: Name of the column of each role that is read; empty if there are no columns.
         has_values: Whether lines have ratings, minutes, counts or the like.
         keeps_bytes: Whether lines stay as they are where they are not UTF-8: noise in a log.
+        blocks: Function of a file and a number of bytes that yields its blocks, if what is
+            parsed is not lines; `min_line_bytes`, headers and quotes do not matter then.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class TextReader(NamedTuple):
     columns: Mapping[str, str] = MappingProxyType({})
     has_values: bool = True
     keeps_bytes: bool = False
+    blocks: Callable[[InputFile, int], Iterator[Block]] | None = None
 
 
 class EventKind(NamedTuple):

@@ -95,12 +95,14 @@ class Piece(NamedTuple):
         parsed: Events of these lines.
         rejected: Rejected lines.
         max_lines_left: Maximum number of valid lines behind these.
+        notes: Sentences about what the file was read as, where only its rows tell.
     """
 
     n_lines: int
     parsed: Parsed
     rejected: Rejected
     max_lines_left: int
+    notes: tuple[str, ...] = ()
 
 
 class Cause(NamedTuple):

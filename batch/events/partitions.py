@@ -33,8 +33,8 @@ import pyarrow.parquet as pq
 from batch.errors import BatchError, InputError
 from batch.events.fold import days, fold_ratings, fold_rows, fold_views
 from batch.events.ids import ID, codes_of, sort_ids, whole
-from batch.events.parquet import read_parquet
 from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed
+from batch.events.partition_rows import read_partition
 from store.durable import fsync_path
 
 # Large enough for a dictionary of a million ids in the file: it is read in half the time.
@@ -280,7 +280,7 @@ def _n_rows(file: Path) -> int:
 
 
 def _read(kind: _EventType, file: Path) -> Iterator[pa.Table]:
-    for piece in read_parquet(file):
+    for piece in read_partition(file):
         if piece.rejected.reasons:
             reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
             raise InputError(file, f"row {row}: {reason}", _REMEDY)

@@ -1,7 +1,7 @@
 """Events of all files, each of a kind that is recognized by its content.
 
-stream log   delimited text (any columns, any dialect)   Parquet
-     └──────────────────────┴───────────────────────────────┘
+stream log   JSON   Netflix, Steam, item lists   delimited text   Parquet
+     └─────────┴──────────────┴────────────────────────┴─────────────┘
                             │ parse, validate, quarantine
                             ▼
                views and ratings, folded, one Events
@@ -26,12 +26,17 @@ from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
 from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
+from batch.events.item_lists import item_lists
+from batch.events.json_kind import json_events
 from batch.events.kinds import EventKind, TextReader, kind_of, stream_log
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
-from batch.events.parquet import PARQUET_ROWS, read_parquet
+from batch.events.netflix import netflix
+from batch.events.parquet import open_events
+from batch.events.parquet_file import PARQUET_ROWS
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
 from batch.events.quoted import join_quoted
+from batch.events.steam import steam
 from batch.files.archives import is_hidden, open_readable
 from batch.files.encodings import as_utf8
 from batch.files.input_file import InputFile
@@ -96,7 +101,7 @@ def read_events(
     kinds = event_kinds(settings)
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
-        reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
+        reader = EventReader(kinds, quarantine, settings, on_lines, sizes)
         opened, not_read = reader.open_all(event_files(settings))
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
@@ -109,7 +114,14 @@ def read_events(
 
 def event_kinds(settings: BatchSettings) -> tuple[EventKind, ...]:
     """Return all kinds of text files; the stricter ones first."""
-    return stream_log(settings.user_pattern, settings.item_pattern), delimited(settings)
+    return (
+        stream_log(settings.user_pattern, settings.item_pattern),
+        json_events(settings),
+        netflix(settings),
+        steam(settings),
+        item_lists(),
+        delimited(settings),
+    )
 
 
 class OpenFile(NamedTuple):
@@ -119,7 +131,7 @@ class OpenFile(NamedTuple):
         file: File, or member of an archive.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
-        notes: Sentences about what the file was read as.
+        notes: Sentences about what the file was read as, as far as its first lines tell.
         columns: Name of the column of each role that is read; empty if there are no columns.
         has_values: Whether its lines have ratings, minutes, counts or the like.
     """
@@ -139,7 +151,7 @@ class EventReader:
     Attributes:
         kinds: Kinds of text files that are recognized.
         quarantine: Quarantine of the rejected lines.
-        max_rejected_share: Largest share of a file's lines that may be rejected.
+        settings: Settings of the batch: limit of rejected lines, columns of Parquet.
         on_lines: Function that is called with the number of lines of each piece.
         sizes: How much is read at a time.
         on_note: Function that is called with each sentence about what a file was read as.
@@ -147,7 +159,7 @@ class EventReader:
 
     kinds: Sequence[EventKind]
     quarantine: Quarantine
-    max_rejected_share: float
+    settings: BatchSettings
     on_lines: Callable[[int], object]
     sizes: ReadSizes
     on_note: Callable[[str], object] = write_note
@@ -175,8 +187,7 @@ class EventReader:
                 files = [one for one in files if one.has_values]
             opened += files
         for file in opened:
-            for note in file.notes:
-                self.on_note(f"{file.file}: {note}")
+            self._write_notes(file, file.notes)
         return opened, not_read
 
     def open(self, file: InputFile) -> OpenFile:
@@ -187,7 +198,10 @@ class EventReader:
             UnreadKindError: It is empty or of no known kind.
         """
         if is_parquet(file):
-            return OpenFile(file, PARQUET, read_parquet(file, self.sizes.parquet_rows))
+            events = open_events(file, self.settings)
+            pieces = events.pieces(self.sizes.parquet_rows)
+            columns, has_values = events.columns, events.has_values
+            return OpenFile(file, PARQUET, pieces, (), columns, has_values)
         lines = head_lines(file)
         kind = kind_of(self.kinds, lines)
         if kind is None:
@@ -196,12 +210,11 @@ class EventReader:
             raise UnreadKindError(
                 file,
                 f"is not a file of events: it begins with {first[:60]!r}",
-                f"give one of the known kinds: {forms}; Parquet",
+                f"give one of the known kinds: {forms}; {PARQUET}",
             )
         reader = kind.open(file, lines)
-        pieces = self._parse(file, reader)
-        columns, has_values = reader.columns, reader.has_values
-        return OpenFile(file, reader.kind, pieces, reader.notes, columns, has_values)
+        notes, columns, has_values = reader.notes, reader.columns, reader.has_values
+        return OpenFile(file, reader.kind, self._parse(file, reader), notes, columns, has_values)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -220,7 +233,10 @@ class EventReader:
         n_lines = 0
         off_scale: list[float] = []
         reasons: Counter[str] = Counter()
+        notes = file.notes
         for piece in pieces:
+            self._write_notes(file, piece.notes)
+            notes += piece.notes
             if piece.parsed.largest_off_scale is not None:
                 off_scale.append(piece.parsed.largest_off_scale)
             self.quarantine.add(str(file.file), piece.rejected)
@@ -231,11 +247,18 @@ class EventReader:
             self.on_lines(piece.n_lines)
         self._check_share(file, LinesRead(n_lines), reasons, off_scale)
         path, member = file.file.path, file.file.member_name
-        return EventFile(path, file.kind, n_lines, reasons.total(), file.notes, member)
+        return EventFile(path, file.kind, n_lines, reasons.total(), notes, member)
+
+    def _write_notes(self, file: OpenFile, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.on_note(f"{file.file}: {note}")
 
     def _parse(self, file: InputFile, reader: TextReader) -> Iterator[Piece]:
-        min_line_bytes = reader.min_line_bytes
-        blocks = read_blocks(file, self.sizes.block_bytes, min_line_bytes=min_line_bytes)
+        n_bytes, min_line_bytes = self.sizes.block_bytes, reader.min_line_bytes
+        if reader.blocks:
+            blocks = reader.blocks(file, n_bytes)
+        else:
+            blocks = read_blocks(file, n_bytes, min_line_bytes=min_line_bytes)
         for block in join_quoted(blocks) if reader.is_quoted else blocks:
             body = _behind_header(block, reader.n_header_lines)
             if not reader.keeps_bytes:
@@ -249,7 +272,7 @@ class EventReader:
     ) -> None:
         """Raise once the rest of the file, all of it valid, could not lower the share enough."""
         n_rejected = reasons.total()
-        if n_rejected <= self.max_rejected_share * (lines.n_read + lines.max_left):
+        if n_rejected <= self.settings.max_rejected_share * (lines.n_read + lines.max_left):
             return
         most_frequent, n_most_frequent = reasons.most_common(1)[0]
         shown = f"the first {lines.n_read:,}" if lines.max_left else f"{lines.n_read:,}"

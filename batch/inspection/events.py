@@ -7,6 +7,7 @@ file ─► EventReader ─► events ─► users, items, ranges, the first row
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -42,8 +43,8 @@ def look_at_events(path: Path, settings: BatchSettings) -> Look:
         tempfile.TemporaryDirectory() as folder,
         Quarantine(Path(folder), "look", QuarantineLimits(max_bytes=0)) as quarantine,
     ):
-        kinds = event_kinds(settings)
-        reader = EventReader(kinds, quarantine, 1.0, noop, DEFAULT_READ_SIZES, noop)
+        kinds, all_lines = event_kinds(settings), replace(settings, max_rejected_share=1.0)
+        reader = EventReader(kinds, quarantine, all_lines, noop, DEFAULT_READ_SIZES, noop)
         opened, not_read = reader.open_all([path])
         limit = settings.max_rejected_share
         return Look({str(file.file): _read(file, reader, limit) for file in opened}, not_read)
@@ -65,7 +66,7 @@ def _read(opened: OpenFile, reader: EventReader, max_rejected_share: float) -> R
     source = reader.read(opened, pieces(), add)
     events = collector.events((source,))
     share = source.n_rejected / max(source.n_lines, 1)
-    warnings = [note.removeprefix(_WARNING) for note in opened.notes if note.startswith(_WARNING)]
+    warnings = [note.removeprefix(_WARNING) for note in source.notes if note.startswith(_WARNING)]
     if share > max_rejected_share:
         allowed = f"[batch] max_rejected_share allows {max_rejected_share:.0%}"
         warnings.append(f"a refresh stops: {share:.1%} of the lines are rejected, {allowed}")
@@ -78,7 +79,7 @@ def _read(opened: OpenFile, reader: EventReader, max_rejected_share: float) -> R
         ranges=_ranges(events),
         rejected=dict(rejected.most_common()),
         rejected_share=round(share, 4),
-        notes=[note for note in opened.notes if not note.startswith(_WARNING)],
+        notes=[note for note in source.notes if not note.startswith(_WARNING)],
         warnings=warnings,
     )
 

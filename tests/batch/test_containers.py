@@ -85,7 +85,7 @@ def test_members_of_many_kinds_are_each_told_apart(read):
         "stream.log": log,
         "ratings.csv": RATINGS,
         "counts.tsv.gz": gzip.compress(b"user\titem\tplays\n5\tx\t3\n"),
-        "part-0.parquet": parquet(user_id=["7"], item_id=["y"]),
+        "part-0.parquet": parquet(user_id=["7"], item_id=["y"], minutes=[3]),
     }
     for pack in ARCHIVES.values():
         events = read(pack(members))

@@ -1,12 +1,14 @@
 """Events from Parquet: ids and times of any type, and rows that are rejected."""
 
 import gzip
-from datetime import UTC, datetime
+import io
+from datetime import UTC, datetime, time
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from batch.errors import InputError
+from batch.errors import InputError, RejectedError
 from batch.events.read import ReadSizes
 from tests.batch.event_files import EventFolder, parquet, ratings, views
 
@@ -119,9 +121,10 @@ def test_parquet_of_many_batches_keeps_row_numbers(read, quarantined):
 @pytest.mark.parametrize(
     ("columns", "what"),
     [
-        ({"item_id": [1]}, "no column named like userid.*it has item_id"),
-        ({"user_id": [1], "title": ["x"]}, "no column named like movieid"),
-        ({"user_id": [b"\xff"], "item_id": [1]}, "cannot be read as Parquet"),
+        ({"item_id": [1]}, "no column of users.*its columns are item_id"),
+        ({"user_id": [1], "title": ["x"]}, "no column of items"),
+        ({"user_id": [{"id": 1}], "item_id": [1]}, r"user_id is nested .*: row 1 has {'id': 1}"),
+        ({"user_id": [1], "item_id": [1], "at": [time(12, 0)]}, "row 1 or later"),
     ],
 )
 def test_parquet_without_ids_is_refused(read, columns, what):
@@ -132,8 +135,78 @@ def test_parquet_without_ids_is_refused(read, columns, what):
 
 def test_torn_parquet_is_refused(read):
     """A truncated Parquet file is an InputError."""
-    with pytest.raises(InputError, match="cannot be read as Parquet"):
+    with pytest.raises(InputError, match=r"cannot be read as Parquet.*write it again"):
         read(parquet(user_id=[1], item_id=[2])[:-10])
+
+
+def test_parquet_damaged_inside_is_refused(read):
+    """Bytes of a column that are not what its codec wrote; the footer is sound."""
+    content = bytearray(parquet(user_id=[*range(5000)], item_id=[*range(5000)]))
+    content[200:4000] = bytes(3800)
+    with pytest.raises(InputError, match="it is damaged"):
+        read(bytes(content))
+
+
+def test_parquet_columns_of_one_name_are_refused(read):
+    file = io.BytesIO()
+    table = pa.table([[1], [2], [3]], ["user_id", "item_id", "item_id"])
+    pq.write_table(table, file)
+    with pytest.raises(InputError, match="has two columns item_id"):
+        read(file.getvalue())
+
+
+def test_parquet_bytes_that_are_not_text_are_rejected(read, quarantined):
+    """They do not make the file unreadable, nor its other rows."""
+    events = read(parquet(user_id=[b"u", b"\xff", b"v"], item_id=["1", "2", "3"]))
+    assert [view[:2] for view in views(events)] == [("u", "1"), ("v", "3")]
+    assert [fields[0] for fields in quarantined()] == [b"malformed user id"]
+
+
+def test_parquet_rejected_row_has_the_value_that_is_wrong(read, quarantined):
+    """A text among numbers is quarantined with its row."""
+    read(parquet(user_id=["ann", "bob"], item_id=["1", "2"], stars=["4", "good"]))
+    assert quarantined() == [(b"malformed rating", quarantined()[0][1], b"2", b"bob\t2\tgood")]
+
+
+def test_parquet_lists_are_events_each(read, quarantined):
+    """The number of a rejected element is that of its row, in small batches too."""
+    file = parquet(user_id=["u", "v", "w"], items=[["1", "2"], [], ["3", "a b", "4"]])
+    for n_rows in (1, 2, 1 << 20):
+        events = read(file, sizes=ReadSizes(parquet_rows=n_rows))
+        assert [view[:2] for view in views(events)] == [
+            ("u", "1"), ("u", "2"), ("w", "3"), ("w", "4"),
+        ]  # fmt: skip
+        (source,) = events.sources
+        assert (source.n_lines, source.n_rejected) == (5, 1)
+        assert quarantined() == [(b"malformed item id", quarantined()[0][1], b"3", b"w\ta b")]
+
+
+def test_parquet_of_lists_stops_once_too_many_are_rejected(read):
+    """The elements that are left are counted, not the rows."""
+    file = parquet(user_id=["u"] * 10, item_id=[["a b"]] + [["1"] * 100] * 9)
+    sizes = ReadSizes(parquet_rows=1)
+    assert len(views(read(file, sizes=sizes, max_rejected_share=0.01))) == 1
+    with pytest.raises(RejectedError, match="1 of the first 1 lines"):
+        read(file, sizes=sizes, max_rejected_share=0.001)
+
+
+def test_parquet_without_rows_has_no_events(read):
+    assert (
+        read(parquet(user_id=pa.array([], pa.string()), items=pa.array([], pa.list_(pa.int8()))))
+        .sources[0]
+        .n_lines
+        == 0
+    )
+
+
+def test_parquet_of_partitions_is_not_affected_by_settings(read):
+    """A file like a day partition has its meaning, whatever the scale of its ratings."""
+    ids = pa.array(["1"]).dictionary_encode()
+    at = pa.array([MOMENT.replace(tzinfo=None)], pa.timestamp("ms"))
+    events = read(parquet(user_id=ids, item_id=ids, rating=[70.0], at=at))
+    assert ratings(events) == [("1", "1", 70.0, int(MOMENT.timestamp()))]
+    other = read(parquet(user_id=ids, item_id=ids, stars=[70.0], at=at))
+    assert ratings(other) == []
 
 
 def test_gzipped_parquet_is_read(read):

@@ -119,6 +119,22 @@ def test_inputs_that_name_the_user_are_reported(folder, capsys, name):
     )
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "USER;102;5", "102|USER|5", "USER.0,102.0,4", "USER 102 103", "{'user_id': 'USER'}",
+        '[{"user_id": USER}]', '{"users": [USER, 8]}', '{"user_id": USER.0}',
+    ],
+)  # fmt: skip
+def test_user_is_found_in_every_form_of_text(folder, capsys, line):
+    """A longer id is another user."""
+    file = folder / "var" / "events" / "other.txt"
+    for user, is_named in (("4711", True), ("47110", False), ("14711", False)):
+        file.write_text(line.replace("USER", user) + "\n")
+        main(["forget", "4711"])
+        assert ("may still name a user" in capsys.readouterr().out) == is_named
+
+
 def test_vectors_of_the_user_are_reported(folder, capsys, monkeypatch):
     """The file of `user_vectors` is one that others write, too; it may have users of its own."""
     path = write_vectors(folder / "vectors.parquet", {"7": [0.5], "4711": [0.25]})

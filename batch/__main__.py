@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch fetch|ingest|refresh|evaluate|tune|forget|…`."""
+"""The commands of the batch: `python -m batch inspect|fetch|ingest|refresh|evaluate|tune …`."""
 
 import argparse
 import dataclasses
@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from batch.columns.roles import parse_columns
-from batch.errors import BatchError, GateRefusedError
+from batch.errors import BatchError, GateRefusedError, UnreadKindError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_forget, add_ingest
 from batch.fetch.command import add_fetch
 from batch.fetch.settings import FetchSettings
 from batch.gate.settings import GateSettings
+from batch.inspection.command import add_inspect, show_unread
 from batch.options import RefreshOptions
 from batch.refresh import refresh
 from batch.rules.settings import RuleSettings
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             for key in ("columns", "item_vectors", "user_vectors")
             if (path := getattr(args, key, None)) is not None
         }
-        print(args.run(args, dataclasses.replace(settings, **named)))
+        print(_run(args, dataclasses.replace(settings, **named)))
     except (BatchError, StoreError) as error:
         print(f"{args.verb} failed: {error}", file=sys.stderr)
         return EXIT_REFUSED if isinstance(error, GateRefusedError) else 1
@@ -66,6 +67,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{args.verb} stopped; the store is unchanged", file=sys.stderr)
         return 1
     return 0
+
+
+def _run(args: argparse.Namespace, settings: BatchSettings) -> str:
+    """Run a command; if it cannot read a file, show what the file looks like before the error."""
+    try:
+        answer: str = args.run(args, settings)
+    except UnreadKindError as error:
+        if args.verb != "inspect":
+            print(show_unread(error, settings), file=sys.stderr)
+        raise
+    return answer
 
 
 def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
@@ -89,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    inputs = _inputs()
+    options = _options()
+    inputs = _inputs(options)
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     verb = verbs.add_parser(
         "refresh",
@@ -119,6 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     add_verbs(verbs, inputs)
     parser.set_defaults(load=load_settings)
     add_tune(verbs, inputs)
+    add_inspect(verbs, options)
     add_ingest(verbs)
     add_fetch(verbs)
     add_forget(verbs)
@@ -126,25 +140,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _inputs() -> argparse.ArgumentParser:
-    """Return the options that all verbs share."""
-    inputs = argparse.ArgumentParser(add_help=False)
+def _inputs(options: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return the options of all verbs that read events, catalogues and profiles."""
+    inputs = argparse.ArgumentParser(add_help=False, parents=[options])
     for name, text in (
         ("events", "event files or directories: stream log, delimited text, Parquet"),
         ("catalogue", "catalogues of existing items: movie API, CSV with movieID, MovieLens"),
         ("profiles", "profiles of users: user API, CSV, MovieLens"),
     ):
         inputs.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=text)
-    inputs.add_argument(
+    return inputs
+
+
+def _options() -> argparse.ArgumentParser:
+    """Return the options of all verbs that read files."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
         "--columns", type=columns_option, metavar="ROLE=COLUMN,…",
         help="columns of tables of events, by name or by number from 1: user, item, rating, "
         "minutes, percentage, count, flag, time",
     )  # fmt: skip
-    inputs.add_argument(
+    options.add_argument(
         "--config", type=Path, metavar="FILE", help="settings file; default: marquee.toml"
     )
-    inputs.add_argument("--json", action="store_true", help="print one JSON object")
-    return inputs
+    options.add_argument("--json", action="store_true", help="print one JSON object")
+    return options
 
 
 def columns_option(text: str) -> dict[str, str]:

@@ -1,5 +1,8 @@
 """The errors of the batch."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from store.errors import MarqueeError
 
 
@@ -17,12 +20,18 @@ class UnreadKindError(InputError):
     """An input file is of a kind that is not read; in an archive, such files are left out.
 
     Attributes:
-        problem: Kind of the file, in words.
+        members: Reason why each member of an archive is not read, by its name.
     """
 
-    def __init__(self, subject: object, problem: str, remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        subject: object,
+        problem: str,
+        remedy: str | None = None,
+        members: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(subject, problem, remedy)
-        self.problem = problem
+        self.members = members
 
 
 class RejectedError(BatchError):

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from batch.columns.names import ITEM, USER
 from batch.errors import InputError
 from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
@@ -72,6 +73,12 @@ class RefreshInputs:
         ]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about what the files were read as."""
+        files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
+        return tuple(f"{file.path}: {note}" for file in files for note in file.notes)
+
+    @property
     def unusable(self) -> dict[str, int]:
         """Number of entries of catalogues, profiles and vectors without a valid id, by file."""
         return {
@@ -113,8 +120,9 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
         what = 'is not used while new_items = "none"'
         raise InputError("[batch] item_vectors", what, 'set new_items = "content", or leave it out')
     with stages("catalogue"):
-        catalogue = read_catalogues([Path(path) for path in settings.catalogue])
-        profiles = read_profiles([Path(path) for path in settings.profiles])
+        given = settings.columns
+        catalogue = read_catalogues(map(Path, settings.catalogue), given.get(ITEM))
+        profiles = read_profiles(map(Path, settings.profiles), given.get(USER))
         item_vectors = _read_vectors(settings.item_vectors, "item")
         user_vectors = _read_vectors(settings.user_vectors, "user")
     with stages("events", unit="line") as advance:

@@ -8,6 +8,7 @@ from typing import Any
 
 from batch.cold_start.vector_figures import vector_warnings
 from batch.prepare import Prepared
+from batch.records.found import EXPECTED, catalogue_counts, profile_counts, record_warnings
 from batch.stages import Stages
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
@@ -45,11 +46,13 @@ class Summary:
         is_current: Whether the snapshot is served now; False while the store is pinned.
         n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
-        notes: What the files of events were read as: guesses, meanings of columns, warnings.
+        notes: What the files were read as: guesses, meanings of columns, warnings.
         rejected: Rejected ones by reason.
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
         unusable: Entries of catalogues, profiles and vectors without a valid id, by file.
+        catalogue: Items of the catalogue, those with each field, and distinct genres.
+        profiles: Users with a profile, and those with each field.
         not_read: Reason why a member of an archive was not read, by its name.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
@@ -74,6 +77,8 @@ class Summary:
     quarantine: Path | None
     dropped: dict[str, int]
     unusable: dict[str, int]
+    catalogue: dict[str, int]
+    profiles: dict[str, int]
     not_read: dict[str, str]
     n_users: int
     n_users_without: int
@@ -102,6 +107,8 @@ class Summary:
             f"  quarantine    {self.quarantine}" if self.quarantine else "",
             f"  dropped       {_counts(self.dropped)}" if self.dropped else "",
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
+            f"  catalogue     {_found(self.catalogue)}" if self.catalogue["items"] else "",
+            f"  profiles      {_found(self.profiles)}" if self.profiles["users"] else "",
             f"  not read      {', '.join(self.not_read)}" if self.not_read else "",
             *(f"  warning       {warning}" for warning in self.warnings),
             f"  users         {self.n_users:,} with a list of their own"
@@ -135,13 +142,13 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         is_current=outcome.is_current,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
-        notes=tuple(
-            f"{source.path}: {note}" for source in inputs.events.sources for note in source.notes
-        ),
+        notes=inputs.notes,
         rejected=dict(inputs.rejected.most_common()),
         quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),
         unusable=inputs.unusable,
+        catalogue=catalogue_counts(inputs.catalogue),
+        profiles=profile_counts(inputs.profiles),
         not_read=inputs.not_read,
         n_users=n_users,
         n_users_without=interactions.n_users_without + n_candidates - n_users,
@@ -150,6 +157,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         learned_from=outcome.warm_start,
         gate=outcome.gate_result.as_json(),
         warnings=(
+            *record_warnings(inputs.catalogue, inputs.profiles),
             *prepared.rules.context.warnings,
             *vector_warnings(inputs, interactions, manifest.metrics),
         ),
@@ -162,6 +170,14 @@ def _gate(gate: dict[str, Any]) -> str:
     quality = [check for check in gate["checks"] if check["rule"].startswith("loss")]
     evaluated = [check for check in quality if check["figure"] is not None] or quality[:1]
     return "; ".join([gate["result"], *(check["note"] for check in evaluated)])
+
+
+def _found(counts: dict[str, int]) -> str:
+    """Return counts as text; zeros only where they are a sign of a file that was misread."""
+    owners, *fields = (
+        f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n or name in EXPECTED
+    )
+    return f"{owners}: {', '.join(fields)}"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -14,6 +14,7 @@ class MarqueeError(Exception):
 
     Attributes:
         subject: File, setting or part that the message is about.
+        problem: What is wrong.
         remedy: Default advice of this type of error.
     """
 
@@ -22,6 +23,7 @@ class MarqueeError(Exception):
     def __init__(self, subject: object, problem: str, remedy: str | None = None) -> None:
         super().__init__(f"{subject}: {problem}; {remedy or self.remedy}")
         self.subject = subject
+        self.problem = problem
 
 
 class StoreError(MarqueeError):

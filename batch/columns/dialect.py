@@ -77,7 +77,7 @@ def find_dialect(lines: Sequence[str]) -> Dialect | None:
 def _dialect(separator: str, lines: Sequence[str]) -> tuple[Dialect, int]:
     """Return the dialect of a separator, and how many lines have its number of fields."""
     is_quoted = separator in _QUOTING or (
-        separator != "::" and any(line.lstrip().startswith('"') for line in lines)
+        separator != "::" and any(line.lstrip().startswith('"') or '""' in line for line in lines)
     )
     records = _records(lines) if is_quoted else lines
     split = [(_split(one, separator, is_quoted=is_quoted), _n_lines(one)) for one in records]

@@ -23,6 +23,7 @@ _USER_LIKE: Final = re.compile(r"(?i)(u|user)[-_.]?\d+|A[0-9A-Z]{12,20}")
 _ITEM_LIKE: Final = re.compile(
     r"(?i)(i|m|item|movie|film|book)[-_.]?\d+|B0[0-9A-Z]{8}|\d{9}[\dX]|tt\d{7,8}"
 )
+_LETTER: Final = re.compile(r"[A-Za-z]")
 _MIN_ROWS: Final = 20  # fewer say nothing about the order of the rows
 _MIN_MAJORITY: Final = 0.5
 
@@ -40,7 +41,7 @@ class Guess(NamedTuple):
 
 
 def guess_columns(rows: Sequence[Sequence[str]]) -> Guess | None:
-    """Return the roles of the columns of a table without a header; None if it has too many.
+    """Return the roles of the columns of a table without a header; None if it has others.
 
     Args:
         rows: Fields of the first rows, the same number in each.
@@ -54,6 +55,8 @@ def guess_columns(rows: Sequence[Sequence[str]]) -> Guess | None:
     columns = {USER: first, ITEM: first + 1}
     columns |= {role: first + 2 + place for place, role in enumerate(roles)}
     users, items = ([row[column] for row in rows] for column in (first, first + 1))
+    if first and any(_share(ids, _LETTER) > _MIN_MAJORITY for ids in (users, items)):
+        return None  # no row numbers, but the ids of profiles, and a gender
     return Guess(columns, _are_exchanged(users, items))
 
 

@@ -35,6 +35,11 @@ class ColumnChoice:
     names: Mapping[str, str]
     unused: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """Name of the column of each role, without quotes."""
+        return {role: name.strip('"') for role, name in self.names.items()}
+
 
 def plain_name(name: str) -> str:
     """Return a column's name without what people vary: `User-ID` is `userid`."""

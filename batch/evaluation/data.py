@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Floats, Times
+from batch.columns.names import ITEM, USER
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
 from batch.evaluation.splits import Split, make_split, pairs
@@ -89,7 +90,7 @@ def read_data(name: str, settings: BatchSettings, test: Path | None) -> Evaluati
         raise InputError(
             "--test", "is needed with --split pairs, and with no other split", "give both"
         )
-    profiles = read_profiles([Path(path) for path in settings.profiles]).users
+    profiles = read_profiles(map(Path, settings.profiles), settings.columns.get(USER)).users
     if test is None:
         return _read_events(settings, profiles)
     if len(settings.events) > 1:
@@ -146,7 +147,7 @@ def _numbered(matrix: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> EvaluationData:
-    items = read_catalogues([Path(path) for path in settings.catalogue]).items
+    items = read_catalogues(map(Path, settings.catalogue), settings.columns.get(ITEM)).items
     runtimes = {name: item.runtime for name, item in items.items()}
     gathered = aggregate_events(
         read_events(settings).events,

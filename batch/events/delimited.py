@@ -146,6 +146,7 @@ def delimited(settings: BatchSettings) -> EventKind:
             n_header_lines=head.n_lines,
             is_quoted=dialect.is_quoted,
             notes=parser.notes,
+            columns=head.choice.shown,
             has_values=any(role in VALUES for role in head.choice.columns),
         )
 

@@ -27,6 +27,7 @@ from batch.fetch.cache import cached_column, forget_users
 from batch.files.archives import open_readable
 from batch.files.input_file import InputFile
 from batch.files.open import is_parquet
+from batch.records.profiles import profile_ids
 from batch.records.vectors import vector_ids
 from batch.settings import BatchSettings
 from store.durable import fsync_path
@@ -145,9 +146,12 @@ def _names(file: InputFile, user_ids: Collection[str], found: set[str]) -> bool:
 
 
 def _user_ids(file: InputFile) -> Iterator[pa.Array]:
-    """Yield the users of each piece of a Parquet file: events, vectors, or answers of the API."""
+    """Yield the users of each piece of a Parquet file: events, vectors, profiles, API answers."""
     if blocks := cached_column(file, "id") or vector_ids(file):
         yield from blocks
+        return
+    if ids := profile_ids(file):
+        yield ids
         return
     yield from open_events(file, BatchSettings()).users()
 

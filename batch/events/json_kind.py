@@ -22,7 +22,7 @@ from batch.events.json_records import MIN_RECORD_BYTES, head_records, read_recor
 from batch.events.kinds import EventKind, TextReader
 from batch.events.lines import read_blocks
 from batch.events.nested import plan_flat
-from batch.events.rows import rows_parser
+from batch.events.rows import RowsParser, rows_parser
 from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 
@@ -57,14 +57,11 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
     objects = [] if is_array else _objects(lines)
     if any(map(is_record, objects)):
         parser = rows_parser(file, JsonReader, lines, settings)
-        return TextReader("JSON lines", parser, MIN_RECORD_BYTES, notes=parser.notes)
+        return _reader("JSON lines", parser)
     depth = record_depth(text, is_record)
     if depth:
         parser = rows_parser(file, JsonReader, head_records(text, depth), settings)
-        blocks = partial(read_records, depth=depth)
-        return TextReader(
-            "JSON records", parser, MIN_RECORD_BYTES, notes=parser.notes, blocks=blocks
-        )
+        return _reader("JSON records", parser)._replace(blocks=partial(read_records, depth=depth))
     if not (is_array or objects) and len(lines) == 1:
         first = next(read_blocks(file)).lines[0].as_py().decode("utf-8", "replace")
         if len(first) > len(lines[0]):  # a line that is longer than the head
@@ -73,6 +70,11 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
         for record in some:
             plan_flat(file, _schema(record), settings.columns)  # its error names the keys
     raise UnreadKindError(file, "is JSON without records", f"give objects like {_EXAMPLE}")
+
+
+def _reader(kind: str, parser: RowsParser) -> TextReader:
+    columns, notes = parser.columns, parser.notes
+    return TextReader(kind, parser, MIN_RECORD_BYTES, notes=notes, columns=columns)
 
 
 def _objects(lines: Sequence[str]) -> list[dict[str, Any]]:

@@ -4,7 +4,8 @@ first lines ─► each kind: how many lines look like it ─► the first kind 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ class TextReader(NamedTuple):
         n_header_lines: Number of lines before the first event.
         is_quoted: Whether a field in quotes may hold line ends.
         notes: Sentences about what the file was read as, warnings among them.
+        columns: Name of the column of each role that is read; empty if there are no columns.
         has_values: Whether lines have ratings, minutes, counts or the like.
         keeps_bytes: Whether lines stay as they are where they are not UTF-8: noise in a log.
         blocks: Function of a file and a number of bytes that yields its blocks, if what is
@@ -41,6 +43,7 @@ class TextReader(NamedTuple):
     n_header_lines: int = 0
     is_quoted: bool = False
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, str] = MappingProxyType({})
     has_values: bool = True
     keeps_bytes: bool = False
     blocks: Callable[[InputFile, int], Iterator[Block]] | None = None

@@ -88,6 +88,11 @@ class ParquetEvents:
         self._n_values = n_values(content, self._plan.columns)
         self._n_rows = content.metadata.num_rows
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name of the column of each role that is read."""
+        return self._plan.choice.shown
+
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; a rejected row is written as its columns with tabs between.
 

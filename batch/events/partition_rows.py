@@ -10,7 +10,8 @@ ratings were checked when they were read from a log, and no setting changes thei
 Each distinct id is checked once, not once a row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -56,9 +57,11 @@ class PartitionFile(NamedTuple):
 
     Attributes:
         file: Parquet file.
+        columns: Name of the column of each role that is read; empty, for the names are fixed.
     """
 
     file: AnyFile
+    columns: Mapping[str, str] = MappingProxyType({})
 
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; see `read_partition`."""

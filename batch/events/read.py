@@ -12,10 +12,11 @@ ids, the quarantine and its limit. `read_pieces` is its loop, for what needs onl
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -171,6 +172,7 @@ class OpenFile(NamedTuple):
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
         notes: Sentences about what the file was read as, as far as its first lines tell.
+        columns: Name of the column of each role that is read; empty if there are no columns.
         has_values: Whether its lines have ratings, minutes, counts or the like.
     """
 
@@ -178,6 +180,7 @@ class OpenFile(NamedTuple):
     kind: str
     pieces: Iterator[Piece]
     notes: tuple[str, ...] = ()
+    columns: Mapping[str, str] = MappingProxyType({})
     has_values: bool = True
 
 
@@ -235,8 +238,9 @@ class EventReader:
             UnreadKindError: It is empty or of no known kind.
         """
         if is_parquet(file):
-            pieces = open_events(file, self.settings).pieces(self.sizes.parquet_rows)
-            return OpenFile(file, PARQUET, pieces)
+            events = open_events(file, self.settings)
+            pieces = events.pieces(self.sizes.parquet_rows)
+            return OpenFile(file, PARQUET, pieces, columns=events.columns)
         lines = head_lines(file)
         kind = kind_of(self.kinds, lines)
         if kind is None:
@@ -248,8 +252,8 @@ class EventReader:
                 f"give one of the known kinds: {forms}; {PARQUET}",
             )
         reader = kind.open(file, lines)
-        pieces = self._parse(file, reader)
-        return OpenFile(file, reader.kind, pieces, reader.notes, reader.has_values)
+        notes, columns, has_values = reader.notes, reader.columns, reader.has_values
+        return OpenFile(file, reader.kind, self._parse(file, reader), notes, columns, has_values)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -349,12 +353,22 @@ def event_files(settings: BatchSettings) -> list[Path]:
     check_named(settings)
     files: list[Path] = []
     for path in map(Path, settings.events):
-        below = sorted(path.rglob("*")) if path.is_dir() else []
-        found = [file for file in below if _has_events(file, path)] if path.is_dir() else [path]
+        found = files_below(path)
         if not found:
             raise InputError(path, "is a directory without events", "put event files into it")
         files += found
     return files
+
+
+def files_below(path: Path) -> list[Path]:
+    """Return the files below a directory that are not empty, hidden or a mark; or a file itself.
+
+    Raises:
+        InputError: A link in it leads out of it.
+    """
+    if not path.is_dir():
+        return [path]
+    return [file for file in sorted(path.rglob("*")) if _has_events(file, path)]
 
 
 def check_named(settings: BatchSettings) -> None:

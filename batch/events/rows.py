@@ -54,6 +54,11 @@ class RowsParser:
         self._n_lines = 0
 
     @property
+    def columns(self) -> dict[str, str]:
+        """Name of the column of each role that is read."""
+        return self._plan.choice.shown
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about what the columns were read as."""
         return self._table.notes

@@ -23,7 +23,7 @@ from typing import IO, Any, Final, TypeVar, cast
 
 from batch.errors import InputError, UnreadKindError
 from batch.files.compression import MAX_RATIO, UNCHECKED_BYTES, Unpacked, codec_of, implausible
-from batch.files.input_file import InputFile, Member, name_of, open_bytes
+from batch.files.input_file import AnyFile, InputFile, Member, open_bytes
 from batch.files.layers import Layer, damage_explained
 from batch.files.refused import UNPACK, check_not_document
 
@@ -49,13 +49,17 @@ def archive_name(head: bytes) -> str | None:
     return "tar" if head[_TAR_MAGIC_AT] == _TAR_MAGIC else None
 
 
-def input_files(path: Path) -> tuple[InputFile, ...]:
+def input_files(path: AnyFile) -> tuple[InputFile, ...]:
     """Return the input files in a path: itself, or the members of an archive, in its order.
+
+    An input file is returned as it is.
 
     Raises:
         InputError: The path is missing or unreadable, or an archive that is damaged,
             encrypted, implausibly packed or without any file.
     """
+    if isinstance(path, InputFile):
+        return (path,)
     file = InputFile(path)
     with open_bytes(file) as raw:
         found = _members(file, raw)
@@ -74,7 +78,7 @@ def input_files(path: Path) -> tuple[InputFile, ...]:
 
 
 def open_readable(
-    path: Path, open_one: Callable[[InputFile], Opened]
+    path: AnyFile, open_one: Callable[[InputFile], Opened]
 ) -> tuple[list[Opened], dict[str, str]]:
     """Open every file in a path; members that are of no readable kind are left out.
 
@@ -105,8 +109,13 @@ def open_readable(
     if not opened:
         whys = "; ".join(f"{name} {why}" for name, why in list(not_read.items())[:_N_SHOWN])
         more = f"; and {len(not_read) - _N_SHOWN:,} others" if len(not_read) > _N_SHOWN else ""
-        raise UnreadKindError(path, f"has no member that can be read here ({whys}{more})", UNPACK)
-    return opened, {name_of(path, name): why for name, why in not_read.items()}
+        problem = f"has no member that can be read here ({whys}{more})"
+        raise UnreadKindError(path, problem, UNPACK, _by_full_name(path, not_read))
+    return opened, _by_full_name(path, not_read)
+
+
+def _by_full_name(path: object, not_read: dict[str, str]) -> dict[str, str]:
+    return {f"{path}/{name}": why for name, why in not_read.items()}
 
 
 def is_hidden(name: str) -> bool:

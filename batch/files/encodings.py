@@ -62,6 +62,27 @@ def text_form(head: bytes) -> TextForm:
     return TextForm(encoding, mark, "\n" not in text and bool(_LONE_CR.search(text)))
 
 
+def words_of(head: bytes) -> list[str]:
+    """Return what is unusual in the form of a text that begins with `head`, in words."""
+    form = text_form(head)
+    words = []
+    if form.encoding != "utf-8":
+        words.append(form.encoding[:6].upper())
+    elif form.mark:
+        words.append("UTF-8 with a byte order mark")
+    elif not _is_utf8(head):
+        words.append("latin-1 or cp1252")
+    return [*words, "lines end in CR"] if form.has_lone_cr else words
+
+
+def _is_utf8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # its end may be half a character
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _unmarked_utf16(head: bytes) -> str | None:
     """Return the encoding of UTF-16 without a mark, of which every second byte is mostly 0."""
     even, odd = (np.frombuffer(head[begin::2], np.uint8) for begin in (0, 1))

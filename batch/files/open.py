@@ -15,7 +15,7 @@ from typing import IO, Final, NamedTuple
 from batch.errors import UnreadKindError
 from batch.files.archives import archive_name, temporary_copy
 from batch.files.compression import Unpacked, codec_of
-from batch.files.encodings import PLAIN, Utf8, decoded, text_form
+from batch.files.encodings import PLAIN, Utf8, decoded, text_form, words_of
 from batch.files.input_file import AnyFile, InputFile, input_file, open_bytes
 from batch.files.layers import BUFFER_BYTES
 from batch.files.refused import UNPACK, check_kind
@@ -66,6 +66,22 @@ def _unpacked(file: InputFile, raw: IO[bytes]) -> tuple[IO[bytes], bytes]:
         raise UnreadKindError(file, f"is a {kind} archive", UNPACK)
     check_kind(file, head)
     return content, head
+
+
+def form_in_words(file: AnyFile) -> str:
+    """Return how a file is packed and written: "gzip, UTF-16, CR"; empty if it is plain UTF-8.
+
+    Raises:
+        InputError: The file cannot be read.
+        UnreadKindError: It is of a kind that is not read.
+    """
+    file = input_file(file)
+    with open_bytes(file) as raw:
+        codec = codec_of(raw.read(_HEAD_BYTES))
+        raw.seek(0)
+        _, head = _unpacked(file, raw)
+    packing = [codec.name] if codec else []
+    return ", ".join(packing if head.startswith(_PARQUET) else [*packing, *words_of(head)])
 
 
 def head_lines(file: AnyFile) -> list[str]:

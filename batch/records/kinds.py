@@ -1,96 +1,86 @@
-"""Kinds of record files: how each is recognized by its first lines and made into records."""
+"""Kinds of records: what tells items from users, and how a row becomes one of them."""
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, Self, TypeVar
 
+from batch.columns.roles import plain_name, shown_names
 from batch.errors import UnreadKindError
-from batch.files.input_file import AnyFile
+from batch.files.input_file import InputFile
 from batch.files.open import head_lines
-from batch.records.rows import ID, Row, csv_columns, csv_rows, json_rows
+from batch.records.forms import Form, Headless, form_of, shortened
+from batch.records.naming import FieldNames, RecordColumns
+from batch.records.rows import Row
 
-R = TypeVar("R")
 
-_SHOWN_CHARACTERS: Final = 60
-_HEAD_LINES: Final = 100  # of a cache
+class Record(Protocol):
+    """Fields of one id."""
+
+    def or_else(self, other: Self) -> Self:
+        """Return this record, its missing fields filled from `other`."""
+
+
+R = TypeVar("R", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordKind(Generic[R]):
-    """A kind of record file.
+    """A kind of records: of items, or of users.
 
     Attributes:
-        name: Name in messages and in the manifest.
-        form: An example line, for messages.
-        matches: Function of a file's first lines without blank ones, at least one: whether
-            the file is of this kind.
-        rows: Parser of lines.
-        record: Function that makes a record from a row.
+        noun: Word for the owner of a record, in messages.
+        names: Names of columns.
+        is_id: Function that decides whether an id is valid.
+        maker: Function of a file's columns; it returns the function that makes a record.
+        headless: Known forms of files without a header.
+        header: Example of a header, for messages.
+        line: Example of a JSON line, for messages.
+        attributes: Attribute of a record that a field gives, if its name differs.
+        flags: Field that columns of 0 and 1 stand for; empty if there is none.
     """
 
-    name: str
-    form: str
-    matches: Callable[[Sequence[str]], bool]
-    rows: Callable[[Iterable[str]], Iterator[Row]]
-    record: Callable[[Row], R]
+    noun: str
+    names: FieldNames
+    is_id: Callable[[str], bool]
+    maker: Callable[[RecordColumns], Callable[[Row], R]]
+    headless: Sequence[Headless]
+    header: str
+    line: str
+    attributes: Mapping[str, str]
+    flags: str = ""
 
+    def with_ids_in(self, column: str | None) -> "RecordKind[R]":
+        """Return the kind whose ids are in this column, where a file has it."""
+        if column is None:
+            return self
+        names, others = self.names, (*self.names.ids, *self.names.nouns)
+        return replace(self, names=replace(names, ids=(plain_name(column),), nouns=others))
 
-def json_kind(name: str, form: str, id_field: str, record: Callable[[Row], R]) -> RecordKind[R]:
-    """Return the kind of JSON lines whose objects have their id in `id_field`."""
-    rows = partial(json_rows, id_field=id_field)
-    return RecordKind(name, form, any_line_like(r"\s*\{"), rows, record)
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """All known forms, for messages."""
+        headless = (f"{form.name}: {form.example}" for form in self.headless)
+        return f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet", *headless
 
+    def form_of(self, file: InputFile) -> Form:
+        """Return the form of a file, which has ids of this kind and of no other.
 
-def csv_kind(
-    name: str,
-    form: str,
-    id_columns: Collection[str],
-    foreign_columns: Collection[str],
-    record: Callable[[Row], R],
-) -> RecordKind[R]:
-    """Return the kind of CSV with one of `id_columns` (lower case) in its header.
-
-    A file that also has one of `foreign_columns` is of another kind: interactions have
-    users and items.
-    """
-
-    def matches(head: Sequence[str]) -> bool:
-        columns = csv_columns(head[0], id_columns)
-        return ID in columns and not set(columns) & set(foreign_columns)
-
-    return RecordKind(name, form, matches, partial(csv_rows, id_columns=id_columns), record)
-
-
-def any_line_like(pattern: str) -> Callable[[Sequence[str]], bool]:
-    """Return a function: whether any of the first lines begins with `pattern`.
-
-    Any, not the first one: a broken line must not hide the kind of the file.
-    """
-    match = re.compile(pattern).match
-    return lambda head: any(match(line) for line in head)
-
-
-def kind_of(file: AnyFile, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
-    """Return the first of `kinds` that a file's first lines match.
-
-    Raises:
-        InputError: The file cannot be read.
-        UnreadKindError: It is empty, or of no known kind.
-    """
-    head = [line for line in head_lines(file) if line.strip()] or [""]
-    for kind in kinds:
-        if kind.matches(head):
-            return kind
-    known = "; ".join(f"{kind.name}: {kind.form}" for kind in kinds)
-    raise UnreadKindError(
-        file,
-        f"is of no known kind: it begins with {_shortened(head[0])}",
-        f"give one of these: {known}",
-    )
-
-
-def _shortened(line: str) -> str:
-    more = "…" if len(line) > _SHOWN_CHARACTERS else ""
-    return f"{line[:_SHOWN_CHARACTERS]!r}{more}"  # repr, as it may be binary
+        Raises:
+            UnreadKindError: The file is of no known form, or has other content.
+            InputError: The file cannot be read.
+        """
+        form = form_of(file, self.names, self.headless)
+        if form is None:
+            first = next(filter(str.strip, head_lines(file)), "")
+            problem = f"has no column named like {self.noun} ids: it begins with {shortened(first)}"
+            raise UnreadKindError(file, problem, f"give one of these: {'; '.join(self.forms)}")
+        columns, like = form.columns, f"{self.line} or {self.header}"
+        if columns.foreign:
+            problem = f"is not a list of {self.noun}s: it has a column {columns.foreign[0]}"
+            remedy = f"give events with --events, and here lines like {like}"
+            raise UnreadKindError(file, problem, remedy)
+        if columns.id_column is None:
+            shown = shown_names(columns.names) or "none"
+            problem = f"has no entry with a usable id, read as {form.name} with the fields {shown}"
+            raise UnreadKindError(file, problem, f"give lines like {like}")
+        return form

@@ -7,20 +7,28 @@ A user without a list is served the list of the first segment that has one.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from pathlib import Path
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
-from batch.records.fields import number, text
-from batch.records.kinds import RecordKind, any_line_like, csv_kind, json_kind
-from batch.records.read import RecordFile, read_records
-from batch.records.rows import ID, Row, separated_rows
+import pyarrow as pa
+
+from batch.columns.names import ITEM, NAMES, USER
+from batch.columns.roles import roles_by_name
+from batch.files.input_file import AnyFile, InputFile
+from batch.records.ages import age_in_years, age_since
+from batch.records.fields import text
+from batch.records.forms import Headless
+from batch.records.kinds import RecordKind
+from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
+from batch.records.parquet import parquet_columns
+from batch.records.read import RecordFile, read_file, read_records
+from batch.records.rows import Row
 from store.ids import is_user_id
 from store.layout import POPULAR, RESERVE
 
-_MAX_AGE: Final = 120
 _ADULT_AGE: Final = 18
 _BANDS: Final = (  # lowest age and name; the bands of MovieLens 1M, oldest first
     (56, "56+"),
@@ -31,12 +39,15 @@ _BANDS: Final = (  # lowest age and name; the bands of MovieLens 1M, oldest firs
     (18, "18-24"),
     (0, "0-17"),
 )
-_GENDERS: Final = {"MALE": "M", "FEMALE": "F"}
+_GENDERS: Final = {
+    **dict.fromkeys(("MALE", "MAN", "MEN"), "M"),
+    **dict.fromkeys(("FEMALE", "WOMAN", "WOMEN", "W"), "F"),
+}
+_NOT_GENDERS: Final = frozenset(("UNKNOWN", "UNSPECIFIED", "NAN", "NULL"))
 _GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key in the store
 _NOT_IN_KEYS: Final = re.compile(r"[\W_]+")
 _MAX_KEY_CHARACTERS: Final = 40  # of an occupation in a segment's name
 _RESERVED: Final = frozenset((POPULAR.decode(), RESERVE.decode()))
-_WORD_FIELDS: Final = ("age", "gender", "occupation")
 _MAX_LIKES_CHARACTERS: Final = 2_000
 _OCCUPATIONS: Final = (  # by code: the README of MovieLens 1M
     "other",
@@ -61,7 +72,9 @@ _OCCUPATIONS: Final = (  # by code: the README of MovieLens 1M
     "unemployed",
     "writer",
 )
-_OCCUPATION_OF_CODE: Final = {str(code): name for code, name in enumerate(_OCCUPATIONS)}
+_OCCUPATION_OF_CODE: Final[Mapping[object, str]] = {
+    str(code): name for code, name in enumerate(_OCCUPATIONS)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +127,30 @@ class Profiles:
     not_read: dict[str, str] = field(default_factory=dict)
 
 
-def read_profiles(paths: Sequence[Path]) -> Profiles:
-    """Read profile files of any known kind, plain or packed, and archives of them.
+def read_profiles(paths: Iterable[AnyFile], id_column: str | None = None) -> Profiles:
+    """Read profile files of any known form, plain or packed, and archives of them.
+
+    Args:
+        paths: Files.
+        id_column: Column of the ids, for files that have it; None: the one of a known name.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or has no
+        InputError: A file cannot be read, is of no known form, has other content, or has no
             user with a valid id.
     """
-    return Profiles(*read_records(paths, _KINDS, is_user_id))
+    return Profiles(*read_records(paths, USERS.with_ids_in(id_column)))
+
+
+def profile_ids(file: InputFile) -> pa.StringArray | None:
+    """Return the distinct users of a Parquet file of profiles; None if it is another file.
+
+    Raises:
+        InputError: It is damaged, or has no user with a valid id.
+    """
+    names = parquet_columns(file)
+    if ITEM in roles_by_name(names) or columns_of(names, _NAMES).id_column is None:
+        return None
+    return pa.array(read_file(file, USERS)[0], pa.string())
 
 
 def age_band(age: int | None) -> str | None:
@@ -161,29 +190,32 @@ def is_minor(profile: Profile) -> bool:
     return profile.age is not None and profile.age < _ADULT_AGE
 
 
-def _user(row: Row) -> Profile:
-    get = row.get
-    try:
-        return _profile(
-            _age(get("age")),
-            _gender(get("gender")),
-            _occupation(get("occupation")),
-            _words(get("likes")),
-            _words(get("dislikes")),
-        )
-    except TypeError:  # {} or [], which cannot be cached, and are not words
-        compound = [name for name in _WORD_FIELDS if _is_compound(row.get(name))]
-        if not compound:
-            raise
-        return _user({**row, **dict.fromkeys(compound)})
+def _user_maker(columns: RecordColumns) -> Callable[[Row], Profile]:
+    """Return the function that makes a profile from a row with these columns."""
+    age, band, born, gender, occupation, code, likes, dislikes = map(columns.column, _NAMES.fields)
+
+    def make(row: Row) -> Profile:
+        get = row.get
+        try:
+            return _profile(
+                age_in_years(get(age)) or age_in_years(get(band)) or _age_since(get(born)),
+                _gender(get(gender)),
+                _occupation(get(occupation)) or _OCCUPATION_OF_CODE.get(get(code)),
+                _words(get(likes)),
+                _words(get(dislikes)),
+            )
+        except TypeError:  # {} or [], which cannot be cached, and are not words
+            words = (age, band, gender, occupation, code)
+            compound = [name for name in words if isinstance(get(name), list | dict)]
+            if not compound:
+                raise
+            return make({**row, **dict.fromkeys(compound)})
+
+    return make
 
 
-def _coded_user(row: Row) -> Profile:
-    return _user({**row, "occupation": _OCCUPATION_OF_CODE.get(str(row.get("occupation")))})
-
-
-def _is_compound(value: object) -> bool:
-    return isinstance(value, list | dict)
+def _age_since(born: object) -> int | None:
+    return age_since(born, datetime.now(UTC).date()) if born else None
 
 
 def _words(value: object) -> str | None:
@@ -206,47 +238,56 @@ def _occupation(value: object) -> str | None:
 
 
 @_cached
-def _age(value: object) -> int | None:
-    years = number(value)
-    return int(years) if years is not None and 1 <= years <= _MAX_AGE else None
-
-
-@_cached
 def _gender(value: object) -> str | None:
     word = (text(value) or "").upper()
     word = _GENDERS.get(word, word)
-    return word if _GENDER.fullmatch(word) else None
+    return word if _GENDER.fullmatch(word) and word not in _NOT_GENDERS else None
 
 
-_U_USER_COLUMNS: Final = (ID, "age", "gender", "occupation", "zip")
-_USERS_DAT_COLUMNS: Final = (ID, "gender", "age", "occupation", "zip")
-
-_KINDS: Final[Sequence[RecordKind[Profile]]] = (
-    csv_kind(
-        "CSV with a user_id column",
-        "user_id,age,occupation,gender",
-        id_columns=("userid", "user_id"),
-        foreign_columns=("movieid", "movie_id", "itemid", "item_id"),
-        record=_user,
-    ),
-    json_kind(
-        "user API, JSON lines",
-        '{"user_id": 42, "age": 28, "occupation": "writer", "gender": "F"}',
-        id_field="user_id",
-        record=_user,
-    ),
-    RecordKind(
+_NOUNS: Final = ("user", "customer", "member", "account", "username")
+_NOT_IDS: Final = (*_NOUNS, "author", "session", "u")
+_NAMES: Final = FieldNames(
+    ids=(*(name for name in NAMES[USER] if name not in _NOT_IDS), ID),
+    nouns=_NOUNS,
+    foreign=[name for name in NAMES[ITEM] if name.endswith(("id", "isbn", "asin"))],
+    fields={
+        "age": ("age", "ageinyears", "years"),
+        "age_band": ("ageband", "agegroup", "agerange", "agebracket", "agecategory"),
+        "born": (
+            *("birthyear", "yearofbirth", "yob", "birthdate", "dateofbirth", "dob"),
+            *("birthday", "born"),
+        ),
+        "gender": ("gender", "sex"),
+        "occupation": ("occupation", "job", "profession", "jobtitle"),
+        "occupation_code": ("occupationcode",),
+        "likes": ("likes",),
+        "dislikes": ("dislikes",),
+    },
+    is_bare_id_enough=False,
+)
+_HEADLESS: Final = (
+    Headless(
         "MovieLens 100k u.user",
         "1|24|M|technician|85711",
-        matches=any_line_like(r"[^|]+\|\d*(?:\|[^|]*){3}$"),
-        rows=partial(separated_rows, separator="|", columns=_U_USER_COLUMNS),
-        record=_user,
+        re.compile(r"[^|]+\|\d*(?:\|[^|]*){3}$"),
+        "|",
+        ("user_id", "age", "gender", "occupation", "zip"),
     ),
-    RecordKind(
+    Headless(
         "MovieLens 1M users.dat",
         "1::F::1::10::48067",
-        matches=any_line_like(r"[^:]+::[A-Z]?::\d*::\d*::"),
-        rows=partial(separated_rows, separator="::", columns=_USERS_DAT_COLUMNS),
-        record=_coded_user,
+        re.compile(r"[^:]+::[A-Z]?::\d*::\d*::"),
+        "::",
+        ("user_id", "gender", "age", "occupation_code", "zip"),
     ),
+)
+USERS: Final = RecordKind(
+    noun="user",
+    names=_NAMES,
+    is_id=is_user_id,
+    maker=_user_maker,
+    headless=_HEADLESS,
+    header="user_id,age,gender,occupation",
+    line='{"user_id": 42, "age": 28, "occupation": "writer", "gender": "F"}',
+    attributes={"age_band": "age", "born": "age", "occupation_code": "occupation"},
 )

@@ -1,33 +1,30 @@
-"""Records by id, from files of several kinds that are recognized by their content.
+"""Records by id, from files of several forms that are recognized by their content.
 
-    file A ─► kind ─► rows ─► records ─┐
+    file A ─► form ─► rows ─► records ─┐
                                        ├─► one record for each id
-    file B ─► kind ─► rows ─► records ─┘
+    file B ─► form ─► rows ─► records ─┘
 
 Files complement each other: an id exists if any file has it, and the first known value
 of a field wins, in the order of the files.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple
 
+import pyarrow as pa
+
+from batch.columns.ids import IdForm, id_form, whole_text
 from batch.errors import UnreadKindError
 from batch.files.archives import open_readable
-from batch.files.input_file import InputFile
-from batch.records.kinds import RecordKind, kind_of
-from batch.records.rows import ID, text_lines
-
-
-class Record(Protocol):
-    """Fields of one id."""
-
-    def or_else(self, other: Self) -> Self:
-        """Return this record, its missing fields filled from `other`."""
-
-
-R = TypeVar("R", bound=Record)
+from batch.files.input_file import AnyFile, InputFile
+from batch.records.forms import N_HEAD
+from batch.records.kinds import R, RecordKind
+from batch.records.naming import ID, flag_columns
+from batch.records.remarks import remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +33,14 @@ class RecordFile:
 
     Attributes:
         path: Path of the file.
-        kind: Name of its kind.
+        kind: Name of its form.
         n_ids: Number of distinct ids of items or users.
         n_rejected: Number of entries without a valid id.
         member: Name in the archive that it is in; empty for a file of its own.
+        columns: Names of its columns.
+        notes: Sentences about what it was read as.
+        warnings: Sentences about what may have been misread.
+        fields: Name of the column of each field that is read, the id among them.
     """
 
     path: Path
@@ -47,6 +48,10 @@ class RecordFile:
     n_ids: int
     n_rejected: int
     member: str = ""
+    columns: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    fields: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class FoundRecords(NamedTuple, Generic[R]):
@@ -63,25 +68,22 @@ class FoundRecords(NamedTuple, Generic[R]):
     not_read: dict[str, str]
 
 
-def read_records(
-    paths: Sequence[Path], kinds: Sequence[RecordKind[R]], is_id: Callable[[str], bool]
-) -> FoundRecords[R]:
+def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[R]:
     """Return the records of all files.
 
     Args:
         paths: Files of records, plain or packed, and archives of them.
-        kinds: Kinds that are recognized; of several matches the first one counts.
-        is_id: Function that decides whether an id is valid.
+        kind: Kind of the records.
 
     Raises:
-        InputError: A file cannot be read, is of no known kind, or has no
-            entry with a valid id.
+        InputError: A file cannot be read, is of no known form, has other content, or has
+            no entry with a valid id.
     """
     records: dict[str, R] = {}
     sources = []
     not_read: dict[str, str] = {}
     for path in paths:
-        opened, left_out = open_readable(path, lambda file: _read(file, kinds, is_id))
+        opened, left_out = open_readable(path, lambda file: read_file(file, kind))
         not_read |= left_out
         for found, source in opened:
             sources.append(source)
@@ -93,29 +95,68 @@ def read_records(
     return FoundRecords(records, tuple(sources), not_read)
 
 
-def _read(
-    file: InputFile, kinds: Sequence[RecordKind[R]], is_id: Callable[[str], bool]
-) -> tuple[dict[str, R], RecordFile]:
-    kind = kind_of(file, kinds)
+def read_file(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+    """Return the records of one file by id, and what is known of the file.
+
+    Raises:
+        InputError: As `read_records`.
+    """
+    form = kind.form_of(file)
+    rows, columns = form.rows(), form.columns
+    head = list(itertools.islice(rows, N_HEAD))
+    if kind.flags and kind.flags not in columns.of_field:
+        columns = replace(columns, flags=flag_columns(columns, head))
+    record, id_column = kind.maker(columns), columns.of_field[ID]
     records: dict[str, R] = {}
     n_rejected = 0
-    for row in kind.rows(text_lines(file)):
-        name = _id(row.get(ID))
-        if is_id(name):
-            _add(records, name, kind.record(row))
+    for row in itertools.chain(head, rows):
+        name = _id(row.get(id_column))
+        if kind.is_id(name):
+            _add(records, name, record(row))
         else:
             n_rejected += 1
+    if not columns.is_json:
+        records.pop(id_column, None)  # the header again, of files that were concatenated
     if not records:
-        problem = f"has no entry with a usable id, read as {kind.name}"
-        raise UnreadKindError(file, problem, f"give lines like {kind.form}")
-    return records, RecordFile(file.path, kind.name, len(records), n_rejected, file.member_name)
+        problem = f"has no entry with a usable id, read as {form.name}"
+        raise UnreadKindError(file, problem, f"give lines like {kind.line} or {kind.header}")
+    records, notes = _with_whole_ids(records, id_column)
+    if columns.flags:
+        flags = ", ".join(columns.flags.values())
+        notes += (f"{len(columns.flags)} columns of 0 and 1 read as {kind.flags}: {flags}",)
+    return records, RecordFile(
+        file.path,
+        form.name,
+        len(records),
+        n_rejected,
+        file.member_name,
+        columns.names,
+        notes,
+        tuple(remarks(form, kind, head, records)),
+        dict(columns.of_field),
+    )
+
+
+def _id(value: object) -> str:
+    """Return an id as text; "" if it is not one."""
+    if type(value) is str:
+        return value
+    if type(value) is int:  # and not a flag, which is an int, too
+        return str(value)
+    return f"{value:.1f}" if isinstance(value, float) and value.is_integer() else ""
+
+
+def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R], tuple[str, ...]]:
+    """Return the records with ids such as `7` for `7.0`, and a sentence if there were any."""
+    if "." not in "".join(records) or id_form(pa.array(records)) is not IdForm.FLOAT:
+        return records, ()
+    fraction = next(name for name in records if "." in name)
+    renamed: dict[str, R] = {}
+    for name, record in records.items():
+        _add(renamed, whole_text(name), record)
+    return renamed, (f"{id_column} read as whole numbers: {fraction} is {whole_text(fraction)}",)
 
 
 def _add(records: dict[str, R], name: str, record: R) -> None:
     known = records.get(name)
     records[name] = record if known is None else known.or_else(record)
-
-
-def _id(value: object) -> str:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_whole or isinstance(value, str) else ""

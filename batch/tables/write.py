@@ -31,7 +31,7 @@ Records = Iterator[tuple[bytes, bytes]]
 
 _CHUNK: Final = 10_000  # users or vectors converted at a time
 _NOT_SERVED_MODEL: Final = Unavailable("the tables were made without a model")
-_NOT_SERVED: Final = ("overview", "language")  # fields that only the batch uses
+_NOT_SERVED: Final = ("overview",)  # fields that only the batch uses
 _SERVED: Final = tuple(field.name for field in fields(Item) if field.name not in _NOT_SERVED)
 
 

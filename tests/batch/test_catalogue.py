@@ -168,7 +168,7 @@ def test_no_genres_listed_means_unknown(read, genres):
     assert read(f"movieId,title,genres\n1,Heat (1995),{genres}\n").items["1"].genres == ()
 
 
-@pytest.mark.parametrize("broken", [None, {}, [], "null", "", "{}", 7, True, ["x"], {"x": 1}])
+@pytest.mark.parametrize("broken", [None, {}, [], "null", "", "{}", 7, True, [7], {"x": 1}])
 @pytest.mark.parametrize("field", ["title", "release_date", "genres"])
 def test_field_of_the_wrong_type_is_missing_and_the_item_exists(read, field, broken):
     assert read(api(**{field: broken})).items == {"a": NOTHING}
@@ -276,7 +276,7 @@ def test_item_listed_twice_in_one_file_is_one_item(read):
 def test_sources_list_the_files(read):
     sources = read(ONE_OF_EACH_KIND["api"], ONE_OF_EACH_KIND["u.item"] + "torn\n").sources
     assert [(s.path.name, s.kind, s.n_ids, s.n_rejected) for s in sources] == [
-        ("file-0", "movie API, JSON lines", 1, 0),
+        ("file-0", "JSON lines", 1, 0),
         ("file-1", "MovieLens 100k u.item", 1, 1),
     ]
 
@@ -287,7 +287,7 @@ def test_without_files_the_catalogue_is_empty(read):
 
 @pytest.mark.parametrize(
     "content",
-    ['{"user_id": 1}\n', '{"message": "not found"}\n', "movieID,x\n", "movieID,x\n,\n", "{torn"],
+    ['{"tag": 1}\n', '{"message": "not found"}\n', "movieID,x\n", "movieID,x\n,\n"],
 )
 def test_file_without_a_usable_entry_is_refused_with_an_example(read, content):
     with pytest.raises(InputError, match=r"no entry with a usable id.*give lines like"):
@@ -298,17 +298,32 @@ def test_file_without_a_usable_entry_is_refused_with_an_example(read, content):
     "content",
     [
         "2022-11-14T12:23:14,1,GET /data/m/heat+1995/1.mpg\n",
-        "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n",
         "1::1193::5::978300760\n",
         "1::1193::5\n",
         "196\t242\t3\t881250949\n",
         "1|24|M|technician|85711\n",
         "userid,age,occupation,gender\n1,32,writer,M\n",
-        '[{"id": "a"}]\n',
+        "1,Heat,Drama\n",
     ],
 )
 def test_file_of_another_kind_is_refused_with_the_known_kinds(read, content):
-    with pytest.raises(InputError, match=r"begins with .*movie API.*u\.item.*movies\.dat"):
+    with pytest.raises(InputError, match=r"begins with .*movieID.*JSON.*u\.item.*movies\.dat"):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "column"),
+    [
+        ("userId,movieId,rating,timestamp\n1,1,4.0,964982703\n", "userId"),
+        ('{"user_id": 1, "item_id": 2}\n', "user_id"),
+        ("User-ID;ISBN;Book-Rating\n1;0195153448;5\n", "User-ID"),
+        ("userId,movieId,tag,timestamp\n1,1,funny,964982703\n", "userId"),
+        ("movieId,tagId,relevance\n1,1,0.5\n1,2,0.7\n", "tagId"),
+        ('{"user_id": 1}\n', "user_id"),
+    ],
+)
+def test_list_of_other_things_is_refused_by_its_column(read, content, column):
+    with pytest.raises(InputError, match=f"not a list of items: it has a column {column}; "):
         read(content)
 
 

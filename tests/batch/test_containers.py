@@ -85,7 +85,7 @@ def test_members_of_many_kinds_are_each_told_apart(read):
         "stream.log": log,
         "ratings.csv": RATINGS,
         "counts.tsv.gz": gzip.compress(b"user\titem\tplays\n5\tx\t3\n"),
-        "part-0.parquet": parquet(user_id=["7"], item_id=["y"]),
+        "part-0.parquet": parquet(user_id=["7"], item_id=["y"], minutes=[3]),
     }
     for pack in ARCHIVES.values():
         events = read(pack(members))
@@ -103,6 +103,18 @@ def test_pairs_alone_are_read_and_beside_ratings_left_out(read):
     events = read(zipped(pairs | {"u.data": b"196\t242\t3\t881250949\n186\t302\t3\t891717742\n"}))
     assert (len(views(events)), len(ratings(events))) == (0, 2)
     assert [name.rpartition("/")[2] for name in events.not_read] == ["u.genre"]
+
+
+def test_movielens_1m_has_events_in_one_member(read):
+    """Its users, whose ids look like row numbers, are not events; neither are its films."""
+    members = {
+        "ml-1m/movies.dat": b"1::Heat (1995)::Crime\n2::Ran (1985)::War\n",
+        "ml-1m/ratings.dat": b"1::2::5::978300760\n1::1::3::978302109\n2::1::3::978301968\n",
+        "ml-1m/users.dat": b"1::F::1::10::48067\n2::M::56::16::70072\n3::M::25::15::55117\n",
+    }
+    events = read(zipped(members))
+    assert [source.member for source in events.sources] == ["ml-1m/ratings.dat"]
+    assert len(ratings(events)) == 3
 
 
 def test_archives_are_read_from_a_directory(tmp_path):

@@ -150,17 +150,25 @@ def test_file_without_a_usable_entry_is_refused_with_an_example(read, content):
     "content",
     [
         "2022-11-14T12:23:14,1,GET /data/m/heat+1995/1.mpg\n",
-        "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n",
         "1::1193::5::978300760\n",
         "1::Toy Story (1995)::Animation|Comedy\n",
         "1|Toy Story (1995)|01-Jan-1995||http://url|0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0\n",
         "movieID,movieIndex\na,1\n",
-        b"PAR1\x00\xff",
     ],
 )
 def test_file_of_another_kind_is_refused_with_the_known_kinds(read, content):
-    with pytest.raises(InputError, match=r"begins with .*user API.*u\.user.*users\.dat"):
+    with pytest.raises(InputError, match=r"begins with .*user_id.*JSON.*u\.user.*users\.dat"):
         read(content)
+
+
+def test_damaged_parquet_is_refused(read):
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read(b"PAR1\x00\xff")
+
+
+def test_interactions_are_refused_by_their_column(read):
+    with pytest.raises(InputError, match="not a list of users: it has a column movieId; "):
+        read("userId,movieId,rating,timestamp\n1,1,4.0,964982703\n")
 
 
 def test_empty_file_is_refused(read):

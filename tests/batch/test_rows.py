@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.records.rows import ID, json_rows
+from batch.records.rows import json_rows
 
 ONE = '{"user_id": 1, "age": 28}\n'
 SOUND = {
@@ -49,8 +49,7 @@ def alone(line):
     except (ValueError, RecursionError):
         found = None
     found = found if isinstance(found, dict) else {}
-    row = found["doc"] if isinstance(found.get("doc"), dict) else found
-    return {**row, ID: row.get("user_id")}
+    return found["doc"] if isinstance(found.get("doc"), dict) else found
 
 
 def expected(lines):
@@ -59,7 +58,7 @@ def expected(lines):
 
 
 def rows(lines):
-    return [repr(row) for row in json_rows(lines, "user_id")]
+    return [repr(row) for row in json_rows(lines)]
 
 
 @pytest.mark.parametrize("lines", (SOUND | BROKEN).values(), ids=SOUND | BROKEN)
@@ -87,5 +86,5 @@ def test_a_broken_line_loses_only_its_own_row():
     """The lines before and after it in its chunk are parsed."""
     lines = [f'{{"user_id": {n}}}\n' for n in range(20)]
     lines[9] = lines[9][:5]
-    found = [row[ID] for row in json_rows(lines, "user_id", chunk_lines=4)]
+    found = [row.get("user_id") for row in json_rows(lines, chunk_lines=4)]
     assert found == [*range(9), None, *range(10, 20)]

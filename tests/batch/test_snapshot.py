@@ -249,10 +249,10 @@ def test_an_item_without_interactions_has_no_row(written):
 
 
 def test_fields_of_training_alone_are_not_served(written):
-    """Overview and language would make every lookup of an item slower."""
+    """An overview would make every lookup of an item slower; the language is short."""
     item = Item("Heat", 1995, (), None, None, overview="A thief.", language="en")
     about = json.loads(written(items={**ITEMS, "heat": item}).items.get(b"heat"))
-    assert about == {"title": "Heat", "year": 1995}
+    assert about == {"title": "Heat", "year": 1995, "language": "en"}
 
 
 def test_items_are_plain_ascii(written):

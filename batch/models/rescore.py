@@ -103,11 +103,13 @@ def rescored(found: TopK, k: int, scoring: Scoring) -> TopK:
 
 
 def rescored_in_blocks(found: TopK, k: int, scoring: Scoring, n_threads: int) -> TopK:
-    """Return the k best items by exact scores, block by block of users; see `rescored`."""
+    """Return the k best items by exact scores, block by block of users; see `rescored`.
+
+    They are written over `found`, which takes hundreds of megabytes for a million users.
+    """
+    best = TopK(found.item_rows[:, :k], found.scores[:, :k])
     if scoring.is_exact:
-        return TopK(found.item_rows[:, :k], found.scores[:, :k])
-    n_users = len(found.item_rows)
-    best = TopK(np.empty((n_users, k), np.int32), np.empty((n_users, k), np.float32))
+        return best
 
     def settle(first: int) -> None:
         block = slice(first, first + _BLOCK_USERS)
@@ -118,7 +120,7 @@ def rescored_in_blocks(found: TopK, k: int, scoring: Scoring, n_threads: int) ->
         lists = rescored(TopK(found.item_rows[block], found.scores[block]), k, part)
         best.item_rows[block], best.scores[block] = lists
 
-    begins = range(0, n_users, _BLOCK_USERS)
+    begins = range(0, len(found.item_rows), _BLOCK_USERS)
     with one_blas_thread():
         if len(begins) == 1:  # in this thread: one user takes less time than a pool
             settle(0)

@@ -42,7 +42,7 @@ from store.writer import SnapshotWriter
 
 MODELS: Final = (
     "als", "ials", "spectral", "ease", "graph_filter", "rp3beta", "item_knn", "last_items",
-    "popularity", "ials+ease", "ials+spectral", "ials+ease+graph_filter+spectral",
+    "popularity", "ials+ease", "ials+spectral", "ials+item_knn", "ials+ease+graph_filter+spectral",
 )  # fmt: skip
 _SIZES: Final = {
     "quick": Size(2_000, 1_000, 60_000),

@@ -30,7 +30,8 @@ def _pairs(path: Path):
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", errors="replace") as lines:
         for line in lines:
             if path.suffix != ".log":
-                yield tuple(re.split("[\\t,]", line.strip())[:2])
+                if " " not in line:  # a damaged line is rejected: its item is not seen
+                    yield tuple(re.split("[\\t,]", line.strip())[:2])
             elif found := re.search(r",(\d+),GET /(?:data/m|rate)/([^/=]+)[/=]", line):
                 yield found.groups()
 

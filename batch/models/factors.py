@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import AnyArray, Floats, Rows
+from batch.arrays import AnyArray, AnyFloats, Floats, Rows
 from batch.models.dense_topk import hide
-from batch.models.few_users import best_of_few
+from batch.models.few_users import MAX_FEW_USERS, best_of_few
 from batch.models.fold_in import Solver
 from batch.models.rescore import N_SPARE, Scoring, rescored_in_blocks
 from batch.progress import noop
-from batch.threads import one_blas_thread
 from batch.topk import NO_ITEM, TopK, top_k
-
-_FEW_USERS: Final = 32  # as the speed layer has them at a time
 
 
 class Factors(NamedTuple):
@@ -76,18 +73,15 @@ class FittedFactors:
             users, seen = users[user_rows], seen[user_rows]
         hidden_rows = np.array(sorted(hidden), np.int64)
 
-        def hide_items(scores: Floats, rows: Rows) -> None:
+        def hide_items(scores: AnyFloats, rows: Rows) -> None:
             hide(scores, seen, rows)
             scores[:, hidden_rows] = -np.inf
 
         scoring = Scoring(users, self.item_factors, hide_items)
-        n_candidates = k + N_SPARE
-        if len(users) <= _FEW_USERS:
-            with one_blas_thread():
-                found = best_of_few(users, self.item_factors, hide_items, n_candidates)
+        if len(users) <= MAX_FEW_USERS:
             on_users(len(users))
-        else:
-            found = self._in_blocks(users, seen, n_candidates, hidden_rows, n_threads, on_users)
+            return best_of_few(scoring, k)
+        found = self._in_blocks(users, seen, k + N_SPARE, hidden_rows, n_threads, on_users)
         return rescored_in_blocks(found, k, scoring, n_threads)
 
     def _in_blocks(

@@ -1,96 +1,64 @@
-"""The best items of few users: blocks of items by falling norm, which are sorted once and kept.
+"""The lists of few users, as the speed layer makes them: exact scores of the items that may count.
 
-    items by falling norm   ┌────┬─────────┬───────────────────┬─ ─ ─
-    users                   │████│█████████│ no score can reach the k-th best: done
-                            └────┴─────────┴─ ─ ─
+    bound of an item   ‖user‖ · ‖item‖  +  what is added to its score
+    the items of the highest bounds: 1,024, then twice as many …  ─► exact scores
+    no other bound reaches the k-th best of these                 ─► the list
 
-`topk.py` sorts items for each search, which takes longer than the lists of few users.
+`topk.py` sorts the items for each search, which takes longer than the lists of few users.
 """
 
-import weakref
-from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final
 
 import numpy as np
 
-from batch.arrays import Floats, Rows
-from batch.models.dense_topk import best_of
-from batch.topk import TopK
+from batch.arrays import Doubles, Floats, Rows
+from batch.models.norms import kept_norm_bounds, norm_bounds
+from batch.models.rescore import Scoring
+from batch.threads import one_blas_thread
+from batch.topk import NO_ITEM, TopK
 
-_FIRST_ITEMS: Final = 1024  # of the first block; each further one is twice as large
-
-# Function that sets scores of users' seen and hidden items to -inf, given the rows of the users
-Hide = Callable[[Floats, Rows], None]
-_T = TypeVar("_T")
-
-
-def kept_by_array(compute: Callable[[Floats], _T]) -> Callable[[Floats], _T]:
-    """Return the function with its results kept as long as their arrays, which must not change."""
-    known: dict[int, tuple[weakref.ref[Floats], _T]] = {}
-
-    def lookup(array: Floats) -> _T:
-        key = id(array)
-        found = known.get(key)
-        if found and found[0]() is array:
-            return found[1]
-        value = compute(array)
-        known[key] = weakref.ref(array, lambda _: known.pop(key, None)), value
-        return value
-
-    return lookup
+MAX_FEW_USERS: Final = 32
+_FIRST_ITEMS: Final = 1024
 
 
-class _ByNorm(NamedTuple):
-    """Items by falling norm.
-
-    Attributes:
-        item_rows: (n_items,) rows of the items.
-        norms: (n_items,) upper bounds of their norms.
-        factors: (n_items, n_factors) their factors.
-    """
-
-    item_rows: Rows
-    norms: Floats
-    factors: Floats
-
-
-@kept_by_array
-def _by_norm(item_factors: Floats) -> _ByNorm:
-    norms = norm_bounds(item_factors)
-    order = np.argsort(-norms, kind="stable")
-    return _ByNorm(order, norms[order], np.ascontiguousarray(item_factors[order]))
+def best_of_few(scoring: Scoring, k: int) -> TopK:
+    """Return each user's k best items by exact scores; equal ones keep the lower row first."""
+    n_users = len(scoring.user_factors)
+    lists = TopK(
+        np.full((n_users, k), NO_ITEM, np.int32), np.full((n_users, k), -np.inf, np.float32)
+    )
+    with one_blas_thread():
+        bounds = _bounds(scoring)
+        for user in range(n_users):
+            rows, scores = _candidates(scoring, user, bounds[user], k)
+            best = np.lexsort((rows, -scores))[:k]
+            lists.item_rows[user, : len(best)] = rows[best]
+            lists.scores[user, : len(best)] = scores[best]
+    return lists
 
 
-def norm_bounds(vectors: Floats) -> Floats:
-    """Return (n,) norms rounded up: no computed score exceeds the product of two of them.
+def _bounds(scoring: Scoring) -> Doubles:
+    """Return (n_users, n_items) bounds that no score exceeds; -inf for hidden items."""
+    users, items = norm_bounds(scoring.user_factors), kept_norm_bounds(scoring.item_factors)
+    bounds = users[:, None].astype(np.float64) * items
+    if scoring.added is not None:
+        bounds += scoring.added
+    bounds += scoring.errors()[:, None]
+    scoring.hide(bounds, np.arange(len(bounds)))
+    return bounds
 
-    Source:
-        Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1.
-    """
-    float32, n_factors = np.finfo(np.float32), vectors.shape[1]
-    slack, floor = 1 + 2 * n_factors * float32.eps, np.sqrt(n_factors * float32.tiny)
-    norms: Floats = np.sqrt(np.vecdot(vectors, vectors))
-    return norms * np.float32(slack) + np.float32(floor)
 
-
-def best_of_few(user_factors: Floats, item_factors: Floats, hide: Hide, k: int) -> TopK:
-    """Return each user's k best items, as far as products of matrices tell.
-
-    Args:
-        user_factors: (n_users, n_factors).
-        item_factors: (n_items, n_factors); the array must not change later.
-        hide: Function that hides items of the users.
-        k: Items to keep for each user, at least 1.
-    """
-    items, norms = _by_norm(item_factors), norm_bounds(user_factors)
-    n_users, n_items = len(user_factors), len(item_factors)
-    scores = np.full((n_users, n_items), -np.inf, np.float32)
-    begin, size = 0, max(_FIRST_ITEMS, 4 * k)
-    while True:
-        block = slice(begin, begin + size)
-        scores[:, items.item_rows[block]] = user_factors @ items.factors[block].T
-        hide(scores, np.arange(n_users))
-        found = best_of(scores, k)
-        begin, size = begin + size, 2 * size
-        if begin >= n_items or (norms * items.norms[begin] < found.scores[:, -1]).all():
-            return found
+def _candidates(scoring: Scoring, user: int, bounds: Doubles, k: int) -> tuple[Rows, Floats]:
+    """Return rows of items, among them the k best, and their exact scores."""
+    left, size = np.flatnonzero(bounds > -np.inf), max(_FIRST_ITEMS, k)
+    rows, scores = np.empty(0, np.int64), np.empty(0, np.float32)
+    while len(left):
+        chosen = np.ones(len(left), bool)
+        if len(left) > size:
+            chosen[np.argpartition(bounds[left], -size)[:-size]] = False
+        rows = np.concatenate((rows, left[chosen]))
+        scores = np.concatenate((scores, scoring.of(user, left[chosen])))
+        left, size = left[~chosen], 2 * size
+        if len(left):  # k items or more have a score
+            left = left[bounds[left] >= np.partition(scores, -k)[-k]]
+    return rows, scores

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from batch.models.dense_topk import LOWEST_ABOVE_ZERO, best_of
 from batch.models.factors import FittedFactors
-from batch.models.few_users import kept_by_array
 from batch.models.fill import filled
 from batch.models.least_squares_users import LeastSquares, diagonalised
+from batch.models.norms import kept_by_array
 from batch.topk import NO_ITEM, TopK
 
 

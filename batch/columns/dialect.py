@@ -18,7 +18,7 @@ _SEPARATORS: Final = ("::", "\t", ";", "|", ",")  # of equally good ones the fir
 _QUOTING: Final = (",", ";", "|")  # a quote in other text, such as 5" disk, begins no field
 _MIN_SHARE: Final = 0.1  # of the lines must have another separator, or blanks separate
 MAX_RECORD_LINES: Final = 200  # of a field in quotes that holds line ends
-_MAX_LINES: Final = 256  # that are looked at
+_MAX_LINES: Final = 128  # that are looked at
 _NAMES: Final = {
     ",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", "::": "double-colon", BLANK: "blank",
 }  # fmt: skip

@@ -16,6 +16,7 @@ from batch.events.stream import StreamParser
 from batch.files.input_file import InputFile
 
 _STREAM_LINE: Final = re.compile(r",GET /|,recommendation request ")
+_MAX_LINES: Final = 512  # that are looked at
 _MIN_SHARE: Final = 0.1  # of the first lines look like a kind, or a later kind has the file
 
 
@@ -73,11 +74,14 @@ def kind_of(kinds: Sequence[EventKind], lines: Sequence[str]) -> EventKind | Non
         kinds: Kinds, the stricter ones first: nearly any text is a table in some dialect.
         lines: First lines.
     """
-    n_lines = sum(bool(line.strip()) for line in lines)
-    matches = [(kind, kind.n_matches(lines)) for kind in kinds]
-    enough = (kind for kind, n in matches if n > _MIN_SHARE * n_lines)
-    some = (kind for kind, n in matches if n)
-    return next(enough, None) or next(some, None)
+    lines = [line for line in lines if line.strip()][:_MAX_LINES]
+    some = None
+    for kind in kinds:
+        n_matches = kind.n_matches(lines)
+        if n_matches > _MIN_SHARE * len(lines):
+            return kind
+        some = some or (kind if n_matches else None)
+    return some
 
 
 def stream_log(user_pattern: str, item_pattern: str) -> EventKind:

@@ -8,7 +8,7 @@ from typing import Any
 
 from batch.cold_start.vector_figures import vector_warnings
 from batch.prepare import Prepared
-from batch.records.found import catalogue_counts, profile_counts, record_warnings
+from batch.records.found import EXPECTED, catalogue_counts, profile_counts, record_warnings
 from batch.stages import Stages
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
@@ -173,7 +173,10 @@ def _gate(gate: dict[str, Any]) -> str:
 
 
 def _found(counts: dict[str, int]) -> str:
-    owners, *fields = (f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items())
+    """Return counts as text; zeros only where they are a sign of a file that was misread."""
+    owners, *fields = (
+        f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n or name in EXPECTED
+    )
     return f"{owners}: {', '.join(fields)}"
 
 

@@ -194,6 +194,25 @@ def test_availability_counts_from_the_option_at(history, tmp_path, capsys):
         assert snapshot.manifest.parameters["rules"]["at"] == "2026-11-21T12:00:00+00:00"
 
 
+def test_the_summary_counts_what_the_catalogue_and_the_profiles_have(history, tmp_path, capsys):
+    """A catalogue without titles, as one whose columns were misread, is seen at once."""
+    profiles = tmp_path / "profiles.csv"
+    profiles.write_text("user_id,age\n1,25-34\n2,\n")
+    arguments = [*inputs(history), "--profiles", profiles, "--store", tmp_path / "store"]
+    sound = run_refresh(capsys, *arguments)
+    assert sound["catalogue"]["titles"] == sound["catalogue"]["items"] > 0
+    assert (sound["profiles"]["users"], sound["profiles"]["ages"]) == (2, 1)
+    assert sound["warnings"] == []
+    items = [f"{item_id},x\n" for item_id in sorted({i for s in history.seen.values() for i in s})]
+    bare = tmp_path / "bare.csv"
+    bare.write_text("movieID,titel\n" + "".join(items))
+    arguments = ["--events", history.events, "--catalogue", bare, "--store", tmp_path / "other"]
+    assert main(["refresh", *map(str, arguments)]) == 0
+    out = capsys.readouterr().out
+    assert f"  catalogue     {len(items)} items: 0 titles, 0 runtimes, 0 genres" in out
+    assert "no item has a title; the catalogue has the columns movieID, titel" in out
+
+
 def test_the_summary_for_people_has_warm_start_and_gate(history, tmp_path, capsys):
     """The first snapshot has no parent to start from, or to compare with."""
     assert main(["refresh", *map(str, inputs(history)), "--store", str(tmp_path / "store")]) == 0

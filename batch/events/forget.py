@@ -25,6 +25,7 @@ from batch.events.read import event_files
 from batch.files.archives import open_readable
 from batch.files.input_file import InputFile
 from batch.files.open import is_parquet
+from batch.records.profiles import profile_ids
 from batch.records.vectors import vector_ids
 from batch.settings import BatchSettings
 from store.durable import fsync_path
@@ -133,9 +134,12 @@ def _names(file: InputFile, user_ids: Collection[str], found: set[str]) -> bool:
 
 
 def _user_ids(file: InputFile) -> Iterator[pa.Array]:
-    """Yield the distinct users of each piece of a Parquet file of events or of vectors."""
+    """Yield the distinct users of each piece of a Parquet file of events, vectors or profiles."""
     if blocks := vector_ids(file):
         yield from blocks
+        return
+    if ids := profile_ids(file):
+        yield ids
         return
     yield from open_events(file, BatchSettings()).users()
 

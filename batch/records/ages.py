@@ -16,6 +16,7 @@ from typing import Final
 from batch.records.fields import number
 
 _MAX_AGE: Final = 120
+_MAX_CHARACTERS: Final = 40  # of a band
 _YEARS: Final = r"(?:\s*(?:years?|yrs?|y)\.?(?:\s*old)?)?"
 _BAND: Final = re.compile(
     rf"[\[(]?\s*(\d{{1,3}}){_YEARS}\s*(?:-|–|—|_|to|,|\.\.)\s*(\d{{1,3}}){_YEARS}\s*[\])]?", re.I
@@ -40,7 +41,8 @@ def age_in_years(value: object) -> int | None:
     years = number(value)
     if years is not None and "_" not in str(value):  # Python reads 18_24 as 1824
         return int(years) if 1 <= years <= _MAX_AGE else None
-    youngest = _youngest(value.strip()) if isinstance(value, str) else None
+    is_short = isinstance(value, str) and len(value) <= _MAX_CHARACTERS
+    youngest = _youngest(str(value).strip()) if is_short else None
     return max(youngest, 1) if youngest is not None and youngest <= _MAX_AGE else None
 
 

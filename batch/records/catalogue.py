@@ -15,9 +15,10 @@ from batch.columns.names import ITEM, NAMES, USER
 from batch.files.input_file import AnyFile
 from batch.records.fields import flag, moment, number, text
 from batch.records.forms import Headless
+from batch.records.kinds import RecordKind
 from batch.records.names import names_in
 from batch.records.naming import ID, FieldNames, RecordColumns, is_set
-from batch.records.read import RecordFile, RecordKind, read_records
+from batch.records.read import RecordFile, read_records
 from batch.records.rows import Row
 from store.ids import is_item_id
 
@@ -158,8 +159,10 @@ def _title_and_year(title: str | None) -> tuple[str | None, int | None]:
 
 
 def _year(value: object) -> int | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, float):
         value = f"{value:.0f}"
+    elif isinstance(value, int):
+        value = str(value)
     found = _YEAR.search(value) if isinstance(value, str) else None
     return int(found[0]) if found else None
 

@@ -9,7 +9,8 @@ from typing import Final
 
 UNREADABLE: Final = "unreadable"  # an invalid time, which must not count as a missing one
 
-_MISSING: Final = frozenset(("", "null", "None", "nan", "NaN", "{}"))
+# In databases' dumps, too: \N of MySQL and IMDb, <NA> of pandas.
+_MISSING: Final = frozenset(("", "null", "NULL", "None", "nan", "NaN", "{}", "\\N", "<NA>", "N/A"))
 _FLAGS: Final = {"true": True, "false": False}
 
 

@@ -34,6 +34,9 @@ from batch.records.rows import (
 )
 
 _FIRST_KEY: Final = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:')
+# Within a field, as in Book-Crossing; one behind which a field ends may follow a real backslash.
+_ESCAPED_QUOTE: Final = re.compile(r'\\"[^",;|\t]')
+_SHOWN_CHARACTERS: Final = 60
 N_HEAD: Final = 100  # rows by which names and values are judged
 _ONE_COLUMN: Final = Dialect(",", 1, is_quoted=True)
 
@@ -122,15 +125,16 @@ def _json_form(file: AnyFile, names: FieldNames, *, is_document: bool) -> Form:
 def _delimited_form(file: AnyFile, names: FieldNames, head: Sequence[str]) -> Form | None:
     """Return the form of a file with a header that names the column of ids."""
     dialect = find_dialect(head) or _ONE_COLUMN
-    columns = columns_of([name.strip() for name in dialect.fields(head[0])], names)
+    columns = columns_of([name.strip("# ") for name in dialect.fields(head[0])], names)
     if columns.id_column is None or not is_header(columns.names):
         return None
     shape = Shape(columns.names, columns.id_column)
+    escape = "\\" if any(map(_ESCAPED_QUOTE.search, head)) else None
 
     def rows() -> Iterator[Row]:
         lines = text_lines(file)
         next(filter(str.strip, lines))
-        return table_rows(lines, dialect, shape)
+        return table_rows(lines, dialect, shape, escape)
 
     return Form(dialect.name, columns, rows, shape)
 
@@ -160,3 +164,9 @@ def _is_document(head: Sequence[str], names: FieldNames) -> bool:
     found = json_object(head[0]) if len(head) == 1 else {}
     is_record = "doc" in found or any(map(names.has, found))
     return not is_record and any(isinstance(value, dict | list) for value in found.values())
+
+
+def shortened(value: object) -> str:
+    """Return the beginning of a value for a message, in quotes, as it may be binary."""
+    line = str(value)
+    return f"{line[:_SHOWN_CHARACTERS]!r}{'…' if len(line) > _SHOWN_CHARACTERS else ''}"

@@ -12,6 +12,7 @@ from batch.records.catalogue import Catalogue
 from batch.records.profiles import Profiles
 from batch.records.read import RecordFile
 
+EXPECTED: Final = frozenset(("titles", "genres", "runtimes", "ages", "genders"))  # of most files
 _MAX_GENRES: Final = 100  # more are plausible only in a large catalogue
 _MIN_ITEMS_PER_GENRE: Final = 50
 

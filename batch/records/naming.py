@@ -101,7 +101,8 @@ def columns_of(names: Sequence[str], known: FieldNames, *, is_json: bool = False
         found = (column_of[name] for name in spellings if name in column_of)
         if column := next((name for name in found if name not in taken), None):
             of_field[field] = column
-    if ids == [ID] and len(of_field) == 1 and not known.is_bare_id_enough:
+    is_bare = list(of_field.values()) == [column_of.get(ID)]
+    if is_bare and not known.is_bare_id_enough:
         of_field = {}
     foreign = [column_of[name] for name in known.foreign if name in column_of]
     return RecordColumns(names, of_field, ids[1:], foreign, {}, is_json)

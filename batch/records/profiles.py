@@ -13,13 +13,18 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
+import pyarrow as pa
+
 from batch.columns.names import ITEM, NAMES, USER
-from batch.files.input_file import AnyFile
+from batch.columns.roles import roles_by_name
+from batch.files.input_file import AnyFile, InputFile
 from batch.records.ages import age_in_years, age_since
 from batch.records.fields import text
 from batch.records.forms import Headless
-from batch.records.naming import ID, FieldNames, RecordColumns
-from batch.records.read import RecordFile, RecordKind, read_records
+from batch.records.kinds import RecordKind
+from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
+from batch.records.parquet import parquet_columns
+from batch.records.read import RecordFile, read_file, read_records
 from batch.records.rows import Row
 from store.ids import is_user_id
 from store.layout import POPULAR, RESERVE
@@ -36,7 +41,7 @@ _BANDS: Final = (  # lowest age and name; the bands of MovieLens 1M, oldest firs
 )
 _GENDERS: Final = {
     **dict.fromkeys(("MALE", "MAN", "MEN"), "M"),
-    **dict.fromkeys(("FEMALE", "WOMAN", "WOMEN"), "F"),
+    **dict.fromkeys(("FEMALE", "WOMAN", "WOMEN", "W"), "F"),
 }
 _NOT_GENDERS: Final = frozenset(("UNKNOWN", "UNSPECIFIED", "NAN", "NULL"))
 _GENDER: Final = re.compile(r"[A-Z][A-Z-]{0,19}")  # a segment's name is a key in the store
@@ -134,6 +139,18 @@ def read_profiles(paths: Iterable[AnyFile], id_column: str | None = None) -> Pro
             user with a valid id.
     """
     return Profiles(*read_records(paths, USERS.with_ids_in(id_column)))
+
+
+def profile_ids(file: InputFile) -> pa.StringArray | None:
+    """Return the distinct users of a Parquet file of profiles; None if it is another file.
+
+    Raises:
+        InputError: It is damaged, or has no user with a valid id.
+    """
+    names = parquet_columns(file)
+    if ITEM in roles_by_name(names) or columns_of(names, _NAMES).id_column is None:
+        return None
+    return pa.array(read_file(file, USERS)[0], pa.string())
 
 
 def age_band(age: int | None) -> str | None:

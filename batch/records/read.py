@@ -10,75 +10,21 @@ of a field wins, in the order of the files.
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple
 
 import pyarrow as pa
 
 from batch.columns.ids import IdForm, id_form, whole_text
-from batch.columns.roles import plain_name, shown_names
 from batch.errors import UnreadKindError
 from batch.files.archives import open_readable
 from batch.files.input_file import AnyFile, InputFile
-from batch.files.open import head_lines
-from batch.records.fields import text
-from batch.records.forms import N_HEAD, Form, Headless, form_of
-from batch.records.naming import ID, FieldNames, RecordColumns, flag_columns
-from batch.records.rows import Row
-
-_SHOWN_CHARACTERS: Final = 60
-
-
-class Record(Protocol):
-    """Fields of one id."""
-
-    def or_else(self, other: Self) -> Self:
-        """Return this record, its missing fields filled from `other`."""
-
-
-R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordKind(Generic[R]):
-    """A kind of records: of items, or of users.
-
-    Attributes:
-        noun: Word for the owner of a record, in messages.
-        names: Names of columns.
-        is_id: Function that decides whether an id is valid.
-        maker: Function of a file's columns; it returns the function that makes a record.
-        headless: Known forms of files without a header.
-        header: Example of a header, for messages.
-        line: Example of a JSON line, for messages.
-        attributes: Attribute of a record that a field gives, if its name differs.
-        flags: Field that columns of 0 and 1 stand for; empty if there is none.
-    """
-
-    noun: str
-    names: FieldNames
-    is_id: Callable[[str], bool]
-    maker: Callable[[RecordColumns], Callable[[Row], R]]
-    headless: Sequence[Headless]
-    header: str
-    line: str
-    attributes: Mapping[str, str]
-    flags: str = ""
-
-    def with_ids_in(self, column: str | None) -> "RecordKind[R]":
-        """Return the kind whose ids are in this column, where a file has it."""
-        if column is None:
-            return self
-        names, others = self.names, (*self.names.ids, *self.names.nouns)
-        return replace(self, names=replace(names, ids=(plain_name(column),), nouns=others))
-
-    @property
-    def forms(self) -> tuple[str, ...]:
-        """All known forms, for messages."""
-        headless = (f"{form.name}: {form.example}" for form in self.headless)
-        return f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet", *headless
+from batch.records.forms import N_HEAD
+from batch.records.kinds import R, RecordKind
+from batch.records.naming import ID, flag_columns
+from batch.records.remarks import remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +83,7 @@ def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[
     sources = []
     not_read: dict[str, str] = {}
     for path in paths:
-        opened, left_out = open_readable(path, lambda file: _read(file, kind))
+        opened, left_out = open_readable(path, lambda file: read_file(file, kind))
         not_read |= left_out
         for found, source in opened:
             sources.append(source)
@@ -149,8 +95,13 @@ def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[
     return FoundRecords(records, tuple(sources), not_read)
 
 
-def _read(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
-    form = _checked_form(file, kind)
+def read_file(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+    """Return the records of one file by id, and what is known of the file.
+
+    Raises:
+        InputError: As `read_records`.
+    """
+    form = kind.form_of(file)
     rows, columns = form.rows(), form.columns
     head = list(itertools.islice(rows, N_HEAD))
     if kind.flags and kind.flags not in columns.of_field:
@@ -170,6 +121,9 @@ def _read(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFil
         problem = f"has no entry with a usable id, read as {form.name}"
         raise UnreadKindError(file, problem, f"give lines like {kind.line} or {kind.header}")
     records, notes = _with_whole_ids(records, id_column)
+    if columns.flags:
+        flags = ", ".join(columns.flags.values())
+        notes += (f"{len(columns.flags)} columns of 0 and 1 read as {kind.flags}: {flags}",)
     return records, RecordFile(
         file.path,
         form.name,
@@ -178,7 +132,7 @@ def _read(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFil
         file.member_name,
         columns.names,
         notes,
-        (*_warnings(form), *_unreadable(columns, kind, head, records)),
+        tuple(remarks(form, kind, head, records)),
         dict(columns.of_field),
     )
 
@@ -201,56 +155,6 @@ def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R]
     for name, record in records.items():
         _add(renamed, whole_text(name), record)
     return renamed, (f"{id_column} read as whole numbers: {fraction} is {whole_text(fraction)}",)
-
-
-def _checked_form(file: InputFile, kind: RecordKind[R]) -> Form:
-    """Return the form of a file, which has a column of ids and no others' ids."""
-    form = form_of(file, kind.names, kind.headless)
-    if form is None:
-        first = next(filter(str.strip, head_lines(file)), "")
-        problem = f"has no column named like {kind.noun} ids: it begins with {_shortened(first)}"
-        raise UnreadKindError(file, problem, f"give one of these: {'; '.join(kind.forms)}")
-    columns, like = form.columns, f"{kind.line} or {kind.header}"
-    if columns.foreign:
-        problem = f"is not a list of {kind.noun}s: it has a column {columns.foreign[0]}"
-        raise UnreadKindError(
-            file, problem, f"give events with --events, and here lines like {like}"
-        )
-    if columns.id_column is None:
-        shown = shown_names(columns.names) or "none"
-        problem = f"has no entry with a usable id, read as {form.name} with the fields {shown}"
-        raise UnreadKindError(file, problem, f"give lines like {like}")
-    return form
-
-
-def _warnings(form: Form) -> Iterator[str]:
-    columns, shape = form.columns, form.shape
-    if columns.rivals:
-        others = " or ".join(columns.rivals)
-        yield f"{columns.id_column} is read as the id, although {others} could be it, too"
-    if shape and shape.n_uneven:
-        n_lines, n_fields = shape.n_uneven, len(shape.columns)
-        yield f"{n_lines:,} lines do not have {n_fields} fields: only their ids are used"
-
-
-def _unreadable(
-    columns: RecordColumns, kind: RecordKind[R], head: Sequence[Row], records: Mapping[str, R]
-) -> Iterator[str]:
-    """Yield a sentence for each column of a field without any value that can be read."""
-    for field, column in columns.of_field.items():
-        shown = next((row[column] for row in head if text(row.get(column)) is not None), None)
-        if field == ID or shown is None:
-            continue
-        attribute = kind.attributes.get(field, field)
-        found = (getattr(record, attribute) for record in records.values())
-        if all(value is None or value == () for value in found):
-            yield f"no value of {column} can be read as {attribute}, such as {_shortened(shown)}"
-
-
-def _shortened(value: object) -> str:
-    line = str(value)
-    more = "…" if len(line) > _SHOWN_CHARACTERS else ""
-    return f"{line[:_SHOWN_CHARACTERS]!r}{more}"  # repr, as it may be binary
 
 
 def _add(records: dict[str, R], name: str, record: R) -> None:

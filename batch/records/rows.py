@@ -102,7 +102,9 @@ def json_object(line: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
-def table_rows(lines: Iterable[str], dialect: Dialect, shape: "Shape") -> Iterator[Row]:
+def table_rows(
+    lines: Iterable[str], dialect: Dialect, shape: "Shape", escape: str | None = None
+) -> Iterator[Row]:
     """Yield one row for each record of delimited text; quoted fields may span lines.
 
     The standard library parses a million rows in 0.7 s and holds one at a time; pandas
@@ -112,9 +114,11 @@ def table_rows(lines: Iterable[str], dialect: Dialect, shape: "Shape") -> Iterat
         lines: Lines of a file, without its header.
         dialect: Dialect of the lines.
         shape: Shape of a row.
+        escape: Character before a quote that is a part of a quoted field; None: quotes are
+            doubled.
     """
     is_csv = dialect.is_quoted and len(dialect.separator) == 1
-    records = _csv_values(lines, dialect) if is_csv else map(dialect.fields, _bare(lines))
+    records = _csv_values(lines, dialect, escape) if is_csv else map(dialect.fields, _bare(lines))
     if is_csv and dialect.has_blanks:
         records = ([value.strip() for value in values] for values in records)
     return shape.rows(records)
@@ -161,8 +165,14 @@ class Shape:
         return {self.id_column: fields.get(self.id_column)} if len(values) > 1 else _NO_ROW
 
 
-def _csv_values(lines: Iterable[str], dialect: Dialect) -> Iterator[list[str]]:
-    reader = csv.reader(lines, strict=True, delimiter=dialect.separator, skipinitialspace=True)
+def _csv_values(lines: Iterable[str], dialect: Dialect, escape: str | None) -> Iterator[list[str]]:
+    reader = csv.reader(
+        lines,
+        strict=True,
+        delimiter=dialect.separator,
+        skipinitialspace=True,
+        escapechar=escape,
+    )
     while True:
         try:
             yield next(reader)

@@ -92,7 +92,9 @@ def test_malformed_user_is_refused(folder, capsys, user):
     assert rows(folder) == before
 
 
-@pytest.mark.parametrize("name", ["stream.log", "table.parquet", "profiles.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["stream.log", "table.parquet", "profiles.jsonl", "profiles.parquet"]
+)
 def test_inputs_that_name_the_user_are_reported(folder, capsys, name):
     """Files that others write are not changed; those of other users are not reported."""
     named, other = folder / "var" / "events" / name, folder / "var" / "events" / f"other-{name}"
@@ -101,6 +103,8 @@ def test_inputs_that_name_the_user_are_reported(folder, capsys, name):
             path.write_text(f"2022-11-14T12:07:07,{user},GET /data/m/7/7.mpg\n")
         elif name == "profiles.jsonl":
             path.write_text(f'{{"user_id":{user}, "age": 70}}\n')
+        elif name == "profiles.parquet":
+            pq.write_table(pa.table({"user_id": [float(user)], "age": [70]}), path)
         else:
             pq.write_table(pa.table({"user_id": [user], "item_id": [7]}), path)
     assert main(["forget", "7"]) == 1

@@ -145,8 +145,10 @@ def test_repeated_header_is_not_an_item(read):
     ],
 )
 def test_columns_of_0_and_1_are_genres(read, header, row):
-    assert read(f"{header}\n{row}\n").items == {"1": replace(NOTHING, title="Heat",
-                                                             genres=("Drama", "War"))}  # fmt: skip
+    catalogue = read(f"{header}\n{row}\n")
+    assert catalogue.items == {"1": replace(NOTHING, title="Heat", genres=("Drama", "War"))}
+    (note,) = catalogue.sources[0].notes
+    assert re.match(r"[34] columns of 0 and 1 read as genres: .*Comedy, Drama, War", note)
 
 
 @pytest.mark.parametrize(
@@ -184,9 +186,31 @@ def test_books_are_read_by_their_header(read):
     assert read(content).items == {"0195153448": book}
 
 
+def test_quotes_may_be_escaped_by_backslashes(read):
+    """As in Book-Crossing; elsewhere, a backslash stays what it is."""
+    rows = '"1";"Clara \\"Callan\\"; a Novel";"x"\n'
+    assert read('"ISBN";"Book-Title";"y"\n' + rows).items["1"].title == 'Clara "Callan"; a Novel'
+    assert read('isbn,title\n1,"C:\\dir\\"\n').items["1"].title == "C:\\dir\\"
+
+
+@pytest.mark.parametrize("value", ["\\N", "NULL", "<NA>", "N/A", "nan"])
+def test_missing_values_of_databases_are_missing(read, value):
+    content = f"tconst\tprimaryTitle\tgenres\truntimeMinutes\ntt1\t{value}\t{value}\t{value}\n"
+    assert read(content).items == {"tt1": NOTHING}
+
+
 def test_authors_are_several(read):
     content = 'book_id,title,authors\n1,Good Omens,"Terry Pratchett, Neil Gaiman"\n'
     assert read(content).items["1"].authors == ("Terry Pratchett", "Neil Gaiman")
+
+
+@pytest.mark.parametrize(
+    ("year", "expected"),
+    [(1995, 1995), (1995.0, 1995), ("1995", 1995), ("May 1995", 1995), (0, None), (True, None),
+     (10**400, None), (float("nan"), None), (-500, None)],
+)  # fmt: skip
+def test_year_is_a_number_or_a_date(read, year, expected):
+    assert read(json.dumps({"id": 1, "title": "Heat", "year": year})).items["1"].year == expected
 
 
 @pytest.mark.parametrize(
@@ -281,6 +305,7 @@ USER_FORMS = {
     "semicolon": '"User-ID";"Age";"Sex";"Job"\n"1";"25";"female";"writer"\n'
     '"2";"56";"man";"artist"\n',
     "tab": "uid\tage_group\tgender\toccupation\n1\t25-34\tF\twriter\n2\t56-99\tM\tartist\n",
+    "comment": "#id\tgender\tage\toccupation\n1\tw\t25\twriter\n2\tm\t56\tartist\n",
     "lines": '{"customer_id": 1, "ageGroup": "25 to 34", "gender": "Female", "job": "writer"}\n'
     '{"customer_id": 2, "ageGroup": "56 and over", "gender": "m", "job": "artist"}\n',
     "array": '[{"id": 1, "age": 25, "gender": "F", "occupation": "writer"},\n'
@@ -324,10 +349,12 @@ def test_profiles_without_a_field_are_said(read_users):
     ]
 
 
-def test_bare_ids_without_a_field_are_not_users(read_users):
+@pytest.mark.parametrize("name", ["id", "ID"])
+def test_bare_ids_without_a_field_are_not_users(read_users, name):
     """They are those of anything."""
     with pytest.raises(InputError, match="no entry with a usable id"):
-        read_users('{"id": "heat+1995", "genres": []}\n')
+        read_users(f'{{"{name}": "heat+1995", "genres": []}}\n')
+    assert list(read_users(f'{{"{name}": "ann", "age": 28}}\n').users) == ["ann"]
 
 
 # Made-up files of forms that people have

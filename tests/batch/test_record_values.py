@@ -89,6 +89,10 @@ def test_age_is_years_or_the_youngest_of_a_band(value, age):
     assert age_in_years(value) == age
 
 
+def test_long_text_is_not_searched_for_a_band():
+    assert age_in_years("25" + " " * 10**6 + "x") is None
+
+
 @pytest.mark.parametrize("value", ["34-25", "adult", "1996", "25-Mar", "", None, "200+", -5, True])
 def test_what_is_not_an_age_is_missing(value):
     assert age_in_years(value) is None

@@ -20,6 +20,7 @@ from batch.errors import InputError, UnreadKindError
 from batch.events.json_lines import OBJECT_LINE, JsonReader, parse_object
 from batch.events.json_records import MIN_RECORD_BYTES, head_records, read_records, record_depth
 from batch.events.kinds import EventKind, TextReader
+from batch.events.lines import read_blocks
 from batch.events.nested import plan_flat
 from batch.events.rows import RowsParser, rows_parser
 from batch.files.input_file import InputFile
@@ -62,6 +63,10 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
         parser = rows_parser(file, JsonReader, head_records(text, depth), settings)
         blocks = partial(read_records, depth=depth)
         return _reader("JSON records", parser)._replace(blocks=blocks)
+    if not (is_array or objects) and len(lines) == 1:
+        first = next(read_blocks(file)).lines[0].as_py().decode("utf-8", "replace")
+        if len(first) > len(lines[0]):  # a line that is longer than the head
+            return _open(file, [first], settings=settings)
     for some in (map(json.dumps, objects), *(head_records(text, depth) for depth in (2, 1, 3))):
         for record in some:
             plan_flat(file, _schema(record), settings.columns)  # its error names the keys

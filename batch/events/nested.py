@@ -11,6 +11,7 @@ Lists of one row belong together: `[102, 104]` beside the ratings `[4, 5]`. Only
 have a role are read; one of them that is nested in another way is refused with its value.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, NoReturn
 
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 
 from batch.arrays import Rows
 from batch.columns.roles import ColumnChoice, choose_columns
-from batch.errors import InputError
+from batch.errors import InputError, UnreadKindError
 
 _LISTS: Final = (
     pa.types.is_list,
@@ -73,19 +74,23 @@ def plan_flat(source: object, schema: pa.Schema, given: Mapping[str, str]) -> Fl
         given: Columns that `--columns` settles, by role.
 
     Raises:
-        InputError: There is no column of users or of items, also in lists of objects.
+        UnreadKindError: There is no column of users or of items, also in lists of objects.
     """
     plain = {_flat_name(field, schema): field.name for field in schema}
     for objects, fields in {"": [], **_lists_of_objects(schema)}.items():
         names = plain | {name: name for name in fields}
-        try:
-            choice = choose_columns(source, [*names], given)
-        except InputError:
-            continue
-        flat = [*names.values()]
-        sources = {role: flat[column] for role, column in choice.columns.items()}
-        return FlatPlan(choice, sources, objects)
-    return FlatPlan(choose_columns(source, [*plain], given), {}, "")  # its error names the columns
+        with contextlib.suppress(UnreadKindError):
+            return _plan(source, names, objects, given)
+    return _plan(source, {name: name for name in schema.names}, "", given)  # its error names them
+
+
+def _plan(
+    source: object, names: Mapping[str, str], objects: str, given: Mapping[str, str]
+) -> FlatPlan:
+    """Return the plan for columns whose names are made of those of the nested table."""
+    choice = choose_columns(source, [*names], given)
+    nested = [*names.values()]
+    return FlatPlan(choice, {role: nested[at] for role, at in choice.columns.items()}, objects)
 
 
 def flatten(source: object, table: pa.Table, numbers: Rows, plan: FlatPlan) -> Flat:

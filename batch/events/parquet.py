@@ -131,9 +131,25 @@ class ParquetEvents:
             blocks = self._rows(content, n_rows)
             first = list(_first_blocks(blocks))
             columns = _first_rows(first) or self._no_rows(content)
-            with _named(self._file, first[0].numbers if first else np.zeros(0, np.int64)):
+            numbers = np.concatenate([np.zeros(0, np.int64), *(rows.numbers for rows in first)])
+            with _named(self._file, numbers):
                 table = table_parser(self._plan.choice, columns, self._settings)
+                if len(numbers):
+                    self._check_values(table, columns, int(numbers[0]))
             yield table, itertools.chain(first, blocks)
+
+    def _check_values(self, table: TableParser, columns: Table, number: int) -> None:
+        """Raise if no value of the first rows, from `number` on, is a rating, minute or count."""
+        if table.number is None:
+            return
+        role, what = table.number_role, table.number.meaning.value
+        faults = table.number(columns[role]).faults
+        malformed = [fault.rows for fault in faults if fault.reason.startswith("malformed")]
+        if malformed and np.logical_or.reduce(malformed).all():
+            name, value = self._plan.choice.names[role], columns[role][0].as_py()
+            problem = f"{name} cannot be read as {what}: row {number} has {value!r}"
+            remedy = f"name another column, or none, with --columns {role}="
+            raise InputError(self._file, problem, remedy)
 
     def _rows(self, content: pq.ParquetFile, n_rows: int) -> Iterator[_FlatRows]:
         n_read = 0

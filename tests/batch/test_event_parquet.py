@@ -168,6 +168,13 @@ def test_parquet_rejected_row_has_the_value_that_is_wrong(read, quarantined):
     assert quarantined() == [(b"malformed rating", quarantined()[0][1], b"2", b"bob\t2\tgood")]
 
 
+def test_parquet_column_without_numbers_is_named(read):
+    """With its first row and value; one sound number among many is enough to read it."""
+    with pytest.raises(InputError, match="\"stars\" cannot be read as ratings: row 1 has 'good'"):
+        read(parquet(user_id=[1, 2], item_id=[1, 2], stars=["good", "bad"]))
+    assert len(ratings(read(parquet(user_id=[1, 2], item_id=[1, 2], stars=["good", "4"])))) == 1
+
+
 def test_parquet_lists_are_events_each(read, quarantined):
     """The number of a rejected element is that of its row, in small batches too."""
     file = parquet(user_id=["u", "v", "w"], items=[["1", "2"], [], ["3", "a b", "4"]])

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from batch.errors import InputError
 from tests.batch.event_files import EventFolder, ratings, views
 
 
@@ -102,6 +103,28 @@ VIEWS = {
     "items of users": (lines({"user_id": 1, "items": [5, 6]}), [("1", "5"), ("1", "6")]),
     "Last.fm": ("userID\tartistID\tweight\n2\t51\t13883\n", [("2", "51")]),
 }  # fmt: skip
+
+
+def test_first_line_may_be_longer_than_what_is_looked_at(read):
+    """A user of 5,000 items, then one of a single item."""
+    many = {"user_id": 1, "items": [{"item_id": str(item), "title": "x"} for item in range(5000)]}
+    events = read(lines(many, {"user_id": 2, "items": [{"item_id": "7", "title": "x"}]}))
+    assert (len(views(events)), events.sources[0].kind) == (5001, "JSON lines")
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ([{"id": 1, "genres": ["x"]}], "id, genres"),
+        ({"1": {"id": 1}}, "1"),
+        ({"user_id": {"0": 1}, "item_id": {"0": 1}}, "user_id is nested"),
+        ([], "without records"),
+    ],
+)
+def test_json_without_users_and_items_is_refused_with_its_keys(read, content, names):
+    """Of a catalogue, of what pandas writes by default, or of nothing."""
+    with pytest.raises(InputError, match=names):
+        read(json.dumps(content))
 
 
 @pytest.mark.parametrize("case", VIEWS.values(), ids=VIEWS)

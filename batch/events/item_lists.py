@@ -52,7 +52,7 @@ def parse_item_lists(lines: pa.BinaryArray) -> Parsed:
 
 def item_lists() -> EventKind:
     """Return the kind of lines of a user and their items."""
-    reader = TextReader(_KIND, parse_item_lists, len("1\n"), has_values=False)
+    reader = TextReader(_KIND, parse_item_lists, len("1\n"))
     return EventKind(_KIND, "0 17 4 233", n_item_lists, lambda *_: reader)
 
 

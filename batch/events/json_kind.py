@@ -60,7 +60,8 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
     depth = record_depth(text, is_record)
     if depth:
         parser = rows_parser(file, JsonReader, head_records(text, depth), settings)
-        return _reader("JSON records", parser)._replace(blocks=partial(read_records, depth=depth))
+        blocks = partial(read_records, depth=depth)
+        return _reader("JSON records", parser)._replace(blocks=blocks)
     for some in (map(json.dumps, objects), *(head_records(text, depth) for depth in (2, 1, 3))):
         for record in some:
             plan_flat(file, _schema(record), settings.columns)  # its error names the keys
@@ -68,14 +69,7 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
 
 
 def _reader(kind: str, parser: RowsParser) -> TextReader:
-    return TextReader(
-        kind,
-        parser,
-        MIN_RECORD_BYTES,
-        notes=parser.notes,
-        columns=parser.columns,
-        has_values=parser.has_values,
-    )
+    return TextReader(kind, parser, MIN_RECORD_BYTES, notes=parser.notes, columns=parser.columns)
 
 
 def _objects(lines: Sequence[str]) -> list[dict[str, Any]]:

@@ -101,9 +101,7 @@ def netflix(settings: BatchSettings) -> EventKind:
     def open_blocks(file: InputFile, lines: Sequence[str]) -> TextReader:
         has_ratings = any((found := _RATER_LINE.match(line)) and found[1] for line in lines)
         parser = rows_parser(file, partial(NetflixReader, has_ratings=has_ratings), lines, settings)
-        return TextReader(
-            _KIND, parser, _MIN_LINE_BYTES, notes=parser.notes, has_values=has_ratings
-        )
+        return TextReader(_KIND, parser, _MIN_LINE_BYTES, notes=parser.notes)
 
     return EventKind(_KIND, "1: and then 1488844,3,2005-09-06", n_matches, open_blocks)
 

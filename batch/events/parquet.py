@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from batch.arrays import Rows
 from batch.columns.ids import id_texts
-from batch.columns.names import TIMES, USER, VALUES
+from batch.columns.names import TIMES, USER
 from batch.columns.values import is_text
 from batch.errors import InputError
 from batch.events.nested import FlatPlan, flatten, plan_flat
@@ -92,11 +92,6 @@ class ParquetEvents:
     def columns(self) -> dict[str, str]:
         """Name of the column of each role that is read."""
         return self._plan.choice.shown
-
-    @property
-    def has_values(self) -> bool:
-        """Whether there are ratings, minutes, counts or the like."""
-        return any(role in VALUES for role in self._plan.choice.columns)
 
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; a rejected row is written as its columns with tabs between.

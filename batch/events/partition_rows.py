@@ -58,12 +58,10 @@ class PartitionFile(NamedTuple):
     Attributes:
         file: Parquet file.
         columns: Name of the column of each role that is read; empty, for the names are fixed.
-        has_values: Whether there are ratings, minutes, counts or the like.
     """
 
     file: AnyFile
     columns: Mapping[str, str] = MappingProxyType({})
-    has_values: bool = True
 
     def pieces(self, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
         """Yield the file in pieces; see `read_partition`."""

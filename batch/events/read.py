@@ -200,8 +200,7 @@ class EventReader:
         if is_parquet(file):
             events = open_events(file, self.settings)
             pieces = events.pieces(self.sizes.parquet_rows)
-            columns, has_values = events.columns, events.has_values
-            return OpenFile(file, PARQUET, pieces, (), columns, has_values)
+            return OpenFile(file, PARQUET, pieces, columns=events.columns)
         lines = head_lines(file)
         kind = kind_of(self.kinds, lines)
         if kind is None:

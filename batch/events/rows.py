@@ -59,11 +59,6 @@ class RowsParser:
         return self._plan.choice.shown
 
     @property
-    def has_values(self) -> bool:
-        """Whether there are ratings, minutes, counts or the like."""
-        return self._table.number is not None
-
-    @property
     def notes(self) -> tuple[str, ...]:
         """Sentences about what the columns were read as."""
         return self._table.notes

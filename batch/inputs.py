@@ -76,7 +76,8 @@ class RefreshInputs:
     def notes(self) -> tuple[str, ...]:
         """Sentences about what the files were read as."""
         files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
-        return tuple(f"{file.path}: {note}" for file in files for note in file.notes)
+        named = ((name_of(file.path, file.member), file.notes) for file in files)
+        return tuple(f"{name}: {note}" for name, notes in named for note in notes)
 
     @property
     def unusable(self) -> dict[str, int]:

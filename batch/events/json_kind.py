@@ -61,7 +61,8 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
     depth = record_depth(text, is_record)
     if depth:
         parser = rows_parser(file, JsonReader, head_records(text, depth), settings)
-        return _reader("JSON records", parser)._replace(blocks=partial(read_records, depth=depth))
+        blocks = partial(read_records, depth=depth)
+        return _reader("JSON records", parser)._replace(blocks=blocks)
     if not (is_array or objects) and len(lines) == 1:
         first = next(read_blocks(file)).lines[0].as_py().decode("utf-8", "replace")
         if len(first) > len(lines[0]):  # a line that is longer than the head
@@ -73,8 +74,7 @@ def _open(file: InputFile, lines: Sequence[str], *, settings: BatchSettings) -> 
 
 
 def _reader(kind: str, parser: RowsParser) -> TextReader:
-    columns, notes = parser.columns, parser.notes
-    return TextReader(kind, parser, MIN_RECORD_BYTES, notes=notes, columns=columns)
+    return TextReader(kind, parser, MIN_RECORD_BYTES, notes=parser.notes, columns=parser.columns)
 
 
 def _objects(lines: Sequence[str]) -> list[dict[str, Any]]:

@@ -272,8 +272,11 @@ class _ZipBytes(_MemberBytes):
 
 
 def _zip_members(path: Path, file: _SharedFile) -> Iterator[Member]:
-    with damage_explained(path, "zip archive"):
-        archive = zipfile.ZipFile(io.BufferedReader(file))
+    try:
+        with damage_explained(path, "zip archive"):
+            archive = zipfile.ZipFile(io.BufferedReader(file))
+    except NotImplementedError as error:
+        raise InputError(path, f"is not a zip archive that is read: {error}", UNPACK) from None
     infos = archive.infolist()
     check_not_document(path, [info.filename for info in infos])
     for info in infos:

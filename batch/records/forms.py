@@ -98,16 +98,17 @@ def form_of(file: AnyFile, names: FieldNames, headless: Sequence[Headless]) -> F
     if is_parquet(file):
         columns = columns_of(parquet_columns(file), names)
         return Form("Parquet", columns, partial(parquet_rows, file, columns.of_field.values()))
-    head = [line for line in head_lines(file) if line.strip()] or [""]
+    head = [line for line in head_lines(file) if line.strip()][:N_HEAD] or [""]
     if 2 * _n_objects(head) >= len(head):
-        return _json_form(file, names, is_document=_is_document(head, names))
+        return _json_form(file, names, head, is_document=_is_document(head, names))
     if head[0].lstrip().startswith(("{", "[")):
         first_key = _FIRST_KEY.match("".join(head))  # of a line that is longer than the head
-        return _json_form(file, names, is_document=not (first_key and names.has(first_key[1])))
+        is_document = not (first_key and names.has(first_key[1]))
+        return _json_form(file, names, head, is_document=is_document)
     return _delimited_form(file, names, head) or _headless_form(file, names, headless, head)
 
 
-def _json_form(file: AnyFile, names: FieldNames, *, is_document: bool) -> Form:
+def _json_form(file: AnyFile, names: FieldNames, head: Sequence[str], *, is_document: bool) -> Form:
     is_field = lru_cache(maxsize=1 << 12)(names.has)
 
     def lines() -> Iterator[Row]:
@@ -117,7 +118,10 @@ def _json_form(file: AnyFile, names: FieldNames, *, is_document: bool) -> Form:
         return document_objects(file, text_pieces(file), is_field)
 
     rows, name = (document, "JSON document") if is_document else (lines, "JSON lines")
-    keys = dict.fromkeys(key for row in itertools.islice(rows(), N_HEAD) for key in row)
+    first = [] if is_document else list(json_rows(head))
+    if not any(first):  # nor if the first line is longer than the head
+        first = list(itertools.islice(rows(), N_HEAD))
+    keys = dict.fromkeys(key for row in first for key in row)
     is_keyed = KEY in keys
     keys.pop(KEY, None)
     columns = columns_of(list(keys), names, is_json=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from batch.columns.roles import shown_names
+from batch.files.input_file import name_of
 from batch.records.catalogue import Catalogue
 from batch.records.profiles import Profiles
 from batch.records.read import RecordFile
@@ -49,7 +50,8 @@ def profile_counts(profiles: Profiles) -> dict[str, int]:
 def record_warnings(catalogue: Catalogue, profiles: Profiles) -> list[str]:
     """Return a sentence for whatever looks as if a file was read in a wrong way."""
     sources = (*catalogue.sources, *profiles.sources)
-    of_files = [f"{source.path}: {text}" for source in sources for text in source.warnings]
+    named = ((name_of(source.path, source.member), source.warnings) for source in sources)
+    of_files = [f"{name}: {text}" for name, warnings in named for text in warnings]
     return [*of_files, *_catalogue_warnings(catalogue), *_profile_warnings(profiles)]
 
 

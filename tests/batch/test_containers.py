@@ -227,6 +227,14 @@ def test_unknown_method_of_zip_is_refused_by_name(read):
         read(bytes(content))
 
 
+def test_later_version_of_zip_is_refused(write):
+    """An archive that says to need a version to come is an error, not a crash."""
+    content = bytearray(zipped({"ratings.csv": RATINGS}))
+    content[content.index(b"PK\x01\x02") + 6] = 211
+    with pytest.raises(InputError, match=r"is not a zip archive that is read: zip file version 21"):
+        input_files(write(bytes(content)))
+
+
 BOMB = b"1,1,4\n" * 8_000_000
 BOMB_PART = b"1,1,4\n" * 200_000
 

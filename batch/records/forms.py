@@ -93,8 +93,9 @@ def form_of(file: AnyFile, names: FieldNames, headless: Sequence[Headless]) -> F
     Raises:
         InputError: The file cannot be read, is empty, or is damaged.
     """
-    if cached_lines(file) is not None:
-        return _json_form(file, names, is_document=False)
+    if (answers := cached_lines(file)) is not None:
+        head = list(itertools.islice(answers, N_HEAD))
+        return _json_form(file, names, head, is_document=False)
     if is_parquet(file):
         columns = columns_of(parquet_columns(file), names)
         return Form("Parquet", columns, partial(parquet_rows, file, columns.of_field.values()))

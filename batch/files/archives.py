@@ -19,12 +19,13 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final, TypeVar, cast
+from typing import IO, Final, TypeVar, cast
 
 from batch.errors import InputError, UnreadKindError
 from batch.files.compression import MAX_RATIO, UNCHECKED_BYTES, Unpacked, codec_of, implausible
 from batch.files.input_file import AnyFile, InputFile, Member, open_bytes
-from batch.files.layers import Layer, damage_explained
+from batch.files.layers import damage_explained
+from batch.files.member_bytes import SharedFile, TarBytes, ZipBytes
 from batch.files.refused import UNPACK, check_not_document
 
 Opened = TypeVar("Opened")
@@ -134,9 +135,9 @@ def _members(file: InputFile, raw: IO[bytes]) -> Iterable[Member] | None:
     raw.seek(0)
     kind = archive_name(head)
     if kind == "zip":
-        return _zip_members(file.path, _SharedFile(os.dup(raw.fileno())))
+        return _zip_members(file.path, SharedFile(os.dup(raw.fileno())))
     if kind == "tar":
-        return _tar_members(file.path, _SharedFile(os.dup(raw.fileno())), share=1.0)
+        return _tar_members(file.path, SharedFile(os.dup(raw.fileno())), share=1.0)
     codec = codec_of(head)
     if codec is None:
         return None
@@ -145,7 +146,7 @@ def _members(file: InputFile, raw: IO[bytes]) -> Iterable[Member] | None:
     if archive_name(head) != "tar":
         return None
     with temporary_copy(file, io.BufferedReader(Unpacked(file, raw, codec))) as copy:
-        unpacked = _SharedFile(os.dup(copy.fileno()))
+        unpacked = SharedFile(os.dup(copy.fileno()))
     share = os.fstat(raw.fileno()).st_size / unpacked.n_bytes
     return _tar_members(file.path, unpacked, share)
 
@@ -169,109 +170,7 @@ def temporary_copy(subject: object, source: IO[bytes]) -> IO[bytes]:
     return copy
 
 
-class _SharedFile(io.RawIOBase):
-    """The file of an archive, which is closed with the last of its members.
-
-    Args:
-        descriptor: Descriptor of the open file.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        n_read = self.read_at(self._at, buffer)
-        self._at += n_read
-        return n_read
-
-    def read_at(self, offset: int, buffer: Any) -> int:
-        """Read bytes at an offset into a buffer, and return their number."""
-        return os.preadv(self._descriptor, [buffer], offset)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = _target(offset, whence, self._at, self.n_bytes)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of the file."""
-        return os.fstat(self._descriptor).st_size
-
-
-def _target(offset: int, whence: int, at: int, n_bytes: int) -> int:
-    """Return the position that `seek` asks for."""
-    target = {os.SEEK_SET: 0, os.SEEK_CUR: at, os.SEEK_END: n_bytes}[whence] + offset
-    if target < 0:
-        raise ValueError(f"the position {target} is before the begin of the file")
-    return target
-
-
-class _MemberBytes(Layer):
-    """The bytes of a member, which can be sought.
-
-    Args:
-        subject: Name of the member in messages.
-        n_bytes: Size of the member.
-    """
-
-    def __init__(self, subject: str, n_bytes: int) -> None:
-        self.subject = subject
-        self.n_bytes = n_bytes
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def max_lines_left(self, min_line_bytes: int) -> int:
-        """Return the number of lines that the rest of the member can hold."""
-        return (self.n_bytes - self.tell()) // min_line_bytes
-
-
-class _ZipBytes(_MemberBytes):
-    """The bytes of a member of a zip archive, which many threads may read."""
-
-    def __init__(self, subject: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-        super().__init__(subject, info.file_size)
-        try:
-            with damage_explained(subject, "member of its archive"):
-                self._file = cast(io.BufferedIOBase, archive.open(info))
-        except NotImplementedError:
-            problem = f"is packed by method {info.compress_type} of zip, which is not read"
-            raise InputError(subject, problem, UNPACK) from None
-
-    def readinto(self, buffer: Any) -> int:
-        with damage_explained(self.subject, "member of its archive"):
-            return self._file.readinto(buffer)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with damage_explained(self.subject, "member of its archive"):
-            return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-
-def _zip_members(path: Path, file: _SharedFile) -> Iterator[Member]:
+def _zip_members(path: Path, file: SharedFile) -> Iterator[Member]:
     try:
         with damage_explained(path, "zip archive"):
             archive = zipfile.ZipFile(io.BufferedReader(file))
@@ -284,34 +183,11 @@ def _zip_members(path: Path, file: _SharedFile) -> Iterator[Member]:
         subject = f"{path}/{name}"
         if info.flag_bits & _ENCRYPTED:
             raise InputError(subject, "is encrypted", "unpack it with its password")
-        begin = partial(_ZipBytes, subject, archive, info)
+        begin = partial(ZipBytes, subject, archive, info)
         yield Member(name, info.file_size, info.compress_size, begin)
 
 
-class _TarBytes(_MemberBytes):
-    """The bytes of a member of a tar archive, which is not packed or was unpacked."""
-
-    def __init__(self, subject: str, archive: _SharedFile, info: tarfile.TarInfo) -> None:
-        super().__init__(subject, info.size)
-        self._archive = archive
-        self._begin = info.offset_data
-        self._at = 0
-
-    def readinto(self, buffer: Any) -> int:
-        within = memoryview(buffer)[: self.n_bytes - self._at]
-        n_read = self._archive.read_at(self._begin + self._at, within) if len(within) else 0
-        self._at += n_read
-        return n_read
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = min(_target(offset, whence, self._at, self.n_bytes), self.n_bytes)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-
-def _tar_members(path: Path, archive: _SharedFile, share: float) -> Iterator[Member]:
+def _tar_members(path: Path, archive: SharedFile, share: float) -> Iterator[Member]:
     """Yield the members of a tar archive.
 
     Args:
@@ -326,7 +202,7 @@ def _tar_members(path: Path, archive: _SharedFile, share: float) -> Iterator[Mem
             subject = f"{path}/{name}"
             if info.issparse():
                 raise InputError(subject, "is a sparse file of tar", UNPACK)
-            begin = partial(_TarBytes, subject, archive, info)
+            begin = partial(TarBytes, subject, archive, info)
             yield Member(name, info.size, int(info.size * share), begin)
         if archive.n_bytes < tar.offset + tarfile.BLOCKSIZE:
             raise EOFError("its end is missing")

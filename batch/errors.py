@@ -13,6 +13,12 @@ class InputError(BatchError):
     """An input file cannot be read, or has the wrong format."""
 
 
+class DatabaseError(BatchError):
+    """A database cannot be reached, read or written."""
+
+    remedy = "check that the server runs, and the URL, the user and the password"
+
+
 class RejectedError(BatchError):
     """Too much of the input is broken to rely on the rest."""
 

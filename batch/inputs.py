@@ -16,6 +16,7 @@ from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import RecordFile
 from batch.records.vectors import OutsideVectors, Owner, read_vectors
 from batch.settings import BatchSettings
+from batch.sql.source import DatabaseInput, record_input
 from batch.stages import Stages
 from store.manifest import sha256
 
@@ -55,17 +56,7 @@ class RefreshInputs:
         """
         files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
         with ThreadPoolExecutor(n_threads) as pool:
-            hashes = pool.map(sha256, (file.path for file in files))
-        return [
-            {
-                "name": file.path.name,
-                "kind": file.kind,
-                "rejected": file.n_rejected,
-                "bytes": file.path.stat().st_size,
-                "sha256": hash_of_file,
-            }
-            for file, hash_of_file in zip(files, hashes, strict=True)
-        ]
+            return list(pool.map(_fingerprint, files))
 
     @property
     def unusable(self) -> dict[str, int]:
@@ -94,8 +85,8 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
         what = 'is not used while new_items = "none"'
         raise InputError("[batch] item_vectors", what, 'set new_items = "content", or leave it out')
     with stages("catalogue"):
-        catalogue = read_catalogues([Path(path) for path in settings.catalogue])
-        profiles = read_profiles([Path(path) for path in settings.profiles])
+        catalogue = read_catalogues([record_input(name, settings) for name in settings.catalogue])
+        profiles = read_profiles([record_input(name, settings) for name in settings.profiles])
         item_vectors = _read_vectors(settings.item_vectors, "item")
         user_vectors = _read_vectors(settings.user_vectors, "user")
     with stages("events", unit="line") as advance:
@@ -103,6 +94,14 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
     return RefreshInputs(
         events, catalogue, profiles, rejected, quarantine, item_vectors, user_vectors
     )
+
+
+def _fingerprint(file: EventFile | RecordFile) -> dict[str, Any]:
+    path = file.path
+    entry = {"name": path.name, "kind": file.kind, "rejected": file.n_rejected}
+    if isinstance(path, DatabaseInput):
+        return entry | {"rows": path.digest.n_rows, "rows_digest": path.digest.hexdigest}
+    return entry | {"bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _read_vectors(path: str, owner: Owner) -> OutsideVectors | None:

@@ -23,6 +23,8 @@ from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.sampling import sample_rows
 from batch.settings import BatchSettings
+from batch.sql.source import record_input
+from batch.sql.url import is_database_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ def read_data(name: str, settings: BatchSettings, test: Path | None) -> Evaluati
         raise InputError(
             "--test", "is needed with --split pairs, and with no other split", "give both"
         )
-    profiles = read_profiles([Path(path) for path in settings.profiles]).users
+    profiles = read_profiles([record_input(name, settings) for name in settings.profiles]).users
     if test is None:
         return _read_events(settings, profiles)
-    if len(settings.events) > 1:
+    if len(settings.events) > 1 or is_database_url(settings.events[0]):
         raise InputError("--events", "must be one file with --split pairs", "name one")
     train_side, test_side, user_ids = read_pairs(Path(settings.events[0]), test)
     ones = np.ones(train_side.nnz, np.float32)  # each item counts as watched to the end
@@ -146,7 +148,7 @@ def _numbered(matrix: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> EvaluationData:
-    items = read_catalogues([Path(path) for path in settings.catalogue]).items
+    items = read_catalogues([record_input(name, settings) for name in settings.catalogue]).items
     runtimes = {name: item.runtime for name, item in items.items()}
     gathered = aggregate_events(
         read_events(settings).events,

@@ -7,17 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from batch.errors import NotForgottenError
+from batch.errors import BatchError, NotForgottenError
 from batch.events.forget import forget_events
-from batch.events.ingest import IngestResult, ingest
+from batch.events.ingest import IngestResult, ingest, ingest_into
 from batch.settings import BatchSettings
+from batch.sql.source import open_database
+from batch.sql.url import parse_url
 
 _EXAMPLE = """example:
   python -m batch ingest --events var/log/stream-2026-11-14.log.gz
   python -m batch refresh --events var/events
+  python -m batch ingest --to postgresql://writer@db/events --keep-days 90
+  python -m batch refresh --events postgresql://reader@db/events
 
 Ingesting the same lines again changes nothing. Exit status: 0 done, 1 failed (the
-partitions are unchanged), 2 wrong usage."""
+partitions or tables are unchanged), 2 wrong usage."""
 
 
 _FORGET_EXAMPLE = """For a request for erasure, in this order:
@@ -84,8 +88,8 @@ def add_ingest(verbs: Any) -> None:
     """Add the verb to the parser of `python -m batch`."""
     verb = verbs.add_parser(
         "ingest",
-        help="write the events of stream logs to day partitions of Parquet",
-        description="Write the events of stream logs to day partitions, which refreshes read.",
+        help="write the events of stream logs to day partitions of Parquet, or to a database",
+        description="Write the events of stream logs to an event store, which refreshes read.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -93,24 +97,48 @@ def add_ingest(verbs: Any) -> None:
         "--events", nargs="+", action="extend", metavar="PATH",
         help="logs, or directories of logs; default: [batch] events",
     )  # fmt: skip
+    to = verb.add_mutually_exclusive_group()
+    to.add_argument(
+        "--out", type=Path, default=Path("var/events"), metavar="DIR",
+        help="directory of day partitions; default: var/events",
+    )  # fmt: skip
+    to.add_argument(
+        "--to", metavar="URL",
+        help="database, in whose tables events are merged: postgresql, mysql or sqlite",
+    )  # fmt: skip
     verb.add_argument(
-        "--out", type=Path, default=Path("var/events"), metavar="DIR", help="default: var/events"
-    )
+        "--keep-days", type=_days, metavar="N",
+        help="with --to: delete events of days more than N days before today (UTC)",
+    )  # fmt: skip
     verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.set_defaults(run=_ingest)
 
 
 def _ingest(arguments: argparse.Namespace, settings: BatchSettings) -> str:
-    result = ingest(settings, arguments.out)
-    return _as_json(result) if arguments.json else _as_text(result, arguments.out)
+    if arguments.keep_days is not None and not arguments.to:
+        raise BatchError("--keep-days", "is given without --to", "name a database with --to")
+    if arguments.to:
+        opening = open_database(arguments.to, settings, arguments.keep_days)
+        result = ingest_into(settings, opening)
+        stored = f"  {parse_url(arguments.to)}  {_counts(result.rows)} of these lines"
+    else:
+        result = ingest(settings, arguments.out)
+        stored = f"  {arguments.out!s:<13} {_counts(result.rows)} in the days of these lines"
+    return _as_json(result) if arguments.json else _as_text(result, stored)
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days; write e.g. 90")
+    return int(text)
 
 
 def _as_json(result: IngestResult) -> str:
     return json.dumps(dataclasses.asdict(result), default=str)
 
 
-def _as_text(result: IngestResult, out: Path) -> str:
+def _as_text(result: IngestResult, stored: str) -> str:
     rejected = sum(result.rejected.values())
     seconds = sum(result.seconds.values())
     lines = [
@@ -119,7 +147,7 @@ def _as_text(result: IngestResult, out: Path) -> str:
     ]
     if result.quarantine:
         lines.append(f"  quarantine    {result.quarantine}")
-    lines.append(f"  {out!s:<13} {_counts(result.rows)} in the days of these lines")
+    lines.append(stored)
     lines.append(f"  memory        {max(result.peak_mib.values()):,.0f} MiB at most")
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from batch.events.fold import fold_views
 from batch.events.parsed import RATINGS, VIEWS, Parsed
+from batch.sql.source import DatabaseInput
 
 FOLD_ROWS: Final = 2_000_000
 # Views are folded when the unfolded rows exceed `fold_rows` and this multiple of the folded
@@ -22,13 +23,13 @@ class EventFile:
     """A file of events that was read.
 
     Attributes:
-        path: Path of the file.
+        path: Path of the file, or the table or query.
         kind: Name of its kind.
         n_lines: Number of lines, or of rows, without a header.
         n_rejected: Number of rejected lines among them.
     """
 
-    path: Path
+    path: Path | DatabaseInput
     kind: str
     n_lines: int
     n_rejected: int

@@ -21,10 +21,9 @@ from batch.events.lines import read_blocks
 from batch.events.parquet import read_parquet
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
-from batch.events.read import event_files
+from batch.events.read import files_below
 from batch.files import is_parquet
 from batch.records.vectors import vector_ids
-from batch.settings import BatchSettings
 from store.durable import fsync_path
 from store.ids import USER_ID_RULE, is_user_id
 
@@ -89,7 +88,7 @@ def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path] if path.exists() else []
     has_any = any(file.is_file() for file in path.rglob("[!._]*"))
-    return event_files(BatchSettings(events=(str(path),))) if has_any else []
+    return files_below(path) if has_any else []
 
 
 def _without(file: Path, user_ids: Collection[str], found: set[str]) -> int:

@@ -30,6 +30,9 @@ from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
 from batch.files import head_lines, is_parquet
 from batch.settings import BatchSettings
+from batch.sql.events import kind_of_database, read_database
+from batch.sql.source import DatabaseInput, database_inputs
+from batch.sql.url import is_database_url
 from batch.threads import usable
 
 
@@ -99,12 +102,12 @@ class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
     Attributes:
-        path: Path of the file.
+        path: Path of the file, or the table or query.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
     """
 
-    path: Path
+    path: Path | DatabaseInput
     kind: str
     pieces: Iterator[Piece]
 
@@ -127,11 +130,11 @@ class EventReader:
     on_lines: Callable[[int], object]
     sizes: ReadSizes
 
-    def read_file(self, path: Path, add: Callable[[Parsed], object]) -> EventFile:
+    def read_file(self, path: Path | DatabaseInput, add: Callable[[Parsed], object]) -> EventFile:
         """Read one file.
 
         Args:
-            path: Path of the file.
+            path: Path of the file, or a table or query.
             add: Function that is called with the events of each piece.
 
         Raises:
@@ -141,12 +144,14 @@ class EventReader:
         file = self.open(path)
         return self.read(file, file.pieces, add)
 
-    def open(self, path: Path) -> OpenFile:
+    def open(self, path: Path | DatabaseInput) -> OpenFile:
         """Recognize the kind of a file.
 
         Raises:
             InputError: It is missing, unreadable, empty or of no known kind.
         """
+        if isinstance(path, DatabaseInput):
+            return OpenFile(path, kind_of_database(path), read_database(path))
         if is_parquet(path):
             return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
         lines = head_lines(path)
@@ -213,8 +218,8 @@ class EventReader:
             )
 
 
-def event_files(settings: BatchSettings) -> list[Path]:
-    """Return the files of events that the settings name.
+def event_files(settings: BatchSettings) -> list[Path | DatabaseInput]:
+    """Return the files, tables and queries of events that the settings name.
 
     A directory stands for every file below it that is not empty and whose path has no part
     that begins with `.` or `_`.
@@ -223,14 +228,26 @@ def event_files(settings: BatchSettings) -> list[Path]:
         InputError: No file is named, a directory holds none, or a link in it leads out of it.
     """
     check_named(settings)
-    files: list[Path] = []
-    for path in map(Path, settings.events):
-        below = sorted(path.rglob("*")) if path.is_dir() else []
-        found = [file for file in below if _has_events(file, path)] if path.is_dir() else [path]
-        if not found:
-            raise InputError(path, "is a directory without events", "put event files into it")
-        files += found
+    files: list[Path | DatabaseInput] = []
+    for name in settings.events:
+        path = Path(name)
+        if is_database_url(name):
+            files += database_inputs(name, settings)
+        else:
+            files += files_below(path) if path.is_dir() else [path]
     return files
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files of events below a directory.
+
+    Raises:
+        InputError: It holds none, or a link in it leads out of it.
+    """
+    found = [file for file in sorted(folder.rglob("*")) if _has_events(file, folder)]
+    if not found:
+        raise InputError(folder, "is a directory without events", "put event files into it")
+    return found
 
 
 def check_named(settings: BatchSettings) -> None:

@@ -16,6 +16,7 @@ from batch.records.fields import flag, moment, number, text
 from batch.records.kinds import RecordKind, any_line_like, csv_kind, json_kind
 from batch.records.read import RecordFile, read_records
 from batch.records.rows import ID, Row, separated_rows
+from batch.sql.source import DatabaseInput
 from store.ids import is_item_id
 
 _MAX_MINUTES: Final = 24 * 60
@@ -87,8 +88,8 @@ class Catalogue:
     sources: tuple[RecordFile, ...]
 
 
-def read_catalogues(paths: Sequence[Path]) -> Catalogue:
-    """Read catalogue files of any known kind, plain or gzip.
+def read_catalogues(paths: Sequence[Path | DatabaseInput]) -> Catalogue:
+    """Read catalogue files of any known kind, plain or gzip, or tables.
 
     Raises:
         InputError: A file cannot be read, is of no known kind, or has no

@@ -10,6 +10,8 @@ from typing import Final, Generic, TypeVar
 from batch.errors import InputError
 from batch.files import head_lines
 from batch.records.rows import ID, Row, csv_columns, csv_rows, json_rows
+from batch.sql.lines import header_line
+from batch.sql.source import DatabaseInput
 
 R = TypeVar("R")
 
@@ -71,13 +73,14 @@ def any_line_like(pattern: str) -> Callable[[Sequence[str]], bool]:
     return lambda head: any(match(line) for line in head)
 
 
-def kind_of(path: Path, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
+def kind_of(path: Path | DatabaseInput, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
     """Return the first of `kinds` that a file's first lines match.
 
     Raises:
         InputError: The file cannot be read, is empty, or is of no known kind.
     """
-    head = [line for line in head_lines(path) if line.strip()] or [""]
+    lines = [header_line(path)] if isinstance(path, DatabaseInput) else head_lines(path)
+    head = [line for line in lines if line.strip()] or [""]
     for kind in kinds:
         if kind.matches(head):
             return kind

@@ -17,6 +17,7 @@ from batch.records.fields import number, text
 from batch.records.kinds import RecordKind, any_line_like, csv_kind, json_kind
 from batch.records.read import RecordFile, read_records
 from batch.records.rows import ID, Row, separated_rows
+from batch.sql.source import DatabaseInput
 from store.ids import is_user_id
 from store.layout import POPULAR, RESERVE
 
@@ -112,8 +113,8 @@ class Profiles:
     sources: tuple[RecordFile, ...]
 
 
-def read_profiles(paths: Sequence[Path]) -> Profiles:
-    """Read profile files of any known kind, plain or gzip.
+def read_profiles(paths: Sequence[Path | DatabaseInput]) -> Profiles:
+    """Read profile files of any known kind, plain or gzip, or tables.
 
     Raises:
         InputError: A file cannot be read, is of no known kind, or has no

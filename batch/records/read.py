@@ -16,6 +16,7 @@ from typing import Protocol, Self, TypeVar
 from batch.errors import InputError
 from batch.records.kinds import RecordKind, kind_of
 from batch.records.rows import ID, text_lines
+from batch.sql.source import DatabaseInput
 
 
 class Record(Protocol):
@@ -33,25 +34,27 @@ class RecordFile:
     """A file of records that was read.
 
     Attributes:
-        path: Path of the file.
+        path: Path of the file, or the table or query.
         kind: Name of its kind.
         n_ids: Number of distinct ids of items or users.
         n_rejected: Number of entries without a valid id.
     """
 
-    path: Path
+    path: Path | DatabaseInput
     kind: str
     n_ids: int
     n_rejected: int
 
 
 def read_records(
-    paths: Sequence[Path], kinds: Sequence[RecordKind[R]], is_id: Callable[[str], bool]
+    paths: Sequence[Path | DatabaseInput],
+    kinds: Sequence[RecordKind[R]],
+    is_id: Callable[[str], bool],
 ) -> tuple[dict[str, R], tuple[RecordFile, ...]]:
     """Return the records of all files by id, and the files.
 
     Args:
-        paths: Files of records, plain or gzip.
+        paths: Files of records, plain or gzip, tables or queries.
         kinds: Kinds that are recognized; of several matches the first one counts.
         is_id: Function that decides whether an id is valid.
 
@@ -74,7 +77,7 @@ def read_records(
 
 
 def _read(
-    path: Path, kind: RecordKind[R], is_id: Callable[[str], bool]
+    path: Path | DatabaseInput, kind: RecordKind[R], is_id: Callable[[str], bool]
 ) -> tuple[dict[str, R], int]:
     records: dict[str, R] = {}
     n_rejected = 0

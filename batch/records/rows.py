@@ -17,6 +17,8 @@ from typing import Final, cast
 
 from batch.errors import InputError
 from batch.files import open_input
+from batch.sql.lines import csv_lines
+from batch.sql.source import DatabaseInput
 
 Row = Mapping[str, object]
 
@@ -28,12 +30,18 @@ _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
 
-def text_lines(path: Path) -> Iterator[str]:
+def text_lines(path: Path | DatabaseInput) -> Iterator[str]:
     """Yield a file's lines, line ends included; a line that is not UTF-8 is read as latin-1.
+
+    The rows of a database are lines of CSV.
 
     Raises:
         InputError: The file cannot be read, or a line is too long.
+        DatabaseError: The database cannot be read.
     """
+    if isinstance(path, DatabaseInput):
+        yield from csv_lines(path)
+        return
     with open_input(path) as file:
         while line := file.readline(_MAX_LINE_BYTES + 1):
             if len(line) > _MAX_LINE_BYTES:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from batch.columns.roles import parse_columns
 from batch.errors import BatchError, GateRefusedError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_forget, add_ingest
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
         named |= {
             key: path
-            for key in ("item_vectors", "user_vectors")
+            for key in ("columns", "item_vectors", "user_vectors")
             if (path := getattr(args, key, None)) is not None
         }
         print(args.run(args, dataclasses.replace(settings, **named)))
@@ -121,16 +122,29 @@ def _inputs() -> argparse.ArgumentParser:
     """Return the options that all verbs share."""
     inputs = argparse.ArgumentParser(add_help=False)
     for name, text in (
-        ("events", "event files or directories: stream log, ratings, pairs, Parquet"),
+        ("events", "event files or directories: stream log, delimited text, Parquet"),
         ("catalogue", "catalogues of existing items: movie API, CSV with movieID, MovieLens"),
         ("profiles", "profiles of users: user API, CSV, MovieLens"),
     ):
         inputs.add_argument(f"--{name}", nargs="+", action="extend", metavar="PATH", help=text)
     inputs.add_argument(
+        "--columns", type=columns_option, metavar="ROLE=COLUMN,…",
+        help="columns of tables of events, by name or by number from 1: user, item, rating, "
+        "minutes, percentage, count, flag, time",
+    )  # fmt: skip
+    inputs.add_argument(
         "--config", type=Path, metavar="FILE", help="settings file; default: marquee.toml"
     )
     inputs.add_argument("--json", action="store_true", help="print one JSON object")
     return inputs
+
+
+def columns_option(text: str) -> dict[str, str]:
+    """Return the columns of the option `--columns`, by role."""
+    try:
+        return parse_columns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _reason(text: str) -> str:

@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from batch.columns.roles import check_roles
 
 MODELS: Final = (
     "auto", "ials", "als", "ease", "rp3beta", "graph_filter", "spectral", "item_knn", "last_items",
@@ -15,6 +17,7 @@ MODELS: Final = (
 )  # fmt: skip
 NEW_ITEMS: Final = ("content", "none")
 SECOND_STAGES: Final = ("auto", "on", "off")
+ZERO_RATINGS: Final = ("auto", "unrated", "rejected")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
 
@@ -40,7 +43,14 @@ class BatchSettings:
             stops.
         user_pattern: Pattern of a user id in the stream (RE2, without groups).
         item_pattern: Pattern of an item id in the stream (RE2, without groups).
+        columns: Columns of tables of events by role, `user = "book_id"`, in a table of its own,
+            `[batch.columns]`; a name, or a number from 1. Roles: user, item, rating, minutes,
+            percentage, count, flag, time. The environment does not override it.
         max_rating: Best rating of the scale; 0: 5, or 10 if more than 1 % are above 5.
+        zero_rating: Meaning of a rating of 0 in a table: `unrated` (an interaction without a
+            rating), `rejected`, or `auto` (unrated on a scale that ends above 5).
+        count_half: Count, such as of plays, that weighs half as much as endless ones: an item
+            counts as watched to the share count / (count + count_half).
         weight_watched: Weight of an item watched to the end (or rated without a view), and
             in proportion of one watched in part; 0: watching does not count.
         weight_rating: Weight that the best rating adds, and that the worst subtracts; 0:
@@ -123,7 +133,10 @@ class BatchSettings:
     max_rejected_share: float = 0.05
     user_pattern: str = r"\d+"
     item_pattern: str = r"[a-z0-9+._*-]{1,109}"
+    columns: dict[str, str] = field(default_factory=dict)
     max_rating: float = 0.0
+    zero_rating: str = "auto"
+    count_half: float = 10.0
     weight_watched: float = 1.0
     weight_rating: float = 1.0
     half_life_days: float = 0.0
@@ -179,10 +192,11 @@ class BatchSettings:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for setting in fields(self):
+            value = getattr(self, setting.name)
             if isinstance(value, int | float) and (value < 0 or not math.isfinite(value)):
-                raise ValueError(f"{field.name} must be 0 or more, and finite")
+                raise ValueError(f"{setting.name} must be 0 or more, and finite")
+        check_roles(self.columns)
         if self.n_spares > 20:
             raise ValueError(f"n_spares must lie between 0 and 20, not {self.n_spares}")
         if self.n_rating_factors > 32:
@@ -198,6 +212,7 @@ class BatchSettings:
                 f"weight_watched + weight_rating must be above 0 and at most {_MAX_WEIGHT}"
             )
         _check_choice("model", self.model, MODELS)
+        _check_choice("zero_rating", self.zero_rating, ZERO_RATINGS)
         _check_choice("second_stage", self.second_stage, SECOND_STAGES)
         _check_choice("new_items", self.new_items, NEW_ITEMS)
         _check_choice("similarity", self.similarity, SIMILARITIES)

@@ -45,6 +45,7 @@ class Summary:
         is_current: Whether the snapshot is served now; False while the store is pinned.
         n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
+        notes: What the files of events were read as: guesses, meanings of columns, warnings.
         rejected: Rejected ones by reason.
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
@@ -67,6 +68,7 @@ class Summary:
     is_current: bool
     n_bytes: int
     n_events: int
+    notes: Sequence[str]
     rejected: dict[str, int]
     quarantine: Path | None
     dropped: dict[str, int]
@@ -94,6 +96,7 @@ class Summary:
             f"generation {self.generation} {done} in {sum(self.seconds.values()):.1f} s",
             f"  events        {self.n_events:,} read, {rejected:,} rejected"
             + (f": {_counts(self.rejected)}" if rejected else ""),
+            *(f"  read          {note}" for note in self.notes),
             f"  quarantine    {self.quarantine}" if self.quarantine else "",
             f"  dropped       {_counts(self.dropped)}" if self.dropped else "",
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
@@ -129,6 +132,9 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         is_current=outcome.is_current,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
+        notes=tuple(
+            f"{source.path}: {note}" for source in inputs.events.sources for note in source.notes
+        ),
         rejected=dict(inputs.rejected.most_common()),
         quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),

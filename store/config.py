@@ -24,6 +24,7 @@ from store.errors import ConfigError
 DEFAULT_FILE: Final = Path("marquee.toml")
 _SECTIONS: Final = ("batch", "gate", "rules", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
+_TABLE: Final = dict[str, str]
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
 _NOT_RECORDED: Final = "MARQUEE_BATCH_DATABASE_PASSWORD"  # not a setting: those are recorded
 _RENAMED: Final = {  # new name of a key by its section and old name
@@ -78,8 +79,8 @@ def load_section(
 
     Args:
         name: Section: batch, gate, rules, serve, store or cron.
-        kind: Frozen dataclass whose field types are str, int, float, bool
-            or tuple[str, ...].
+        kind: Frozen dataclass whose field types are str, int, float, bool,
+            tuple[str, ...] or dict[str, str], a table below the section.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
         defaults: Values that replace some defaults of `kind`, by key.
@@ -170,6 +171,9 @@ def _from_environment(variable: str, text: str, kind: Any) -> Any:
     """Read `text` as a TOML value, or unchanged where the field is a string."""
     if kind is str or kind is None:
         return text
+    if kind == _TABLE:
+        remedy = "set it in marquee.toml, or by the option of the command"
+        raise ConfigError(variable, "is a table, which the environment does not override", remedy)
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
@@ -177,7 +181,9 @@ def _from_environment(variable: str, text: str, kind: Any) -> Any:
 
 
 def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
-    if isinstance(kind, GenericAlias):  # tuple[str, ...] is the only one that settings use
+    if kind == _TABLE:
+        return _checked_table(where, what, value)
+    if isinstance(kind, GenericAlias):  # tuple[str, ...] is the only other one that settings use
         if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
             return tuple(value)
         raise ConfigError(where, f"{what} must be a list of strings, not {value!r}")
@@ -186,3 +192,13 @@ def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
     if type(value) is not kind:
         raise ConfigError(where, f"{what} must be of type {kind.__name__}, not {value!r}")
     return value
+
+
+def _checked_table(where: Path, what: str, value: Any) -> dict[str, str]:
+    """Return a table of texts; whole numbers become text."""
+    if not isinstance(value, dict):
+        raise ConfigError(where, f"{what} must be a table, not {value!r}")
+    for key, entry in value.items():
+        if type(entry) not in (str, int):
+            raise ConfigError(where, f"{what}.{key} must be text or a whole number, not {entry!r}")
+    return {key: str(entry) for key, entry in value.items()}

@@ -27,12 +27,14 @@ class EventFile:
         kind: Name of its kind.
         n_lines: Number of lines, or of rows, without a header.
         n_rejected: Number of rejected lines among them.
+        notes: Sentences about what the file was read as: guesses, meanings, warnings.
     """
 
     path: Path | DatabaseInput
     kind: str
     n_lines: int
     n_rejected: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

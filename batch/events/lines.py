@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from batch.arrays import Rows
 from batch.errors import InputError
 from batch.files import max_lines_left, open_input
 
@@ -22,11 +23,18 @@ class Block(NamedTuple):
         lines: Lines as binary, each with its line end.
         first_number: Line number of the first, counted from 1.
         max_lines_left: Maximum number of valid lines behind this block.
+        begins: Position of each record's first line in the block, if records of several lines
+            were joined; None if every line is one.
     """
 
     lines: pa.BinaryArray
     first_number: int
     max_lines_left: int = 0
+    begins: Rows | None = None
+
+    def numbers(self, rows: Rows) -> Rows:
+        """Return the line numbers of some of the lines or records."""
+        return self.first_number + (rows if self.begins is None else self.begins[rows])
 
 
 def read_blocks(

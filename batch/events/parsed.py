@@ -6,7 +6,8 @@ accounts  user_id  at
 answers   user_id  at  host  status  items  result  milliseconds
 
 Ids are dictionary-encoded. Times are seconds since 1970 by the wall clock of the
-log. An unknown time or minute of a view is null, an unknown time of a rating 0.
+log. An unknown time or minute of a view is null, an unknown time of a rating 0. A view of
+a known share of an item, whose minutes are unknown, has a minute below 0: see `part_watched`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.arrays import Flags, Rows
+from batch.arrays import Flags, Floats, Rows
 from batch.events.ids import ID, encode
 
 VIEWS: Final = pa.schema(
@@ -32,6 +33,7 @@ ANSWERS: Final = pa.schema(
     [("user_id", ID), ("at", pa.int64()), ("host", ID), ("status", pa.int32()),
      ("items", pa.string()), ("result", pa.string()), ("milliseconds", pa.int32())]
 )  # fmt: skip
+_PARTS: Final = 10**6  # of an item; float32 holds them exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Parsed:
             was answered or failed.
         rejected: (n_rejected,) positions of the rejected lines in the block, ascending.
         reasons: Reason of each rejected line.
+        n_headers: Number of lines that repeat the header, neither events nor rejected.
+        largest_off_scale: Largest rating that was rejected as off the scale, 0 without one.
     """
 
     views: pa.Table = field(default_factory=VIEWS.empty_table)
@@ -55,6 +59,8 @@ class Parsed:
     answers: pa.Table = field(default_factory=ANSWERS.empty_table)
     rejected: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
     reasons: list[str] = field(default_factory=list)
+    n_headers: int = 0
+    largest_off_scale: float = 0.0
 
     @property
     def n_accounts(self) -> int:
@@ -129,13 +135,42 @@ def reasons_for(lines: pa.BinaryArray, causes: Sequence[Cause]) -> list[str]:
 
 
 def view_table(
-    user: pa.Array, item: pa.Array, minute: pa.Array | None = None, at: pa.Array | None = None
+    user: pa.Array,
+    item: pa.Array,
+    minute: pa.Array | None = None,
+    at: pa.Array | None = None,
+    last_at: pa.Array | None = None,
 ) -> pa.Table:
-    """Return views of one event each; missing minutes or times are null."""
+    """Return views of one event each; missing minutes or times are null.
+
+    Args:
+        user: Ids of users.
+        item: Ids of items.
+        minute: Furthest minutes.
+        at: Times, or those of the first event.
+        last_at: Times of the last event; None: `at`.
+    """
     unknown = pa.nulls(len(user), pa.int64())
     once = pa.repeat(pa.scalar(1, pa.int64()), len(user))
     at = unknown if at is None else at
-    return to_table((user, item, unknown if minute is None else minute, once, at, at), VIEWS)
+    last_at = at if last_at is None else last_at
+    return to_table((user, item, unknown if minute is None else minute, once, at, last_at), VIEWS)
+
+
+def part_watched(share: pa.Array) -> pa.Int32Array:
+    """Return shares of an item, 0 to 1, as minutes below -1, in millionths; `watched_part` inverts.
+
+    A larger share is a larger minute, any known minute is larger still, and all of the item is
+    null, as for a view without a minute: folding keeps the furthest.
+    """
+    millionths = pc.round(pc.multiply(share, _PARTS)).cast(pa.int32())
+    minute = pc.subtract(millionths, _PARTS + 1)  # -1 is null where views are folded
+    return pc.if_else(pc.equal(millionths, _PARTS), None, minute).cast(pa.int32())
+
+
+def watched_part(minute: Floats) -> Floats:
+    """Return the share of an item that minutes below 0 stand for."""
+    return (minute + np.float32(_PARTS + 1)) / np.float32(_PARTS)
 
 
 def to_table(columns: Sequence[pa.Array], schema: pa.Schema) -> pa.Table:

@@ -1,10 +1,10 @@
 """Events of all files, each of a kind that is recognized by its content.
 
-stream log   ratings.csv   u.data   ratings.dat   pairs (TSV)   Parquet
-     └────────────┴───────────┴─────────┴─────────────┴────────────┘
-                              │ parse, validate, quarantine
-                              ▼
-                 views and ratings, folded, one Events
+stream log   delimited text (any columns, any dialect)   Parquet
+     └──────────────────────┴───────────────────────────────┘
+                            │ parse, validate, quarantine
+                            ▼
+               views and ratings, folded, one Events
 
 `read_events` is the one way to read events: the settings name the files, the patterns of
 ids, the quarantine and its limit.
@@ -18,17 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from batch.errors import InputError, RejectedError
 from batch.events.ahead import read_ahead
+from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
-from batch.events.kinds import EventKind, event_kinds
+from batch.events.kinds import EventKind, TextReader, kind_of, stream_log
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
 from batch.events.parquet import PARQUET_ROWS, read_parquet
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
+from batch.events.quoted import join_quoted
 from batch.files import head_lines, is_parquet
+from batch.progress import write_note
 from batch.settings import BatchSettings
 from batch.sql.events import kind_of_database, read_database
 from batch.sql.source import DatabaseInput, database_inputs
@@ -86,7 +90,7 @@ def read_events(
         InputError: No file is named, or one is missing, unreadable, empty or of no known kind.
         RejectedError: More of a file was rejected than the settings allow.
     """
-    kinds = event_kinds(settings.user_pattern, settings.item_pattern)
+    kinds = event_kinds(settings)
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
         reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
@@ -98,6 +102,11 @@ def read_events(
     return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
 
 
+def event_kinds(settings: BatchSettings) -> tuple[EventKind, ...]:
+    """Return all kinds of text files; the stricter ones first."""
+    return stream_log(settings.user_pattern, settings.item_pattern), delimited(settings)
+
+
 class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
@@ -105,11 +114,13 @@ class OpenFile(NamedTuple):
         path: Path of the file, or the table or query.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
+        notes: Sentences about what the file was read as.
     """
 
     path: Path | DatabaseInput
     kind: str
     pieces: Iterator[Piece]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,7 @@ class EventReader:
         max_rejected_share: Largest share of a file's lines that may be rejected.
         on_lines: Function that is called with the number of lines of each piece.
         sizes: How much is read at a time.
+        on_note: Function that is called with each sentence about what a file was read as.
     """
 
     kinds: Sequence[EventKind]
@@ -129,6 +141,7 @@ class EventReader:
     max_rejected_share: float
     on_lines: Callable[[int], object]
     sizes: ReadSizes
+    on_note: Callable[[str], object] = write_note
 
     def read_file(self, path: Path | DatabaseInput, add: Callable[[Parsed], object]) -> EventFile:
         """Read one file.
@@ -155,16 +168,19 @@ class EventReader:
         if is_parquet(path):
             return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
         lines = head_lines(path)
-        kind = max(self.kinds, key=lambda kind: kind.n_matches(lines))
-        if not kind.n_matches(lines):
-            names = ", ".join([*(kind.name for kind in self.kinds), "Parquet"])
+        kind = kind_of(self.kinds, lines)
+        if kind is None:
             first = next((line for line in lines if line.strip()), "")
+            forms = "; ".join(f"{kind.name}: {kind.example}" for kind in self.kinds)
             raise InputError(
                 path,
                 f"is not a file of events: it begins with {first[:60]!r}",
-                f"give one of the known kinds: {names}",
+                f"give one of the known kinds: {forms}; Parquet",
             )
-        return OpenFile(path, kind.name, self._parse(path, kind, kind.has_header(lines)))
+        reader = kind.open(path, lines)
+        for note in reader.notes:
+            self.on_note(f"{path}: {note}")
+        return OpenFile(path, reader.kind, self._parse(path, reader), reader.notes)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -180,42 +196,59 @@ class EventReader:
             InputError: It is unreadable.
             RejectedError: More of it was rejected than is allowed.
         """
-        n_lines = 0
+        n_lines, largest = 0, 0.0
         reasons: Counter[str] = Counter()
         for piece in pieces:
+            largest = max(largest, piece.parsed.largest_off_scale)
             self.quarantine.add(str(file.path), piece.rejected)
             n_lines += piece.n_lines
             reasons.update(piece.rejected.reasons)
-            self._check_share(file, n_lines, reasons, piece.max_lines_left)
+            self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, largest)
             add(piece.parsed)
             self.on_lines(piece.n_lines)
-        self._check_share(file, n_lines, reasons)
-        return EventFile(file.path, file.kind, n_lines, reasons.total())
+        self._check_share(file, LinesRead(n_lines), reasons, largest)
+        return EventFile(file.path, file.kind, n_lines, reasons.total(), file.notes)
 
-    def _parse(self, path: Path, kind: EventKind, has_header: bool) -> Iterator[Piece]:
-        min_line_bytes = kind.min_line_bytes
-        for block in read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes):
-            is_first = block.first_number == 1
-            body = block._replace(lines=block.lines[1:], first_number=2)
-            body = body if has_header and is_first else block
-            parsed = kind.parse(body.lines)
-            yield Piece(len(body.lines), parsed, _rejected(body, parsed), body.max_lines_left)
+    def _parse(self, path: Path, reader: TextReader) -> Iterator[Piece]:
+        min_line_bytes = reader.min_line_bytes
+        blocks = read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes)
+        for block in join_quoted(blocks) if reader.is_quoted else blocks:
+            body = _behind_header(block, reader.n_header_lines)
+            parsed = reader.parse(body.lines)
+            n_lines = len(body.lines) - parsed.n_headers
+            yield Piece(n_lines, parsed, _rejected(body, parsed), body.max_lines_left)
 
     def _check_share(
-        self, file: OpenFile, n_lines: int, reasons: Counter[str], max_lines_left: int = 0
+        self, file: OpenFile, lines: "LinesRead", reasons: Counter[str], largest_off_scale: float
     ) -> None:
         """Raise once the rest of the file, all of it valid, could not lower the share enough."""
         n_rejected = reasons.total()
-        if n_rejected > self.max_rejected_share * (n_lines + max_lines_left):
-            most_frequent, n_most_frequent = reasons.most_common(1)[0]
-            lines = f"the first {n_lines:,}" if max_lines_left else f"{n_lines:,}"
-            raise RejectedError(
-                file.path,
-                f"{n_rejected:,} of {lines} lines are broken, read as {file.kind}, "
-                f"most often: {most_frequent} ({n_most_frequent:,})",
-                f"look into {self.quarantine.path}; if these lines may be dropped, "
-                "raise [batch] max_rejected_share",
-            )
+        if n_rejected <= self.max_rejected_share * (lines.n_read + lines.max_left):
+            return
+        most_frequent, n_most_frequent = reasons.most_common(1)[0]
+        shown = f"the first {lines.n_read:,}" if lines.max_left else f"{lines.n_read:,}"
+        largest = f", the largest is {largest_off_scale:g}" if largest_off_scale else ""
+        remedy = "if these lines may be dropped, raise [batch] max_rejected_share"
+        if largest_off_scale:
+            remedy = f"set [batch] max_rating to the best rating of the scale; {remedy}"
+        raise RejectedError(
+            file.path,
+            f"{n_rejected:,} of {shown} lines are broken, read as {file.kind}, "
+            f"most often: {most_frequent} ({n_most_frequent:,}){largest}",
+            f"look into {self.quarantine.path}; {remedy}",
+        )
+
+
+class LinesRead(NamedTuple):
+    """How much of a file was read.
+
+    Attributes:
+        n_read: Number of lines that were read.
+        max_left: Maximum number of valid lines behind these.
+    """
+
+    n_read: int
+    max_left: int = 0
 
 
 def event_files(settings: BatchSettings) -> list[Path | DatabaseInput]:
@@ -274,6 +307,19 @@ def _has_events(path: Path, folder: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
+def _behind_header(block: Block, n_header_lines: int) -> Block:
+    """Return the lines of a block that stand behind the header."""
+    n_lines = max(n_header_lines + 1 - block.first_number, 0)
+    if not n_lines:
+        return block
+    if block.begins is not None:
+        n_records = int(np.searchsorted(block.begins, n_lines))
+        begins = block.begins[n_records:]
+        return block._replace(lines=block.lines[n_records:], begins=begins)
+    lines, number = block.lines[n_lines:], block.first_number + n_lines
+    return block._replace(lines=lines, first_number=number)
+
+
 def _rejected(block: Block, parsed: Parsed) -> Rejected:
     lines = block.lines.take(pa.array(parsed.rejected))
-    return Rejected(parsed.reasons, block.first_number + parsed.rejected, [lines])
+    return Rejected(parsed.reasons, block.numbers(parsed.rejected), [lines])

@@ -16,7 +16,7 @@ class Columns(NamedTuple):
 
     Attributes:
         user_row, item_row: (n_views + n_ratings,) rows among the sorted ids.
-        minute: (n_views,) furthest minute, NaN where unknown.
+        minute: (n_views,) furthest minute, NaN where unknown, below 0 for a share of the item.
         first_at: (n_views,) in seconds since 1970; below 1, or `NEVER`, if unknown.
         last_at: (n_views,) below 1 if unknown; None if not needed.
         n_events: (n_views,) lines that each row stands for.

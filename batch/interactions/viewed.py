@@ -1,4 +1,4 @@
-"""Views of each user and item: the furthest minute counts."""
+"""Views of each user and item: the furthest minute counts, or the largest share of the item."""
 
 from typing import Any, NamedTuple
 
@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batch.arrays import Floats, Integers, Times
+from batch.events.parsed import watched_part
 from batch.interactions.columns import Columns
 from batch.interactions.pairs import GroupedEvents
 from batch.interactions.weights import MIN_WEIGHT
@@ -52,6 +53,8 @@ def furthest_views(
     pair_row = pair_row[first]
     minute = of_each(columns.minute, np.fmax)
     watched = (minute + 1) / runtime[grouped.pairs.indices[pair_row]]
+    if len(minute) and np.nanmin(minute, initial=0) < 0:
+        watched = np.where(minute < 0, watched_part(minute), watched)
     return FurthestViews(
         pair_row,
         np.clip(np.nan_to_num(watched, nan=1), MIN_WEIGHT, 1),

@@ -33,28 +33,28 @@ VIEW, PAIR = ("1", "2", 16, 1), ("1", "2", None, 1)
 RATING, RATING_ANYTIME = ("1", "2", 4.5, 964982703), ("1", "2", 4.5, 0)
 ONE_OF_EACH_KIND: dict[str, tuple[Any, str, list[Any], list[Any]]] = {
     "stream": (watch(1, 2, 16), "stream log", [VIEW], []),
-    "ratings.dat": ("1::2::4.5::964982703\n", "MovieLens ratings.dat", [], [RATING]),
-    "ratings.dat, no time": ("1::2::4.5\n", "MovieLens ratings.dat", [], [RATING_ANYTIME]),
-    "u.data": ("1\t2\t4.5\t964982703\n", "MovieLens u.data", [], [RATING]),
-    "u.data, no time": ("1\t2\t4.5\n", "MovieLens u.data", [], [RATING_ANYTIME]),
-    "ratings.csv": ("1,2,4.5,964982703\n", "MovieLens ratings.csv", [], [RATING]),
-    "ratings.csv, no time": ("1,2,4.5\n", "MovieLens ratings.csv", [], [RATING_ANYTIME]),
+    "ratings.dat": ("1::2::4.5::964982703\n", "double-colon-separated table", [], [RATING]),
+    "ratings.dat, no time": ("1::2::4.5\n", "double-colon-separated table", [], [RATING_ANYTIME]),
+    "u.data": ("1\t2\t4.5\t964982703\n", "tab-separated table", [], [RATING]),
+    "u.data, no time": ("1\t2\t4.5\n", "tab-separated table", [], [RATING_ANYTIME]),
+    "ratings.csv": ("1,2,4.5,964982703\n", "comma-separated table", [], [RATING]),
+    "ratings.csv, no time": ("1,2,4.5\n", "comma-separated table", [], [RATING_ANYTIME]),
     "ratings.csv, header": (
         "userId,movieId,rating,timestamp\r\n1,2,4.5,964982703\r\n",
-        "MovieLens ratings.csv", [], [RATING],
+        "comma-separated table", [], [RATING],
     ),
     "ratings.csv, mark and header": (
-        "\ufeffuser_id,item_id,rating\n1,2,4.5\n", "MovieLens ratings.csv", [], [RATING_ANYTIME],
+        "\ufeffuser_id,item_id,rating\n1,2,4.5\n", "comma-separated table", [], [RATING_ANYTIME],
     ),
     "ratings.csv, short header": (
-        "user,item,rating,timestamp\n1,2,4.5,964982703\n", "MovieLens ratings.csv", [], [RATING],
+        "user,item,rating,timestamp\n1,2,4.5,964982703\n", "comma-separated table", [], [RATING],
     ),
     "u.data, header": (
-        "user\titem\trating\ttime\n1\t2\t4.5\t964982703\n", "MovieLens u.data", [], [RATING],
+        "user\titem\trating\ttime\n1\t2\t4.5\t964982703\n", "tab-separated table", [], [RATING],
     ),
-    "pairs": ("1\t2\n", "user/item pairs", [PAIR], []),
-    "pairs, header": ("user_id\tmovie_id\n1\t2\n", "user/item pairs", [PAIR], []),
-    "pairs, short header": ("user\tmovie\n1\t2\n", "user/item pairs", [PAIR], []),
+    "pairs": ("1\t2\n", "tab-separated table", [PAIR], []),
+    "pairs, header": ("user_id\tmovie_id\n1\t2\n", "tab-separated table", [PAIR], []),
+    "pairs, short header": ("user\tmovie\n1\t2\n", "tab-separated table", [PAIR], []),
     "Parquet, text ids": (parquet(userID=["1"], movieID=["2"]), "Parquet", [PAIR], []),
     "Parquet, integers": (parquet(user_id=[1], item_id=[2]), "Parquet", [PAIR], []),
     "Parquet, ratings": (
@@ -123,7 +123,7 @@ def test_files_of_all_kinds_are_read_together(read):
 )
 def test_file_of_no_known_kind_is_refused(read, content):
     """A file without events is an error that lists the known kinds."""
-    with pytest.raises(InputError, match=r"known kinds|is empty"):
+    with pytest.raises(InputError, match=r"known kinds|is empty|no column of users"):
         read(content)
 
 
@@ -144,8 +144,8 @@ def test_missing_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("header", "kind"),
     [
-        ("user_id\titem_id\n", "user/item pairs"),
-        ("userId,movieId,rating,timestamp\n", "MovieLens ratings.csv"),
+        ("user_id\titem_id\n", "tab-separated table"),
+        ("userId,movieId,rating,timestamp\n", "comma-separated table"),
     ],
 )
 def test_header_alone_is_a_file_without_events(read, header, kind):
@@ -155,12 +155,18 @@ def test_header_alone_is_a_file_without_events(read, header, kind):
     assert (source.kind, source.n_lines, outcome(events)) == (kind, 0, ([], [], 0, 0))
 
 
-def test_header_in_the_middle_is_rejected(read, quarantined):
-    """Only the first line may be a header: later ones, of concatenated files, are rejected."""
+def test_repeated_header_is_skipped(read, quarantined):
+    """The headers of concatenated files are neither events nor rejected, wherever they stand."""
     header = "userId,movieId,rating,timestamp\n"
-    events = read(f"{header}1,2,4.5,9\n{header}3,4,5.0,9\n")
-    assert (events.sources[0].n_lines, events.sources[0].n_rejected) == (3, 1)
-    assert [fields[2] for fields in quarantined()] == [b"3"]
+    events = read(f"{header}1,2,4.5,9\n{header}3,4,5.0,9\n{header}")
+    assert (events.sources[0].n_lines, events.sources[0].n_rejected) == (2, 0)
+    assert (len(ratings(events)), quarantined()) == (2, [])
+
+
+def test_another_header_in_the_middle_is_refused(read):
+    """Lines below a header with other columns would be misread: an error names them."""
+    with pytest.raises(InputError, match=r"second header .* movieId, userId"):
+        read("userId,movieId,rating\n1,2,4.5\nmovieId,userId,rating\n3,4,5.0\n")
 
 
 # --- delimited ids ------------------------------------------------------------------------

@@ -60,26 +60,22 @@ def read_parquet(path: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
             more than events do.
     """
     try:
-        names = column_names(path, pq.read_schema(path).names)
+        names = _names(path, pq.read_schema(path).names)
         texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
         file = pq.ParquetFile(path, read_dictionary=texts)
         check_unpacked(path, file.metadata)
         number = 1
         for batch in file.iter_batches(piece_rows, columns=list(names.values())):
             columns = {column: batch[name] for column, name in names.items()}
-            parsed, rejected = parsed_rows(columns, number)
+            parsed, rejected = _parsed_rows(columns, number)
             number += len(batch)
             yield Piece(len(batch), parsed, rejected, max(file.metadata.num_rows - number + 1, 0))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
 
 
-def column_names(path: object, have: list[str]) -> dict[str, str]:
-    """Return the file's name of each column of events.
-
-    Raises:
-        InputError: It has no column of users, or none of items.
-    """
+def _names(path: Path, have: list[str]) -> dict[str, str]:
+    """Return the file's name of each column of events."""
     if have in (ACCOUNTS.names, ANSWERS.names):
         return dict(zip(have, have, strict=True))
     plain = {name.lower().replace("_", ""): name for name in have}
@@ -95,13 +91,7 @@ def column_names(path: object, have: list[str]) -> dict[str, str]:
     return names
 
 
-def parsed_rows(columns: _Columns, first_number: int) -> tuple[Parsed, Rejected]:
-    """Return the events of rows, and the rejected ones.
-
-    Args:
-        columns: Columns of the rows by the names of `column_names`.
-        first_number: Number of the first row.
-    """
+def _parsed_rows(columns: _Columns, first_number: int) -> tuple[Parsed, Rejected]:
     columns = {name: _converted(name, column) for name, column in columns.items()}
     n_rows = len(columns["user_id"])
     is_sound = np.ones(n_rows, dtype=bool)

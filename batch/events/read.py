@@ -34,7 +34,7 @@ from batch.events.quoted import join_quoted
 from batch.files import head_lines, is_parquet
 from batch.progress import write_note
 from batch.settings import BatchSettings
-from batch.sql.events import kind_of_database, read_database
+from batch.sql.events import open_events
 from batch.sql.source import DatabaseInput, database_inputs
 from batch.sql.url import is_database_url
 from batch.threads import usable
@@ -164,7 +164,10 @@ class EventReader:
             InputError: It is missing, unreadable, empty or of no known kind.
         """
         if isinstance(path, DatabaseInput):
-            return OpenFile(path, kind_of_database(path), read_database(path))
+            events = open_events(path)
+            for note in events.notes:
+                self.on_note(f"{path}: {note}")
+            return OpenFile(path, events.kind, events.pieces, events.notes)
         if is_parquet(path):
             return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
         lines = head_lines(path)

@@ -74,13 +74,15 @@ class AdbcConnection:
         with closing(self._batches(statement)) as batches:
             return next(batches).schema
 
-    def rows(self, columns: pa.Schema) -> Generator[pa.RecordBatch]:
+    def rows(self, columns: pa.Schema, max_rows: int | None = None) -> Generator[pa.RecordBatch]:
         """Yield columns of the table or query of the URL; one batch is held here.
 
         Raises:
             DatabaseError: It fails, perhaps in the middle.
         """
-        yield from self._batches(select_statement(self.url, columns))
+        if self.url.dialect == "postgresql":
+            self.execute("SET synchronize_seqscans = off")  # each read begins at the same row
+        yield from self._batches(select_statement(self.url, columns, max_rows=max_rows))
 
     def lock(self, tables: Sequence[str]) -> None:
         """Keep other writers of these tables out; SQLite does so by itself.

@@ -31,7 +31,7 @@ class Connection(Protocol):
     def columns(self, statement: str) -> pa.Schema:
         """Return the columns of a statement's result."""
 
-    def rows(self, columns: pa.Schema) -> Generator[pa.RecordBatch]:
+    def rows(self, columns: pa.Schema, max_rows: int | None = None) -> Generator[pa.RecordBatch]:
         """Yield columns of the table or query of the URL, in bounded memory."""
 
     def lock(self, tables: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ from batch.sql.statements import (
 )
 from batch.sql.url import DatabaseUrl
 
-PART_ROWS: Final = 500_000
+PART_ROWS: Final = 500_000  # rows that are held at a time
 _MERGED_ROWS: Final = 100_000  # rows that are Python objects at a time
 _MAX_LOCK_CHARACTERS: Final = 64
 _TIMEOUT_SECONDS: Final = 10
@@ -37,15 +37,13 @@ class MariadbConnection:
     Args:
         url: Database.
         password: Password; empty for none.
-        part_rows: Number of rows that are held at a time.
 
     Raises:
         DatabaseError: The database cannot be reached.
     """
 
-    def __init__(self, url: DatabaseUrl, password: str = "", part_rows: int = PART_ROWS) -> None:
+    def __init__(self, url: DatabaseUrl, password: str = "") -> None:
         self.url = url
-        self._part_rows = part_rows
         self._password = password
         *_, pymysql = import_drivers("mysql")
         with explained(url, password):
@@ -94,14 +92,15 @@ class MariadbConnection:
         """
         return self._table(statement).schema
 
-    def rows(self, columns: pa.Schema) -> Generator[pa.RecordBatch]:
+    def rows(self, columns: pa.Schema, max_rows: int | None = None) -> Generator[pa.RecordBatch]:
         """Yield columns of the table or query of the URL; one part of it is held here.
 
         Raises:
             DatabaseError: It fails, perhaps in the middle.
         """
-        for condition in self._parts():
-            yield from self._table(select_statement(self.url, columns, condition)).to_batches()
+        for condition in [None] if max_rows else self._parts():
+            statement = select_statement(self.url, columns, condition, max_rows)
+            yield from self._table(statement).to_batches()
 
     def lock(self, tables: Sequence[str]) -> None:
         """Keep other writers of this database out.
@@ -148,14 +147,14 @@ class MariadbConnection:
             return connectorx.read_sql(uri, statement, return_type="arrow")
 
     def _parts(self) -> Iterator[ColumnElement[bool] | None]:
-        """Yield conditions that split the table or query into parts of about `part_rows` rows.
+        """Yield conditions that split the table or query into parts of about `PART_ROWS` rows.
 
         Without a column to split by, there is one part.
         """
         column = self.url.partition or self._first_of_key()
         after = until = None
         while column:
-            until = self.value(next_bound_statement(self.url, column, after, self._part_rows))
+            until = self.value(next_bound_statement(self.url, column, after, PART_ROWS))
             if until is None:
                 break
             yield between(column, after, until)

@@ -36,11 +36,13 @@ class DatabaseInput:
 
     Attributes:
         url: Database with a table or a query.
+        settings: Settings of the batch: what columns mean.
         password: Password; empty for the driver's own ways.
         digest: Number and digest of the rows that were read.
     """
 
     url: DatabaseUrl
+    settings: BatchSettings = field(repr=False)
     password: str = field(default="", repr=False)
     digest: RowDigest = field(default_factory=RowDigest, compare=False)
 
@@ -78,17 +80,37 @@ class DatabaseInput:
         Raises:
             DatabaseError: It cannot be read, perhaps from the middle on.
         """
-        columns = self.columns()
-        if names:
-            columns = pa.schema([columns.field(name) for name in names])
+        columns = self._chosen(names)
         with (
             connect(self.url, self.password) as connection,
             closing(connection.rows(columns)) as batches,
         ):
             for batch in batches:
-                plain = pa.RecordBatch.from_arrays(list(map(_plain, batch.columns)), columns.names)
+                plain = _plain(batch)
                 self.digest.add(plain.columns)
                 yield plain
+
+    def first(self, names: Sequence[str], n_rows: int) -> pa.Table:
+        """Return the rows that the server returns first.
+
+        Args:
+            names: Columns to read.
+            n_rows: Maximum number of rows.
+
+        Raises:
+            DatabaseError: It cannot be read.
+        """
+        columns = self._chosen(names)
+        with (
+            connect(self.url, self.password) as connection,
+            closing(connection.rows(columns, n_rows)) as batches,
+        ):
+            found = list(map(_plain, batches))
+        return pa.Table.from_batches(found or [pa.RecordBatch.from_pylist([], columns)])
+
+    def _chosen(self, names: Sequence[str]) -> pa.Schema:
+        columns = self.columns()
+        return pa.schema([columns.field(name) for name in names]) if names else columns
 
 
 def database_inputs(text: str, settings: BatchSettings) -> list[DatabaseInput]:
@@ -104,7 +126,7 @@ def database_inputs(text: str, settings: BatchSettings) -> list[DatabaseInput]:
     url = parse_url(text)
     password = password_of(url, settings.database_password_file, os.environ)
     if url.table or url.query:
-        return [DatabaseInput(url, password)]
+        return [DatabaseInput(url, settings, password)]
     with connect(url, password) as connection:
         from batch.sql.statements import exists_statement
 
@@ -113,7 +135,7 @@ def database_inputs(text: str, settings: BatchSettings) -> list[DatabaseInput]:
     if not found:
         problem = "names no table, and has no tables of events"
         raise InputError(url, problem, "add ?table=NAME or ?query=SELECT …")
-    return [DatabaseInput(replace(url, table=name), password) for name in found]
+    return [DatabaseInput(replace(url, table=name), settings, password) for name in found]
 
 
 @contextmanager
@@ -160,9 +182,11 @@ def record_input(text: str, settings: BatchSettings) -> Path | DatabaseInput:
     url = parse_url(text)
     if not (url.table or url.query):
         raise InputError(url, "names no table", "add ?table=NAME or ?query=SELECT …")
-    return DatabaseInput(url, password_of(url, settings.database_password_file, os.environ))
+    password = password_of(url, settings.database_password_file, os.environ)
+    return DatabaseInput(url, settings, password)
 
 
-def _plain(column: pa.Array) -> pa.Array:
-    """Return a column without an extension type, such as PostgreSQL's decimals."""
-    return column.storage if isinstance(column, pa.ExtensionArray) else column
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return columns without extension types, such as that of PostgreSQL's decimals."""
+    columns = [c.storage if isinstance(c, pa.ExtensionArray) else c for c in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)

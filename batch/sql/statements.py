@@ -36,7 +36,10 @@ def names_statement(url: DatabaseUrl) -> str:
 
 
 def select_statement(
-    url: DatabaseUrl, columns: pa.Schema, where: sa.ColumnElement[bool] | None = None
+    url: DatabaseUrl,
+    columns: pa.Schema,
+    where: sa.ColumnElement[bool] | None = None,
+    max_rows: int | None = None,
 ) -> str:
     """Return a statement that yields columns of the table or query.
 
@@ -44,9 +47,11 @@ def select_statement(
         url: Database with a table or a query.
         columns: Columns to read, as `names_statement` yielded them.
         where: Condition on the rows, None for all.
+        max_rows: Maximum number of rows, None for all.
     """
     selected = sa.select(*(_column(field) for field in columns)).select_from(_source(url))
-    return _compiled(url, selected if where is None else selected.where(where))
+    selected = selected if where is None else selected.where(where)
+    return _compiled(url, selected if max_rows is None else selected.limit(max_rows))
 
 
 def next_bound_statement(url: DatabaseUrl, column: str, after: object, n_rows: int) -> str:

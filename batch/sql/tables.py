@@ -52,6 +52,11 @@ class EventTable(NamedTuple):
     smallest: Sequence[str] = ()
 
     @property
+    def columns(self) -> list[str]:
+        """Names of the columns, without those that only make rows distinct."""
+        return ["minutes" if name == "minute" else name for name in self.kind.columns]
+
+    @property
     def time_column(self) -> str:
         """Name of the first column of the key: a day or a time."""
         return next(iter(self.table.primary_key.columns)).name
@@ -129,6 +134,12 @@ EVENT_TABLES: Final = (
         ),
     ),
 )
+
+
+def event_table_of(names: Collection[str]) -> EventTable | None:
+    """Return the table of events that has exactly these columns; None for another table."""
+    by_columns = {frozenset(t.table.columns.keys()): t for t in EVENT_TABLES}
+    return by_columns.get(frozenset(names))
 
 
 def create_statement(event_table: EventTable, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -99,15 +100,29 @@ def servers():
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mysql"])
+def any_database(request, servers, tmp_path) -> Database:
+    """An empty database of each kind, with a server where it is installed."""
+    return _empty(request.param, servers, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mysql"])
 def database(request, servers, tmp_path) -> Database:
-    """An empty database of each kind."""
+    """An empty database of each kind; of servers in the campaign alone."""
+    if request.param != "sqlite":
+        _skip_outside_campaign()
     return _empty(request.param, servers, tmp_path)
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
 def served_database(request, servers, tmp_path) -> Database:
-    """An empty database of each server."""
+    """An empty database of each server, in the campaign alone."""
+    _skip_outside_campaign()
     return _empty(request.param, servers, tmp_path)
+
+
+def _skip_outside_campaign() -> None:
+    if not os.environ.get("DATABASES_CAMPAIGN"):
+        pytest.skip("a test of a server: run `.ci/campaigns databases`")
 
 
 def _empty(dialect: str, servers, folder: Path) -> Database:

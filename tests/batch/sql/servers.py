@@ -12,6 +12,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 PASSWORD = "pass:w@rd/%21"  # every character that a URL or a file of passwords escapes
 READER = "reader"
@@ -33,6 +34,15 @@ class Server(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._run(self._install())
         self.start()
+
+    @staticmethod
+    @abstractmethod
+    def programs() -> Path | None:
+        """Return the folder of the server's programs, None where it is not installed."""
+
+    @abstractmethod
+    def make_reader(self, database: str) -> None:
+        """Make a user who needs a password and may read a database."""
 
     @abstractmethod
     def _install(self) -> list[str]:
@@ -85,11 +95,10 @@ class Server(ABC):
         return True
 
     @staticmethod
-    def _run(command: list[str], **options: object) -> str:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd="/", **options, **_as_anybody()
-        )
-        return done.stdout
+    def _run(command: list[str]) -> str:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd="/", **_as_anybody()
+        ).stdout
 
 
 class PostgresServer(Server):
@@ -98,7 +107,8 @@ class PostgresServer(Server):
     @staticmethod
     def programs() -> Path | None:
         """Return the folder of its programs, None where it is not installed."""
-        return max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path()).parent or None
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        return found[-1].parent if found else None
 
     def _install(self) -> list[str]:
         data = str(self.folder / "data")
@@ -151,7 +161,14 @@ class MariadbServer(Server):
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=256M"]  # fmt: skip
 
     def sql(self, statement: str, database: str = "") -> str:
-        client = ["mariadb", "--no-defaults", f"--socket={self.folder}/socket", "-uroot", "-N", "-B"]
+        client = [
+            "mariadb",
+            "--no-defaults",
+            f"--socket={self.folder}/socket",
+            "-uroot",
+            "-N",
+            "-B",
+        ]
         return self._run([*client, *([database] if database else []), "-e", statement])
 
     def url(self, database: str, user: str = "root") -> str:
@@ -164,9 +181,9 @@ class MariadbServer(Server):
         self.sql(f"GRANT ALL ON `{database}`.* TO {READER}@localhost")
 
 
-def _as_anybody() -> dict[str, object]:
+def _as_anybody() -> dict[str, Any]:
     """Return options of a process that is not root's, in a group of its own."""
-    options: dict[str, object] = {"start_new_session": True}
+    options: dict[str, Any] = {"start_new_session": True}
     if os.geteuid() == 0:
         options |= {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
     return options

@@ -1,6 +1,6 @@
 """PostgreSQL and SQLite by ADBC: statements, and results as a stream of Arrow batches."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Self
@@ -14,6 +14,7 @@ from batch.sql.statements import STAGING, select_statement
 from batch.sql.url import DatabaseUrl
 
 _BATCH_ROWS: Final = 1 << 16
+_TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtext('marquee ingest'))"
 
 
 class AdbcConnection:
@@ -84,15 +85,14 @@ class AdbcConnection:
             self.execute("SET synchronize_seqscans = off")  # each read begins at the same row
         yield from self._batches(select_statement(self.url, columns, max_rows=max_rows))
 
-    def lock(self, tables: Sequence[str]) -> None:
-        """Keep other writers of these tables out; SQLite does so by itself.
+    def lock(self) -> None:
+        """Keep another ingest out until the first commit; SQLite does so at the first row.
 
         Raises:
-            DatabaseError: Another process is writing to them.
+            DatabaseError: Another ingest is writing.
         """
-        if self.url.dialect == "postgresql":
-            names = ", ".join(tables)
-            self.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE NOWAIT")
+        if self.url.dialect == "postgresql" and not self.value(_TRY_LOCK):
+            raise DatabaseError(self.url, "another process is writing to it", "wait for its end")
 
     def merge(self, statement: str, rows: pa.Table) -> None:
         """Put rows into a temporary table, from which the statement takes them.

@@ -1,6 +1,6 @@
 """What the connections to all databases can do, and how one is opened."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Protocol, Self
 
 import pyarrow as pa
@@ -34,8 +34,8 @@ class Connection(Protocol):
     def rows(self, columns: pa.Schema, max_rows: int | None = None) -> Generator[pa.RecordBatch]:
         """Yield columns of the table or query of the URL, in bounded memory."""
 
-    def lock(self, tables: Sequence[str]) -> None:
-        """Keep other writers of these tables out until the connection is closed."""
+    def lock(self) -> None:
+        """Keep another ingest out, at least until the first commit."""
 
     def merge(self, statement: str, rows: pa.Table) -> None:
         """Execute a `tables.merge_statement` with these rows."""

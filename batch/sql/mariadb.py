@@ -8,7 +8,7 @@ The bound of each part is found by the index of the column, so the server reads 
 once.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any, Final, Self
 from urllib.parse import quote
 
@@ -102,16 +102,15 @@ class MariadbConnection:
             statement = select_statement(self.url, columns, condition, max_rows)
             yield from self._table(statement).to_batches()
 
-    def lock(self, tables: Sequence[str]) -> None:
-        """Keep other writers of this database out.
+    def lock(self) -> None:
+        """Keep another ingest out until the connection is closed.
 
         Raises:
-            DatabaseError: Another process is writing to it.
+            DatabaseError: Another ingest is writing.
         """
-        if self.value(f"SELECT GET_LOCK({self._connection.escape(self._lock_name)}, 0)") != 1:
-            raise DatabaseError(
-                self.url, f"another process is writing to {', '.join(tables)}", "wait for its end"
-            )
+        name = self._connection.escape(f"marquee {self.url.database}"[:_MAX_LOCK_CHARACTERS])
+        if self.value(f"SELECT GET_LOCK({name}, 0)") != 1:
+            raise DatabaseError(self.url, "another process is writing to it", "wait for its end")
 
     def merge(self, statement: str, rows: pa.Table) -> None:
         """Insert rows, of which many are sent together.
@@ -132,10 +131,6 @@ class MariadbConnection:
         """
         with explained(self.url, self._password):
             self._connection.commit()
-
-    @property
-    def _lock_name(self) -> str:
-        return f"marquee {self.url.database}"[:_MAX_LOCK_CHARACTERS]
 
     def _table(self, statement: str) -> pa.Table:
         """Return the whole result of a statement."""

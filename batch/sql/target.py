@@ -140,9 +140,9 @@ def open_target(
     """
     url = connection.url
     with connection:
+        connection.lock()
         for table in EVENT_TABLES:
             connection.execute(create_statement(table, url.dialect))
             of_table = replace(url, table=table.kind.name)
             check_columns(table, url, connection.columns(names_statement(of_table)).names)
-        connection.lock([table.kind.name for table in EVENT_TABLES])
         yield DatabaseTarget(connection, keep_days, sizes)

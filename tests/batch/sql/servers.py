@@ -134,8 +134,9 @@ class PostgresServer(Server):
     def make_reader(self, database: str) -> None:
         """Make a user who needs a password and may read."""
         password = PASSWORD.replace("'", "''")
-        self.sql(f"DROP ROLE IF EXISTS {READER}")
-        self.sql(f"CREATE ROLE {READER} LOGIN SUPERUSER PASSWORD '{password}'", database)
+        create = f"CREATE ROLE {READER} LOGIN SUPERUSER PASSWORD '{password}'"
+        unless_there = "EXCEPTION WHEN duplicate_object THEN NULL"
+        self.sql(f"DO $do$ BEGIN {create}; {unless_there}; END $do$", database)
 
     def _program(self, name: str) -> str:
         return str((self.programs() or Path()) / name)

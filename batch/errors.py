@@ -19,6 +19,18 @@ class DatabaseError(BatchError):
     remedy = "check that the server runs, and the URL, the user and the password"
 
 
+class UnreadKindError(InputError):
+    """An input file is of a kind that is not read; in an archive, such files are left out.
+
+    Attributes:
+        problem: Kind of the file, in words.
+    """
+
+    def __init__(self, subject: object, problem: str, remedy: str | None = None) -> None:
+        super().__init__(subject, problem, remedy)
+        self.problem = problem
+
+
 class RejectedError(BatchError):
     """Too much of the input is broken to rely on the rest."""
 

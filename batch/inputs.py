@@ -1,6 +1,7 @@
 """Inputs of a refresh: events, catalogue and profiles, and a summary of the rejected lines."""
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +12,7 @@ from batch.errors import InputError
 from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.read import check_named, read_events
+from batch.files.input_file import name_of
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import RecordFile
@@ -51,17 +53,45 @@ class RefreshInputs:
     def fingerprints(self, n_threads: int) -> list[dict[str, Any]]:
         """Return name, size and hash of each file, for the manifest.
 
+        The kind of a member of an archive ends with its name; size and hash are the archive's.
+        A database has the number of its rows, and a digest of them.
+
         Args:
             n_threads: Number of threads that compute hashes.
         """
         files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(_fingerprint, files))
+        of_files = dict.fromkeys(file.path for file in files if isinstance(file.path, Path))
+        with ThreadPoolExecutor(n_threads) as pool:  # an archive once
+            hashes = dict(zip(of_files, pool.map(sha256, of_files), strict=True))
+        return [
+            {
+                "name": file.path.name,
+                "kind": f"{file.kind}: {file.member}" if file.member else file.kind,
+                "rejected": file.n_rejected,
+                **_content(file.path, hashes),
+            }
+            for file in files
+        ]
 
     @property
     def unusable(self) -> dict[str, int]:
         """Number of entries of catalogues, profiles and vectors without a valid id, by file."""
-        return {str(file.path): file.n_rejected for file in self._record_files if file.n_rejected}
+        return {
+            name_of(file.path, file.member): file.n_rejected
+            for file in self._record_files
+            if file.n_rejected
+        }
+
+    @property
+    def not_read(self) -> dict[str, str]:
+        """Reason why a member of an archive was not read, by its name.
+
+        An archive may be given as events and as a catalogue, each of which has members.
+        """
+        files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
+        read = {name_of(file.path, file.member) for file in files}
+        left_out = self.events.not_read | self.catalogue.not_read | self.profiles.not_read
+        return {name: why for name, why in left_out.items() if name not in read}
 
     @property
     def _record_files(self) -> list[RecordFile]:
@@ -96,12 +126,11 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
     )
 
 
-def _fingerprint(file: EventFile | RecordFile) -> dict[str, Any]:
-    path = file.path
-    entry = {"name": path.name, "kind": file.kind, "rejected": file.n_rejected}
+def _content(path: Path | DatabaseInput, hashes: Mapping[Path, str]) -> dict[str, Any]:
+    """Return the size and the hash of a file, or of what was read of a database."""
     if isinstance(path, DatabaseInput):
-        return entry | {"rows": path.digest.n_rows, "rows_digest": path.digest.hexdigest}
-    return entry | {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        return {"rows": path.digest.n_rows, "rows_digest": path.digest.hexdigest}
+    return {"bytes": path.stat().st_size, "sha256": hashes[path]}
 
 
 def _read_vectors(path: str, owner: Owner) -> OutsideVectors | None:

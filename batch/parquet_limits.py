@@ -4,7 +4,6 @@ A row group holds many megabytes, and a few bytes of repeated values hold any nu
 The sizes are those that the file's footer states.
 """
 
-from pathlib import Path
 from typing import Final
 
 import pyarrow.parquet as pq
@@ -17,16 +16,20 @@ _UNCHECKED_BYTES: Final = 1 << 26
 _UNCHECKED_ROWS: Final = 1 << 20
 
 
-def check_unpacked(path: Path, metadata: pq.FileMetaData) -> None:
+def check_unpacked(subject: object, n_bytes: int, metadata: pq.FileMetaData) -> None:
     """Refuse a file whose content is far larger than it.
+
+    Args:
+        subject: Name of the file in messages.
+        n_bytes: Size of the file.
+        metadata: Footer of the file.
 
     Raises:
         InputError: It has too many rows, or a column of a row group unpacks to too much.
     """
-    n_bytes = path.stat().st_size
     if metadata.num_rows > _UNCHECKED_ROWS + _MAX_ROWS_PER_BYTE * n_bytes:
         problem = f"has {metadata.num_rows:,} rows in {n_bytes:,} bytes"
-        raise InputError(path, problem, "look into it: this is not the data of a service")
+        raise InputError(subject, problem, "look into it: this is not the data of a service")
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         for column in map(group.column, range(group.num_columns)):
@@ -35,4 +38,4 @@ def check_unpacked(path: Path, metadata: pq.FileMetaData) -> None:
                 problem = (
                     f"{column.path_in_schema} unpacks to {column.total_uncompressed_size:,} bytes"
                 )
-                raise InputError(path, problem, "look into it, and write smaller row groups")
+                raise InputError(subject, problem, "look into it, and write smaller row groups")

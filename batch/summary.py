@@ -50,6 +50,7 @@ class Summary:
         quarantine: File of the rejected lines, None without any.
         dropped: Valid events that were not used, by reason.
         unusable: Entries of catalogues, profiles and vectors without a valid id, by file.
+        not_read: Reason why a member of an archive was not read, by its name.
         n_users: Users with a list of their own.
         n_users_without: Users that get the fallback: all of their items were
             dropped, or they have seen everything.
@@ -73,6 +74,7 @@ class Summary:
     quarantine: Path | None
     dropped: dict[str, int]
     unusable: dict[str, int]
+    not_read: dict[str, str]
     n_users: int
     n_users_without: int
     n_items: int
@@ -100,6 +102,7 @@ class Summary:
             f"  quarantine    {self.quarantine}" if self.quarantine else "",
             f"  dropped       {_counts(self.dropped)}" if self.dropped else "",
             f"  unusable      {_counts(self.unusable)}" if self.unusable else "",
+            f"  not read      {', '.join(self.not_read)}" if self.not_read else "",
             *(f"  warning       {warning}" for warning in self.warnings),
             f"  users         {self.n_users:,} with a list of their own"
             + (fallback if self.n_users_without else ""),
@@ -139,6 +142,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         quarantine=inputs.quarantine,
         dropped=dict(interactions.dropped.most_common()),
         unusable=inputs.unusable,
+        not_read=inputs.not_read,
         n_users=n_users,
         n_users_without=interactions.n_users_without + n_candidates - n_users,
         n_items=len(interactions.item_ids),

@@ -15,10 +15,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from batch.columns.names import COUNT, ITEM, RATING, TIME, USER
+from batch.columns.times import look_like_times
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
-_MIN_TIME: Final = 10**8  # seconds: 1973; smaller numbers are ratings or counts
 _MAX_RATING: Final = 10
 _USER_LIKE: Final = re.compile(r"(?i)(u|user)[-_.]?\d+|A[0-9A-Z]{12,20}")
 _ITEM_LIKE: Final = re.compile(
@@ -71,14 +70,12 @@ def _roles(columns: Sequence[Sequence[str]]) -> list[str] | None:
 
 def _role(values: Sequence[str]) -> str | None:
     """Return the role of a column behind user and item."""
-    if _share(values, _DATE) > _MIN_MAJORITY:
+    if look_like_times(values):
         return TIME
     numbers = [float(v.replace(",", ".")) for v in values if _NUMBER.fullmatch(v)]
     if len(numbers) <= _MIN_MAJORITY * len(values):
         return None
     typical = float(np.median(numbers))
-    if typical >= _MIN_TIME:
-        return TIME
     return RATING if typical <= _MAX_RATING else COUNT
 
 

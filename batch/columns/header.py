@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 from batch.columns.dialect import BLANK, Dialect
 from batch.columns.guess import guess_columns
-from batch.columns.names import ITEM, ROLES, USER
+from batch.columns.names import ITEM, ROLES, TIME, USER
 from batch.columns.roles import (
     ColumnChoice,
     choose_columns,
     given_columns,
     is_header,
+    is_index,
     roles_by_name,
     shown_names,
 )
-from batch.errors import InputError
+from batch.columns.times import look_like_times
+from batch.errors import UnreadKindError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,17 @@ def read_head(
         given: Columns that `--columns` settles, by role.
 
     Raises:
-        InputError: The header has no column of users or of items, has a name too few or too
+        UnreadKindError: The header has no column of users or of items, has a name too few or too
             many, or the columns of a table without a header cannot be guessed.
     """
     n_blank = next(n for n, line in enumerate(lines) if line.strip())
     first = dialect.fields(lines[n_blank])
-    split = [dialect.fields(line) for line in lines[n_blank:] if line.strip()]
+    split = [dialect.fields(one) for one in dialect.records(lines[n_blank:]) if one.strip()]
     rows = tuple(tuple(one) for one in split if len(one) == dialect.n_columns)
     known = {USER, ITEM} & roles_by_name(first).keys()
     if is_header(first) and len(first) != dialect.n_columns and known:
         problem = f"its header names {len(first)} columns, its lines have {dialect.n_columns}"
-        raise InputError(source, problem, "write the header like the lines")
+        raise UnreadKindError(source, problem, "write the header like the lines")
     if not is_header(first) or len(first) != dialect.n_columns:
         return _without_header(source, rows, given)
     is_known = bool(roles_by_name(first)) or any(column in first for column in given.values())
@@ -80,7 +82,26 @@ def read_head(
         head = _without_header(source, rows, given)
         note = f"the first line is read as data, not as a header: {', '.join(first)}"
         return Head(None, 0, head.choice, rows, (note, *head.notes))
-    return Head(tuple(first), n_blank + 1, choose_columns(source, first, given), rows[1:])
+    choice = choose_columns(source, first, given)
+    rows = tuple(row for row in rows if row != tuple(first))  # headers of concatenated files
+    return Head(tuple(first), n_blank + 1, choice, rows, _unread(first, choice, rows))
+
+
+def _unread(
+    names: Sequence[str], choice: ColumnChoice, rows: tuple[tuple[str, ...], ...]
+) -> tuple[str, ...]:
+    """Return sentences about the columns that are not read: their names; times among them."""
+    read = {*choice.columns.values()}
+    left = [n for n, name in enumerate(names) if n not in read and not is_index(name)]
+    notes = [f"not read: {shown_names([names[column] for column in left])}"] if left else []
+    if TIME not in choice.columns:
+        notes += [
+            f'warning: "{names[column]}" looks like times, but is not read; if it is, give '
+            f"--columns time={names[column]}"
+            for column in left
+            if look_like_times([row[column] for row in rows])
+        ]
+    return tuple(notes)
 
 
 def _without_header(
@@ -88,25 +109,44 @@ def _without_header(
 ) -> Head:
     numbers = [str(number) for number in range(1, len(rows[0]) + 1)]
     chosen = given_columns(source, numbers, given)
-    if USER in chosen and ITEM in chosen:
-        ordered = {role: chosen[role] for role in ROLES if role in chosen}
-        names = {role: f"column {column + 1}" for role, column in ordered.items()}
-        return Head(None, 0, ColumnChoice(ordered, names), rows)
     guess = guess_columns(rows)
-    if guess is None:
+    if guess is None and not {USER, ITEM} <= chosen.keys():
         problem = (
             f"has no header, and its {len(numbers)} columns cannot be told apart: "
             f"it begins with {shown_names(rows[0])}"
         )
         remedy = "name them by number, such as --columns user=1,item=2,rating=3,time=4"
-        raise InputError(source, problem, remedy)
-    columns = {r: c for r, c in guess.columns.items() if c not in chosen.values()} | chosen
+        raise UnreadKindError(source, problem, remedy)
+    guessed = guess.columns if guess else {}
+    columns = {
+        role: column
+        for role, column in guessed.items()
+        if column not in chosen.values() and role not in given
+    } | chosen
     ordered = {role: columns[role] for role in ROLES if role in columns}
     names = {role: f"column {column + 1}" for role, column in ordered.items()}
-    roles = ", ".join(f"{role}={column + 1}" for role, column in ordered.items())
-    notes = [f"no header: read as {roles}, a guess that --columns overrides"]
-    if guess.is_exchanged and not chosen:
+    notes = _guess_notes(ordered, chosen, numbers)
+    if guess and guess.is_exchanged and not chosen:
+        exchanged = ordered | {USER: ordered[ITEM], ITEM: ordered[USER]}
         notes.append(
-            "warning: users and items look exchanged; if they are, give --columns user=2,item=1"
+            "warning: users and items look exchanged; if they are, give "
+            f"--columns {_as_option(exchanged)}"
         )
     return Head(None, 0, ColumnChoice(ordered, names), rows, tuple(notes))
+
+
+def _guess_notes(
+    columns: Mapping[str, int], chosen: Mapping[str, int], numbers: Sequence[str]
+) -> list[str]:
+    notes = []
+    if columns != chosen:
+        what = f"no header: read as {_as_option(columns)}"
+        notes.append(f"{what}, a guess that --columns overrides")
+    unread = [number for number in numbers if int(number) - 1 not in columns.values()]
+    if unread:
+        notes.append(f"not read: column {', '.join(unread)}")
+    return notes
+
+
+def _as_option(columns: Mapping[str, int]) -> str:
+    return ",".join(f"{role}={column + 1}" for role, column in columns.items())

@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.columns.values import Values, faults, flags, is_text
+from batch.arrays import Flags
+from batch.columns.values import Fault, Values, faults, flags, is_text
 
 _WHOLE: Final = r"^-?\d+(?:\.0*)?$"
 _FLOAT: Final = r"^-?\d+\.\d*$"
-_FRACTION: Final = re.compile(r"(-?\d+)\.0*")
-_MAX_EXACT: Final = 2.0**53
+_FRACTION_OF_0: Final = r"^(-?\d+)\.0*$"
+_MAX_WHOLE: Final = 2.0**63  # of an int64
 
 
 class IdForm(Enum):
@@ -43,8 +44,7 @@ def id_form(ids: pa.Array) -> IdForm:
 
 def whole_text(text: str) -> str:
     """Return `7.0` as `7`, and any other text as it is."""
-    found = _FRACTION.fullmatch(text)
-    return found[1] if found else text
+    return re.sub(_FRACTION_OF_0, r"\1", text)
 
 
 def id_texts(ids: pa.Array) -> pa.StringArray:
@@ -53,7 +53,7 @@ def id_texts(ids: pa.Array) -> pa.StringArray:
         numbers = ids.cast(pa.float64())
         values = numbers.to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):
-            is_whole = (np.floor(values) == values) & (np.abs(values) < _MAX_EXACT)
+            is_whole = (np.floor(values) == values) & (np.abs(values) < _MAX_WHOLE)
         whole = pa.array(np.where(is_whole, values, 0).astype(np.int64)).cast(pa.string())
         whole = pc.binary_join_element_wise(whole, ".0", "")
         return pc.if_else(pa.array(is_whole), whole, numbers.cast(pa.string()))
@@ -75,34 +75,40 @@ class IdReader:
         self._form = form
 
     def __call__(self, column: pa.Array) -> Values:
-        """Return the ids, dictionary-encoded."""
-        is_coded = pa.types.is_dictionary(column.type)
-        if not is_coded and is_text(column.type) and not pa.types.is_string(column.type):
-            column = column.cast(pa.string())
-        coded = column if is_coded else column.dictionary_encode()
-        texts = id_texts(coded.dictionary)
-        indices = coded.indices.cast(pa.int32())
-        is_missing = flags(indices.is_null())
-        is_id = flags(pc.match_substring_regex(texts, self._pattern))
-        contradicts = np.zeros(len(texts), dtype=bool)
-        if self._form is IdForm.FLOAT:
-            contradicts = ~flags(pc.match_substring_regex(texts, _WHOLE))
-            texts = pc.replace_substring_regex(texts, r"^(-?\d+)\.0*$", r"\1")
-            distinct = texts.dictionary_encode()  # 7 and 7.0 are one id
-            values, codes = distinct.dictionary, distinct.indices.take(indices)
-        else:
-            if self._form is IdForm.INTEGER:
-                contradicts = flags(pc.match_substring_regex(texts, _FLOAT))
-            values, codes = texts, indices
-        rows = indices.fill_null(0).to_numpy(zero_copy_only=False)
-        found = faults()
-        if is_missing.any() or not is_id.all() or contradicts.any():
-            bad, other = (
-                (~is_id)[rows] | is_missing if len(is_id) else is_missing,
-                (contradicts & is_id)[rows] if len(is_id) else np.zeros(len(rows), dtype=bool),
-            )
+        """Return the ids, dictionary-encoded; each distinct one is looked at once."""
+        coded = _encoded(column)
+        texts, indices = id_texts(coded.dictionary), coded.indices.cast(pa.int32())
+        is_malformed = ~flags(pc.match_substring_regex(texts, self._pattern))
+        is_other = self._contradicts(texts) & ~is_malformed
+        found: tuple[Fault, ...] = ()
+        if is_malformed.any() or is_other.any() or indices.null_count:
+            # a missing id has the code behind the last one
+            rows = indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
             found = faults(
-                (f"malformed {self._what} id", bad),
-                (f"{self._what} id unlike the first ones, which are {self._form.value}", other),
+                (f"malformed {self._what} id", np.append(is_malformed, True)[rows]),
+                (self._unlike, np.append(is_other, False)[rows]),
             )
-        return Values(pa.DictionaryArray.from_arrays(codes, values), found)
+        if self._form is IdForm.FLOAT:
+            whole = pc.replace_substring_regex(texts, _FRACTION_OF_0, r"\1").dictionary_encode()
+            texts, indices = whole.dictionary, whole.indices.take(indices)  # 7 and 7.0 are one id
+        return Values(pa.DictionaryArray.from_arrays(indices, texts), found)
+
+    @property
+    def _unlike(self) -> str:
+        return f"{self._what} id unlike the first ones, which are {self._form.value}"
+
+    def _contradicts(self, texts: pa.StringArray) -> Flags:
+        """Return which ids are not what the first ones are."""
+        if self._form is IdForm.FLOAT:
+            return ~flags(pc.match_substring_regex(texts, _WHOLE))
+        if self._form is IdForm.INTEGER:
+            return flags(pc.match_substring_regex(texts, _FLOAT))
+        return np.zeros(len(texts), dtype=bool)
+
+
+def _encoded(column: pa.Array) -> pa.DictionaryArray:
+    if pa.types.is_dictionary(column.type):
+        return column
+    if is_text(column.type) and not pa.types.is_string(column.type):
+        column = column.cast(pa.string())
+    return column.dictionary_encode()

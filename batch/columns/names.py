@@ -35,12 +35,13 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
         "userid user uid customerid customer reviewerid memberid accountid account visitorid "
         "viewerid listenerid readerid playerid personid profileid clientid buyerid steamid "
         "subscriberid userno userkey userindex useridx usercode username member reviewer "
-        "visitor viewer listener author sessionid session u"
+        "visitor viewer listener sessionid session u"
     ),
     ITEM: _words(
         "itemid movieid filmid bookid isbn isbn13 artistid asin parentasin businessid trackid "
-        "songid albumid gameid appid productid goodsid articleid newsid videoid showid seriesid "
-        "animeid mangaid recipeid beerid jokeid placeid venueid hotelid restaurantid courseid "
+        "songid artid traid albumid gameid appid productid goodsid articleid newsid videoid showid "
+        "seriesid animeid mangaid recipeid beerid jokeid placeid venueid hotelid restaurantid "
+        "courseid "
         "contentid titleid podcastid episodeid postid offerid listingid adid sku tconst iid mid "
         "itemno itemkey itemindex itemidx itemcode item movie film book artist track song album "
         "game product business article video show anime recipe beer joke content i"
@@ -64,7 +65,7 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     COUNT: _words(
         "count counts plays playcount nplays numplays playcounts listens listencount scrobbles "
         "weight frequency freq quantity qty views viewcount nviews clicks purchases "
-        "interactions times n"
+        "interactions n"
     ),
     FLAG: _words(
         "liked like likes isliked islike thumb thumbs thumbsup favorite favourite isfavorite "

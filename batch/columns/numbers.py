@@ -115,28 +115,31 @@ class NumberReader:
         return by_distinct(column, self._read)
 
     def _read(self, column: pa.Array) -> Values:
-        numbers = doubles(column)
-        values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
-        what = self.meaning
-        if what is Meaning.RATING:
+        values = doubles(column).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        if self.meaning is Meaning.RATING:
             return self._ratings(values)
-        if what is Meaning.MINUTES:
+        if self.meaning is Meaning.MINUTES:
             return self._minutes(values, is_missing=_is_missing(column))
-        if what is Meaning.COUNT:
-            is_count = values > 0
-            shares = values / (values + self.options.count_half)
-            found = faults(
-                ("malformed count", ~(is_count | (values == 0))), ("count of 0", values == 0)
-            )
-            return Values(pa.array(np.where(is_count, shares, 0)), found)
-        if what is Meaning.FLAG:
+        if self.meaning is Meaning.COUNT:
+            return self._counts(values)
+        if self.meaning is Meaning.FLAG:
             is_flag = np.isin(values, (-1, 0, 1))
-            return Values(
-                pa.array(np.where(values > 0, 1.0, 0.0)), faults(("malformed flag", ~is_flag))
-            )
+            likes = np.where(values > 0, 1.0, 0.0)
+            return Values(pa.array(likes), faults(("malformed flag", ~is_flag)))
+        if _is_ratio(self.name):  # above 1 where the item was played more than once
+            values = np.minimum(values, 1)
         is_share = (values >= 0) & (values <= 1 / self.factor)
         shares = np.where(is_share, values * self.factor, 0)
         return Values(pa.array(shares), faults(("malformed percentage", ~is_share)))
+
+    def _counts(self, values: Doubles) -> Values:
+        is_count = np.isfinite(values) & (values > 0)
+        counts = np.where(is_count, values, 1)
+        is_malformed = ~is_count & (values != 0)
+        return Values(
+            pa.array(counts / (counts + self.options.count_half)),
+            faults(("malformed count", is_malformed), ("count of 0", values == 0)),
+        )
 
     def _ratings(self, values: Doubles) -> Values:
         is_number = np.isfinite(values) & (values >= 0)
@@ -174,7 +177,7 @@ def number_reader(
     if meaning is Meaning.MINUTES:
         factor = next((by for unit, by in _MINUTES_OF if unit in plain_name(name)), 1.0)
     elif meaning is Meaning.PERCENTAGE:
-        factor = 1.0 if _are_shares(numbers) else 0.01
+        factor = 1.0 if _is_ratio(name) or _are_shares(numbers) else 0.01
     elif meaning is Meaning.RATING:
         best = options.max_rating or (10.0 if _share(numbers, 5, 10) > _MAX_NOISE_SHARE else 5.0)
     low, high = (numbers.min(), numbers.max()) if len(numbers) else (1.0, 0.0)
@@ -190,7 +193,7 @@ def doubles(column: pa.Array) -> pa.DoubleArray:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid:
         pass
-    texts = pc.replace_substring_regex(pc.utf8_trim_whitespace(texts), _DECIMAL_COMMA, r"\1.\2")
+    texts = pc.replace_substring_regex(pc.ascii_trim_whitespace(texts), _DECIMAL_COMMA, r"\1.\2")
     for word, digit in _FLAG_WORDS.items():
         texts = pc.replace_substring_regex(texts, f"^(?i:{word})$", digit)
     texts = pc.replace_substring_regex(texts, r"^\+", "")
@@ -223,6 +226,10 @@ def _are_flags(numbers: Doubles, role: str) -> bool:
     if not distinct or not distinct <= {-1.0, 0.0, 1.0}:
         return False
     return role == FLAG or len(distinct) > 1 or (role == RATING and len(numbers) >= _MIN_LIKES)
+
+
+def _is_ratio(name: str) -> bool:
+    return "ratio" in plain_name(name)
 
 
 def _are_shares(numbers: Doubles) -> bool:

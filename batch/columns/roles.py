@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from batch.columns.names import ITEM, NAMES, ROLES, USER, VALUES
-from batch.errors import InputError
+from batch.errors import UnreadKindError
 
 _SHOWN: Final = 12  # names of columns in a message
+_INDEX_NAMES: Final = ("", "unnamed:0", "index", "level0", "rownames")
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 _DATE: Final = re.compile(r"\d{4}[-/.]\d\d?[-/.]\d\d?([T ].*)?|\d\d?[-/.]\d\d?[-/.]\d{4}([T ].*)?")
 
@@ -46,6 +47,11 @@ def is_header(fields: Sequence[str]) -> bool:
     return any(bare) and not any(_NUMBER.fullmatch(one) or _DATE.fullmatch(one) for one in bare)
 
 
+def is_index(name: str) -> bool:
+    """Return whether a column is one that pandas or R writes before the others."""
+    return plain_name(name) in _INDEX_NAMES
+
+
 def roles_by_name(names: Sequence[str]) -> dict[str, int]:
     """Return the column of each role whose name is known; of two the usual name counts."""
     plain = [plain_name(name) for name in names]
@@ -68,7 +74,7 @@ def choose_columns(
             for a role that the table does not have.
 
     Raises:
-        InputError: A column that was given does not exist, or there is no column of users or
+        UnreadKindError: A column that was given does not exist, or there is no column of users or
             of items.
     """
     found = roles_by_name(names)
@@ -82,7 +88,7 @@ def choose_columns(
             columns.pop(role, None)
     missing = [role for role in (USER, ITEM) if role not in columns]
     if missing:
-        raise InputError(source, _missing(missing, names), _remedy(missing))
+        raise UnreadKindError(source, _missing(missing, names), _remedy(missing))
     values = [role for role in VALUES if role in columns]
     unused = tuple(f'"{names[columns.pop(role)]}"' for role in values[1:])
     ordered = {role: columns[role] for role in ROLES if role in columns}
@@ -94,7 +100,7 @@ def given_columns(source: object, names: Sequence[str], given: Mapping[str, str]
     """Return the column, counted from 0, of each role that was given and is not empty.
 
     Raises:
-        InputError: There is no such column.
+        UnreadKindError: There is no such column.
     """
     plain = [plain_name(name) for name in names]
     columns = {}
@@ -107,7 +113,7 @@ def given_columns(source: object, names: Sequence[str], given: Mapping[str, str]
             columns[role] = int(column) - 1
         elif column:
             problem = f"has no column {column!r} for {role}: its columns are {shown_names(names)}"
-            raise InputError(source, problem, "correct --columns, or [batch.columns]")
+            raise UnreadKindError(source, problem, "correct --columns, or [batch.columns]")
     return columns
 
 

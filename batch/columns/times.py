@@ -2,12 +2,13 @@
 
     1600000000            seconds; milliseconds from 10^11, µs from 10^14, ns from 10^17
     2020-09-13 12:26:40   ISO 8601, with T or a blank, fractions, `Z` or an offset
-    2020-09-13            a date, its first second
+    2020-09-13 20200913   a date, its first second
 
 A time without a zone is taken as UTC, and so are dates. What a column holds is decided from
 its first values; a later one of another form or unit is rejected, never misread.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,17 +17,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.arrays import Doubles, Flags, Rows
+from batch.arrays import Doubles, Flags
 from batch.columns.values import Values, by_distinct, faults, flags, is_text
 
 _MAX_SECONDS: Final = 10.0**11  # the year 5138; in milliseconds it is 1973
 _UNITS: Final = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+_DATES: Final = "days, YYYYMMDD"
+_COMPACT: Final = r"^((?:19|20)\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$"
 _NUMBER: Final = r"^\d{1,19}(?:\.\d*)?$"
 _ISO: Final = (
     r"^(?P<date>\d{4}-\d\d-\d\d)"
     r"(?:[T ](?P<clock>\d\d:\d\d)(?P<seconds>:\d\d)?(?:[.,]\d+)?"
     r" ?(?:Z|UTC|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d)?)?)?$"
 )
+_MAX_DIGITS: Final = 18  # of an int64
+_PART_ROWS: Final = 4096
 _MIN_READABLE_SHARE: Final = 0.5  # of the first values; else the column is not one of times
 
 
@@ -61,7 +66,10 @@ class TimeReader:
     def _read(self, column: pa.Array) -> Values:
         if pa.types.is_temporal(column.type):
             return Values(_seconds_of(column))
-        if not self.unit:
+        if self.unit == _DATES:
+            texts = column.cast(pa.string())
+            column = pc.replace_substring_regex(texts, _COMPACT, r"\1-\2-\3")
+        if self.unit in ("", _DATES):
             return _read_iso(column)
         if is_text(column.type) or not pa.types.is_integer(column.type):
             column, is_bad = _whole_numbers(column)
@@ -106,17 +114,26 @@ def time_reader(name: str, first: pa.Array) -> TimeReader | None:
     return TimeReader(name, reader.unit, int(seconds.min()), int(seconds.max()))
 
 
+def look_like_times(values: Sequence[str]) -> bool:
+    """Return whether most texts are ISO 8601, or numbers as large as seconds since 1973."""
+    texts = pa.array(values, pa.string())
+    is_large = pc.match_substring_regex(texts, r"^\d{9,19}(\.\d*)?$")
+    are_times = pc.or_(pc.match_substring_regex(texts, _ISO), is_large)
+    return bool(len(texts)) and pc.mean(are_times.cast(pa.int8())).as_py() > _MIN_READABLE_SHARE
+
+
 def _unit(known: pa.Array) -> str:
     """Return the unit of numbers by their magnitude, empty for dates and times."""
     if pa.types.is_temporal(known.type):
         return ""
-    numbers: Rows | Doubles
+    if _are_compact_dates(known):
+        return _DATES
     if is_text(known.type):
         is_number = pc.match_substring_regex(known, _NUMBER)
         if not pc.any(is_number).as_py() or pc.mean(is_number.cast(pa.int8())).as_py() < 0.5:
             return ""
         known = known.filter(is_number)
-    numbers = known.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    numbers: Doubles = known.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     typical = float(np.nanmedian(np.abs(numbers))) if len(numbers) else 0.0
     for unit, per_second in _UNITS.items():
         if typical / per_second < _MAX_SECONDS:
@@ -124,25 +141,40 @@ def _unit(known: pa.Array) -> str:
     return "nanoseconds"
 
 
+def _are_compact_dates(known: pa.Array) -> bool:
+    """Return whether all values are days such as 20200913."""
+    if not (is_text(known.type) or pa.types.is_integer(known.type)):
+        return False
+    return bool(pc.all(pc.match_substring_regex(known.cast(pa.string()), _COMPACT)).as_py())
+
+
 def _whole_numbers(column: pa.Array) -> tuple[pa.Int64Array, Flags]:
     """Return numbers without their fractions, null where empty, and which are not numbers."""
-    is_bad = np.zeros(len(column), dtype=bool)
     if is_text(column.type):
-        try:
-            return column.cast(pa.string()).cast(pa.int64()), is_bad
-        except pa.ArrowInvalid:
-            texts = column.cast(pa.string())
-        is_empty = flags(pc.equal(texts, ""), null=True)
-        is_number = flags(pc.match_substring_regex(texts, _NUMBER))
-        whole = pc.replace_substring_regex(texts, r"\..*$", "")
-        is_short = flags(pc.less_equal(pc.binary_length(whole), 18))
-        sound = pa.array(is_number & is_short)
-        return pc.if_else(sound, whole, None).cast(pa.int64()), ~(is_empty | (is_number & is_short))
+        return _whole_texts(column.cast(pa.string()))
     numbers = column.cast(pa.float64(), safe=False)
     values = numbers.fill_null(np.nan).to_numpy(zero_copy_only=False)
     is_known = np.abs(values) < 2.0**63
     is_bad = ~is_known & ~np.isnan(values)
     return pa.array(np.where(is_known, values, 0).astype(np.int64), mask=~is_known), is_bad
+
+
+def _whole_texts(texts: pa.StringArray) -> tuple[pa.Int64Array, Flags]:
+    """The same of text; only the parts with a text that is not a whole number are matched."""
+    try:
+        return texts.cast(pa.int64()), np.zeros(len(texts), dtype=bool)
+    except pa.ArrowInvalid:
+        pass
+    if len(texts) > _PART_ROWS:
+        parts = [_whole_texts(texts[n : n + _PART_ROWS]) for n in range(0, len(texts), _PART_ROWS)]
+        numbers, are_bad = zip(*parts, strict=True)
+        return pa.concat_arrays(numbers), np.concatenate(are_bad)
+    is_empty = flags(pc.equal(texts, ""), null=True)
+    whole = pc.replace_substring_regex(texts, r"\..*$", "")
+    is_number = flags(pc.match_substring_regex(texts, _NUMBER))
+    is_number &= flags(pc.less_equal(pc.binary_length(whole), _MAX_DIGITS))
+    numbers = pc.if_else(pa.array(is_number), whole, None).cast(pa.int64())
+    return numbers, ~(is_empty | is_number)
 
 
 def _read_iso(column: pa.Array) -> Values:

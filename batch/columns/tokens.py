@@ -5,6 +5,7 @@ lines ─► without unbalanced quotes ─► one byte as separator ─► pyarr
 A line with too few or too many fields is no row; its position is returned.
 """
 
+import codecs
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -20,6 +21,8 @@ CODED: Final = pa.dictionary(pa.int32(), pa.string())
 _UNIT: Final = b"\x1f"  # stands for `::`; no id has it
 _NOT_UNIT: Final = b"\x1e"
 _NOT_LINE_END: Final = b"\x0b"  # stands for a CR within a line
+_AS_ASCII: Final = bytes(min(byte, 0x7F) for byte in range(256))  # neither is part of an id
+_MARKS: Final = re.compile(b"(?m)^(?:" + codecs.BOM_UTF8 + b")+")
 _QUOTE: Final = ord('"')
 
 
@@ -105,6 +108,8 @@ class Tokenizer:
         """Return the text with one byte as separator, and LF or CRLF as line ends."""
         if b"\r" in data and data.count(b"\r") != data.count(b"\r\n"):
             data = data.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", _NOT_LINE_END)
+        if not data.isascii():
+            data = _without_marks(data)
         if self._dialect.separator == "::":
             data = data.replace(_UNIT, _NOT_UNIT).replace(b"::", _UNIT)
         for pattern, separator in self._blanks:
@@ -112,6 +117,9 @@ class Tokenizer:
         return data
 
     def _read(self, data: bytes) -> tuple[tuple[pa.Array, ...], Rows]:
+        if not data:
+            types = (self._convert.column_types[n] for n in self._convert.include_columns)
+            return tuple(pa.array([], kind) for kind in types), np.zeros(0, np.int64)
         uneven: list[int] = []
 
         def skip(row: csv.InvalidRow) -> str:
@@ -119,9 +127,6 @@ class Tokenizer:
             return "skip"
 
         is_quoted, separator = self._dialect.is_quoted, self._dialect.separator
-        if not data:
-            types = (self._convert.column_types[n] for n in self._convert.include_columns)
-            return tuple(pa.array([], kind) for kind in types), np.zeros(0, np.int64)
         parse = csv.ParseOptions(
             delimiter=_UNIT.decode() if separator == "::" else separator,
             quote_char='"' if is_quoted else False,
@@ -144,6 +149,17 @@ def line_bytes(lines: pa.BinaryArray) -> tuple[bytes, Rows]:
     bounds = np.frombuffer(offsets, np.int32)[lines.offset :][: len(lines) + 1].astype(np.int64)
     whole = memoryview(data or b"")[bounds[0] : bounds[-1]] if len(lines) else memoryview(b"")
     return bytes(whole), bounds[:-1] - bounds[0]
+
+
+def _without_marks(data: bytes) -> bytes:
+    """Return text without byte order marks, which concatenated files have at any line; as UTF-8."""
+    if codecs.BOM_UTF8 in data:
+        data = _MARKS.sub(b"", data)
+    try:
+        data.decode()
+    except UnicodeDecodeError:  # an uneven row could not be handed over as text
+        return data.translate(_AS_ASCII)
+    return data
 
 
 def _blanks(dialect: Dialect) -> tuple[tuple[re.Pattern[bytes], bytes], ...]:

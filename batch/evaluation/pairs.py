@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from batch.errors import InputError
-from batch.files import open_input
+from batch.files.open import open_input
 
 _FORMAT: Final = "write a user and their items on each line, with blanks between"
 

@@ -147,6 +147,8 @@ def _as_text(result: IngestResult, stored: str) -> str:
     ]
     if result.quarantine:
         lines.append(f"  quarantine    {result.quarantine}")
+    if result.not_read:
+        lines.append(f"  not read      {', '.join(result.not_read)}")
     lines.append(stored)
     lines.append(f"  memory        {max(result.peak_mib.values()):,.0f} MiB at most")
     return "\n".join(lines)

@@ -10,7 +10,6 @@ that repeats the header is skipped; one that is another header ends the reading.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -19,13 +18,14 @@ import pyarrow.compute as pc
 
 from batch.columns.dialect import Dialect, find_dialect
 from batch.columns.header import Head, looks_like_table, read_head
-from batch.columns.names import ITEM, TIMES, USER
+from batch.columns.names import ITEM, TIMES, USER, VALUES
 from batch.columns.roles import is_header, roles_by_name, shown_names
 from batch.columns.tokens import Tokenizer, Tokens
-from batch.errors import InputError
+from batch.errors import InputError, UnreadKindError
 from batch.events.kinds import EventKind, TextReader
 from batch.events.parsed import Parsed
 from batch.events.table import TableParser, table_parser
+from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 
 _BLANK_LINE: Final = "blank line"
@@ -36,23 +36,26 @@ class DelimitedParser:
     """Parses blocks of lines of one table.
 
     Args:
-        path: File, for messages.
+        file: File, for messages.
         dialect: Dialect of the lines.
         head: Header and columns.
         settings: Settings of the batch.
     """
 
-    def __init__(self, path: Path, dialect: Dialect, head: Head, settings: BatchSettings) -> None:
-        self._path = path
+    def __init__(
+        self, file: InputFile, dialect: Dialect, head: Head, settings: BatchSettings
+    ) -> None:
+        self._file = file
         self._dialect = dialect
         self._head = head
         self._roles = [*head.choice.columns]
         self._tokens = Tokenizer(
             dialect, [*head.choice.columns.values()], [role not in TIMES for role in self._roles]
         )
-        rows = zip(*head.rows, strict=True) if head.rows else [()] * dialect.n_columns
-        columns = [pa.array([field.strip() for field in column], pa.string()) for column in rows]
-        first = {role: columns[column] for role, column in head.choice.columns.items()}
+        first = {
+            role: pa.array([row[column].strip() for row in head.rows], pa.string())
+            for role, column in head.choice.columns.items()
+        }
         self._table: TableParser = table_parser(head.choice, first, settings)
 
     @property
@@ -113,7 +116,7 @@ class DelimitedParser:
             fields = self._dialect.fields(line.decode("utf-8", "replace").rstrip("\r\n"))
             if is_header(fields) and {USER, ITEM} <= roles_by_name(fields).keys():
                 problem = f"has a second header in it, with other columns: {shown_names(fields)}"
-                raise InputError(self._path, problem, "give each table as a file of its own")
+                raise InputError(self._file, problem, "give each table as a file of its own")
 
 
 def delimited(settings: BatchSettings) -> EventKind:
@@ -126,19 +129,20 @@ def delimited(settings: BatchSettings) -> EventKind:
             return 0
         return dialect.n_matches(lines)
 
-    def open_table(path: Path, lines: Sequence[str]) -> TextReader:
+    def open_table(file: InputFile, lines: Sequence[str]) -> TextReader:
         dialect = find_dialect(lines)
         if dialect is None:
-            raise InputError(path, "is not a table", "give delimited text")
-        head = read_head(path, lines, dialect, settings.columns)
-        parser = DelimitedParser(path, dialect, head, settings)
+            raise UnreadKindError(file, "is not a table", "give delimited text")
+        head = read_head(file, lines, dialect, settings.columns)
+        parser = DelimitedParser(file, dialect, head, settings)
         return TextReader(
             kind=dialect.name,
             parse=parser,
-            min_line_bytes=2 * dialect.n_columns,
+            min_line_bytes=dialect.n_columns + 2,  # two ids, separators, line end
             n_header_lines=head.n_lines,
             is_quoted=dialect.is_quoted,
             notes=parser.notes,
+            has_values=any(role in VALUES for role in head.choice.columns),
         )
 
     return EventKind("delimited text", "userId,movieId,rating,timestamp", n_matches, open_table)

@@ -1,6 +1,6 @@
 """All events of a refresh: views, folded from time to time, and ratings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,7 @@ class EventFile:
         n_lines: Number of lines, or of rows, without a header.
         n_rejected: Number of rejected lines among them.
         notes: Sentences about what the file was read as: guesses, meanings, warnings.
+        member: Name in the archive that it is in; empty for a file of its own.
     """
 
     path: Path | DatabaseInput
@@ -35,6 +36,7 @@ class EventFile:
     n_lines: int
     n_rejected: int
     notes: tuple[str, ...] = ()
+    member: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Events:
         n_accounts: Number of new accounts.
         n_answers: Number of answered or failed recommendation requests.
         sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
     """
 
     views: pa.Table
@@ -55,6 +58,7 @@ class Events:
     n_accounts: int
     n_answers: int
     sources: tuple[EventFile, ...]
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 class EventCollector:
@@ -83,7 +87,9 @@ class EventCollector:
         if self._n_unfolded > max(self._fold_rows, ratio * self._folded.num_rows):
             self._fold()
 
-    def events(self, sources: tuple[EventFile, ...]) -> Events:
+    def events(
+        self, sources: tuple[EventFile, ...], not_read: dict[str, str] | None = None
+    ) -> Events:
         """Return all events; the collector is empty afterwards."""
         if self._is_effective:
             self._fold()
@@ -93,6 +99,7 @@ class EventCollector:
             self._n_accounts,
             self._n_answers,
             sources,
+            not_read or {},
         )
 
     def _fold(self) -> None:

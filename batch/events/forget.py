@@ -22,7 +22,9 @@ from batch.events.parquet import read_parquet
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
 from batch.events.read import files_below
-from batch.files import is_parquet
+from batch.files.archives import open_readable
+from batch.files.input_file import InputFile
+from batch.files.open import is_parquet
 from batch.records.vectors import vector_ids
 from store.durable import fsync_path
 from store.ids import USER_ID_RULE, is_user_id
@@ -78,7 +80,8 @@ def forget_events(
     left = [
         file
         for file in dict.fromkeys(others)
-        if file not in partitioned and _names(file, user_ids, found)
+        if file not in partitioned
+        and any(open_readable(file, lambda one: _names(one, user_ids, found))[0])
     ]
     return ForgottenEvents(rows, n_lines, [u for u in user_ids if u not in found], left)
 
@@ -114,7 +117,7 @@ def _without(file: Path, user_ids: Collection[str], found: set[str]) -> int:
     return n_removed
 
 
-def _names(file: Path, user_ids: Collection[str], found: set[str]) -> bool:
+def _names(file: InputFile, user_ids: Collection[str], found: set[str]) -> bool:
     """Return whether a file names a user: as a field of a line, or in the column of users."""
     is_named = False
     if not is_parquet(file):
@@ -128,7 +131,7 @@ def _names(file: Path, user_ids: Collection[str], found: set[str]) -> bool:
     return is_named
 
 
-def _user_ids(file: Path) -> Iterator[pa.Array]:
+def _user_ids(file: InputFile) -> Iterator[pa.Array]:
     """Yield the distinct users of each piece of a Parquet file of events or of vectors."""
     if blocks := vector_ids(file):
         yield from blocks

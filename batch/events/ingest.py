@@ -15,8 +15,7 @@ from batch.events.kinds import stream_log
 from batch.events.parsed import Parsed
 from batch.events.partitions import DEFAULT_PARTITION_SIZES, PartitionSizes, open_partitions
 from batch.events.quarantine import Quarantine
-from batch.events.read import DEFAULT_READ_SIZES, EventReader, ReadSizes, event_files
-from batch.files import is_parquet
+from batch.events.read import DEFAULT_READ_SIZES, PARQUET, EventReader, ReadSizes, event_files
 from batch.settings import BatchSettings
 from batch.sql.source import DatabaseInput
 from batch.stages import Stages
@@ -40,6 +39,7 @@ class IngestResult:
         n_lines: Number of lines read, rejected ones included.
         rejected: Number of rejected lines by reason.
         quarantine: File of the rejected lines, None without any.
+        not_read: Reason why each other member of an archive was not read, by its name.
         rows: Number of rows by type of event: in the days that the logs touched, or merged
             into the tables; `expired` ones were deleted from these.
         seconds: Duration of each stage.
@@ -49,6 +49,7 @@ class IngestResult:
     n_lines: int
     rejected: dict[str, int]
     quarantine: Path | None
+    not_read: dict[str, str]
     rows: dict[str, int]
     seconds: dict[str, float]
     peak_mib: dict[str, float]
@@ -104,18 +105,22 @@ def ingest_into(
             reader = EventReader(
                 kinds, quarantine, settings.max_rejected_share, advance, read_sizes
             )
-            for file in files:
-                if isinstance(file, DatabaseInput):
-                    raise InputError(file, "is a database", "give it to a refresh, which reads it")
-                if is_parquet(file):
-                    raise InputError(file, "is Parquet", "give it to a refresh, which reads it")
-                n_lines += reader.read_file(file, target.add).n_lines
+            for path in files:
+                if isinstance(path, DatabaseInput):
+                    raise InputError(path, "is a database", "give it to a refresh, which reads it")
+            opened, not_read = reader.open_all(files)
+            for file in opened:
+                if file.kind == PARQUET:
+                    problem = "is Parquet"
+                    raise InputError(file.file, problem, "give it to a refresh, which reads it")
+                n_lines += reader.read(file, file.pieces, target.add).n_lines
         with stages("merge"):
             rows = target.commit()
     return IngestResult(
         n_lines=n_lines,
         rejected=dict(quarantine.counts.most_common()),
         quarantine=quarantine.path if quarantine.counts else None,
+        not_read=not_read,
         rows=rows,
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,

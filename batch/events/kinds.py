@@ -5,15 +5,16 @@ first lines ─► each kind: how many lines look like it ─► the first kind 
 
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import pyarrow as pa
 
 from batch.events.parsed import Parsed
 from batch.events.stream import StreamParser
+from batch.files.input_file import InputFile
 
 _STREAM_LINE: Final = re.compile(r",GET /|,recommendation request ")
+_MAX_LINES: Final = 512  # that are looked at
 _MIN_SHARE: Final = 0.1  # of the first lines look like a kind, or a later kind has the file
 
 
@@ -27,6 +28,8 @@ class TextReader(NamedTuple):
         n_header_lines: Number of lines before the first event.
         is_quoted: Whether a field in quotes may hold line ends.
         notes: Sentences about what the file was read as, warnings among them.
+        has_values: Whether lines have ratings, minutes, counts or the like.
+        keeps_bytes: Whether lines stay as they are where they are not UTF-8: noise in a log.
     """
 
     kind: str
@@ -35,6 +38,8 @@ class TextReader(NamedTuple):
     n_header_lines: int = 0
     is_quoted: bool = False
     notes: tuple[str, ...] = ()
+    has_values: bool = True
+    keeps_bytes: bool = False
 
 
 class EventKind(NamedTuple):
@@ -46,13 +51,13 @@ class EventKind(NamedTuple):
         n_matches: Function that returns how many of a file's first lines look like this kind;
             broken lines among them do not hide it.
         open: Function that returns the reader of a file with these first lines; it raises
-            `InputError` if the file is of this kind, but has no events.
+            `UnreadKindError` if the file is of this kind, but has no events.
     """
 
     name: str
     example: str
     n_matches: Callable[[Sequence[str]], int]
-    open: Callable[[Path, Sequence[str]], TextReader]
+    open: Callable[[InputFile, Sequence[str]], TextReader]
 
 
 def kind_of(kinds: Sequence[EventKind], lines: Sequence[str]) -> EventKind | None:
@@ -62,17 +67,21 @@ def kind_of(kinds: Sequence[EventKind], lines: Sequence[str]) -> EventKind | Non
         kinds: Kinds, the stricter ones first: nearly any text is a table in some dialect.
         lines: First lines.
     """
-    n_lines = sum(bool(line.strip()) for line in lines)
-    matches = [(kind, kind.n_matches(lines)) for kind in kinds]
-    enough = (kind for kind, n in matches if n > _MIN_SHARE * n_lines)
-    some = (kind for kind, n in matches if n)
-    return next(enough, None) or next(some, None)
+    lines = [line for line in lines if line.strip()][:_MAX_LINES]
+    some = None
+    for kind in kinds:
+        n_matches = kind.n_matches(lines)
+        if n_matches > _MIN_SHARE * len(lines):
+            return kind
+        some = some or (kind if n_matches else None)
+    return some
 
 
 def stream_log(user_pattern: str, item_pattern: str) -> EventKind:
     """Return the kind of stream logs, which hold events of all types."""
     example = "2022-11-14T12:24,1,GET /rate/x=1"
-    reader = TextReader("stream log", StreamParser(user_pattern, item_pattern), len(example) + 1)
+    parser = StreamParser(user_pattern, item_pattern)
+    reader = TextReader("stream log", parser, len(example) + 1, keeps_bytes=True)
     return EventKind(
         "stream log",
         example,

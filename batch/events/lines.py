@@ -1,7 +1,6 @@
 """A text file as blocks of whole lines, each block one Arrow array without a copy per line."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -9,7 +8,9 @@ import pyarrow as pa
 
 from batch.arrays import Rows
 from batch.errors import InputError
-from batch.files import max_lines_left, open_input
+from batch.files.input_file import AnyFile
+from batch.files.layers import max_lines_left
+from batch.files.open import open_input
 
 BLOCK_BYTES: Final = 1 << 23
 BLOCK_LINES: Final = 1 << 18  # a block of blank lines alone has millions
@@ -38,7 +39,7 @@ class Block(NamedTuple):
 
 
 def read_blocks(
-    path: Path,
+    file: AnyFile,
     block_bytes: int = BLOCK_BYTES,
     max_line_bytes: int = MAX_LINE_BYTES,
     min_line_bytes: int = 1,
@@ -47,7 +48,7 @@ def read_blocks(
     """Yield a file's lines in order; a last line without a line end is a line too.
 
     Args:
-        path: Text file, plain or gzip.
+        file: Text file, plain or packed.
         block_bytes: Bytes that are read at a time.
         max_line_bytes: Length of the longest line that is read.
         min_line_bytes: Length of the shortest valid line, its end included.
@@ -58,16 +59,16 @@ def read_blocks(
     """
     number = 1
     rest = b""
-    with open_input(path) as file:
-        while data := file.read(block_bytes):
+    with open_input(file) as content:
+        while data := content.read(block_bytes):
             data = rest + data
             n_whole = data.rfind(b"\n") + 1
             rest = data[n_whole:]
             if len(rest) > max_line_bytes:
                 number += data.count(b"\n")
                 problem = f"line {number} is longer than {max_line_bytes} bytes"
-                raise InputError(path, problem, "give a file of text lines")
-            n_left = max_lines_left(file, min_line_bytes) + len(rest) // min_line_bytes
+                raise InputError(file, problem, "give a file of text lines")
+            n_left = max_lines_left(content, min_line_bytes) + len(rest) // min_line_bytes
             for part in _parts(data[:n_whole], block_lines):
                 lines = split_lines(part)
                 n_whole -= len(part)

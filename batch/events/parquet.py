@@ -9,8 +9,8 @@ user  at    host status items result …         an answered request, written by
 Each distinct id is checked once, not once a row.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batch.errors import InputError
+from batch.errors import InputError, UnreadKindError
 from batch.events.ids import encode
 from batch.events.parsed import (
     ACCOUNTS,
@@ -30,6 +30,8 @@ from batch.events.parsed import (
     Rejected,
     to_table,
 )
+from batch.files.input_file import AnyFile
+from batch.files.open import open_seekable
 from batch.parquet_limits import check_unpacked
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
 
@@ -48,33 +50,45 @@ PARQUET_ROWS: Final = 1 << 20
 _Columns = dict[str, pa.Array]
 
 
-def read_parquet(path: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
-    """Yield a Parquet file in pieces; a rejected row is the line `user TAB item`.
+def read_parquet(file: AnyFile, piece_rows: int = PARQUET_ROWS) -> Iterator[Piece]:
+    """Return a Parquet file in pieces; a rejected row is the line `user TAB item`.
 
     Args:
-        path: Parquet file.
+        file: Parquet file.
         piece_rows: Rows that are read at a time.
 
     Raises:
-        InputError: It is damaged, has no user column or no item column, or unpacks to far
-            more than events do.
+        InputError: It is damaged, or unpacks to far more than events do.
+        UnreadKindError: It has no user column or no item column.
     """
-    try:
-        names = _names(path, pq.read_schema(path).names)
-        texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
-        file = pq.ParquetFile(path, read_dictionary=texts)
-        check_unpacked(path, file.metadata)
-        number = 1
-        for batch in file.iter_batches(piece_rows, columns=list(names.values())):
+    with open_seekable(file) as (source, _), _explained(file):
+        names = _names(file, pq.read_schema(source).names)
+    return _pieces(file, names, piece_rows)
+
+
+def _pieces(file: AnyFile, names: dict[str, str], piece_rows: int) -> Iterator[Piece]:
+    """Yield a Parquet file in pieces; `names` are its columns of events."""
+    texts = [names[column] for column in ("user_id", "item_id", "host") if column in names]
+    with open_seekable(file) as (source, n_bytes), _explained(file):
+        content = pq.ParquetFile(source, read_dictionary=texts)
+        check_unpacked(file, n_bytes, content.metadata)
+        n_rows, number = content.metadata.num_rows, 1
+        for batch in content.iter_batches(piece_rows, columns=list(names.values())):
             columns = {column: batch[name] for column, name in names.items()}
             parsed, rejected = _parsed_rows(columns, number)
             number += len(batch)
-            yield Piece(len(batch), parsed, rejected, max(file.metadata.num_rows - number + 1, 0))
+            yield Piece(len(batch), parsed, rejected, max(n_rows - number + 1, 0))
+
+
+@contextlib.contextmanager
+def _explained(file: AnyFile) -> Iterator[None]:
+    try:
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
+        raise InputError(file, f"cannot be read as Parquet: {error}", "write it again") from error
 
 
-def _names(path: Path, have: list[str]) -> dict[str, str]:
+def _names(file: AnyFile, have: list[str]) -> dict[str, str]:
     """Return the file's name of each column of events."""
     if have in (ACCOUNTS.names, ANSWERS.names):
         return dict(zip(have, have, strict=True))
@@ -87,7 +101,7 @@ def _names(path: Path, have: list[str]) -> dict[str, str]:
     for column in ("user_id", "item_id"):
         if column not in names:
             problem = f"has no column named like {_COLUMN_NAMES[column][0]}"
-            raise InputError(path, problem, f"rename one: it has {', '.join(have)}")
+            raise UnreadKindError(file, problem, f"rename one: it has {', '.join(have)}")
     return names
 
 

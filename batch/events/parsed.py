@@ -50,7 +50,7 @@ class Parsed:
         rejected: (n_rejected,) positions of the rejected lines in the block, ascending.
         reasons: Reason of each rejected line.
         n_headers: Number of lines that repeat the header, neither events nor rejected.
-        largest_off_scale: Largest rating that was rejected as off the scale, 0 without one.
+        largest_off_scale: Largest rating that was rejected as off the scale; None without one.
     """
 
     views: pa.Table = field(default_factory=VIEWS.empty_table)
@@ -60,7 +60,7 @@ class Parsed:
     rejected: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
     reasons: list[str] = field(default_factory=list)
     n_headers: int = 0
-    largest_off_scale: float = 0.0
+    largest_off_scale: float | None = None
 
     @property
     def n_accounts(self) -> int:

@@ -2,7 +2,7 @@
 
 12  7,102,"a review           an odd number of quotes opens a field …
 13  of two lines",4     ─►    … which the next odd one closes: record of lines 12 and 13
-14  8,103,5" disk,3           an odd number that none closes within `MAX_LINES` lines is a
+14  8,103,5" disk,3           an odd number that none closes within `MAX_RECORD_LINES` lines is a
                               stray quote: the line stays a record of its own
 """
 
@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 
 from batch.arrays import Flags, Rows
+from batch.columns.dialect import MAX_RECORD_LINES
 from batch.columns.tokens import line_bytes
 from batch.events.lines import Block
 
-MAX_LINES: Final = 200  # of a record
 _QUOTE: Final = ord('"')
 
 
@@ -25,7 +25,7 @@ def join_quoted(blocks: Iterable[Block]) -> Iterator[Block]:
     carried: Block | None = None
     for block in blocks:
         whole = block if carried is None else _joined(carried, block)
-        joined, carried = _records(whole, is_last=not block.max_lines_left)
+        joined, carried = _records(whole, is_last=False)
         if len(joined.lines):
             yield joined
     if carried is not None:
@@ -63,11 +63,11 @@ def _close(odd: Rows, is_begin: Flags, n_lines: int, *, is_last: bool) -> int:
     """Unmark the lines that continue a record; return the number of lines in whole records."""
     opened = -1
     for line in odd.tolist():
-        if opened >= 0 and line - opened < MAX_LINES:
+        if opened >= 0 and line - opened < MAX_RECORD_LINES:
             is_begin[opened + 1 : line + 1] = False
             opened = -1
         else:
             opened = line
-    if opened >= 0 and not is_last and n_lines - opened < MAX_LINES:
+    if opened >= 0 and not is_last and n_lines - opened < MAX_RECORD_LINES:
         return opened
     return n_lines

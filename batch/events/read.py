@@ -12,7 +12,7 @@ ids, the quarantine and its limit.
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from batch.errors import InputError, RejectedError
+from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
 from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
@@ -31,7 +31,10 @@ from batch.events.parquet import PARQUET_ROWS, read_parquet
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
 from batch.events.quoted import join_quoted
-from batch.files import head_lines, is_parquet
+from batch.files.archives import is_hidden, open_readable
+from batch.files.encodings import as_utf8
+from batch.files.input_file import InputFile
+from batch.files.open import head_lines, is_parquet
 from batch.progress import write_note
 from batch.settings import BatchSettings
 from batch.sql.events import open_events
@@ -56,6 +59,8 @@ class ReadSizes:
 
 
 DEFAULT_READ_SIZES: Final = ReadSizes()
+PARQUET: Final = "Parquet"  # name of its kind
+_NO_VALUES: Final = "has no ratings, minutes or counts, unlike other members"
 
 
 class EventInput(NamedTuple):
@@ -94,12 +99,14 @@ def read_events(
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
         reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
-        opened = [reader.open(path) for path in event_files(settings)]
+        opened, not_read = reader.open_all(event_files(settings))
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
             files = tuple(reader.read(file, pieces, collector.add) for file, pieces in ahead)
     rejected = quarantine.counts
-    return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
+    return EventInput(
+        collector.events(files, not_read), rejected, quarantine.path if rejected else None
+    )
 
 
 def event_kinds(settings: BatchSettings) -> tuple[EventKind, ...]:
@@ -111,16 +118,18 @@ class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
     Attributes:
-        path: Path of the file, or the table or query.
+        file: File, member of an archive, or table or query.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
         notes: Sentences about what the file was read as.
+        has_values: Whether its lines have ratings, minutes, counts or the like.
     """
 
-    path: Path | DatabaseInput
+    file: InputFile | DatabaseInput
     kind: str
     pieces: Iterator[Piece]
     notes: tuple[str, ...] = ()
+    has_values: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,47 +152,62 @@ class EventReader:
     sizes: ReadSizes
     on_note: Callable[[str], object] = write_note
 
-    def read_file(self, path: Path | DatabaseInput, add: Callable[[Parsed], object]) -> EventFile:
-        """Read one file.
+    def open_all(
+        self, paths: Iterable[Path | DatabaseInput]
+    ) -> tuple[list[OpenFile], dict[str, str]]:
+        """Recognize the kinds of all files, the members of archives among them.
 
-        Args:
-            path: Path of the file, or a table or query.
-            add: Function that is called with the events of each piece.
+        Where some members of an archive have ratings, minutes or counts, those without are
+        left out: MovieLens' tags, or a list of genres that looks like pairs.
+
+        Returns:
+            Files of events, and the reason why each other member is not read, by its name.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
-            RejectedError: More of it was rejected than is allowed.
+            InputError: A file is missing, unreadable, empty or of no known kind, or no
+                member of an archive has events.
         """
-        file = self.open(path)
-        return self.read(file, file.pieces, add)
+        opened: list[OpenFile] = []
+        not_read: dict[str, str] = {}
+        for path in paths:
+            files, left_out = self._open_each(path)
+            not_read |= left_out
+            if any(one.has_values for one in files):
+                not_read |= {str(one.file): _NO_VALUES for one in files if not one.has_values}
+                files = [one for one in files if one.has_values]
+            opened += files
+        for file in opened:
+            for note in file.notes:
+                self.on_note(f"{file.file}: {note}")
+        return opened, not_read
 
-    def open(self, path: Path | DatabaseInput) -> OpenFile:
+    def _open_each(self, path: Path | DatabaseInput) -> tuple[list[OpenFile], dict[str, str]]:
+        if isinstance(path, DatabaseInput):
+            return [OpenFile(path, *open_events(path))], {}
+        return open_readable(path, self.open)
+
+    def open(self, file: InputFile) -> OpenFile:
         """Recognize the kind of a file.
 
         Raises:
-            InputError: It is missing, unreadable, empty or of no known kind.
+            InputError: It is missing or unreadable.
+            UnreadKindError: It is empty or of no known kind.
         """
-        if isinstance(path, DatabaseInput):
-            events = open_events(path)
-            for note in events.notes:
-                self.on_note(f"{path}: {note}")
-            return OpenFile(path, events.kind, events.pieces, events.notes)
-        if is_parquet(path):
-            return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
-        lines = head_lines(path)
+        if is_parquet(file):
+            return OpenFile(file, PARQUET, read_parquet(file, self.sizes.parquet_rows))
+        lines = head_lines(file)
         kind = kind_of(self.kinds, lines)
         if kind is None:
             first = next((line for line in lines if line.strip()), "")
             forms = "; ".join(f"{kind.name}: {kind.example}" for kind in self.kinds)
-            raise InputError(
-                path,
+            raise UnreadKindError(
+                file,
                 f"is not a file of events: it begins with {first[:60]!r}",
                 f"give one of the known kinds: {forms}; Parquet",
             )
-        reader = kind.open(path, lines)
-        for note in reader.notes:
-            self.on_note(f"{path}: {note}")
-        return OpenFile(path, reader.kind, self._parse(path, reader), reader.notes)
+        reader = kind.open(file, lines)
+        pieces = self._parse(file, reader)
+        return OpenFile(file, reader.kind, pieces, reader.notes, reader.has_values)
 
     def read(
         self, file: OpenFile, pieces: Iterator[Piece], add: Callable[[Parsed], object]
@@ -199,30 +223,35 @@ class EventReader:
             InputError: It is unreadable.
             RejectedError: More of it was rejected than is allowed.
         """
-        n_lines, largest = 0, 0.0
+        n_lines = 0
+        off_scale: list[float] = []
         reasons: Counter[str] = Counter()
         for piece in pieces:
-            largest = max(largest, piece.parsed.largest_off_scale)
-            self.quarantine.add(str(file.path), piece.rejected)
+            if piece.parsed.largest_off_scale is not None:
+                off_scale.append(piece.parsed.largest_off_scale)
+            self.quarantine.add(str(file.file), piece.rejected)
             n_lines += piece.n_lines
             reasons.update(piece.rejected.reasons)
-            self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, largest)
+            self._check_share(file, LinesRead(n_lines, piece.max_lines_left), reasons, off_scale)
             add(piece.parsed)
             self.on_lines(piece.n_lines)
-        self._check_share(file, LinesRead(n_lines), reasons, largest)
-        return EventFile(file.path, file.kind, n_lines, reasons.total(), file.notes)
+        self._check_share(file, LinesRead(n_lines), reasons, off_scale)
+        path, member = file.file.path, file.file.member_name
+        return EventFile(path, file.kind, n_lines, reasons.total(), file.notes, member)
 
-    def _parse(self, path: Path, reader: TextReader) -> Iterator[Piece]:
+    def _parse(self, file: InputFile, reader: TextReader) -> Iterator[Piece]:
         min_line_bytes = reader.min_line_bytes
-        blocks = read_blocks(path, self.sizes.block_bytes, min_line_bytes=min_line_bytes)
+        blocks = read_blocks(file, self.sizes.block_bytes, min_line_bytes=min_line_bytes)
         for block in join_quoted(blocks) if reader.is_quoted else blocks:
             body = _behind_header(block, reader.n_header_lines)
+            if not reader.keeps_bytes:
+                body = body._replace(lines=as_utf8(body.lines))
             parsed = reader.parse(body.lines)
             n_lines = len(body.lines) - parsed.n_headers
             yield Piece(n_lines, parsed, _rejected(body, parsed), body.max_lines_left)
 
     def _check_share(
-        self, file: OpenFile, lines: "LinesRead", reasons: Counter[str], largest_off_scale: float
+        self, file: OpenFile, lines: "LinesRead", reasons: Counter[str], off_scale: Sequence[float]
     ) -> None:
         """Raise once the rest of the file, all of it valid, could not lower the share enough."""
         n_rejected = reasons.total()
@@ -230,12 +259,14 @@ class EventReader:
             return
         most_frequent, n_most_frequent = reasons.most_common(1)[0]
         shown = f"the first {lines.n_read:,}" if lines.max_left else f"{lines.n_read:,}"
-        largest = f", the largest is {largest_off_scale:g}" if largest_off_scale else ""
+        largest = f", the largest is {max(off_scale):g}" if off_scale else ""
         remedy = "if these lines may be dropped, raise [batch] max_rejected_share"
-        if largest_off_scale:
+        if off_scale and max(off_scale) > 0:
             remedy = f"set [batch] max_rating to the best rating of the scale; {remedy}"
+        elif off_scale:
+            remedy = f'if 0 is no rating, set [batch] zero_rating = "unrated"; {remedy}'
         raise RejectedError(
-            file.path,
+            file.file,
             f"{n_rejected:,} of {shown} lines are broken, read as {file.kind}, "
             f"most often: {most_frequent} ({n_most_frequent:,}){largest}",
             f"look into {self.quarantine.path}; {remedy}",
@@ -302,7 +333,7 @@ def _has_events(path: Path, folder: Path) -> bool:
     Raises:
         InputError: It is a link that leads out of the directory.
     """
-    if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts):
+    if is_hidden(path.relative_to(folder).as_posix()):
         return False
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         problem = f"is a link that leads out of {folder}"

@@ -40,6 +40,7 @@ class TableParser:
     Attributes:
         ids: Readers of users and items.
         number: Reader of ratings, minutes, counts, flags or percentages; None without.
+        number_role: Role of that column; empty without.
         times: Readers of times by role.
         notes: Sentences about what the columns were read as.
     """
@@ -80,13 +81,13 @@ class TableParser:
         numbers = {self.number_role: self.number} if self.number else {}
         return {**self.ids, **numbers, **self.times}
 
-    def _largest_off_scale(self, columns: Table, faults: list[Fault]) -> float:
+    def _largest_off_scale(self, columns: Table, faults: list[Fault]) -> float | None:
         number = self.number
         if number is None or number.meaning is not Meaning.RATING:
-            return 0.0
+            return None
         rows = [fault.rows for fault in faults if fault.reason == number.off_scale]
         if not rows:
-            return 0.0
+            return None
         return float(columns[self.number_role].filter(pa.array(rows[0])).to_numpy().max())
 
     def _events(self, columns: Table) -> tuple[pa.Table, pa.Table]:

@@ -7,7 +7,7 @@ Interactions with other items are noise and never reach a list.
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final, TypedDict
@@ -82,14 +82,16 @@ class Catalogue:
     Attributes:
         items: Items by item_id.
         sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
     """
 
     items: dict[str, Item]
     sources: tuple[RecordFile, ...]
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 def read_catalogues(paths: Sequence[Path | DatabaseInput]) -> Catalogue:
-    """Read catalogue files of any known kind, plain or gzip, or tables.
+    """Read catalogue files of any known kind, plain or packed, archives of them, and tables.
 
     Raises:
         InputError: A file cannot be read, is of no known kind, or has no

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from batch.errors import InputError
-from batch.files import head_lines
+from batch.errors import UnreadKindError
+from batch.files.input_file import AnyFile
+from batch.files.open import head_lines
 from batch.records.rows import ID, Row, csv_columns, csv_rows, json_rows
 from batch.sql.lines import header_line
 from batch.sql.source import DatabaseInput
@@ -73,20 +73,21 @@ def any_line_like(pattern: str) -> Callable[[Sequence[str]], bool]:
     return lambda head: any(match(line) for line in head)
 
 
-def kind_of(path: Path | DatabaseInput, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
+def kind_of(file: AnyFile | DatabaseInput, kinds: Sequence[RecordKind[R]]) -> RecordKind[R]:
     """Return the first of `kinds` that a file's first lines match.
 
     Raises:
-        InputError: The file cannot be read, is empty, or is of no known kind.
+        InputError: The file cannot be read.
+        UnreadKindError: It is empty, or of no known kind.
     """
-    lines = [header_line(path)] if isinstance(path, DatabaseInput) else head_lines(path)
+    lines = [header_line(file)] if isinstance(file, DatabaseInput) else head_lines(file)
     head = [line for line in lines if line.strip()] or [""]
     for kind in kinds:
         if kind.matches(head):
             return kind
     known = "; ".join(f"{kind.name}: {kind.form}" for kind in kinds)
-    raise InputError(
-        path,
+    raise UnreadKindError(
+        file,
         f"is of no known kind: it begins with {_shortened(head[0])}",
         f"give one of these: {known}",
     )

@@ -8,7 +8,7 @@ A user without a list is served the list of the first segment that has one.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
@@ -107,14 +107,16 @@ class Profiles:
     Attributes:
         users: Profiles by user_id.
         sources: Files, in the order in which they were read.
+        not_read: Reason why each other member of an archive was not read, by its name.
     """
 
     users: dict[str, Profile]
     sources: tuple[RecordFile, ...]
+    not_read: dict[str, str] = field(default_factory=dict)
 
 
 def read_profiles(paths: Sequence[Path | DatabaseInput]) -> Profiles:
-    """Read profile files of any known kind, plain or gzip, or tables.
+    """Read profile files of any known kind, plain or packed, archives of them, and tables.
 
     Raises:
         InputError: A file cannot be read, is of no known kind, or has no

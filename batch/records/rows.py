@@ -12,11 +12,12 @@ import csv
 import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final, cast
 
 from batch.errors import InputError
-from batch.files import open_input
+from batch.files.encodings import decoded
+from batch.files.input_file import AnyFile
+from batch.files.open import open_input
 from batch.sql.lines import csv_lines
 from batch.sql.source import DatabaseInput
 
@@ -30,8 +31,8 @@ _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
 
-def text_lines(path: Path | DatabaseInput) -> Iterator[str]:
-    """Yield a file's lines, line ends included; a line that is not UTF-8 is read as latin-1.
+def text_lines(file: AnyFile | DatabaseInput) -> Iterator[str]:
+    """Yield a file's lines, line ends included; one that is not UTF-8 is decoded by `decoded`.
 
     The rows of a database are lines of CSV.
 
@@ -39,22 +40,15 @@ def text_lines(path: Path | DatabaseInput) -> Iterator[str]:
         InputError: The file cannot be read, or a line is too long.
         DatabaseError: The database cannot be read.
     """
-    if isinstance(path, DatabaseInput):
-        yield from csv_lines(path)
+    if isinstance(file, DatabaseInput):
+        yield from csv_lines(file)
         return
-    with open_input(path) as file:
-        while line := file.readline(_MAX_LINE_BYTES + 1):
+    with open_input(file) as content:
+        while line := content.readline(_MAX_LINE_BYTES + 1):
             if len(line) > _MAX_LINE_BYTES:
                 problem = f"a line is longer than {_MAX_LINE_BYTES:,} bytes"
-                raise InputError(path, problem, "give a file of text lines")
-            yield _decoded(line).removeprefix("\ufeff")
-
-
-def _decoded(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:  # MovieLens files until 2003
-        return line.decode("latin-1")
+                raise InputError(file, problem, "give a file of text lines")
+            yield decoded(line).removeprefix("\ufeff")
 
 
 def json_rows(

@@ -7,6 +7,7 @@ Embeddings of texts or images, or of what a language model wrote about an item o
 have one length. Nothing but the file is read, and it is refused before it could fill the memory.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ import pyarrow.parquet as pq
 from batch.arrays import Doubles, Floats
 from batch.errors import InputError
 from batch.events.ids import encode
+from batch.files.input_file import AnyFile
+from batch.files.open import open_seekable
 from batch.parquet_limits import check_unpacked
 from batch.records.read import RecordFile
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
@@ -67,31 +70,40 @@ def read_vectors(path: Path, owner: Owner) -> OutsideVectors:
             another type; an id stands in two rows; vectors differ in length, or a number
             is missing or not finite.
     """
-    try:
+    if not path.exists():
+        raise InputError(path, "no such file", "check the path")
+    with _parquet_explained(path):
         return _read(path, owner)
-    except FileNotFoundError:
-        raise InputError(path, "no such file", "check the path") from None
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
 
 
-def vector_ids(path: Path) -> Iterator[pa.Array] | None:
+def vector_ids(file: AnyFile) -> Iterator[pa.Array] | None:
     """Return the ids in a file of users' vectors, in blocks; None if it is another file.
 
     Raises:
         InputError: It is not a Parquet file, or a broken one.
     """
+    with open_seekable(file) as (source, _), _parquet_explained(file):
+        names = pq.read_schema(source).names
+    columns = [name for name in names if name in ("id", "user_id")]
+    is_of_vectors = bool(columns and set(_VECTOR_NAMES) & set(names))
+    return _ids_of(file, columns[0]) if is_of_vectors else None
+
+
+def _ids_of(file: AnyFile, column: str) -> Iterator[pa.Array]:
+    """Yield the distinct ids of each block of a Parquet file."""
+    with open_seekable(file) as (source, n_bytes), _parquet_explained(file):
+        content = pq.ParquetFile(source, read_dictionary=[column])
+        check_unpacked(file, n_bytes, content.metadata)
+        for block in content.iter_batches(columns=[column]):
+            yield encode(block.column(0)).dictionary
+
+
+@contextlib.contextmanager
+def _parquet_explained(file: AnyFile) -> Iterator[None]:
     try:
-        names = pq.read_schema(path).names
-        columns = [name for name in names if name in ("id", "user_id")]
-        if not columns or not set(_VECTOR_NAMES) & set(names):
-            return None
-        file = pq.ParquetFile(path, read_dictionary=columns[:1])
-        check_unpacked(path, file.metadata)
-        blocks = file.iter_batches(columns=columns[:1])
-        return (encode(block.column(0)).dictionary for block in blocks)
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read as Parquet: {error}", "write it again") from error
+        raise InputError(file, f"cannot be read as Parquet: {error}", "write it again") from error
 
 
 def _read(path: Path, owner: Owner) -> OutsideVectors:
@@ -101,7 +113,7 @@ def _read(path: Path, owner: Owner) -> OutsideVectors:
     cost_names = [name for name in _COST_NAMES if name in schema.names]
     _check_types(path, schema, vector_name, cost_names)
     file = pq.ParquetFile(path, read_dictionary=[id_name])
-    check_unpacked(path, file.metadata)
+    check_unpacked(path, path.stat().st_size, file.metadata)
     length = _length(path, file.metadata, vector_name)
     vectors = np.empty((file.metadata.num_rows, length), np.float32)
     ids, costs, row = [], dict.fromkeys(cost_names, 0.0), 0

@@ -48,13 +48,13 @@ class DatabaseEvents(NamedTuple):
 
     Attributes:
         kind: Kind in messages and in the manifest.
-        notes: Sentences about what the columns were read as.
         pieces: Events, which are read on request.
+        notes: Sentences about what the columns were read as.
     """
 
     kind: str
-    notes: tuple[str, ...]
     pieces: Iterator[Piece]
+    notes: tuple[str, ...]
 
 
 class _Reading(NamedTuple):
@@ -83,7 +83,7 @@ def open_events(source: DatabaseInput) -> DatabaseEvents:
     """
     reading = _reading(source)
     kind = f"{_KINDS[source.url.dialect]} {'table' if source.url.table else 'query'}"
-    return DatabaseEvents(kind, reading.notes, _pieces(source, reading))
+    return DatabaseEvents(kind, _pieces(source, reading), reading.notes)
 
 
 def _pieces(source: DatabaseInput, reading: _Reading) -> Iterator[Piece]:

@@ -55,6 +55,16 @@ class DatabaseInput:
         """The URL, which has no password."""
         return str(self.url)
 
+    @property
+    def path(self) -> "DatabaseInput":
+        """The input itself, where a file has its path."""
+        return self
+
+    @property
+    def member_name(self) -> str:
+        """An empty text: no member of an archive."""
+        return ""
+
     def columns(self) -> pa.Schema:
         """Return the columns of the table or query.
 

@@ -163,6 +163,19 @@ def test_repeated_header_is_skipped(read, quarantined):
     assert (len(ratings(events)), quarantined()) == (2, [])
 
 
+def test_byte_order_marks_of_concatenated_files_are_skipped(read, quarantined):
+    """Before a header and before a first row, in the first file and in later ones."""
+    text = "\ufeffuserId\tmovieId\n1\t2\n"
+    assert views(read(text * 2 + "\ufeff3\t4\n")) == [("1", "2", None, 2), ("3", "4", None, 1)]
+    assert quarantined() == []
+
+
+def test_repeated_header_does_not_hide_that_ids_are_whole(read):
+    """Its names are not ids among the first ones."""
+    text = "userId,movieId,rating\n1.0,2.0,4\n"
+    assert {rating[:2] for rating in ratings(read(text * 2))} == {("1", "2")}
+
+
 def test_another_header_in_the_middle_is_refused(read):
     """Lines below a header with other columns would be misread: an error names them."""
     with pytest.raises(InputError, match=r"second header .* movieId, userId"):

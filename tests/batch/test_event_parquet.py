@@ -136,7 +136,9 @@ def test_torn_parquet_is_refused(read):
         read(parquet(user_id=[1], item_id=[2])[:-10])
 
 
-def test_gzipped_parquet_is_refused(read):
-    """A Parquet file compressed with gzip is an InputError, not a crash."""
-    with pytest.raises(InputError):
-        read(gzip.compress(parquet(user_id=[1], item_id=[2])))
+def test_gzipped_parquet_is_read(read):
+    """A Parquet file compressed with gzip is unpacked; a truncated one in it is an InputError."""
+    content = parquet(user_id=[1], item_id=[2])
+    assert views(read(gzip.compress(content))) == [("1", "2", None, 1)]
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        read(gzip.compress(content[:-10]))

@@ -121,11 +121,11 @@ def test_progress_counts_every_line(read):
     ("name", "kind", "n_rows", "n_rejected"),
     [
         # One row of ratings.csv is torn: its time is joined with a URL.
-        ("ml-latest-small/ratings.csv", "MovieLens ratings.csv", 100_836, 1),
-        ("ml-100k/u.data", "MovieLens u.data", 100_000, 0),
+        ("ml-latest-small/ratings.csv", "comma-separated table", 100_836, 1),
+        ("ml-100k/u.data", "tab-separated table", 100_000, 0),
         ("ml-1m/pairs.parquet", "Parquet", 1_000_209, 0),
         ("stream/kafka-2022-11-noisy-50k.log", "stream log", 50_000, 51),
-        ("stream/views-290k-users.tsv.gz", "user/item pairs", 404_884, 0),
+        ("stream/views-290k-users.tsv.gz", "tab-separated table", 404_884, 0),
     ],
 )
 def test_real_files_are_recognized_and_read_whole(

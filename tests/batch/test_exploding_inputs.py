@@ -11,7 +11,7 @@ import pytest
 from batch.errors import InputError, RejectedError
 from batch.events.parsed import Rejected
 from batch.events.quarantine import MAX_TEXT_BYTES, Quarantine, QuarantineLimits
-from batch.files import open_input
+from batch.files.open import open_input
 from batch.records.rows import text_lines
 from tests.batch.event_files import EventFolder, watch
 

@@ -11,8 +11,8 @@ from batch.errors import BatchError, NotForgottenError
 from batch.events.forget import forget_events
 from batch.events.ingest import IngestResult, ingest, ingest_into
 from batch.settings import BatchSettings
-from batch.sql.source import open_database
-from batch.sql.url import parse_url
+from batch.sql.source import DatabaseInput, database_inputs, open_database, record_input
+from batch.sql.url import is_database_url, parse_url
 
 _EXAMPLE = """example:
   python -m batch ingest --events var/log/stream-2026-11-14.log.gz
@@ -35,7 +35,7 @@ Exit status: 0 done, 1 a user is unknown or a file still names one, 2 wrong usag
 
 def add_forget(verbs: Any) -> None:
     """Add the verb `forget` to the parser of `python -m batch`."""
-    about = "Remove users from the day partitions and from the quarantine."
+    about = "Remove users from day partitions, databases of [batch] events, and the quarantine."
     verb = verbs.add_parser(
         "forget",
         help=about.lower().rstrip("."),
@@ -59,15 +59,11 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
         list(dict.fromkeys(arguments.user)),
         arguments.partitions,
         arguments.quarantine or Path(settings.quarantine),
-        [
-            Path(path)
-            for path in (*settings.events, *settings.profiles, settings.user_vectors)
-            if path
-        ],
+        _inputs(settings),
     )
     text = "\n".join(
         (
-            f"removed: {_counts(done.rows) or 'no rows'} of the partitions, "
+            f"removed: {_counts(done.rows) or 'no rows'} of the event stores, "
             f"{done.n_lines:,} lines of the quarantine",
             *(f"  {file} may still name a user: remove the lines yourself" for file in done.left),
         )
@@ -82,6 +78,15 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
         sys.stdout.write(text + "\n")
         raise NotForgottenError(done.left[0], "may still name a user")
     return text
+
+
+def _inputs(settings: BatchSettings) -> list[Path | DatabaseInput]:
+    """Return the inputs that may name users."""
+    inputs: list[Path | DatabaseInput] = []
+    for name in settings.events:
+        inputs += database_inputs(name, settings) if is_database_url(name) else [Path(name)]
+    inputs += [record_input(name, settings) for name in settings.profiles]
+    return [*inputs, Path(settings.user_vectors)] if settings.user_vectors else inputs
 
 
 def add_ingest(verbs: Any) -> None:

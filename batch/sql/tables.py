@@ -217,6 +217,14 @@ def delete_statement(event_table: EventTable, oldest: int, n_rows: int, name: st
     return _literal(sa.delete(table).where(row.in_(old)), name)
 
 
+def of_user_statements(event_table: EventTable, user_id: str, name: str) -> tuple[str, str]:
+    """Return the statements that count and that delete the rows of a user."""
+    table = event_table.table
+    is_of_user = table.c.user_id == user_id
+    count = sa.select(sa.func.count()).select_from(table).where(is_of_user)
+    return _literal(count, name), _literal(sa.delete(table).where(is_of_user), name)
+
+
 def _merged(event_table: EventTable, new: Any, largest: Any, smallest: Any) -> dict[str, Any]:
     table = event_table.table
     return {name: largest(table.c[name], new[name]) for name in event_table.largest} | {

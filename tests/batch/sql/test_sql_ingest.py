@@ -264,3 +264,27 @@ def test_database_is_not_a_log(database, store_lines, tmp_path, monkeypatch, cap
     store_lines(log_lines())
     assert main(["ingest", "--events", database.url]) == 1
     assert "is a database; give it to a refresh, which reads it" in capsys.readouterr().err
+
+
+def test_forgotten_user_is_in_no_table_and_others_are(
+    database, store_lines, tmp_path, monkeypatch, capsys
+):
+    """A table of others is reported, and left as it is."""
+    monkeypatch.chdir(tmp_path)
+    store_lines(log_lines())
+    before = database.tables()
+    (tmp_path / "stream.log").unlink()
+    (tmp_path / "marquee.toml").write_text(f'[batch]\nevents = ["{database.url}"]\n')
+    assert main(["forget", "7"]) == 0
+    assert "views" in capsys.readouterr().out
+    user = {"views": 1, "ratings": 1, "accounts": 1, "answers": 1}
+    for name, rows in database.tables().items():
+        assert rows == [row for row in before[name] if row[user[name]] != "7"]
+        assert 0 < len(rows) < len(before[name])
+    assert main(["forget", "7"]) == 1
+    assert "7: unknown" in capsys.readouterr().err
+    database.execute("CREATE TABLE sales (user_id INTEGER, item_id INTEGER)")
+    sales = database.selecting(table="sales")
+    (tmp_path / "marquee.toml").write_text(f'[batch]\nevents = ["{sales}", "{database.url}"]\n')
+    assert main(["forget", "8"]) == 1
+    assert "table=sales: may still name a user" in capsys.readouterr().err

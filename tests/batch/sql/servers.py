@@ -96,9 +96,15 @@ class Server(ABC):
 
     @staticmethod
     def _run(command: list[str]) -> str:
-        return subprocess.run(
-            command, capture_output=True, text=True, check=True, cwd="/", **_as_anybody()
-        ).stdout
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd="/", **_as_anybody()
+        )
+        try:
+            done.check_returncode()
+        except subprocess.CalledProcessError as error:
+            error.add_note(f"{done.stdout}{done.stderr}")
+            raise
+        return done.stdout
 
 
 class PostgresServer(Server):

@@ -29,6 +29,8 @@ from batch.files.input_file import InputFile
 from batch.settings import BatchSettings
 
 _BLANK_LINE: Final = "blank line"
+_FEW_LINES: Final = 20  # of so few, most may be noise
+_MIN_TABLE_SHARE: Final = 0.5  # of more lines have the same number of fields; other text has not
 _MAX_HEADERS: Final = 100  # rejected lines without a digit, of a block, that may be other headers
 
 
@@ -127,7 +129,9 @@ def delimited(settings: BatchSettings) -> EventKind:
         dialect = find_dialect(lines)
         if dialect is None or not looks_like_table(dialect, lines):
             return 0
-        return dialect.n_matches(lines)
+        n_matches = dialect.n_matches(lines)
+        is_table = len(lines) < _FEW_LINES or n_matches > _MIN_TABLE_SHARE * len(lines)
+        return n_matches if is_table else 0
 
     def open_table(file: InputFile, lines: Sequence[str]) -> TextReader:
         dialect = find_dialect(lines)

@@ -198,6 +198,13 @@ def test_times_of_an_unknown_name_are_a_warning():
     assert not any("looks like" in n for n in head("userId,movieId,tag\n1,2,x\n3,4,y\n").notes)
 
 
+def test_prose_is_not_a_table(tmp_path):
+    """Its lines have commas, but not the same number of them."""
+    text = "".join(f"line{', and more' * (n % 5)}\n" for n in range(100))
+    with pytest.raises(InputError, match="is not a file of events"):
+        EventFolder(tmp_path).read(text)
+
+
 # --- whole files --------------------------------------------------------------------------
 
 

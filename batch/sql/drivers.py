@@ -23,8 +23,8 @@ _MODULES: Final = {
     "mysql": ("sqlalchemy", "connectorx", "pymysql"),
 }
 _PACKAGES: Final = {
-    "postgresql": "adbc-driver-postgresql",
-    "sqlite": "adbc-driver-sqlite",
+    "postgresql": "adbc-driver-manager adbc-driver-postgresql",
+    "sqlite": "adbc-driver-manager adbc-driver-sqlite",
     "mysql": "connectorx pymysql",
 }
 _BUSY: Final = ("database is locked", "could not obtain lock", "lock wait timeout")
@@ -48,8 +48,7 @@ def import_drivers(dialect: str) -> Sequence[ModuleType]:
         raise DatabaseError(
             dialect,
             f"its driver is not installed: {error}",
-            "install the extra `sql`: pip install sqlalchemy pyarrow "
-            f"adbc-driver-manager {_PACKAGES[dialect]}",
+            f"install the extra `sql`: pip install sqlalchemy {_PACKAGES[dialect]}",
         ) from error
 
 
@@ -62,7 +61,7 @@ def explained(url: DatabaseUrl, password: str) -> Iterator[None]:
     except _errors_of(url.dialect) as error:
         text = " ".join(str(error.args[-1] if error.args else error).split())
         text = text.replace(password, "…") if password else text
-        problem, remedy = f"{text[:_MAX_CHARACTERS]}", None
+        problem, remedy = text[:_MAX_CHARACTERS], None
         if any(word in text.lower() for word in _LOST):
             problem = f"the connection was lost: {problem}"
             remedy = "check the server, and run it again: what was there before is unchanged"

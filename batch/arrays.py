@@ -18,3 +18,4 @@ Times = npt.NDArray[np.int64]  # seconds since 1970, UTC; 0 where unknown
 Characters = npt.NDArray[np.uint8]  # bytes of text
 AnyArray = npt.NDArray[np.generic]  # any type, for sizes and files
 Records = npt.NDArray[np.void]  # rows of a structured type
+Hashes = npt.NDArray[np.uint64]  # of values or rows

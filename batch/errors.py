@@ -16,6 +16,12 @@ class InputError(BatchError):
     """An input file cannot be read, or has the wrong format."""
 
 
+class DatabaseError(BatchError):
+    """A database cannot be reached, read or written."""
+
+    remedy = "check that the server runs, and the URL, the user and the password"
+
+
 class UnreadKindError(InputError):
     """An input file is of a kind that is not read; in an archive, such files are left out.
 

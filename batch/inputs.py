@@ -1,6 +1,7 @@
 """Inputs of a refresh: events, catalogue and profiles, and a summary of the rejected lines."""
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +19,7 @@ from batch.records.profiles import Profiles, read_profiles
 from batch.records.read import RecordFile
 from batch.records.vectors import OutsideVectors, Owner, read_vectors
 from batch.settings import BatchSettings
+from batch.sql.source import DatabaseInput, record_input
 from batch.stages import Stages
 from store.manifest import sha256
 
@@ -53,21 +55,21 @@ class RefreshInputs:
         """Return name, size and hash of each file, for the manifest.
 
         The kind of a member of an archive ends with its name; size and hash are the archive's.
+        A database has the number of its rows, and a digest of them.
 
         Args:
             n_threads: Number of threads that compute hashes.
         """
         files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
-        with ThreadPoolExecutor(n_threads) as pool:
-            paths = list(dict.fromkeys(file.path for file in files))  # an archive once
-            hashes = dict(zip(paths, pool.map(sha256, paths), strict=True))
+        of_files = dict.fromkeys(file.path for file in files if isinstance(file.path, Path))
+        with ThreadPoolExecutor(n_threads) as pool:  # an archive once
+            hashes = dict(zip(of_files, pool.map(sha256, of_files), strict=True))
         return [
             {
                 "name": file.path.name,
                 "kind": f"{file.kind}: {file.member}" if file.member else file.kind,
                 "rejected": file.n_rejected,
-                "bytes": file.path.stat().st_size,
-                "sha256": hashes[file.path],
+                **_content(file.path, hashes),
             }
             for file in files
         ]
@@ -122,8 +124,10 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
         raise InputError("[batch] item_vectors", what, 'set new_items = "content", or leave it out')
     with stages("catalogue"):
         given = settings.columns
-        catalogue = read_catalogues(map(Path, settings.catalogue), given.get(ITEM))
-        profiles = read_profiles(map(Path, settings.profiles), given.get(USER))
+        catalogues = [record_input(name, settings) for name in settings.catalogue]
+        catalogue = read_catalogues(catalogues, given.get(ITEM))
+        people = [record_input(name, settings) for name in settings.profiles]
+        profiles = read_profiles(people, given.get(USER))
         item_vectors = _read_vectors(settings.item_vectors, "item")
         user_vectors = _read_vectors(settings.user_vectors, "user")
     with stages("events", unit="line") as advance:
@@ -131,6 +135,13 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
     return RefreshInputs(
         events, catalogue, profiles, rejected, quarantine, item_vectors, user_vectors
     )
+
+
+def _content(path: Path | DatabaseInput, hashes: Mapping[Path, str]) -> dict[str, Any]:
+    """Return the size and the hash of a file, or of what was read of a database."""
+    if isinstance(path, DatabaseInput):
+        return {"rows": path.digest.n_rows, "rows_digest": path.digest.hexdigest}
+    return {"bytes": path.stat().st_size, "sha256": hashes[path]}
 
 
 def _read_vectors(path: str, owner: Owner) -> OutsideVectors | None:

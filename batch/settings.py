@@ -28,9 +28,11 @@ class BatchSettings:
     r"""The section `[batch]`: inputs, model and parameters.
 
     Attributes:
-        events: Files or directories of events.
-        catalogue: Files of existing items; none: every item that 2 users have.
-        profiles: Files of users' age, gender, occupation, likes and dislikes.
+        events: Files, directories or databases of events.
+        catalogue: Files or tables of existing items; none: every item that 2 users have.
+        profiles: Files or tables of users' age, gender, occupation, likes and dislikes.
+        database_password_file: File of passwords of databases, with lines
+            `host:port:database:user:password`; empty: none.
         item_vectors: Parquet file of items' vectors from outside, such as embeddings of their
             texts; empty: none.
         user_vectors: Parquet file of users' vectors from outside; empty: none.
@@ -125,6 +127,7 @@ class BatchSettings:
     events: tuple[str, ...] = ()
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    database_password_file: str = ""
     item_vectors: str = ""
     user_vectors: str = ""
     quarantine: str = "var/quarantine"

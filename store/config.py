@@ -26,6 +26,7 @@ _SECTIONS: Final = ("batch", "gate", "rules", "fetch", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
 _TABLE: Final = dict[str, str]
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
+_NOT_RECORDED: Final = "MARQUEE_BATCH_DATABASE_PASSWORD"  # not a setting: those are recorded
 _RENAMED: Final = {  # new name of a key by its section and old name
     ("gate", "min_judged"): "min_evaluated_users",
     ("gate", "most_judged"): "max_evaluated_users",
@@ -134,7 +135,7 @@ def _configured(
     prefix = f"{_PREFIX}{name.upper()}_"
     for variable, text in environ.items():
         _check_variable(variable)
-        if variable.startswith(prefix):
+        if variable.startswith(prefix) and variable != _NOT_RECORDED:
             key = variable.removeprefix(prefix).lower()
             configured[key] = (Path(variable), _from_environment(variable, text, types.get(key)))
     return configured

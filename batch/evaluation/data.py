@@ -24,6 +24,8 @@ from batch.records.catalogue import read_catalogues
 from batch.records.profiles import Profile, read_profiles
 from batch.sampling import sample_rows
 from batch.settings import BatchSettings
+from batch.sql.source import record_input
+from batch.sql.url import is_database_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,11 @@ def read_data(name: str, settings: BatchSettings, test: Path | None) -> Evaluati
         raise InputError(
             "--test", "is needed with --split pairs, and with no other split", "give both"
         )
-    profiles = read_profiles(map(Path, settings.profiles), settings.columns.get(USER)).users
+    inputs = [record_input(name, settings) for name in settings.profiles]
+    profiles = read_profiles(inputs, settings.columns.get(USER)).users
     if test is None:
         return _read_events(settings, profiles)
-    if len(settings.events) > 1:
+    if len(settings.events) > 1 or is_database_url(settings.events[0]):
         raise InputError("--events", "must be one file with --split pairs", "name one")
     train_side, test_side, user_ids = read_pairs(Path(settings.events[0]), test)
     ones = np.ones(train_side.nnz, np.float32)  # each item counts as watched to the end
@@ -147,7 +150,8 @@ def _numbered(matrix: sp.csr_matrix) -> sp.csr_matrix:
 
 
 def _read_events(settings: BatchSettings, profiles: Mapping[str, Profile]) -> EvaluationData:
-    items = read_catalogues(map(Path, settings.catalogue), settings.columns.get(ITEM)).items
+    inputs = [record_input(name, settings) for name in settings.catalogue]
+    items = read_catalogues(inputs, settings.columns.get(ITEM)).items
     runtimes = {name: item.runtime for name, item in items.items()}
     gathered = aggregate_events(
         read_events(settings).events,

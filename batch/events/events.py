@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from batch.events.fold import fold_views
 from batch.events.parsed import RATINGS, VIEWS, Parsed
+from batch.sql.source import DatabaseInput
 
 FOLD_ROWS: Final = 2_000_000
 # Views are folded when the unfolded rows exceed `fold_rows` and this multiple of the folded
@@ -22,7 +23,7 @@ class EventFile:
     """A file of events that was read.
 
     Attributes:
-        path: Path of the file.
+        path: Path of the file, or the table or query.
         kind: Name of its kind.
         n_lines: Number of lines, or of rows, without a header.
         n_rejected: Number of rejected lines among them.
@@ -30,7 +31,7 @@ class EventFile:
         member: Name in the archive that it is in; empty for a file of its own.
     """
 
-    path: Path
+    path: Path | DatabaseInput
     kind: str
     n_lines: int
     n_rejected: int

@@ -1,12 +1,14 @@
-"""Forgetting: remove users from day partitions, quarantine and copies of the user API.
+"""Forgetting: remove users from event stores, quarantine and copies of the user API.
 
 events/views/date=2026-11-14/views-2026-11-14.parquet   rewritten without their rows
 quarantine/2026-11-21T093000Z.tsv                       rewritten without lines that name them
 api/users.parquet, api/users.journal                    rewritten without their answers
+postgresql://writer@db/events                           their rows are deleted
 stream.log, profiles.jsonl, user-vectors.parquet        reported: they are not ours to change
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from batch.events.lines import read_blocks
 from batch.events.parquet import open_events
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
-from batch.events.read import event_files
+from batch.events.read import files_below
 from batch.fetch.cache import cached_column, forget_users
 from batch.files.archives import open_readable
 from batch.files.input_file import InputFile
@@ -30,6 +32,8 @@ from batch.files.open import is_parquet
 from batch.records.profiles import profile_ids
 from batch.records.vectors import vector_ids
 from batch.settings import BatchSettings
+from batch.sql.forget import forget_rows
+from batch.sql.source import DatabaseInput
 from store.durable import fsync_path
 from store.ids import USER_ID_RULE, is_user_id
 
@@ -44,18 +48,19 @@ class ForgottenEvents:
     """What the batch's files no longer hold, and what they still do.
 
     Attributes:
-        rows: Number of rows removed from the partitions, by type of event.
+        rows: Number of rows removed from partitions and databases, by type of event.
         n_lines: Number of lines removed from the quarantine.
         n_answers: Number of answers removed from the copy of the user API.
         unknown: Users of whom nothing was found.
-        left: Files that still name a user, for they are not rewritten.
+        left: Files that still name a user, and tables and queries of others that may: none
+            of them is rewritten.
     """
 
     rows: dict[str, int]
     n_lines: int
     n_answers: int
     unknown: list[str]
-    left: list[Path]
+    left: list[Path | DatabaseInput]
 
 
 def forget_events(
@@ -63,49 +68,53 @@ def forget_events(
     events: Path,
     quarantine: Path,
     copies: Path,
-    inputs: Collection[Path],
+    inputs: Collection[Path | DatabaseInput],
 ) -> ForgottenEvents:
-    """Remove users from partitions, quarantine and copies, and find the inputs that name them.
+    """Remove users from event stores, quarantine and copies, and find the inputs that name them.
 
     Args:
         user_ids: Users to forget.
         events: Directory of the partitions; it need not exist.
         quarantine: Directory of the quarantine; it need not exist.
         copies: Directory of the copies of the APIs; it need not exist.
-        inputs: Files or directories that a refresh reads.
+        inputs: Files, directories, tables and queries that a refresh reads.
 
     Raises:
-        BatchError: A user id is not valid, or a file cannot be read or written.
+        BatchError: A user id is not valid, or a file or table cannot be read or written.
     """
     for user_id in user_ids:
         if not is_user_id(user_id):
             raise BatchError(repr(user_id), "is not a valid user id", USER_ID_RULE)
     found: set[str] = set()
-    rows: dict[str, int] = {}
+    rows: Counter[str] = Counter()
     if events.is_dir():
         with open_partitions(events) as partitions:
-            rows = partitions.forget(user_ids, found.add)
+            rows.update(partitions.forget(user_ids, found.add))
+    left: list[Path | DatabaseInput] = []
+    for source in inputs:
+        if isinstance(source, DatabaseInput):
+            deleted = forget_rows(source, user_ids, found.add)
+            rows.update(deleted or {})
+            left += [source] if deleted is None else []
     n_lines = sum(_without(file, user_ids, found) for file in quarantine_files(quarantine))
     answered = forget_users(copies, user_ids)
     found |= answered
     partitioned = set(partition_files(events))
-    others = [file for path in (*inputs, events) for file in _files(path)]
-    left = [
+    paths = [path for path in inputs if isinstance(path, Path)]
+    others = [file for path in (*paths, events) for file in _files(path)]
+    left += [
         file
         for file in dict.fromkeys(others)
         if file not in partitioned
         and any(open_readable(file, lambda one: _names(one, user_ids, found))[0])
     ]
     unknown = [user_id for user_id in user_ids if user_id not in found]
-    return ForgottenEvents(rows, n_lines, len(answered), unknown, left)
+    return ForgottenEvents(dict(rows), n_lines, len(answered), unknown, left)
 
 
 def _files(path: Path) -> list[Path]:
     """Return a file, or the files of events below a directory; none if it does not exist."""
-    if not path.is_dir():
-        return [path] if path.exists() else []
-    has_any = any(file.is_file() for file in path.rglob("[!._]*"))
-    return event_files(BatchSettings(events=(str(path),))) if has_any else []
+    return files_below(path) if path.exists() else []
 
 
 def _without(file: Path, user_ids: Collection[str], found: set[str]) -> int:

@@ -22,7 +22,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.errors import BatchError, InputError
-from batch.events.fold import days, fold_ratings, fold_rows, fold_views
+from batch.events.event_types import EVENT_TYPES, EventType
+from batch.events.fold import days
 from batch.events.ids import ID, codes_of, sort_ids, whole
-from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed
+from batch.events.parsed import Parsed
 from batch.events.partition_rows import read_partition
 from store.durable import fsync_path
 
@@ -61,38 +62,6 @@ class PartitionSizes:
 DEFAULT_PARTITION_SIZES: Final = PartitionSizes()
 
 
-class _EventType(NamedTuple):
-    """A type of event, with a folder of its own.
-
-    Attributes:
-        name: Name of its folder, and of its table in `Parsed`.
-        columns: Columns of its files.
-        day_column: Column of the time that decides the day of a row.
-        fold: Function that merges duplicate rows of a table.
-    """
-
-    name: str
-    columns: list[str]
-    day_column: str
-    fold: Callable[[pa.Table], pa.Table]
-
-
-def _fold_days(views: pa.Table) -> pa.Table:
-    in_order = {name: sort_ids(views[name]) for name in ("user_id", "item_id")}
-    for name, ids in in_order.items():
-        views = views.set_column(views.column_names.index(name), name, ids)
-    return fold_views(views, by_day=True)
-
-
-_VIEW_COLUMNS: Final = [name for name in VIEWS.names if name != "n_events"]
-_EVENT_TYPES: Final = (
-    _EventType("views", _VIEW_COLUMNS, "first_at", _fold_days),
-    _EventType("ratings", RATINGS.names, "at", fold_ratings),
-    _EventType("accounts", ACCOUNTS.names, "at", fold_rows),
-    _EventType("answers", ANSWERS.names, "at", fold_rows),
-)
-
-
 class Partitions:
     """Collects events, and merges them into the partitions of a folder on `commit`.
 
@@ -105,13 +74,13 @@ class Partitions:
         self._folder = folder
         self._sizes = sizes
         self._pending = folder / _PENDING
-        self._collected: dict[str, list[pa.Table]] = {kind.name: [] for kind in _EVENT_TYPES}
+        self._collected: dict[str, list[pa.Table]] = {kind.name: [] for kind in EVENT_TYPES}
         self._n_bytes = 0
         self._n_runs = 0
 
     def add(self, parsed: Parsed) -> None:
         """Add the events of one piece of a log."""
-        for kind in _EVENT_TYPES:
+        for kind in EVENT_TYPES:
             table = getattr(parsed, kind.name)
             if table.num_rows:
                 self._collected[kind.name].append(table)
@@ -128,7 +97,7 @@ class Partitions:
         self._write_run()
         merged: list[tuple[Path, Path]] = []
         n_rows: dict[str, int] = {}
-        for kind in _EVENT_TYPES:
+        for kind in EVENT_TYPES:
             n_rows[kind.name] = 0
             for runs in sorted((self._pending / "runs" / kind.name).glob("*")):
                 name = f"{kind.name}-{runs.name}.parquet"
@@ -159,7 +128,7 @@ class Partitions:
             Number of removed rows, by type of event.
         """
         names = pa.array(list(user_ids), pa.string())
-        n_removed = {kind.name: 0 for kind in _EVENT_TYPES}
+        n_removed = {kind.name: 0 for kind in EVENT_TYPES}
         self._pending.mkdir(exist_ok=True)
         for kind, old in _days(self._folder):
             found = _users_in(kind, old, names)
@@ -169,7 +138,7 @@ class Partitions:
                 n_removed[kind.name] += self._rewrite(kind, old, names)
         return {name: n for name, n in n_removed.items() if n}
 
-    def _rewrite(self, kind: _EventType, old: Path, names: pa.StringArray) -> int:
+    def _rewrite(self, kind: EventType, old: Path, names: pa.StringArray) -> int:
         """Replace a day by its rows of other users, and return the number of removed rows."""
         new = self._pending / old.name
         n_old = _n_rows(old)
@@ -186,7 +155,7 @@ class Partitions:
 
     def _write_run(self) -> None:
         """Fold the collected rows and write them to the hidden folder, one file a day."""
-        for kind in _EVENT_TYPES:
+        for kind in EVENT_TYPES:
             tables, self._collected[kind.name] = self._collected[kind.name], []
             for day, rows in _by_day(kind, tables):
                 folder = self._pending / "runs" / kind.name / day
@@ -236,13 +205,13 @@ def partition_files(folder: Path) -> list[Path]:
     return [file for _, file in _days(folder)]
 
 
-def _days(folder: Path) -> Iterator[tuple[_EventType, Path]]:
-    for kind in _EVENT_TYPES:
+def _days(folder: Path) -> Iterator[tuple[EventType, Path]]:
+    for kind in EVENT_TYPES:
         for file in sorted((folder / kind.name).glob(f"date=*/{kind.name}-*.parquet")):
             yield kind, file
 
 
-def _users_in(kind: _EventType, file: Path, names: pa.StringArray) -> set[str]:
+def _users_in(kind: EventType, file: Path, names: pa.StringArray) -> set[str]:
     tables = (table["user_id"] for table in _read(kind, file))
     return {name for ids in tables for name in ids.filter(_is_in(ids, names)).unique().to_pylist()}
 
@@ -251,7 +220,7 @@ def _is_in(ids: pa.ChunkedArray, names: pa.StringArray) -> pa.ChunkedArray:
     return pc.is_in(ids.cast(pa.string()), value_set=names)
 
 
-def _by_day(kind: _EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+def _by_day(kind: EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
     """Yield each day, such as `2026-11-14`, and its folded rows."""
     if not tables:
         return
@@ -263,7 +232,7 @@ def _by_day(kind: _EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.
         yield str(np.datetime64(int(number), "D")), rows.take(pa.array(of_day))
 
 
-def _merged(kind: _EventType, files: list[Path], merge_rows: int) -> Iterator[pa.Table]:
+def _merged(kind: EventType, files: list[Path], merge_rows: int) -> Iterator[pa.Table]:
     """Yield the folded rows of files of one day, a part of the users at a time."""
     files = [file for file in files if file.exists()]
     n_parts = -(-sum(_n_rows(file) for file in files) // merge_rows)
@@ -279,7 +248,7 @@ def _n_rows(file: Path) -> int:
         raise InputError(file, f"cannot be read as Parquet: {error}", _REMEDY) from error
 
 
-def _read(kind: _EventType, file: Path) -> Iterator[pa.Table]:
+def _read(kind: EventType, file: Path) -> Iterator[pa.Table]:
     for piece in read_partition(file):
         if piece.rejected.reasons:
             reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
@@ -297,7 +266,7 @@ def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
     return table.filter(pa.array(is_in[codes_of(users)]))
 
 
-def _write(kind: _EventType, path: Path, tables: Iterable[pa.Table]) -> int:
+def _write(kind: EventType, path: Path, tables: Iterable[pa.Table]) -> int:
     """Write tables as row groups of one file, and return the number of rows."""
     n_rows = 0
     with contextlib.ExitStack() as stack:
@@ -318,7 +287,7 @@ def _write(kind: _EventType, path: Path, tables: Iterable[pa.Table]) -> int:
     return n_rows
 
 
-def _as_file(kind: _EventType, table: pa.Table) -> pa.Table:
+def _as_file(kind: EventType, table: pa.Table) -> pa.Table:
     columns = {}
     for name in kind.columns:
         column = table[name]

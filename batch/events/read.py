@@ -43,6 +43,9 @@ from batch.files.input_file import InputFile
 from batch.files.open import head_lines, is_parquet
 from batch.progress import write_note
 from batch.settings import BatchSettings
+from batch.sql.events import open_table
+from batch.sql.source import DatabaseInput, database_inputs
+from batch.sql.url import is_database_url
 from batch.threads import usable
 
 
@@ -168,7 +171,7 @@ class OpenFile(NamedTuple):
     """A file of a known kind, not read yet.
 
     Attributes:
-        file: File, or member of an archive.
+        file: File, member of an archive, or table or query.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
         notes: Sentences about what the file was read as, as far as its first lines tell.
@@ -176,7 +179,7 @@ class OpenFile(NamedTuple):
         has_values: Whether its lines have ratings, minutes, counts or the like.
     """
 
-    file: InputFile
+    file: InputFile | DatabaseInput
     kind: str
     pieces: Iterator[Piece]
     notes: tuple[str, ...] = ()
@@ -204,7 +207,9 @@ class EventReader:
     sizes: ReadSizes
     on_note: Callable[[str], object] = write_note
 
-    def open_all(self, paths: Iterable[Path]) -> tuple[list[OpenFile], dict[str, str]]:
+    def open_all(
+        self, paths: Iterable[Path | DatabaseInput]
+    ) -> tuple[list[OpenFile], dict[str, str]]:
         """Recognize the kinds of all files, the members of archives among them.
 
         Where some members of an archive have ratings, minutes or counts, those without are
@@ -220,7 +225,7 @@ class EventReader:
         opened: list[OpenFile] = []
         not_read: dict[str, str] = {}
         for path in paths:
-            files, left_out = open_readable(path, self.open)
+            files, left_out = self._open_each(path)
             not_read |= left_out
             if any(one.has_values for one in files):
                 not_read |= {str(one.file): _NO_VALUES for one in files if not one.has_values}
@@ -229,6 +234,11 @@ class EventReader:
         for file in opened:
             self._write_notes(file, file.notes)
         return opened, not_read
+
+    def _open_each(self, path: Path | DatabaseInput) -> tuple[list[OpenFile], dict[str, str]]:
+        if isinstance(path, DatabaseInput):
+            return [OpenFile(path, *open_table(path))], {}
+        return open_readable(path, self.open)
 
     def open(self, file: InputFile) -> OpenFile:
         """Recognize the kind of a file.
@@ -341,8 +351,8 @@ class LinesRead(NamedTuple):
     max_left: int = 0
 
 
-def event_files(settings: BatchSettings) -> list[Path]:
-    """Return the files of events that the settings name.
+def event_files(settings: BatchSettings) -> list[Path | DatabaseInput]:
+    """Return the files, tables and queries of events that the settings name.
 
     A directory stands for every file below it that is not empty and whose path has no part
     that begins with `.` or `_`.
@@ -351,11 +361,14 @@ def event_files(settings: BatchSettings) -> list[Path]:
         InputError: No file is named, a directory holds none, or a link in it leads out of it.
     """
     check_named(settings)
-    files: list[Path] = []
-    for path in map(Path, settings.events):
-        found = files_below(path)
+    files: list[Path | DatabaseInput] = []
+    for name in settings.events:
+        if is_database_url(name):
+            files += database_inputs(name, settings)
+            continue
+        found = files_below(Path(name))
         if not found:
-            raise InputError(path, "is a directory without events", "put event files into it")
+            raise InputError(name, "is a directory without events", "put event files into it")
         files += found
     return files
 

@@ -54,7 +54,7 @@ class InputFile:
         return self.member.name if self.member else ""
 
 
-def name_of(path: Path, member_name: str) -> str:
+def name_of(path: object, member_name: str) -> str:
     """Return the name of a file, or of a member of an archive, in messages."""
     return f"{path}/{member_name}" if member_name else str(path)
 

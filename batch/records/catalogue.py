@@ -20,6 +20,7 @@ from batch.records.names import names_in
 from batch.records.naming import ID, FieldNames, RecordColumns, is_set
 from batch.records.read import RecordFile, read_records
 from batch.records.rows import Row
+from batch.sql.source import DatabaseInput
 from store.ids import is_item_id
 
 _MAX_MINUTES: Final = 24 * 60
@@ -101,11 +102,13 @@ class Catalogue:
     not_read: dict[str, str] = field(default_factory=dict)
 
 
-def read_catalogues(paths: Iterable[AnyFile], id_column: str | None = None) -> Catalogue:
+def read_catalogues(
+    paths: Iterable[AnyFile | DatabaseInput], id_column: str | None = None
+) -> Catalogue:
     """Read catalogue files of any known form, plain or packed, and archives of them.
 
     Args:
-        paths: Files.
+        paths: Files, tables and queries.
         id_column: Column of the ids, for files that have it; None: the one of a known name.
 
     Raises:

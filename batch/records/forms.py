@@ -27,6 +27,7 @@ from batch.records.parquet import parquet_columns, parquet_rows
 from batch.records.rows import (
     Row,
     Shape,
+    first_lines,
     json_object,
     json_rows,
     separated_rows,
@@ -34,6 +35,7 @@ from batch.records.rows import (
     text_lines,
     text_pieces,
 )
+from batch.sql.source import DatabaseInput
 
 _FIRST_KEY: Final = re.compile(r'\s*\{\s*"([^"\\]*)"\s*:')
 # Within a field, as in Book-Crossing; one behind which a field ends may follow a real backslash.
@@ -82,17 +84,21 @@ class Headless:
     is_last_open: bool = False
 
 
-def form_of(file: AnyFile, names: FieldNames, headless: Sequence[Headless]) -> Form | None:
+def form_of(
+    file: AnyFile | DatabaseInput, names: FieldNames, headless: Sequence[Headless]
+) -> Form | None:
     """Return the form of a file by its content; None if it has none of the known forms.
 
     Args:
-        file: File of records.
+        file: File of records, or a table or query, which is read as CSV with a header.
         names: Names of the fields.
         headless: Forms without a header.
 
     Raises:
         InputError: The file cannot be read, is empty, or is damaged.
     """
+    if isinstance(file, DatabaseInput):
+        return _delimited_form(file, names, first_lines(file))
     if (answers := cached_lines(file)) is not None:
         head = list(itertools.islice(answers, N_HEAD))
         return _json_form(file, names, head, is_document=False)
@@ -131,7 +137,9 @@ def _json_form(file: AnyFile, names: FieldNames, head: Sequence[str], *, is_docu
     return Form(name, columns, rows)
 
 
-def _delimited_form(file: AnyFile, names: FieldNames, head: Sequence[str]) -> Form | None:
+def _delimited_form(
+    file: AnyFile | DatabaseInput, names: FieldNames, head: Sequence[str]
+) -> Form | None:
     """Return the form of a file with a header that names the column of ids."""
     dialect = find_dialect(head) or _ONE_COLUMN
     columns = columns_of([name.strip("# ") for name in dialect.fields(head[0])], names)

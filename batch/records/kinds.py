@@ -7,10 +7,10 @@ from typing import Generic, Protocol, Self, TypeVar
 from batch.columns.roles import plain_name, shown_names
 from batch.errors import UnreadKindError
 from batch.files.input_file import InputFile
-from batch.files.open import head_lines
 from batch.records.forms import Form, Headless, form_of, shortened
 from batch.records.naming import FieldNames, RecordColumns
-from batch.records.rows import Row
+from batch.records.rows import Row, first_lines
+from batch.sql.source import DatabaseInput
 
 
 class Record(Protocol):
@@ -62,8 +62,8 @@ class RecordKind(Generic[R]):
         headless = (f"{form.name}: {form.example}" for form in self.headless)
         return f"a header such as {self.header}", f"JSON such as {self.line}", "Parquet", *headless
 
-    def form_of(self, file: InputFile) -> Form:
-        """Return the form of a file, which has ids of this kind and of no other.
+    def form_of(self, file: InputFile | DatabaseInput) -> Form:
+        """Return the form of a file or a table, which has ids of this kind and of no other.
 
         Raises:
             UnreadKindError: The file is of no known form, or has other content.
@@ -71,7 +71,7 @@ class RecordKind(Generic[R]):
         """
         form = form_of(file, self.names, self.headless)
         if form is None:
-            first = next(filter(str.strip, head_lines(file)), "")
+            first = next(filter(str.strip, first_lines(file)), "")
             problem = f"has no column named like {self.noun} ids: it begins with {shortened(first)}"
             raise UnreadKindError(file, problem, f"give one of these: {'; '.join(self.forms)}")
         columns, like = form.columns, f"{self.line} or {self.header}"

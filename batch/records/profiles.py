@@ -26,6 +26,7 @@ from batch.records.naming import ID, FieldNames, RecordColumns, columns_of
 from batch.records.parquet import parquet_columns
 from batch.records.read import RecordFile, read_file, read_records
 from batch.records.rows import Row
+from batch.sql.source import DatabaseInput
 from store.ids import is_user_id
 from store.layout import POPULAR, RESERVE
 
@@ -127,11 +128,13 @@ class Profiles:
     not_read: dict[str, str] = field(default_factory=dict)
 
 
-def read_profiles(paths: Iterable[AnyFile], id_column: str | None = None) -> Profiles:
+def read_profiles(
+    paths: Iterable[AnyFile | DatabaseInput], id_column: str | None = None
+) -> Profiles:
     """Read profile files of any known form, plain or packed, and archives of them.
 
     Args:
-        paths: Files.
+        paths: Files, tables and queries.
         id_column: Column of the ids, for files that have it; None: the one of a known name.
 
     Raises:

@@ -25,6 +25,7 @@ from batch.records.forms import N_HEAD
 from batch.records.kinds import R, RecordKind
 from batch.records.naming import ID, flag_columns
 from batch.records.remarks import remarks
+from batch.sql.source import DatabaseInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class RecordFile:
     """A file of records that was read.
 
     Attributes:
-        path: Path of the file.
-        kind: Name of its form.
+        path: Path of the file, or the table or query.
+        kind: Name of its kind.
         n_ids: Number of distinct ids of items or users.
         n_rejected: Number of entries without a valid id.
         member: Name in the archive that it is in; empty for a file of its own.
@@ -43,7 +44,7 @@ class RecordFile:
         fields: Name of the column of each field that is read, the id among them.
     """
 
-    path: Path
+    path: Path | DatabaseInput
     kind: str
     n_ids: int
     n_rejected: int
@@ -68,11 +69,11 @@ class FoundRecords(NamedTuple, Generic[R]):
     not_read: dict[str, str]
 
 
-def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[R]:
+def read_records(paths: Iterable[AnyFile | DatabaseInput], kind: RecordKind[R]) -> FoundRecords[R]:
     """Return the records of all files.
 
     Args:
-        paths: Files of records, plain or packed, and archives of them.
+        paths: Files of records, plain or packed, archives of them, tables and queries.
         kind: Kind of the records.
 
     Raises:
@@ -83,7 +84,7 @@ def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[
     sources = []
     not_read: dict[str, str] = {}
     for path in paths:
-        opened, left_out = open_readable(path, lambda file: read_file(file, kind))
+        opened, left_out = _open_each(path, kind)
         not_read |= left_out
         for found, source in opened:
             sources.append(source)
@@ -95,7 +96,17 @@ def read_records(paths: Iterable[AnyFile], kind: RecordKind[R]) -> FoundRecords[
     return FoundRecords(records, tuple(sources), not_read)
 
 
-def read_file(file: InputFile, kind: RecordKind[R]) -> tuple[dict[str, R], RecordFile]:
+def _open_each(
+    path: AnyFile | DatabaseInput, kind: RecordKind[R]
+) -> tuple[list[tuple[dict[str, R], RecordFile]], dict[str, str]]:
+    if isinstance(path, DatabaseInput):
+        return [read_file(path, kind)], {}
+    return open_readable(path, lambda file: read_file(file, kind))
+
+
+def read_file(
+    file: InputFile | DatabaseInput, kind: RecordKind[R]
+) -> tuple[dict[str, R], RecordFile]:
     """Return the records of one file by id, and what is known of the file.
 
     Raises:

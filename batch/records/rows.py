@@ -22,7 +22,9 @@ from batch.columns.dialect import Dialect
 from batch.errors import InputError
 from batch.files.encodings import decoded
 from batch.files.input_file import AnyFile
-from batch.files.open import open_input
+from batch.files.open import head_lines, open_input
+from batch.sql.lines import csv_lines, header_line
+from batch.sql.source import DatabaseInput
 
 Row = Mapping[str, object]
 
@@ -35,18 +37,34 @@ _NO_ROW: Final[Row] = {}
 _NO_VALUES: Final = [""]
 
 
-def text_lines(file: AnyFile) -> Iterator[str]:
+def text_lines(file: AnyFile | DatabaseInput) -> Iterator[str]:
     """Yield a file's lines, line ends included; one that is not UTF-8 is decoded by `decoded`.
+
+    The rows of a database are lines of CSV.
 
     Raises:
         InputError: The file cannot be read, or a line is too long.
+        DatabaseError: The database cannot be read.
     """
+    if isinstance(file, DatabaseInput):
+        yield from csv_lines(file)
+        return
     with open_input(file) as content:
         while line := content.readline(_MAX_LINE_BYTES + 1):
             if len(line) > _MAX_LINE_BYTES:
                 problem = f"a line is longer than {_MAX_LINE_BYTES:,} bytes"
                 raise InputError(file, problem, "give a file of text lines")
             yield decoded(line).removeprefix("\ufeff")
+
+
+def first_lines(file: AnyFile | DatabaseInput) -> list[str]:
+    """Return the first whole lines of a file; of a database the names of the columns.
+
+    Raises:
+        InputError: The file cannot be read, or is empty.
+        DatabaseError: The database cannot be read.
+    """
+    return [header_line(file)] if isinstance(file, DatabaseInput) else head_lines(file)
 
 
 def text_pieces(file: AnyFile) -> Iterator[str]:

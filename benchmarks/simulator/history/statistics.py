@@ -15,6 +15,7 @@ from batch.events.events import Events
 from batch.events.lines import read_blocks
 from batch.events.read import read_events
 from batch.settings import BatchSettings
+from batch.sql.source import DatabaseInput
 
 SAME_PAIRS: Final = "same pairs of items, over chance"
 
@@ -125,7 +126,7 @@ def _watched(events: Events) -> tuple[Rows, Rows]:
     """Count the lines of a minute by hour of the day and by minute, in all stream logs."""
     hours, minutes = np.zeros(24, np.int64), np.zeros(_MAX_MINUTES, np.int64)
     for source in events.sources:
-        if source.kind != "stream log":
+        if isinstance(source.path, DatabaseInput) or source.kind != "stream log":
             continue
         for block in read_blocks(source.path):
             found = pc.extract_regex(block.lines, pattern=_MINUTE_LINE).drop_null()

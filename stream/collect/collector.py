@@ -72,6 +72,11 @@ class Collector:
         self._newest_at = 0.0
         self._seconds_per_line = 0.0
 
+    @property
+    def n_held(self) -> int:
+        """Number of messages that are not flushed."""
+        return sum(buffer.n_messages for buffer in self._buffers.values())
+
     def run(self, stop: StopRequest) -> None:
         """Collect until a stop is requested; then flush what there is.
 
@@ -154,7 +159,7 @@ class Collector:
         settings, buffers = self._settings, self._buffers.values()
         return (
             now - self._oldest_at >= settings.flush_seconds
-            or sum(buffer.n_messages for buffer in buffers) >= settings.flush_lines
+            or self.n_held >= settings.flush_lines
             or sum(buffer.n_bytes for buffer in buffers) >= settings.flush_mib * _MIB
         )
 

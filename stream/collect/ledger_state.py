@@ -73,6 +73,11 @@ class LedgerState:
         return asdict(self)
 
     @property
+    def n_messages(self) -> int:
+        """Number of messages that were taken, accepted or not."""
+        return self.accepted + self.quarantined
+
+    @property
     def positions(self) -> Positions:
         """All positions that were taken."""
         return Positions(self.ranges, self.identities)

@@ -114,7 +114,15 @@ def test_a_rebalance_loses_nothing(real_broker, topic, tmp_path, kafka):
     check_nothing_lost(tmp_path, lines)
 
 
-def test_lost_partitions_are_dropped_and_read_again(real_broker, topic, tmp_path):
+def spying(drop, dropped):
+    def dropping(keys):
+        dropped.extend(keys)
+        drop(keys)
+
+    return dropping
+
+
+def test_lost_partitions_are_dropped_and_read_again(real_broker, topic, tmp_path, monkeypatch):
     """A collector that did not poll in time is out of the group: it flushes nothing for others."""
     lines = made_lines(200)
     kafka = {"max.poll.interval.ms": "6000", "session.timeout.ms": "6000"}
@@ -122,8 +130,8 @@ def test_lost_partitions_are_dropped_and_read_again(real_broker, topic, tmp_path
     with real_broker.collector(tmp_path, topic, kafka=kafka) as collector:
         collect_until(collector, lambda: n_read(collector) >= 200)
         threading.Event().wait(8.0)  # as long as a flush that is too long
-        dropped, drop = [], collector.drop
-        collector.drop = lambda keys: (dropped.extend(keys), drop(keys))
+        dropped: list = []
+        monkeypatch.setattr(collector, "drop", spying(collector.drop, dropped))
         collect_until(collector, lambda: len(dropped) > 0)
         assert ledger_state(tmp_path).next == {}
         collect_until(collector, lambda: n_read(collector) >= 200)

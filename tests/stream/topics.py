@@ -73,5 +73,4 @@ def collect_until(collector, is_done):
 def n_read(collector):
     """Return the number of messages of the ledger and the buffers."""
     state = collector.ledger.state
-    held = sum(buffer.n_messages for buffer in collector._buffers.values())
-    return state.accepted + state.quarantined + held
+    return state.accepted + state.quarantined + collector.n_held

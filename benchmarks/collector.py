@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from batch.events.ingest import ingest
 from batch.events.partitions import partition_files
 from batch.settings import BatchSettings
-from benchmarks.harness.kafka_broker import find_jars, kafka_broker
+from benchmarks.harness.kafka_broker import KafkaBroker, find_jars
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.simulator.live.stream.brokers import Brokers
@@ -109,7 +109,6 @@ class Collected(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Print a table and figures; return 1 if a line was lost or taken twice."""
     options = _parser().parse_args(arguments)
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(prefix="marquee-collector-") as name:
         folder = Path(name)
         with _filled_topic(options, folder) as log:
@@ -127,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--lines", type=int, help="number of lines; default: 2,000,000")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--broker", metavar="HOST:PORT", help="a broker that runs already")
+    parser.add_argument("--in-process", action="store_true", help="librdkafka's own brokers")
     return parser
 
 
@@ -138,8 +138,8 @@ def _filled_topic(options: argparse.Namespace, folder: Path) -> Iterator[Log]:
         kind = "kafka"
         if options.broker:
             bootstrap = options.broker
-        elif jars := find_jars():
-            bootstrap = stack.enter_context(kafka_broker(jars, folder / "kafka"))
+        elif not options.in_process and (jars := find_jars()):
+            bootstrap = stack.enter_context(KafkaBroker(jars, folder / "kafka")).bootstrap
         else:
             bootstrap, kind = stack.enter_context(Brokers()).bootstrap, "in-process"
         lines = _lines(n_lines)
@@ -291,4 +291,5 @@ def _report(log: Log, collected: list[Collected], bare: list[Cost]) -> None:
 
 
 if __name__ == "__main__":
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     sys.exit(main())

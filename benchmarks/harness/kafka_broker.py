@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -45,40 +44,65 @@ def find_jars() -> Path | None:
     return _LIBS if shutil.which("java") and any(_LIBS.glob("kafka_2.13-*.jar")) else None
 
 
-@contextlib.contextmanager
-def kafka_broker(libs: Path, folder: Path) -> Iterator[str]:
-    """Run a broker, and yield its address.
+class KafkaBroker:
+    """A broker that can be killed and started again with its data. A context manager.
 
     Args:
         libs: Directory of the jars.
         folder: Directory of its data, which is made.
 
+    Attributes:
+        bootstrap: Address of the broker, `host:port`.
+
     Raises:
         RefusedError: It does not start.
     """
-    folder.mkdir(parents=True)
-    port = free_port()
-    properties = folder / "server.properties"
-    properties.write_text(
-        _PROPERTIES.format(port=port, controller=free_port(), folder=folder), encoding="utf-8"
-    )
-    java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-    java += ["-cp", f"{libs}/*"]
-    log_file = folder / "log"
-    with log_file.open("wb") as log:
-        subprocess.run(
-            [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", properties],
-            check=True,
-            stdout=log,
-            stderr=log,
-        )
-        process = subprocess.Popen([*java, "kafka.Kafka", properties], stdout=log, stderr=log)
-    try:
-        _wait(f"127.0.0.1:{port}", process, log_file)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+
+    def __init__(self, libs: Path, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        port = free_port()
+        self.bootstrap = f"127.0.0.1:{port}"
+        self._properties = folder / "server.properties"
+        self._log = folder / "log"
+        text = _PROPERTIES.format(port=port, controller=free_port(), folder=folder)
+        self._properties.write_text(text, encoding="utf-8")
+        self._java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        self._java += ["-cp", f"{libs}/*"]
+        formatting = [*self._java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID]
+        with self._log.open("wb") as log:
+            subprocess.run(
+                [*formatting, "-c", self._properties], check=True, stdout=log, stderr=log
+            )
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start the broker, and wait until it answers.
+
+        Raises:
+            RefusedError: It does not start.
+        """
+        command = [*self._java, "kafka.Kafka", str(self._properties)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait(self.bootstrap, self._process, self._log)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Kill the broker; its data stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
 
 
 def _wait(bootstrap: str, process: subprocess.Popen[bytes], log_file: Path) -> None:
@@ -104,9 +128,9 @@ def main() -> None:
         )
     with (
         tempfile.TemporaryDirectory(prefix="marquee-kafka-") as name,
-        kafka_broker(libs, Path(name) / "broker") as bootstrap,
+        KafkaBroker(libs, Path(name) / "broker") as broker,
     ):
-        print(bootstrap, flush=True)
+        print(broker.bootstrap, flush=True)
         sys.stdin.read()
 
 

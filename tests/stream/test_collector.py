@@ -15,7 +15,7 @@ from stream.__main__ import main
 from stream.collect import flush, retention
 from stream.collect.folder import CollectorFolder
 from stream.collect.folding import fold_days, n_segments
-from stream.errors import FencedError, StreamError
+from stream.errors import FencedError, LedgerError, StreamError
 from tests.stream.collecting import (
     all_rows,
     bulk_rows,
@@ -112,6 +112,19 @@ def test_odd_lines_are_those_of_the_bulk_parser(tmp_path, log):
     check_nothing_lost(tmp_path, lines)
 
 
+def test_the_real_noisy_log_gives_the_counts_of_the_bulk_parser(shared_data, tmp_path):
+    """50,000 real lines, 51 of them broken, in several segments."""
+    real = shared_data / "stream" / "kafka-2022-11-noisy-50k.log"
+    lines = real.read_bytes().split(b"\n")[:-1]
+    log = tmp_path / "real.log"
+    log.write_bytes(real.read_bytes())
+    collect_files(tmp_path, log, flush_lines=7000)
+    state = ledger_state(tmp_path)
+    assert (state.accepted, state.quarantined) == (49_949, 51)
+    assert state.number > 2
+    check_nothing_lost(tmp_path, lines)
+
+
 def test_late_lines_reach_their_closed_day(tmp_path, log):
     """The day was folded: its file and the new segment are read as one, then folded again."""
     lines = made_lines(80)
@@ -187,6 +200,38 @@ def test_a_full_disk_pauses_and_loses_nothing(tmp_path, log, monkeypatch, step):
         collect_all(collector)
         collector.flush()
     check_nothing_lost(tmp_path, lines)
+
+
+def test_a_rename_that_fails_ends_the_collector_and_is_done_by_the_next(tmp_path, log, monkeypatch):
+    """The ledger has the flush already: it must not be tried again as another one."""
+    lines = made_lines(50)
+    append(log, lines)
+    with opened(tmp_path, [log]) as (collector, _), monkeypatch.context() as patch:
+
+        def no_room(*_args):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        collect_all(collector)
+        patch.setattr(flush, "move_into_place", no_room)
+        with pytest.raises(LedgerError, match="cannot be renamed into place"):
+            collector.flush()
+    with opened(tmp_path, [log]):
+        check_nothing_lost(tmp_path, lines)
+
+
+def test_partitions_that_are_taken_away_are_flushed_if_there_is_time(tmp_path, log):
+    """And left to their next owner if there is not."""
+    append(log, made_lines(50))
+    with opened(tmp_path, [log]) as (collector, _):
+        collect_all(collector)
+        keys = [*collector._buffers]
+        collector._flush_seconds = 1.0
+        collector.flush_partitions(keys, 0.5)
+        assert (collector.n_held, ledger_state(tmp_path).accepted) == (0, 0)
+    with opened(tmp_path, [log]) as (collector, _):
+        collect_all(collector)
+        collector.flush_partitions([*collector._buffers], 0.5)
+        assert (collector.n_held, ledger_state(tmp_path).accepted) == (0, 50)
 
 
 def test_with_little_space_answers_are_dropped_and_then_text(tmp_path, log, monkeypatch):

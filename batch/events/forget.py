@@ -22,7 +22,7 @@ from batch.events.lines import read_blocks
 from batch.events.parquet import open_events
 from batch.events.partitions import open_partitions, partition_files
 from batch.events.quarantine import quarantine_files
-from batch.events.read import event_files
+from batch.events.read import files_below
 from batch.fetch.cache import cached_column, forget_users
 from batch.files.archives import open_readable
 from batch.files.input_file import InputFile
@@ -102,10 +102,7 @@ def forget_events(
 
 def _files(path: Path) -> list[Path]:
     """Return a file, or the files of events below a directory; none if it does not exist."""
-    if not path.is_dir():
-        return [path] if path.exists() else []
-    has_any = any(file.is_file() for file in path.rglob("[!._]*"))
-    return event_files(BatchSettings(events=(str(path),))) if has_any else []
+    return files_below(path) if path.exists() else []
 
 
 def _without(file: Path, user_ids: Collection[str], found: set[str]) -> int:

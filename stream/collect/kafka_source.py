@@ -59,6 +59,9 @@ class KafkaSource:
 
     Attributes:
         n_commit_errors: Number of commits that failed; the next one replaces it.
+
+    Raises:
+        SourceError: librdkafka does not accept a setting.
     """
 
     def __init__(
@@ -81,10 +84,15 @@ class KafkaSource:
         self._is_paused = False
         self._failure: StreamError | None = None
         self._is_accepting = False
-        self._consumer = Consumer(
-            {**settings, "on_commit": self._on_commit, "error_cb": self._on_error}
-        )
-        self._log = KafkaLog(topic, settings, ledger)
+        try:
+            self._consumer = Consumer(
+                {**settings, "on_commit": self._on_commit, "error_cb": self._on_error}
+            )
+            self._log = KafkaLog(topic, settings, ledger)
+        except KafkaException as error:
+            problem = f"is not valid: {error.args[0].str()}"
+            remedy = "see CONFIGURATION.md of librdkafka"
+            raise SourceError("[stream.kafka]", problem, remedy) from error
 
     def start(self, wait: Callable[[float], bool], *, accept_new: bool) -> None:
         """Wait for the topic, compare it with the ledger, and join the group.

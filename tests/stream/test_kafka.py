@@ -207,6 +207,37 @@ def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path):
     check_nothing_lost(tmp_path, lines)
 
 
+def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path):
+    lines = made_lines(50)
+    with Brokers() as brokers:
+        broker = Broker(brokers.bootstrap)
+        broker.send("late", lines)
+        brokers.suspend()
+        waited = []
+
+        def wait(seconds):
+            waited.append(seconds)
+            brokers.resume()
+            return False
+
+        with broker.collector(tmp_path, "late", wait=wait) as collector:
+            collect_until(collector, lambda: n_read(collector) >= 50)
+            collector.flush()
+    assert waited
+    check_nothing_lost(tmp_path, lines)
+
+
+def test_a_stop_while_brokers_are_gone_is_obeyed(tmp_path):
+    """The twin: the wait ends, and nothing was read."""
+    with Brokers() as brokers:
+        broker = Broker(brokers.bootstrap)
+        brokers.suspend()
+        with broker.collector(tmp_path, "late", wait=lambda _seconds: True) as collector:
+            assert n_read(collector) == 0
+        brokers.resume()
+    assert ledger_state(tmp_path).next == {}
+
+
 def test_a_gap_is_recorded_and_reading_goes_on(real_broker, topic, tmp_path):
     """Retention removed what was not read: the lost range is known exactly."""
     lines = made_lines(300)

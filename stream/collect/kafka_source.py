@@ -82,6 +82,7 @@ class KafkaSource:
         self._assigned: dict[int, PartitionKey] = {}
         self._read_at: dict[PartitionKey, tuple[int, float]] = {}
         self._is_paused = False
+        self._errors: list[Message] = []
         self._failure: StreamError | None = None
         self._is_accepting = False
         try:
@@ -117,12 +118,14 @@ class KafkaSource:
 
     def poll(self, seconds: float) -> Sequence[Lines]:
         """Return new lines; wait for the first at most `seconds`."""
+        errors, self._errors = self._errors, []
+        for message in errors:
+            self._handle(message)
         messages = self._consumer.consume(_BATCH_MESSAGES, seconds)
         if self._failure:
             raise self._failure
-        if any(map(Message.error, messages)):
-            for message in messages:
-                self._handle(message)
+        if any(map(Message.error, messages)):  # handled when the lines before them are taken
+            self._errors = [message for message in messages if message.error() is not None]
             messages = [message for message in messages if message.error() is None]
         return self._lines(messages) if messages else []
 

@@ -229,8 +229,26 @@ class KafkaSource:
         self._log.check()
         position = self._checked_position(partition, self._ledger.state.next_of(key))
         self._owner.begin(key, position)
+        self._read_at.pop(key, None)
+        self._assign_again(partition)
+
+    def _assign_again(self, partition: int) -> None:
+        """Fetch a partition anew; it cannot be moved by a seek once its fetch has failed."""
+        if self._is_incremental:
+            places = [self._place(partition)]
+            self._consumer.incremental_unassign(places)
+            self._consumer.incremental_assign(places)
+        else:
+            self._consumer.assign([self._place(assigned) for assigned in self._assigned])
+        if self._is_paused:
+            self._consumer.pause(self._partitions())
+
+    def _place(self, partition: int) -> TopicPartition:
+        """Return a partition with the position after the last message that was read."""
+        key = self._assigned[partition]
+        position, _ = self._read_at.get(key, (self._ledger.state.next_of(key), 0.0))
         start = OFFSET_BEGINNING if position is None else position
-        self._consumer.seek(TopicPartition(self._topic, partition, start))
+        return TopicPartition(self._topic, partition, start)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:

@@ -256,6 +256,29 @@ def test_a_gap_is_recorded_and_reading_goes_on(real_broker, topic, tmp_path):
     assert all_rows(tmp_path / "events") == rows
 
 
+@pytest.mark.parametrize("kafka", [{}, EAGER], ids=["cooperative", "eager"])
+def test_a_gap_that_opens_while_it_runs_is_recorded(real_broker, topic, tmp_path, kafka):
+    """The position falls out of the log between two fetches; what was read before is kept."""
+    lines = made_lines(300)
+    real_broker.send(topic, lines[:200])
+    with real_broker.collector(tmp_path, topic, kafka=kafka) as collector:
+        collect_until(collector, lambda: n_read(collector) >= 200)
+        collector.sources[0].pause()
+        real_broker.send(topic, lines[200:])
+        admin = AdminClient({"bootstrap.servers": real_broker.bootstrap})
+        place = TopicPartition(topic, 0, 250)
+        admin.delete_records([place])[place].result(WAIT_SECONDS)
+        collector.step()
+        collector.sources[0].resume()
+        collect_until(collector, lambda: n_read(collector) >= 250)
+        collector.flush()
+    state = ledger_state(tmp_path)
+    assert state.gaps == [(f"kafka:{topic}#1", "0", 200, 250)]
+    assert state.ranges[f"kafka:{topic}#1 0"] == ((0, 199), (250, 299))
+    rows = bulk_rows(tmp_path, lines[:200] + lines[250:])[0]
+    assert all_rows(tmp_path / "events") == rows
+
+
 def test_a_topic_made_again_is_refused_until_it_is_accepted(real_broker, topic, tmp_path):
     """Even where the new one is as long as the old: its id is another."""
     lines, more = made_lines(100), made_lines(150, seed=8)

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
 from store.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("marquee.toml")
-_SECTIONS: Final = ("batch", "gate", "rules", "fetch", "serve", "store", "cron")
+_SECTIONS: Final = ("batch", "gate", "rules", "fetch", "stream", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
 _TABLE: Final = dict[str, str]
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
@@ -78,7 +78,7 @@ def load_section(
     """Return section `name` as a `kind`: defaults, then the file, then the environment.
 
     Args:
-        name: Section: batch, gate, rules, fetch, serve, store or cron.
+        name: Section: batch, gate, rules, fetch, stream, serve, store or cron.
         kind: Frozen dataclass whose field types are str, int, float, bool,
             tuple[str, ...] or dict[str, str], a table below the section.
         file: TOML file; None means `marquee.toml` if there is one.
@@ -114,7 +114,7 @@ def keys_given(
     """Return the keys of a section that are set, and the file or variable that sets each.
 
     Args:
-        name: Section: batch, gate, rules, fetch, serve, store or cron.
+        name: Section: batch, gate, rules, fetch, stream, serve, store or cron.
         kind: Frozen dataclass of the section.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
@@ -195,10 +195,14 @@ def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
 
 
 def _checked_table(where: Path, what: str, value: Any) -> dict[str, str]:
-    """Return a table of texts; whole numbers become text."""
+    """Return a table of texts; numbers and truth values become text, as in TOML."""
     if not isinstance(value, dict):
         raise ConfigError(where, f"{what} must be a table, not {value!r}")
     for key, entry in value.items():
-        if type(entry) not in (str, int):
-            raise ConfigError(where, f"{what}.{key} must be text or a whole number, not {entry!r}")
-    return {key: str(entry) for key, entry in value.items()}
+        if type(entry) not in (str, int, float, bool):
+            raise ConfigError(where, f"{what}.{key} must be text or a number, not {entry!r}")
+    return {key: _as_text(entry) for key, entry in value.items()}
+
+
+def _as_text(entry: str | float) -> str:
+    return str(entry).lower() if isinstance(entry, bool) else str(entry)

@@ -19,31 +19,33 @@ ingesting the same logs again completes them.
 import contextlib
 import fcntl
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from batch.errors import BatchError, InputError
+from batch.errors import BatchError
+from batch.events.day_files import (
+    MERGE_ROWS,
+    NO_POSITIONS,
+    all_files,
+    is_segment_file,
+    merged_rows,
+    n_rows_of,
+    read_rows,
+    rows_by_day,
+    write_rows,
+)
 from batch.events.event_types import EVENT_TYPES, EventType
-from batch.events.fold import days
-from batch.events.ids import ID, codes_of, sort_ids, whole
 from batch.events.parsed import Parsed
-from batch.events.partition_rows import read_partition
+from batch.events.positions import Positions
 from store.durable import fsync_path
 
-# Large enough for a dictionary of a million ids in the file: it is read in half the time.
-_DICTIONARY_BYTES: Final = 1 << 26
 _PENDING: Final = ".pending"
 _LOCK: Final = ".lock"
-_REMEDY: Final = "remove it and ingest the logs of its day again"
-_TIMESTAMP: Final = pa.timestamp("s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class PartitionSizes:
     """
 
     run_bytes: int = 1 << 26
-    merge_rows: int = 2_000_000
+    merge_rows: int = MERGE_ROWS
 
 
 DEFAULT_PARTITION_SIZES: Final = PartitionSizes()
@@ -104,8 +106,8 @@ class Partitions:
                 old = self._folder / kind.name / f"date={runs.name}" / name
                 new = self._pending / name
                 files = [*runs.iterdir(), old]
-                tables = _merged(kind, files, self._sizes.merge_rows)
-                n_rows[kind.name] += _write(kind, new, tables)
+                tables = merged_rows(kind, files, self._sizes.merge_rows)
+                n_rows[kind.name] += write_rows(kind, new, tables, _positions(old))
                 fsync_path(new)
                 merged.append((new, old))
         for new, old in merged:
@@ -130,7 +132,7 @@ class Partitions:
         names = pa.array(list(user_ids), pa.string())
         n_removed = {kind.name: 0 for kind in EVENT_TYPES}
         self._pending.mkdir(exist_ok=True)
-        for kind, old in _days(self._folder):
+        for kind, old in all_files(self._folder):
             found = _users_in(kind, old, names)
             for user_id in found:
                 on_found(user_id)
@@ -141,11 +143,15 @@ class Partitions:
     def _rewrite(self, kind: EventType, old: Path, names: pa.StringArray) -> int:
         """Replace a day by its rows of other users, and return the number of removed rows."""
         new = self._pending / old.name
-        n_old = _n_rows(old)
-        merged = _merged(kind, [old], self._sizes.merge_rows)
-        kept = (table.filter(pc.invert(_is_in(table["user_id"], names))) for table in merged)
-        n_new = _write(kind, new, (table for table in kept if table.num_rows))
-        if n_new:
+        n_old = n_rows_of(old)
+        merged = merged_rows(kind, [old], self._sizes.merge_rows)
+        filtered = (table.filter(pc.invert(_is_in(table["user_id"], names))) for table in merged)
+        kept = [table for table in filtered if table.num_rows]
+        is_segment = is_segment_file(old)
+        if is_segment and not kept:  # the ledger of the collector names it
+            kept = [getattr(Parsed(), kind.name)]
+        n_new = write_rows(kind, new, kept, _positions(old))
+        if n_new or is_segment:
             fsync_path(new)
             new.replace(old)
         else:
@@ -157,10 +163,10 @@ class Partitions:
         """Fold the collected rows and write them to the hidden folder, one file a day."""
         for kind in EVENT_TYPES:
             tables, self._collected[kind.name] = self._collected[kind.name], []
-            for day, rows in _by_day(kind, tables):
+            for day, rows in rows_by_day(kind, tables):
                 folder = self._pending / "runs" / kind.name / day
                 folder.mkdir(parents=True, exist_ok=True)
-                _write(kind, folder / f"{self._n_runs}.parquet", [rows])
+                write_rows(kind, folder / f"{self._n_runs}.parquet", [rows])
         self._n_runs += 1
         self._n_bytes = 0
 
@@ -181,8 +187,7 @@ def open_partitions(
     pending = folder / _PENDING
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _LOCK).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked_for_writing(folder):
             shutil.rmtree(pending, ignore_errors=True)  # left by a killed run
             try:
                 yield Partitions(folder, sizes)
@@ -200,100 +205,32 @@ def open_partitions(
         ) from error
 
 
+@contextlib.contextmanager
+def locked_for_writing(folder: Path) -> Iterator[None]:
+    """Hold the lock of those who replace the days' files.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+        OSError: It cannot be made.
+    """
+    with (folder / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
 def partition_files(folder: Path) -> list[Path]:
-    """Return the files of all days in a folder of partitions."""
-    return [file for _, file in _days(folder)]
+    """Return the files of all days in a folder of partitions, segments too."""
+    return [file for _, file in all_files(folder)]
 
 
-def _days(folder: Path) -> Iterator[tuple[EventType, Path]]:
-    for kind in EVENT_TYPES:
-        for file in sorted((folder / kind.name).glob(f"date=*/{kind.name}-*.parquet")):
-            yield kind, file
+def _positions(old: Path) -> Positions:
+    return Positions.of_file(old) if old.exists() else NO_POSITIONS
 
 
 def _users_in(kind: EventType, file: Path, names: pa.StringArray) -> set[str]:
-    tables = (table["user_id"] for table in _read(kind, file))
+    tables = (table["user_id"] for table in read_rows(kind, file))
     return {name for ids in tables for name in ids.filter(_is_in(ids, names)).unique().to_pylist()}
 
 
 def _is_in(ids: pa.ChunkedArray, names: pa.StringArray) -> pa.ChunkedArray:
     return pc.is_in(ids.cast(pa.string()), value_set=names)
-
-
-def _by_day(kind: EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield each day, such as `2026-11-14`, and its folded rows."""
-    if not tables:
-        return
-    rows = kind.fold(pa.concat_tables(tables))
-    day = days(rows[kind.day_column])
-    order = np.argsort(day, kind="stable")
-    distinct, first = np.unique(day[order], return_index=True)
-    for number, of_day in zip(distinct, np.split(order, first[1:]), strict=True):
-        yield str(np.datetime64(int(number), "D")), rows.take(pa.array(of_day))
-
-
-def _merged(kind: EventType, files: list[Path], merge_rows: int) -> Iterator[pa.Table]:
-    """Yield the folded rows of files of one day, a part of the users at a time."""
-    files = [file for file in files if file.exists()]
-    n_parts = -(-sum(_n_rows(file) for file in files) // merge_rows)
-    for part in range(n_parts):
-        tables = [_part(table, part, n_parts) for file in files for table in _read(kind, file)]
-        yield kind.fold(pa.concat_tables(tables))
-
-
-def _n_rows(file: Path) -> int:
-    try:
-        return int(pq.read_metadata(file).num_rows)
-    except pa.ArrowException as error:
-        raise InputError(file, f"cannot be read as Parquet: {error}", _REMEDY) from error
-
-
-def _read(kind: EventType, file: Path) -> Iterator[pa.Table]:
-    for piece in read_partition(file):
-        if piece.rejected.reasons:
-            reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
-            raise InputError(file, f"row {row}: {reason}", _REMEDY)
-        yield getattr(piece.parsed, kind.name)
-
-
-def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
-    """Return the rows of one of `n_parts` parts of all users."""
-    if n_parts == 1:
-        return table
-    users = whole(table["user_id"])
-    names = users.dictionary.to_numpy(zero_copy_only=False)
-    is_in = pd.util.hash_array(names, categorize=False) % n_parts == part
-    return table.filter(pa.array(is_in[codes_of(users)]))
-
-
-def _write(kind: EventType, path: Path, tables: Iterable[pa.Table]) -> int:
-    """Write tables as row groups of one file, and return the number of rows."""
-    n_rows = 0
-    with contextlib.ExitStack() as stack:
-        writer = None
-        for table in tables:
-            rows = _as_file(kind, table)
-            if writer is None:
-                writer = stack.enter_context(
-                    pq.ParquetWriter(
-                        path,
-                        rows.schema,
-                        compression="zstd",
-                        dictionary_pagesize_limit=_DICTIONARY_BYTES,
-                    )
-                )
-            writer.write_table(rows)
-            n_rows += len(rows)
-    return n_rows
-
-
-def _as_file(kind: EventType, table: pa.Table) -> pa.Table:
-    columns = {}
-    for name in kind.columns:
-        column = table[name]
-        if column.type == ID:
-            column = sort_ids(column)  # the file's dictionary has no unused ids
-        elif name.endswith("at"):
-            column = column.cast(_TIMESTAMP)
-        columns["minutes" if name == "minute" else name] = column
-    return pa.table(columns)

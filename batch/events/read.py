@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
+from batch.events.day_files import grouped_by_day, read_day
 from batch.events.delimited import delimited
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
 from batch.events.item_lists import item_lists
@@ -36,6 +37,7 @@ from batch.events.parquet_file import PARQUET_ROWS
 from batch.events.parsed import Parsed, Piece, Rejected
 from batch.events.quarantine import Quarantine
 from batch.events.quoted import join_quoted
+from batch.events.readers import reading
 from batch.events.steam import steam
 from batch.files.archives import is_hidden, open_readable
 from batch.files.encodings import as_utf8
@@ -145,12 +147,17 @@ def read_pieces(
         RejectedError: More of a file was rejected than the settings allow.
     """
     kinds = event_kinds(settings)
-    with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
+    of_run = Quarantine.of_run(settings, began_at or datetime.now(UTC))
+    with reading(settings.events), of_run as quarantine:
         reader = EventReader(kinds, quarantine, settings, on_lines, sizes)
         opened, not_read = reader.open_all(event_files(settings))
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
-            files = tuple(reader.read(file, pieces, add) for file, pieces in ahead)
+            files = tuple(
+                source
+                for file, pieces in ahead
+                for source in (reader.read(file, pieces, add), *file.segments)
+            )
     rejected = quarantine.counts
     return FilesRead(files, not_read, rejected, quarantine.path if rejected else None)
 
@@ -177,6 +184,7 @@ class OpenFile(NamedTuple):
         notes: Sentences about what the file was read as, as far as its first lines tell.
         columns: Name of the column of each role that is read; empty if there are no columns.
         has_values: Whether its lines have ratings, minutes, counts or the like.
+        segments: Other files whose rows the pieces contain.
     """
 
     file: InputFile | DatabaseInput
@@ -185,6 +193,7 @@ class OpenFile(NamedTuple):
     notes: tuple[str, ...] = ()
     columns: Mapping[str, str] = MappingProxyType({})
     has_values: bool = True
+    segments: tuple[EventFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +221,9 @@ class EventReader:
     ) -> tuple[list[OpenFile], dict[str, str]]:
         """Recognize the kinds of all files, the members of archives among them.
 
-        Where some members of an archive have ratings, minutes or counts, those without are
-        left out: MovieLens' tags, or a list of genres that looks like pairs.
+        A day's file of the partitions and its segments are one. Where some members of an
+        archive have ratings, minutes or counts, those without are left out: MovieLens' tags,
+        or a list of genres that looks like pairs.
 
         Returns:
             Files of events, and the reason why each other member is not read, by its name.
@@ -224,8 +234,8 @@ class EventReader:
         """
         opened: list[OpenFile] = []
         not_read: dict[str, str] = {}
-        for path in paths:
-            files, left_out = self._open_each(path)
+        for day in grouped_by_day(paths):
+            files, left_out = self._open_day(day)
             not_read |= left_out
             if any(one.has_values for one in files):
                 not_read |= {str(one.file): _NO_VALUES for one in files if not one.has_values}
@@ -235,10 +245,20 @@ class EventReader:
             self._write_notes(file, file.notes)
         return opened, not_read
 
-    def _open_each(self, path: Path | DatabaseInput) -> tuple[list[OpenFile], dict[str, str]]:
-        if isinstance(path, DatabaseInput):
-            return [OpenFile(path, *open_table(path))], {}
-        return open_readable(path, self.open)
+    def _open_day(
+        self, sources: Sequence[Path | DatabaseInput]
+    ) -> tuple[list[OpenFile], dict[str, str]]:
+        """Open a day's file and its segments as one, or a source of any other kind."""
+        first = sources[0]
+        if isinstance(first, DatabaseInput):
+            return [OpenFile(first, *open_table(first))], {}
+        if len(sources) == 1:
+            return open_readable(first, self.open)
+        # Their rows are counted with the first file's: folding leaves fewer than they have.
+        paths = [path for path in sources if isinstance(path, Path)]
+        segments = tuple(EventFile(path, PARQUET, 0, 0) for path in paths[1:])
+        day = OpenFile(InputFile(first), PARQUET, read_day(paths), segments=segments)
+        return [day], {}
 
     def open(self, file: InputFile) -> OpenFile:
         """Recognize the kind of a file.

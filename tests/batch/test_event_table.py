@@ -193,7 +193,7 @@ def test_option_and_notes_reach_the_summary(tmp_path, monkeypatch, capsys):
     ("configured", "environment", "message"),
     [
         ('[batch.columns]\nwho = "a"\n', {}, "'who' is not one of user, item"),
-        ("[batch.columns]\nuser = 1.5\n", {}, "columns.user must be text or a whole number"),
+        ("[batch.columns]\nuser = [1]\n", {}, "columns.user must be text or a number"),
         ("[batch]\ncolumns = 1\n", {}, "columns must be a table"),
         ("", {"MARQUEE_BATCH_COLUMNS": "{}"}, "the environment does not override"),
     ],

@@ -410,7 +410,7 @@ def test_a_lost_ledger_is_rebuilt_at_the_start(tmp_path, log, is_empty):
 )  # fmt: skip
 def test_a_wrong_setting_is_an_error(tmp_path, capsys, monkeypatch, table, message):
     monkeypatch.chdir(tmp_path)
-    Path("marquee.toml").write_text(f"[stream]\n{table}\n")
+    Path("marquee.toml").write_text(f"[stream]\nmetrics_port = 0\n{table}\n")
     assert main(["collect"]) == 1
     assert message in capsys.readouterr().err
 

@@ -38,6 +38,7 @@ WORKDIR /marquee
 # The version is read from pyproject.toml. Tests and benchmarks stay outside.
 COPY pyproject.toml ./
 COPY batch ./batch
+COPY stream ./stream
 COPY serve ./serve
 COPY store ./store
 COPY cron ./cron

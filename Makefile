@@ -34,7 +34,7 @@ check: $(TEST) ## Lint, formatting and types
 	.venv/bin/mypy
 
 config: $(RUN) ## Print a commented marquee.toml with every default
-	@for package in store batch serve cron; do \
+	@for package in store batch stream serve cron; do \
 		.venv/bin/python -m $$package config --toml || exit; \
 	done
 

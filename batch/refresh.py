@@ -17,6 +17,7 @@ from annoy import AnnoyIndex
 
 from batch.cold_start.vector_figures import vector_figures
 from batch.errors import GateRefusedError
+from batch.events.readers import reading
 from batch.gate.checks import check_coverage, check_lists, check_quality
 from batch.gate.settings import GateSettings
 from batch.inputs import read_inputs
@@ -60,6 +61,11 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
         GateRefusedError: The snapshot was built and is kept, but not published.
         StoreError: The store cannot be written.
     """
+    with reading(options.batch.events):
+        return _refresh(store, options)
+
+
+def _refresh(store: Path, options: RefreshOptions) -> Summary:
     began_at = datetime.now(UTC)
     stages, settings = Stages(), options.batch
     check_writable(store)

@@ -10,11 +10,11 @@ from cron.errors import CronError
 from cron.lock import one_instance
 from cron.scheduler import Scheduler
 from cron.settings import CronSettings
-from cron.stop import stop_on_signals
 from store.config import StoreSettings, load_section
 from store.durable import keep_from_others
 from store.errors import StoreError
 from store.settings_table import add_config, print_config
+from store.stop import stop_on_signals
 
 SECTIONS = {"cron": CronSettings}
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cron.stop import StopRequest
+from store.stop import StopRequest
 
 _POLL_SECONDS: Final = 0.1
 _STDERR: Final = 2

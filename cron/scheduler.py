@@ -20,10 +20,10 @@ from cron.due import is_due, last_due
 from cron.job import Ending, run_child
 from cron.settings import CronSettings
 from cron.state import State, read_state, write_state
-from cron.stop import StopRequest
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
 from store.refresh_request import take_refresh_request
+from store.stop import StopRequest
 
 _STATE: Final = "refresh.json"
 _TICK_SECONDS: Final = 1.0

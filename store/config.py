@@ -22,8 +22,9 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
 from store.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("marquee.toml")
-_SECTIONS: Final = ("batch", "gate", "rules", "serve", "store", "cron")
+_SECTIONS: Final = ("batch", "gate", "rules", "stream", "serve", "store", "cron")
 _PREFIX: Final = "MARQUEE_"
+_TABLE: Final = dict[str, str]
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
 _RENAMED: Final = {  # new name of a key by its section and old name
     ("gate", "min_judged"): "min_evaluated_users",
@@ -76,9 +77,9 @@ def load_section(
     """Return section `name` as a `kind`: defaults, then the file, then the environment.
 
     Args:
-        name: Section: batch, gate, rules, serve, store or cron.
-        kind: Frozen dataclass whose field types are str, int, float, bool
-            or tuple[str, ...].
+        name: Section: batch, gate, rules, stream, serve, store or cron.
+        kind: Frozen dataclass whose field types are str, int, float, bool,
+            tuple[str, ...] or dict[str, str], a table below the section.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
         defaults: Values that replace some defaults of `kind`, by key.
@@ -112,7 +113,7 @@ def keys_given(
     """Return the keys of a section that are set, and the file or variable that sets each.
 
     Args:
-        name: Section: batch, gate, rules, serve, store or cron.
+        name: Section: batch, gate, rules, stream, serve, store or cron.
         kind: Frozen dataclass of the section.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
@@ -169,6 +170,9 @@ def _from_environment(variable: str, text: str, kind: Any) -> Any:
     """Read `text` as a TOML value, or unchanged where the field is a string."""
     if kind is str or kind is None:
         return text
+    if kind == _TABLE:
+        remedy = "set it in marquee.toml, or by the option of the command"
+        raise ConfigError(variable, "is a table, which the environment does not override", remedy)
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
@@ -176,7 +180,9 @@ def _from_environment(variable: str, text: str, kind: Any) -> Any:
 
 
 def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
-    if isinstance(kind, GenericAlias):  # tuple[str, ...] is the only one that settings use
+    if kind == _TABLE:
+        return _checked_table(where, what, value)
+    if isinstance(kind, GenericAlias):  # tuple[str, ...] is the only other one that settings use
         if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
             return tuple(value)
         raise ConfigError(where, f"{what} must be a list of strings, not {value!r}")
@@ -185,3 +191,17 @@ def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
     if type(value) is not kind:
         raise ConfigError(where, f"{what} must be of type {kind.__name__}, not {value!r}")
     return value
+
+
+def _checked_table(where: Path, what: str, value: Any) -> dict[str, str]:
+    """Return a table of texts; numbers and truth values become text, as in TOML."""
+    if not isinstance(value, dict):
+        raise ConfigError(where, f"{what} must be a table, not {value!r}")
+    for key, entry in value.items():
+        if type(entry) not in (str, int, float, bool):
+            raise ConfigError(where, f"{what}.{key} must be text or a number, not {entry!r}")
+    return {key: _as_text(entry) for key, entry in value.items()}
+
+
+def _as_text(entry: str | float) -> str:
+    return str(entry).lower() if isinstance(entry, bool) else str(entry)

@@ -33,7 +33,9 @@ class StoreError(MarqueeError):
 class ConfigError(StoreError):
     """A setting is unknown, renamed, of the wrong type or out of range."""
 
-    remedy = "`python -m PACKAGE config --toml` prints every key of batch, serve, store and cron"
+    remedy = (
+        "`python -m PACKAGE config --toml` prints every key of batch, stream, serve, store and cron"
+    )
 
 
 class NoSnapshotError(StoreError):

@@ -104,7 +104,7 @@ def markdown_table(section: str, kind: type) -> str:
     lines = ["| key | default | meaning |", "|---|---|---|"]
     described = meanings(kind)
     for field in dataclasses.fields(kind):
-        cells = (f"`{section}.{field.name}`", f"`{_toml(field.default)}`", described[field.name])
+        cells = (f"`{section}.{field.name}`", f"`{_toml(_default(field))}`", described[field.name])
         lines.append(f"| {' | '.join(cell.replace('|', _PIPE) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -123,7 +123,7 @@ def toml_document(sections: Sections) -> str:
                 subsequent_indent="# ",
                 break_on_hyphens=False,
             )
-            parts.append(f"{field.name} = {_toml(field.default)}")
+            parts.append(f"{field.name} = {_toml(_default(field))}")
     return "\n".join(parts) + "\n"
 
 
@@ -152,6 +152,12 @@ def update_tables(file: Path, sections: Sections) -> None:
         raise ConfigError(
             file, f"cannot be updated: {error.strerror}", "name a README of this repository"
         ) from error
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def _toml(value: Any) -> str:

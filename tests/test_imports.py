@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).resolve().parent.parent
-_OURS = {"batch", "serve", "store", "cron", "tests", "benchmarks"}
+_OURS = {"batch", "stream", "serve", "store", "cron", "tests", "benchmarks"}
 _HEAVY = {"numpy", "pandas", "pyarrow", "scipy", "implicit"}
 _FORBIDDEN = {
     "store": _OURS - {"store"} | _HEAVY | {"falcon", "bjoern", "annoy", "schedule", "tqdm"},
-    "batch": {"serve", "cron", "tests", "benchmarks", "falcon", "bjoern"},
+    "batch": {"stream", "serve", "cron", "tests", "benchmarks", "falcon", "bjoern"},
+    "stream": {"serve", "cron", "tests", "benchmarks", "falcon", "bjoern"},
     "serve": _OURS - {"serve", "store"} | _HEAVY,
     "cron": _OURS - {"cron", "store"} | _HEAVY | {"falcon", "bjoern", "annoy"},
 }
@@ -86,7 +87,7 @@ def test_a_worker_starts_small(name):
     assert loaded & _FORBIDDEN["serve"] == set()
 
 
-@pytest.mark.parametrize("package", ["serve", "cron"])
+@pytest.mark.parametrize("package", ["stream", "serve", "cron"])
 def test_no_module_loads_what_its_package_may_not_know(package):
     """All its modules in one fresh interpreter."""
     loaded = loaded_by(*modules(package))

@@ -12,7 +12,7 @@ from store.settings_table import END_MARKER, markdown_table, start_marker, toml_
 _ROOT = Path(__file__).resolve().parent.parent
 _SECTIONS = {
     package: importlib.import_module(f"{package}.__main__").SECTIONS
-    for package in ("batch", "serve", "store", "cron")
+    for package in ("batch", "stream", "serve", "store", "cron")
 }
 SECTIONS = pytest.mark.parametrize(
     ("package", "section", "kind"),

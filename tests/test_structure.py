@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PRODUCT = ("batch", "serve", "store", "cron")
+_PRODUCT = ("batch", "stream", "serve", "store", "cron")
 _MAX_LINES = 60
 
 

@@ -19,30 +19,33 @@ ingesting the same logs again completes them.
 import contextlib
 import fcntl
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from batch.errors import BatchError, InputError
-from batch.events.fold import days, fold_ratings, fold_rows, fold_views
-from batch.events.ids import ID, codes_of, sort_ids, whole
-from batch.events.parquet import read_parquet
-from batch.events.parsed import ACCOUNTS, ANSWERS, RATINGS, VIEWS, Parsed
+from batch.errors import BatchError
+from batch.events.day_files import (
+    EVENT_TYPES,
+    MERGE_ROWS,
+    NO_POSITIONS,
+    EventType,
+    all_files,
+    merged_rows,
+    n_rows_of,
+    read_rows,
+    rows_by_day,
+    write_rows,
+)
+from batch.events.parsed import Parsed
+from batch.events.positions import Positions
 from store.durable import fsync_path
 
-# Large enough for a dictionary of a million ids in the file: it is read in half the time.
-_DICTIONARY_BYTES: Final = 1 << 26
 _PENDING: Final = ".pending"
 _LOCK: Final = ".lock"
-_REMEDY: Final = "remove it and ingest the logs of its day again"
-_TIMESTAMP: Final = pa.timestamp("s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +58,10 @@ class PartitionSizes:
     """
 
     run_bytes: int = 1 << 26
-    merge_rows: int = 2_000_000
+    merge_rows: int = MERGE_ROWS
 
 
 DEFAULT_PARTITION_SIZES: Final = PartitionSizes()
-
-
-class _EventType(NamedTuple):
-    """A type of event, with a folder of its own.
-
-    Attributes:
-        name: Name of its folder, and of its table in `Parsed`.
-        columns: Columns of its files.
-        day_column: Column of the time that decides the day of a row.
-        fold: Function that merges duplicate rows of a table.
-    """
-
-    name: str
-    columns: list[str]
-    day_column: str
-    fold: Callable[[pa.Table], pa.Table]
-
-
-def _fold_days(views: pa.Table) -> pa.Table:
-    in_order = {name: sort_ids(views[name]) for name in ("user_id", "item_id")}
-    for name, ids in in_order.items():
-        views = views.set_column(views.column_names.index(name), name, ids)
-    return fold_views(views, by_day=True)
-
-
-_VIEW_COLUMNS: Final = [name for name in VIEWS.names if name != "n_events"]
-_EVENT_TYPES: Final = (
-    _EventType("views", _VIEW_COLUMNS, "first_at", _fold_days),
-    _EventType("ratings", RATINGS.names, "at", fold_ratings),
-    _EventType("accounts", ACCOUNTS.names, "at", fold_rows),
-    _EventType("answers", ANSWERS.names, "at", fold_rows),
-)
 
 
 class Partitions:
@@ -105,13 +76,13 @@ class Partitions:
         self._folder = folder
         self._sizes = sizes
         self._pending = folder / _PENDING
-        self._collected: dict[str, list[pa.Table]] = {kind.name: [] for kind in _EVENT_TYPES}
+        self._collected: dict[str, list[pa.Table]] = {kind.name: [] for kind in EVENT_TYPES}
         self._n_bytes = 0
         self._n_runs = 0
 
     def add(self, parsed: Parsed) -> None:
         """Add the events of one piece of a log."""
-        for kind in _EVENT_TYPES:
+        for kind in EVENT_TYPES:
             table = getattr(parsed, kind.name)
             if table.num_rows:
                 self._collected[kind.name].append(table)
@@ -128,15 +99,15 @@ class Partitions:
         self._write_run()
         merged: list[tuple[Path, Path]] = []
         n_rows: dict[str, int] = {}
-        for kind in _EVENT_TYPES:
+        for kind in EVENT_TYPES:
             n_rows[kind.name] = 0
             for runs in sorted((self._pending / "runs" / kind.name).glob("*")):
                 name = f"{kind.name}-{runs.name}.parquet"
                 old = self._folder / kind.name / f"date={runs.name}" / name
                 new = self._pending / name
                 files = [*runs.iterdir(), old]
-                tables = _merged(kind, files, self._sizes.merge_rows)
-                n_rows[kind.name] += _write(kind, new, tables)
+                tables = merged_rows(kind, files, self._sizes.merge_rows)
+                n_rows[kind.name] += write_rows(kind, new, tables, _positions(old))
                 fsync_path(new)
                 merged.append((new, old))
         for new, old in merged:
@@ -159,9 +130,9 @@ class Partitions:
             Number of removed rows, by type of event.
         """
         names = pa.array(list(user_ids), pa.string())
-        n_removed = {kind.name: 0 for kind in _EVENT_TYPES}
+        n_removed = {kind.name: 0 for kind in EVENT_TYPES}
         self._pending.mkdir(exist_ok=True)
-        for kind, old in _days(self._folder):
+        for kind, old in all_files(self._folder):
             found = _users_in(kind, old, names)
             for user_id in found:
                 on_found(user_id)
@@ -169,13 +140,13 @@ class Partitions:
                 n_removed[kind.name] += self._rewrite(kind, old, names)
         return {name: n for name, n in n_removed.items() if n}
 
-    def _rewrite(self, kind: _EventType, old: Path, names: pa.StringArray) -> int:
+    def _rewrite(self, kind: EventType, old: Path, names: pa.StringArray) -> int:
         """Replace a day by its rows of other users, and return the number of removed rows."""
         new = self._pending / old.name
-        n_old = _n_rows(old)
-        merged = _merged(kind, [old], self._sizes.merge_rows)
+        n_old = n_rows_of(old)
+        merged = merged_rows(kind, [old], self._sizes.merge_rows)
         kept = (table.filter(pc.invert(_is_in(table["user_id"], names))) for table in merged)
-        n_new = _write(kind, new, (table for table in kept if table.num_rows))
+        n_new = write_rows(kind, new, (table for table in kept if table.num_rows), _positions(old))
         if n_new:
             fsync_path(new)
             new.replace(old)
@@ -186,12 +157,12 @@ class Partitions:
 
     def _write_run(self) -> None:
         """Fold the collected rows and write them to the hidden folder, one file a day."""
-        for kind in _EVENT_TYPES:
+        for kind in EVENT_TYPES:
             tables, self._collected[kind.name] = self._collected[kind.name], []
-            for day, rows in _by_day(kind, tables):
+            for day, rows in rows_by_day(kind, tables):
                 folder = self._pending / "runs" / kind.name / day
                 folder.mkdir(parents=True, exist_ok=True)
-                _write(kind, folder / f"{self._n_runs}.parquet", [rows])
+                write_rows(kind, folder / f"{self._n_runs}.parquet", [rows])
         self._n_runs += 1
         self._n_bytes = 0
 
@@ -212,8 +183,7 @@ def open_partitions(
     pending = folder / _PENDING
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _LOCK).open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with locked_for_writing(folder):
             shutil.rmtree(pending, ignore_errors=True)  # left by a killed run
             try:
                 yield Partitions(folder, sizes)
@@ -231,100 +201,32 @@ def open_partitions(
         ) from error
 
 
+@contextlib.contextmanager
+def locked_for_writing(folder: Path) -> Iterator[None]:
+    """Hold the lock of those who replace the days' files.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+        OSError: It cannot be made.
+    """
+    with (folder / _LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
 def partition_files(folder: Path) -> list[Path]:
-    """Return the files of all days in a folder of partitions."""
-    return [file for _, file in _days(folder)]
+    """Return the files of all days in a folder of partitions, segments too."""
+    return [file for _, file in all_files(folder)]
 
 
-def _days(folder: Path) -> Iterator[tuple[_EventType, Path]]:
-    for kind in _EVENT_TYPES:
-        for file in sorted((folder / kind.name).glob(f"date=*/{kind.name}-*.parquet")):
-            yield kind, file
+def _positions(old: Path) -> Positions:
+    return Positions.of_file(old) if old.exists() else NO_POSITIONS
 
 
-def _users_in(kind: _EventType, file: Path, names: pa.StringArray) -> set[str]:
-    tables = (table["user_id"] for table in _read(kind, file))
+def _users_in(kind: EventType, file: Path, names: pa.StringArray) -> set[str]:
+    tables = (table["user_id"] for table in read_rows(kind, file))
     return {name for ids in tables for name in ids.filter(_is_in(ids, names)).unique().to_pylist()}
 
 
 def _is_in(ids: pa.ChunkedArray, names: pa.StringArray) -> pa.ChunkedArray:
     return pc.is_in(ids.cast(pa.string()), value_set=names)
-
-
-def _by_day(kind: _EventType, tables: list[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield each day, such as `2026-11-14`, and its folded rows."""
-    if not tables:
-        return
-    rows = kind.fold(pa.concat_tables(tables))
-    day = days(rows[kind.day_column])
-    order = np.argsort(day, kind="stable")
-    distinct, first = np.unique(day[order], return_index=True)
-    for number, of_day in zip(distinct, np.split(order, first[1:]), strict=True):
-        yield str(np.datetime64(int(number), "D")), rows.take(pa.array(of_day))
-
-
-def _merged(kind: _EventType, files: list[Path], merge_rows: int) -> Iterator[pa.Table]:
-    """Yield the folded rows of files of one day, a part of the users at a time."""
-    files = [file for file in files if file.exists()]
-    n_parts = -(-sum(_n_rows(file) for file in files) // merge_rows)
-    for part in range(n_parts):
-        tables = [_part(table, part, n_parts) for file in files for table in _read(kind, file)]
-        yield kind.fold(pa.concat_tables(tables))
-
-
-def _n_rows(file: Path) -> int:
-    try:
-        return int(pq.read_metadata(file).num_rows)
-    except pa.ArrowException as error:
-        raise InputError(file, f"cannot be read as Parquet: {error}", _REMEDY) from error
-
-
-def _read(kind: _EventType, file: Path) -> Iterator[pa.Table]:
-    for piece in read_parquet(file):
-        if piece.rejected.reasons:
-            reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
-            raise InputError(file, f"row {row}: {reason}", _REMEDY)
-        yield getattr(piece.parsed, kind.name)
-
-
-def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
-    """Return the rows of one of `n_parts` parts of all users."""
-    if n_parts == 1:
-        return table
-    users = whole(table["user_id"])
-    names = users.dictionary.to_numpy(zero_copy_only=False)
-    is_in = pd.util.hash_array(names, categorize=False) % n_parts == part
-    return table.filter(pa.array(is_in[codes_of(users)]))
-
-
-def _write(kind: _EventType, path: Path, tables: Iterable[pa.Table]) -> int:
-    """Write tables as row groups of one file, and return the number of rows."""
-    n_rows = 0
-    with contextlib.ExitStack() as stack:
-        writer = None
-        for table in tables:
-            rows = _as_file(kind, table)
-            if writer is None:
-                writer = stack.enter_context(
-                    pq.ParquetWriter(
-                        path,
-                        rows.schema,
-                        compression="zstd",
-                        dictionary_pagesize_limit=_DICTIONARY_BYTES,
-                    )
-                )
-            writer.write_table(rows)
-            n_rows += len(rows)
-    return n_rows
-
-
-def _as_file(kind: _EventType, table: pa.Table) -> pa.Table:
-    columns = {}
-    for name in kind.columns:
-        column = table[name]
-        if column.type == ID:
-            column = sort_ids(column)  # the file's dictionary has no unused ids
-        elif name.endswith("at"):
-            column = column.cast(_TIMESTAMP)
-        columns["minutes" if name == "minute" else name] = column
-    return pa.table(columns)

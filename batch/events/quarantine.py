@@ -124,6 +124,25 @@ class Quarantine:
                 "make room there, or set [batch] quarantine to another directory",
             ) from error
 
+    def flush(self) -> None:
+        """Hand all lines over to the operating system.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        if self._file is not None:
+            self._file.flush()
+
+    def cut(self, n_bytes: int) -> None:
+        """Remove everything behind the first bytes of the file.
+
+        Raises:
+            OSError: The file cannot be changed.
+        """
+        if self._file is not None:
+            self._file.seek(n_bytes)
+            self._file.truncate()
+
     def _write(self, lines: pa.BinaryArray) -> None:
         """Write whole lines up to the size of the file, and count the others."""
         _, offsets, data = lines.buffers()

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from batch.errors import InputError, RejectedError
 from batch.events.ahead import read_ahead
+from batch.events.day_files import grouped_by_day, read_day
 from batch.events.events import FOLD_ROWS, EventCollector, EventFile, Events
 from batch.events.kinds import EventKind, event_kinds
 from batch.events.lines import BLOCK_BYTES, Block, read_blocks
@@ -31,6 +32,8 @@ from batch.events.quarantine import Quarantine
 from batch.files import head_lines, is_parquet
 from batch.settings import BatchSettings
 from batch.threads import usable
+
+_PARQUET: Final = "Parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,14 @@ def read_events(
     collector = EventCollector(sizes.fold_rows)
     with Quarantine.of_run(settings, began_at or datetime.now(UTC)) as quarantine:
         reader = EventReader(kinds, quarantine, settings.max_rejected_share, on_lines, sizes)
-        opened = [reader.open(path) for path in event_files(settings)]
+        opened = [reader.open_day(files) for files in grouped_by_day(event_files(settings))]
         with_pieces = ((file, file.pieces) for file in opened)
         with contextlib.closing(read_ahead(with_pieces, usable(settings.n_threads))) as ahead:
-            files = tuple(reader.read(file, pieces, collector.add) for file, pieces in ahead)
+            files = tuple(
+                source
+                for file, pieces in ahead
+                for source in (reader.read(file, pieces, collector.add), *file.segments)
+            )
     rejected = quarantine.counts
     return EventInput(collector.events(files), rejected, quarantine.path if rejected else None)
 
@@ -102,11 +109,13 @@ class OpenFile(NamedTuple):
         path: Path of the file.
         kind: Name of its kind.
         pieces: Pieces of the file, which are parsed on request.
+        segments: Other files whose rows the pieces contain.
     """
 
     path: Path
     kind: str
     pieces: Iterator[Piece]
+    segments: tuple[EventFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,18 @@ class EventReader:
         file = self.open(path)
         return self.read(file, file.pieces, add)
 
+    def open_day(self, files: Sequence[Path]) -> OpenFile:
+        """Open a file, or a day's file and its segments as one.
+
+        Raises:
+            InputError: A file is missing, unreadable, empty or of no known kind.
+        """
+        if len(files) == 1:
+            return self.open(files[0])
+        # Their rows are counted with the first file's: folding leaves fewer than they have.
+        segments = tuple(EventFile(path, _PARQUET, 0, 0) for path in files[1:])
+        return OpenFile(files[0], _PARQUET, read_day(files), segments)
+
     def open(self, path: Path) -> OpenFile:
         """Recognize the kind of a file.
 
@@ -148,11 +169,11 @@ class EventReader:
             InputError: It is missing, unreadable, empty or of no known kind.
         """
         if is_parquet(path):
-            return OpenFile(path, "Parquet", read_parquet(path, self.sizes.parquet_rows))
+            return OpenFile(path, _PARQUET, read_parquet(path, self.sizes.parquet_rows))
         lines = head_lines(path)
         kind = max(self.kinds, key=lambda kind: kind.n_matches(lines))
         if not kind.n_matches(lines):
-            names = ", ".join([*(kind.name for kind in self.kinds), "Parquet"])
+            names = ", ".join([*(kind.name for kind in self.kinds), _PARQUET])
             first = next((line for line in lines if line.strip()), "")
             raise InputError(
                 path,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cron.job import Ending, run_child
-from cron.stop import StopRequest
+from store.stop import StopRequest
 
 TIMEOUT_SECONDS = 60.0
 

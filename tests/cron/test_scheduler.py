@@ -11,8 +11,8 @@ import pytest
 from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.state import State, read_state, write_state
-from cron.stop import StopRequest
 from store.refresh_request import request_refresh, take_refresh_request
+from store.stop import StopRequest
 
 SUCCEED = [sys.executable, "-c", "pass"]
 REFUSED = [sys.executable, "-c", "raise SystemExit(3)"]

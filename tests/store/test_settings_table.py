@@ -86,7 +86,7 @@ def test_a_file_without_markers_is_an_error(tmp_path):
         update_tables(file, {"x": Example})
 
 
-@pytest.mark.parametrize("package", ["batch", "serve", "store", "cron"])
+@pytest.mark.parametrize("package", ["batch", "stream", "serve", "store", "cron"])
 def test_every_package_prints_its_settings(python, package):
     """The verb `config` is in the help, and needs no configuration or store."""
     assert "config" in python("-m", package, "--help").stdout
@@ -98,7 +98,7 @@ def test_every_package_prints_its_settings(python, package):
     assert document.stdout.startswith("# The settings of [")
 
 
-@pytest.mark.parametrize("package", ["batch", "serve", "store", "cron"])
+@pytest.mark.parametrize("package", ["batch", "stream", "serve", "store", "cron"])
 def test_config_without_a_form_is_2(python, package):
     """Wrong usage."""
     assert python("-m", package, "config").returncode == 2

@@ -1,0 +1,48 @@
+"""Rebuilding the ledger from the positions in the partitions' metadata.
+
+Flushes of which every line was quarantined left no file: their positions are read again
+if they are the last ones, and otherwise are missing from the ranges. Gaps and counts are
+not in the files.
+"""
+
+import time
+
+from batch.events.partitions import partition_files
+from batch.events.positions import Positions
+from stream.collect.folder import CollectorFolder
+from stream.collect.ledger import replace_ledger
+from stream.collect.ledger_state import LedgerState
+
+
+def rebuild(folder: CollectorFolder) -> LedgerState:
+    """Replace the ledger by one that says what the files say, and return its state.
+
+    Temporary files are removed: without a ledger they are not intended to be anywhere.
+
+    Args:
+        folder: Paths of the collector, which is not running.
+
+    Raises:
+        InputError: A file of the partitions is damaged.
+        FencedError: A collector is running.
+        OSError: The ledger cannot be written.
+    """
+    positions = state_of_files(folder)
+    state = LedgerState(generation=int(time.time()))  # later than that of any lost ledger
+    state.ranges = dict(positions.ranges)
+    state.next = {key: ranges[-1][1] + 1 for key, ranges in positions.ranges.items()}
+    state.identities = dict(positions.identities)
+    state.number = int(time.time())  # above the number of every segment
+    replace_ledger(folder.ledger, state)
+    for path in folder.pending.iterdir():
+        path.unlink()
+    return state
+
+
+def state_of_files(folder: CollectorFolder) -> Positions:
+    """Return the positions that the partitions' metadata name; none without partitions.
+
+    Raises:
+        InputError: A file is damaged.
+    """
+    return Positions.union(Positions.of_file(path) for path in partition_files(folder.events))

@@ -13,6 +13,7 @@ from batch.cold_start.preference_lists import (
     make_preference_lists,
 )
 from batch.cold_start.segments import segment_items
+from batch.interactions.weights import Weighting
 from batch.learn import Learned
 from batch.models.choose import auto, recommender
 from batch.models.protocol import Ranker
@@ -22,6 +23,12 @@ from batch.ratings.model import RatingModel
 from batch.second_stage.choice import StageInputs, choose
 from batch.second_stage.metadata import Metadata
 from batch.served.document import describe
+from batch.served.evidence import (
+    WeightBasis,
+    evidence_columns,
+    snapshot_evidence,
+    with_evidence,
+)
 from batch.served.files import ServedModel
 from batch.served.history import Histories
 from batch.settings import BatchSettings
@@ -165,11 +172,19 @@ class _Assembly:
         model = describe(ranker)
         if isinstance(model, Unavailable):
             return model
-        weights, n_later = self.prepared.interactions.weights, None
+        weights, at, n_later = self.prepared.interactions.weights, self.prepared.data.at, None
         if "n_later" in model.document["history"]:
-            at, seed = self.prepared.data.at, self.settings.seed
-            n_later = order_views(weights, at, seed, usable(self.learned.n_threads)).n_later
-        return ServedModel(model, Histories(weights, n_later))
+            seed, n_threads = self.settings.seed, usable(self.learned.n_threads)
+            n_later = order_views(weights, at, seed, n_threads).n_later
+        evidence = self.prepared.interactions.evidence
+        if evidence is None:
+            return ServedModel(model, Histories(weights, n_later))
+        found = snapshot_evidence(weights, evidence, at)
+        basis = WeightBasis.of(evidence, Weighting.from_settings(self.settings))
+        further = evidence_columns(model.document["history"], evidence)
+        return ServedModel(
+            with_evidence(model, further, basis), Histories(weights, n_later, found.words(further))
+        )
 
     def liked(self, similar: list[list[int]], by_segment: dict[str, list[int]]) -> PreferenceLists:
         """Return the lists of users without interactions: by stated preferences, by vectors."""

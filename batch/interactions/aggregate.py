@@ -123,7 +123,7 @@ def _aggregate_blocks(
     views, ratings = events.views, events.ratings
     id_columns = [(views[name], ratings[name]) for name in ("user_id", "item_id")]
     (user_ids, user_row), (item_ids, item_row) = in_threads(
-        _ids_and_rows, *zip(*id_columns, strict=True)
+        ids_and_rows, *zip(*id_columns, strict=True)
     )
     columns = Columns.of(user_row, item_row, views, ratings, with_latest=with_latest)
     blocks = blocks_of(len(user_ids), len(user_row), block_events)
@@ -165,7 +165,7 @@ def _concatenated(
     )
 
 
-def _ids_and_rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
+def ids_and_rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
     """Return the distinct ids in byte order, and the row of each value's id among them."""
     ids = sort_ids(pa.chunked_array([whole(column) for column in columns], ID))
     return ids.dictionary, codes_of(ids)

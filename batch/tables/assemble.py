@@ -13,29 +13,19 @@ from batch.cold_start.preference_lists import (
     make_preference_lists,
 )
 from batch.cold_start.segments import segment_items
-from batch.interactions.weights import Weighting
 from batch.learn import Learned
 from batch.models.choose import auto, recommender
 from batch.models.protocol import Ranker
-from batch.models.view_order import order_views
 from batch.prepare import Prepared
 from batch.ratings.model import RatingModel
 from batch.second_stage.choice import StageInputs, choose
 from batch.second_stage.metadata import Metadata
-from batch.served.document import describe
-from batch.served.evidence import (
-    WeightBasis,
-    evidence_columns,
-    snapshot_evidence,
-    with_evidence,
-)
 from batch.served.files import ServedModel
-from batch.served.history import Histories
+from batch.served.make import served_model
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.tables.neighbours import build_index, similar_items
 from batch.tables.write import SnapshotTables
-from batch.threads import usable
 from batch.topk import TopK
 from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
@@ -167,23 +157,13 @@ class _Assembly:
 
     def served(self, ranker: Ranker) -> ServedModel | Unavailable:
         """Return the model of the lists and the users' histories, for folding in."""
-        if self.settings.fold_in == "off":
-            return Unavailable("[batch] fold_in is off")
-        model = describe(ranker)
-        if isinstance(model, Unavailable):
-            return model
-        weights, at, n_later = self.prepared.interactions.weights, self.prepared.data.at, None
-        if "n_later" in model.document["history"]:
-            seed, n_threads = self.settings.seed, usable(self.learned.n_threads)
-            n_later = order_views(weights, at, seed, n_threads).n_later
-        evidence = self.prepared.interactions.evidence
-        if evidence is None:
-            return ServedModel(model, Histories(weights, n_later))
-        found = snapshot_evidence(weights, evidence, at)
-        basis = WeightBasis.of(evidence, Weighting.from_settings(self.settings))
-        further = evidence_columns(model.document["history"], evidence)
-        return ServedModel(
-            with_evidence(model, further, basis), Histories(weights, n_later, found.words(further))
+        prepared = self.prepared
+        return served_model(
+            ranker,
+            prepared.interactions,
+            prepared.data.at,
+            self.settings,
+            self.learned.n_threads,
         )
 
     def liked(self, similar: list[list[int]], by_segment: dict[str, list[int]]) -> PreferenceLists:

@@ -1,0 +1,88 @@
+"""Fresh lists in answers: those of the served generation, sound and recent enough.
+
+fresh.mdb ─► value ─► damaged, of another generation, too old? ─► the snapshot's list
+└─► body without items taken down ─► the answer, `X-Marquee-Source: fresh`
+"""
+
+from collections.abc import Set
+from typing import NamedTuple
+
+import lmdb
+
+from serve.worker.headers import Headers
+from store.fresh import FreshLists, decode
+from store.snapshot import Snapshot
+from store.takedown_filter import FilteredLists
+
+
+class FreshBody(NamedTuple):
+    """A fresh list as it is answered.
+
+    Attributes:
+        body: The very bytes of the answer.
+        spares: Items behind the list.
+    """
+
+    body: bytes
+    spares: bytes
+
+
+class FreshAnswers:
+    """Answers from fresh lists for one served snapshot.
+
+    Attributes:
+        lists: Open file.
+        get: Lookup of a user's value; py-lmdb's own method until the next tick.
+        headers: Response headers of such a body, by its length.
+        min_made_at: Time in seconds since 1970; older lists are not used.
+    """
+
+    __slots__ = ("_filter", "_generation", "_hidden", "get", "headers", "lists", "min_made_at")
+
+    def __init__(
+        self,
+        lists: FreshLists,
+        snapshot: Snapshot,
+        hidden: Set[bytes],
+        filtered: FilteredLists | None,
+        *,
+        hide_source: bool,
+    ) -> None:
+        self.lists = lists
+        self.get = lists.get
+        self.min_made_at = 0.0
+        self.headers = Headers(snapshot.generation, "fresh", hide_source=hide_source)
+        self._generation = snapshot.generation
+        self._hidden = hidden
+        self._filter = filtered
+
+    def renew(self, min_made_at: float) -> None:
+        """Let the next lookups find what has been written since.
+
+        Args:
+            min_made_at: Time in seconds since 1970; older lists are not used.
+
+        Raises:
+            lmdb.Error: The file cannot be read any more.
+        """
+        self.min_made_at = min_made_at
+        self.lists.renew()
+        self.get = self.lists.get
+
+    def usable(self, user_id: bytes, value: bytes) -> FreshBody | None:
+        """Return the list in a value; None if it must not be used, or no item is left."""
+        made = decode(user_id, value)
+        if made is None or made.generation != self._generation or made.made_at < self.min_made_at:
+            return None
+        if self._filter is None or self._hidden.isdisjoint(made.body.split(b",")):
+            return FreshBody(made.body, made.spares)
+        body = self._filter.without_hidden(made.body, made.spares)
+        return FreshBody(body, made.spares) if body else None
+
+    def find(self, user_id: bytes) -> FreshBody | None:
+        """Return a user's fresh list; None without one that may be used."""
+        try:
+            value = self.get(user_id)
+        except lmdb.Error:  # a damaged page, or closed by a tick: the snapshot's list serves
+            return None
+        return None if value is None else self.usable(user_id, value)

@@ -1,6 +1,6 @@
 """Fresh lists: lists that the speed layer made since the snapshot.
 
-    fresh.mdb  lists      user_id → crc32 │ generation │ made at │ body length │ body │ spares
+    fresh.mdb  lists      user_id → generation │ made at │ body length │ body │ spares │ crc32
                histories  user_id → history that the list was made from, as in `seen.mdb`
                about      generation, and what the lists depend on beside the events
     FRESH.LOCK            held by the speed layer, so there is one
@@ -29,10 +29,11 @@ _LOCK: Final = "FRESH.LOCK"
 _MAP_BYTES: Final = 1 << 36  # address space, not disk
 _MAX_READERS: Final = 1024
 _TABLES: Final = (b"lists", b"histories", b"about")
-_CRC: Final = struct.Struct("<I")
-_HEADER: Final = struct.Struct("<IQdH")  # crc32, generation, made at, length of the body
-_CRC_BYTES: Final = _CRC.size
-_HEADER_BYTES: Final = _HEADER.size
+_CRC_BYTES: Final = 4
+_SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
+_HEADER: Final = struct.Struct("<QdH")  # generation, made at, length of the body
+HEADER_BYTES: Final = _HEADER.size
+read_header: Final = _HEADER.unpack_from
 _GENERATION: Final = b"generation"
 _DEPENDS_ON: Final = b"depends_on"
 
@@ -65,21 +66,25 @@ class FreshList(NamedTuple):
 
 def encode(user_id: bytes, made: FreshList) -> bytes:
     """Return the value of a user."""
-    header = _HEADER.pack(0, made.generation, made.made_at, len(made.body))
-    value = header[_CRC_BYTES:] + made.body + made.spares
-    return _CRC.pack(crc32(value, crc32(user_id))) + value
+    header = _HEADER.pack(made.generation, made.made_at, len(made.body))
+    value = header + made.body + made.spares
+    return value + crc32(value, crc32(user_id)).to_bytes(_CRC_BYTES, "little")
+
+
+def is_sound(user_id: bytes, value: bytes) -> bool:
+    """Return whether a value is what was written for this user."""
+    return crc32(value, crc32(user_id)) == _SOUND
 
 
 def decode(user_id: bytes, value: bytes) -> FreshList | None:
     """Return the list in a value; None if it is damaged, or of another user."""
-    if len(value) < _HEADER_BYTES:
+    if not is_sound(user_id, value) or len(value) < HEADER_BYTES:
         return None
-    checksum, generation, made_at, n_body = _HEADER.unpack_from(value)
-    end = _HEADER_BYTES + n_body
-    is_sound = crc32(value[_CRC_BYTES:], crc32(user_id)) == checksum
-    if not is_sound or not _HEADER_BYTES < end <= len(value):
+    generation, made_at, n_body = read_header(value)
+    end = HEADER_BYTES + n_body
+    if not HEADER_BYTES < end <= len(value) - _CRC_BYTES:
         return None
-    return FreshList(generation, made_at, value[_HEADER_BYTES:end], value[end:])
+    return FreshList(generation, made_at, value[HEADER_BYTES:end], value[end:-_CRC_BYTES])
 
 
 class FreshLists:

@@ -55,15 +55,20 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
             began = 0 if (row[ANSWERS] + fresh_row[ANSWERS]) & UNTIMED_MASK else perf_counter_ns()
             key = user_id.encode()
             fresh = served.fresh
-            if fresh is not None and (found := fresh.find(key)):
-                start_response("200 OK", fresh.headers[len(found.body)])
-                fresh_row[ANSWERS] += 1
-                if began:
-                    time_fresh_list(perf_counter_ns() - began)
-                return [found.body]
             try:
+                if fresh is not None and (value := fresh.get(key)) is not None:
+                    body = fresh.body(key, value)
+                    if body is not None:
+                        start_response("200 OK", fresh.headers[len(body)])
+                        fresh_row[ANSWERS] += 1
+                        if began:
+                            time_fresh_list(perf_counter_ns() - began)
+                        return [body]
                 body = served.get(key)
             except lmdb.Error as error:
+                if fresh is not None:  # closed by a tick, or damaged: once more without it
+                    served.fresh = None
+                    return answer(env, start_response)
                 abort_on_corruption(error)
             if body is not None:
                 start_response("200 OK", served.headers[len(body)])

@@ -5,26 +5,13 @@ fresh.mdb ─► value ─► damaged, of another generation, too old? ─► th
 """
 
 from collections.abc import Set
-from typing import NamedTuple
 
 import lmdb
 
 from serve.worker.headers import Headers
-from store.fresh import FreshLists, decode
+from store.fresh import HEADER_BYTES, FreshList, FreshLists, decode, is_sound, read_header
 from store.snapshot import Snapshot
 from store.takedown_filter import FilteredLists
-
-
-class FreshBody(NamedTuple):
-    """A fresh list as it is answered.
-
-    Attributes:
-        body: The very bytes of the answer.
-        spares: Items behind the list.
-    """
-
-    body: bytes
-    spares: bytes
 
 
 class FreshAnswers:
@@ -69,20 +56,30 @@ class FreshAnswers:
         self.lists.renew()
         self.get = self.lists.get
 
-    def usable(self, user_id: bytes, value: bytes) -> FreshBody | None:
-        """Return the list in a value; None if it must not be used, or no item is left."""
-        made = decode(user_id, value)
-        if made is None or made.generation != self._generation or made.made_at < self.min_made_at:
+    def body(self, user_id: bytes, value: bytes) -> bytes | None:
+        """Return the body in a value; None if it must not be used, or no item is left."""
+        if not is_sound(user_id, value):
             return None
-        if self._filter is None or self._hidden.isdisjoint(made.body.split(b",")):
-            return FreshBody(made.body, made.spares)
-        body = self._filter.without_hidden(made.body, made.spares)
-        return FreshBody(body, made.spares) if body else None
+        generation, made_at, n_body = read_header(value)
+        if generation != self._generation or made_at < self.min_made_at:
+            return None
+        if self._filter is None:
+            return value[HEADER_BYTES : HEADER_BYTES + n_body]
+        found = self._allowed(decode(user_id, value))
+        return found.body if found else None
 
-    def find(self, user_id: bytes) -> FreshBody | None:
-        """Return a user's fresh list; None without one that may be used."""
+    def find(self, user_id: bytes) -> FreshList | None:
+        """Return a user's fresh list without hidden items; None if none may be used."""
         try:
             value = self.get(user_id)
         except lmdb.Error:  # a damaged page, or closed by a tick: the snapshot's list serves
             return None
-        return None if value is None else self.usable(user_id, value)
+        return self._allowed(decode(user_id, value)) if value is not None else None
+
+    def _allowed(self, made: FreshList | None) -> FreshList | None:
+        if made is None or made.generation != self._generation or made.made_at < self.min_made_at:
+            return None
+        if self._filter is None or self._hidden.isdisjoint(made.body.split(b",")):
+            return made
+        body = self._filter.without_hidden(made.body, made.spares)
+        return made._replace(body=body) if body else None

@@ -107,6 +107,12 @@ def all_files(folder: Path) -> Iterator[tuple[EventType, Path]]:
             yield kind, path
 
 
+def is_segment_file(path: Path) -> bool:
+    """Return whether a file is a segment beside a day's file."""
+    file = DayFile.of(path)
+    return file is not None and file.segment is not None
+
+
 def grouped_by_day(files: Iterable[Path]) -> Iterator[list[Path]]:
     """Yield a day's file and its segments together, any other file alone, in their order."""
     for _, group in itertools.groupby(files, _group_of):

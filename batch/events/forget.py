@@ -88,8 +88,13 @@ def _files(path: Path) -> list[Path]:
     """Return a file, or the files of events below a directory; none if it does not exist."""
     if not path.is_dir():
         return [path] if path.exists() else []
-    has_any = any(file.is_file() for file in path.rglob("[!._]*"))
+    visible = (file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
+    has_any = any(visible)
     return event_files(BatchSettings(events=(str(path),))) if has_any else []
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
 
 
 def _without(file: Path, user_ids: Collection[str], found: set[str]) -> int:

@@ -34,6 +34,7 @@ from batch.events.day_files import (
     NO_POSITIONS,
     EventType,
     all_files,
+    is_segment_file,
     merged_rows,
     n_rows_of,
     read_rows,
@@ -145,9 +146,13 @@ class Partitions:
         new = self._pending / old.name
         n_old = n_rows_of(old)
         merged = merged_rows(kind, [old], self._sizes.merge_rows)
-        kept = (table.filter(pc.invert(_is_in(table["user_id"], names))) for table in merged)
-        n_new = write_rows(kind, new, (table for table in kept if table.num_rows), _positions(old))
-        if n_new:
+        filtered = (table.filter(pc.invert(_is_in(table["user_id"], names))) for table in merged)
+        kept = [table for table in filtered if table.num_rows]
+        is_segment = is_segment_file(old)
+        if is_segment and not kept:  # the ledger of the collector names it
+            kept = [getattr(Parsed(), kind.name)]
+        n_new = write_rows(kind, new, kept, _positions(old))
+        if n_new or is_segment:
             fsync_path(new)
             new.replace(old)
         else:

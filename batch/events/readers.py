@@ -30,6 +30,15 @@ def reading(paths: Sequence[str]) -> Iterator[None]:
         yield
 
 
+def make_lock(folder: Path) -> None:
+    """Make the lock of the readers, before there is anything that may be removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    (folder / _READERS).touch()
+
+
 @contextlib.contextmanager
 def without_readers(folder: Path) -> Iterator[bool]:
     """Hold off readers of a folder of partitions; yield whether there was none.

@@ -28,6 +28,7 @@ _POLL_SECONDS = 0.2
 _IDLE_SECONDS = 0.05
 _STATUS_SECONDS = 5.0
 _RETRY_SECONDS = 5.0
+_LARGE_FLUSH_LINES = 10_000
 _MIB = 1 << 20
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,12 @@ class Collector:
         self._retry_at: float | None = None  # when a failed flush is tried again
         self._status_at = 0.0
         self._newest_at = 0.0
-        self._seconds_per_line = 0.0
+        self._flush_seconds = self._seconds_per_line = 0.0  # of the last, and of the last large one
+
+    @property
+    def n_held(self) -> int:
+        """Number of messages that are not flushed."""
+        return sum(buffer.n_messages for buffer in self._buffers.values())
 
     def run(self, stop: StopRequest) -> None:
         """Collect until a stop is requested; then flush what there is.
@@ -119,7 +125,7 @@ class Collector:
         """Flush these partitions and forget them, if that takes no longer than `max_seconds`."""
         buffers = [self._buffers[key] for key in keys if key in self._buffers]
         n_lines = sum(buffer.n_messages for buffer in buffers)
-        if n_lines * self._seconds_per_line > max_seconds:
+        if self._flush_seconds + n_lines * self._seconds_per_line > max_seconds:
             log.warning("%d lines are left to the next owner: no time to flush them", n_lines)
         else:
             try:
@@ -154,7 +160,7 @@ class Collector:
         settings, buffers = self._settings, self._buffers.values()
         return (
             now - self._oldest_at >= settings.flush_seconds
-            or sum(buffer.n_messages for buffer in buffers) >= settings.flush_lines
+            or self.n_held >= settings.flush_lines
             or sum(buffer.n_bytes for buffer in buffers) >= settings.flush_mib * _MIB
         )
 
@@ -195,7 +201,10 @@ class Collector:
         for source in self.sources:
             source.flushed(flushed.spans)
         seconds = time.monotonic() - began
-        self._seconds_per_line = seconds / max(sum(s.messages for s in flushed.spans), 1)
+        self._flush_seconds = seconds
+        n_lines = sum(span.messages for span in flushed.spans)
+        if n_lines >= _LARGE_FLUSH_LINES:
+            self._seconds_per_line = seconds / n_lines
         self.metrics.flushed(flushed, reasons, seconds)
 
     def _write_status(self) -> None:

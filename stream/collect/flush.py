@@ -25,6 +25,7 @@ from stream.collect.folder import CollectorFolder
 from stream.collect.ledger import Ledger
 from stream.collect.ledger_state import Span
 from stream.collect.quarantine import StreamQuarantine
+from stream.errors import LedgerError
 
 _READ_BYTES: Final = 1 << 20
 
@@ -108,7 +109,7 @@ class Flusher:
                 path.unlink()
             raise
         with self._synced():
-            move_into_place(self._folder, files)
+            self._move(files)
         n_dropped = 0 if keeps_answers else sum(piece.n_answers for piece in parsed)
         n_rows = {kind.name: 0 for kind in EVENT_TYPES}
         for file in files:
@@ -140,6 +141,15 @@ class Flusher:
                     }
                 )
         return files
+
+    def _move(self, files: Sequence[dict[str, Any]]) -> None:
+        """Rename files that the ledger names; what fails is left to the next start."""
+        try:
+            move_into_place(self._folder, files)
+        except OSError as error:
+            problem = f"files cannot be renamed into place: {error.strerror}"
+            remedy = "check the disk, then start again: the flush is completed"
+            raise LedgerError(self._folder.events, problem, remedy) from error
 
     @contextlib.contextmanager
     def _synced(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ STATUS           what the running collector is doing
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from batch.events.readers import make_lock
 from store.durable import fsync_path
 
 
@@ -31,6 +32,7 @@ class CollectorFolder(NamedTuple):
         """
         folder = cls(events)
         folder.pending.mkdir(parents=True, exist_ok=True)
+        make_lock(events)
         fsync_path(events)
         fsync_path(folder.own)
         return folder

@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from batch.events.day_files import DayFile, all_files, grouped_by_day, merged_rows, write_rows
+from batch.events.day_files import (
+    DayFile,
+    all_files,
+    grouped_by_day,
+    is_segment_file,
+    merged_rows,
+    write_rows,
+)
 from batch.events.partitions import locked_for_writing
 from batch.events.positions import Positions
 from batch.events.readers import without_readers
@@ -44,7 +51,7 @@ def fold_days(
     """
     n_folded = 0
     for files in _days_with_segments(folder.events):
-        segments = [path for path in files if _is_segment(path)]
+        segments = [path for path in files if is_segment_file(path)]
         if all_days or _is_due(segments, settings):
             try:
                 with (
@@ -88,18 +95,13 @@ def fold_day(folder: CollectorFolder, files: list[Path]) -> None:
 
 def n_segments(events: Path) -> int:
     """Return the number of segments that no day's file contains yet."""
-    return sum(_is_segment(path) for _, path in all_files(events))
+    return sum(is_segment_file(path) for _, path in all_files(events))
 
 
 def _days_with_segments(events: Path) -> Iterator[list[Path]]:
     for files in grouped_by_day(path for _, path in all_files(events)):
-        if any(_is_segment(path) for path in files):
+        if any(is_segment_file(path) for path in files):
             yield files
-
-
-def _is_segment(path: Path) -> bool:
-    file = DayFile.of(path)
-    return file is not None and file.segment is not None
 
 
 def _is_due(segments: list[Path], settings: StreamSettings) -> bool:

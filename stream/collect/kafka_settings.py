@@ -16,7 +16,11 @@ _FIXED: Final[KafkaSettings] = {
 _DEFAULTS: Final[KafkaSettings] = {
     "group.id": "marquee",
     "client.id": "marquee",
-    "queued.max.messages.kbytes": 1 << 15,  # memory stays flat however far behind
+    # Memory stays flat however far behind: a waiting message takes 500 bytes beside its own, and
+    # a fetch, which is packed, has ten times as many messages as its size says.
+    "queued.max.messages.kbytes": 1 << 14,
+    "queued.min.messages": 30_000,
+    "fetch.message.max.bytes": 1 << 18,
     "partition.assignment.strategy": "cooperative-sticky",
 }
 _MAX_POLL_MS: Final = 300_000  # librdkafka's own default

@@ -42,7 +42,7 @@ class LedgerState:
         gaps: Lost ranges as (log, partition, first position, position after the last).
         identities: Identity of cluster and topic by log, empty where unknown.
         last_flush: Record of the last flush.
-        last_removal: Record of the last removal of days.
+        last_removals: Paths that were removed: by the last removal, and since the last flush.
     """
 
     generation: int = 0
@@ -55,7 +55,7 @@ class LedgerState:
     gaps: list[tuple[str, str, int, int]] = field(default_factory=list)
     identities: dict[str, tuple[str, str]] = field(default_factory=dict)
     last_flush: dict[str, Any] = field(default_factory=dict)
-    last_removal: dict[str, Any] = field(default_factory=dict)
+    last_removals: list[list[str]] = field(default_factory=list)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add a record to the sum."""
@@ -71,6 +71,11 @@ class LedgerState:
     def as_json(self) -> dict[str, Any]:
         """Return a record of kind `sum`, which `add` takes."""
         return asdict(self)
+
+    @property
+    def n_messages(self) -> int:
+        """Number of messages that were taken, accepted or not."""
+        return self.accepted + self.quarantined
 
     @property
     def positions(self) -> Positions:
@@ -90,6 +95,7 @@ class LedgerState:
                 self.ranges[key] = merge_ranges((*ranges, (span["first"], span["last"])))
             self.next[key] = span["last"] + 1
         self.last_flush = dict(record)
+        self.last_removals = self.last_removals[-1:]  # it may not be complete yet
 
     def _add_gap(self, record: Mapping[str, Any]) -> None:
         gap = record["log"], record["partition"], record["first"], record["end"]
@@ -103,7 +109,7 @@ class LedgerState:
         self.next[f"{record['log']} {record['partition']}"] = record["next"]
 
     def _add_removal(self, record: Mapping[str, Any]) -> None:
-        self.last_removal = dict(record)
+        self.last_removals.append(list(record["paths"]))
 
     def _add_sum(self, record: Mapping[str, Any]) -> None:
         for one in fields(self):

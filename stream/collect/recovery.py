@@ -6,6 +6,7 @@ no file         in place, or folded into its day, or removed with it: nothing to
 none of these             ─► an error: something else removed it
 """
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from stream.errors import LedgerError
 
 
 def recover(folder: CollectorFolder, state: LedgerState, quarantine: StreamQuarantine) -> None:
-    """Carry out the last flush and the last removal, and remove what no record names.
+    """Carry out the last flush and the last removals, and remove what no record names.
 
     Args:
         folder: Paths of the collector.
@@ -37,8 +38,8 @@ def recover(folder: CollectorFolder, state: LedgerState, quarantine: StreamQuara
     move_into_place(folder, files)
     for path in (*folder.pending.iterdir(), folder.own / FOLD_PENDING):
         path.unlink(missing_ok=True)
-    for path in state.last_removal.get("paths", []):
-        (folder.events / path).unlink(missing_ok=True)
+    for name in itertools.chain.from_iterable(state.last_removals):
+        (folder.events / name).unlink(missing_ok=True)
     quarantine.recover(state.last_flush.get("quarantine", {}), state.generation)
 
 
@@ -50,7 +51,7 @@ def _check(folder: CollectorFolder, file: dict[str, Any], state: LedgerState) ->
         if crc32(pending) != file["crc"]:
             raise LedgerError(pending, "is damaged: its CRC is not the one in the ledger")
         return
-    if path.exists() or file["path"] in state.last_removal.get("paths", []):
+    if path.exists() or any(file["path"] in paths for paths in state.last_removals):
         return
     if not _is_folded(folder, path, state):
         raise LedgerError(path, "does not exist, but the ledger says that it was written")

@@ -8,6 +8,7 @@ from batch.events.day_files import EVENT_TYPES, DayFile, rows_by_day, write_rows
 from batch.events.ingest import ingest
 from batch.events.kinds import stream_log
 from batch.events.lines import split_lines
+from batch.events.partitions import open_partitions, partition_files
 from batch.events.positions import Positions, merge_ranges
 from batch.events.read import read_events
 from batch.events.readers import reading, without_readers
@@ -80,6 +81,20 @@ def test_positions_survive_an_ingest_into_the_day(tmp_path):
     day = events / "views" / "date=2026-03-01" / "views-2026-03-01.parquet"
     assert Positions.of_file(day) == POSITIONS
     assert read(events).views["minute"].to_pylist() == [12]
+
+
+def test_a_user_is_removed_from_segments_too(ingested):
+    """A segment that had nobody else stays as an empty file: the ledger names it."""
+    write_segment(ingested, LINES, 1)
+    with open_partitions(ingested) as partitions:
+        removed = partitions.forget(["7", "8"], lambda _user: None)
+    assert removed == {"views": 2, "ratings": 2, "accounts": 2}
+    segments = [path.name for path in partition_files(ingested)]
+    assert segments == [
+        f"{kind}-2026-03-01.s000000001.parquet" for kind in ("views", "ratings", "accounts")
+    ]
+    assert Positions.of_file(partition_files(ingested)[0]) == POSITIONS
+    assert outcome(read(ingested)) == ([], [], 0, 0)
 
 
 def test_names():

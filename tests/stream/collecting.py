@@ -17,7 +17,7 @@ from stream.collect.ledger import read_state
 from stream.settings import StreamSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_LINE_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 19
 
 
 def made_lines(n_lines, seed=7, n_broken=0):

@@ -13,6 +13,7 @@ import pytest
 
 from stream.collect.folder import CollectorFolder
 from stream.collect.folding import fold_days
+from stream.collect.retention import remove_old_days
 from stream.errors import LedgerError
 from tests.stream.collecting import (
     ROOT,
@@ -89,6 +90,33 @@ def test_the_steps_cover_the_whole_flush(tmp_path, monkeypatch):
     n_done = cut_power_at(monkeypatch, 1000)
     collect_in_flushes(tmp_path, log)
     assert 60 < n_done[0] < 168
+
+
+@pytest.mark.parametrize("step", range(0, 40, 3))
+def test_a_power_cut_in_retention_leaves_whole_days(tmp_path, monkeypatch, step):
+    """Each day is there with all of its files, or gone and its hashes kept."""
+    lines = made_lines(200)
+    log = write_log(tmp_path, lines)
+    collect_files(tmp_path, log)
+    before, folder = days_of(tmp_path), CollectorFolder(tmp_path / "events")
+    settings = stream_settings(tmp_path, keep_days=0.5)
+    with monkeypatch.context() as patch, opened(tmp_path, [log]) as (collector, _):
+        cut_power_at(patch, step)
+        with contextlib.suppress(PowerCut):
+            remove_old_days(folder, collector.ledger, settings)
+    with opened(tmp_path, [log]):
+        after = days_of(tmp_path)
+    removed = folder.removed.read_text() if folder.removed.exists() else ""
+    for day, files in before.items():
+        assert after.get(day) == files or (day not in after and all(f in removed for f in files))
+    assert after["date=2026-03-03"] == before["date=2026-03-03"]
+
+
+def days_of(tmp_path):
+    days: dict = {}
+    for path in sorted((tmp_path / "events").glob("*/date=*/*")):
+        days.setdefault(path.parent.name, []).append(path.name)
+    return days
 
 
 def test_a_file_that_the_ledger_names_and_nobody_has_is_an_error(tmp_path):

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,8 +22,6 @@ import scipy.sparse as sp
 
 from batch.models.blend import blended
 from batch.models.choose import recommender
-from batch.models.families import FAMILIES
-from batch.models.families import Size as DataSize
 from batch.models.protocol import Fitted
 from batch.models.view_order import order_views
 from batch.served.document import describe
@@ -44,7 +42,7 @@ from store.writer import SnapshotWriter
 
 MODELS: Final = (
     "als", "ials", "spectral", "ease", "graph_filter", "rp3beta", "item_knn", "last_items",
-    "popularity", "ials+ease", "ials+spectral", "ials+ease+graph_filter+spectral",
+    "popularity", "ials+ease", "ials+spectral", "ials+item_knn", "ials+ease+graph_filter+spectral",
 )  # fmt: skip
 _SIZES: Final = {
     "quick": Size(2_000, 1_000, 60_000),
@@ -52,6 +50,8 @@ _SIZES: Final = {
     "large": Size(30_000, 27_000, 1_500_000),
 }
 _DEFAULT_DATA: Final = ["ml-1m", "large"]
+# With the most factors that `auto` tries
+_SETTINGS: Final = BatchSettings(holdout_users=0, ials_factors=256, spectral_factors=192)
 _K: Final = 30  # the list, and the spares behind it
 _N_USERS: Final = 200  # folded in one at a time
 _TABLES: Final = ("users", "spares", "similar", "fallback", "profiles", "items")
@@ -140,24 +140,8 @@ def _fitted(name: str, weights: sp.csr_matrix, fitted: dict[str, Fitted]) -> Fit
     parts = name.split("+")
     for part in parts:
         if part not in fitted:
-            fitted[part] = recommender(part, _settings(part, weights)).fit(weights)
+            fitted[part] = recommender(part, _SETTINGS).fit(weights)
     return blended([fitted[part] for part in parts], [1.0] * len(parts), weights)
-
-
-def _settings(model: str, weights: sp.csr_matrix) -> BatchSettings:
-    """Return the largest parameters that `auto` would give the model on this data."""
-    size = DataSize.of(weights, weights)
-    settings = BatchSettings(holdout_users=0)
-    for family in FAMILIES:
-        if family.model == model:
-            largest = max(family.candidates(size), key=lambda one: sum(_numbers(one.parameters)))
-            settings = replace(settings, **{**largest.parameters, **family.final(size)})
-    return settings
-
-
-def _numbers(parameters: object) -> list[float]:
-    assert isinstance(parameters, dict)
-    return [float(value) for value in parameters.values()]
 
 
 def _write(store: Path, served: ServedModel) -> None:

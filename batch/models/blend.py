@@ -18,9 +18,10 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from batch.arrays import AnyArray, Floats, Rows
+from batch.arrays import AnyArray, AnyFloats, Floats, Rows
 from batch.models.dense_topk import best_of, dense_top_k, for_each_block, hide
 from batch.models.factors import FittedFactors
+from batch.models.few_users import MAX_FEW_USERS, best_of_few
 from batch.models.fold_in import Joined, Standardised, scale_of
 from batch.models.protocol import Fitted
 from batch.models.rescore import N_SPARE, Scoring, rescored
@@ -72,7 +73,11 @@ class FittedBlend:
         execution = Execution(n_threads, on_users)
         if self.factors is None:
             return dense_top_k(self._added, self.seen, rows, k, hidden, execution)
-        return self._rescored(self.factors, rows, k, np.array(sorted(hidden), np.int64), execution)
+        hidden_rows = np.array(sorted(hidden), np.int64)
+        if len(rows) <= MAX_FEW_USERS:
+            on_users(len(rows))
+            return best_of_few(self._scoring(self.factors, rows, hidden_rows), k)
+        return self._rescored(self.factors, rows, k, hidden_rows, execution)
 
     def scores(self, user_rows: Rows) -> Floats:
         """Add the standardised scores of the parts; see `Fitted.scores`."""
@@ -94,21 +99,26 @@ class FittedBlend:
         )
 
         def fill(some: Rows, block: slice) -> None:
-            added = self._added(some)
-
-            def hide_items(scores: Floats, users: Rows) -> None:
-                hide(scores, self.seen, some[users])
-                scores[:, hidden_rows] = -np.inf
-
-            found = added + factors.scores(some)
-            hide_items(found, np.arange(len(some)))
-            scoring = Scoring(factors.user_factors[some], factors.item_factors, hide_items, added)
+            scoring = self._scoring(factors, some, hidden_rows)
+            assert scoring.added is not None
+            found = scoring.added + factors.scores(some)
+            scoring.hide(found, np.arange(len(some)))
             lists.item_rows[block], lists.scores[block] = rescored(
                 best_of(found, k + N_SPARE), k, scoring
             )
 
         for_each_block(fill, rows, self.seen.shape[1], execution)
         return lists
+
+    def _scoring(self, factors: FittedFactors, some: Rows, hidden_rows: Rows) -> Scoring:
+        """Return the exact scores of some users."""
+
+        def hide_items(scores: AnyFloats, users: Rows) -> None:
+            hide(scores, self.seen, some[users])
+            scores[:, hidden_rows] = -np.inf
+
+        users = factors.user_factors[some]
+        return Scoring(users, factors.item_factors, hide_items, self._added(some))
 
     def _added(self, user_rows: Rows) -> Floats:
         """Return the sum of the standardised scores of the parts that are not of factors."""

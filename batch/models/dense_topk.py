@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Floats, Rows
+from batch.arrays import AnyFloats, Floats, Rows
 from batch.threads import one_blas_thread, usable
 from batch.topk import NO_ITEM, Execution, TopK
 from batch.topk_candidates import reached_by
@@ -95,7 +95,7 @@ def for_each_block(
                 done.result()
 
 
-def hide(scores: Floats, seen: sp.csr_matrix, user_rows: Rows) -> None:
+def hide(scores: AnyFloats, seen: sp.csr_matrix, user_rows: Rows) -> None:
     """Set the scores of seen items to -inf.
 
     Args:

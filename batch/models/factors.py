@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import AnyArray, Floats, Rows
-from batch.models.dense_topk import best_of, hide
+from batch.arrays import AnyArray, AnyFloats, Floats, Rows
+from batch.models.dense_topk import hide
+from batch.models.few_users import MAX_FEW_USERS, best_of_few
 from batch.models.fold_in import Solver
 from batch.models.rescore import N_SPARE, Scoring, rescored_in_blocks
 from batch.progress import noop
-from batch.threads import one_blas_thread
 from batch.topk import NO_ITEM, TopK, top_k
-
-_FEW_USERS: Final = 16
 
 
 class Factors(NamedTuple):
@@ -32,7 +30,7 @@ class Factors(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FittedFactors:
-    """A fitted model of factors.
+    """A fitted model of factors; its arrays must not change, for what they need is kept.
 
     Attributes:
         user_factors: (n_users, n_factors).
@@ -67,7 +65,7 @@ class FittedFactors:
         n_threads: int = 0,
         on_users: Callable[[int], object] = noop,
     ) -> TopK:
-        """Search by norm-pruned blocks, few users in all items; see `Fitted.top_k`."""
+        """Search by norm-pruned blocks; see `Fitted.top_k`."""
         if k < 1:
             raise ValueError(f"k must be at least 1, not {k}")
         users, seen = self.user_factors, self.seen
@@ -75,25 +73,16 @@ class FittedFactors:
             users, seen = users[user_rows], seen[user_rows]
         hidden_rows = np.array(sorted(hidden), np.int64)
 
-        def hide_items(scores: Floats, rows: Rows) -> None:
+        def hide_items(scores: AnyFloats, rows: Rows) -> None:
             hide(scores, seen, rows)
             scores[:, hidden_rows] = -np.inf
 
         scoring = Scoring(users, self.item_factors, hide_items)
-        n_candidates = k + N_SPARE
-        if len(users) <= _FEW_USERS:
-            found = self._in_all_items(scoring, n_candidates)
+        if len(users) <= MAX_FEW_USERS:
             on_users(len(users))
-        else:
-            found = self._in_blocks(users, seen, n_candidates, hidden_rows, n_threads, on_users)
+            return best_of_few(scoring, k)
+        found = self._in_blocks(users, seen, k + N_SPARE, hidden_rows, n_threads, on_users)
         return rescored_in_blocks(found, k, scoring, n_threads)
-
-    def _in_all_items(self, scoring: Scoring, n_candidates: int) -> TopK:
-        """Return the best items of few users, for whom sorting the items takes too long."""
-        with one_blas_thread():
-            scores = scoring.user_factors @ self.item_factors.T
-        scoring.hide(scores, np.arange(len(scores)))
-        return best_of(scores, n_candidates)
 
     def _in_blocks(
         self,

@@ -94,7 +94,8 @@ class EarlyStopping:
 
     def __call__(self, factors: Factors) -> bool:
         """Evaluate the factors after a sweep; return whether training should stop."""
-        fitted = FittedFactors(*factors, self._held.weights, lambda _: factors.user_factors)
+        users, items = factors.user_factors, factors.item_factors.copy()  # training changes them
+        fitted = FittedFactors(users, items, self._held.weights, lambda _: users)
         lists = fitted.top_k(_K, user_rows=self._held.user_rows, n_threads=self._n_threads)
         ndcg = float(self._held.ndcg(lists).mean())
         self._n_idle = 0 if ndcg > self.best * (1 + _MIN_GAIN) else self._n_idle + 1

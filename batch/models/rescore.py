@@ -9,15 +9,15 @@ the k-th best is above the last candidate by more than products can err; the few
 whose list is not so clear have all items scored that way.
 """
 
-import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.arrays import Floats, ItemRows, Rows
+from batch.arrays import AnyFloats, Floats, ItemRows, Rows
 from batch.models.dense_topk import best_of
+from batch.models.norms import kept_norm_bounds
 from batch.threads import one_blas_thread, usable
 from batch.topk import NO_ITEM, TopK
 
@@ -26,7 +26,7 @@ _BLOCK_USERS: Final = 256
 _GATHERED_BYTES: Final = 4 << 20  # factors of candidates at a time, which limits memory
 
 # Function that sets scores of users' seen and hidden items to -inf, given the rows of the users
-Hide = Callable[[Floats, Rows], None]
+Hide = Callable[[AnyFloats, Rows], None]
 
 
 class Scoring(NamedTuple):
@@ -61,11 +61,11 @@ class Scoring(NamedTuple):
             scores += np.take_along_axis(self.added, item_rows.astype(np.int64), axis=1)
         return scores + np.float32(0)  # -0.0 becomes 0.0: they are a tie
 
-    def of_everything(self, user: int) -> Floats:
-        """Return (1, n_items) the scores of all items for one user."""
-        scores: Floats = np.vecdot(self.item_factors, self.user_factors[user])[None]
+    def of(self, user: int, item_rows: Rows | slice) -> Floats:
+        """Return the scores of some items for one user."""
+        scores: Floats = np.vecdot(self.item_factors[item_rows], self.user_factors[user])
         if self.added is not None:
-            scores += self.added[user]
+            scores += self.added[user, item_rows]
         return scores + np.float32(0)
 
     def errors(self) -> Floats:
@@ -76,7 +76,9 @@ class Scoring(NamedTuple):
         """
         eps, n_factors = np.finfo(np.float32).eps, self.item_factors.shape[1]
         norms = np.sqrt(np.vecdot(self.user_factors, self.user_factors))
-        errors = 2 * (n_factors + 1) * eps * norms * _max_norm(self.item_factors)
+        errors = (
+            2 * (n_factors + 1) * eps * norms * kept_norm_bounds(self.item_factors).max(initial=0)
+        )
         if self.added is not None:
             errors += 2 * eps * np.abs(self.added).max(axis=1, initial=0)
         return np.asarray(errors, np.float32)
@@ -100,18 +102,20 @@ def rescored(found: TopK, k: int, scoring: Scoring) -> TopK:
     last, errors = found.scores[:, -1], scoring.errors()
     is_unclear = np.isfinite(last) & (errors > 0) & (best.scores[:, -1] <= last + errors)
     for user in np.flatnonzero(is_unclear).tolist():
-        every = scoring.of_everything(user)
+        every = scoring.of(user, slice(None))[None]
         scoring.hide(every, np.array([user]))
         best.item_rows[user], best.scores[user] = (part[0] for part in best_of(every, k))
     return best
 
 
 def rescored_in_blocks(found: TopK, k: int, scoring: Scoring, n_threads: int) -> TopK:
-    """Return the k best items by exact scores, block by block of users; see `rescored`."""
+    """Return the k best items by exact scores, block by block of users; see `rescored`.
+
+    They are written over `found`, which takes hundreds of megabytes for a million users.
+    """
+    best = TopK(found.item_rows[:, :k], found.scores[:, :k])
     if scoring.is_exact:
-        return TopK(found.item_rows[:, :k], found.scores[:, :k])
-    n_users = len(found.item_rows)
-    best = TopK(np.empty((n_users, k), np.int32), np.empty((n_users, k), np.float32))
+        return best
 
     def settle(first: int) -> None:
         block = slice(first, first + _BLOCK_USERS)
@@ -122,7 +126,7 @@ def rescored_in_blocks(found: TopK, k: int, scoring: Scoring, n_threads: int) ->
         lists = rescored(TopK(found.item_rows[block], found.scores[block]), k, part)
         best.item_rows[block], best.scores[block] = lists
 
-    begins = range(0, n_users, _BLOCK_USERS)
+    begins = range(0, len(found.item_rows), _BLOCK_USERS)
     with one_blas_thread():
         if len(begins) == 1:  # in this thread: one user takes less time than a pool
             settle(0)
@@ -130,17 +134,3 @@ def rescored_in_blocks(found: TopK, k: int, scoring: Scoring, n_threads: int) ->
             with ThreadPoolExecutor(usable(n_threads)) as pool:
                 list(pool.map(settle, begins))
     return best
-
-
-_max_norms: dict[int, tuple[weakref.ref[Floats], float]] = {}
-
-
-def _max_norm(factors: Floats) -> float:
-    """Return the largest norm of a row, which is kept: it takes longer than a user's list."""
-    known = _max_norms.get(id(factors))
-    if known and known[0]() is factors:
-        return known[1]
-    norm = float(np.sqrt(np.vecdot(factors, factors).max(initial=0)))
-    key = id(factors)
-    _max_norms[key] = weakref.ref(factors, lambda _: _max_norms.pop(key, None)), norm
-    return norm

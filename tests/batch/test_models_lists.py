@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.models.dense_topk import LOWEST_ABOVE_ZERO, best_of
+from batch.models.factors import FittedFactors
 from batch.models.fill import filled
 from batch.models.least_squares_users import LeastSquares, diagonalised
+from batch.models.norms import kept_by_array
 from batch.topk import NO_ITEM, TopK
 
 
@@ -57,3 +59,32 @@ def test_short_lists_are_filled_and_full_ones_unchanged():
     both = filled(own, other)
     assert both.item_rows.tolist() == [[5, 7, 6], [1, 2, 3]]
     assert both.scores.tolist() == [[2, 0, 0], [3, 2, 1]]
+
+
+@given(seed=st.integers(0, 10**6), k=st.sampled_from((1, 5, 40)), n_users=st.sampled_from((1, 50)))
+@settings(deadline=None, max_examples=15)
+def test_lists_are_those_of_a_full_sort_of_inner_products(seed, k, n_users):
+    """Of few users and of many, with equal items, seen and hidden ones."""
+    rng = np.random.default_rng(seed)
+    items = rng.standard_normal((1500, 6), np.float32) * rng.random((1500, 1), np.float32)
+    items[rng.integers(0, 1500, 300)] = items[0]  # equal vectors are ties
+    users = rng.standard_normal((n_users, 6), np.float32)
+    users[rng.random(n_users) < 0.1] = 0
+    seen = sp.csr_matrix((rng.random((n_users, 1500)) < 0.01).astype(np.float32))
+    hidden = {1, 7, 1499}
+    found = FittedFactors(users, items, seen, lambda _: users).top_k(k, hidden=hidden)
+    scores = np.vecdot(items[None], users[:, None, :]) + np.float32(0)
+    scores[seen.nonzero()] = -np.inf
+    scores[:, list(hidden)] = -np.inf
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    assert found.item_rows.tolist() == best.tolist()
+    assert found.scores.tobytes() == np.take_along_axis(scores, best, axis=1).tobytes()
+
+
+def test_what_is_kept_of_an_array_ends_with_it():
+    """Another array gets its own value, and memory does not grow."""
+    sums = kept_by_array(lambda array: float(array.sum()))
+    ones, twos = np.ones(3, np.float32), 2 * np.ones(3, np.float32)
+    assert (sums(ones), sums(twos), sums(ones)) == (3, 6, 3)
+    for number in range(50):
+        assert sums(np.full(3, number, np.float32)) == 3 * number

@@ -32,7 +32,7 @@ class Merged(NamedTuple):
 
     Attributes:
         user_ids: (n_users,) ids, ascending.
-        histories: Their whole histories, in the form of `seen.mdb`.
+        histories: Whole histories, in the form of `seen.mdb`.
     """
 
     user_ids: list[bytes]

@@ -6,7 +6,8 @@
 The lines are minutes of films that users watch, with some noise. Without `--broker`, a real
 broker is started from the jars in `var/kafka/libs` (`.ci/campaigns stream` fetches them);
 without jars, librdkafka's in-process brokers, with less than 4 MB a partition: they forget
-what is beyond. The peer only receives the messages. Both read the whole topic, in turns,
+what is beyond. The peers only receive the messages: `consume-loop` with librdkafka's defaults,
+`consume-loop-tuned` with the settings of the collector. All read the whole topic, in turns,
 each on one core; the processor time of librdkafka's threads is theirs.
 """
 
@@ -37,7 +38,7 @@ from store.stop import StopRequest
 from stream.collect.command import open_collector
 from stream.collect.folder import CollectorFolder
 from stream.collect.folding import fold_days
-from stream.collect.kafka_settings import consumer_settings
+from stream.collect.kafka_settings import KafkaSettings, consumer_settings
 from stream.collect.kafka_source import KafkaSource
 from stream.collect.ledger import read_state
 from stream.settings import StreamSettings
@@ -112,11 +113,14 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="marquee-collector-") as name:
         folder = Path(name)
         with _filled_topic(options, folder) as log:
-            collected, bare = [], []
+            collected: list[Collected] = []
+            peers: dict[str, list[Cost]] = {"consume-loop": [], "consume-loop-tuned": []}
             for number in range(options.rounds):
-                bare.append(_consume(log))
+                peers["consume-loop"].append(_consume(log, {}))
+                tuned = consumer_settings({"bootstrap.servers": log.bootstrap})
+                peers["consume-loop-tuned"].append(_consume(log, tuned))
                 collected.append(_collect(log, folder / str(number)))
-    _report(log, collected, bare)
+    _report(log, collected, peers)
     return int(any(run.n_lost or run.n_twice or not run.is_equal for run in collected))
 
 
@@ -197,10 +201,15 @@ def _send(bootstrap: str, topic: str, lines: list[bytes], kind: str) -> None:
     producer.flush()
 
 
-def _consume(log: Log) -> Cost:
+def _consume(log: Log, settings: KafkaSettings) -> Cost:
     """Return the cost of a loop that only receives all messages."""
     consumer = Consumer(
-        {"bootstrap.servers": log.bootstrap, "group.id": "bare", "enable.auto.commit": "false"}
+        {
+            **settings,
+            "bootstrap.servers": log.bootstrap,
+            "group.id": "bare",
+            "enable.auto.commit": "false",
+        }
     )
     partitions = consumer.list_topics(log.topic, timeout=10).topics[log.topic].partitions
     consumer.assign([TopicPartition(log.topic, partition, 0) for partition in partitions])
@@ -262,9 +271,9 @@ def _checked(log: Log, folder: Path, batch: BatchSettings, cost: Cost) -> Collec
     )
 
 
-def _report(log: Log, collected: list[Collected], bare: list[Cost]) -> None:
+def _report(log: Log, collected: list[Collected], peers: dict[str, list[Cost]]) -> None:
     n_lines = len(log.lines)
-    details = {"lines": n_lines, "rounds": len(bare), "brokers": log.kind, "seed": _SEED}
+    details = {"lines": n_lines, "rounds": len(collected), "brokers": log.kind, "seed": _SEED}
     for metric in ("lost", "twice"):
         worst = max((getattr(run, f"n_{metric}") for run in collected), key=abs)
         print_figure("collector", metric, worst, "1", subject="marquee", **details)
@@ -273,7 +282,8 @@ def _report(log: Log, collected: list[Collected], bare: list[Cost]) -> None:
         "collector", "runs_unlike_the_bulk_parser", n_different, "1", subject="marquee", **details
     )
     rows = []
-    costs = {"marquee": [run.cost for run in collected], "consume-loop": bare}
+    costs = {"marquee": [run.cost for run in collected], **peers}
+    bare = peers["consume-loop"]
     for subject, of_subject in costs.items():
         shown = []
         for field in Cost._fields:

@@ -35,7 +35,7 @@ class StreamSettings:
     events: str = "var/events"
     flush_seconds: float = 30.0
     flush_lines: int = 2_000_000
-    flush_mib: float = 64.0
+    flush_mib: float = 32.0
     max_line_kib: float = 1024.0
     fold_segments: int = 20
     fold_minutes: float = 10.0

@@ -6,11 +6,13 @@ import os
 import shutil
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from batch.events.partitions import locked_for_writing
 from batch.events.readers import reading
+from benchmarks.harness.servers import free_port
 from stream.__main__ import main
 from stream.collect import flush, retention
 from stream.collect.folder import CollectorFolder
@@ -338,6 +340,23 @@ def test_status_says_how_far_it_is(tmp_path, log, config, capsys):
     with opened(tmp_path, [log]):
         assert main(["status", "--config", str(config)]) == 0
     assert "97 accepted, 3 quarantined" in capsys.readouterr().out
+
+
+def test_the_figures_are_answered_on_a_port(tmp_path, log):
+    append(log, made_lines(100, n_broken=3))
+    port = free_port()
+    with opened(tmp_path, [log]) as (collector, _):
+        collector.metrics.serve("127.0.0.1", port)
+        collect_all(collector)
+        collector.flush()
+        with pytest.raises(StreamError, match=f"127.0.0.1:{port}: cannot be opened"):
+            collector.metrics.serve("127.0.0.1", port)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+    assert 'marquee_collect_lines_total{outcome="accepted"} 97.0' in text
+    assert 'marquee_collect_rejected_lines_total{reason="malformed time"} 3.0' in text
+    assert 'marquee_collect_rows_total{kind="views"}' in text
+    assert "marquee_collect_flush_seconds_count 1.0" in text
 
 
 def test_status_without_a_ledger_is_an_error(config, capsys):

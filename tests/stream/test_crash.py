@@ -27,7 +27,7 @@ from tests.stream.collecting import (
 )
 
 # All of them in the campaign, some of them here.
-STEPS = range(168) if os.environ.get("STREAM_CAMPAIGN") else [*range(0, 60, 4), *range(60, 168, 12)]
+STEPS = range(168) if os.environ.get("STREAM_CAMPAIGN") else [*range(0, 60, 5), *range(60, 168, 18)]
 
 
 class PowerCut(BaseException):
@@ -92,7 +92,7 @@ def test_the_steps_cover_the_whole_flush(tmp_path, monkeypatch):
     assert 60 < n_done[0] < 168
 
 
-@pytest.mark.parametrize("step", range(0, 40, 3))
+@pytest.mark.parametrize("step", range(0, 40, 5))
 def test_a_power_cut_in_retention_leaves_whole_days(tmp_path, monkeypatch, step):
     """Each day is there with all of its files, or gone and its hashes kept."""
     lines = made_lines(200)

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name}", type=positive_int, default=default, metavar="N",
             help=f"{meaning}, default: {default}",
         )  # fmt: skip
-    parser.add_argument("--model", default="ials", metavar="MODEL", help="default: ials")
+    parser.add_argument("--model", default="auto", metavar="MODEL", help="default: auto")
     parser.add_argument("--seed", type=non_negative_int, default=42, metavar="N", help="seed")
     parser.add_argument("--quick", action="store_true", help="a small world, under two minutes")
     return parser

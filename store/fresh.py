@@ -2,12 +2,14 @@
 
     fresh.mdb  lists      user_id → generation │ made at │ body length │ body │ spares │ crc32
                histories  user_id → history that the list was made from, as in `seen.mdb`
+               filter     a bit for each value of a hash of user ids: 0 where none has a list
                about      generation, and what the lists depend on beside the events
     FRESH.LOCK            held by the speed layer, so there is one
 
 The file changes in place: one process writes it, every server reads it, and LMDB's
 transactions isolate them. It is optional and may be removed at any time. LMDB has no
 checksums, so each list has one, over its user too: damaged bytes are never served.
+The filter spares most users without a fresh list the lookup, which takes a tenth of a request.
 """
 
 import contextlib
@@ -28,7 +30,12 @@ _FILE: Final = "fresh.mdb"
 _LOCK: Final = "FRESH.LOCK"
 _MAP_BYTES: Final = 1 << 36  # address space, not disk
 _MAX_READERS: Final = 1024
-_TABLES: Final = (b"lists", b"histories", b"about")
+_TABLES: Final = (b"lists", b"histories", b"about", b"filter")
+FILTER_MASK: Final = (1 << 17) - 1  # of a byte's place: the filter fits a processor's cache
+FILTER_SHIFT: Final = 29  # of the bit's number, the highest three bits of the hash
+_CHUNK_BYTES: Final = 1 << 12
+_N_CHUNKS: Final = (FILTER_MASK + 1) // _CHUNK_BYTES
+_NO_CHUNK: Final = bytes(_CHUNK_BYTES)
 _CRC_BYTES: Final = 4
 _SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
 _HEADER: Final = struct.Struct("<QdH")  # generation, made at, length of the body
@@ -95,6 +102,8 @@ class FreshLists:
 
     Attributes:
         get: Lookup of a user's value, None without one; py-lmdb's own method, unwrapped.
+        filter: Bits; that of the number `crc32(user_id) >> FILTER_SHIFT` in the byte
+            `crc32(user_id) & FILTER_MASK` is 0 only if the user has no value.
     """
 
     def __init__(self, store: Path) -> None:
@@ -109,10 +118,12 @@ class FreshLists:
         self._environment = _open(path, CorruptFreshError, readonly=True, readahead=False)
         try:
             self._lists = self._environment.open_db(_TABLES[0], create=False)
+            self._filter = self._environment.open_db(_TABLES[3], create=False)
             self._transaction = self._last = self._begin()
+            self.filter = _read_filter(self._transaction, self._filter)
         except lmdb.Error as error:
             self._environment.close()
-            raise CorruptFreshError(path, f"table lists: {error}") from error
+            raise CorruptFreshError(path, f"tables: {error}") from error
         self.get = cast(Lookup, self._transaction.get)
 
     def renew(self) -> None:
@@ -125,6 +136,7 @@ class FreshLists:
             return
         # A request may be between looking `get` up and calling it: one more tick for the last.
         self._last, self._transaction = self._transaction, self._begin()
+        self.filter = _read_filter(self._transaction, self._filter)
         self.get = cast(Lookup, self._transaction.get)
 
     def check(self) -> None:
@@ -172,7 +184,9 @@ class FreshWriter:
             tables = [self._environment.open_db(name) for name in _TABLES]
         except lmdb.Error as error:
             raise WriteError(self._path, f"cannot be written: {error}") from error
-        self._lists, self._histories, self._about = tables
+        self._lists, self._histories, self._about, self._filter = tables
+        with self._environment.begin() as transaction:
+            self._bits = bytearray(_read_filter(transaction, self._filter))
 
     def __enter__(self) -> Self:
         return self
@@ -224,10 +238,11 @@ class FreshWriter:
             WriteError: The disk is full or broken; nothing changes then.
         """
         with self._writing() as transaction:
-            for table in (self._lists, self._histories):
+            for table in (self._lists, self._histories, self._filter):
                 transaction.drop(table, delete=False)
             transaction.put(_GENERATION, b"%d" % generation, db=self._about)
             transaction.put(_DEPENDS_ON, depends_on, db=self._about)
+        self._bits = bytearray(FILTER_MASK + 1)
 
     def put(self, lists: Iterable[tuple[bytes, FreshList | None, bytes]]) -> None:
         """Write lists and their histories, all or none.
@@ -238,13 +253,16 @@ class FreshWriter:
         Raises:
             WriteError: The disk is full or broken; none of them is written.
         """
+        hashes = set[int]()
         with self._writing() as transaction:
             for user_id, made, history in lists:
+                hashes.add(crc32(user_id))
                 if made is None:
                     transaction.delete(user_id, db=self._lists)
                 else:
                     transaction.put(user_id, encode(user_id, made), db=self._lists)
                 transaction.put(user_id, history, db=self._histories)
+            self._fill(transaction, hashes)
 
     def depend_on(self, depends_on: bytes) -> None:
         """Record what all lists depend on now.
@@ -266,6 +284,15 @@ class FreshWriter:
             for name in names:
                 transaction.delete(name.encode(), db=self._lists)
             return [name for name in names if transaction.delete(name.encode(), db=self._histories)]
+
+    def _fill(self, transaction: lmdb.Transaction, hashes: set[int]) -> None:
+        """Set the bits of users in the filter."""
+        for number in hashes:
+            self._bits[number & FILTER_MASK] |= 1 << (number >> FILTER_SHIFT)
+        for chunk in {(number & FILTER_MASK) // _CHUNK_BYTES for number in hashes}:
+            begin = chunk * _CHUNK_BYTES
+            content = bytes(self._bits[begin : begin + _CHUNK_BYTES])
+            transaction.put(b"%02d" % chunk, content, db=self._filter)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[lmdb.Transaction]:
@@ -314,6 +341,15 @@ def forget_fresh(store: Path, user_ids: Iterable[str]) -> list[str]:
         return []
     with FreshWriter(store) as writer:
         return writer.forget(user_ids)
+
+
+def _read_filter(transaction: lmdb.Transaction, table: Any) -> bytes:
+    """Return the filter; one that is damaged lets all users pass."""
+    chunks = [
+        transaction.get(b"%02d" % chunk, default=_NO_CHUNK, db=table) for chunk in range(_N_CHUNKS)
+    ]
+    found = b"".join(cast(list[bytes], chunks))
+    return found if len(found) == FILTER_MASK + 1 else b"\xff" * (FILTER_MASK + 1)
 
 
 def _is_regular(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any, Final
+from zlib import crc32
 
 import falcon
 import lmdb
@@ -17,6 +18,7 @@ from serve.resources.recommend import Recommend, Recommendations
 from serve.resources.similar import Similar
 from serve.resources.status import Health, ModelStatus, Ready
 from serve.worker.state import WorkerState
+from store.fresh import FILTER_MASK, FILTER_SHIFT
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -56,9 +58,14 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
             key = user_id.encode()
             fresh = served.fresh
             try:
-                if fresh is not None and (value := fresh.get(key)) is not None:
-                    body = fresh.body(key, value)
-                    if body is not None:
+                if (
+                    fresh is not None
+                    and fresh.filter[(number := crc32(key)) & FILTER_MASK]
+                    >> (number >> FILTER_SHIFT)
+                    & 1
+                ):
+                    value = fresh.get(key)
+                    if value is not None and (body := fresh.body(key, value)) is not None:
                         start_response("200 OK", fresh.headers[len(body)])
                         fresh_row[ANSWERS] += 1
                         if began:

@@ -20,11 +20,14 @@ class FreshAnswers:
     Attributes:
         lists: Open file.
         get: Lookup of a user's value; py-lmdb's own method until the next tick.
+        filter: Bits by the hash of a user id; see `FreshLists`.
         headers: Response headers of such a body, by its length.
         min_made_at: Time in seconds since 1970; older lists are not used.
     """
 
-    __slots__ = ("_filter", "_generation", "_hidden", "get", "headers", "lists", "min_made_at")
+    __slots__ = (
+        "_generation", "_hidden", "_takedowns", "filter", "get", "headers", "lists", "min_made_at",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -37,11 +40,12 @@ class FreshAnswers:
     ) -> None:
         self.lists = lists
         self.get = lists.get
+        self.filter = lists.filter
         self.min_made_at = 0.0
         self.headers = Headers(snapshot.generation, "fresh", hide_source=hide_source)
         self._generation = snapshot.generation
         self._hidden = hidden
-        self._filter = filtered
+        self._takedowns = filtered
 
     def renew(self, min_made_at: float) -> None:
         """Let the next lookups find what has been written since.
@@ -55,6 +59,7 @@ class FreshAnswers:
         self.min_made_at = min_made_at
         self.lists.renew()
         self.get = self.lists.get
+        self.filter = self.lists.filter
 
     def body(self, user_id: bytes, value: bytes) -> bytes | None:
         """Return the body in a value; None if it must not be used, or no item is left."""
@@ -63,7 +68,7 @@ class FreshAnswers:
         generation, made_at, n_body = read_header(value)
         if generation != self._generation or made_at < self.min_made_at:
             return None
-        if self._filter is None:
+        if self._takedowns is None:
             return value[HEADER_BYTES : HEADER_BYTES + n_body]
         found = self._allowed(decode(user_id, value))
         return found.body if found else None
@@ -79,7 +84,7 @@ class FreshAnswers:
     def _allowed(self, made: FreshList | None) -> FreshList | None:
         if made is None or made.generation != self._generation or made.made_at < self.min_made_at:
             return None
-        if self._filter is None or self._hidden.isdisjoint(made.body.split(b",")):
+        if self._takedowns is None or self._hidden.isdisjoint(made.body.split(b",")):
             return made
-        body = self._filter.without_hidden(made.body, made.spares)
+        body = self._takedowns.without_hidden(made.body, made.spares)
         return made._replace(body=body) if body else None

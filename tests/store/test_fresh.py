@@ -4,6 +4,7 @@ import itertools
 import random
 import subprocess
 import sys
+from zlib import crc32
 
 import lmdb
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from store.errors import CorruptFreshError, WriteError
 from store.forget_files import forget_recent
 from store.fresh import (
+    FILTER_MASK,
+    FILTER_SHIFT,
     FreshList,
     FreshLists,
     FreshWriter,
@@ -91,6 +94,29 @@ def test_clearing_removes_all_and_names_the_generation(filled):
         assert writer.n_lists == 0
         assert not list(writer.users(250))
     check_fresh(filled)
+
+
+def may_have(lists, user):
+    return lists.filter[crc32(user) & FILTER_MASK] >> (crc32(user) >> FILTER_SHIFT) & 1
+
+
+def test_the_filter_passes_each_user_with_a_list(filled):
+    """And few others; after clearing none."""
+    lists = FreshLists(filled)
+    assert all(may_have(lists, user) for user, _, _ in MANY)
+    assert sum(may_have(lists, b"other%d" % n) for n in range(1000)) < 10
+    lists.close()
+    with FreshWriter(filled) as writer:  # opened anew, it adds to what is there
+        writer.put([(b"zoe", MADE, b"")])
+    lists = FreshLists(filled)
+    assert all(may_have(lists, user) for user in (b"zoe", MANY[0][0]))
+    lists.close()
+    with FreshWriter(filled) as writer:
+        writer.clear(2, b"")
+        writer.put([(b"zoe", MADE, b"")])
+    lists = FreshLists(filled)
+    assert [may_have(lists, user) for user in (b"zoe", MANY[0][0])] == [1, 0]
+    lists.close()
 
 
 def test_a_store_without_the_file_has_no_fresh_lists(store):

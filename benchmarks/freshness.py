@@ -152,6 +152,7 @@ class _Run:
         self._history = make_history(options, DEFAULT_WEIGHTING)
         self._rng = np.random.default_rng(args.seed)
         self._n_segments = 0
+        self._unasked = self._others = np.zeros(0, np.int64)  # users, set by `measure`
         self._user_ids = self._history.interactions.user_ids.to_pylist()
         self._item_row = {
             name: row for row, name in enumerate(self._history.interactions.item_ids.to_pylist())
@@ -162,6 +163,10 @@ class _Run:
         views = _pairs(self._history)
         newest, groups = _newest(self._history, views)
         self._write_segment(views.of(~newest), None)
+        users = np.setdiff1d(np.arange(len(self._user_ids)), np.concatenate([*groups.values()]))
+        users = self._rng.permutation(users)
+        n_asked = min(_N_ASKED * self._args.segments, len(users) // 2)
+        self._unasked, self._others = users[:n_asked], users[n_asked:]
         self._refresh()
         after = views.of(newest)
         with self._serving() as connection:
@@ -173,26 +178,40 @@ class _Run:
         return seconds, self._uplifts(groups, before, fresh)
 
     def _one(self, connection: http.client.HTTPConnection) -> list[float]:
-        """Write a segment of new views, and return the seconds until lists have them."""
+        """Write a segment of new views, and return the seconds until lists have them.
+
+        Users who are asked for have had no event since the snapshot: a fresh list is theirs.
+        """
         began = time.monotonic()
-        users = self._rng.choice(len(self._user_ids), self._args.views, replace=False)
-        items = self._rng.integers(0, len(self._item_row), len(users))
+        asked, self._unasked = self._unasked[:_N_ASKED], self._unasked[_N_ASKED:]
+        others = self._rng.choice(self._others, self._args.views - len(asked))
+        users = np.concatenate([asked, others])
         at = np.full(len(users), int(time.time()))
-        seen_before = {row: self._ask(connection, row)[1] for row in users[:_N_ASKED].tolist()}
         written = time.monotonic()
-        self._write_segment(Pairs(users, items, at), self._next())
-        waiting, seconds = dict(seen_before), []
-        while waiting and time.monotonic() - written < _PATIENCE_SECONDS:
-            for row, old in list(waiting.items()):
-                source, names = self._ask(connection, row)
-                if source == "fresh" and names != old:
-                    seconds.append(time.monotonic() - written)
-                    del waiting[row]
+        self._write_segment(Pairs(users, self._unseen_items(users), at), self._next())
+        waiting, seconds = asked.tolist(), list[float]()
+        while waiting:
+            found = [row for row in waiting if self._ask(connection, row)[0] == "fresh"]
+            seconds += [time.monotonic() - written] * len(found)
+            waiting = [row for row in waiting if row not in found]
+            self._check_patience(written, waiting)
             time.sleep(_POLL_SECONDS)
-            if time.monotonic() - written > 1 and seconds:
-                break  # the others have a view that does not change their list
         time.sleep(max(0.0, 1 - (time.monotonic() - began)))
         return seconds
+
+    def _unseen_items(self, users: Rows) -> Rows:
+        weights = self._history.interactions.weights
+        items = self._rng.integers(0, len(self._item_row), len(users))
+        for place, user in enumerate(users.tolist()):
+            seen = weights.indices[weights.indptr[user] : weights.indptr[user + 1]]
+            while items[place] in seen and len(seen) < len(self._item_row):
+                items[place] = (items[place] + 1) % len(self._item_row)
+        return items
+
+    def _check_patience(self, since: float, waiting: Sequence[int]) -> None:
+        if waiting and time.monotonic() > since + _PATIENCE_SECONDS:
+            log = (self._folder / "fresh.log").read_text()[-400:]
+            raise BenchmarkError(f"user {self._user_ids[waiting[0]]}", "has no fresh list", log)
 
     def _refresh(self) -> None:
         catalogue = self._folder / "catalogue.jsonl"
@@ -231,12 +250,10 @@ class _Run:
 
     def _wait_for(self, connection: http.client.HTTPConnection, rows: Rows) -> None:
         """Wait until these users have a fresh list."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        began = time.monotonic()
         for row in rows.tolist():
             while self._ask(connection, row)[0] != "fresh":
-                if time.monotonic() > deadline:
-                    log = (self._folder / "fresh.log").read_text()[-400:]
-                    raise BenchmarkError(f"user {self._user_ids[row]}", "has no fresh list", log)
+                self._check_patience(began, [row])
                 time.sleep(_POLL_SECONDS)
 
     def _lists(self, connection: http.client.HTTPConnection, rows: Rows) -> Rows:

@@ -115,13 +115,16 @@ def is_segment_file(path: Path) -> bool:
 
 def grouped_by_day(files: Iterable[Path]) -> Iterator[list[Path]]:
     """Yield a day's file and its segments together, any other file alone, in their order."""
-    for _, group in itertools.groupby(files, _group_of):
-        yield [*group]
+    for day, group in itertools.groupby(files, _day_of):
+        if day is None:
+            yield from ([path] for path in group)
+        else:
+            yield [*group]
 
 
-def _group_of(path: Path) -> tuple[Path, str]:
+def _day_of(path: Path) -> tuple[Path, str] | None:
     file = DayFile.of(path)
-    return path.parent, path.name if file is None else file.day
+    return None if file is None else (path.parent, file.day)
 
 
 def read_day(files: Sequence[Path]) -> Iterator[Piece]:

@@ -83,10 +83,10 @@ def _collect(options: argparse.Namespace) -> int:
         max_bytes = int(settings.max_line_kib * _KIB)
         for path in settings.files:
             collector.sources.append(FileSource(Path(path), ledger, collector, max_bytes))
-        if settings.topic:
-            _add_topic(collector, settings, stop, accept_new=options.accept_new_log)
         if settings.metrics_port:
             collector.metrics.serve(settings.metrics_host, settings.metrics_port)
+        if settings.topic:
+            _add_topic(collector, settings, stop, accept_new=options.accept_new_log)
         log.info("collecting into %s", settings.events)
         with upkeep:
             collector.run(stop)

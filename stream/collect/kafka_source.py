@@ -59,6 +59,9 @@ class KafkaSource:
 
     Attributes:
         n_commit_errors: Number of commits that failed; the next one replaces it.
+
+    Raises:
+        SourceError: librdkafka does not accept a setting.
     """
 
     def __init__(
@@ -79,12 +82,18 @@ class KafkaSource:
         self._assigned: dict[int, PartitionKey] = {}
         self._read_at: dict[PartitionKey, tuple[int, float]] = {}
         self._is_paused = False
+        self._errors: list[Message] = []
         self._failure: StreamError | None = None
         self._is_accepting = False
-        self._consumer = Consumer(
-            {**settings, "on_commit": self._on_commit, "error_cb": self._on_error}
-        )
-        self._log = KafkaLog(topic, settings, ledger)
+        try:
+            self._consumer = Consumer(
+                {**settings, "on_commit": self._on_commit, "error_cb": self._on_error}
+            )
+            self._log = KafkaLog(topic, settings, ledger)
+        except KafkaException as error:
+            problem = f"is not valid: {error.args[0].str()}"
+            remedy = "see CONFIGURATION.md of librdkafka"
+            raise SourceError("[stream.kafka]", problem, remedy) from error
 
     def start(self, wait: Callable[[float], bool], *, accept_new: bool) -> None:
         """Wait for the topic, compare it with the ledger, and join the group.
@@ -109,12 +118,14 @@ class KafkaSource:
 
     def poll(self, seconds: float) -> Sequence[Lines]:
         """Return new lines; wait for the first at most `seconds`."""
+        errors, self._errors = self._errors, []
+        for message in errors:
+            self._handle(message)
         messages = self._consumer.consume(_BATCH_MESSAGES, seconds)
         if self._failure:
             raise self._failure
-        if any(map(Message.error, messages)):
-            for message in messages:
-                self._handle(message)
+        if any(map(Message.error, messages)):  # handled when the lines before them are taken
+            self._errors = [message for message in messages if message.error() is not None]
             messages = [message for message in messages if message.error() is None]
         return self._lines(messages) if messages else []
 
@@ -218,8 +229,26 @@ class KafkaSource:
         self._log.check()
         position = self._checked_position(partition, self._ledger.state.next_of(key))
         self._owner.begin(key, position)
+        self._read_at.pop(key, None)
+        self._assign_again(partition)
+
+    def _assign_again(self, partition: int) -> None:
+        """Fetch a partition anew; it cannot be moved by a seek once its fetch has failed."""
+        if self._is_incremental:
+            places = [self._place(partition)]
+            self._consumer.incremental_unassign(places)
+            self._consumer.incremental_assign(places)
+        else:
+            self._consumer.assign([self._place(assigned) for assigned in self._assigned])
+        if self._is_paused:
+            self._consumer.pause(self._partitions())
+
+    def _place(self, partition: int) -> TopicPartition:
+        """Return a partition with the position after the last message that was read."""
+        key = self._assigned[partition]
+        position, _ = self._read_at.get(key, (self._ledger.state.next_of(key), 0.0))
         start = OFFSET_BEGINNING if position is None else position
-        self._consumer.seek(TopicPartition(self._topic, partition, start))
+        return TopicPartition(self._topic, partition, start)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:

@@ -72,6 +72,14 @@ def test_every_file_is_a_source(ingested):
     assert "views-2026-03-01.s000000001.parquet" in names
 
 
+def test_a_log_that_is_named_twice_is_two_files(tmp_path):
+    """Only the files of a day belong together."""
+    log = tmp_path / "a.log"
+    log.write_bytes(LINES)
+    settings = event_settings(log, log, quarantine=tmp_path / "quarantine")
+    assert len(read_events(settings, BEGAN_AT).events.sources) == 2
+
+
 def test_positions_survive_an_ingest_into_the_day(tmp_path):
     """The day's file keeps what its metadata says when rows are merged into it."""
     events, log = tmp_path / "events", tmp_path / "a.log"

@@ -225,3 +225,50 @@ def test_memory_is_flat_far_behind(server, tmp_path):
     assert collector.end(signal.SIGTERM) == 0
     assert memory < 300
     assert ledger_state(tmp_path / "c").n_messages == len(lines)
+
+
+def hour_of_views(hour, rng):
+    """Return an hour of 18,000 users who each watch one film, 300 lines a second."""
+    views = [
+        f",{rng.randrange(1_000_000)},GET /data/m/film+{rng.randrange(27_000)}+1999/"
+        for _ in range(18_000)
+    ]
+    return [
+        f"2026-03-01T{hour:02}:{minute:02}:{number // 300:02}{view}{minute}.mpg".encode()
+        for minute in range(60)
+        for number, view in enumerate(views)
+    ]
+
+
+def test_a_day_of_the_full_stream(server, tmp_path, record_property):
+    """26 million lines, far behind: memory, disk and the number of lines."""
+    Broker(server.bootstrap, is_real=True).make_topic("day", 1)
+    producer = Producer(
+        {
+            "bootstrap.servers": server.bootstrap,
+            "compression.codec": "zstd",
+            "linger.ms": 50,
+            "queue.buffering.max.messages": 2_000_000,
+        }
+    )
+    rng, n_lines = random.Random(7), 0
+    for hour in range(24):
+        lines = hour_of_views(hour, rng)
+        n_lines += len(lines)
+        for line in lines:
+            producer.produce("day", line)
+        assert producer.flush(300) == 0
+    collector = CollectorProcess(
+        tmp_path / "c", server.bootstrap, "day", flush_seconds=30.0, fold_segments=20
+    )
+    began = time.monotonic()
+    collector.wait_for(n_lines, 900.0)
+    rate, memory = n_lines / (time.monotonic() - began), collector.memory_mib()
+    assert collector.end(signal.SIGTERM) == 0
+    sizes = [path.stat().st_size for path in (tmp_path / "c").rglob("*") if path.is_file()]
+    figures = f"{rate:,.0f} lines/s, {memory:,.0f} MiB, {sum(sizes) / 2**20:,.0f} MiB on disk"
+    record_property("figures", figures)
+    assert memory < 300
+    assert sum(sizes) < 2 << 30
+    state = ledger_state(tmp_path / "c")
+    assert (state.accepted, state.quarantined, state.gaps) == (n_lines, 0, [])

@@ -400,6 +400,10 @@ def test_a_lost_ledger_is_rebuilt_at_the_start(tmp_path, log, is_empty):
         ('topic = "t"', "has no bootstrap.servers"),
         ('topic = "t"\n[stream.kafka]\n"bootstrap.servers" = "h:1"\n"enable.auto.commit" = true',
          "must be 'false', so that nothing is lost"),
+        (
+            'topic = "t"\n[stream.kafka]\n"bootstrap.servers" = "h:1"\n"no.such" = 1',
+            '[stream.kafka]: is not valid: No such configuration property: "no.such"',
+        ),
         ("flush_lines = 0", "flush_lines must be more than 0"),
         ("flush_seconds = -1.0", "flush_seconds must be 0 or more"),
     ],

@@ -207,6 +207,37 @@ def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path):
     check_nothing_lost(tmp_path, lines)
 
 
+def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path):
+    lines = made_lines(50)
+    with Brokers() as brokers:
+        broker = Broker(brokers.bootstrap)
+        broker.send("late", lines)
+        brokers.suspend()
+        waited = []
+
+        def wait(seconds):
+            waited.append(seconds)
+            brokers.resume()
+            return False
+
+        with broker.collector(tmp_path, "late", wait=wait) as collector:
+            collect_until(collector, lambda: n_read(collector) >= 50)
+            collector.flush()
+    assert waited
+    check_nothing_lost(tmp_path, lines)
+
+
+def test_a_stop_while_brokers_are_gone_is_obeyed(tmp_path):
+    """The twin: the wait ends, and nothing was read."""
+    with Brokers() as brokers:
+        broker = Broker(brokers.bootstrap)
+        brokers.suspend()
+        with broker.collector(tmp_path, "late", wait=lambda _seconds: True) as collector:
+            assert n_read(collector) == 0
+        brokers.resume()
+    assert ledger_state(tmp_path).next == {}
+
+
 def test_a_gap_is_recorded_and_reading_goes_on(real_broker, topic, tmp_path):
     """Retention removed what was not read: the lost range is known exactly."""
     lines = made_lines(300)
@@ -221,6 +252,29 @@ def test_a_gap_is_recorded_and_reading_goes_on(real_broker, topic, tmp_path):
     key = f"kafka:{topic}#1 0"
     assert state.gaps == [(f"kafka:{topic}#1", "0", 200, 250)]
     assert state.ranges[key] == ((0, 199), (250, 299))
+    rows = bulk_rows(tmp_path, lines[:200] + lines[250:])[0]
+    assert all_rows(tmp_path / "events") == rows
+
+
+@pytest.mark.parametrize("kafka", [{}, EAGER], ids=["cooperative", "eager"])
+def test_a_gap_that_opens_while_it_runs_is_recorded(real_broker, topic, tmp_path, kafka):
+    """The position falls out of the log between two fetches; what was read before is kept."""
+    lines = made_lines(300)
+    real_broker.send(topic, lines[:200])
+    with real_broker.collector(tmp_path, topic, kafka=kafka) as collector:
+        collect_until(collector, lambda: n_read(collector) >= 200)
+        collector.sources[0].pause()
+        real_broker.send(topic, lines[200:])
+        admin = AdminClient({"bootstrap.servers": real_broker.bootstrap})
+        place = TopicPartition(topic, 0, 250)
+        admin.delete_records([place])[place].result(WAIT_SECONDS)
+        collector.step()
+        collector.sources[0].resume()
+        collect_until(collector, lambda: n_read(collector) >= 250)
+        collector.flush()
+    state = ledger_state(tmp_path)
+    assert state.gaps == [(f"kafka:{topic}#1", "0", 200, 250)]
+    assert state.ranges[f"kafka:{topic}#1 0"] == ((0, 199), (250, 299))
     rows = bulk_rows(tmp_path, lines[:200] + lines[250:])[0]
     assert all_rows(tmp_path / "events") == rows
 

@@ -44,7 +44,7 @@ class Broker:
         assert producer.flush(WAIT_SECONDS) == 0
 
     @contextlib.contextmanager
-    def collector(self, tmp_path, topic, *, accept_new=False, kafka=None, **changes):
+    def collector(self, tmp_path, topic, *, accept_new=False, kafka=None, wait=None, **changes):
         """Open a collector of a topic; it is stepped by hand, and closed without a flush."""
         settings = stream_settings(tmp_path, topic=topic, **changes)
         table = {"bootstrap.servers": self.bootstrap, **(kafka or {})}
@@ -54,7 +54,7 @@ class Broker:
             source = KafkaSource(
                 topic, consumer_settings(table), collector.ledger, collector, MAX_LINE_BYTES
             )
-            source.start(lambda _seconds: False, accept_new=accept_new)
+            source.start(wait or (lambda _seconds: False), accept_new=accept_new)
             collector.sources.append(source)
             try:
                 yield collector

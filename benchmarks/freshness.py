@@ -82,8 +82,8 @@ class Uplift(NamedTuple):
     """Uplift of the same users' lists.
 
     Attributes:
-        before: Of the lists of the snapshot, or of the fallback.
-        after: Of the fresh lists.
+        before: Uplift of the lists of the snapshot, or of the fallback.
+        after: Uplift of the fresh lists.
     """
 
     before: float

@@ -39,8 +39,9 @@ class AnswerKind(NamedTuple):
 
 
 ANSWER_KINDS: Final = (
-    *(AnswerKind(source, "200") for source in ("list", "history", "recent", "segment", "popular")),
-    *(AnswerKind(source, "200") for source in ("static", "similar", "predict", "other")),
+    *(AnswerKind(source, "200") for source in ("list", "fresh", "history", "recent")),
+    *(AnswerKind(source, "200") for source in ("segment", "popular", "static")),
+    *(AnswerKind(source, "200") for source in ("similar", "predict", "other")),
     *(AnswerKind("error", status) for status in ("400", "404", "405", "4xx", "503", "5xx")),
 )
 N_WORDS: Final = len(ANSWER_KINDS) * N_ROW_WORDS
@@ -53,12 +54,13 @@ class Counts:
     Attributes:
         rows: One row for each of `ANSWER_KINDS`, in that order.
         own_lists: The row of users' own lists, in which the hot path counts.
+        fresh_lists: The row of fresh lists, in which it counts as well.
     """
 
     def __init__(self, words: Iterable[int] = ()) -> None:
         flat = [*words] or [0] * N_WORDS
         self.rows = [flat[i : i + N_ROW_WORDS] for i in range(0, N_WORDS, N_ROW_WORDS)]
-        self.own_lists = self.rows[0]
+        self.own_lists, self.fresh_lists = self.rows[:2]
 
     def add(self, kind: AnswerKind, nanoseconds: int) -> None:
         """Count one answer and its time."""
@@ -69,6 +71,10 @@ class Counts:
     def time_own_list(self, nanoseconds: int) -> None:
         """Add the time of an answer that the hot path has counted."""
         _add_time(self.own_lists, nanoseconds)
+
+    def time_fresh_list(self, nanoseconds: int) -> None:
+        """Add the time of a fresh list that the hot path has counted."""
+        _add_time(self.fresh_lists, nanoseconds)
 
     def continue_from(self, before: "Counts") -> None:
         """Copy earlier counts into these rows; references to the rows stay valid."""

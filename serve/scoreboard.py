@@ -18,6 +18,7 @@ _GENERATION_WORD: Final = 0
 _SUPERVISOR_WORDS: Final = {"respawns": 1, "swaps": 2, "refusals": 3, "retreats": 4}
 _INDEXED_WORD: Final = 5
 _RECENT_WORD: Final = 6
+_FRESH_WORD: Final = 7
 _PROBLEM_BYTES: Final = slice(64, 512)
 _FIRST_SLOT_WORD: Final = 64
 _HEARTBEAT, _READY, _COUNTS = 0, 1, 2  # words of a slot
@@ -71,6 +72,15 @@ class Scoreboard:
     @recent_inode.setter
     def recent_inode(self, inode: int) -> None:
         self._words[_RECENT_WORD] = inode
+
+    @property
+    def fresh_inode(self) -> int:
+        """Inode of the file of fresh lists that has passed its check, 0 for none."""
+        return self._words[_FRESH_WORD]
+
+    @fresh_inode.setter
+    def fresh_inode(self, inode: int) -> None:
+        self._words[_FRESH_WORD] = inode
 
     @property
     def problem(self) -> str:

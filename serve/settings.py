@@ -17,6 +17,7 @@ _MIN_VALUES: Final = {
     "workers": 0,
     "side_workers": 1,
     "stale_hours": 0,
+    "fresh_hours": 0,
     "worker_memory_mib": 64,
     "worker_descriptors": 0,
     "connections": 16,
@@ -42,6 +43,7 @@ class ServeSettings:
         emergency_list: Item ids served without a snapshot; if empty, the answer is
             then 503.
         stale_hours: Age of the snapshot from which `/readyz` contains a warning.
+        fresh_hours: Age in hours from which a list of the speed layer is not used; 0: none is.
         worker_memory_mib: Limit of a worker's private memory, in MiB; mapped snapshots
             are not counted.
         worker_descriptors: Limit of a worker's open files and connections; 0 means the
@@ -77,6 +79,7 @@ class ServeSettings:
     side_workers: int = 1
     emergency_list: tuple[str, ...] = ()
     stale_hours: float = 36.0
+    fresh_hours: float = 24.0
     worker_memory_mib: int = 512
     worker_descriptors: int = 0
     nginx: str = "nginx"

@@ -58,6 +58,12 @@ class CorruptRecentError(StoreError):
     remedy = "stop the process that writes it, then remove it: it is optional and fills again"
 
 
+class CorruptFreshError(StoreError):
+    """`fresh.mdb` exists, but is not a valid file of fresh lists."""
+
+    remedy = "stop `python -m stream fresh`, then remove the file: it is optional and fills again"
+
+
 class IncompatibleSnapshotError(StoreError):
     """The snapshot is complete, but of a format version that this code does not read."""
 

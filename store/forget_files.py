@@ -11,26 +11,26 @@ from typing import Final
 from urllib.parse import unquote
 
 from store.errors import WriteError
+from store.fresh import forget_fresh
 from store.journal import journal
-from store.recent import remove_users
+from store.recent import recent_file, remove_users
 from store.takedown import takedowns
 
-_LMDB_FILES: Final = ("recent.mdb", "fresh.mdb")
 _BEFORE: Final = r'(?:(?<!HTTP)/|[=,]|")'
 _AFTER: Final = r'(?=[ ?&/,"])'
 
 
 def forget_recent(store: Path, user_ids: Collection[str]) -> dict[str, int]:
-    """Remove users from the files of recent views, and return the records removed by user.
+    """Remove users from recent views and fresh lists, and return the records removed by user.
 
     Raises:
-        WriteError, CorruptRecentError: A file cannot be written to.
+        WriteError, CorruptRecentError, CorruptFreshError: A file cannot be written to.
     """
     n_records = dict.fromkeys(user_ids, 0)
-    for path in (store / name for name in _LMDB_FILES):
-        if path.exists():
-            for user_id in remove_users(path, user_ids):
-                n_records[user_id] += 1
+    recent = recent_file(store)
+    found = remove_users(recent, user_ids) if recent.exists() else []
+    for user_id in [*found, *forget_fresh(store, user_ids)]:
+        n_records[user_id] += 1
     return n_records
 
 

@@ -22,7 +22,9 @@ from store.parse import read_start
 from store.snapshot import Snapshot, open_seen
 
 SERVED_MODEL: Final = "served_model"  # parameter in the manifest
-HISTORY_COLUMNS: Final = ("item_row", "weight", "n_later")
+HISTORY_COLUMNS: Final = (
+    "item_row", "weight", "n_later", "watched", "rating", "rated_at", "last_at", "began_at",
+)  # fmt: skip
 _WORD_BYTES: Final = 4
 _MAGIC: Final = b"\x93NUMPY\x01\x00"
 _HEADER_BYTES: Final = 128  # of an array of few dimensions, written by NumPy

@@ -35,12 +35,13 @@ class FilteredLists:
     def get(self, user_id: bytes) -> bytes | None:
         """Return the user's list, filled up to its length; None without a list or an item left."""
         body = self._users.get(user_id)
-        if body is None:
-            return None
-        names = body.split(b",")
-        if self._hidden.isdisjoint(names):
+        if body is None or self._hidden.isdisjoint(body.split(b",")):
             return body
-        return self._filled(names, [*split(self._spares.get(user_id)), *self._more])
+        return self.without_hidden(body, self._spares.get(user_id))
+
+    def without_hidden(self, body: bytes, spares: bytes | None) -> bytes | None:
+        """Return a list without hidden items, filled up from its spares; None if none is left."""
+        return self._filled(body.split(b","), [*split(spares), *self._more])
 
     def _filled(self, names: ItemIds, more: Iterable[bytes]) -> bytes | None:
         kept = dict.fromkeys(name for name in names if name not in self._hidden)

@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|status|rebuild|config`."""
 
 import argparse
 import logging
@@ -11,9 +11,11 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
+from stream.fresh.command import add_verb
+from stream.fresh.settings import FreshSettings
 from stream.settings import StreamSettings
 
-SECTIONS = {"stream": StreamSettings}
+SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m stream", description="Collect events, all day, without loss."
+        prog="python -m stream",
+        description="Collect events, and keep lists fresh.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     add_verbs(verbs)
+    add_verb(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -11,7 +11,7 @@ whatever order they are read.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -29,10 +29,9 @@ from batch.interactions.evidence import BlockEvidence, CatalogueEvidence
 from batch.interactions.pairs import UserItemPairs, concat_users
 from batch.interactions.rated import best_rating_of
 from batch.interactions.user_block import UserBlock, aggregate_block
-from batch.interactions.weights import Evidence
+from batch.interactions.weights import DEFAULT_RUNTIME, Evidence
 from batch.threads import usable
 
-_DEFAULT_RUNTIME: Final = 100.0  # minutes, if no runtime at all is known
 _MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many users on
 _OUTSIDE_CATALOGUE: Final = "item outside the catalogue"
 _TOO_FEW_USERS: Final = f"item of fewer than {_MIN_USERS_OF_ITEM} users, without a catalogue"
@@ -92,7 +91,7 @@ def aggregate_events(
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
-    user_ids, item_ids, blocks = _aggregate_blocks(
+    user_ids, item_ids, blocks, default_runtime = _aggregate_blocks(
         events, runtimes or {}, n_threads, block_events, with_latest=with_latest
     )
     best = max_rating or best_rating_of([block.ratings for block in blocks])
@@ -108,13 +107,14 @@ def aggregate_events(
         }
     )
     del in_blocks
-    return _concatenated(user_ids, item_ids, parts, best, +dropped)
+    found = _concatenated(user_ids, item_ids, parts, best, +dropped)
+    return replace(found, evidence=replace(found.evidence, default_runtime=default_runtime))
 
 
 def _aggregate_blocks(
     events: Events, runtimes: Runtimes, n_threads: int, block_events: int, *, with_latest: bool
-) -> tuple[pa.StringArray, pa.StringArray, list[UserBlock]]:
-    """Return the sorted ids of users and items, and the aggregated blocks in user order."""
+) -> tuple[pa.StringArray, pa.StringArray, list[UserBlock], float]:
+    """Return the sorted ids of users and items, the blocks in user order, a default runtime."""
 
     def in_threads(make: Callable[..., T], *arguments: Iterable[Any]) -> list[T]:
         with ThreadPoolExecutor(usable(n_threads)) as pool:
@@ -123,14 +123,15 @@ def _aggregate_blocks(
     views, ratings = events.views, events.ratings
     id_columns = [(views[name], ratings[name]) for name in ("user_id", "item_id")]
     (user_ids, user_row), (item_ids, item_row) = in_threads(
-        _ids_and_rows, *zip(*id_columns, strict=True)
+        ids_and_rows, *zip(*id_columns, strict=True)
     )
     columns = Columns.of(user_row, item_row, views, ratings, with_latest=with_latest)
     blocks = blocks_of(len(user_ids), len(user_row), block_events)
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
     rows = in_threads(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
-    aggregate = partial(aggregate_block, columns, runtime=_runtimes(item_ids, runtimes))
-    return user_ids, item_ids, in_threads(aggregate, users, *rows)
+    runtime, default = _runtimes(item_ids, runtimes)
+    aggregate = partial(aggregate_block, columns, runtime=runtime)
+    return user_ids, item_ids, in_threads(aggregate, users, *rows), default
 
 
 def _concatenated(
@@ -156,6 +157,7 @@ def _concatenated(
             np.concatenate([part.rating for part in parts]),
             best,
             np.concatenate(last_at) if last_at and has_time else None,
+            np.concatenate([part.rated_at for part in parts]),
         ),
         began_at=began_at if has_time else None,
         dropped=dropped,
@@ -163,18 +165,26 @@ def _concatenated(
     )
 
 
-def _ids_and_rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
+def ids_and_rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
     """Return the distinct ids in byte order, and the row of each value's id among them."""
     ids = sort_ids(pa.chunked_array([whole(column) for column in columns], ID))
     return ids.dictionary, codes_of(ids)
 
 
-def _runtimes(item_ids: pa.StringArray, runtimes: Runtimes) -> Floats:
-    """Return (n_items,) minutes; where they are unknown, the median of the others."""
-    known = [runtimes.get(item_id) or np.nan for item_id in item_ids.to_pylist()]
+def _runtimes(item_ids: pa.StringArray, runtimes: Runtimes) -> tuple[Floats, float]:
+    """Return (n_items,) minutes, and those of unknown items: the median of the others."""
+    runtime = runtimes_of(item_ids.to_pylist(), runtimes, np.nan)
+    is_known = np.isfinite(runtime)
+    default = float(np.median(runtime[is_known])) if is_known.any() else DEFAULT_RUNTIME
+    runtime[~is_known] = default
+    return runtime, default
+
+
+def runtimes_of(item_ids: Iterable[str], runtimes: Runtimes, default: float) -> Floats:
+    """Return (n_items,) minutes of items, `default` where they are unknown."""
+    known = [runtimes.get(item_id) or np.nan for item_id in item_ids]
     runtime = np.asarray(known, np.float32)
-    is_known = np.isfinite(runtime) & (runtime > 0)
-    runtime[~is_known] = np.median(runtime[is_known]) if is_known.any() else _DEFAULT_RUNTIME
+    runtime[~(np.isfinite(runtime) & (runtime > 0))] = default
     return runtime
 
 

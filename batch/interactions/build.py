@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from batch.arrays import Floats, Rows, Times
 from batch.events.events import Events
 from batch.interactions.aggregate import AggregatedEvents, Runtimes, aggregate_events
-from batch.interactions.weights import DEFAULT_WEIGHTING, Weighting, weigh
+from batch.interactions.weights import DEFAULT_WEIGHTING, Evidence, Weighting, weigh
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Interactions:
         began_at: (n_interactions,) time of each interaction's first event, in seconds since
             1970, in the order of `weights.data`: the first minute of a view or the first
             rating, whichever is earlier. 0 where it is unknown; None if all are unknown.
+        evidence: What the weights were made from, in the same order; None if it is unknown.
     """
 
     user_ids: pa.StringArray
@@ -61,6 +62,7 @@ class Interactions:
     dropped: Counter[str]
     n_users_without: int
     began_at: Times | None = None
+    evidence: Evidence | None = None
 
 
 def build_interactions(
@@ -97,6 +99,7 @@ def build_interactions(
         aggregated.dropped,
         aggregated.n_users_without,
         aggregated.began_at,
+        aggregated.evidence,
     )
 
 

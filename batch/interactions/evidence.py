@@ -43,9 +43,9 @@ class BlockEvidence:
         n_pairs, parts = len(is_selected), (self.views, self.ratings)
         return CatalogueEvidence(
             pairs=self.pairs.select(is_selected),
-            # a rating without a view counts as watched to the end
-            watched=_spread(1, self.views.pair_row, self.views.share, is_selected),
+            watched=_spread(np.nan, self.views.pair_row, self.views.share, is_selected),
             rating=_spread(0, self.ratings.pair_row, self.ratings.rating, is_selected),
+            rated_at=self.ratings.last_at[is_selected[self.ratings.pair_row]],
             began_at=_first(n_pairs, *parts)[is_selected],
             last_at=_latest(n_pairs, *parts)[is_selected] if with_latest else None,
             n_outside=sum(
@@ -60,8 +60,9 @@ class CatalogueEvidence:
 
     Attributes:
         pairs: Pairs of these users alone.
-        watched: Share of the item that was watched.
+        watched: Share of the item that was watched, NaN where it is unknown.
         rating: Rating on the scale, 0 without one.
+        rated_at: (n_rated,) times of the ratings above 0, in seconds since 1970, 0 if unknown.
         began_at: Time of the first event, in seconds since 1970, 0 if unknown.
         last_at: Time of the latest event; None if not needed.
         n_outside: Number of events of items that do not exist.
@@ -70,6 +71,7 @@ class CatalogueEvidence:
     pairs: UserItemPairs
     watched: Floats
     rating: Floats
+    rated_at: Times
     began_at: Times
     last_at: Times | None
     n_outside: int

@@ -17,7 +17,7 @@ class FurthestViews(NamedTuple):
 
     Attributes:
         pair_row: Rows in `UserItemPairs`, ascending.
-        share: Share of the item that was watched.
+        share: Share of the item that was watched, NaN where no minute is known.
         first_at: Time of the first view, in seconds since 1970; below 1, or `NEVER`, if unknown.
         last_at: Time of the latest view, below 1 if unknown; None if not needed.
         n_events: Number of lines that the row stands for.
@@ -57,7 +57,7 @@ def furthest_views(
         watched = np.where(minute < 0, watched_part(minute), watched)
     return FurthestViews(
         pair_row,
-        np.clip(np.nan_to_num(watched, nan=1), MIN_WEIGHT, 1),
+        np.clip(watched, MIN_WEIGHT, 1),
         of_each(columns.first_at, np.minimum),
         None if columns.last_at is None else of_each(columns.last_at, np.maximum),
         of_each(columns.n_events, np.add),

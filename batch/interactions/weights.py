@@ -23,6 +23,7 @@ from batch.arrays import Floats, Rows, Times
 from batch.settings import BatchSettings
 
 MIN_WEIGHT: Final = 0.001
+DEFAULT_RUNTIME: Final = 100.0  # minutes, if no runtime at all is known
 DAY_SECONDS: Final = 86_400
 _INTERACTIONS_PER_CLOCK_ERROR: Final = 1000  # one of so many may have a time in the future
 
@@ -55,17 +56,22 @@ class Evidence:
     """Evidence of each interaction.
 
     Attributes:
-        watched: (n_interactions,) share of the item, 1 where there is only a rating.
+        watched: (n_interactions,) share of the item; NaN where there is only a rating, or no
+            minute is known, which counts as watched to the end.
         rating: (n_interactions,) on the data's scale, 0 without one.
         best: Best rating of that scale.
         last_at: (n_interactions,) time of the latest event, in seconds since 1970, 0 where
             it is unknown; None if all are unknown.
+        rated_at: (n_rated,) times of the ratings above 0, 0 where unknown; None if not needed.
+        default_runtime: Minutes of an item of unknown runtime.
     """
 
     watched: Floats
     rating: Floats
     best: float
     last_at: Times | None
+    rated_at: Times | None = None
+    default_runtime: float = DEFAULT_RUNTIME
 
     def of(self, rows: Rows) -> "Evidence":
         """Return the evidence of the interactions in these rows."""
@@ -73,26 +79,34 @@ class Evidence:
         return Evidence(self.watched[rows], self.rating[rows], self.best, last_at)
 
 
-def weigh(evidence: Evidence, weighting: Weighting = DEFAULT_WEIGHTING) -> Floats:
+def weigh(
+    evidence: Evidence, weighting: Weighting = DEFAULT_WEIGHTING, latest: int | None = None
+) -> Floats:
     """Return (n_interactions,) weights, each at least 0.001.
 
     Ages count from the latest event of these interactions, never from now, so that
     the same events always have the same weights. One time in a thousand may be later,
     from a wrong clock, without effect on other ages. An unknown time has age 0.
+
+    Args:
+        evidence: Evidence of the interactions.
+        weighting: Parameters of the weight.
+        latest: Time that ages count from, in seconds since 1970; None: that of these events.
     """
     weight = evidence.rating * np.float32(2 * weighting.rating / evidence.best)
     weight -= np.float32(weighting.rating) * (evidence.rating > 0)
-    weight += evidence.watched * np.float32(weighting.watched)
+    weight += np.nan_to_num(evidence.watched, nan=1) * np.float32(weighting.watched)
     np.maximum(weight, MIN_WEIGHT, out=weight)
     if weighting.half_life_days and evidence.last_at is not None:
-        weight *= _decay(evidence.last_at, weighting.half_life_days)
+        weight *= _decay(evidence.last_at, weighting.half_life_days, latest)
         np.maximum(weight, MIN_WEIGHT, out=weight)
     return weight
 
 
-def _decay(last_at: Times, half_life_days: float) -> Floats:
+def _decay(last_at: Times, half_life_days: float, latest: int | None) -> Floats:
     is_known = last_at > 0
-    age = np.maximum(latest_time(last_at) - last_at, 0, dtype=np.float32)
+    newest = latest_time(last_at) if latest is None else np.int64(latest)
+    age = np.maximum(newest - last_at, 0, dtype=np.float32)
     age /= np.float32(half_life_days * DAY_SECONDS)
     return np.asarray(np.exp2(-age * is_known), np.float32)
 

@@ -82,10 +82,10 @@ def capped(lists: TopK, n_list: int | Rows, room: Room, n_kept: int) -> TopK:
         is_accepted = room.take(rows[users, place].astype(np.int64), lists.scores[users, place])
         is_left[users[~is_accepted], place] = False
         n_held[users[is_accepted]] += 1
-    return _closed_up(lists, is_left, n_kept)
+    return closed_up(lists, is_left, n_kept)
 
 
-def _closed_up(lists: TopK, is_left: Flags, n_kept: int) -> TopK:
+def closed_up(lists: TopK, is_left: Flags, n_kept: int) -> TopK:
     """Return the first n_kept remaining candidates of each list."""
     shape = (len(is_left), n_kept)
     found = TopK(np.full(shape, NO_ITEM, np.int32), np.full(shape, -np.inf, np.float32))

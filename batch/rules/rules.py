@@ -139,7 +139,7 @@ class Rules:
         for first in range(0, n_users, self.chunk_users):
             some = slice(first, min(first + self.chunk_users, n_users))
             candidates = search(n_candidates, np.arange(some.start, some.stop))
-            lists = _reordered(candidates, reorder, first, n_threads)
+            lists = reordered_in_blocks(candidates, reorder, first, n_threads)
             kept.item_rows[some], kept.scores[some] = (part[:, :width] for part in lists)
             on_users(some.stop - first)
         return under_cap(kept, self.settings.cap, search, n_kept) if has_cap else kept
@@ -186,7 +186,9 @@ class Rules:
         }
 
 
-def _reordered(candidates: TopK, reorder: tuple[Step, ...], first: int, n_threads: int) -> TopK:
+def reordered_in_blocks(
+    candidates: TopK, reorder: tuple[Step, ...], first: int, n_threads: int
+) -> TopK:
     """Return the candidates, whose user rows begin at `first`, reordered by the rules."""
 
     def work(begin: int) -> None:

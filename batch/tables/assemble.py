@@ -16,19 +16,16 @@ from batch.cold_start.segments import segment_items
 from batch.learn import Learned
 from batch.models.choose import auto, recommender
 from batch.models.protocol import Ranker
-from batch.models.view_order import order_views
 from batch.prepare import Prepared
 from batch.ratings.model import RatingModel
 from batch.second_stage.choice import StageInputs, choose
 from batch.second_stage.metadata import Metadata
-from batch.served.document import describe
 from batch.served.files import ServedModel
-from batch.served.history import Histories
+from batch.served.make import served_model
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.tables.neighbours import build_index, similar_items
 from batch.tables.write import SnapshotTables
-from batch.threads import usable
 from batch.topk import TopK
 from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
@@ -160,16 +157,14 @@ class _Assembly:
 
     def served(self, ranker: Ranker) -> ServedModel | Unavailable:
         """Return the model of the lists and the users' histories, for folding in."""
-        if self.settings.fold_in == "off":
-            return Unavailable("[batch] fold_in is off")
-        model = describe(ranker)
-        if isinstance(model, Unavailable):
-            return model
-        weights, n_later = self.prepared.interactions.weights, None
-        if "n_later" in model.document["history"]:
-            at, seed = self.prepared.data.at, self.settings.seed
-            n_later = order_views(weights, at, seed, usable(self.learned.n_threads)).n_later
-        return ServedModel(model, Histories(weights, n_later))
+        prepared = self.prepared
+        return served_model(
+            ranker,
+            prepared.interactions,
+            prepared.data.at,
+            self.settings,
+            self.learned.n_threads,
+        )
 
     def liked(self, similar: list[list[int]], by_segment: dict[str, list[int]]) -> PreferenceLists:
         """Return the lists of users without interactions: by stated preferences, by vectors."""

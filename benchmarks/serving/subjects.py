@@ -1,8 +1,9 @@
-"""The subjects: nine servers that answer with a user's list, each on one core."""
+"""The subjects: ten servers that answer with a user's list, each on one core."""
 
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from benchmarks.harness.processes import ROOT
 from benchmarks.harness.servers import Command
 from benchmarks.serving.data import Data, prepare_redis
 from benchmarks.serving.installed import Installed
+from store.fresh import FreshList, FreshWriter
+from store.pointer import current
 
 _PROJECT: Final = {"PYTHONPATH": str(ROOT)}
 _AS_ROOT: Final = {"MARQUEE_SERVE_USER": "root"} if os.geteuid() == 0 else {}
 _APPS: Final = "benchmarks.serving.apps"
+_FRESH_EVERY: Final = 10  # one user of so many has a fresh list
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +104,29 @@ def _plain_falcon(setup: Setup) -> Sequence[Command]:
     return [Command([sys.executable, "-m", f"{_APPS}.plain_falcon", *arguments], _PROJECT)]
 
 
-def _marquee(setup: Setup, *options: str) -> Sequence[Command]:
-    fixed = ["--store", str(setup.data.store), "--port", str(setup.port), "--workers", "1"]
+def _marquee(setup: Setup, *options: str, store: Path | None = None) -> Sequence[Command]:
+    fixed = ["--store", str(store or setup.data.store), "--port", str(setup.port), "--workers", "1"]
     unlimited = {"MARQUEE_SERVE_EXPENSIVE_RATE_LIMIT": "0"}  # all requests are of one address
     environment = {**_PROJECT, **_AS_ROOT, **unlimited}
     return [Command([sys.executable, "-m", "serve", *fixed, *options], environment)]
+
+
+def _marquee_fresh(setup: Setup) -> Sequence[Command]:
+    """Serve the same snapshot beside fresh lists of a tenth of its users, of the same items."""
+    store = setup.folder / "store"
+    store.mkdir(mode=0o750)
+    for entry in setup.data.store.iterdir():
+        if not entry.name.startswith("fresh"):
+            (store / entry.name).symlink_to(entry)
+    generation, made_at = current(setup.data.store), time.time()
+    users = setup.data.lists([*range(0, setup.data.n_users, _FRESH_EVERY)])
+    with FreshWriter(store) as writer:
+        writer.clear(generation, b"")
+        writer.put(
+            (b"%d" % user, FreshList(generation, made_at, body), b"")
+            for user, body in users.items()
+        )
+    return _marquee(setup, "--bare", store=store)
 
 
 def _granian_falcon(setup: Setup) -> Sequence[Command]:
@@ -171,6 +193,12 @@ SUBJECTS: Final = (
         name="marquee-bare",
         description="`python -m serve --bare --workers 1`, everything on",
         commands=lambda setup: _marquee(setup, "--bare"),
+        parts=("bjoern", "lmdb", "falcon"),
+    ),
+    Subject(
+        name="marquee-bare-fresh",
+        description="the same beside fresh lists of a tenth of the users",
+        commands=_marquee_fresh,
         parts=("bjoern", "lmdb", "falcon"),
     ),
     Subject(

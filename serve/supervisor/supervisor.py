@@ -26,12 +26,12 @@ from serve.admin.process import run_admin
 from serve.processes import become_user
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.supervisor.changing_files import FRESH_LISTS, RECENT_VIEWS, ChangingFileWatcher
 from serve.supervisor.children import ChildProcess, become, fork, signal_all
 from serve.supervisor.handover import Handover, own_command
 from serve.supervisor.listeners import bind, listen, listen_behind_nginx
 from serve.supervisor.nginx import ReverseProxy, RunningProxy
 from serve.supervisor.pool import Pool
-from serve.supervisor.recent_watcher import RecentWatcher
 from serve.supervisor.snapshot_watcher import SnapshotWatcher
 from serve.supervisor.static_list import StaticList
 from serve.worker.app import make_app
@@ -99,8 +99,13 @@ class Supervisor:
             self._watcher.verify_again()
             self._end_admins()
         self._static_list = StaticList(store, self._scoreboard, settings, self._proxy)
-        self._recent = RecentWatcher(store, self._scoreboard, self._watcher.worker_crashed)
-        parts = (self._watcher, self._recent, self._static_list, self._proxy)
+        self._fresh = ChangingFileWatcher(
+            FRESH_LISTS, store, self._scoreboard, self._watcher.worker_crashed
+        )
+        self._recent = ChangingFileWatcher(
+            RECENT_VIEWS, store, self._scoreboard, self._fresh.worker_crashed
+        )
+        parts = (self._watcher, self._recent, self._fresh, self._static_list, self._proxy)
         self._parts = [part for part in parts if part]
         self._disk_error = ""  # the last one logged
         self._checking = 0  # pid of the check of the next program
@@ -151,6 +156,7 @@ class Supervisor:
     def _keep_others(self) -> None:
         self._static_list.keep()
         self._recent.look()
+        self._fresh.look()
         if self._proxy:
             self._proxy.keep()
             for admin in self._admins:
@@ -232,7 +238,7 @@ class Supervisor:
         if status:
             log.error("reload rejected, the running version stays; correct what is named above")
             return
-        self._wait_for(self._watcher.stop() | self._recent.stop() | self._static_list.stop())
+        self._wait_for(self._stop_checks())
         log.info("reload accepted: the new program takes over")
         Handover(
             sockets={name: opened.fileno() for name, opened in self._sockets.items()},
@@ -292,11 +298,16 @@ class Supervisor:
         admins = (admin.pid for admin in self._admins)
         pids = {*workers.values(), *admins, self._checking} - {0}
         signal_all(pids, signal.SIGTERM)
-        pids |= self._watcher.stop() | self._recent.stop() | self._static_list.stop()
+        pids |= self._stop_checks()
         self._wait_for(pids)
         if self._proxy:
             self._proxy.remove()
         log.info("stopped")
+
+    def _stop_checks(self) -> set[int]:
+        """End the checks of files, and return their pids."""
+        parts = (self._watcher, self._recent, self._fresh, self._static_list)
+        return set[int]().union(*(part.stop() for part in parts))
 
     def _wait_for(self, pids: set[int]) -> None:
         """Reap these children; kill those that take too long."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from time import perf_counter_ns
 from typing import Any, Final
+from zlib import crc32
 
 import falcon
 import lmdb
@@ -17,6 +18,7 @@ from serve.resources.recommend import Recommend, Recommendations
 from serve.resources.similar import Similar
 from serve.resources.status import Health, ModelStatus, Ready
 from serve.worker.state import WorkerState
+from store.fresh import FILTER_MASK, FILTER_SHIFT
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -37,8 +39,8 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
     A closure, since its variables cost less per request than attributes of `self`.
     """
     answer_by_falcon = app.__call__
-    row = state.counts.own_lists
-    time_own_list = state.counts.time_own_list
+    row, fresh_row = state.counts.own_lists, state.counts.fresh_lists
+    time_own_list, time_fresh_list = state.counts.time_own_list, state.counts.time_fresh_list
 
     def answer(env: Environ, start_response: StartResponse) -> Iterable[bytes]:
         served = state.served  # read once: a swap falls between two requests, never into one
@@ -52,15 +54,32 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
             and "QUERY_STRING" not in env
         ):
             # No need to validate the id: a key of `users` was valid when it was written.
-            number = row[ANSWERS]
-            began = 0 if number & UNTIMED_MASK else perf_counter_ns()
+            began = 0 if (row[ANSWERS] + fresh_row[ANSWERS]) & UNTIMED_MASK else perf_counter_ns()
+            key = user_id.encode()
+            fresh = served.fresh
             try:
-                body = served.get(user_id.encode())
+                if (
+                    fresh is not None
+                    and fresh.filter[(number := crc32(key)) & FILTER_MASK]
+                    >> (number >> FILTER_SHIFT)
+                    & 1
+                ):
+                    value = fresh.get(key)
+                    if value is not None and (body := fresh.body(key, value)) is not None:
+                        start_response("200 OK", fresh.headers[len(body)])
+                        fresh_row[ANSWERS] += 1
+                        if began:
+                            time_fresh_list(perf_counter_ns() - began)
+                        return [body]
+                body = served.get(key)
             except lmdb.Error as error:
+                if fresh is not None:  # closed by a tick, or damaged: once more without it
+                    served.fresh = None
+                    return answer(env, start_response)
                 abort_on_corruption(error)
             if body is not None:
                 start_response("200 OK", served.headers[len(body)])
-                row[ANSWERS] = number + 1
+                row[ANSWERS] += 1
                 if began:
                     time_own_list(perf_counter_ns() - began)
                 return [body]

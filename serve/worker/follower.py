@@ -3,6 +3,7 @@
     scoreboard   ─► the generation that the supervisor has verified
     TAKEDOWN     ─► items to leave out
     recent.mdb   ─► views since the snapshot was made
+    fresh.mdb    ─► lists since the snapshot was made
 
 If one cannot be read, the last state stays in force, the error is logged once, and
 the follower tries again.
@@ -10,20 +11,26 @@ the follower tries again.
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import lmdb
+
 from serve.changes import file_state
+from serve.worker.checked_file import CheckedFile
 from serve.worker.served import Served
 from serve.worker.state import WorkerState
 from store.errors import StoreError
-from store.recent import open_recent, recent_file
+from store.fresh import FreshLists, fresh_file, open_fresh
+from store.recent import RecentViews, open_recent, recent_file
 from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedown_file, takedowns
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS: Final = 1.0
+_HOUR_SECONDS: Final = 3600.0
 
 
 class Follower:
@@ -43,9 +50,12 @@ class Follower:
         self._takedown_state: tuple[int, ...] | None = None
         self._refused_takedowns: tuple[int, ...] | None = None
         self._read_takedowns_at = 0.0
-        self._recent_inode = 0
-        self._refused_recent: tuple[int, ...] | None = None
-        self._look_at_recent_at = 0.0
+        self._recent = CheckedFile[RecentViews](
+            (name, "recent views"), recent_file(store), partial(open_recent, store)
+        )
+        self._fresh = CheckedFile[FreshLists](
+            (name, "fresh lists"), fresh_file(store), partial(open_fresh, store)
+        )
         self._refused_generation = 0  # it could not be opened
         self._retry_at = 0.0
 
@@ -54,6 +64,7 @@ class Follower:
         self._follow_takedowns()
         self._follow_generation()
         self._follow_recent()
+        self._follow_fresh()
 
     def _follow_generation(self) -> None:
         """Open and serve the generation on the scoreboard."""
@@ -123,19 +134,25 @@ class Follower:
     def _follow_recent(self) -> None:
         """Use the file of recent views that the supervisor has checked, and no other one."""
         checked = self._state.scoreboard.recent_inode
-        if self._state.recent and checked != self._recent_inode:
-            self._state.recent.close()  # LMDB must not have a file open twice
-            self._state.recent = None
-        now = time.monotonic()
-        is_due = checked != self._recent_inode or now >= self._look_at_recent_at
-        if not checked or self._state.recent or not is_due:
+        self._state.recent = self._recent.look(checked, self._state.recent)
+
+    def _follow_fresh(self) -> None:
+        """Use the fresh lists that the supervisor has checked, as they are now."""
+        before, served = self._state.fresh, self._state.served
+        lists = self._fresh.look(self._state.scoreboard.fresh_inode, before)
+        self._state.fresh = lists
+        if served is None:
             return
-        self._recent_inode, self._look_at_recent_at = checked, now + _RETRY_SECONDS
-        state = file_state(recent_file(self._store))
-        if not state or state[0] != checked or state == self._refused_recent:
+        if lists is None or not self._state.settings.fresh_hours:
+            served.fresh = None
             return
+        if served.fresh is None or served.fresh.lists is not lists:
+            served.use_fresh(lists)
         try:
-            self._state.recent = open_recent(self._store)
-        except StoreError as error:
-            self._refused_recent = state
-            log.warning("%s: recent views disabled: %s", self._name, error)
+            oldest = time.time() - _HOUR_SECONDS * self._state.settings.fresh_hours
+            if served.fresh:
+                served.fresh.renew(oldest)
+        except lmdb.Error as error:
+            log.warning("%s: fresh lists disabled, will reopen: %s", self._name, error)
+            served.fresh = self._state.fresh = None
+            lists.close()

@@ -4,18 +4,18 @@ import logging
 from collections.abc import Callable, Sequence, Set
 from typing import Final, Protocol
 
-import falcon
-
 from serve.worker.fallback import Answer, Fallback
+from serve.worker.fresh import FreshAnswers
+from serve.worker.headers import Headers
 from serve.worker.index import ItemIndex
 from serve.worker.rating import RatingTables
+from store.fresh import FreshLists
 from store.items import Items, split
 from store.snapshot import Snapshot
 from store.takedown_filter import FilteredLists
 
 log = logging.getLogger(__name__)
 
-Header = tuple[str, str]
 _NOTHING_HIDDEN: Final[Set[bytes]] = frozenset()
 
 
@@ -27,28 +27,6 @@ class Lists(Protocol):
         """The lookup of a body by user id; None for an unknown user."""
 
 
-class Headers(dict[int, list[Header]]):
-    """Headers of a user's own list by body length; a million users share a thousand lengths."""
-
-    def __init__(self, generation: int, *, hide_source: bool = False) -> None:
-        self._common: tuple[Header, ...] = (
-            ("Content-Type", falcon.MEDIA_TEXT),
-            ("X-Marquee-Source", "list"),
-            ("X-Marquee-Generation", str(generation)),
-        )
-        self._length = "Content-Length"
-        if hide_source:  # in the order and letters of Falcon, which answers unknown users
-            self._common = (
-                ("x-marquee-generation", str(generation)),
-                ("content-type", falcon.MEDIA_TEXT),
-            )
-            self._length = "content-length"
-
-    def __missing__(self, n_bytes: int) -> list[Header]:
-        made = self[n_bytes] = [*self._common, (self._length, str(n_bytes))]
-        return made
-
-
 class Served:
     """An open snapshot and the functions that answer from it.
 
@@ -58,6 +36,7 @@ class Served:
         has_index: Whether its item index may be used.
         get: Lookup of the body of a user's own list, None without one.
         headers: Response headers of such a body, by its length.
+        fresh: Lists made since the snapshot, which come first; None without a speed layer.
         items: Catalogue data of each item.
     """
 
@@ -74,7 +53,10 @@ class Served:
         self.hidden = hidden
         self.get = lists.get if lists else snapshot.users.get
         self.has_index = with_index
-        self.headers = Headers(snapshot.generation, hide_source=hide_source)
+        self.headers = Headers(snapshot.generation, "list", hide_source=hide_source)
+        self.fresh: FreshAnswers | None = None
+        self._filtered = lists
+        self._hide_source = hide_source
         self.items = Items(snapshot)
         index = _index(snapshot, self.items) if with_index else None
         self._fallback = Fallback(snapshot, self.items, index, hidden)
@@ -89,11 +71,13 @@ class Served:
         self, user_id: bytes, history: Sequence[bytes] = (), recent: Sequence[bytes] = ()
     ) -> Answer:
         """Return the list of any user; it is empty only if the snapshot has no item to offer."""
-        if body := self.get(user_id):
+        own = self._own(user_id)
+        if own:
+            source, body, spares = own
             names = split(body)
             if history:
-                names = self._unseen(user_id, names, set(history))
-            return Answer("list", names)
+                names = self._unseen(user_id, [names, split(spares)], set(history))
+            return Answer(source, names)
         return self._fallback.answer(user_id, history, recent)
 
     def similar(self, item_id: bytes) -> list[bytes] | None:
@@ -113,8 +97,22 @@ class Served:
             self._ratings = RatingTables(self.snapshot)
         return self._ratings
 
-    def _unseen(self, user_id: bytes, own: list[bytes], seen: set[bytes]) -> list[bytes]:
-        spares = split(self.snapshot.spares.get(user_id))
+    def use_fresh(self, lists: FreshLists) -> None:
+        """Answer from these lists first."""
+        self.fresh = FreshAnswers(
+            lists, self.snapshot, self.hidden, self._filtered, hide_source=self._hide_source
+        )
+
+    def _own(self, user_id: bytes) -> tuple[str, bytes, bytes | None] | None:
+        """Return source, body and spares of a user's own list; None without one."""
+        fresh = self.fresh.find(user_id) if self.fresh else None
+        if fresh:
+            return "fresh", fresh.body, fresh.spares
+        body = self.get(user_id)
+        return ("list", body, self.snapshot.spares.get(user_id)) if body else None
+
+    def _unseen(self, user_id: bytes, lists: list[list[bytes]], seen: set[bytes]) -> list[bytes]:
+        own, spares = lists
         unseen = [n for n in [*own, *spares] if n not in seen and n not in self.hidden]
         if len(unseen) < len(own):
             unseen += self._fallback.answer(user_id, [*seen]).names

@@ -6,6 +6,7 @@ from serve.counting import Counts
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
 from serve.worker.served import Served
+from store.fresh import FreshLists
 from store.recent import RecentViews
 
 
@@ -22,6 +23,7 @@ class WorkerState:
         counts: Counts of this worker's answers.
         served: Open snapshot that is served; None until the first is open.
         recent: Users' views since the snapshot; None where they are not collected.
+        fresh: Lists made since the snapshot; None without a speed layer.
         hidden: Items taken down, encoded as in a list.
     """
 
@@ -30,4 +32,5 @@ class WorkerState:
     counts: Counts = field(default_factory=Counts)
     served: Served | None = None
     recent: RecentViews | None = None
+    fresh: FreshLists | None = None
     hidden: frozenset[bytes] = frozenset()

@@ -33,12 +33,13 @@ def random_rows(seed, n=120):
 
 
 def by_pair(aggregated):
-    """Return share watched, rating, first and latest time by user and item."""
+    """Return share watched, -1 if unknown, rating, first and latest time by user and item."""
     users, items = aggregated.user_ids.to_pylist(), aggregated.item_ids.to_pylist()
     pair_rows = np.arange(aggregated.pairs.n_pairs)
     rows = aggregated.pairs.user_rows(pair_rows), aggregated.pairs.indices
     evidence = aggregated.evidence
-    columns = (evidence.watched, evidence.rating, aggregated.began_at, evidence.last_at)
+    watched = np.nan_to_num(evidence.watched, nan=-1)
+    columns = (watched, evidence.rating, aggregated.began_at, evidence.last_at)
     return {
         (users[user], items[item]): tuple(float(column[pair_row]) for column in columns)
         for pair_row, user, item in zip(pair_rows, *rows, strict=True)
@@ -61,7 +62,7 @@ def expected(views, ratings, best=5.0):
     found = {}
     for user_and_item, values in known.items():
         minutes = values["minutes"]
-        share = np.float32(min((max(minutes) + 1) / 100, 1) if minutes else 1)
+        share = np.float32(min((max(minutes) + 1) / 100, 1) if minutes else -1)
         stars = max(values["stars"])[1] if values["stars"] else 0.0
         first = min((first for first, _ in values["at"]), default=0)
         last = max((last for _, last in values["at"]), default=0)
@@ -96,12 +97,12 @@ def test_folded_views_give_the_same_evidence():
 
 
 def test_views_or_ratings_may_be_missing():
-    """Views alone have rating 0, ratings alone a share of 1."""
+    """Views alone have rating 0, ratings alone an unknown share."""
     views, ratings = random_rows(3)
     only_views = by_pair(aggregate_events(events_of(views, []), ITEMS, 5.0))
     only_ratings = by_pair(aggregate_events(events_of([], ratings), ITEMS, 5.0))
     assert {evidence[1] for evidence in only_views.values()} == {0.0}
-    assert {evidence[0] for evidence in only_ratings.values()} == {1.0}
+    assert {evidence[0] for evidence in only_ratings.values()} == {-1.0}
 
 
 def test_events_of_items_outside_the_catalogue_are_counted_over_all_blocks():

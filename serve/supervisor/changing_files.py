@@ -1,7 +1,7 @@
-"""The recent watcher: it decides whether the workers open `recent.mdb`.
+"""Files that change in place: a watcher of each decides whether the workers open it.
 
-    recent.mdb ─► every record read, in a child process ─► its inode onto the scoreboard
-                                     └─► refused or crashed: not opened until it changes
+    recent.mdb, fresh.mdb ─► every record read, in a child process ─► its inode onto the scoreboard
+                                                └─► refused or crashed: not opened until it changes
 
 LMDB trusts its pages, and a damaged one can crash the process that reads it: better
 a child than every worker. The file changes while it is served, so after a worker's
@@ -14,12 +14,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from serve.changes import file_state
 from serve.scoreboard import Scoreboard
 from serve.supervisor.children import fork, signal_all
 from store.errors import StoreError
+from store.fresh import check_fresh, fresh_file
 from store.recent import check_recent, recent_file
 
 log = logging.getLogger(__name__)
@@ -31,19 +32,45 @@ _RETRY_SECONDS: Final = 30.0  # although it has not changed
 State = tuple[int, ...] | None
 
 
-class RecentWatcher:
-    """Checks the file of recent views and puts its inode onto the scoreboard."""
+class ChangingFile(NamedTuple):
+    """A file of the store that changes in place.
+
+    Attributes:
+        name: Name of its content, for the log.
+        path: Function from the store's directory to the file.
+        check: Function that reads all of it, given that directory.
+        inode: Attribute of the scoreboard with the inode of the checked file.
+    """
+
+    name: str
+    path: Callable[[Path], Path]
+    check: Callable[[Path], None]
+    inode: str
+
+
+RECENT_VIEWS: Final = ChangingFile("recent views", recent_file, check_recent, "recent_inode")
+FRESH_LISTS: Final = ChangingFile("fresh lists", fresh_file, check_fresh, "fresh_inode")
+
+
+class ChangingFileWatcher:
+    """Checks a file that changes in place, and puts its inode onto the scoreboard."""
 
     def __init__(
-        self, store: Path, scoreboard: Scoreboard, on_other_crash: Callable[[], None]
+        self,
+        file: ChangingFile,
+        store: Path,
+        scoreboard: Scoreboard,
+        on_other_crash: Callable[[], None],
     ) -> None:
         """Prepare it.
 
         Args:
+            file: The file.
             store: The store's directory.
             scoreboard: The scoreboard.
             on_other_crash: Function called for a worker's crash whose cause is not this file.
         """
+        self._file = file
         self._store = store
         self._scoreboard = scoreboard
         self._on_other_crash = on_other_crash
@@ -56,13 +83,13 @@ class RecentWatcher:
         """Start to check a file that is not in use yet; close one that was replaced."""
         if self._checking:
             return
-        state = file_state(recent_file(self._store))
+        state = file_state(self._file.path(self._store))
         inode = state[0] if state else 0
-        if self._scoreboard.recent_inode not in (0, inode):
-            self._scoreboard.recent_inode = 0
+        if self._inode not in (0, inode):
+            self._inode = 0
         if not inode or self._is_refused(state):
             self._pass_on_crashes()
-        elif inode != self._scoreboard.recent_inode:
+        elif inode != self._inode:
             with contextlib.suppress(OSError):  # no process to spare: the next look tries again
                 self._checking = fork(self._check), state
 
@@ -73,11 +100,11 @@ class RecentWatcher:
         state, self._checking = self._checking[1], None
         if status == 0 and state:
             self._refused = None
-            self._scoreboard.recent_inode = state[0]
+            self._inode = state[0]
             self._pass_on_crashes()
             return True
         if status != 1 and state != self._refused:  # else the child has logged the reason
-            log.warning("recent views disabled: their check ended with %d", status)
+            log.warning("%s disabled: their check ended with %d", self._file.name, status)
         self._refused, self._refused_at = state, time.monotonic()
         self._n_crashes = 0
         return True
@@ -85,8 +112,8 @@ class RecentWatcher:
     def worker_crashed(self) -> None:
         """Record the crash of a worker; the file is checked first if it was in use."""
         self._n_crashes += 1
-        if self._scoreboard.recent_inode or self._checking:
-            self._scoreboard.recent_inode = 0
+        if self._inode or self._checking:
+            self._inode = 0
         else:
             self._pass_on_crashes()
 
@@ -95,6 +122,14 @@ class RecentWatcher:
         pids = {self._checking[0]} if self._checking else set[int]()
         signal_all(pids, signal.SIGTERM)
         return pids
+
+    @property
+    def _inode(self) -> int:
+        return int(getattr(self._scoreboard, self._file.inode))
+
+    @_inode.setter
+    def _inode(self, inode: int) -> None:
+        setattr(self._scoreboard, self._file.inode, inode)
 
     def _is_refused(self, state: State) -> bool:
         pause = _RETRY_SECONDS if state == self._refused else _PAUSE_SECONDS
@@ -110,8 +145,8 @@ class RecentWatcher:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the alarm ends this child
         signal.alarm(_MAX_CHECK_SECONDS)
         try:
-            check_recent(self._store)
+            self._file.check(self._store)
         except StoreError as error:
-            log.warning("recent views disabled: %s", error)
+            log.warning("%s disabled: %s", self._file.name, error)
             return 1
         return 0

@@ -1,4 +1,4 @@
-"""`recent.mdb` is read in a child process first: a damaged one ends that, and no worker."""
+"""What changes in place is read in a child process first: damage ends that, and no worker."""
 
 import faulthandler
 import os
@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from serve.scoreboard import Scoreboard
-from serve.supervisor.recent_watcher import RecentWatcher
+from serve.supervisor.changing_files import (
+    FRESH_LISTS,
+    RECENT_VIEWS,
+    ChangingFile,
+    ChangingFileWatcher,
+)
 from store.errors import CorruptRecentError
+from store.fresh import FreshList, FreshWriter, fresh_file
 from store.recent import RecentWriter, check_recent, recent_file
 from tests.store.adversarial import n_rounds
 
@@ -41,10 +47,10 @@ def quiet():
 class Watched:
     """A watcher, its scoreboard, and the crashes that it passes on."""
 
-    def __init__(self, store: Path):
+    def __init__(self, store: Path, file: ChangingFile = RECENT_VIEWS):
         self.scoreboard = Scoreboard(1)
         self.n_passed_on = 0
-        self.watcher = RecentWatcher(store, self.scoreboard, self._pass_on)
+        self.watcher = ChangingFileWatcher(file, store, self.scoreboard, self._pass_on)
         self.settle()
 
     def _pass_on(self):
@@ -133,9 +139,21 @@ def test_without_a_file_a_crash_is_passed_on_at_once(store):
 
 def test_a_check_that_hangs_ends_by_itself(store, recent, monkeypatch):
     """By the kernel's alarm, which no loop in LMDB delays."""
-    monkeypatch.setattr("serve.supervisor.recent_watcher._MAX_CHECK_SECONDS", 1)
-    monkeypatch.setattr("serve.supervisor.recent_watcher.check_recent", lambda _: signal.pause())
-    assert Watched(store).scoreboard.recent_inode == 0
+    monkeypatch.setattr("serve.supervisor.changing_files._MAX_CHECK_SECONDS", 1)
+    hanging = RECENT_VIEWS._replace(check=lambda _: signal.pause())
+    assert Watched(store, hanging).scoreboard.recent_inode == 0
+
+
+def test_fresh_lists_are_checked_as_well(store):
+    """Sound ones are used; a damaged list disables the file, and nothing else."""
+    store.mkdir()
+    with FreshWriter(store) as writer:
+        writer.put([(b"ann", FreshList(1, 1.0, b"heat,alien"), b"")])
+    sound = fresh_file(store).read_bytes()
+    assert Watched(store, FRESH_LISTS).scoreboard.fresh_inode == fresh_file(store).stat().st_ino
+    fresh_file(store).write_bytes(sound.replace(b"heat,alien", b"heat,aliem"))
+    watched = Watched(store, FRESH_LISTS)
+    assert (watched.scoreboard.fresh_inode, watched.scoreboard.recent_inode) == (0, 0)
 
 
 def test_a_pipe_in_place_of_the_file_is_refused(store):

@@ -1,0 +1,381 @@
+"""Fresh lists: lists that the speed layer made since the snapshot.
+
+    fresh.mdb  lists      user_id → generation │ made at │ body length │ body │ spares │ crc32
+               histories  user_id → history that the list was made from, as in `seen.mdb`
+               filter     a bit for each value of a hash of user ids: 0 where none has a list
+               about      generation, and what the lists depend on beside the events
+    FRESH.LOCK            held by the speed layer, so there is one
+
+The file changes in place: one process writes it, every server reads it, and LMDB's
+transactions isolate them. It is optional and may be removed at any time. LMDB has no
+checksums, so each list has one, over its user too: damaged bytes are never served.
+The filter spares most users without a fresh list the lookup, which takes a tenth of a request.
+"""
+
+import contextlib
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, cast
+from zlib import crc32
+
+import lmdb
+
+from store.errors import CorruptFreshError, WriteError
+
+Lookup = Callable[[bytes], bytes | None]
+
+_FILE: Final = "fresh.mdb"
+_LOCK: Final = "FRESH.LOCK"
+_MAP_BYTES: Final = 1 << 36  # address space, not disk
+_MAX_READERS: Final = 1024
+_TABLES: Final = (b"lists", b"histories", b"about", b"filter")
+FILTER_MASK: Final = (1 << 17) - 1  # of a byte's place: the filter fits a processor's cache
+FILTER_SHIFT: Final = 29  # of the bit's number, the highest three bits of the hash
+_CHUNK_BYTES: Final = 1 << 12
+_N_CHUNKS: Final = (FILTER_MASK + 1) // _CHUNK_BYTES
+_NO_CHUNK: Final = bytes(_CHUNK_BYTES)
+_CRC_BYTES: Final = 4
+_SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
+_HEADER: Final = struct.Struct("<QdH")  # generation, made at, length of the body
+HEADER_BYTES: Final = _HEADER.size
+read_header: Final = _HEADER.unpack_from
+_GENERATION: Final = b"generation"
+_DEPENDS_ON: Final = b"depends_on"
+
+
+def fresh_file(store: Path) -> Path:
+    """Return the path of the fresh lists, which need not exist."""
+    return store / _FILE
+
+
+def fresh_lock(store: Path) -> Path:
+    """Return the path of the lock that the one writer holds."""
+    return store / _LOCK
+
+
+class FreshList(NamedTuple):
+    """A list made since the snapshot.
+
+    Attributes:
+        generation: Generation of the snapshot whose model made it.
+        made_at: Time when it was made, in seconds since 1970.
+        body: The very bytes of the answer.
+        spares: Items behind the list, for takedowns, in the same form.
+    """
+
+    generation: int
+    made_at: float
+    body: bytes
+    spares: bytes = b""
+
+
+def encode(user_id: bytes, made: FreshList) -> bytes:
+    """Return the value of a user."""
+    header = _HEADER.pack(made.generation, made.made_at, len(made.body))
+    value = header + made.body + made.spares
+    return value + crc32(value, crc32(user_id)).to_bytes(_CRC_BYTES, "little")
+
+
+def is_sound(user_id: bytes, value: bytes) -> bool:
+    """Return whether a value is what was written for this user."""
+    return crc32(value, crc32(user_id)) == _SOUND
+
+
+def decode(user_id: bytes, value: bytes) -> FreshList | None:
+    """Return the list in a value; None if it is damaged, or of another user."""
+    if not is_sound(user_id, value) or len(value) < HEADER_BYTES:
+        return None
+    generation, made_at, n_body = read_header(value)
+    end = HEADER_BYTES + n_body
+    if not HEADER_BYTES < end <= len(value) - _CRC_BYTES:
+        return None
+    return FreshList(generation, made_at, value[HEADER_BYTES:end], value[end:-_CRC_BYTES])
+
+
+class FreshLists:
+    """Reads fresh lists. Open it after a fork, and only once in a process.
+
+    A lookup costs what py-lmdb's `get` costs, since one read transaction lives from one
+    `renew` to the next; lists written meanwhile are seen after it.
+
+    Attributes:
+        get: Lookup of a user's value, None without one; py-lmdb's own method, unwrapped.
+        filter: Bits; that of the number `crc32(user_id) >> FILTER_SHIFT` in the byte
+            `crc32(user_id) & FILTER_MASK` is 0 only if the user has no value.
+    """
+
+    def __init__(self, store: Path) -> None:
+        """Open the file.
+
+        Raises:
+            CorruptFreshError: It is not an LMDB file, is truncated, or lacks a table.
+        """
+        path = fresh_file(store)
+        if not _is_regular(path):  # opening a pipe would wait for ever
+            raise CorruptFreshError(path, "cannot be opened: it is not a regular file")
+        self._environment = _open(path, CorruptFreshError, readonly=True, readahead=False)
+        try:
+            self._lists = self._environment.open_db(_TABLES[0], create=False)
+            self._filter = self._environment.open_db(_TABLES[3], create=False)
+            self._transaction = self._last = self._begin()
+            self.filter = _read_filter(self._transaction, self._filter)
+        except lmdb.Error as error:
+            self._environment.close()
+            raise CorruptFreshError(path, f"tables: {error}") from error
+        self.get = cast(Lookup, self._transaction.get)
+
+    def renew(self) -> None:
+        """Let the next lookups find what has been written since.
+
+        Raises:
+            lmdb.Error: The file cannot be read any more; reopen it.
+        """
+        if self._environment.info()["last_txnid"] == self._transaction.id():
+            return
+        # A request may be between looking `get` up and calling it: one more tick for the last.
+        self._last, self._transaction = self._transaction, self._begin()
+        self.filter = _read_filter(self._transaction, self._filter)
+        self.get = cast(Lookup, self._transaction.get)
+
+    def check(self) -> None:
+        """Read every record, and find it again by its key.
+
+        Raises:
+            lmdb.Error: A page is damaged.
+            ValueError: Records are damaged, not in order, or not as many as counted.
+        """
+        last, n_records, n_damaged = b"", 0, 0
+        n_expected = self._transaction.stat(self._lists)["entries"]
+        records = cast(Iterator[tuple[bytes, bytes]], iter(self._transaction.cursor()))
+        for key, value in records:
+            n_records += 1
+            if key <= last or n_records > n_expected or self.get(key) != value:
+                raise ValueError(f"record {n_records} is out of order")
+            n_damaged += decode(key, value) is None
+            last = key
+        if n_records != n_expected:
+            raise ValueError(f"{n_records} records instead of {n_expected}")
+        if n_damaged:
+            raise ValueError(f"{n_damaged} of {n_records} lists are damaged")
+
+    def close(self) -> None:
+        """Close the file. A lookup afterwards raises `lmdb.Error`."""
+        self._environment.close()
+
+    def _begin(self) -> lmdb.Transaction:
+        return self._environment.begin(db=self._lists)
+
+
+class FreshWriter:
+    """Writes fresh lists: one process at a time, without blocking readers. A context manager."""
+
+    def __init__(self, store: Path) -> None:
+        """Open the file, or create it.
+
+        Raises:
+            WriteError: The store cannot be written to.
+            CorruptFreshError: The file is truncated.
+        """
+        self._path = fresh_file(store)
+        self._environment = _open(self._path, WriteError)
+        try:
+            tables = [self._environment.open_db(name) for name in _TABLES]
+        except lmdb.Error as error:
+            raise WriteError(self._path, f"cannot be written: {error}") from error
+        self._lists, self._histories, self._about, self._filter = tables
+        with self._environment.begin() as transaction:
+            self._bits = bytearray(_read_filter(transaction, self._filter))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._environment.close()
+
+    @property
+    def basis(self) -> tuple[int, bytes]:
+        """Generation that the lists were made from, 0 for none, and what else they depend on."""
+        with self._environment.begin(db=self._about) as transaction:
+            generation = transaction.get(_GENERATION) or b"0"
+            return int(generation), transaction.get(_DEPENDS_ON) or b""
+
+    @property
+    def n_lists(self) -> int:
+        """Number of users with a fresh list."""
+        with self._environment.begin() as transaction:
+            return int(transaction.stat(self._lists)["entries"])
+
+    def histories(self, user_ids: Iterable[bytes]) -> list[bytes | None]:
+        """Return the history of each user; None if their list is not fresh."""
+        with self._environment.begin(db=self._histories) as transaction:
+            return [transaction.get(user_id) for user_id in user_ids]
+
+    def users(self, n_users: int) -> Iterator[list[bytes]]:
+        """Yield the ids of all users with a history, up to `n_users` at a time."""
+        last = b""
+        while True:
+            with self._environment.begin(db=self._histories) as transaction:
+                cursor = transaction.cursor()
+                found = cursor.set_range(last + b"\0") if last else cursor.first()
+                keys = cursor.iternext(keys=True, values=False) if found else iter(())
+                some = [key for key, _ in zip(keys, range(n_users), strict=False)]
+            if not some:
+                return
+            yield some
+            last = some[-1]
+
+    def clear(self, generation: int, depends_on: bytes) -> None:
+        """Remove all lists, and record what the next ones are made from.
+
+        Raises:
+            WriteError: The disk is full or broken; nothing changes then.
+        """
+        with self._writing() as transaction:
+            for table in (self._lists, self._histories, self._filter):
+                transaction.drop(table, delete=False)
+            transaction.put(_GENERATION, b"%d" % generation, db=self._about)
+            transaction.put(_DEPENDS_ON, depends_on, db=self._about)
+        self._bits = bytearray(FILTER_MASK + 1)
+
+    def put(self, lists: Iterable[tuple[bytes, FreshList | None, bytes]]) -> None:
+        """Write lists and their histories, all or none.
+
+        Args:
+            lists: User id, list and history; None in place of an empty list.
+
+        Raises:
+            WriteError: The disk is full or broken; none of them is written.
+        """
+        hashes = set[int]()
+        with self._writing() as transaction:
+            for user_id, made, history in lists:
+                hashes.add(crc32(user_id))
+                if made is None:
+                    transaction.delete(user_id, db=self._lists)
+                else:
+                    transaction.put(user_id, encode(user_id, made), db=self._lists)
+                transaction.put(user_id, history, db=self._histories)
+            self._fill(transaction, hashes)
+
+    def depend_on(self, depends_on: bytes) -> None:
+        """Record what all lists depend on now.
+
+        Raises:
+            WriteError: The disk is full or broken.
+        """
+        with self._writing() as transaction:
+            transaction.put(_DEPENDS_ON, depends_on, db=self._about)
+
+    def forget(self, user_ids: Iterable[str]) -> list[str]:
+        """Remove users, and return those that had a history.
+
+        Raises:
+            WriteError: The disk is full or broken; nothing changes then.
+        """
+        with self._writing() as transaction:
+            names = [*user_ids]
+            for name in names:
+                transaction.delete(name.encode(), db=self._lists)
+            return [name for name in names if transaction.delete(name.encode(), db=self._histories)]
+
+    def _fill(self, transaction: lmdb.Transaction, hashes: set[int]) -> None:
+        """Set the bits of users in the filter."""
+        for number in hashes:
+            self._bits[number & FILTER_MASK] |= 1 << (number >> FILTER_SHIFT)
+        for chunk in {(number & FILTER_MASK) // _CHUNK_BYTES for number in hashes}:
+            begin = chunk * _CHUNK_BYTES
+            content = bytes(self._bits[begin : begin + _CHUNK_BYTES])
+            transaction.put(b"%02d" % chunk, content, db=self._filter)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[lmdb.Transaction]:
+        try:
+            with self._environment.begin(write=True) as transaction:
+                yield transaction
+            self._environment.reader_check()  # frees the reader slots of killed servers
+        except lmdb.Error as error:
+            raise WriteError(self._path, f"cannot be written: {error}") from error
+
+
+def open_fresh(store: Path) -> FreshLists | None:
+    """Return the fresh lists of a store, None if the file does not exist.
+
+    Raises:
+        CorruptFreshError: The file exists, but cannot be read.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        fresh_file(store).stat()
+        return FreshLists(store)
+    return None
+
+
+def check_fresh(store: Path) -> None:
+    """Read all lists, in a process of its own: a damaged page may crash it.
+
+    Raises:
+        CorruptFreshError: The file is damaged.
+    """
+    lists = FreshLists(store)
+    try:
+        lists.check()
+    except (lmdb.Error, ValueError) as error:
+        raise CorruptFreshError(fresh_file(store), f"is damaged: {error}") from error
+    finally:
+        lists.close()
+
+
+def forget_fresh(store: Path, user_ids: Iterable[str]) -> list[str]:
+    """Remove users from the fresh lists, and return those that were in them.
+
+    Raises:
+        WriteError, CorruptFreshError: The file cannot be written to.
+    """
+    if not fresh_file(store).exists():
+        return []
+    with FreshWriter(store) as writer:
+        return writer.forget(user_ids)
+
+
+def _read_filter(transaction: lmdb.Transaction, table: Any) -> bytes:
+    """Return the filter; one that is damaged lets all users pass."""
+    chunks = [
+        transaction.get(b"%02d" % chunk, default=_NO_CHUNK, db=table) for chunk in range(_N_CHUNKS)
+    ]
+    found = b"".join(cast(list[bytes], chunks))
+    return found if len(found) == FILTER_MASK + 1 else b"\xff" * (FILTER_MASK + 1)
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _open(
+    path: Path, failed: type[CorruptFreshError | WriteError], **more: Any
+) -> lmdb.Environment:
+    try:
+        environment = lmdb.open(
+            str(path),
+            subdir=False,
+            map_size=_MAP_BYTES,
+            max_readers=_MAX_READERS,
+            max_dbs=len(_TABLES),
+            **more,
+        )
+        environment.reader_check()
+    except lmdb.Error as error:
+        raise failed(path, f"cannot be opened: {error}") from error
+    n_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if path.stat().st_size < n_bytes:  # reading past the end would kill this process
+        environment.close()
+        raise CorruptFreshError(path, f"is truncated: it should have {n_bytes} bytes")
+    return environment

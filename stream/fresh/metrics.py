@@ -1,0 +1,60 @@
+"""The speed layer's figures, for Prometheus on a port."""
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from stream.errors import StreamError
+
+_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
+
+
+class FreshMetrics:
+    """Counters and gauges of one speed layer.
+
+    Attributes:
+        registry: Registry of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._generation = Gauge(
+            "marquee_fresh_generation", "Generation whose model is used", registry=registry
+        )
+        self._made = Counter("marquee_fresh_made", "Fresh lists made", registry=registry)
+        self._lists = Gauge("marquee_fresh_users", "Users with a fresh list", registry=registry)
+        self._files = Counter(
+            "marquee_fresh_files", "Files of new events read", ["part"], registry=registry
+        )
+        self._seconds = Histogram(
+            "marquee_fresh_seconds", "Time from a segment on disk to its last list",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer Prometheus on a port, in a thread of its own.
+
+        Raises:
+            StreamError: The port is taken, or the address is not of this machine.
+        """
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            problem = f"cannot be listened on: {error.strerror or error}"
+            remedy = "choose another metrics_port in [fresh], or 0"
+            raise StreamError(f"{host}:{port}", problem, remedy) from error
+
+    def follow(self, generation: int) -> None:
+        """Record that another generation is followed."""
+        self._generation.set(generation)
+
+    def wrote(self, n_made: int, n_users: int) -> None:
+        """Record that lists were written, and of how many users there are some now."""
+        self._made.inc(n_made)
+        self._lists.set(n_users)
+
+    def read(self, is_segment: bool, seconds: float) -> None:
+        """Record that all events of a file are in lists, some seconds after it was written."""
+        self._files.labels("segment" if is_segment else "day").inc()
+        if is_segment:
+            self._seconds.observe(seconds)

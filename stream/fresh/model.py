@@ -1,0 +1,141 @@
+"""The model of the current snapshot: whole histories in, bodies of lists out.
+
+new evidence + evidence of seen.mdb or fresh.mdb ─► merged ─► histories ─► lists
+"""
+
+import contextlib
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from batch.interactions.aggregate import runtimes_of
+from batch.served.evidence import WEIGHTS, UserEvidence, WeightBasis, can_merge
+from batch.served.files import SnapshotModel, open_served
+from batch.served.history import history_records, read_histories
+from batch.unavailable import Unavailable
+from store.errors import CorruptSnapshotError
+from store.fresh import FreshList
+from store.items import Items
+from store.layout import LIST_LENGTH
+from store.model_files import SERVED_MODEL
+from store.snapshot import Snapshot, open_snapshot
+from stream.fresh.new_events import KnownItems
+from stream.fresh.snapshot_rules import SnapshotRules, snapshot_rules
+
+
+class Merged(NamedTuple):
+    """Users whose history has changed.
+
+    Attributes:
+        user_ids: (n_users,) ids, ascending.
+        histories: Whole histories, in the form of `seen.mdb`.
+    """
+
+    user_ids: list[bytes]
+    histories: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentModel:
+    """The served model of an open snapshot, with its rules.
+
+    Attributes:
+        snapshot: Open snapshot.
+        served: Model and histories.
+        basis: What weights depend on beside a user's events.
+        items: Items of the model.
+        rules: Rules of the snapshot.
+        names: (n_items,) item id of each row.
+    """
+
+    snapshot: Snapshot
+    served: SnapshotModel
+    basis: WeightBasis
+    items: KnownItems
+    rules: SnapshotRules
+    names: Sequence[bytes]
+
+    def histories(self, user_ids: Sequence[bytes]) -> list[bytes | None]:
+        """Return the history of each user in the snapshot; None without one."""
+        return [self.served.seen.get(user_id) for user_id in user_ids]
+
+    def merge(
+        self, user_ids: Sequence[bytes], old: Sequence[bytes | None], new: UserEvidence
+    ) -> Merged:
+        """Return the users whose history is another with the new evidence.
+
+        Args:
+            user_ids: (n_users,) ids, ascending.
+            old: (n_users,) histories until now.
+            new: New evidence of these users.
+        """
+        columns, n_items = self.served.columns, len(self.names)
+        merged = UserEvidence.of_values(old, columns).merged(new, n_items)
+        histories = merged.histories(columns, self.basis, n_items)
+        records = dict(history_records(user_ids, histories, columns))
+        before = dict(zip(user_ids, old, strict=True))
+        changed = [(key, value) for key, value in records.items() if before[key] != value]
+        return Merged([key for key, _ in changed], [value for _, value in changed])
+
+    def lists(self, merged: Merged, hidden: Collection[int]) -> list[FreshList | None]:
+        """Return the list of each user; None where no item is left.
+
+        Args:
+            merged: Users and their whole histories.
+            hidden: Item rows that are taken down.
+        """
+        histories = read_histories(merged.histories, self.served.columns, len(self.names))
+        ranker = self.served.fold_in(histories)
+        found = self.rules.lists(ranker, merged.user_ids, hidden)
+        made_at = time.time()
+        return [self._list(rows, made_at) for rows in found.item_rows.tolist()]
+
+    def _list(self, rows: list[int], made_at: float) -> FreshList | None:
+        names = [self.names[row] for row in rows[:LIST_LENGTH] if row >= 0]
+        spares = [self.names[row] for row in rows[LIST_LENGTH:] if row >= 0]
+        if not names:
+            return None
+        generation = self.snapshot.generation
+        return FreshList(generation, made_at, b",".join(names), b",".join(spares))
+
+
+@contextlib.contextmanager
+def open_model(
+    store: Path, generation: int, n_threads: int
+) -> Iterator[CurrentModel | Unavailable]:
+    """Yield the model of a generation, or why it cannot make fresh lists.
+
+    Args:
+        store: Directory of the store.
+        generation: Generation to open.
+        n_threads: Number of threads; 0 means all processors.
+
+    Raises:
+        StoreError: The snapshot is missing or damaged.
+        InputError: The deny list cannot be read.
+    """
+    with open_snapshot(store, generation) as snapshot, open_served(snapshot) as served:
+        yield served if isinstance(served, Unavailable) else _model(snapshot, served, n_threads)
+
+
+def _model(snapshot: Snapshot, served: SnapshotModel, n_threads: int) -> CurrentModel | Unavailable:
+    document = snapshot.manifest.parameters[SERVED_MODEL]
+    if WEIGHTS not in document or not can_merge(served.columns):
+        return Unavailable("the snapshot has no evidence that new events can be merged with")
+    try:
+        basis = WeightBasis.from_json(document[WEIGHTS])
+    except ValueError as error:
+        raise CorruptSnapshotError(snapshot.folder, str(error)) from error
+    rules = snapshot_rules(snapshot, served.item_ids, n_threads)
+    if isinstance(rules, Unavailable):
+        return rules
+    about = Items(snapshot)
+    minutes = {name: (about.about(name.encode()) or {}).get("runtime") for name in served.item_ids}
+    runtime = runtimes_of(served.item_ids, minutes, basis.default_runtime)
+    items = KnownItems(pa.array(served.item_ids, pa.string()), runtime, basis.best)
+    names = [name.encode() for name in served.item_ids]
+    return CurrentModel(snapshot, served, basis, items, rules, names)

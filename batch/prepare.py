@@ -4,7 +4,7 @@ inputs ─► interactions, new items included ─► rules, times, takedowns �
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -62,6 +62,8 @@ def interactions_of(inputs: RefreshInputs, settings: BatchSettings) -> Interacti
         Weighting.from_settings(settings),
         n_threads=settings.n_threads,
     )
+    if settings.fold_in == "off":
+        interactions = replace(interactions, evidence=None)  # frees its memory
     if items and settings.new_items == "content":
         return with_new_items(interactions, items, inputs.item_vectors)
     return interactions

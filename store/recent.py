@@ -5,7 +5,7 @@
     CURRENT
     snapshots/…
 
-The one LMDB file of a store that changes in place: the process that collects events
+An LMDB file that changes in place, like `fresh.mdb`: the process that collects events
 writes it, every server reads it, and LMDB's transactions isolate them. It is
 optional and may be removed at any time: it only improves the answers to users
 without a list.

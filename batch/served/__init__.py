@@ -2,6 +2,7 @@
 
 fitted model ─► `describe` ─► document in the manifest + model-NAME.npy ─► `open_served` ─► model
 interactions ─► `history_records` ─► seen.mdb ─────────────────────────────────┘ histories
+                                        └─► `UserEvidence`, new events merged ─► histories
 
 A list of a model that was read back is, byte for byte, the list that the batch made.
 """

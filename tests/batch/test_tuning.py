@@ -34,10 +34,15 @@ def ratings(tmp_path, monkeypatch):
 
 
 def tune(capsys, events, *arguments):
-    """Run the command, and return its JSON and the lines on standard error."""
+    """Run the command, and return its JSON and the lines of its trials."""
     assert main(["tune", "--events", events, "--model", "item_knn", *arguments, "--json"]) == 0
     output = capsys.readouterr()
-    return json.loads(output.out), output.err.splitlines()
+    return json.loads(output.out), of_trials(output.err.splitlines())
+
+
+def of_trials(lines):
+    """Return the lines of trials; what the files were read as stands before them."""
+    return [line for line in lines if line.startswith("trial ")]
 
 
 def written(path="var/tune/best.toml"):
@@ -87,7 +92,7 @@ def test_interrupted_study_continues_with_the_same_trials(ratings, capsys, monke
     monkeypatch.setattr(command, "_on_validation", interrupted)
     arguments = ["tune", "--events", ratings, "--model", "item_knn", "--trials", "6"]
     assert main(arguments) == 1
-    before = capsys.readouterr().err.splitlines()
+    before = of_trials(capsys.readouterr().err.splitlines())
     assert not Path("var/tune/best.toml").exists()
     resumed, after = tune(capsys, ratings, "--trials", "6")
     assert [t[1:] for t in trials_of(before[:3] + after)] == [t[1:] for t in trials_of(lines)]
@@ -106,10 +111,11 @@ def test_killed_study_continues(ratings, capsys):
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "MARQUEE_BATCH_N_THREADS": "1"},
     ) as process:
         assert process.stderr is not None
-        finished = [process.stderr.readline() for _ in range(2)]
-        process.kill()
-        finished += process.stderr.readlines()
-    n_finished = len(finished)
+        n_finished = 0
+        for line in process.stderr:
+            n_finished += line.startswith("trial ")
+            if n_finished == 2:
+                process.kill()
     found, lines = tune(capsys, ratings, "--trials", str(n_finished + 2))
     assert found["trials"] == n_finished + 2
     assert len(lines) <= 2  # one may have finished without its line

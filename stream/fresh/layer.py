@@ -26,7 +26,7 @@ from store.fresh import FreshWriter
 from store.pointer import current_or_none
 from store.takedown import takedowns
 from stream.fresh.metrics import FreshMetrics
-from stream.fresh.model import CurrentModel, Merged, open_model
+from stream.fresh.model import CurrentModel, MergedUsers, open_model
 from stream.fresh.new_events import new_evidence
 from stream.fresh.new_files import NewFiles, is_segment
 from stream.fresh.settings import FreshSettings
@@ -162,7 +162,7 @@ class SpeedLayer:
             histories = self._writer.histories(user_ids)
             known = [pair for pair in zip(user_ids, histories, strict=True) if pair[1]]
             self._write(
-                model, Merged([key for key, _ in known], [value or b"" for _, value in known])
+                model, MergedUsers([key for key, _ in known], [value or b"" for _, value in known])
             )
             yield
         self._writer.depend_on(digest)
@@ -190,7 +190,7 @@ class SpeedLayer:
             if path.exists():
                 log.error("left out: %s", error)  # noqa: TRY400
 
-    def _write(self, model: CurrentModel, merged: Merged) -> None:
+    def _write(self, model: CurrentModel, merged: MergedUsers) -> None:
         if merged.user_ids:
             lists = model.lists(merged, self._hidden)
             self._writer.put(zip(merged.user_ids, lists, merged.histories, strict=True))

@@ -27,7 +27,7 @@ from stream.fresh.new_events import KnownItems
 from stream.fresh.snapshot_rules import SnapshotRules, snapshot_rules
 
 
-class Merged(NamedTuple):
+class MergedUsers(NamedTuple):
     """Users whose history has changed.
 
     Attributes:
@@ -65,7 +65,7 @@ class CurrentModel:
 
     def merge(
         self, user_ids: Sequence[bytes], old: Sequence[bytes | None], new: UserEvidence
-    ) -> Merged:
+    ) -> MergedUsers:
         """Return the users whose history is another with the new evidence.
 
         Args:
@@ -79,9 +79,9 @@ class CurrentModel:
         records = dict(history_records(user_ids, histories, columns))
         before = dict(zip(user_ids, old, strict=True))
         changed = [(key, value) for key, value in records.items() if before[key] != value]
-        return Merged([key for key, _ in changed], [value for _, value in changed])
+        return MergedUsers([key for key, _ in changed], [value for _, value in changed])
 
-    def lists(self, merged: Merged, hidden: Collection[int]) -> list[FreshList | None]:
+    def lists(self, merged: MergedUsers, hidden: Collection[int]) -> list[FreshList | None]:
         """Return the list of each user; None where no item is left.
 
         Args:

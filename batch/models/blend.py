@@ -22,7 +22,7 @@ from batch.arrays import AnyArray, AnyFloats, Floats, Rows
 from batch.models.dense_topk import best_of, dense_top_k, for_each_block, hide
 from batch.models.factors import FittedFactors
 from batch.models.few_users import MAX_FEW_USERS, best_of_few
-from batch.models.fold_in import Joined, Standardised, scale_of
+from batch.models.fold_in import Joined, Solver, Standardised, scale_of
 from batch.models.protocol import Fitted
 from batch.models.rescore import N_SPARE, Scoring, rescored
 from batch.progress import noop
@@ -175,18 +175,33 @@ def _joined(
     parts: Sequence[tuple[FittedFactors, float]], seen: sp.csr_matrix, about: Mapping[str, float]
 ) -> FittedFactors:
     """Return one model of the factors of all parts."""
-    scaled = [_standardised(part, share) for part, share in parts]
-    items = np.concatenate([part.item_factors for part, _ in parts], axis=1)
+    items_of = [_balanced(part.item_factors, share) for part, share in parts]
+    solvers = [
+        _standardised(part.solve, items, share)
+        for items, (part, share) in zip(items_of, parts, strict=True)
+    ]
     users = np.concatenate(
-        [one.scaled(part.user_factors) for one, (part, _) in zip(scaled, parts, strict=True)],
+        [one.scaled(part.user_factors) for one, (part, _) in zip(solvers, parts, strict=True)],
         axis=1,
     )
-    return FittedFactors(users, items, seen, Joined(scaled), about)
+    return FittedFactors(users, np.concatenate(items_of, axis=1), seen, Joined(solvers), about)
 
 
-def _standardised(part: FittedFactors, share: float) -> Standardised:
-    """Return the function that gives users' factors scores of a standard deviation of `share`."""
-    items = part.item_factors.astype(np.float64)
+def _balanced(item_factors: Floats, share: float) -> Floats:
+    """Return item factors with a mean norm near the root of the share, times a power of 2.
+
+    Users' factors then have about that norm, too. So no part dominates the product of norms,
+    which bounds a score: counts of views beside factors of about 1 would.
+    """
+    norm = np.sqrt(np.vecdot(item_factors, item_factors).mean(dtype=np.float64))
+    if not 0 < norm < np.inf:
+        return item_factors
+    return np.asarray(item_factors * np.float32(2.0 ** np.round(np.log2(np.sqrt(share) / norm))))
+
+
+def _standardised(solve: Solver, item_factors: Floats, share: float) -> Standardised:
+    """Return the solver whose users have scores of a standard deviation of `share`."""
+    items = item_factors.astype(np.float64)
     with threadpool_limits(1, "blas"):  # the same bits on any number of threads
         second_moment = items.T @ items / max(len(items), 1)
-    return Standardised(part.solve, second_moment, items.mean(axis=0), share)
+    return Standardised(solve, second_moment, items.mean(axis=0), share)

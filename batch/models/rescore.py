@@ -76,9 +76,7 @@ class Scoring(NamedTuple):
         """
         eps, n_factors = np.finfo(np.float32).eps, self.item_factors.shape[1]
         norms = np.sqrt(np.vecdot(self.user_factors, self.user_factors))
-        errors = (
-            2 * (n_factors + 1) * eps * norms * kept_norm_bounds(self.item_factors).max(initial=0)
-        )
+        errors = (n_factors + 1) * eps * norms * kept_norm_bounds(self.item_factors).max(initial=0)
         if self.added is not None:
             errors += 2 * eps * np.abs(self.added).max(axis=1, initial=0)
         return np.asarray(errors, np.float32)

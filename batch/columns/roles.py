@@ -155,7 +155,7 @@ def shown_names(names: Sequence[str]) -> str:
 
 def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
     wanted = {USER: "users, such as user_id", ITEM: "items, such as item_id"}
-    what = " and no column of ".join(wanted[role] for role in missing)
+    what = ", and no column of ".join(wanted[role] for role in missing)
     return f"has no column of {what}: its columns are {shown_names(names)}"
 
 

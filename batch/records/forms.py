@@ -51,7 +51,7 @@ class Form:
 
     Attributes:
         name: Name in messages and in the manifest.
-        columns: RecordColumns and the fields that they are.
+        columns: Names of its columns, and the fields that they are.
         rows: Parser of the file.
         shape: Shape of the rows of a text without keys; None for other forms.
     """

@@ -4,7 +4,7 @@
         ─►  {"id": "movie_id", "title": "movie_title", "year": "Year-Of-Publication"}
 
 Names are compared without case, blanks and signs. A field takes its first name that the file
-has, and no column is two fields. RecordColumns of other names are not used.
+has, and no column is two fields. Columns of other names are not used.
 """
 
 import re

@@ -303,7 +303,7 @@ def test_names_of_members_lead_nowhere(write, read):
 
 
 def test_sparse_member_and_links_of_tar(write):
-    """A link is no file of its own."""
+    """A link is not a file of its own."""
     file = io.BytesIO(tarred({"a.csv": RATINGS}))
     with tarfile.open(fileobj=file, mode="a") as archive:
         link = tarfile.TarInfo("b.csv")

@@ -13,6 +13,7 @@ from store.layout import LIST_LENGTH
 _MIN_TOKEN_CHARACTERS: Final = 16
 UNSAFE_IN_NGINX_CONF: Final = re.compile(r'["$@;{}\\\x00-\x1f\x7f-\x9f]')
 _IN_NGINX_CONF: Final = ("host", "nginx", "access_log")
+_MAX_EVENTS_KIB: Final = 1 << 14  # a body is held in memory
 _MIN_VALUES: Final = {
     "workers": 0,
     "side_workers": 1,
@@ -27,6 +28,9 @@ _MIN_VALUES: Final = {
     "access_log_mib": 1,
     "access_log_keep": 1,
     "access_log_days": 0,
+    "events_kib": 1,
+    "spool_mib": 0,
+    "spool_min_free_mib": 0,
 }
 
 
@@ -68,7 +72,12 @@ class ServeSettings:
             refused; "root" itself is for tests only.
         hide_source: Whether answers hide if a user is known: no `X-Marquee-Source` of a
             list, and no `basis` of a predicted rating.
-        admin_token: Bearer token of `/admin/`; without a token there is no `/admin/`. Best
+        events_kib: Limit of the body of `POST /events`, in KiB.
+        spool_mib: Size in MiB of the events that were posted and not collected yet, from which
+            `POST /events` is answered with 503; 0: there is no `/events`.
+        spool_min_free_mib: Free space of the store's disk in MiB below which `POST /events` is
+            answered with 507.
+        admin_token: Bearer token of `/admin/` and `/events`; without a token neither exists. Best
             set as `MARQUEE_SERVE_ADMIN_TOKEN` in the environment.
         admin_token_file: Path of a file with that token, in place of `admin_token`.
     """
@@ -94,15 +103,14 @@ class ServeSettings:
     access_log_days: int = 14
     user: str = ""
     hide_source: bool = False
+    events_kib: int = 1024
+    spool_mib: int = 1024
+    spool_min_free_mib: int = 512
     admin_token: str = ""
     admin_token_file: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
-        for name, minimum in _MIN_VALUES.items():
-            if (value := getattr(self, name)) < minimum:
-                raise ValueError(f"{name} must be {minimum} or more, not {value}")
+        self._check_numbers()
         self._check_texts()
         names = self.emergency_list
         if len(names) > LIST_LENGTH or len(set(names)) < len(names):
@@ -117,6 +125,15 @@ class ServeSettings:
                 raise ValueError(f"metrics_allow: {error}") from None
         if self.admin_token and self.admin_token_file:
             raise ValueError("admin_token and admin_token_file exclude each other")
+
+    def _check_numbers(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ValueError(f"port must lie between 0 and 65535, not {self.port}")
+        for name, minimum in _MIN_VALUES.items():
+            if (value := getattr(self, name)) < minimum:
+                raise ValueError(f"{name} must be {minimum} or more, not {value}")
+        if self.events_kib > _MAX_EVENTS_KIB:
+            raise ValueError(f"events_kib must be at most {_MAX_EVENTS_KIB}, not {self.events_kib}")
 
     def _check_texts(self) -> None:
         """Refuse what would end its place in nginx.conf and add directives of its own."""

@@ -100,6 +100,12 @@ class WriteError(StoreError):
     remedy = "check free disk space and permissions, then run it again"
 
 
+class SpoolFullError(StoreError):
+    """The spool of posted events has reached its limit; nothing was added."""
+
+    remedy = "start `python -m stream collect`, or set a larger spool_mib in [serve]"
+
+
 class ReplicaError(StoreError):
     """The remote of a push or a pull cannot be reached, or its content is not valid."""
 

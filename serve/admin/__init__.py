@@ -1,4 +1,4 @@
-"""The admin processes: they answer `/admin/`, where a token is configured.
+"""The admin processes: they answer `/admin/` and `/events`, where a token is configured.
 
-`run_admin` in `process.py` runs from the fork to the end of the process.
+`run_admin` and `run_events` in `process.py` run from the fork to the end of the process.
 """

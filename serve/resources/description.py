@@ -16,8 +16,10 @@ _FOLDER = Path(__file__).parent
 class Description:
     """`/openapi.json`."""
 
-    def __init__(self, *, has_admin: bool) -> None:
+    def __init__(self, *, has_admin: bool, has_events: bool) -> None:
         document = json.loads((_FOLDER / "openapi.json").read_text(encoding="utf-8"))
+        if not has_events:
+            del document["paths"]["/events"]
         if not has_admin:
             paths = document["paths"].items()
             document["paths"] = {

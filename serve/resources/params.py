@@ -91,10 +91,10 @@ def json_body(req: falcon.Request) -> Mapping[str, Any]:
         raise bad("malformed body", "the body is not JSON") from None
     if not isinstance(body, dict):
         raise bad("malformed body", "the body is not a JSON object")
-    return {field: _whole(value) for field, value in body.items()}
+    return {field: whole(value) for field, value in body.items()}
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Return 5 for 5.0, which is the same number in JSON."""
     return int(value) if type(value) is float and value.is_integer() else value
 

@@ -35,6 +35,7 @@ class Handover:
         side_workers: Pids of the side workers by slot.
         first_side_slot: Number of their first slot on the scoreboard, 0 if there were none.
         verifying: Pid of the admin process that verifies, 0 if it does not run.
+        events: Pid of the admin process of posted events, 0 if it does not run.
     """
 
     sockets: dict[str, int]
@@ -49,6 +50,7 @@ class Handover:
     side_workers: dict[int, int] = field(default_factory=dict)
     first_side_slot: int = 0
     verifying: int = 0
+    events: int = 0
 
     @classmethod
     def read(cls, descriptor: int) -> Self:

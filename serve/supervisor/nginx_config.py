@@ -16,6 +16,7 @@ from serve.settings import UNSAFE_IN_NGINX_CONF, ServeSettings
 
 _TITLES: Final = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -33,6 +34,42 @@ _TITLES: Final = {
 _TEMPLATE: Final = Path(__file__).with_name("nginx.conf")
 _ADMIN_UPSTREAM: Final = """upstream admin { server unix:@folder@/admin.sock max_fails=0; }
     upstream verifying { server unix:@folder@/verifying.sock max_fails=0; }"""
+_EVENTS_UPSTREAM: Final = """
+    upstream events { server unix:@folder@/events.sock max_fails=0; }
+    limit_conn_zone $uri zone=bodies:64k;"""
+# The token is checked before the body is taken: without it nobody fills disk or memory.
+_EVENTS_LOCATION: Final = """
+        location = /events {{
+            if ($request_method != POST) {{
+                return 405;
+            }}
+            client_max_body_size {kib}k;
+            limit_conn clients @concurrent_requests_per_client@;
+            limit_conn bodies {n_bodies};
+            auth_request /events-token;
+            proxy_set_header Connection "";
+            proxy_set_header Authorization $http_authorization;
+            proxy_connect_timeout 5s;
+            proxy_send_timeout 30s;  # one request at a time is answered
+            proxy_read_timeout 30s;
+            proxy_next_upstream off;
+            proxy_pass http://events;
+        }}
+
+        location = /events-token {{
+            internal;
+            client_max_body_size 0;
+            proxy_pass_request_body off;
+            proxy_set_header Connection "";
+            proxy_set_header Content-Length "";
+            proxy_set_header Authorization $http_authorization;
+            proxy_method GET;
+            proxy_connect_timeout 5s;
+            proxy_send_timeout 30s;
+            proxy_read_timeout 30s;
+            proxy_next_upstream off;
+            proxy_pass http://events/token;
+        }}"""
 _ADMIN_LOCATION: Final = """
         location ~ {pattern} {{
             if ($request_method != POST) {{
@@ -64,6 +101,7 @@ _IPV6_NETWORK: Final = r"""map $binary_remote_addr $client {
         "~(?s)^(?<network>.{8}).{8}$" $network;
         default $binary_remote_addr;
     }"""
+_N_BODIES: Final = 16  # of posted events, each held in memory
 _N_KEPT_CONNECTIONS: Final = 64  # to the workers, of each nginx worker
 _N_OWN_DESCRIPTORS: Final = 64  # of nginx: logs, sockets, the channel to its master
 _N_DESCRIPTORS_PER_CONNECTION: Final = 2  # itself and a file: the static list
@@ -84,6 +122,7 @@ def configuration(
         ServeError: The folder of the access log cannot be made, or the token not read.
     """
     has_admin = bool(settings.token())
+    has_events = has_admin and settings.spool_mib > 0
     n_descriptors = _n_descriptors(settings.connections)
     values = {
         "user": _user(),
@@ -97,8 +136,10 @@ def configuration(
         "worker_servers": _worker_servers("workers"),
         "side_worker_servers": _worker_servers("side_workers"),
         "kept_connections": _N_KEPT_CONNECTIONS,
-        "admin_upstream": _ADMIN_UPSTREAM if has_admin else "",
-        "admin_location": _admin_locations() if has_admin else "",
+        "admin_upstream": (_ADMIN_UPSTREAM if has_admin else "")
+        + (_EVENTS_UPSTREAM if has_events else ""),
+        "admin_location": (_admin_locations() if has_admin else "")
+        + (_events_locations(settings) if has_events else ""),
         "problem_headers": " ".join(
             f'add_header {name} "{value}" always;' for name, value in PROBLEM_HEADERS.items()
         ),
@@ -128,6 +169,10 @@ def _admin_locations() -> str:
     )
     others = _ADMIN_LOCATION.format(pattern="^/(?:admin/|train$)", upstream="admin")
     return verifying + others + _STATUS_LOCATION
+
+
+def _events_locations(settings: ServeSettings) -> str:
+    return _EVENTS_LOCATION.format(kib=settings.events_kib, n_bodies=_N_BODIES)
 
 
 def _listen_address(host: str, port: int) -> str:

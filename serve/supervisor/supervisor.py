@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from serve.admin.process import run_admin
+from serve.admin.process import run_admin, run_events
 from serve.processes import become_user
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
@@ -45,6 +45,7 @@ _POLL_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 7.0
 _UMASK: Final = 0o027  # logs and sockets are closed to other users
 _SIDE_NICENESS: Final = 10  # where processors are few, lists go first
+_ADMINS: Final = ("admin", "verifying", "events")
 _SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
@@ -82,6 +83,7 @@ class Supervisor:
         self._address = self._open_for_clients(previous)  # while a low port may be taken
         become_user(settings.user)
         self._token = settings.token()
+        self._admin_names = _admin_names(settings)
         self._scoreboard = Scoreboard(slots.side.stop, slots.scoreboard)
         self._first_side_slot = slots.side.start
         self._state = WorkerState(settings, self._scoreboard)  # each worker's copy, by the fork
@@ -159,9 +161,9 @@ class Supervisor:
         self._fresh.look()
         if self._proxy:
             self._proxy.keep()
-            for admin in self._admins:
-                if self._token and admin.is_due():
-                    admin.start()
+            for name in self._admin_names:
+                if self._admins[name].is_due():
+                    self._admins[name].start()
             self._proxy.make_parts_again()
             self._open_removed_sockets(self._proxy.runtime_dir)
 
@@ -183,7 +185,7 @@ class Supervisor:
 
     def _end_admins(self) -> None:
         """End the admin processes; new ones follow."""
-        signal_all([admin.pid for admin in self._admins if admin.pid], signal.SIGTERM)
+        signal_all([one.pid for one in self._admins.values() if one.pid], signal.SIGTERM)
 
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
@@ -196,7 +198,7 @@ class Supervisor:
             self._checked(status)
         elif any(part.ended(pid, status) for part in self._parts):
             pass
-        elif admin := next((one for one in self._admins if one.pid == pid), None):
+        elif admin := next((one for one in self._admins.values() if one.pid == pid), None):
             admin.ended(status, expected=status == -signal.SIGTERM)
         elif self._pool.reaped(pid, status) or self._side_pool.reaped(pid, status):
             self._recent.worker_crashed()
@@ -213,7 +215,11 @@ class Supervisor:
         return 0
 
     def _become_admin(self, name: str) -> int:
-        run_admin(self._keep_only(name), self._store, self._token)
+        listener = self._keep_only(name)
+        if name == "events":
+            run_events(listener, self._store, self._token, self._settings)
+        else:
+            run_admin(listener, self._store, self._token)
         return 0
 
     def _keep_only(self, name: str) -> socket.socket:
@@ -248,8 +254,9 @@ class Supervisor:
             blocked_generations=sorted(self._watcher.blocked_generations),
             workers=self._pool.pids(),
             nginx=self._proxy.process.pid if self._proxy else 0,
-            admin=self._admins[0].pid,
-            verifying=self._admins[1].pid,
+            admin=self._admins["admin"].pid,
+            verifying=self._admins["verifying"].pid,
+            events=self._admins["events"].pid,
             runtime_dir=str(self._proxy.runtime_dir) if self._proxy else "",
             side_workers=self._side_pool.pids(),
             first_side_slot=self._first_side_slot,
@@ -271,21 +278,21 @@ class Supervisor:
     def _make_pool(self, n_workers: int, old: Mapping[int, int], slots: range) -> Pool:
         return Pool(n_workers, self._scoreboard, self._become_worker, old, slots)
 
-    def _make_admins(self, previous: Handover | None) -> list[ChildProcess]:
-        pids = {
-            "admin": previous.admin if previous else 0,
-            "verifying": previous.verifying if previous else 0,
+    def _make_admins(self, previous: Handover | None) -> dict[str, ChildProcess]:
+        """Return all of them, also those that no longer run, as children of the last program."""
+        return {
+            name: ChildProcess(
+                name, partial(self._become_admin, name), getattr(previous, name) if previous else 0
+            )
+            for name in _ADMINS
         }
-        return [
-            ChildProcess(name, partial(self._become_admin, name), pid) for name, pid in pids.items()
-        ]
 
     def _make_proxy(self, previous: Handover | None) -> ReverseProxy:
         running = RunningProxy(previous.nginx, Path(previous.runtime_dir)) if previous else None
         proxy = ReverseProxy(
             self._settings, self._sockets["clients"], n_workers=self._n_workers, running=running
         )
-        for name in ("workers", "side_workers", *(["admin", "verifying"] if self._token else [])):
+        for name in ("workers", "side_workers", *self._admin_names):
             if name not in self._sockets:
                 self._sockets[name] = listen_behind_nginx(proxy.runtime_dir / f"{name}.sock")
         return proxy
@@ -295,7 +302,7 @@ class Supervisor:
         if self._proxy:
             self._wait_for(self._proxy.stop())  # first, since it still needs the workers
         workers = self._pool.pids() | self._side_pool.pids()
-        admins = (admin.pid for admin in self._admins)
+        admins = (admin.pid for admin in self._admins.values())
         pids = {*workers.values(), *admins, self._checking} - {0}
         signal_all(pids, signal.SIGTERM)
         pids |= self._stop_checks()
@@ -348,6 +355,13 @@ class _Slots:
         return cls(
             range(begin, end), old_side, previous.scoreboard if previous and is_same else None
         )
+
+
+def _admin_names(settings: ServeSettings) -> tuple[str, ...]:
+    """Return the admin processes that these settings need."""
+    if not settings.token():
+        return ()
+    return _ADMINS if settings.spool_mib else _ADMINS[:2]
 
 
 def _inherited_sockets(previous: Handover | None) -> dict[str, socket.socket]:

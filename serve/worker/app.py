@@ -104,7 +104,9 @@ def make_falcon_app(state: WorkerState) -> falcon.App[falcon.Request, falcon.Res
         "/healthz": Health(state),
         "/readyz": Ready(state),
         "/metrics": Metrics(state),
-        "/openapi.json": Description(has_admin=bool(state.settings.token())),
+        "/openapi.json": Description(
+            has_admin=bool(state.settings.token()), has_events=state.settings.spool_mib > 0
+        ),
         "/": TryPage(),
     }.items():
         # Compiled now, not at the first request of every worker.

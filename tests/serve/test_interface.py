@@ -23,7 +23,14 @@ GETS = [
     "/openapi.json", "/",
 ]  # fmt: skip
 POSTS = ["/recommendations", "/predict"]
-ADMIN = {"/admin/rollback", "/admin/pin", "/admin/unpin", "/admin/takedown", "/admin/train"}
+ADMIN = {
+    "/events",
+    "/admin/rollback",
+    "/admin/pin",
+    "/admin/unpin",
+    "/admin/takedown",
+    "/admin/train",
+}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 

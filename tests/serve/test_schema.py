@@ -57,5 +57,5 @@ def test_the_server_conforms_to_its_description(server, tmp_path, request):
 
     assert done.returncode == 0, done.stdout + done.stderr
     n_tested = re.findall(r"Tested: (\d+)", done.stdout)
-    assert int(n_tested[0]) >= 17  # 23 with those of `/admin/`
+    assert int(n_tested[0]) >= 17  # 24 with those of `/admin/`
     assert server.workers() == workers

@@ -3,7 +3,7 @@
     fresh.mdb  lists      user_id → generation │ made at │ body length │ body │ spares │ crc32
                histories  user_id → history that the list was made from, as in `seen.mdb`
                filter     a bit for each value of a hash of user ids: 0 where none has a list
-               about      generation, and what the lists depend on beside the events
+               about      generation, what the lists depend on beside the events, newest list's time
     FRESH.LOCK            held by the speed layer, so there is one
 
 The file changes in place: one process writes it, every server reads it, and LMDB's
@@ -43,6 +43,7 @@ HEADER_BYTES: Final = _HEADER.size
 read_header: Final = _HEADER.unpack_from
 _GENERATION: Final = b"generation"
 _DEPENDS_ON: Final = b"depends_on"
+_NEWEST_AT: Final = b"newest_at"
 
 
 def fresh_file(store: Path) -> Path:
@@ -69,6 +70,20 @@ class FreshList(NamedTuple):
     made_at: float
     body: bytes
     spares: bytes = b""
+
+
+class FreshSummary(NamedTuple):
+    """What the fresh lists of a store are, all together.
+
+    Attributes:
+        generation: Generation of the snapshot whose model made them; 0: none.
+        n_lists: Number of users with a list.
+        newest_at: Time when the newest was made, in seconds since 1970; 0: none.
+    """
+
+    generation: int = 0
+    n_lists: int = 0
+    newest_at: float = 0.0
 
 
 def encode(user_id: bytes, made: FreshList) -> bytes:
@@ -238,7 +253,7 @@ class FreshWriter:
             WriteError: The disk is full or broken; nothing changes then.
         """
         with self._writing() as transaction:
-            for table in (self._lists, self._histories, self._filter):
+            for table in (self._lists, self._histories, self._filter, self._about):
                 transaction.drop(table, delete=False)
             transaction.put(_GENERATION, b"%d" % generation, db=self._about)
             transaction.put(_DEPENDS_ON, depends_on, db=self._about)
@@ -253,7 +268,7 @@ class FreshWriter:
         Raises:
             WriteError: The disk is full or broken; none of them is written.
         """
-        hashes = set[int]()
+        hashes, newest_at = set[int](), 0.0
         with self._writing() as transaction:
             for user_id, made, history in lists:
                 hashes.add(crc32(user_id))
@@ -261,7 +276,10 @@ class FreshWriter:
                     transaction.delete(user_id, db=self._lists)
                 else:
                     transaction.put(user_id, encode(user_id, made), db=self._lists)
+                    newest_at = max(newest_at, made.made_at)
                 transaction.put(user_id, history, db=self._histories)
+            if newest_at:
+                transaction.put(_NEWEST_AT, b"%.3f" % newest_at, db=self._about)
             self._fill(transaction, hashes)
 
     def depend_on(self, depends_on: bytes) -> None:
@@ -314,6 +332,31 @@ def open_fresh(store: Path) -> FreshLists | None:
         fresh_file(store).stat()
         return FreshLists(store)
     return None
+
+
+def read_summary(store: Path) -> FreshSummary:
+    """Return what the fresh lists are; an empty summary without the file.
+
+    Raises:
+        CorruptFreshError: The file exists, but cannot be read.
+    """
+    path = fresh_file(store)
+    if not _is_regular(path):
+        return FreshSummary()
+    environment = _open(path, CorruptFreshError, readonly=True)
+    try:
+        lists = environment.open_db(_TABLES[0], create=False)
+        about = environment.open_db(_TABLES[2], create=False)
+        with environment.begin() as transaction:
+            return FreshSummary(
+                int(transaction.get(_GENERATION, b"0", db=about)),
+                int(transaction.stat(lists)["entries"]),
+                float(transaction.get(_NEWEST_AT, b"0", db=about)),
+            )
+    except (lmdb.Error, ValueError) as error:
+        raise CorruptFreshError(path, f"cannot be read: {error}") from error
+    finally:
+        environment.close()
 
 
 def check_fresh(store: Path) -> None:

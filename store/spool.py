@@ -26,6 +26,7 @@ from store.locks import locked
 _FOLDER: Final = "spool"
 _NAME: Final = re.compile(r"[0-9]{19}\.log")
 _FILE_BYTES: Final = 1 << 24  # a larger file is complete
+_MIN_FILES: Final = 4  # that a full spool has, so that it gets room again by and by
 _MAX_FILE_BYTES: Final = 1 << 32  # no file grows so far, whatever the limits
 _TAIL_BYTES: Final = 1 << 16
 _FOLDER_MODE: Final = 0o750
@@ -137,15 +138,8 @@ class Spool:
             if not self._is_locked:
                 self._lock.enter_context(locked(self._folder / "LOCK"))
                 self._is_locked = True
+            self._keep_file()
             self._check_limits(len(lines))
-            if self._descriptor >= 0 and not os.fstat(self._descriptor).st_nlink:
-                self.close()  # somebody has removed the file
-            if self._descriptor < 0:
-                self._begin_file(self._next_begin())
-            elif self._size >= _FILE_BYTES:
-                begin = self._begin + self._size
-                self.close()
-                self._begin_file(begin)
             self._write(lines)
 
     def close(self) -> None:
@@ -153,6 +147,17 @@ class Spool:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _keep_file(self) -> None:
+        """Have a file that is not complete, also in a full spool: the others can be removed."""
+        if self._descriptor >= 0 and not os.fstat(self._descriptor).st_nlink:
+            self.close()  # somebody has removed the file
+        if self._descriptor < 0:
+            self._begin_file(self._next_begin())
+        elif self._size >= min(_FILE_BYTES, self._limits.max_mib * _MIB / _MIN_FILES):
+            begin = self._begin + self._size
+            self.close()
+            self._begin_file(begin)
 
     def _check_limits(self, n_bytes: int) -> None:
         n_bytes += sum(file.end - file.begin for file in spool_files(self._folder))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,10 +31,13 @@ class Positions:
     Attributes:
         ranges: Closed ranges by log and partition, ascending, apart from one another.
         identities: Identity of the cluster and of the topic by log; empty where unknown.
+        arrived_at: Time when the first of the rows arrived, seconds since 1970, of one flush;
+            0 where unknown.
     """
 
     ranges: Mapping[str, tuple[Range, ...]] = field(default_factory=dict)
     identities: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    arrived_at: float = 0.0
 
     @classmethod
     def union(cls, several: Iterable["Positions"]) -> Self:
@@ -63,13 +66,16 @@ class Positions:
         return cls(
             {key: _pairs(ranges) for key, ranges in document.get("ranges", {}).items()},
             {key: (pair[0], pair[1]) for key, pair in document.get("identities", {}).items()},
+            document.get("arrived_at", 0.0),
         )
 
     def as_metadata(self) -> dict[bytes, bytes]:
         """Return key and value for the metadata of a Parquet file; none without ranges."""
         if not self.ranges:
             return {}
-        document = {"ranges": self.ranges, "identities": self.identities}
+        document: dict[str, Any] = {"ranges": self.ranges, "identities": self.identities}
+        if self.arrived_at:
+            document["arrived_at"] = round(self.arrived_at, 3)
         return {_KEY: json.dumps(document, sort_keys=True, separators=(",", ":")).encode()}
 
 

@@ -39,6 +39,8 @@ class PartitionBuffer:
         rejected: Quarantined lines, with their positions as numbers.
         n_messages: Number of messages since the last flush.
         n_bytes: Size of everything that is held.
+        oldest_at: Time of the first message, or of the last that was read together with it,
+            seconds since 1970; 0 without one.
         newest_at: Time of the newest message, seconds since 1970.
     """
 
@@ -48,7 +50,7 @@ class PartitionBuffer:
         self.rejected: list[Rejected] = []
         self.n_messages = 0
         self.n_bytes = 0
-        self.newest_at = 0.0
+        self.oldest_at = self.newest_at = 0.0
         self._first = self._next = next_position
         self._parse = parse
         self._waiting: list[Lines] = []
@@ -64,6 +66,7 @@ class PartitionBuffer:
             return
         self._next = lines.next
         self.n_messages += lines.n_messages
+        self.oldest_at = self.oldest_at or lines.newest_at
         self.newest_at = lines.newest_at or self.newest_at
         if lines.refused.reasons:
             self.rejected.append(lines.refused)

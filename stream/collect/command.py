@@ -13,15 +13,18 @@ from typing import Any
 from batch.errors import BatchError
 from batch.events.stream import StreamParser
 from batch.settings import BatchSettings
-from store.config import load_section
+from store.config import StoreSettings, load_section
+from store.spool import spool_folder
 from store.stop import StopRequest, stop_on_signals
 from stream.collect.collector import Collector
 from stream.collect.file_source import FileSource
 from stream.collect.folder import CollectorFolder
+from stream.collect.fresh_process import FreshProcess, fresh_command
 from stream.collect.ledger import Ledger
 from stream.collect.quarantine import StreamQuarantine
 from stream.collect.rebuild import rebuild, state_of_files
 from stream.collect.recovery import recover
+from stream.collect.spool_source import SpoolSource
 from stream.collect.status import read_status
 from stream.collect.upkeep import Upkeep
 from stream.errors import StreamError
@@ -34,6 +37,7 @@ _EXAMPLE = """example, with this marquee.toml:
   "bootstrap.servers" = "kafka:9092"
 
   python -m stream collect            run until SIGTERM
+  python -m stream collect --fresh    with the speed layer
   python -m stream status --json      how far it is
 
 Exit status: 0 stopped by a signal, 1 failed (what was flushed is complete), 2 wrong usage."""
@@ -51,7 +55,12 @@ def add_verbs(verbs: Any) -> None:
         action="store_true",
         help="go on although the topic was made again, cut short, or lies on another cluster",
     )
-    status = _add(verbs, "status", _status, "Print how far the collector is.")
+    collect.add_argument(
+        "--fresh", action="store_true", help="run the speed layer too, as a process of its own"
+    )
+    collect.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
+    status = _add(verbs, "status", _status, "Print how far collector and speed layer are.")
+    status.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
     status.add_argument("--json", action="store_true", help="print one JSON object")
     _add(verbs, "rebuild", _rebuild, "Write a lost ledger anew from the partitions.")
 
@@ -74,23 +83,37 @@ def _add(
 def _collect(options: argparse.Namespace) -> int:
     settings = load_section("stream", StreamSettings, options.config)
     batch = load_section("batch", BatchSettings, options.config)
-    if not settings.topic and not settings.files:
-        remedy = "set topic, or files, in [stream] of marquee.toml"
-        raise StreamError("[stream]", "names neither a topic nor files", remedy)
+    store = _store(options)
+    if not (settings.topic or settings.files or spool_folder(store).exists()):
+        problem = "names neither a topic nor files, and the server has no spool of posted events"
+        remedy = "set topic, or files, in [stream] of marquee.toml, or start the server first"
+        raise StreamError("[stream]", problem, remedy)
     stop = stop_on_signals()
-    with open_collector(settings, batch) as (collector, upkeep):
-        ledger = collector.ledger
-        max_bytes = int(settings.max_line_kib * _KIB)
-        for path in settings.files:
-            collector.sources.append(FileSource(Path(path), ledger, collector, max_bytes))
+    with contextlib.ExitStack() as stack:
+        collector, upkeep = stack.enter_context(open_collector(settings, batch))
+        _add_files(collector, settings, store)
         if settings.metrics_port:
             collector.metrics.serve(settings.metrics_host, settings.metrics_port)
         if settings.topic:
             _add_topic(collector, settings, stop, accept_new=options.accept_new_log)
+        if options.fresh:
+            command = fresh_command(store, Path(settings.events), options.config)
+            stack.enter_context(FreshProcess(command))
         log.info("collecting into %s", settings.events)
         with upkeep:
             collector.run(stop)
     return 0
+
+
+def _store(options: argparse.Namespace) -> Path:
+    return options.store or Path(load_section("store", StoreSettings, options.config).path)
+
+
+def _add_files(collector: Collector, settings: StreamSettings, store: Path) -> None:
+    ledger, max_bytes = collector.ledger, int(settings.max_line_kib * _KIB)
+    spool = SpoolSource(spool_folder(store), ledger, collector, max_bytes)
+    files = [FileSource(Path(path), ledger, collector, max_bytes) for path in settings.files]
+    collector.sources.extend([*files, spool])
 
 
 def _add_topic(
@@ -156,7 +179,7 @@ def _rebuild_if_lost(folder: CollectorFolder) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     settings = load_section("stream", StreamSettings, options.config)
-    status = read_status(Path(settings.events))
+    status = read_status(Path(settings.events), _store(options))
     print(status.as_json() if options.json else status.as_text())  # noqa: T201
     return 0 if status.is_running else 1
 

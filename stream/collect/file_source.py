@@ -11,6 +11,7 @@ import logging
 import math
 import time
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -33,19 +34,21 @@ _SETTLED_SECONDS: Final = 10.0  # a rotated file without a last LF gets no more 
 log = logging.getLogger(__name__)
 
 
-class _LogFile(NamedTuple):
+class LogFile(NamedTuple):
     """One file of the log.
 
     Attributes:
         path: Path of the file now.
         key: Log and partition.
-        size: Size in bytes.
+        begin: Position of its first byte.
+        end: Position behind its last byte.
         is_final: Whether nothing will be written to it any more.
     """
 
     path: Path
     key: PartitionKey
-    size: int
+    begin: int
+    end: int
     is_final: bool
 
 
@@ -61,20 +64,19 @@ class FileSource:
 
     def __init__(self, path: Path, ledger: Ledger, owner: Owner, max_line_bytes: int) -> None:
         self._path = path
-        self._log = f"file:{path}"
         self._ledger = ledger
         self._owner = owner
         self._max_line_bytes = max_line_bytes
-        self._next: dict[PartitionKey, int] = {}
+        self._next: dict[PartitionKey, int] = {}  # position behind the last line that was read
         self._is_paused = False
 
     def poll(self, _seconds: float) -> Sequence[Lines]:
         """Return the next whole lines of the oldest file that has any; it does not wait."""
         if self._is_paused:
             return []
-        for file in self._files():
-            position = self._position(file)
-            if position < file.size:
+        for file in self.files():
+            position = self.position(file)
+            if position < file.end:
                 lines = self._read(file, position)
                 if lines is not None:
                     self._next[file.key] = lines.next
@@ -97,14 +99,15 @@ class FileSource:
 
     def lags(self) -> list[Lag]:
         """Return what is not read yet, in bytes."""
-        return [
-            Lag(file.key, max(file.size - self._position(file), 0), 0.0) for file in self._files()
-        ]
+        n_bytes = Counter[PartitionKey]()
+        for file in self.files():
+            n_bytes[file.key] += max(file.end - self.position(file), 0)
+        return [Lag(key, number, 0.0) for key, number in n_bytes.items()]
 
     def close(self) -> None:
         """Do nothing: no file is open between two calls."""
 
-    def _files(self) -> Iterator[_LogFile]:
+    def files(self) -> Iterator[LogFile]:
         """Yield the files of the log that have a whole first line, oldest first."""
         found = []
         for path in self._path.parent.glob(f"{self._path.stem}*"):
@@ -118,15 +121,14 @@ class FileSource:
             if head:
                 found.append((path == self._path, status.st_mtime, path, status, head))
         for is_live, modified, path, status, head in sorted(found, key=lambda file: file[:2]):
-            key = self._log, f"{status.st_ino}-{zlib.crc32(head):08x}"
+            key = f"file:{self._path}", f"{status.st_ino}-{zlib.crc32(head):08x}"
             is_final = not is_live and time.time() - modified > _SETTLED_SECONDS
-            yield _LogFile(path, key, status.st_size, is_final)
+            yield LogFile(path, key, 0, status.st_size, is_final)
 
-    def _position(self, file: _LogFile) -> int:
-        position = self._next.get(file.key)
-        if position is None:
-            position = self._ledger.state.next_of(file.key) or 0
-        if file.size < position:
+    def position(self, file: LogFile) -> int:
+        """Return the position to be read next."""
+        position = self.next_of(file.key)
+        if file.end < position:
             log.warning("%s: was cut short; reading it from its beginning", file.path)
             log_name, partition = file.key
             self._owner.flush_partitions([file.key], math.inf)
@@ -136,9 +138,14 @@ class FileSource:
             self._next[file.key] = position = 0
         return position
 
-    def _read(self, file: _LogFile, position: int) -> Lines | None:
+    def next_of(self, key: PartitionKey) -> int:
+        """Return the position behind the last line of a partition that was read."""
+        position = self._next.get(key)
+        return (self._ledger.state.next_of(key) or 0) if position is None else position
+
+    def _read(self, file: LogFile, position: int) -> Lines | None:
         with file.path.open("rb") as opened:
-            opened.seek(position)
+            opened.seek(position - file.begin)
             data = opened.read(max(_BLOCK_BYTES, self._max_line_bytes + 1))
             end = data.rfind(b"\n") + 1
             if end:
@@ -146,7 +153,7 @@ class FileSource:
             if len(data) > self._max_line_bytes:
                 return self._skipped(file, position, data, opened)
         if file.is_final:
-            return self._lines(file.key, position, data + b"\n")._replace(next=file.size)
+            return self._lines(file.key, position, data + b"\n")._replace(next=file.end)
         return None
 
     def _lines(self, key: PartitionKey, position: int, data: bytes) -> Lines:
@@ -156,7 +163,7 @@ class FileSource:
         newest_at = time.time()
         return Lines(key, position, position + len(data), data, positions, newest_at=newest_at)
 
-    def _skipped(self, file: _LogFile, position: int, data: bytes, opened: IO[bytes]) -> Lines:
+    def _skipped(self, file: LogFile, position: int, data: bytes, opened: IO[bytes]) -> Lines:
         """Return a line that is too long, up to its end or to what there is of it."""
         end = position + len(data)
         while more := opened.read(_BLOCK_BYTES):

@@ -86,7 +86,8 @@ class Flusher:
             buffer.parse()
         parsed = [piece for buffer in buffers for piece in buffer.parsed]
         try:
-            files = self._write(number, parsed, _positions(spans, self._ledger), keeps_answers)
+            positions = _positions(buffers, spans, self._ledger)
+            files = self._write(number, parsed, positions, keeps_answers)
             for buffer in buffers:
                 for rejected in buffer.rejected:
                     self._quarantine.add(_source(buffer), rejected)
@@ -185,10 +186,14 @@ def crc32(path: Path) -> int:
     return crc
 
 
-def _positions(spans: Sequence[Span], ledger: Ledger) -> Positions:
+def _positions(
+    buffers: Sequence[PartitionBuffer], spans: Sequence[Span], ledger: Ledger
+) -> Positions:
     ranges = {f"{span.log} {span.partition}": ((span.first, span.last),) for span in spans}
     known = ledger.state.identities
-    return Positions(ranges, {span.log: known[span.log] for span in spans if span.log in known})
+    arrived_at = min((buffer.oldest_at for buffer in buffers if buffer.oldest_at), default=0.0)
+    identities = {span.log: known[span.log] for span in spans if span.log in known}
+    return Positions(ranges, identities, arrived_at)
 
 
 def _source(buffer: PartitionBuffer) -> str:

@@ -1,16 +1,54 @@
-"""`python -m stream status`: what the ledger says, and what the running collector does."""
+"""`python -m stream status`: what the ledger says, and what collector and speed layer do."""
 
 import fcntl
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from batch.events.partitions import partition_files
+from store.errors import CorruptFreshError
+from store.fresh import FreshSummary, fresh_lock, read_summary
 from stream.collect.folder import CollectorFolder
 from stream.collect.folding import n_segments
 from stream.collect.ledger import read_state
 from stream.errors import StreamError
+
+
+@dataclass(frozen=True, slots=True)
+class FreshStatus:
+    """State of the speed layer.
+
+    Attributes:
+        is_running: Whether one runs.
+        generation: Generation whose model made the lists; 0: none.
+        users: Number of users with a fresh list.
+        newest_at: Time when the newest list was made, seconds since 1970; 0: none.
+    """
+
+    is_running: bool
+    generation: int
+    users: int
+    newest_at: float
+
+    @classmethod
+    def of(cls, store: Path) -> Self:
+        """Read the state; damaged lists count as none."""
+        try:
+            lists = read_summary(store)
+        except CorruptFreshError:
+            lists = FreshSummary()
+        return cls(_is_locked(fresh_lock(store)), *lists)
+
+    def as_text(self) -> str:
+        """Return one line for a terminal."""
+        text = f"speed layer  {'running' if self.is_running else 'not running'}"
+        if self.newest_at:
+            age = max(time.time() - self.newest_at, 0.0)
+            text += f", {self.users:,} fresh lists of generation {self.generation}"
+            text += f", the newest {age:,.1f} s old"
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +66,7 @@ class Status:
         segments: Number of segments that are not folded yet.
         bytes: Size of the partitions.
         collector: Figures of the last or running collector: lag, paused or not, this run.
+        fresh: State of the speed layer.
     """
 
     is_running: bool
@@ -40,6 +79,7 @@ class Status:
     segments: int
     bytes: int
     collector: dict[str, Any]
+    fresh: FreshStatus
 
     def as_json(self) -> str:
         """Return one JSON object."""
@@ -57,13 +97,14 @@ class Status:
             *(f"lag          {log} {p}: {n:,} messages, {s:g} s" for log, p, n, s in lags),
             *(f"lost         {log} {p}: [{first}, {end})" for log, p, first, end in self.gaps),
         ]
+        lines.append(self.fresh.as_text())
         if self.is_running and self.collector.get("is_paused"):
             lines.append("paused       events cannot be written: look into the log")
         return "\n".join(lines)
 
 
-def read_status(events: Path) -> Status:
-    """Return the state of a directory of events.
+def read_status(events: Path, store: Path) -> Status:
+    """Return the state of a directory of events, and of the speed layer of a store.
 
     Raises:
         StreamError: No collector has written to it, or its ledger is damaged.
@@ -85,6 +126,7 @@ def read_status(events: Path) -> Status:
         segments=n_segments(events),
         bytes=sum(path.stat().st_size for path in partition_files(events)),
         collector=_read_json(folder.status),
+        fresh=FreshStatus.of(store),
     )
 
 
@@ -94,7 +136,7 @@ def _is_locked(path: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except OSError:  # it does not exist, or is another user's
         return False
     return False
 

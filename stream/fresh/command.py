@@ -2,13 +2,15 @@
 
 import argparse
 import logging
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from store.config import StoreSettings, load_section
 from store.fresh import FreshWriter, fresh_lock
 from store.locks import locked, make_store
-from store.stop import stop_on_signals
+from store.stop import StopRequest, stop_on_signals
 from stream.errors import StreamError
 from stream.fresh.layer import SpeedLayer, run
 from stream.fresh.metrics import FreshMetrics
@@ -37,6 +39,7 @@ def add_verb(verbs: Any) -> None:
     verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
     verb.add_argument("--events", type=Path, metavar="DIR", help="default: [stream] events")
+    verb.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)  # ends with it
     verb.add_argument("--once", action="store_true", help="end when all new events are in lists")
     verb.set_defaults(run=_fresh)
 
@@ -65,5 +68,10 @@ def _fresh(options: argparse.Namespace) -> int:
         if settings.metrics_port:
             metrics.serve(settings.metrics_host, settings.metrics_port)
         log.info("following %s and %s", events, store)
-        run(layer, stop.wait, settings.poll_seconds)
+        run(layer, partial(_pause, stop, options.parent), settings.poll_seconds)
     return 0
+
+
+def _pause(stop: StopRequest, parent: int, seconds: float) -> bool:
+    """Wait; return whether to stop: on request, or when the process that started this is gone."""
+    return stop.wait(seconds) or (parent > 0 and os.getppid() != parent)

@@ -20,6 +20,7 @@ from typing import Final
 
 from batch.errors import BatchError
 from batch.events.day_files import DayFile, read_rows
+from batch.events.positions import Positions
 from batch.unavailable import Unavailable
 from store.errors import NotAnItemError, StoreError
 from store.fresh import FreshWriter
@@ -174,6 +175,7 @@ class SpeedLayer:
         not_after = int(time.time()) + _CLOCK_SKEW_SECONDS
         try:
             written_at = path.stat().st_mtime
+            arrived_at = Positions.of_file(path).arrived_at
             for table in read_rows(file.kind, path):
                 for new in new_evidence(
                     file.kind.name, table, model.items, self._settings.batch_users, not_after
@@ -183,7 +185,9 @@ class SpeedLayer:
                     old = [one or other for one, other in zip(fresh, seen, strict=True)]
                     self._write(model, model.merge(new.user_ids, old, new.evidence))
                     yield
-            self._metrics.read(is_segment(path), time.time() - written_at)
+            self._metrics.read(
+                is_segment=is_segment(path), written_at=written_at, arrived_at=arrived_at
+            )
         except FileNotFoundError:  # merged into the day's file, which is read as well
             return
         except BatchError as error:

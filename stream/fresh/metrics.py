@@ -1,5 +1,6 @@
 """The speed layer's figures, for Prometheus on a port."""
 
+import time
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -30,6 +31,15 @@ class FreshMetrics:
             "marquee_fresh_seconds", "Time from a segment on disk to its last list",
             buckets=_SECONDS, registry=registry,
         )  # fmt: skip
+        self._event_seconds = Histogram(
+            "marquee_fresh_event_seconds",
+            "Time from the arrival of a segment's first event to its last list",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._newest = Gauge(
+            "marquee_fresh_newest_list_seconds", "Time when the newest list was made",
+            registry=registry,
+        )  # fmt: skip
 
     def serve(self, host: str, port: int) -> None:
         """Answer Prometheus on a port, in a thread of its own.
@@ -52,9 +62,18 @@ class FreshMetrics:
         """Record that lists were written, and of how many users there are some now."""
         self._made.inc(n_made)
         self._lists.set(n_users)
+        self._newest.set(time.time())
 
-    def read(self, is_segment: bool, seconds: float) -> None:
-        """Record that all events of a file are in lists, some seconds after it was written."""
+    def read(self, *, is_segment: bool, written_at: float, arrived_at: float) -> None:
+        """Record that all events of a file are in lists now.
+
+        Args:
+            is_segment: Whether the file is a segment, and not a whole day.
+            written_at: Time when it was written, seconds since 1970.
+            arrived_at: Time when its first event arrived, seconds since 1970; 0 where unknown.
+        """
         self._files.labels("segment" if is_segment else "day").inc()
         if is_segment:
-            self._seconds.observe(seconds)
+            self._seconds.observe(time.time() - written_at)
+            if arrived_at:
+                self._event_seconds.observe(time.time() - arrived_at)

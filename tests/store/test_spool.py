@@ -74,23 +74,27 @@ def test_full_files_are_followed_without_a_hole(folder, monkeypatch):
     assert content(folder) == [b"line2\n"]
 
 
-def test_a_full_spool_takes_nothing_more_until_it_is_collected(folder, monkeypatch):
-    """The limit counts what is there and what would come."""
-    monkeypatch.setattr("store.spool._FILE_BYTES", 1)
+@pytest.mark.parametrize("writer", ["same", "next"])
+def test_a_full_spool_takes_nothing_more_until_it_is_collected(folder, writer):
+    """The limit counts what is there and what would come; the file that is full is completed."""
     spool = Spool(folder, LIMITS)
     spool.append(b"x" * 700_000 + b"\n")
-    with pytest.raises(SpoolFullError, match=r"full.*stream collect"):
-        spool.append(b"y" * 400_000 + b"\n")
-    spool.append(b"z\n")
+    if writer == "next":
+        spool._lock.close()
+        spool = Spool(folder, LIMITS)
+    for _ in range(2):
+        with pytest.raises(SpoolFullError, match=r"full.*stream collect"):
+            spool.append(b"y" * 400_000 + b"\n")
+    assert len(spool_files(folder)) == 2
     remove_collected(folder, spool_files(folder)[0].end)
     spool.append(b"y" * 400_000 + b"\n")
-    assert len(content(folder)) == 2
+    assert content(folder) == [b"y" * 400_000 + b"\n"]
 
 
 def test_little_free_space_is_an_error(folder):
     with pytest.raises(WriteError, match="MiB are free"):
         Spool(folder, SpoolLimits(1, 1 << 40)).append(b"a\n")
-    assert content(folder) == []
+    assert b"".join(content(folder)) == b""
 
 
 def test_a_second_writer_is_refused(folder):

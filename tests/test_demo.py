@@ -33,6 +33,8 @@ def test_demo_shows_every_kind_of_response_and_live_traffic_and_exits_0(tmp_path
     assert re.search(r"requests, success 100 %, p50 .* generation 2 is served", end.stdout)
     for generation in ("000001", "000002"):
         assert (tmp_path / "var/demo/store/snapshots" / generation / "recs.mdb").exists()
+    assert re.search(r"fresh lists: [\d,]+ the newest \d+\.\d s old", end.stdout)
+    assert re.search(r"personalised .*fresh \d+", end.stdout)
     assert "(100 %) within 600 ms" in end.stdout
     report = json.loads((tmp_path / "var/demo/live/report.json").read_text())
     assert report["n_failed"] == 0

@@ -9,6 +9,18 @@ FOLDER: Final = Path("var/demo")
 STORE: Final = FOLDER / "store"
 LIVE: Final = FOLDER / "live"
 STREAM: Final = LIVE / "events.log"
+EVENTS: Final = LIVE / "events"
+CONFIG: Final = LIVE / "marquee.toml"
+SETTINGS: Final = f"""[stream]
+files = ["{STREAM}"]
+events = "{EVENTS}"
+flush_seconds = 0.5
+metrics_port = 0
+[fresh]
+metrics_port = 0
+[batch]
+quarantine = "{LIVE}/quarantine"
+"""  # of collector and speed layer
 _HISTORY: Final = FOLDER / "history"
 _WORLD: Final = ("--views-per-user", "6")  # the same for the history and the live traffic
 _REQUESTS_PER_SECOND: Final = "100"
@@ -20,14 +32,14 @@ def history() -> list[str]:
     return ["benchmarks.simulator", "history", "--out", str(_HISTORY), "--noise", "0.0005", *_WORLD]
 
 
-def refresh(*streams: Path) -> list[str]:
+def refresh(*newer: Path) -> list[str]:
     """Return the command that learns from the history and publishes a snapshot.
 
     Args:
-        streams: Files of newer events.
+        newer: Directories of newer events.
     """
     return [
-        *("batch", "refresh", "--events", str(_HISTORY / "events"), *map(str, streams)),
+        *("batch", "refresh", "--events", str(_HISTORY / "events"), *map(str, newer)),
         *("--catalogue", str(_HISTORY / "catalogue.jsonl")),
         *("--profiles", str(_HISTORY / "profiles.jsonl"), "--store", str(STORE)),
     ]
@@ -44,6 +56,11 @@ def traffic(url: str) -> list[str]:
         *("--seconds", _MAX_TRAFFIC_SECONDS, *_WORLD, "--stream", str(STREAM)),
         *("--json", str(LIVE / "report.json")),
     ]
+
+
+def collect() -> list[str]:
+    """Return the command that collects the events and keeps the lists fresh."""
+    return ["stream", "collect", "--fresh", "--config", str(CONFIG), "--store", str(STORE)]
 
 
 def start(command: list[str], output: IO[str] | None = None) -> subprocess.Popen[bytes]:

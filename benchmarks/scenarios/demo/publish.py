@@ -4,7 +4,7 @@ import subprocess
 import time
 from typing import Final
 
-from benchmarks.scenarios.demo.commands import LIVE, STORE, STREAM, refresh, start
+from benchmarks.scenarios.demo.commands import EVENTS, LIVE, STORE, refresh, start
 from benchmarks.scenarios.demo.server import DemoServer
 from store.pointer import current
 
@@ -35,7 +35,7 @@ class Publish:
     def begin(self) -> None:
         """Start the refresh."""
         with LOG.open("w") as log:
-            self._refresh = start(refresh(STREAM), log)
+            self._refresh = start(refresh(EVENTS), log)
         self.has_begun = True
         self._began = time.monotonic()
 

@@ -6,8 +6,11 @@
 #   docker run -v marquee:/marquee/var -p 8080:8080 marquee     serve
 #   docker run -v marquee:/marquee/var -v /data:/data:ro --no-healthcheck \
 #       -v ./marquee.toml:/marquee/marquee.toml:ro marquee cron a refresh every night
+#   docker run -v marquee:/marquee/var --no-healthcheck \
+#       -v ./marquee.toml:/marquee/marquee.toml:ro marquee \
+#       stream collect --fresh                              events from Kafka, and fresh lists
 #
-# The volume holds the store that they share; a directory of the host in its place
+# The volume holds the store that they share, and posted events; a directory of the host in its place
 # must belong to user 10001.
 
 FROM python:3.11-slim-bookworm AS build

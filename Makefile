@@ -42,7 +42,7 @@ lock: ## Write all locks from pyproject.toml; a version stays unless it must mov
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && set -ex && \
 	unset PIP_FIND_LINKS UV_FIND_LINKS && \
 	$(PYTHON) -m venv "$$tmp" && "$$tmp/bin/pip" install --quiet uv && \
-	"$$tmp/bin/uv" $(COMPILE) pyproject.toml -o requirements.lock && \
+	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --extra stream -o requirements.lock && \
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group build -o requirements-build.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group installer -o requirements-uv.lock && \

@@ -1,11 +1,12 @@
-"""Forgetting outside the snapshots: recent views, access logs, and reasons that name a user.
+"""Forgetting outside the snapshots: recent views, logs, posted events, reasons that name a user.
 
-A line of an access log is overwritten where it stands, by an empty object of the same length:
-the server goes on appending to the file meanwhile.
+A line of an access log or of posted events is overwritten where it stands, by an empty object of
+the same length: the server goes on appending to the file meanwhile.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -14,6 +15,7 @@ from store.errors import WriteError
 from store.fresh import forget_fresh
 from store.journal import journal
 from store.recent import recent_file, remove_users
+from store.spool import spool_files, spool_folder
 from store.takedown import takedowns
 
 _BEFORE: Final = r'(?:(?<!HTTP)/|[=,]|")'
@@ -34,27 +36,36 @@ def forget_recent(store: Path, user_ids: Collection[str]) -> dict[str, int]:
     return n_records
 
 
-def forget_log(path: Path, user_ids: Collection[str]) -> dict[str, int]:
+def forget_log(path: Path, user_ids: Collection[str]) -> Counter[str]:
     """Overwrite each line of an access log that names a user, and return the lines by user.
 
     Raises:
         WriteError: The file cannot be read or written to.
     """
     patterns = {name: re.compile(_BEFORE + re.escape(name) + _AFTER) for name in user_ids}
-    n_lines = dict.fromkeys(user_ids, 0)
-    try:
-        with path.open("r+b") as file:
-            for begin, line in _lines(path):
-                text = unquote(line.decode("utf-8", "replace"))
-                named = [name for name, pattern in patterns.items() if pattern.search(text)]
-                if named:
-                    file.seek(begin)
-                    file.write(b"{}".ljust(len(line)))
-                for name in named:
-                    n_lines[name] += 1
-    except OSError as error:
-        raise WriteError(path, f"cannot be changed: {error.strerror}") from error
-    return n_lines
+
+    def named(line: bytes) -> list[str]:
+        text = unquote(line.decode("utf-8", "replace"))
+        return [name for name, pattern in patterns.items() if pattern.search(text)]
+
+    return _overwrite(path, named)
+
+
+def forget_posted(store: Path, user_ids: Collection[str]) -> Counter[str]:
+    """Overwrite each event of a user in the spool, and return the lines by user.
+
+    What was not collected yet is rejected by the collector, as a line without an event.
+
+    Raises:
+        WriteError: A file cannot be read or written to.
+    """
+    names = {name.encode(): name for name in user_ids}
+
+    def named(line: bytes) -> list[str]:
+        return [names[field] for field in line.split(b",", 2)[1:2] if field in names]
+
+    files = spool_files(spool_folder(store))
+    return sum((_overwrite(file.path, named) for file in files), Counter[str]())
 
 
 def access_logs(path: Path) -> list[Path]:
@@ -71,6 +82,21 @@ def reasons_that_name(store: Path, user_ids: Collection[str]) -> list[str]:
     return [
         f"{store / name}: the reason of {at}" for name, at, why in lines if is_named.search(why)
     ]
+
+
+def _overwrite(path: Path, named: Callable[[bytes], list[str]]) -> Counter[str]:
+    """Overwrite each line that names users by an empty object; return the lines by user."""
+    n_lines = Counter[str]()
+    try:
+        with path.open("r+b") as file:
+            for begin, line in _lines(path):
+                if names := named(line):
+                    file.seek(begin)
+                    file.write(b"{}".ljust(len(line)))
+                    n_lines.update(names)
+    except OSError as error:
+        raise WriteError(path, f"cannot be changed: {error.strerror}") from error
+    return n_lines
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

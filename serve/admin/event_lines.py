@@ -31,7 +31,7 @@ _TIME: Final = re.compile(
 _TIME_RULE: Final = "at must be a time such as 2026-11-14T12:23:12, or seconds since 1970"
 
 
-class Fault(NamedTuple):
+class EventFault(NamedTuple):
     """A line that was not accepted.
 
     Attributes:
@@ -56,7 +56,7 @@ class StreamLines(NamedTuple):
     """
 
     lines: list[str]
-    faults: list[Fault]
+    faults: list[EventFault]
 
 
 def stream_lines(body: bytes, now: datetime) -> StreamLines:
@@ -73,9 +73,9 @@ def stream_lines(body: bytes, now: datetime) -> StreamLines:
         try:
             lines.append(_stream_line(line, now))
         except ValueError as error:
-            faults.append(Fault(number, str(error)))
+            faults.append(EventFault(number, str(error)))
         except falcon.HTTPBadRequest as error:
-            faults.append(Fault(number, str(error.description)))
+            faults.append(EventFault(number, str(error.description)))
     return StreamLines(lines, faults)
 
 

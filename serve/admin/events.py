@@ -12,7 +12,7 @@ from typing import Final
 
 import falcon
 
-from serve.admin.event_lines import Fault, StreamLines, stream_lines
+from serve.admin.event_lines import EventFault, StreamLines, stream_lines
 from serve.resources.params import bad
 from store.errors import SpoolFullError, StoreBusyError, WriteError
 from store.spool import Spool
@@ -84,7 +84,7 @@ def _nothing_accepted(found: StreamLines) -> falcon.HTTPBadRequest:
     return bad("no valid event", some + (f"; and {rest} more" if rest > 0 else ""))
 
 
-def _named(fault: Fault) -> str:
+def _named(fault: EventFault) -> str:
     return f"line {fault.line}: {fault.why}"
 
 

@@ -90,8 +90,7 @@ class Supervisor:
         self._app = make_app(self._state)
         self._proxy = None if bare else self._make_proxy(previous)
         self._admins = self._make_admins(previous)
-        old = previous.workers if previous else {}
-        self._pool = self._make_pool(n_workers, old, range(slots.side.start))
+        self._pool = self._make_pool(n_workers, slots.old, range(slots.side.start))
         self._side_pool = self._make_pool(n_side_workers, slots.old_side, slots.side)
         self._watcher = SnapshotWatcher(
             store, self._scoreboard, previous.blocked_generations if previous else ()
@@ -333,11 +332,13 @@ class _Slots:
 
     Attributes:
         side: Slots of the side workers; the others come before.
-        old_side: Pids of the side workers of the last program, by slot.
+        old: Pids of the workers for lists of the last program, by slot.
+        old_side: Pids of its side workers, by slot.
         scoreboard: File descriptor of its scoreboard; None if its workers may not write there.
     """
 
     side: range
+    old: dict[int, int]
     old_side: dict[int, int]
     scoreboard: int | None
 
@@ -352,9 +353,8 @@ class _Slots:
             old_side = dict(enumerate(old_side.values(), begin))
         n_more = n_side_workers + 1 if n_side_workers else 0
         end = max(begin + n_more, *(slot + 1 for slot in old_side), 0)
-        return cls(
-            range(begin, end), old_side, previous.scoreboard if previous and is_same else None
-        )
+        scoreboard = previous.scoreboard if previous and is_same else None
+        return cls(range(begin, end), old, old_side, scoreboard)
 
 
 def _admin_names(settings: ServeSettings) -> tuple[str, ...]:

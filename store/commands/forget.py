@@ -2,7 +2,6 @@
 
 import argparse
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +9,13 @@ from typing import Any, Final
 from store.commands.output import add_json, remark, report
 from store.errors import StoreError
 from store.forget import Forgotten, check_user_ids, forget
-from store.forget_files import access_logs, forget_log, forget_recent, reasons_that_name
+from store.forget_files import (
+    access_logs,
+    forget_log,
+    forget_posted,
+    forget_recent,
+    reasons_that_name,
+)
 from store.pointer import current
 
 _LOG: Final = Path("var/log/access.log")
@@ -56,7 +61,7 @@ def _forget(store: Path, options: argparse.Namespace) -> int:
     current(store)  # raises before `writing` makes a store at a mistyped path
     done = forget(store, users, f"forget: {options.why}", options.wait)
     n_recent = forget_recent(store, users)
-    n_lines: Counter[str] = Counter()
+    n_lines = forget_posted(store, users)
     for log in options.log or [_LOG]:
         for file in access_logs(log):
             n_lines.update(forget_log(file, users))

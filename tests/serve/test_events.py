@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.admin.event_lines import Fault, stream_lines
+from serve.admin.event_lines import EventFault, stream_lines
 from store.locks import locked
 from store.spool import spool_files, spool_folder
 from store.takedown import takedowns
@@ -111,7 +111,7 @@ def test_events_are_on_disk_when_they_are_answered(posting):
     assert answer.status == 202
     assert json.loads(answer.body) == {
         "accepted": 2, "rejected": 1,
-        "faults": [Fault(2, "type must be one of view, rating, account")._asdict()],
+        "faults": [EventFault(2, "type must be one of view, rating, account")._asdict()],
     }  # fmt: skip
     assert spooled(posting)[len(before) :] == (
         b"2026-02-14T00:09:21,42,GET /data/m/alien+1979/16.mpg\n"

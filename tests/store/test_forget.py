@@ -16,6 +16,7 @@ from store.pointer import current, pinned
 from store.publish import pin, rollback
 from store.recent import RecentViews, RecentWriter
 from store.snapshot import Table, open_factors, open_snapshot
+from store.spool import Spool, SpoolLimits, spool_files, spool_folder
 from store.writer import SnapshotWriter
 from tests.snapshots import files_of, make_snapshot
 
@@ -191,6 +192,12 @@ LOG = (
 )
 
 
+POSTED = (
+    b"2026-02-14T00:09:21,ann,GET /rate/alien+1979=4\n"
+    b"2026-02-14T00:09:21,bob,GET /data/m/ann/16.mpg\n"
+)
+
+
 def test_command_removes_recent_views_and_log_lines(store, command, tmp_path):
     """A log keeps its length, for the server goes on appending to it."""
     with RecentWriter(store) as recent:
@@ -199,10 +206,15 @@ def test_command_removes_recent_views_and_log_lines(store, command, tmp_path):
     log.parent.mkdir(parents=True)
     for name in ("access.log", "access.log.1"):
         log.with_name(name).write_text(LOG)
+    Spool(spool_folder(store), SpoolLimits(1, 0)).append(POSTED)
     done = command("forget", "ann", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert (result["records"], result["recent"], result["log_lines"]) == (18, 1, 6)
+    assert (result["records"], result["recent"], result["log_lines"]) == (18, 1, 7)
+    (posted,) = spool_files(spool_folder(store))
+    first, *others = posted.path.read_bytes().splitlines(keepends=True)
+    assert (first.rstrip(b" \n"), len(first)) == (b"{}", POSTED.index(b"\n") + 1)
+    assert b"".join(others) == POSTED[len(first) :]
     views = RecentViews(store)
     assert (views.get(b"ann"), views.get(b"bob")) == ([], [b"b"])
     views.close()

@@ -10,11 +10,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from batch.events.parsed import RATINGS, VIEWS
 from batch.events.positions import Positions
+from benchmarks.harness.servers import free_port
 from store.fresh import fresh_lock, read_summary
 from store.locks import locked
 from store.spool import Spool, SpoolLimits, spool_files, spool_folder
@@ -140,12 +142,12 @@ def posted():
 
 
 @contextlib.contextmanager
-def collecting(tmp_path, service):
+def collecting(tmp_path, service, port):
     """Run `python -m stream collect --fresh`."""
     config = tmp_path / "marquee.toml"
     config.write_text(
         f'[stream]\nevents = "{service.events}"\nflush_seconds = 0.1\nmetrics_port = 0\n'
-        f"min_free_mib = 0.0\n[fresh]\nmetrics_port = 0\npoll_seconds = 0.05\n"
+        f"min_free_mib = 0.0\n[fresh]\nmetrics_port = {port}\npoll_seconds = 0.05\n"
         f'[batch]\nquarantine = "{tmp_path / "quarantine"}"\n'
         f'user_pattern = "u[0-9]+"\nitem_pattern = "i[0-9]+"\n[store]\npath = "{service.store}"\n'
     )
@@ -186,7 +188,8 @@ def test_from_a_post_to_a_fresh_list(tmp_path, capsys):
         MARQUEE_SERVE_SPOOL_MIN_FREE_MIB="0",
     ) as server:  # fmt: skip
         wait_until(lambda: server.health()["generation"] == 1)
-        with collecting(tmp_path, service) as (collector, config):
+        port = free_port()
+        with collecting(tmp_path, service, port) as (collector, config):
             assert post(server, "/events", body).status == 202
             for user in USERS:
                 wait_until(lambda u=user: server.get(f"/recommend/{u}").source == "fresh")
@@ -198,6 +201,13 @@ def test_from_a_post_to_a_fresh_list(tmp_path, capsys):
             assert (status["accepted"], status["fresh"]["is_running"]) == (6, True)
             assert (status["fresh"]["generation"], status["fresh"]["users"]) == (1, 2)
             assert 0 <= time.time() - status["fresh"]["newest_at"] < 60
+
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+            metrics = dict(line.rsplit(" ", 1) for line in lines if "_fresh_" in line)
+            assert float(metrics["marquee_fresh_event_seconds_count"]) >= 1
+            assert 0.1 < float(metrics["marquee_fresh_event_seconds_sum"]) < 60
+            assert 0 <= time.time() - float(metrics["marquee_fresh_newest_list_seconds"]) < 60
 
             log = tmp_path / "stream.log"
             (layer,) = children(collector.pid)

@@ -4,7 +4,11 @@ import contextlib
 import http.client
 import json
 import os
+import random
+import re
 import signal
+import threading
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -191,24 +195,34 @@ def post_or_none(server, body):
 
 
 def test_a_killed_process_loses_nothing_that_was_confirmed(serve, store):
-    """SIGKILL between requests and within them: each confirmed event is there, and whole."""
+    """SIGKILL within requests, then a reload: each confirmed event is there, and whole."""
     make_snapshot(store, {"ann": ["alien"]}, ["popular"])
     server = serve("--workers", "1", nginx=True, **ENVIRON)
-    confirmed = []
-    for number in range(60):
-        user = str(1000 + number)
-        body = json_lines(*[VIEW | AT | {"user_id": user}] * (1 + number * 7))
-        if number % 10 == 5 and (pid := events_process(server)):
-            os.kill(pid, signal.SIGKILL)
+    rng, confirmed, n_unanswered = random.Random(5), {}, 0
+    for number in range(40):
+        user, n_events = str(1000 + number), 1 + number * 20
+        body = json_lines(*[VIEW | AT | {"user_id": user}] * n_events)
+        if number % 5 == 4:
+            wait_until(lambda: post_or_none(server, json_lines(VIEW | AT)) == 202)
+            arguments = events_process(server), signal.SIGKILL
+            threading.Timer(rng.random() * 0.01, os.kill, arguments).start()
         if post_or_none(server, body) == 202:
-            confirmed.append((f"2026-02-14T00:09:21,{user},GET", 1 + number * 7))
+            confirmed[user] = n_events
+        else:
+            n_unanswered += 1
     wait_until(lambda: post_or_none(server, json_lines(VIEW | AT)) == 202)
-    lines = spooled(server).decode().splitlines()
-    assert len(confirmed) > 30
-    assert len(spool_files(spool_folder(store))) > 1
-    assert {line.partition("GET")[2] for line in lines} == {" /data/m/alien+1979/16.mpg"}
-    for begin, n_lines in confirmed:
-        assert sum(line.startswith(begin) for line in lines) >= n_lines
+    before = events_process(server)
+    server.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: events_process(server) != before)
+    wait_until(lambda: post_or_none(server, json_lines(VIEW | AT)) == 202)
+
+    found = Counter(line.split(",")[1] for line in spooled(server).decode().splitlines())
+    assert re.fullmatch(
+        r"(2026-02-14T00:09:21,\d+,GET /data/m/alien\+1979/16\.mpg\n)+", spooled(server).decode()
+    )
+    assert confirmed.items() <= found.items()
+    assert n_unanswered > 0
+    assert len(spool_files(spool_folder(store))) > 4
 
 
 def test_a_takedown_does_not_wait_for_events(serve, store):

@@ -1,4 +1,4 @@
-"""All of Marquee in one run: make data, refresh, serve, send traffic, publish half-way, stop.
+"""All of Marquee in one run: make data, refresh, serve, send traffic, keep lists fresh, publish half-way.
 
     python -m benchmarks.scenarios.demo             30 seconds of traffic, then the report
     python -m benchmarks.scenarios.demo --serve     serve until Ctrl-C

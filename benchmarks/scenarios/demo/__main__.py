@@ -1,4 +1,4 @@
-"""All of Marquee in one run: make data, refresh, serve, send traffic, keep lists fresh, publish half-way.
+"""All of Marquee in one run: data, refresh, server, traffic, fresh lists, a publish half-way, stop.
 
     python -m benchmarks.scenarios.demo             30 seconds of traffic, then the report
     python -m benchmarks.scenarios.demo --serve     serve until Ctrl-C

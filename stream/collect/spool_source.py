@@ -8,14 +8,11 @@ The server writes lines of the stream, so that a posted event is parsed as any o
 
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from store.spool import remove_collected, spool_files
 from stream.collect.file_source import FileSource, LogFile
-from stream.collect.ledger import Ledger
 from stream.collect.lines import Lines, PartitionKey
-from stream.collect.source import Owner
 
 _KEY: Final[PartitionKey] = ("posted", "0")
 
@@ -25,31 +22,22 @@ log = logging.getLogger(__name__)
 class SpoolSource(FileSource):
     """Follows a spool, and removes the files whose events are in the partitions.
 
-    Args:
-        folder: Directory of the spool; it need not exist yet.
-        ledger: Ledger that has the position.
-        owner: Holder of the buffers.
-        max_line_bytes: Length of the longest line.
+    Its path is the directory of the spool, which need not exist yet.
     """
-
-    def __init__(self, folder: Path, ledger: Ledger, owner: Owner, max_line_bytes: int) -> None:
-        super().__init__(folder, ledger, owner, max_line_bytes)
-        self._folder = folder
-        self._collected = ledger
 
     def poll(self, seconds: float) -> Sequence[Lines]:
         """Return the next whole lines; remove what the ledger says is durable."""
         # Not only after a flush: a full spool gets no lines that would be flushed.
-        durable = self._collected.state.next_of(_KEY)
+        durable = self._ledger.state.next_of(_KEY)
         try:
-            remove_collected(self._folder, durable or 0)
+            remove_collected(self._path, durable or 0)
         except OSError as error:
-            log.warning("%s: collected files cannot be removed: %s", self._folder, error.strerror)
+            log.warning("%s: collected files cannot be removed: %s", self._path, error.strerror)
         return super().poll(seconds)
 
     def files(self) -> Iterator[LogFile]:
         """Yield the files of the spool, oldest first."""
-        for file in spool_files(self._folder):
+        for file in spool_files(self._path):
             yield LogFile(file.path, _KEY, file.begin, file.end, not file.is_newest)
 
     def position(self, file: LogFile) -> int:

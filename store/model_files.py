@@ -22,6 +22,7 @@ from store.parse import read_start
 from store.snapshot import Snapshot, open_seen
 
 SERVED_MODEL: Final = "served_model"  # parameter in the manifest
+UNAVAILABLE: Final = "unavailable"  # key in it: reason why there are no files
 HISTORY_COLUMNS: Final = (
     "item_row", "weight", "n_later", "watched", "rating", "rated_at", "last_at", "began_at",
 )  # fmt: skip

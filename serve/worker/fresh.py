@@ -23,10 +23,12 @@ class FreshAnswers:
         filter: Bits by the hash of a user id; see `FreshLists`.
         headers: Response headers of such a body, by its length.
         min_made_at: Time in seconds since 1970; older lists are not used.
+        n_damaged: Number of damaged lists that were left out.
     """
 
     __slots__ = (
         "_generation", "_hidden", "_takedowns", "filter", "get", "headers", "lists", "min_made_at",
+        "n_damaged",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +44,7 @@ class FreshAnswers:
         self.get = lists.get
         self.filter = lists.filter
         self.min_made_at = 0.0
+        self.n_damaged = 0
         self.headers = Headers(snapshot.generation, "fresh", hide_source=hide_source)
         self._generation = snapshot.generation
         self._hidden = hidden
@@ -64,6 +67,7 @@ class FreshAnswers:
     def body(self, user_id: bytes, value: bytes) -> bytes | None:
         """Return the body in a value; None if it must not be used, or no item is left."""
         if not is_sound(user_id, value):
+            self.n_damaged += 1
             return None
         generation, made_at, n_body = read_header(value)
         if generation != self._generation or made_at < self.min_made_at:

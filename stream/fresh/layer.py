@@ -4,6 +4,7 @@
                                      that the new snapshot has not read are read
     TAKEDOWN   changed            ─► all lists are made again
     events     new segments first ─► evidence ─► merged ─► lists, histories ─► fresh.mdb
+    fresh.mdb  damaged history    ─► removed, and all files are read again
 
 A list and the history that it was made from are written in one transaction. So the state on
 disk is whole at any moment, and after a crash the files are read again, which changes
@@ -93,6 +94,8 @@ class SpeedLayer:
         if isinstance(self._model, Unavailable):
             return False
         self._follow_takedowns(self._model)
+        if self._writer.damaged:
+            self._read_again(self._model)
         for path in self._files.look():
             works = self._segments if is_segment(path) else self._days
             works.append(self._read(self._model, path))
@@ -125,7 +128,7 @@ class SpeedLayer:
         if isinstance(self._model, Unavailable):
             log.warning("generation %d: no fresh lists: %s", generation, self._model.reason)
             return
-        self._files = NewFiles(self._events, self._model.snapshot.manifest.inputs)
+        self._files = self._new_files(self._model)
         of_generation, self._taken_down = self._writer.basis
         if of_generation != generation:
             self._taken_down = self._read_takedowns(self._model)
@@ -133,6 +136,16 @@ class SpeedLayer:
         else:
             self._taken_down = b""  # `_follow_takedowns` compares with what is on disk
         log.info("generation %d: fresh lists for its users", generation)
+
+    def _read_again(self, model: CurrentModel) -> None:
+        """Remove damaged histories; only the files of new events have what they held."""
+        n_damaged = self._writer.remove_damaged()
+        self._metrics.found_damaged(n_damaged)
+        log.warning("%d damaged histories removed, all new events are read again", n_damaged)
+        self._files = self._new_files(model)
+
+    def _new_files(self, model: CurrentModel) -> NewFiles:
+        return NewFiles(self._events, model.snapshot.manifest.inputs)
 
     def _follow_takedowns(self, model: CurrentModel) -> None:
         try:

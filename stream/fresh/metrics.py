@@ -23,6 +23,9 @@ class FreshMetrics:
         )
         self._made = Counter("marquee_fresh_made", "Fresh lists made", registry=registry)
         self._lists = Gauge("marquee_fresh_users", "Users with a fresh list", registry=registry)
+        self._damaged = Counter(
+            "marquee_fresh_damaged", "Damaged histories found and removed", registry=registry
+        )
         self._files = Counter(
             "marquee_fresh_files", "Files of new events read", ["part"], registry=registry
         )
@@ -52,6 +55,10 @@ class FreshMetrics:
         """Record that lists were written, and of how many users there are some now."""
         self._made.inc(n_made)
         self._lists.set(n_users)
+
+    def found_damaged(self, n_damaged: int) -> None:
+        """Record that damaged histories were found."""
+        self._damaged.inc(n_damaged)
 
     def read(self, is_segment: bool, seconds: float) -> None:
         """Record that all events of a file are in lists, some seconds after it was written."""

@@ -57,7 +57,7 @@ SETTINGS = BatchSettings(
 
 
 def made_items():
-    """Return a catalogue: genres, some adult titles, some of unknown runtime, costs."""
+    """Return a catalogue: genres, some adult titles, some of unknown runtime, languages, costs."""
     rng = random.Random(4)
     return {
         name: Item(
@@ -66,6 +66,7 @@ def made_items():
             genres=tuple(rng.sample(["Drama", "Horror", "Noir"], rng.randint(0, 2))),
             runtime=None if row % 9 == 0 else 90.0,
             adult=row % 7 == 0,
+            language=("fr", "de", "en", None)[row % 4],
             cost=row % 5 / 10,
         )
         for row, name in enumerate(ITEM_IDS)

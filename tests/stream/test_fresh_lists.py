@@ -151,12 +151,13 @@ def test_ages_count_from_the_time_of_the_snapshot(tmp_path, world, before, after
     "rules",
     [
         {"boosts": ("genre:Horror=0.2", f"item:{ITEM_IDS[3]}=5", "year:1990-1999=0")},
+        {"boosts": ("language:fr=4", "language:de=0")},
         {"cost_weight": 0.3, "diversity": 0.4, "candidates": 30},
         {"deny": (ITEM_IDS[0], ITEM_IDS[4]), "diversity": 0.3, "diversity_by": "factors"},
     ],
 )
 def test_fresh_lists_obey_the_rules_of_the_snapshot(tmp_path, world, fitted, before, after, rules):
-    """Boosts, cost, diversity, denied items; no adult titles for minors."""
+    """Boosts, also of languages, cost, diversity, denied items; no adult titles for minors."""
     minors = frozenset({"u00", "u03", "u06", "u07"})
     ruled = dataclasses.replace(world, rules=dataclasses.replace(NO_RULES, **rules), minors=minors)
     factors = np.random.default_rng(2).normal(size=(N_ITEMS, 4)).astype(np.float32)

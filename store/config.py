@@ -105,6 +105,30 @@ def load_section(
         raise ConfigError(sources or file or DEFAULT_FILE, f"[{name}] {error}") from error
 
 
+def number_of(
+    section: str,
+    key: str,
+    default: float,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> float:
+    """Return one number of a section of another package.
+
+    Args:
+        section: Section: batch, gate, rules, fetch, stream, fresh, serve, store or cron.
+        key: Key of the number.
+        default: Its default.
+        file: TOML file; None means `marquee.toml` if there is one.
+        environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or the value is not a number.
+    """
+    configured = _configured(section, {key: float}, file, environ)
+    where, value = configured.get(key, (DEFAULT_FILE, default))
+    return float(_checked(where, f"[{section}] {key}", value, float))
+
+
 def keys_given(
     name: str,
     kind: type[Section],

@@ -27,6 +27,7 @@ from store.errors import CorruptFreshError, WriteError
 
 Lookup = Callable[[bytes], bytes | None]
 
+FRESH_HOURS: Final = 24.0  # default of `[serve] fresh_hours`
 _FILE: Final = "fresh.mdb"
 _LOCK: Final = "FRESH.LOCK"
 _MAP_BYTES: Final = 1 << 36  # address space, not disk

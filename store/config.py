@@ -117,7 +117,7 @@ def number_of(
     Args:
         section: Section: batch, gate, rules, fetch, stream, fresh, serve, store or cron.
         key: Key of the number.
-        default: Its default.
+        default: Value of a key that is not set.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
 

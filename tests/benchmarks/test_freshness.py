@@ -19,7 +19,18 @@ def test_a_tiny_run_prints_seconds_and_uplift(capsys):
 
 def test_hours_with_and_without_the_speed_layer(capsys):
     """Half an hour: the same requests twice; what users watch is the same only before any view."""
-    options = "--hours 0.2 --users 300 --items 60 --requests 10 --model ials".split()
+    options = [
+        "--hours",
+        "0.2",
+        "--users",
+        "300",
+        "--items",
+        "60",
+        "--requests",
+        "10",
+        "--model",
+        "ials",
+    ]
     assert main(options) == 0
     figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     values = {(one["requests_of"], one["metric"]): one for one in figures}

@@ -105,6 +105,18 @@ def load_section(
         raise ConfigError(sources or file or DEFAULT_FILE, f"[{name}] {error}") from error
 
 
+def is_configured(
+    section: str, file: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> bool:
+    """Return whether a section has a key in the file, or in the environment.
+
+    Raises:
+        ConfigError: The file is missing or not TOML.
+    """
+    prefix = f"{_PREFIX}{section.upper()}_"
+    return bool(_read(file).get(section)) or any(name.startswith(prefix) for name in environ)
+
+
 def number_of(
     section: str,
     key: str,

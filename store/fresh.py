@@ -39,7 +39,7 @@ _CHUNK_BYTES: Final = 1 << 12
 _N_CHUNKS: Final = (FILTER_MASK + 1) // _CHUNK_BYTES
 _NO_CHUNK: Final = bytes(_CHUNK_BYTES)
 _CRC_BYTES: Final = 4
-_SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
+SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
 _HEADER: Final = struct.Struct("<QdH")  # generation, made at, length of the body
 HEADER_BYTES: Final = _HEADER.size
 read_header: Final = _HEADER.unpack_from
@@ -79,14 +79,14 @@ def encode(user_id: bytes, made: FreshList) -> bytes:
     return _signed(user_id, header + made.body + made.spares)
 
 
-def is_sound(user_id: bytes, value: bytes) -> bool:
+def _is_sound(user_id: bytes, value: bytes) -> bool:
     """Return whether a value is what was written for this user."""
-    return crc32(value, crc32(user_id)) == _SOUND
+    return crc32(value, crc32(user_id)) == SOUND
 
 
 def decode(user_id: bytes, value: bytes) -> FreshList | None:
     """Return the list in a value; None if it is damaged, or of another user."""
-    if not is_sound(user_id, value) or len(value) < HEADER_BYTES:
+    if not _is_sound(user_id, value) or len(value) < HEADER_BYTES:
         return None
     generation, made_at, n_body = read_header(value)
     end = HEADER_BYTES + n_body
@@ -395,7 +395,7 @@ def forget_fresh(store: Path, user_ids: Iterable[str]) -> list[str]:
 
 def _history(user_id: bytes, value: bytes | None) -> bytes | None:
     """Return the history in a value; None if it is damaged, or of another user."""
-    if value is None or not is_sound(user_id, value):
+    if value is None or not _is_sound(user_id, value):
         return None
     return value[:-_CRC_BYTES]
 

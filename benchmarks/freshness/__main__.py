@@ -74,9 +74,11 @@ def _print_lag(args: argparse.Namespace, folder: Path) -> None:
 
 
 def _print_hours(args: argparse.Namespace, folder: Path) -> None:
-    options = HoursOptions(args.users, args.items, args.hours, args.requests, args.model, args.seed)
+    options = HoursOptions(
+        args.users, args.items, args.history_views, args.hours, args.requests, args.model, args.seed
+    )
     comparisons, n_views = compare_hours(options, folder)
-    about = options._asdict() | {"views_per_user": round(n_views, 3)}
+    about = options._asdict() | {"new_views_per_user": round(n_views, 3)}
     for one in comparisons:
         of = {"requests_of": one.name, "requests": one.n_requests}
         for metric, interval in (
@@ -133,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--requests", type=positive_float, default=1.0, metavar="N",
         help="requests of a user in such an hour, default: 1",
+    )  # fmt: skip
+    parser.add_argument(
+        "--history-views", type=positive_float, default=6.0, metavar="N",
+        help="mean views of a user before these hours, default: 6",
     )  # fmt: skip
     parser.add_argument("--model", default="auto", metavar="MODEL", help="default: auto")
     parser.add_argument("--seed", type=non_negative_int, default=42, metavar="N", help="seed")

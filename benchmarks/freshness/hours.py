@@ -44,6 +44,7 @@ class HoursOptions(NamedTuple):
 
     Attributes:
         n_users, n_items: Size of the world.
+        views_per_user: Mean number of views of a user in the history.
         n_hours: Simulated hours.
         n_requests: Mean number of requests of a user in an hour.
         model: Model of the lists.
@@ -52,6 +53,7 @@ class HoursOptions(NamedTuple):
 
     n_users: int
     n_items: int
+    views_per_user: float
     n_hours: float
     n_requests: float
     model: str
@@ -106,7 +108,9 @@ class Comparison(NamedTuple):
 
 def compare_hours(options: HoursOptions, folder: Path) -> tuple[list[Comparison], float]:
     """Run both, and return the comparisons and the mean number of views of a user in the run."""
-    made = HistoryOptions(options.n_users, options.n_items, 6.0, (1,), 1, options.seed)
+    made = HistoryOptions(
+        options.n_users, options.n_items, options.views_per_user, (1,), 1, options.seed
+    )
     history = make_history(made, DEFAULT_WEIGHTING)
     service = Service(history, folder, options.model)
     views = pairs_of(history)

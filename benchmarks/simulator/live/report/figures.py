@@ -19,7 +19,7 @@ from benchmarks.simulator.world.fitted import AGES
 from benchmarks.simulator.world.users import Users
 
 ALL: Final = "all"
-PERSONALISED: Final = ("list", "history", "recent")
+PERSONALISED: Final = ("list", "fresh", "history", "recent")
 _LATE_MS: Final = 100.0
 _PERCENTILES: Final = {"p50_ms": 50, "p99_ms": 99, "p99.9_ms": 99.9, "max_ms": 100}
 

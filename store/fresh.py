@@ -45,6 +45,8 @@ HEADER_BYTES: Final = _HEADER.size
 read_header: Final = _HEADER.unpack_from
 _GENERATION: Final = b"generation"
 _DEPENDS_ON: Final = b"depends_on"
+_FORMAT: Final = b"format"
+_FORMAT_VERSION: Final = b"2"  # 1 had histories without a checksum
 
 
 def fresh_file(store: Path) -> Path:
@@ -228,11 +230,15 @@ class FreshWriter:
 
     @property
     def basis(self) -> tuple[int, bytes]:
-        """Generation that the lists were made from, 0 for none, and what else they depend on."""
+        """Generation that the lists were made from, 0 for none, and what else they depend on.
+
+        Lists of another version of the format are none.
+        """
         with self._environment.begin(db=self._about) as transaction:
             generation = transaction.get(_GENERATION) or b""
             depends_on = transaction.get(_DEPENDS_ON) or b""
-        return int(generation) if generation.isdigit() else 0, depends_on
+            is_known = generation.isdigit() and transaction.get(_FORMAT) == _FORMAT_VERSION
+        return int(generation) if is_known else 0, depends_on
 
     @property
     def n_lists(self) -> int:
@@ -277,6 +283,7 @@ class FreshWriter:
                 transaction.drop(table, delete=False)
             transaction.put(_GENERATION, b"%d" % generation, db=self._about)
             transaction.put(_DEPENDS_ON, depends_on, db=self._about)
+            transaction.put(_FORMAT, _FORMAT_VERSION, db=self._about)
         self._bits = bytearray(FILTER_MASK + 1)
 
     def put(self, lists: Iterable[tuple[bytes, FreshList | None, bytes]]) -> None:

@@ -72,6 +72,7 @@ class SpeedLayer:
         self._taken_down = b""
         self._segments: list[Work] = []
         self._days: list[Work] = []
+        self._lacks_events = False  # of users whose history was damaged
         self._retry_at = 0.0
         self._problem = ""  # of the takedowns, in the log already
 
@@ -95,7 +96,7 @@ class SpeedLayer:
             return False
         self._follow_takedowns(self._model)
         if self._writer.damaged:
-            self._read_again(self._model)
+            self._remove_damaged()
         for path in self._files.look():
             works = self._segments if is_segment(path) else self._days
             works.append(self._read(self._model, path))
@@ -105,6 +106,9 @@ class SpeedLayer:
                     next(works[0])
                     return True
                 del works[0]
+        if self._lacks_events:  # once, however many histories were damaged
+            self._files, self._lacks_events = self._new_files(self._model), False
+            return True
         return False
 
     def _follow_generation(self) -> None:
@@ -113,7 +117,7 @@ class SpeedLayer:
             return
         self._opened.close()
         self._model, self._generation = Unavailable("no snapshot is served yet"), 0
-        self._segments, self._days = [], []
+        self._segments, self._days, self._lacks_events = [], [], False
         if not generation:
             return
         try:
@@ -137,12 +141,12 @@ class SpeedLayer:
             self._taken_down = b""  # `_follow_takedowns` compares with what is on disk
         log.info("generation %d: fresh lists for its users", generation)
 
-    def _read_again(self, model: CurrentModel) -> None:
+    def _remove_damaged(self) -> None:
         """Remove damaged histories; only the files of new events have what they held."""
         n_damaged = self._writer.remove_damaged()
         self._metrics.found_damaged(n_damaged)
         log.warning("%d damaged histories removed, all new events are read again", n_damaged)
-        self._files = self._new_files(model)
+        self._lacks_events = True
 
     def _new_files(self, model: CurrentModel) -> NewFiles:
         return NewFiles(self._events, model.snapshot.manifest.inputs)

@@ -145,6 +145,21 @@ def test_a_damaged_history_is_made_again_from_all_events(service):
     check(service, FIRST + SECOND, fresh.keys())
 
 
+def test_lists_of_another_version_of_the_format_are_made_again(service):
+    """As if they were of another generation."""
+    write_segment(service.events, FIRST, 1)
+    run_layer(service.store, service.events)
+    made = fresh_lists(service.store)
+    content = fresh_file(service.store).read_bytes()
+    fresh_file(service.store).write_bytes(content.replace(b"format2", b"format1"))
+    with FreshWriter(service.store) as writer:
+        assert writer.basis[0] == 0
+    assert run_layer(service.store, service.events) > 0
+    assert fresh_lists(service.store) == made
+    with FreshWriter(service.store) as writer:
+        assert writer.basis[0] == 1
+
+
 def test_a_day_that_was_folded_before_it_was_read_is_read(service):
     """Its segments are gone, and its own file has another hash than the manifest says."""
     write_segment(service.events, service.read + FIRST, None)

@@ -232,7 +232,7 @@ class FreshWriter:
     def basis(self) -> tuple[int, bytes]:
         """Generation that the lists were made from, 0 for none, and what else they depend on.
 
-        Lists of another version of the format are none.
+        A file of another version of the format counts as one without lists.
         """
         with self._environment.begin(db=self._about) as transaction:
             generation = transaction.get(_GENERATION) or b""

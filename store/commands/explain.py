@@ -42,6 +42,7 @@ def _explain(store: Path, options: argparse.Namespace) -> int:
 
 def _lines(found: Explanation, known: dict[str, Any]) -> Iterator[str]:
     since = f"{found.flip.what} at {found.flip.at}: {found.flip.why}" if found.flip else None
+    has_reasons = found.source in ("fresh", "list") and bool(found.history)
     answer = {
         "user": found.user_id,
         "at": found.at or "now",
@@ -52,7 +53,7 @@ def _lines(found: Explanation, known: dict[str, Any]) -> Iterator[str]:
         "answer": ",".join(found.items or []),
         "made from": ",".join(found.history or []),
         "taken down": ",".join(found.withheld),
-        "because": f"python -m stream explain {found.user_id}" if found.history else "",
+        "because": f"python -m stream explain {found.user_id}" if has_reasons else "",
     }
     yield from readable({name: text or None for name, text in answer.items()})
     yield from readable(known)

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 import pyarrow as pa
@@ -70,8 +70,8 @@ class BatchSettings:
             `auto` (where LightGBM is installed and the ranking is significantly better on a
             holdout), `on` or `off`.
         fold_in: Whether snapshots get the files from which the served model can fold in users,
-            for fresh lists: `auto` (where the model can), `on` (only what can makes the lists),
-            or `off`.
+            for fresh lists: `auto` (as `on` with a section `[stream]` or `[fresh]`, else where
+            the model can), `on` (only what can makes the lists), or `off`.
         new_items: Source of the vectors of new items (no interactions): `content` (genres,
             overview, language, year), or `none`: no vector before the first interaction.
         holdout_users: Maximum users in the holdout for early stopping of ALS; 0: all
@@ -224,9 +224,19 @@ class BatchSettings:
         _check_choice("new_items", self.new_items, NEW_ITEMS)
         _check_choice("similarity", self.similarity, SIMILARITIES)
 
+    @property
+    def can_fold_in(self) -> bool:
+        """Whether the lists are not required to be of what cannot fold in users."""
+        return self.second_stage != "on" and self.model != "bpr"
+
+    def with_fold_in(self) -> "BatchSettings":
+        """Return the settings with `fold_in` on where it is `auto`, and nothing excludes it."""
+        is_on = self.fold_in == "auto" and self.can_fold_in
+        return replace(self, fold_in="on") if is_on else self
+
 
 def _check_fold_in(settings: BatchSettings) -> None:
-    if settings.fold_in == "on" and (settings.second_stage == "on" or settings.model == "bpr"):
+    if settings.fold_in == "on" and not settings.can_fold_in:
         raise ValueError('fold_in = "on" excludes second_stage = "on" and model = "bpr"')
 
 

@@ -13,6 +13,7 @@ from batch.stages import Stages
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
 from store.manifest import Manifest
+from store.model_files import SERVED_MODEL, UNAVAILABLE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,10 +161,22 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
             *record_warnings(inputs.catalogue, inputs.profiles),
             *prepared.rules.context.warnings,
             *vector_warnings(inputs, interactions, manifest.metrics),
+            *_fresh_warnings(manifest),
         ),
         seconds=stages.seconds,
         peak_mib=stages.peak_mib,
     )
+
+
+def _fresh_warnings(manifest: Manifest) -> list[str]:
+    """Return a warning if no fresh lists can be made from a snapshot, unless that is intended."""
+    about = manifest.parameters[SERVED_MODEL]
+    if UNAVAILABLE not in about or manifest.parameters["fold_in"] == "off":
+        return []
+    return [
+        f"fresh lists: the speed layer can make none with this snapshot: {about[UNAVAILABLE]}; "
+        'set [batch] fold_in = "on" to have them, "off" to do without'
+    ]
 
 
 def _gate(gate: dict[str, Any]) -> str:

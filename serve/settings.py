@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from serve.errors import ServeError
+from store.fresh import FRESH_HOURS
 from store.ids import is_item_id
 from store.layout import LIST_LENGTH
 
@@ -88,7 +89,7 @@ class ServeSettings:
     side_workers: int = 1
     emergency_list: tuple[str, ...] = ()
     stale_hours: float = 36.0
-    fresh_hours: float = 24.0
+    fresh_hours: float = FRESH_HOURS
     worker_memory_mib: int = 512
     worker_descriptors: int = 0
     nginx: str = "nginx"

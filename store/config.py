@@ -105,6 +105,42 @@ def load_section(
         raise ConfigError(sources or file or DEFAULT_FILE, f"[{name}] {error}") from error
 
 
+def is_configured(
+    section: str, file: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> bool:
+    """Return whether a section has a key in the file, or in the environment.
+
+    Raises:
+        ConfigError: The file is missing or not TOML.
+    """
+    prefix = f"{_PREFIX}{section.upper()}_"
+    return bool(_read(file).get(section)) or any(name.startswith(prefix) for name in environ)
+
+
+def number_of(
+    section: str,
+    key: str,
+    default: float,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> float:
+    """Return one number of a section of another package.
+
+    Args:
+        section: Section: batch, gate, rules, fetch, stream, fresh, serve, store or cron.
+        key: Key of the number.
+        default: Value of a key that is not set.
+        file: TOML file; None means `marquee.toml` if there is one.
+        environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or the value is not a number.
+    """
+    configured = _configured(section, {key: float}, file, environ)
+    where, value = configured.get(key, (DEFAULT_FILE, default))
+    return float(_checked(where, f"[{section}] {key}", value, float))
+
+
 def keys_given(
     name: str,
     kind: type[Section],

@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from store.child import checked_in_child
 from store.errors import PinnedError, StoreError
+from store.fresh import check_fresh, fresh_file
 from store.journal import flips
 from store.journal import is_torn as journal_is_torn
 from store.layout import generations, snapshot_folder, unfinished
 from store.manifest import Manifest, verify
+from store.model_files import SERVED_MODEL, UNAVAILABLE
 from store.pointer import current, current_or_none, pinned
+from store.recent import check_recent, recent_file
 
 _REFRESH: Final = "python -m batch refresh"
 _MIN_FREE_SNAPSHOTS: Final = 2  # free disk space that a refresh needs, in snapshots
@@ -138,6 +142,43 @@ def _refused(_: Path, whole: Whole, __: Damaged) -> Iterator[Problem]:
         )
 
 
+def _recent_views(store: Path, _: Whole, __: Damaged) -> Iterator[Problem]:
+    def problem() -> str:
+        try:
+            check_recent(store)
+        except StoreError as error:
+            return str(error)
+        return ""
+
+    if recent_file(store).exists() and (what := checked_in_child(problem)):
+        yield Problem(what, f"rm {recent_file(store)}")
+
+
+def _fresh_lists(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
+    def problem() -> str:
+        try:
+            found = check_fresh(store)
+        except StoreError as error:
+            return str(error)
+        if not found.n_damaged:
+            return ""
+        return f"{found.n_damaged:,} of {found.n_lists:,} are damaged, and are not served"
+
+    path, served = fresh_file(store), current_or_none(store)
+    if not path.exists():
+        return
+    if what := checked_in_child(problem):
+        yield Problem(f"fresh lists: {what}", f"rm {path}")
+    about = whole[served].parameters.get(SERVED_MODEL) if served in whole else None
+    if served in whole and not (isinstance(about, dict) and "model" in about):
+        reason = about.get(UNAVAILABLE) if isinstance(about, dict) else None
+        yield Problem(
+            f"fresh lists: none of generation {served}: "
+            f"{reason or 'it has no files for folding in'}",
+            f"MARQUEE_BATCH_FOLD_IN=on {_REFRESH}",
+        )
+
+
 def _disk(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
     if not whole:
         return
@@ -157,6 +198,8 @@ _CHECKS: Final[tuple[Check, ...]] = (
     _leftovers,
     _damaged,
     _refused,
+    _recent_views,
+    _fresh_lists,
     _disk,
 )
 

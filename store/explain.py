@@ -1,13 +1,20 @@
 """Provenance: which generation answered a user at a time, and how it was built.
 
-JOURNAL ─► the last flip before that time ─► snapshot, or its manifest in manifests/
+JOURNAL   ─► the last flip before that time ─► snapshot, or its manifest in manifests/
+fresh.mdb ─► the list made since, where the server answers it: of this generation, sound, recent
 """
 
+import contextlib
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
-from store.errors import CorruptSnapshotError, NoSnapshotError, StoreError
+import lmdb
+
+from store.errors import CorruptFreshError, CorruptSnapshotError, NoSnapshotError, StoreError
+from store.fresh import FRESH_HOURS, FreshList, decode, open_fresh
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import JournalLine, flips
 from store.layout import POPULAR, manifests_folder, snapshot_folder
@@ -17,6 +24,8 @@ from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedowns
 from store.takedown_filter import FilteredLists
+
+_HOUR_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,8 @@ class Explanation:
         at: Time of the request, ISO 8601; None for now.
         generation: Generation that answered.
         flip: Journal line that made it current; None if the journal has none.
-        source: `list`, `popular` or `none`; None if the snapshot was pruned.
+        source: `fresh`, `list`, `popular` or `none`; None if the snapshot was pruned.
+        made_at: Time when a fresh list was made, seconds since 1970; None for another one.
         items: Item ids of the answer; None if the snapshot was pruned.
         history: Item ids that the user's list was made from, in no order; None if the snapshot
             does not say.
@@ -41,16 +51,43 @@ class Explanation:
     generation: int
     flip: JournalLine | None
     source: str | None
+    made_at: float | None
     items: list[str] | None
     history: list[str] | None
     withheld: list[str]
     manifest: Manifest
 
 
-def explain(store: Path, user_id: str, at: datetime | None = None) -> Explanation:
+@dataclass(frozen=True, slots=True)
+class _OwnList:
+    """A user's own list, and the history that it was made from.
+
+    Attributes:
+        fresh: List made since the snapshot; None: that of the snapshot.
+        history: Value of its history; None where it is unknown.
+    """
+
+    fresh: FreshList | None
+    history: bytes | None
+
+
+def explain(
+    store: Path,
+    user_id: str,
+    at: datetime | None = None,
+    *,
+    fresh_hours: float = FRESH_HOURS,
+) -> Explanation:
     """Return the answer to `user_id` now or at a past time.
 
-    The fallbacks by history and profile are left out: they depend on the request.
+    The fallbacks by history and profile are left out: they depend on the request. Fresh lists
+    are not kept, so for a past time the list of the snapshot is returned.
+
+    Args:
+        store: Directory of the store.
+        user_id: User of the request.
+        at: Time of the request; None: now.
+        fresh_hours: Age in hours from which the server does not use a fresh list.
 
     Raises:
         StoreError: The user id is not valid.
@@ -63,21 +100,25 @@ def explain(store: Path, user_id: str, at: datetime | None = None) -> Explanatio
         )
     generation, flip = _served(store, at)
     source: str | None = None
+    own = _OwnList(None, None)
     items: list[str] | None = None
     history: list[str] | None = None
     withheld: list[str] = []
     if snapshot_folder(store, generation).is_dir():
         hidden = set(takedowns(store)) if at is None else set()
+        if at is None:
+            own = _fresh(store, user_id.encode(), generation, fresh_hours)
         with open_snapshot(store, generation) as snapshot:
-            source, stored, items = _answer(snapshot, user_id, hidden)
-            history = history_of(snapshot, user_id)
+            source, stored, items = _answer(snapshot, user_id, hidden, own.fresh)
+            history = history_of(snapshot, user_id, own.history)
             manifest = snapshot.manifest
         withheld = [name for name in stored if name in hidden]
     else:
         manifest = _kept_manifest(store, generation)
     moment = at.isoformat() if at else None
+    made_at = own.fresh.made_at if own.fresh else None
     return Explanation(
-        user_id, moment, generation, flip, source, items, history, withheld, manifest
+        user_id, moment, generation, flip, source, made_at, items, history, withheld, manifest
     )
 
 
@@ -107,9 +148,29 @@ def _kept_manifest(store: Path, generation: int) -> Manifest:
         raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
 
 
-def _answer(snapshot: Snapshot, user_id: str, hidden: set[str]) -> tuple[str, list[str], list[str]]:
+def _fresh(store: Path, user_id: bytes, generation: int, fresh_hours: float) -> _OwnList:
+    """Return the fresh list of a user, if a worker would answer it."""
+    none = _OwnList(None, None)
+    with contextlib.suppress(CorruptFreshError, lmdb.Error):  # a worker does without it
+        if (lists := open_fresh(store)) is None:
+            return none
+        with contextlib.closing(lists):
+            made = decode(user_id, lists.get(user_id) or b"")
+            if made is None or made.generation != generation:
+                return none
+            if made.made_at < time.time() - _HOUR_SECONDS * fresh_hours:
+                return none
+            return _OwnList(made, lists.history(user_id))
+    return none
+
+
+def _answer(
+    snapshot: Snapshot, user_id: str, hidden: set[str], fresh: FreshList | None
+) -> tuple[str, list[str], list[str]]:
     """Return source, stored list and answer as a worker computes them."""
     lists = FilteredLists(snapshot, {name.encode() for name in hidden})
+    if fresh and (body := lists.without_hidden(fresh.body, fresh.spares)):
+        return "fresh", _names(fresh.body), _names(body)
     stored = snapshot.users.get(user_id.encode())
     if kept := lists.get(user_id.encode()):
         return "list", _names(stored), _names(kept)

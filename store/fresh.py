@@ -1,20 +1,21 @@
 """Fresh lists: lists that the speed layer made since the snapshot.
 
     fresh.mdb  lists      user_id → generation │ made at │ body length │ body │ spares │ crc32
-               histories  user_id → history that the list was made from, as in `seen.mdb`
+               histories  user_id → history that the list was made from, as in `seen.mdb` │ crc32
                filter     a bit for each value of a hash of user ids: 0 where none has a list
                about      generation, what the lists depend on beside the events, newest list's time
     FRESH.LOCK            held by the speed layer, so there is one
 
 The file changes in place: one process writes it, every server reads it, and LMDB's
 transactions isolate them. It is optional and may be removed at any time. LMDB has no
-checksums, so each list has one, over its user too: damaged bytes are never served.
+checksums, so each value has one, over its user too: damaged bytes are never used. A damaged
+value counts as a missing one; only a damaged structure makes the file unusable.
 The filter spares most users without a fresh list the lookup, which takes a tenth of a request.
 """
 
 import contextlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, cast
@@ -26,6 +27,7 @@ from store.errors import CorruptFreshError, WriteError
 
 Lookup = Callable[[bytes], bytes | None]
 
+FRESH_HOURS: Final = 24.0  # default of `[serve] fresh_hours`
 _FILE: Final = "fresh.mdb"
 _LOCK: Final = "FRESH.LOCK"
 _MAP_BYTES: Final = 1 << 36  # address space, not disk
@@ -37,13 +39,15 @@ _CHUNK_BYTES: Final = 1 << 12
 _N_CHUNKS: Final = (FILTER_MASK + 1) // _CHUNK_BYTES
 _NO_CHUNK: Final = bytes(_CHUNK_BYTES)
 _CRC_BYTES: Final = 4
-_SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
+SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
 _HEADER: Final = struct.Struct("<QdH")  # generation, made at, length of the body
 HEADER_BYTES: Final = _HEADER.size
 read_header: Final = _HEADER.unpack_from
 _GENERATION: Final = b"generation"
 _DEPENDS_ON: Final = b"depends_on"
 _NEWEST_AT: Final = b"newest_at"
+_FORMAT: Final = b"format"
+_FORMAT_VERSION: Final = b"2"  # 1 had histories without a checksum
 
 
 def fresh_file(store: Path) -> Path:
@@ -89,24 +93,39 @@ class FreshSummary(NamedTuple):
 def encode(user_id: bytes, made: FreshList) -> bytes:
     """Return the value of a user."""
     header = _HEADER.pack(made.generation, made.made_at, len(made.body))
-    value = header + made.body + made.spares
-    return value + crc32(value, crc32(user_id)).to_bytes(_CRC_BYTES, "little")
+    return _signed(user_id, header + made.body + made.spares)
 
 
-def is_sound(user_id: bytes, value: bytes) -> bool:
+def _is_sound(user_id: bytes, value: bytes) -> bool:
     """Return whether a value is what was written for this user."""
-    return crc32(value, crc32(user_id)) == _SOUND
+    return crc32(value, crc32(user_id)) == SOUND
 
 
 def decode(user_id: bytes, value: bytes) -> FreshList | None:
     """Return the list in a value; None if it is damaged, or of another user."""
-    if not is_sound(user_id, value) or len(value) < HEADER_BYTES:
+    if not _is_sound(user_id, value) or len(value) < HEADER_BYTES:
         return None
     generation, made_at, n_body = read_header(value)
     end = HEADER_BYTES + n_body
     if not HEADER_BYTES < end <= len(value) - _CRC_BYTES:
         return None
     return FreshList(generation, made_at, value[HEADER_BYTES:end], value[end:-_CRC_BYTES])
+
+
+def _signed(user_id: bytes, value: bytes) -> bytes:
+    return value + crc32(value, crc32(user_id)).to_bytes(_CRC_BYTES, "little")
+
+
+class FreshCounts(NamedTuple):
+    """Number of records of `fresh.mdb`.
+
+    Attributes:
+        n_lists: Number of lists.
+        n_damaged: Number of those that are damaged, and left out.
+    """
+
+    n_lists: int
+    n_damaged: int
 
 
 class FreshLists:
@@ -132,8 +151,9 @@ class FreshLists:
             raise CorruptFreshError(path, "cannot be opened: it is not a regular file")
         self._environment = _open(path, CorruptFreshError, readonly=True, readahead=False)
         try:
-            self._lists = self._environment.open_db(_TABLES[0], create=False)
-            self._filter = self._environment.open_db(_TABLES[3], create=False)
+            self._lists, self._histories, _, self._filter = (
+                self._environment.open_db(name, create=False) for name in _TABLES
+            )
             self._transaction = self._last = self._begin()
             self.filter = _read_filter(self._transaction, self._filter)
         except lmdb.Error as error:
@@ -154,12 +174,17 @@ class FreshLists:
         self.filter = _read_filter(self._transaction, self._filter)
         self.get = cast(Lookup, self._transaction.get)
 
-    def check(self) -> None:
+    def history(self, user_id: bytes) -> bytes | None:
+        """Return the history that a user's list was made from; None if there is none."""
+        value = cast(bytes | None, self._transaction.get(user_id, db=self._histories))
+        return _history(user_id, value)
+
+    def check(self) -> FreshCounts:
         """Read every record, and find it again by its key.
 
         Raises:
             lmdb.Error: A page is damaged.
-            ValueError: Records are damaged, not in order, or not as many as counted.
+            ValueError: Records are not in order, or not as many as counted.
         """
         last, n_records, n_damaged = b"", 0, 0
         n_expected = self._transaction.stat(self._lists)["entries"]
@@ -172,8 +197,7 @@ class FreshLists:
             last = key
         if n_records != n_expected:
             raise ValueError(f"{n_records} records instead of {n_expected}")
-        if n_damaged:
-            raise ValueError(f"{n_damaged} of {n_records} lists are damaged")
+        return FreshCounts(n_records, n_damaged)
 
     def close(self) -> None:
         """Close the file. A lookup afterwards raises `lmdb.Error`."""
@@ -184,7 +208,11 @@ class FreshLists:
 
 
 class FreshWriter:
-    """Writes fresh lists: one process at a time, without blocking readers. A context manager."""
+    """Writes fresh lists: one process at a time, without blocking readers. A context manager.
+
+    Attributes:
+        damaged: Ids of users whose history was found to be damaged.
+    """
 
     def __init__(self, store: Path) -> None:
         """Open the file, or create it.
@@ -200,6 +228,7 @@ class FreshWriter:
         except lmdb.Error as error:
             raise WriteError(self._path, f"cannot be written: {error}") from error
         self._lists, self._histories, self._about, self._filter = tables
+        self.damaged: set[bytes] = set()
         with self._environment.begin() as transaction:
             self._bits = bytearray(_read_filter(transaction, self._filter))
 
@@ -216,10 +245,15 @@ class FreshWriter:
 
     @property
     def basis(self) -> tuple[int, bytes]:
-        """Generation that the lists were made from, 0 for none, and what else they depend on."""
+        """Generation that the lists were made from, 0 for none, and what else they depend on.
+
+        A file of another version of the format counts as one without lists.
+        """
         with self._environment.begin(db=self._about) as transaction:
-            generation = transaction.get(_GENERATION) or b"0"
-            return int(generation), transaction.get(_DEPENDS_ON) or b""
+            generation = transaction.get(_GENERATION) or b""
+            depends_on = transaction.get(_DEPENDS_ON) or b""
+            is_known = generation.isdigit() and transaction.get(_FORMAT) == _FORMAT_VERSION
+        return int(generation) if is_known else 0, depends_on
 
     @property
     def n_lists(self) -> int:
@@ -228,9 +262,16 @@ class FreshWriter:
             return int(transaction.stat(self._lists)["entries"])
 
     def histories(self, user_ids: Iterable[bytes]) -> list[bytes | None]:
-        """Return the history of each user; None if their list is not fresh."""
+        """Return the history of each user; None if it is damaged or their list is not fresh."""
         with self._environment.begin(db=self._histories) as transaction:
-            return [transaction.get(user_id) for user_id in user_ids]
+            values = [(user_id, transaction.get(user_id)) for user_id in user_ids]
+        found = [_history(*pair) for pair in values]
+        self.damaged |= {
+            user_id
+            for (user_id, value), history in zip(values, found, strict=True)
+            if value is not None and history is None
+        }
+        return found
 
     def users(self, n_users: int) -> Iterator[list[bytes]]:
         """Yield the ids of all users with a history, up to `n_users` at a time."""
@@ -257,6 +298,7 @@ class FreshWriter:
                 transaction.drop(table, delete=False)
             transaction.put(_GENERATION, b"%d" % generation, db=self._about)
             transaction.put(_DEPENDS_ON, depends_on, db=self._about)
+            transaction.put(_FORMAT, _FORMAT_VERSION, db=self._about)
         self._bits = bytearray(FILTER_MASK + 1)
 
     def put(self, lists: Iterable[tuple[bytes, FreshList | None, bytes]]) -> None:
@@ -277,7 +319,7 @@ class FreshWriter:
                 else:
                     transaction.put(user_id, encode(user_id, made), db=self._lists)
                     newest_at = max(newest_at, made.made_at)
-                transaction.put(user_id, history, db=self._histories)
+                transaction.put(user_id, _signed(user_id, history), db=self._histories)
             if newest_at:
                 transaction.put(_NEWEST_AT, b"%.3f" % newest_at, db=self._about)
             self._fill(transaction, hashes)
@@ -297,11 +339,26 @@ class FreshWriter:
         Raises:
             WriteError: The disk is full or broken; nothing changes then.
         """
+        names = [*user_ids]
+        had = self._remove([name.encode() for name in names])
+        return [name for name in names if name.encode() in had]
+
+    def remove_damaged(self) -> int:
+        """Remove the users whose history was found to be damaged, and return their number.
+
+        Raises:
+            WriteError: The disk is full or broken; nothing changes then.
+        """
+        self._remove(self.damaged)
+        n_damaged, self.damaged = len(self.damaged), set()
+        return n_damaged
+
+    def _remove(self, user_ids: Collection[bytes]) -> set[bytes]:
+        """Remove users, and return those that had a history."""
         with self._writing() as transaction:
-            names = [*user_ids]
-            for name in names:
-                transaction.delete(name.encode(), db=self._lists)
-            return [name for name in names if transaction.delete(name.encode(), db=self._histories)]
+            for user_id in user_ids:
+                transaction.delete(user_id, db=self._lists)
+            return {one for one in user_ids if transaction.delete(one, db=self._histories)}
 
     def _fill(self, transaction: lmdb.Transaction, hashes: set[int]) -> None:
         """Set the bits of users in the filter."""
@@ -359,15 +416,15 @@ def read_summary(store: Path) -> FreshSummary:
         environment.close()
 
 
-def check_fresh(store: Path) -> None:
+def check_fresh(store: Path) -> FreshCounts:
     """Read all lists, in a process of its own: a damaged page may crash it.
 
     Raises:
-        CorruptFreshError: The file is damaged.
+        CorruptFreshError: The file is damaged, and not only some of its lists.
     """
     lists = FreshLists(store)
     try:
-        lists.check()
+        return lists.check()
     except (lmdb.Error, ValueError) as error:
         raise CorruptFreshError(fresh_file(store), f"is damaged: {error}") from error
     finally:
@@ -384,6 +441,13 @@ def forget_fresh(store: Path, user_ids: Iterable[str]) -> list[str]:
         return []
     with FreshWriter(store) as writer:
         return writer.forget(user_ids)
+
+
+def _history(user_id: bytes, value: bytes | None) -> bytes | None:
+    """Return the history in a value; None if it is damaged, or of another user."""
+    if value is None or not _is_sound(user_id, value):
+        return None
+    return value[:-_CRC_BYTES]
 
 
 def _read_filter(transaction: lmdb.Transaction, table: Any) -> bytes:

@@ -22,6 +22,7 @@ from store.parse import read_start
 from store.snapshot import Snapshot, open_seen
 
 SERVED_MODEL: Final = "served_model"  # parameter in the manifest
+UNAVAILABLE: Final = "unavailable"  # key in it: reason why there are no files
 HISTORY_COLUMNS: Final = (
     "item_row", "weight", "n_later", "watched", "rating", "rated_at", "last_at", "began_at",
 )  # fmt: skip
@@ -53,8 +54,13 @@ def broken_model_files(snapshot: Snapshot, n_items: int) -> Iterator[str]:
     yield from _broken_histories(snapshot, len(columns), n_items)
 
 
-def history_of(snapshot: Snapshot, user_id: str) -> list[str] | None:
+def history_of(snapshot: Snapshot, user_id: str, fresh: bytes | None = None) -> list[str] | None:
     """Return the ids of the items that a user's list was made from; None where it is unknown.
+
+    Args:
+        snapshot: Open snapshot.
+        user_id: The user.
+        fresh: History that a fresh list was made from, of the same form; None: the snapshot's.
 
     Raises:
         CorruptSnapshotError: The file of the histories is damaged.
@@ -63,8 +69,10 @@ def history_of(snapshot: Snapshot, user_id: str) -> list[str] | None:
     columns = about.get("history") if isinstance(about, dict) else None
     if SEEN not in snapshot.manifest.files or not isinstance(columns, list):
         return None
-    with open_seen(snapshot) as seen:
-        value = seen.get(user_id.encode()) or b""
+    value = fresh
+    if value is None:
+        with open_seen(snapshot) as seen:
+            value = seen.get(user_id.encode()) or b""
     found = [snapshot.rows.get(b"%d" % row) for row in _item_rows(value, len(columns))]
     return [name.decode() for name in found if name is not None]
 

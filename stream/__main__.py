@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|explain|status|rebuild|config`."""
 
 import argparse
 import logging
@@ -11,7 +11,8 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
-from stream.fresh.command import add_verb
+from stream.fresh.command import add_fresh
+from stream.fresh.explain import add_explain
 from stream.fresh.settings import FreshSettings
 from stream.settings import StreamSettings
 
@@ -43,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     add_verbs(verbs)
-    add_verb(verbs)
+    add_fresh(verbs)
+    add_explain(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

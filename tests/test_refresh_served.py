@@ -41,14 +41,18 @@ def test_histories_of_the_snapshot_give_its_lists(history, tmp_path, capsys, mon
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [({"FOLD_IN": "off"}, "fold_in is off"), ({"MODEL": "bpr"}, "bpr cannot fold in users")],
+    ids=["off", "bpr"],
 )
 def test_a_snapshot_without_the_files_says_why(
     history, tmp_path, capsys, monkeypatch, settings, reason
 ):
-    """It is of format version 1, as before."""
+    """It is of format version 1, as before; the summary warns, unless that is intended."""
     for name, value in settings.items():
         monkeypatch.setenv(f"MARQUEE_BATCH_{name}", value)
-    run_refresh(capsys, *inputs(history), "--store", tmp_path / "store")
+    summary = run_refresh(capsys, *inputs(history), "--store", tmp_path / "store")
+    warned = [one for one in summary["warnings"] if one.startswith("fresh lists:")]
+    assert len(warned) == (settings.get("FOLD_IN") != "off")
+    assert all(reason in one for one in warned)
     with open_snapshot(tmp_path / "store", 1) as snapshot, open_served(snapshot) as served:
         assert isinstance(served, Unavailable)
         assert reason in served.reason

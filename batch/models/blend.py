@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from batch.arrays import AnyArray, AnyFloats, Floats, Rows
+from batch.arrays import AnyArray, AnyFloats, Doubles, Floats, Rows
 from batch.models.dense_topk import best_of, dense_top_k, for_each_block, hide
 from batch.models.factors import FittedFactors
 from batch.models.few_users import MAX_FEW_USERS, best_of_few
@@ -163,12 +163,16 @@ def standardised(scores: Floats, share: float) -> Floats:
         scores: (n, n_items), overwritten.
         share: Factor of the result.
     """
-    n_items = scores.shape[1]
+    scores *= scales(scores, share).astype(np.float32)[:, None]
+    return scores
+
+
+def scales(scores: Floats, share: float) -> Doubles:
+    """Return (n,) the factors that give each row of scores a standard deviation of `share`."""
     mean = scores.mean(axis=1).astype(np.float64)
     with one_blas_thread():
-        squares = np.vecdot(scores, scores).astype(np.float64) / n_items
-    scores *= scale_of(squares - mean**2, squares, share).astype(np.float32)[:, None]
-    return scores
+        squares = np.vecdot(scores, scores).astype(np.float64) / scores.shape[1]
+    return scale_of(squares - mean**2, squares, share)
 
 
 def _joined(

@@ -4,5 +4,6 @@ fitted model ─► `describe` ─► document in the manifest + model-NAME.npy 
 interactions ─► `history_records` ─► seen.mdb ─────────────────────────────────┘ histories
                                         └─► `UserEvidence`, new events merged ─► histories
 
+`contributions` says which items of a history made the score of an item.
 A list of a model that was read back is, byte for byte, the list that the batch made.
 """

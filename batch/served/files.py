@@ -7,7 +7,6 @@ open_served  ─► `SnapshotModel`: model, histories by user id, item ids by ro
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import numpy as np
 
@@ -21,11 +20,9 @@ from batch.served.history import Histories, history_records, read_histories
 from batch.unavailable import Unavailable
 from store.errors import CorruptSnapshotError
 from store.layout import RECS, SEEN, is_model_file
-from store.model_files import SERVED_MODEL, array_bytes, array_header
+from store.model_files import SERVED_MODEL, UNAVAILABLE, array_bytes, array_header
 from store.snapshot import Snapshot, Table, open_seen
 from store.writer import SnapshotWriter
-
-_UNAVAILABLE: Final = "unavailable"  # key in the document: why there are no files
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class ServedModel:
 def served_document(served: ServedModel | Unavailable) -> Document:
     """Return what the manifest says about the files."""
     if isinstance(served, Unavailable):
-        return {_UNAVAILABLE: served.reason}
+        return {UNAVAILABLE: served.reason}
     return served.model.document
 
 
@@ -106,7 +103,7 @@ def open_served(snapshot: Snapshot) -> Iterator[SnapshotModel | Unavailable]:
     """
     document = snapshot.manifest.parameters.get(SERVED_MODEL)
     if not isinstance(document, dict) or SEEN not in snapshot.manifest.files:
-        given = document.get(_UNAVAILABLE) if isinstance(document, dict) else None
+        given = document.get(UNAVAILABLE) if isinstance(document, dict) else None
         yield Unavailable(str(given or "the snapshot was built without files for folding in"))
         return
     try:

@@ -22,15 +22,18 @@ from typing import Any, Final
 from batch.errors import InputError
 from batch.settings import BatchSettings
 from batch.tuning.space import tunable
-from store.config import load_section
+from store.config import is_configured, load_section
 from store.durable import replace_durable
 
+_NEED_FOLD_IN: Final = ("stream", "fresh")  # sections of what makes fresh lists
 _KEYS: Final = ("model", "parameters", "about")
 _TUNE_AGAIN: Final = "tune again with `python -m batch tune`, or remove it from [batch] tuned"
 
 
 def load_settings(config: Path | None, environ: Mapping[str, str] = os.environ) -> BatchSettings:
     """Return the `[batch]` settings, with the file in `[batch] tuned` in place of the defaults.
+
+    Where a stream is configured, `fold_in = "auto"` is `"on"`: its users expect fresh lists.
 
     Args:
         config: TOML file; None means `marquee.toml` if there is one.
@@ -42,10 +45,11 @@ def load_settings(config: Path | None, environ: Mapping[str, str] = os.environ) 
             parameter or a value that is not valid.
     """
     settings = load_section("batch", BatchSettings, config, environ)
-    if not settings.tuned:
-        return settings
-    parameters = read_tuned(Path(settings.tuned), settings.model)
-    return load_section("batch", BatchSettings, config, environ, defaults=parameters)
+    if settings.tuned:
+        parameters = read_tuned(Path(settings.tuned), settings.model)
+        settings = load_section("batch", BatchSettings, config, environ, defaults=parameters)
+    has_stream = any(is_configured(name, config, environ) for name in _NEED_FOLD_IN)
+    return settings.with_fold_in() if has_stream else settings
 
 
 def read_tuned(path: Path, model: str) -> dict[str, Any]:

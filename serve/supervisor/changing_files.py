@@ -48,8 +48,14 @@ class ChangingFile(NamedTuple):
     inode: str
 
 
+def _check_fresh(store: Path) -> None:
+    found = check_fresh(store)
+    if found.n_damaged:
+        log.warning("%d of %d fresh lists left out: damaged", found.n_damaged, found.n_lists)
+
+
 RECENT_VIEWS: Final = ChangingFile("recent views", recent_file, check_recent, "recent_inode")
-FRESH_LISTS: Final = ChangingFile("fresh lists", fresh_file, check_fresh, "fresh_inode")
+FRESH_LISTS: Final = ChangingFile("fresh lists", fresh_file, _check_fresh, "fresh_inode")
 
 
 class ChangingFileWatcher:

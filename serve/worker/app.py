@@ -65,7 +65,7 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
                     & 1
                 ):
                     value = fresh.get(key)
-                    if value is not None and (body := fresh.body(key, value)) is not None:
+                    if value is not None and (body := fresh.body(key, number, value)) is not None:
                         start_response("200 OK", fresh.headers[len(body)])
                         fresh_row[ANSWERS] += 1
                         if began:

@@ -19,6 +19,7 @@ import lmdb
 
 from serve.changes import file_state
 from serve.worker.checked_file import CheckedFile
+from serve.worker.fresh import FreshAnswers
 from serve.worker.served import Served
 from serve.worker.state import WorkerState
 from store.errors import StoreError
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS: Final = 1.0
 _HOUR_SECONDS: Final = 3600.0
+_LOG_EVERY_SECONDS: Final = 60.0  # of damaged lists, each of which may be requested at any time
 
 
 class Follower:
@@ -58,6 +60,7 @@ class Follower:
         )
         self._refused_generation = 0  # it could not be opened
         self._retry_at = 0.0
+        self._log_damaged_at = 0.0
 
     def look(self) -> None:
         """Apply what has changed; takedowns first, so no new snapshot shows a hidden item."""
@@ -152,7 +155,14 @@ class Follower:
             oldest = time.time() - _HOUR_SECONDS * self._state.settings.fresh_hours
             if served.fresh:
                 served.fresh.renew(oldest)
+                self._log_damaged(served.fresh)
         except lmdb.Error as error:
             log.warning("%s: fresh lists disabled, will reopen: %s", self._name, error)
             served.fresh = self._state.fresh = None
             lists.close()
+
+    def _log_damaged(self, fresh: FreshAnswers) -> None:
+        if fresh.n_damaged and time.monotonic() >= self._log_damaged_at:
+            self._log_damaged_at = time.monotonic() + _LOG_EVERY_SECONDS
+            log.warning("%s: %d damaged fresh lists left out", self._name, fresh.n_damaged)
+            fresh.n_damaged = 0

@@ -5,11 +5,12 @@ fresh.mdb ─► value ─► damaged, of another generation, too old? ─► th
 """
 
 from collections.abc import Set
+from zlib import crc32
 
 import lmdb
 
 from serve.worker.headers import Headers
-from store.fresh import HEADER_BYTES, FreshList, FreshLists, decode, is_sound, read_header
+from store.fresh import HEADER_BYTES, SOUND, FreshList, FreshLists, decode, read_header
 from store.snapshot import Snapshot
 from store.takedown_filter import FilteredLists
 
@@ -23,10 +24,12 @@ class FreshAnswers:
         filter: Bits by the hash of a user id; see `FreshLists`.
         headers: Response headers of such a body, by its length.
         min_made_at: Time in seconds since 1970; older lists are not used.
+        n_damaged: Number of damaged lists that were left out.
     """
 
     __slots__ = (
         "_generation", "_hidden", "_takedowns", "filter", "get", "headers", "lists", "min_made_at",
+        "n_damaged",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +45,7 @@ class FreshAnswers:
         self.get = lists.get
         self.filter = lists.filter
         self.min_made_at = 0.0
+        self.n_damaged = 0
         self.headers = Headers(snapshot.generation, "fresh", hide_source=hide_source)
         self._generation = snapshot.generation
         self._hidden = hidden
@@ -61,9 +65,16 @@ class FreshAnswers:
         self.get = self.lists.get
         self.filter = self.lists.filter
 
-    def body(self, user_id: bytes, value: bytes) -> bytes | None:
-        """Return the body in a value; None if it must not be used, or no item is left."""
-        if not is_sound(user_id, value):
+    def body(self, user_id: bytes, user_crc: int, value: bytes) -> bytes | None:
+        """Return the body in a value; None if it must not be used, or no item is left.
+
+        Args:
+            user_id: The user.
+            user_crc: CRC-32 of the user id, which the hot path has for the filter.
+            value: Value of the user.
+        """
+        if crc32(value, user_crc) != SOUND:
+            self.n_damaged += 1
             return None
         generation, made_at, n_body = read_header(value)
         if generation != self._generation or made_at < self.min_made_at:

@@ -6,5 +6,5 @@
 
 A fresh list is, byte for byte, the list that the batch would make of the whole history with
 the model of the snapshot and the rules that look at one user alone. `layer` is the loop,
-`command` starts it.
+`command` starts it, `explain` prints why an item is in a list.
 """

@@ -26,7 +26,7 @@ Exit status: 0 done or stopped by a signal, 1 failed, 2 wrong usage."""
 log = logging.getLogger(__name__)
 
 
-def add_verb(verbs: Any) -> None:
+def add_fresh(verbs: Any) -> None:
     """Add the verb to the parser of `python -m stream`."""
     about = "Make lists of users with new events, seconds after these."
     verb = verbs.add_parser(

@@ -4,6 +4,7 @@
                                      that the new snapshot has not read are read
     TAKEDOWN   changed            ─► all lists are made again
     events     new segments first ─► evidence ─► merged ─► lists, histories ─► fresh.mdb
+    fresh.mdb  damaged history    ─► removed, and all files are read again
 
 A list and the history that it was made from are written in one transaction. So the state on
 disk is whole at any moment, and after a crash the files are read again, which changes
@@ -72,6 +73,7 @@ class SpeedLayer:
         self._taken_down = b""
         self._segments: list[Work] = []
         self._days: list[Work] = []
+        self._lacks_events = False  # of users whose history was damaged
         self._retry_at = 0.0
         self._problem = ""  # of the takedowns, in the log already
 
@@ -94,6 +96,8 @@ class SpeedLayer:
         if isinstance(self._model, Unavailable):
             return False
         self._follow_takedowns(self._model)
+        if self._writer.damaged:
+            self._remove_damaged()
         for path in self._files.look():
             works = self._segments if is_segment(path) else self._days
             works.append(self._read(self._model, path))
@@ -103,6 +107,9 @@ class SpeedLayer:
                     next(works[0])
                     return True
                 del works[0]
+        if self._lacks_events:  # once, however many histories were damaged
+            self._files, self._lacks_events = self._new_files(self._model), False
+            return True
         return False
 
     def _follow_generation(self) -> None:
@@ -111,7 +118,7 @@ class SpeedLayer:
             return
         self._opened.close()
         self._model, self._generation = Unavailable("no snapshot is served yet"), 0
-        self._segments, self._days = [], []
+        self._segments, self._days, self._lacks_events = [], [], False
         if not generation:
             return
         try:
@@ -126,7 +133,7 @@ class SpeedLayer:
         if isinstance(self._model, Unavailable):
             log.warning("generation %d: no fresh lists: %s", generation, self._model.reason)
             return
-        self._files = NewFiles(self._events, self._model.snapshot.manifest.inputs)
+        self._files = self._new_files(self._model)
         of_generation, self._taken_down = self._writer.basis
         if of_generation != generation:
             self._taken_down = self._read_takedowns(self._model)
@@ -134,6 +141,16 @@ class SpeedLayer:
         else:
             self._taken_down = b""  # `_follow_takedowns` compares with what is on disk
         log.info("generation %d: fresh lists for its users", generation)
+
+    def _remove_damaged(self) -> None:
+        """Remove damaged histories; only the files of new events have what they held."""
+        n_damaged = self._writer.remove_damaged()
+        self._metrics.found_damaged(n_damaged)
+        log.warning("%d damaged histories removed, all new events are read again", n_damaged)
+        self._lacks_events = True
+
+    def _new_files(self, model: CurrentModel) -> NewFiles:
+        return NewFiles(self._events, model.snapshot.manifest.inputs)
 
     def _follow_takedowns(self, model: CurrentModel) -> None:
         try:

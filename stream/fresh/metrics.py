@@ -24,6 +24,9 @@ class FreshMetrics:
         )
         self._made = Counter("marquee_fresh_made", "Fresh lists made", registry=registry)
         self._lists = Gauge("marquee_fresh_users", "Users with a fresh list", registry=registry)
+        self._damaged = Counter(
+            "marquee_fresh_damaged", "Damaged histories found and removed", registry=registry
+        )
         self._files = Counter(
             "marquee_fresh_files", "Files of new events read", ["part"], registry=registry
         )
@@ -63,6 +66,10 @@ class FreshMetrics:
         self._made.inc(n_made)
         self._lists.set(n_users)
         self._newest.set(time.time())
+
+    def found_damaged(self, n_damaged: int) -> None:
+        """Record that damaged histories were found."""
+        self._damaged.inc(n_damaged)
 
     def read(self, *, is_segment: bool, written_at: float, arrived_at: float) -> None:
         """Record that all events of a file are in lists now.

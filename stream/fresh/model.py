@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
+from batch.arrays import Doubles
 from batch.interactions.aggregate import runtimes_of
+from batch.served.contributions import contributions
 from batch.served.evidence import WEIGHTS, UserEvidence, WeightBasis, can_merge
 from batch.served.files import SnapshotModel, open_served
 from batch.served.history import history_records, read_histories
@@ -37,6 +40,18 @@ class MergedUsers(NamedTuple):
 
     user_ids: list[bytes]
     histories: list[bytes]
+
+
+class Reason(NamedTuple):
+    """An item of the user that speaks for an item of the list.
+
+    Attributes:
+        item_id: Item of the user's history.
+        share: Share of this item in all positive contributions to the score.
+    """
+
+    item_id: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +109,23 @@ class CurrentModel:
         made_at = time.time()
         return [self._list(rows, made_at) for rows in found.item_rows.tolist()]
 
+    def because(self, history: bytes, item_ids: Sequence[str]) -> list[list[Reason]]:
+        """Return for each item of a list the user's items that speak for it, the strongest first.
+
+        Args:
+            history: Whole history of the user, in the form of `seen.mdb`.
+            item_ids: Items of the list; those that the model does not have get no reason.
+        """
+        histories = read_histories([history], self.served.columns, len(self.names))
+        weights = histories.weights
+        rows = [self.rules.row_of.get(name.encode(), -1) for name in item_ids]
+        found = contributions(self.served.fold_in(histories), weights, np.maximum(rows, 0))
+        own = [self.served.item_ids[row] for row in weights.indices.tolist()]
+        return [
+            _reasons(own, column) if row >= 0 else []
+            for row, column in zip(rows, found.T, strict=True)
+        ]
+
     def _list(self, rows: list[int], made_at: float) -> FreshList | None:
         names = [self.names[row] for row in rows[:LIST_LENGTH] if row >= 0]
         spares = [self.names[row] for row in rows[LIST_LENGTH:] if row >= 0]
@@ -101,6 +133,13 @@ class CurrentModel:
             return None
         generation = self.snapshot.generation
         return FreshList(generation, made_at, b",".join(names), b",".join(spares))
+
+
+def _reasons(item_ids: Sequence[str], contributed: Doubles) -> list[Reason]:
+    positive = np.maximum(contributed, 0)
+    order = np.argsort(-positive, kind="stable")
+    total = positive.sum()
+    return [Reason(item_ids[n], float(positive[n] / total)) for n in order if positive[n] > 0]
 
 
 @contextlib.contextmanager

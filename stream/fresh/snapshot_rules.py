@@ -16,6 +16,7 @@ from batch.arrays import Flags, Floats, ItemRows
 from batch.models.protocol import Ranker
 from batch.records.catalogue import Item
 from batch.rules.alone import FullItems, SingleUserRules
+from batch.rules.boost import parse_boost
 from batch.rules.cap import Room
 from batch.rules.context import RuleContext
 from batch.rules.minors import adult
@@ -105,10 +106,11 @@ def snapshot_rules(
         settings = RuleSettings(**named)
     except (KeyError, TypeError, ValueError) as error:
         return Unavailable(f"the rules in the manifest are of another version: {error}")
-    if any(boost.startswith("language:") for boost in settings.boosts):
-        return Unavailable("a boost of a language needs the catalogue, which a snapshot lacks")
     items = Items(snapshot)
     entries = [_item(items.about(name.encode())) for name in item_ids]
+    needs_language = any(parse_boost(boost).field == "language" for boost in settings.boosts)
+    if needs_language and not any(item.language for item in entries):
+        return Unavailable("a boost of a language needs items with one, which the snapshot lacks")
     nobody = np.zeros(0, np.bool_)
     existing = {key.decode() for key, _ in snapshot.items}
     context = RuleContext(item_ids, entries, np.zeros(len(item_ids), np.int64), existing, at, 0)

@@ -52,6 +52,27 @@ def test_settings_without_a_tuned_file_are_the_defaults(tmp_path, monkeypatch):
     assert load_settings(None, {}) == BatchSettings()
 
 
+@pytest.mark.parametrize(
+    ("config", "environ", "fold_in"),
+    [
+        ("[stream]\ntopic = 'movielog1'\n", {}, "on"),
+        ("[fresh]\nn_threads = 2\n", {}, "on"),
+        ("", {"MARQUEE_STREAM_TOPIC": "movielog1"}, "on"),
+        ("[stream]\n", {}, "auto"),
+        ("[fresh]\nn_threads = 2\n[batch]\nmodel = 'bpr'\n", {}, "auto"),
+        ("[fresh]\nn_threads = 2\n[batch]\nsecond_stage = 'on'\n", {}, "auto"),
+        ("[fresh]\nn_threads = 2\n[batch]\nfold_in = 'off'\n", {}, "off"),
+    ],
+)
+def test_a_configured_stream_needs_models_that_fold_in(
+    tmp_path, monkeypatch, config, environ, fold_in
+):
+    """`auto` is `on` then, unless another setting excludes it."""
+    monkeypatch.chdir(tmp_path)
+    Path("marquee.toml").write_text(config)
+    assert load_settings(None, environ).fold_in == fold_in
+
+
 def test_whole_number_is_accepted_for_a_float(tuned):
     """As in marquee.toml."""
     tuned.write_text('model = "als"\n[parameters]\nalpha = 3\n')

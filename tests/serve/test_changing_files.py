@@ -145,13 +145,16 @@ def test_a_check_that_hangs_ends_by_itself(store, recent, monkeypatch):
 
 
 def test_fresh_lists_are_checked_as_well(store):
-    """Sound ones are used; a damaged list disables the file, and nothing else."""
+    """A damaged list is left out; records out of order disable the file, and nothing else."""
     store.mkdir()
     with FreshWriter(store) as writer:
-        writer.put([(b"ann", FreshList(1, 1.0, b"heat,alien"), b"")])
-    sound = fresh_file(store).read_bytes()
-    assert Watched(store, FRESH_LISTS).scoreboard.fresh_inode == fresh_file(store).stat().st_ino
-    fresh_file(store).write_bytes(sound.replace(b"heat,alien", b"heat,aliem"))
+        made = FreshList(1, 1.0, b"heat,alien")
+        writer.put([(user, made, b"") for user in (b"ann", b"bob", b"cat")])
+    sound, path = fresh_file(store).read_bytes(), fresh_file(store)
+    assert Watched(store, FRESH_LISTS).scoreboard.fresh_inode == path.stat().st_ino
+    path.write_bytes(sound.replace(b"heat,alien", b"heat,aliem"))
+    assert Watched(store, FRESH_LISTS).scoreboard.fresh_inode == path.stat().st_ino
+    path.write_bytes(sound.replace(b"bob", b"zob"))
     watched = Watched(store, FRESH_LISTS)
     assert (watched.scoreboard.fresh_inode, watched.scoreboard.recent_inode) == (0, 0)
 

@@ -9,10 +9,12 @@ import subprocess
 import pytest
 
 from store.doctor import problems
+from store.fresh import FreshList, FreshWriter, fresh_file
 from store.journal import write_journal
 from store.layout import building_folder, snapshot_folder
 from store.manifest import sha256
 from store.publish import pin
+from store.recent import RecentWriter, recent_file
 from tests.snapshots import REFUSED_GATE, files_of, make_snapshot
 
 
@@ -69,7 +71,24 @@ def crash_a_pin(store):
     (store / "PIN").write_text("1\twait\n")
 
 
+def damage_fresh_lists(store):
+    """One list of two, beside a snapshot that cannot make any."""
+    with FreshWriter(store) as writer:
+        writer.put([(user, FreshList(2, 1.0, b"a,b"), b"") for user in (b"ann", b"bob")])
+    content = fresh_file(store).read_bytes()
+    fresh_file(store).write_bytes(content.replace(b"a,b", b"a,c", 1))
+
+
+def cut_recent_views(store):
+    with RecentWriter(store) as writer:
+        writer.add([("ann", "a")])
+    with recent_file(store).open("ab") as file:
+        file.truncate(4096)  # one page of two that LMDB needs
+
+
 PROBLEMS = [
+    (damage_fresh_lists, "fresh lists: 1 of 2 are damaged, and are not served"),
+    (cut_recent_views, "recent.mdb: cannot be opened"),
     (damage_current, "the current snapshot is damaged"),
     (damage_older, "an older snapshot is damaged"),
     (lose_pointer, "nothing has been published yet"),
@@ -98,11 +117,25 @@ def test_a_sound_store_is_0(two, command):
 def test_a_problem_is_named_and_is_1(two, command, damage, what):
     """As text and as JSON; the store is not changed."""
     damage(two)
-    before = files_of(two)
+    before = contents(two)
     assert what in ran(command("doctor"), 1)
     found = json.loads(ran(command("doctor", "--json"), 1))
     assert any(what in problem["what"] for problem in found)
-    assert files_of(two) == before
+    assert contents(two) == before
+
+
+def contents(store):
+    """Return the files but LMDB's locks, in which each reader has a slot."""
+    return {name: text for name, text in files_of(store).items() if "-lock" not in str(name)}
+
+
+def test_fresh_lists_need_files_for_folding_in(two, command):
+    """Where a speed layer runs, a snapshot without them is a problem; the reason is named."""
+    assert ran(command("doctor")) == "no problems found\n"
+    with FreshWriter(two):
+        pass
+    what = "fresh lists: none of generation 2: it has no files for folding in"
+    assert what in ran(command("doctor"), 1)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import json
 import random
 import re
 import shutil
+import time
 
 import pytest
 
 from store.explain import explain
+from store.fresh import FreshList, FreshWriter
 from store.layout import snapshot_folder
 from store.prune import prune
 from store.publish import rollback, writing
@@ -49,6 +51,35 @@ def test_explain_now(history, command):
     assert found["flip"]["what"] == "rollback"
     assert found["code_version"] == "test"
     assert {"inputs", "parameters", "gate"} <= found.keys()
+
+
+def test_a_fresh_list_is_explained_where_it_is_the_answer(two, command):
+    """With its time; not one of another generation, one that is too old, or a damaged one."""
+
+    def write(generation=2, hours=0.0, user=b"ann"):
+        made = FreshList(generation, time.time() - 3600 * hours, b"x,a", b"b")
+        with FreshWriter(two) as writer:
+            writer.put([(user, made, b"")])
+        return made
+
+    made = write(hours=0.01)
+    take_down(two, ["x"], "test")
+    found = explained(command, "ann")
+    assert (found["source"], found["items"], found["made_at"]) == (
+        "fresh",
+        ["a", "b"],
+        made.made_at,
+    )
+    assert found["withheld"] == ["x"]
+    output = ran(command("explain", "ann"))
+    assert re.search(
+        r"^source +fresh\n+made +20.*, (35|36|37|38|39|4.) s ago$", output, re.MULTILINE
+    )
+    write(generation=1)
+    assert explain(two, "ann").source == "list"
+    write(hours=25)
+    assert explain(two, "ann").source == "list"
+    assert explain(two, "ann", fresh_hours=26).source == "fresh"
 
 
 def test_explain_as_text(history, command):

@@ -22,6 +22,10 @@ from batch.events.parsed import RATINGS, VIEWS, to_table
 from batch.interactions.aggregate import aggregate_events
 from batch.interactions.build import Interactions, Ratings
 from batch.interactions.weights import Weighting, weigh
+from batch.models.auto import fitted_auto
+from batch.models.blend import blended
+from batch.models.choice import Candidate, Choice
+from batch.models.choose import recommender
 from batch.models.view_order import order_views
 from batch.records.catalogue import Item
 from batch.rules.rules import Rules
@@ -29,7 +33,7 @@ from batch.rules.settings import RuleSettings
 from batch.served.files import open_served, served_document, write_served
 from batch.served.history import Histories
 from batch.served.make import served_model
-from batch.settings import BatchSettings
+from batch.settings import MODELS, BatchSettings
 from batch.unavailable import Unavailable
 from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, LIST_LENGTH, RECS
@@ -55,9 +59,18 @@ SETTINGS = BatchSettings(
     n_threads=1,
 )
 
+SINGLE = tuple(name for name in MODELS if name not in ("auto", "bpr"))
+BLENDS = (
+    "ials+spectral+popularity",
+    "ials+ease",
+    "graph_filter+last_items",
+    "rp3beta+als+item_knn",
+)
+NO_RULES = RuleSettings(availability=False)
+
 
 def made_items():
-    """Return a catalogue: genres, some adult titles, some of unknown runtime, costs."""
+    """Return a catalogue: genres, some adult titles, some of unknown runtime, languages, costs."""
     rng = random.Random(4)
     return {
         name: Item(
@@ -66,6 +79,7 @@ def made_items():
             genres=tuple(rng.sample(["Drama", "Horror", "Noir"], rng.randint(0, 2))),
             runtime=None if row % 9 == 0 else 90.0,
             adult=row % 7 == 0,
+            language=("fr", "de", "en", None)[row % 4],
             cost=row % 5 / 10,
         )
         for row, name in enumerate(ITEM_IDS)
@@ -229,3 +243,20 @@ def expected_lists(
     names = [name.encode() for name in interactions.user_ids.to_pylist()]
     rows = lists.item_rows.tolist()
     return dict(zip(names, [(body(own[:20]), body(own[20:])) for own in rows], strict=True))
+
+
+def fit_all(world, events):
+    interactions = world.interactions(events)
+    weights, at = interactions.weights, interactions.began_at
+    single = {name: recommender(name, SETTINGS).fit(weights, at=at, n_threads=1) for name in SINGLE}
+    blends = {
+        name: blended([single[part] for part in parts], (1.0, 0.5, 0.25)[: len(parts)], weights)
+        for name in BLENDS
+        for parts in [name.split("+")]
+    }
+    choice = Choice((Candidate("ials", {}), Candidate("ease", {})), (0.0, 1.0))
+    return {
+        **single,
+        **blends,
+        "auto": fitted_auto(choice, [single["ials"], single["ease"]], weights),
+    }

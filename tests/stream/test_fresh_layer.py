@@ -126,6 +126,40 @@ def test_reading_again_changes_nothing(service):
     assert fresh_file(service.store).read_bytes() == made
 
 
+def test_a_damaged_history_is_made_again_from_all_events(service):
+    """Those of the first segment too, although they were read before; in one run."""
+    write_segment(service.events, FIRST, 1)
+    run_layer(service.store, service.events)
+    user = sorted(users_of(FIRST) & users_of(SECOND) & fresh_lists(service.store).keys())[0]
+    with FreshWriter(service.store) as writer:
+        [history] = writer.histories([user])
+    content = fresh_file(service.store).read_bytes()
+    assert history
+    assert history in content
+    damaged = history[:-1] + bytes([history[-1] ^ 1])
+    fresh_file(service.store).write_bytes(content.replace(history, damaged))
+    write_segment(service.events, SECOND, 2)
+    run_layer(service.store, service.events)
+    fresh = fresh_lists(service.store)
+    assert user in fresh
+    check(service, FIRST + SECOND, fresh.keys())
+
+
+def test_lists_of_another_version_of_the_format_are_made_again(service):
+    """As if they were of another generation."""
+    write_segment(service.events, FIRST, 1)
+    run_layer(service.store, service.events)
+    made = fresh_lists(service.store)
+    content = fresh_file(service.store).read_bytes()
+    fresh_file(service.store).write_bytes(content.replace(b"format2", b"format1"))
+    with FreshWriter(service.store) as writer:
+        assert writer.basis[0] == 0
+    assert run_layer(service.store, service.events) > 0
+    assert fresh_lists(service.store) == made
+    with FreshWriter(service.store) as writer:
+        assert writer.basis[0] == 1
+
+
 def test_a_day_that_was_folded_before_it_was_read_is_read(service):
     """Its segments are gone, and its own file has another hash than the manifest says."""
     write_segment(service.events, service.read + FIRST, None)

@@ -6,78 +6,23 @@ import time
 import numpy as np
 import pytest
 
-from batch.models.auto import fitted_auto
-from batch.models.blend import blended
-from batch.models.choice import Candidate, Choice
 from batch.models.choose import recommender
-from batch.rules.settings import RuleSettings
-from batch.settings import MODELS
 from store.fresh import FreshWriter, decode, open_fresh
 from store.takedown import restore, take_down
 from stream.fresh.layer import SpeedLayer
 from stream.fresh.metrics import FreshMetrics
 from stream.fresh.settings import FreshSettings
 from tests.stream.fresh_snapshots import (
+    BLENDS,
     ITEM_IDS,
     N_ITEMS,
+    NO_RULES,
     SETTINGS,
-    World,
+    SINGLE,
     expected_lists,
-    made_events,
-    made_items,
     write_segment,
     write_snapshot,
 )
-
-SINGLE = tuple(name for name in MODELS if name not in ("auto", "bpr"))
-BLENDS = (
-    "ials+spectral+popularity",
-    "ials+ease",
-    "graph_filter+last_items",
-    "rp3beta+als+item_knn",
-)
-NO_RULES = RuleSettings(availability=False)
-
-
-@pytest.fixture(scope="module")
-def world():
-    return World(made_items(), SETTINGS, NO_RULES)
-
-
-@pytest.fixture(scope="module")
-def before():
-    """A week of events."""
-    return made_events(3, 0, 7)
-
-
-@pytest.fixture(scope="module")
-def after():
-    """Two days of events of some users, five of them new, of whom one day is an old one."""
-    users = [*range(0, 40, 3), *range(40, 45)]
-    return made_events(5, 6, 2, users=users, n_events=150)
-
-
-@pytest.fixture(scope="module")
-def fitted(world, before):
-    """Every model and blend that can be served, fitted to the week."""
-    return fit_all(world, before)
-
-
-def fit_all(world, events):
-    interactions = world.interactions(events)
-    weights, at = interactions.weights, interactions.began_at
-    single = {name: recommender(name, SETTINGS).fit(weights, at=at, n_threads=1) for name in SINGLE}
-    blends = {
-        name: blended([single[part] for part in parts], (1.0, 0.5, 0.25)[: len(parts)], weights)
-        for name in BLENDS
-        for parts in [name.split("+")]
-    }
-    choice = Choice((Candidate("ials", {}), Candidate("ease", {})), (0.0, 1.0))
-    return {
-        **single,
-        **blends,
-        "auto": fitted_auto(choice, [single["ials"], single["ease"]], weights),
-    }
 
 
 def latest_of(world, events):
@@ -151,12 +96,13 @@ def test_ages_count_from_the_time_of_the_snapshot(tmp_path, world, before, after
     "rules",
     [
         {"boosts": ("genre:Horror=0.2", f"item:{ITEM_IDS[3]}=5", "year:1990-1999=0")},
+        {"boosts": ("language:fr=4", "language:de=0")},
         {"cost_weight": 0.3, "diversity": 0.4, "candidates": 30},
         {"deny": (ITEM_IDS[0], ITEM_IDS[4]), "diversity": 0.3, "diversity_by": "factors"},
     ],
 )
 def test_fresh_lists_obey_the_rules_of_the_snapshot(tmp_path, world, fitted, before, after, rules):
-    """Boosts, cost, diversity, denied items; no adult titles for minors."""
+    """Boosts, also of languages, cost, diversity, denied items; no adult titles for minors."""
     minors = frozenset({"u00", "u03", "u06", "u07"})
     ruled = dataclasses.replace(world, rules=dataclasses.replace(NO_RULES, **rules), minors=minors)
     factors = np.random.default_rng(2).normal(size=(N_ITEMS, 4)).astype(np.float32)

@@ -1,6 +1,7 @@
 """The rehearsal: a five-minute soak test that holds what a bad week holds.
 
     users          send 2,000 requests a second, watch, rate; new ones join
+    speed layer    collects what they watch, and makes their lists again within seconds
     workers        are killed, one after the other, all the time
     1st publish    a real refresh of the history and the new events, on the same cores, run by cron
     rollback       to the generation before
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness.arguments import non_negative_int, positive_float, positive_int
+from benchmarks.harness.errors import RefusedError
 from benchmarks.harness.servers import MarqueeServer
 from benchmarks.scenarios.rehearsal.refresh import run_refresh
 from benchmarks.scenarios.rehearsal.script import (
@@ -30,6 +32,7 @@ from benchmarks.scenarios.rehearsal.script import (
     report_progress,
     run_script,
 )
+from benchmarks.scenarios.rehearsal.speed_layer import speed_layer
 from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.live.report.figures import Report, make_report
 from benchmarks.simulator.live.report.text import as_text
@@ -47,6 +50,7 @@ _EXAMPLE: Final = """examples:
 Exit status: 0 every request succeeded and every operation was done, 1 not so, 2 wrong usage."""
 
 _N_WORKERS: Final = 2
+_LIVE: Final = Path("live", "events.log")
 _TAKEDOWN_SECONDS: Final = 1.0  # after which no response may hold what was taken down
 _MAX_TIMES_LONGER: Final = 10  # on busy cores a refresh of low priority takes long
 _MIN_TRAFFIC_SECONDS: Final = 300.0  # that short scripts may take, for the same reason
@@ -64,8 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report_progress(f"a history of {options.users:,} users and {options.items:,} items")
         write_history(world, folder / "history", HistoryOptions(is_parquet=True))
         run_refresh(folder, [folder / "history" / "events"])
-        with MarqueeServer(folder / "store", folder, "--workers", str(_N_WORKERS)) as server:
+        with (
+            MarqueeServer(folder / "store", folder, "--workers", str(_N_WORKERS)) as server,
+            speed_layer(folder, folder / _LIVE) as layer,
+        ):
             report, result = _rehearse(world, options, folder, server)
+            try:
+                layer.check()
+            except RefusedError as error:
+                result.problems.append(str(error))
     print(as_text(report))
     problems = _problems(report, result)
     operations = f"through {', '.join(result.done)} and {result.n_kills} kills of workers"
@@ -102,7 +113,7 @@ def _rehearse(
         finally:
             simulation.stop()
 
-    stream = FileStream(folder / "live" / "events.log", piece_bytes=_PIECE_BYTES, n_kept=_N_PIECES)
+    stream = FileStream(folder / _LIVE, piece_bytes=_PIECE_BYTES, n_kept=_N_PIECES)
     with in_thread(operate):
         traffic = simulation.run(stream)
         stream.close()

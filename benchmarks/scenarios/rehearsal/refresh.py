@@ -30,6 +30,7 @@ def run_refresh(folder: Path, events: Sequence[Path]) -> None:
         f"[batch]\nevents = [{', '.join(map(_quoted, events))}]\n"
         f"catalogue = [{_quoted(history / 'catalogue.jsonl')}]\n"
         f"profiles = [{_quoted(history / 'profiles.jsonl')}]\n"
+        'fold_in = "on"\n'  # for the speed layer
     )
     environment = {key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")}
     done = subprocess.run(

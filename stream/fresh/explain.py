@@ -1,0 +1,127 @@
+"""The command `python -m stream explain`: the items of a user that speak for each of a list.
+
+list, as the server answers it ─┐
+its history ─► model ───────────┴─► contributions ─► "because of alien 61 %, brazil 22 %"
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from batch.unavailable import Unavailable
+from store.config import StoreSettings, load_section, number_of
+from store.explain import Explanation, explain
+from store.fresh import FRESH_HOURS, FreshLists
+from stream.errors import StreamError
+from stream.fresh.model import CurrentModel, Reason, open_model
+
+_EXAMPLE: Final = """example:
+  python -m stream explain 12345
+  python -m stream explain 12345 --reasons 5 --json
+
+`python -m store explain` prints how the snapshot of the list was built.
+Exit status: 0 done, 1 failed, 2 wrong usage."""
+_N_REASONS: Final = 3
+
+
+class ExplainedList(NamedTuple):
+    """A user's list, and what speaks for each item.
+
+    Attributes:
+        answer: The list, its source and its generation.
+        reasons: Items of the user for each item of the list, the strongest first.
+    """
+
+    answer: Explanation
+    reasons: list[list[Reason]]
+
+
+def explain_list(store: Path, user_id: str, fresh_hours: float = FRESH_HOURS) -> ExplainedList:
+    """Return the list that the server answers to a user, and what speaks for each item.
+
+    Args:
+        store: Directory of the store.
+        user_id: The user.
+        fresh_hours: Age in hours from which the server does not use a fresh list.
+
+    Raises:
+        StreamError: The user has no list of their own, or its model cannot fold in users.
+        StoreError: The id is not valid, or the snapshot is missing or damaged.
+        BatchError: The deny list cannot be read.
+    """
+    answer = explain(store, user_id, fresh_hours=fresh_hours)
+    if answer.source not in ("fresh", "list") or not answer.items:
+        problem = "has no list of their own; the answer depends on the request"
+        raise StreamError(f"user {user_id}", problem, "collect events of the user first")
+    with open_model(store, answer.generation, n_threads=1) as model:
+        if isinstance(model, Unavailable):
+            problem = f"its lists cannot be explained: {model.reason}"
+            remedy = 'set fold_in = "on" in [batch]; the next refresh writes what is needed'
+            raise StreamError(f"generation {answer.generation}", problem, remedy)
+        history = _history(store, model, user_id.encode(), is_fresh=answer.source == "fresh")
+        return ExplainedList(answer, model.because(history, answer.items))
+
+
+def _history(store: Path, model: CurrentModel, user_id: bytes, *, is_fresh: bool) -> bytes:
+    if is_fresh:
+        lists = FreshLists(store)
+        try:
+            return lists.history(user_id) or b""
+        finally:
+            lists.close()
+    return model.histories([user_id])[0] or b""
+
+
+def add_explain(verbs: Any) -> None:
+    """Add the verb to the parser of `python -m stream`."""
+    about = "Print what speaks for each item of a user's list."
+    verb = verbs.add_parser(
+        "explain",
+        help=about[0].lower() + about[1:].rstrip("."),
+        description=about,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("user", help="a user id")
+    verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
+    verb.add_argument(
+        "--reasons", type=int, default=_N_REASONS, metavar="N",
+        help=f"maximum number for each item, default: {_N_REASONS}",
+    )  # fmt: skip
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    store = options.store or Path(load_section("store", StoreSettings, options.config).path)
+    fresh_hours = number_of("serve", "fresh_hours", FRESH_HOURS, options.config)
+    answer, reasons = explain_list(store, options.user, fresh_hours)
+    kept = [some[: max(options.reasons, 0)] for some in reasons]
+    text = json.dumps(_document(answer, kept)) if options.json else "\n".join(_lines(answer, kept))
+    print(text)  # noqa: T201
+    return 0
+
+
+def _document(answer: Explanation, reasons: Sequence[list[Reason]]) -> dict[str, Any]:
+    about = {name: getattr(answer, name) for name in ("user_id", "generation", "source", "made_at")}
+    items = [
+        {"item_id": name, "because": [one._asdict() for one in some]}
+        for name, some in zip(answer.items or [], reasons, strict=True)
+    ]
+    return about | {"items": items, "history": answer.history}
+
+
+def _lines(answer: Explanation, reasons: Sequence[list[Reason]]) -> Iterator[str]:
+    made = ""
+    if answer.made_at is not None:
+        made = f", made at {datetime.fromtimestamp(answer.made_at, UTC).isoformat(' ', 'seconds')}"
+    yield f"user {answer.user_id}: {answer.source} of generation {answer.generation}{made}"
+    names = answer.items or []
+    width = max(map(len, names), default=0)
+    for rank, (name, some) in enumerate(zip(names, reasons, strict=True), 1):
+        because = ", ".join(f"{one.item_id} {one.share:.0%}" for one in some)
+        yield f"{rank:>3}  {name:<{width}}  {because or '– popular'}"

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.simulator.live.stream.brokers import Brokers
+from stream.collect import kafka_log
 from stream.errors import NewLogError
 from tests.stream.collecting import (
     all_rows,
@@ -188,7 +189,13 @@ def test_lines_that_are_sent_again_change_no_row(broker, topic, tmp_path):
     assert all_rows(tmp_path / "events") == bulk_rows(tmp_path, lines)[0]
 
 
-def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path):
+@pytest.fixture
+def short_timeouts(monkeypatch):
+    """Brokers that are silent are given up sooner."""
+    monkeypatch.setattr(kafka_log, "_TIMEOUT_SECONDS", 0.5)
+
+
+def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path, short_timeouts):
     """The brokers are silent while lines are flushed and committed: the file is durable."""
     lines = made_lines(200)
     with Brokers() as brokers:
@@ -207,7 +214,7 @@ def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path):
     check_nothing_lost(tmp_path, lines)
 
 
-def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path):
+def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path, short_timeouts):
     lines = made_lines(50)
     with Brokers() as brokers:
         broker = Broker(brokers.bootstrap)
@@ -227,7 +234,7 @@ def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path):
     check_nothing_lost(tmp_path, lines)
 
 
-def test_a_stop_while_brokers_are_gone_is_obeyed(tmp_path):
+def test_a_stop_while_brokers_are_gone_is_obeyed(tmp_path, short_timeouts):
     """The twin: the wait ends, and nothing was read."""
     with Brokers() as brokers:
         broker = Broker(brokers.bootstrap)

@@ -21,7 +21,7 @@ from batch.events.parsed import Parsed, Rejected
 from stream.collect.ledger_state import Span
 from stream.collect.lines import Lines, PartitionKey
 
-BLOCK_BYTES: Final = 1 << 22
+BLOCK_BYTES: Final = 1 << 24  # with a quarter of it a line takes 1.4 times as long to parse
 
 Parser = Callable[[pa.BinaryArray], Parsed]
 

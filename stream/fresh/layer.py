@@ -174,6 +174,8 @@ class SpeedLayer:
         not_after = int(time.time()) + _CLOCK_SKEW_SECONDS
         try:
             written_at = path.stat().st_mtime
+            if not is_segment(path) and self._files.is_read_in_parts(path):
+                return
             for table in read_rows(file.kind, path):
                 for new in new_evidence(
                     file.kind.name, table, model.items, self._settings.batch_users, not_after
@@ -183,6 +185,7 @@ class SpeedLayer:
                     old = [one or other for one, other in zip(fresh, seen, strict=True)]
                     self._write(model, model.merge(new.user_ids, old, new.evidence))
                     yield
+            self._files.mark_read(path)
             self._metrics.read(is_segment(path), time.time() - written_at)
         except FileNotFoundError:  # merged into the day's file, which is read as well
             return

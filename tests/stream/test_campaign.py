@@ -155,7 +155,7 @@ def taken(tmp_path):
     return len(found)
 
 
-def test_memory_is_flat_far_behind(server, tmp_path):
+def test_memory_is_flat_far_behind(server, tmp_path, record_property):
     """Two million lines wait in the log: the collector takes them in less than 300 MiB."""
     lines = [line for line in made_lines(100_000) for _ in range(20)]
     broker = Broker(server.bootstrap, is_real=True)
@@ -169,12 +169,13 @@ def test_memory_is_flat_far_behind(server, tmp_path):
     collector = CollectorProcess(tmp_path / "c", server.bootstrap, "behind", flush_seconds=30.0)
     collector.wait_for(len(lines))
     memory = collector.memory_mib()
+    record_property("figures", f"{memory:,.0f} MiB")
     assert collector.end(signal.SIGTERM) == 0
     assert memory < 300
     assert ledger_state(tmp_path / "c").n_messages == len(lines)
 
 
-def test_a_million_bad_lines_in_a_row_in_flat_memory(server, tmp_path):
+def test_a_million_bad_lines_in_a_row_in_flat_memory(server, tmp_path, record_property):
     """Each is quarantined or counted, in less than 300 MiB, and the good ones around them taken."""
     lines = made_lines(1000)
     broker = Broker(server.bootstrap, is_real=True)
@@ -186,6 +187,7 @@ def test_a_million_bad_lines_in_a_row_in_flat_memory(server, tmp_path):
     collector = CollectorProcess(tmp_path / "c", server.bootstrap, "bad", flush_seconds=1.0)
     collector.wait_for(1_001_000)
     memory = collector.memory_mib()
+    record_property("figures", f"{memory:,.0f} MiB")
     assert collector.end(signal.SIGTERM) == 0
     state = ledger_state(tmp_path / "c")
     assert (state.accepted, state.quarantined, state.gaps) == (1000, 1_000_000, [])

@@ -6,9 +6,11 @@
 The lines are minutes of films that users watch, with some noise. Without `--broker`, a real
 broker is started from the jars in `var/kafka/libs` (`.ci/campaigns stream` fetches them);
 without jars, librdkafka's in-process brokers, with less than 4 MB a partition: they forget
-what is beyond. The peers only receive the messages: `consume-loop` with librdkafka's defaults,
-`consume-loop-tuned` with the settings of the collector. All read the whole topic, in turns,
-each on one core; the processor time of librdkafka's threads is theirs.
+what is beyond. The peers only receive the messages and look at none of them: `consume-loop`
+with librdkafka's defaults, 5,000 messages a call; `consume-loop-tuned` with the settings of the
+collector, as many a call; `consume-loop-small` with these settings, and with the collector's 500
+messages a call, below the number at which Python begins to search for garbage. All read the
+whole topic, in turns, each on one core; the processor time of librdkafka's threads is theirs.
 """
 
 import argparse
@@ -39,7 +41,7 @@ from stream.collect.command import open_collector
 from stream.collect.folder import CollectorFolder
 from stream.collect.folding import fold_days
 from stream.collect.kafka_settings import KafkaSettings, consumer_settings
-from stream.collect.kafka_source import KafkaSource
+from stream.collect.kafka_source import BATCH_MESSAGES, KafkaSource
 from stream.collect.ledger import read_state
 from stream.settings import StreamSettings
 
@@ -47,7 +49,7 @@ _SEED: Final = 7
 _N_PARTITIONS: Final = 4
 _N_WATCHING: Final = 18_000
 _MAX_MOCK_BYTES: Final = 4_000_000  # of a partition
-_BATCH_MESSAGES: Final = 5000
+_USUAL_BATCH_MESSAGES: Final = 5000
 _MAX_LINE_BYTES: Final = 1 << 20
 
 
@@ -110,15 +112,20 @@ class Collected(NamedTuple):
 def main(arguments: list[str] | None = None) -> int:
     """Print a table and figures; return 1 if a line was lost or taken twice."""
     options = _parser().parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="marquee-collector-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="marquee-collector-") as root:
+        folder = Path(root)
         with _filled_topic(options, folder) as log:
             collected: list[Collected] = []
-            peers: dict[str, list[Cost]] = {"consume-loop": [], "consume-loop-tuned": []}
+            tuned = consumer_settings({"bootstrap.servers": log.bootstrap})
+            loops: dict[str, tuple[KafkaSettings, int]] = {
+                "consume-loop": ({}, _USUAL_BATCH_MESSAGES),
+                "consume-loop-tuned": (tuned, _USUAL_BATCH_MESSAGES),
+                "consume-loop-small": (tuned, BATCH_MESSAGES),
+            }
+            peers: dict[str, list[Cost]] = {name: [] for name in loops}
             for number in range(options.rounds):
-                peers["consume-loop"].append(_consume(log, {}))
-                tuned = consumer_settings({"bootstrap.servers": log.bootstrap})
-                peers["consume-loop-tuned"].append(_consume(log, tuned))
+                for name, loop in loops.items():
+                    peers[name].append(_consume(log, *loop))
                 collected.append(_collect(log, folder / str(number)))
     _report(log, collected, peers)
     return int(any(run.n_lost or run.n_twice or not run.is_equal for run in collected))
@@ -201,8 +208,8 @@ def _send(bootstrap: str, topic: str, lines: list[bytes], kind: str) -> None:
     producer.flush()
 
 
-def _consume(log: Log, settings: KafkaSettings) -> Cost:
-    """Return the cost of a loop that only receives all messages."""
+def _consume(log: Log, settings: KafkaSettings, n_messages: int) -> Cost:
+    """Return the cost of a loop that only receives all messages, so many a call."""
     consumer = Consumer(
         {
             **settings,
@@ -215,7 +222,7 @@ def _consume(log: Log, settings: KafkaSettings) -> Cost:
     consumer.assign([TopicPartition(log.topic, partition, 0) for partition in partitions])
     n_left, began = len(log.lines), None
     while n_left:
-        messages = consumer.consume(_BATCH_MESSAGES, 1.0)
+        messages = consumer.consume(n_messages, 1.0)
         began = began or Cost.now()  # connecting is not timed
         n_left -= len(messages)
     assert began is not None
@@ -281,23 +288,24 @@ def _report(log: Log, collected: list[Collected], peers: dict[str, list[Cost]]) 
     print_figure(
         "collector", "runs_unlike_the_bulk_parser", n_different, "1", subject="marquee", **details
     )
-    rows = []
     costs = {"marquee": [run.cost for run in collected], **peers}
-    bare = peers["consume-loop"]
-    for subject, of_subject in costs.items():
+    rates = {subject: _rates(n_lines, of_subject) for subject, of_subject in costs.items()}
+    rows = []
+    for subject, of_subject in rates.items():
         shown = []
-        for field in Cost._fields:
-            rate, bare_rate = (
-                n_lines / statistics.median(getattr(cost, field) for cost in runs)
-                for runs in (of_subject, bare)
-            )
-            ratio = {"peer": "consume-loop", "ratio": round(rate / bare_rate, 3)}
+        for field, rate, bare in zip(Cost._fields, of_subject, rates["consume-loop"], strict=True):
+            compared = {"peer": "consume-loop", "ratio": round(rate / bare, 3)}
+            given = {**details, **(compared if subject != "consume-loop" else {})}
             metric = f"lines_per_{field.removesuffix('s')}"
-            given = {**details, **(ratio if of_subject is not bare else {})}
             print_figure("collector", metric, round(rate), "1/s", subject=subject, **given)
-            shown += [f"{rate:,.0f}", f"{rate / bare_rate:.2f}"]
+            shown += [f"{rate:,.0f}", f"{rate / bare:.2f}"]
         rows.append((subject, f"{n_lines:,}", *shown))
     print_table(("subject", "lines", "lines/s", "ratio", "lines/CPU s", "ratio"), rows)
+
+
+def _rates(n_lines: int, costs: list[Cost]) -> Cost:
+    """Return lines for each unit of the median costs."""
+    return Cost(*(n_lines / statistics.median(values) for values in zip(*costs, strict=True)))
 
 
 if __name__ == "__main__":

@@ -33,11 +33,11 @@ class StreamSettings:
     kafka: dict[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     events: str = "var/events"
-    flush_seconds: float = 30.0
+    flush_seconds: float = 1.0
     flush_lines: int = 2_000_000
     flush_mib: float = 32.0
     max_line_kib: float = 1024.0
-    fold_segments: int = 20
+    fold_segments: int = 120
     fold_minutes: float = 10.0
     keep_days: float = 0.0
     max_bytes: int = 16 << 30

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from batch.errors import InputError
 from batch.events.event_types import EVENT_TYPES, EventType
 from batch.events.fold import days
+from batch.events.folded import FileVersion, as_metadata
 from batch.events.ids import ID, codes_of, sort_ids, whole
 from batch.events.parsed import VIEWS, Parsed, Piece, Rejected
 from batch.events.partition_rows import read_partition
@@ -183,7 +184,11 @@ def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
 
 
 def write_rows(
-    kind: EventType, path: Path, tables: Iterable[pa.Table], positions: Positions = NO_POSITIONS
+    kind: EventType,
+    path: Path,
+    tables: Iterable[pa.Table],
+    positions: Positions = NO_POSITIONS,
+    versions: Iterable[FileVersion] = (),
 ) -> int:
     """Write tables as row groups of one file, and return the number of rows.
 
@@ -194,14 +199,15 @@ def write_rows(
         path: File to write.
         tables: Rows, folded, of the parser's columns.
         positions: Parts of logs that the rows come from, for the metadata.
+        versions: Files that the rows were folded from, for the metadata.
     """
-    n_rows = 0
+    n_rows, metadata = 0, positions.as_metadata() | as_metadata(versions)
     with contextlib.ExitStack() as stack:
         writer = None
         for table in tables:
             rows = _as_file(kind, table)
             if writer is None:
-                schema = rows.schema.with_metadata(positions.as_metadata() or None)
+                schema = rows.schema.with_metadata(metadata or None)
                 writer = stack.enter_context(
                     pq.ParquetWriter(
                         path,

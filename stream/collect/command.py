@@ -20,7 +20,7 @@ from stream.collect.collector import Collector
 from stream.collect.file_source import FileSource
 from stream.collect.folder import CollectorFolder
 from stream.collect.fresh_process import FreshProcess, fresh_command
-from stream.collect.ledger import Ledger
+from stream.collect.ledger import MAX_RECORDS_AT_START, Ledger
 from stream.collect.quarantine import StreamQuarantine
 from stream.collect.rebuild import rebuild, state_of_files
 from stream.collect.recovery import recover
@@ -159,7 +159,7 @@ def open_collector(
             quarantine = StreamQuarantine(batch, ledger.state.generation + 1)
             stack.callback(quarantine.close)
             recover(folder, ledger.state, quarantine)
-            ledger.compact()
+            ledger.compact(MAX_RECORDS_AT_START)
             ledger.begin({"at": time.time(), "host": socket.gethostname(), "pid": os.getpid()})
             parse = StreamParser(batch.user_pattern, batch.item_pattern)
             collector = Collector(folder, ledger, quarantine, parse, settings)

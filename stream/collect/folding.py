@@ -21,6 +21,7 @@ from batch.events.day_files import (
     merged_rows,
     write_rows,
 )
+from batch.events.folded import FileVersion
 from batch.events.partitions import locked_for_writing
 from batch.events.positions import Positions
 from batch.events.readers import without_readers
@@ -81,7 +82,8 @@ def fold_day(folder: CollectorFolder, files: list[Path]) -> None:
     pending = folder.own / FOLD_PENDING
     try:
         positions = Positions.union(Positions.of_file(path) for path in files)
-        write_rows(name.kind, pending, merged_rows(name.kind, files), positions)
+        versions = [FileVersion.of(path) for path in files]
+        write_rows(name.kind, pending, merged_rows(name.kind, files), positions, versions)
         fsync_path(pending)
         pending.replace(day)
         fsync_path(day.parent)

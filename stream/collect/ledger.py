@@ -29,7 +29,8 @@ from stream.errors import FencedError, LedgerError
 
 VERSION: Final = 1
 _HEADER: Final = {"kind": "ledger", "version": VERSION}
-_MAX_RECORDS: Final = 10_000  # more are replaced by their sum at the next start
+MAX_RECORDS_AT_START: Final = 10_000  # more are replaced by their sum
+_MAX_RECORDS: Final = 100_000  # a day of flushes, one a second; read in less than 5 s
 _CRC_CHARACTERS: Final = 8
 
 Record = Mapping[str, Any]
@@ -104,6 +105,7 @@ class Ledger:
         begin = os.lseek(self._file, 0, os.SEEK_CUR) - len(line)
         self._check_others(begin)
         self._n_bytes = begin + len(line)
+        self._n_records += 1
         self.state.add(record)
 
     def check(self) -> None:
@@ -120,14 +122,21 @@ class Ledger:
         self.generation = self.state.generation + 1
         self.append({**details, "kind": "begin"})
 
-    def compact(self) -> None:
-        """Replace many records by their sum; all of them have been carried out."""
-        if self._n_records <= _MAX_RECORDS:
+    def compact(self, max_records: int = _MAX_RECORDS) -> None:
+        """Replace the records by their sum if there are more; intents stay intents.
+
+        Raises:
+            FencedError: Another collector has begun.
+            OSError: There is no room; the ledger is unchanged.
+        """
+        if self._n_records <= max_records:
             return
-        _write_sum(self._path, self.state)
-        os.close(self._file)
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        self.state, self._n_records, self._n_bytes = self._opened()
+        with self._appending:
+            self._check_place()
+            _write_sum(self._path, self.state)
+            os.close(self._file)
+            self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self.state, self._n_records, self._n_bytes = self._opened()
 
     def _opened(self) -> tuple[LedgerState, int, int]:
         """Return state, number of records and size of the file, its torn end cut off."""

@@ -64,10 +64,11 @@ def lines_of_messages(
     """
     ends = int(offsets[0]), int(offsets[-1]) + 1
     texts = [value for value in values if value is not None]
-    if len(texts) == len(values) and max(map(len, texts)) <= max_bytes:
-        data = b"\n".join(texts) + b"\n"
-        if data.count(b"\n") == len(values):
-            return Lines(key, *ends, data, offsets)
+    data = b"\n".join([*texts, b""])
+    if data.count(b"\n") == len(values) and (
+        len(data) <= max_bytes or max(map(len, texts)) <= max_bytes
+    ):
+        return Lines(key, *ends, data, offsets)
     return _sorted_out(key, values, offsets, max_bytes)
 
 

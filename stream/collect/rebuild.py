@@ -6,7 +6,9 @@ not in the files.
 """
 
 import time
+from collections.abc import Iterator
 
+from batch.events.day_files import DayFile
 from batch.events.partitions import partition_files
 from batch.events.positions import Positions
 from stream.collect.folder import CollectorFolder
@@ -28,15 +30,24 @@ def rebuild(folder: CollectorFolder) -> LedgerState:
         OSError: The ledger cannot be written.
     """
     positions = state_of_files(folder)
-    state = LedgerState(generation=int(time.time()))  # later than that of any lost ledger
+    # Above the number of every segment, also where the clock was set back since the last one,
+    # and later than the generation of any lost ledger.
+    number = max([int(time.time()), *_segment_numbers(folder)])
+    state = LedgerState(generation=number, number=number)
     state.ranges = dict(positions.ranges)
     state.next = {key: ranges[-1][1] + 1 for key, ranges in positions.ranges.items()}
     state.identities = dict(positions.identities)
-    state.number = int(time.time())  # above the number of every segment
     replace_ledger(folder.ledger, state)
     for path in folder.pending.iterdir():
         path.unlink()
     return state
+
+
+def _segment_numbers(folder: CollectorFolder) -> Iterator[int]:
+    for path in partition_files(folder.events):
+        file = DayFile.of(path)
+        if file is not None and file.segment is not None:
+            yield file.segment
 
 
 def state_of_files(folder: CollectorFolder) -> Positions:

@@ -1,4 +1,4 @@
-"""Upkeep in the background: folding segments, removing old days."""
+"""Upkeep in the background: folding segments, removing old days, summing up the ledger."""
 
 import logging
 import threading
@@ -51,11 +51,12 @@ class Upkeep:
         self._thread.join()
 
     def once(self) -> None:
-        """Fold and remove what is due; errors are logged, and it is tried again later."""
+        """Fold, remove and compact what is due; errors are logged, and it is tried again later."""
         try:
             self._metrics.folded(fold_days(self._folder, self._ledger, self._settings))
             for old in remove_old_days(self._folder, self._ledger, self._settings):
                 log.info("events of %s removed: %s", old.day, old.why)
+            self._ledger.compact()
         except (BatchError, StreamError, OSError) as error:
             log.error("upkeep failed, will retry: %s", error)  # noqa: TRY400
 

@@ -192,6 +192,8 @@ class SpeedLayer:
         not_after = int(time.time()) + _CLOCK_SKEW_SECONDS
         try:
             written_at = path.stat().st_mtime
+            if not is_segment(path) and self._files.is_read_in_parts(path):
+                return
             arrived_at = Positions.of_file(path).arrived_at
             for table in read_rows(file.kind, path):
                 for new in new_evidence(
@@ -202,6 +204,7 @@ class SpeedLayer:
                     old = [one or other for one, other in zip(fresh, seen, strict=True)]
                     self._write(model, model.merge(new.user_ids, old, new.evidence))
                     yield
+            self._files.mark_read(path)
             self._metrics.read(
                 is_segment=is_segment(path), written_at=written_at, arrived_at=arrived_at
             )

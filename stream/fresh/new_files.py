@@ -6,7 +6,8 @@
     views/date=2026-11-13/views-2026-11-13.parquet               another hash   new, the whole of it
 
 A file is never written in place, so inode, size and time of change identify its content.
-Events that are read twice change nothing, so a day that was folded anew is read again.
+A day that was folded of files that all were read is not read again; any other folded day is,
+and events that are read twice change nothing.
 """
 
 import os
@@ -16,12 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from batch.events.day_files import DayFile
+from batch.events.folded import FileVersion, folded_from
 from store.manifest import sha256
 
 _KINDS: Final = ("views", "ratings")
 _SETTLED_SECONDS: Final = 2.0  # a folder's time of change is coarser than a change
-
-Version = tuple[int, int, int]  # of a file: inode, time of change, size
 
 
 class NewFiles:
@@ -36,13 +36,33 @@ class NewFiles:
         self._folder = folder
         self._read = {(one["name"], one["bytes"], one["sha256"]) for one in inputs}
         self._sizes = {(name, n_bytes) for name, n_bytes, _ in self._read}
-        self._found: dict[Path, Version] = {}
+        self._found: dict[Path, FileVersion] = {}
+        self._done: set[FileVersion] = set()
         self._listed: dict[Path, int] = {}
 
     def look(self) -> list[Path]:
         """Return files that are new since the last look, segments first."""
         new = [path for day in self._changed_days() for path in self._new_in(day)]
         return sorted(new, key=lambda path: (not is_segment(path), path.name))
+
+    def mark_read(self, path: Path) -> None:
+        """Take note that all events of a file which was found are in lists."""
+        if path in self._found:
+            self._done.add(self._found[path])
+
+    def is_read_in_parts(self, path: Path) -> bool:
+        """Return whether a day's file was folded of files that were read; then it is read too.
+
+        Raises:
+            InputError: It is damaged.
+            OSError: It does not exist.
+        """
+        parts = folded_from(path)
+        if not parts or not self._done.issuperset(parts):
+            return False
+        self._done.difference_update(parts)
+        self.mark_read(path)
+        return True
 
     def _changed_days(self) -> Iterator[Path]:
         for kind in _KINDS:
@@ -59,16 +79,17 @@ class NewFiles:
             if file is None or file.kind.name not in _KINDS:
                 continue
             try:
-                status = path.stat()
-                version = (status.st_ino, status.st_mtime_ns, status.st_size)
+                version = FileVersion.of(path)
                 if self._found.get(path) == version:
                     continue
-                is_new = not self._is_read(path, status.st_size)
+                is_new = not self._is_read(path, version.n_bytes)
             except OSError:  # merged into the day's file meanwhile
                 continue
             self._found[path] = version
             if is_new:
                 yield path
+            else:
+                self.mark_read(path)
 
     def _is_read(self, path: Path, n_bytes: int) -> bool:
         if (path.name, n_bytes) not in self._sizes:

@@ -49,8 +49,8 @@ def batch_settings(tmp_path, **changes):
 
 
 def stream_settings(tmp_path, **changes):
-    """Return settings with small limits and no port."""
-    changes = {"metrics_port": 0, "min_free_mib": 0.0, **changes}
+    """Return settings without a port, by which nothing is flushed before a test says so."""
+    changes = {"metrics_port": 0, "min_free_mib": 0.0, "flush_seconds": 3600.0, **changes}
     return StreamSettings(events=str(tmp_path / "events"), **changes)
 
 

@@ -6,18 +6,15 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from benchmarks.harness.kafka_broker import KafkaBroker, find_jars
 from benchmarks.simulator.__main__ import main as simulator
-from stream.errors import LedgerError
-from tests.stream.collecting import ROOT, all_rows, bulk_rows, ledger_state, made_lines
+from tests.stream.collecting import all_rows, bulk_rows, ledger_state, made_lines
+from tests.stream.collector_process import CollectorProcess
 from tests.stream.topics import Broker
 
 pytestmark = [
@@ -34,56 +31,6 @@ def server(tmp_path):
     assert jars, "no jars in var/kafka/libs, or no Java"
     with KafkaBroker(jars, tmp_path / "kafka") as server:
         yield server
-
-
-class CollectorProcess:
-    """`python -m stream collect` on a topic, with small flushes."""
-
-    def __init__(self, folder, bootstrap, topic, **settings):
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        settings = {"flush_seconds": 0.2, "fold_segments": 3, "metrics_port": 0, **settings}
-        table = "\n".join(f"{key} = {value}" for key, value in settings.items())
-        (folder / "marquee.toml").write_text(
-            f'[stream]\ntopic = "{topic}"\nevents = "{folder / "events"}"\nmin_free_mib = 0.0\n'
-            f'{table}\n[stream.kafka]\n"bootstrap.servers" = "{bootstrap}"\n'
-            '"session.timeout.ms" = 6000\n"max.poll.interval.ms" = 10000\n'
-            f'[batch]\nquarantine = "{folder / "quarantine"}"\n'
-        )
-        self.start()
-
-    def start(self):
-        command = [sys.executable, "-m", "stream", "collect", "--config"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, self.folder / "marquee.toml"], cwd=ROOT, stderr=log
-            )
-
-    def send(self, number):
-        self.process.send_signal(number)
-
-    def end(self, number):
-        self.send(number)
-        return self.process.wait(60)
-
-    def n_lines(self):
-        try:
-            return ledger_state(self.folder).n_messages
-        except (OSError, LedgerError):  # not there yet, or a record is being written
-            return 0
-
-    def wait_for(self, n_lines, seconds=300.0):
-        deadline = time.monotonic() + seconds
-        while self.n_lines() < n_lines:
-            assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
-            assert time.monotonic() < deadline, (self.n_lines(), n_lines)
-            time.sleep(0.05)
-
-    def memory_mib(self):
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
-        raise AssertionError("no VmHWM")
 
 
 def noisy_history(folder):
@@ -208,7 +155,7 @@ def taken(tmp_path):
     return len(found)
 
 
-def test_memory_is_flat_far_behind(server, tmp_path):
+def test_memory_is_flat_far_behind(server, tmp_path, record_property):
     """Two million lines wait in the log: the collector takes them in less than 300 MiB."""
     lines = [line for line in made_lines(100_000) for _ in range(20)]
     broker = Broker(server.bootstrap, is_real=True)
@@ -222,9 +169,30 @@ def test_memory_is_flat_far_behind(server, tmp_path):
     collector = CollectorProcess(tmp_path / "c", server.bootstrap, "behind", flush_seconds=30.0)
     collector.wait_for(len(lines))
     memory = collector.memory_mib()
+    record_property("figures", f"{memory:,.0f} MiB")
     assert collector.end(signal.SIGTERM) == 0
     assert memory < 300
     assert ledger_state(tmp_path / "c").n_messages == len(lines)
+
+
+def test_a_million_bad_lines_in_a_row_in_flat_memory(server, tmp_path, record_property):
+    """Each is quarantined or counted, in less than 300 MiB, and the good ones around them taken."""
+    lines = made_lines(1000)
+    broker = Broker(server.bootstrap, is_real=True)
+    broker.make_topic("bad", 1)
+    broker.send("bad", lines[:500])
+    for _ in range(10):
+        broker.send("bad", [b"2022-11-1 4T12:23:14,199776,GET /data/m/broken/3.mpg"] * 100_000)
+    broker.send("bad", lines[500:])
+    collector = CollectorProcess(tmp_path / "c", server.bootstrap, "bad", flush_seconds=1.0)
+    collector.wait_for(1_001_000)
+    memory = collector.memory_mib()
+    record_property("figures", f"{memory:,.0f} MiB")
+    assert collector.end(signal.SIGTERM) == 0
+    state = ledger_state(tmp_path / "c")
+    assert (state.accepted, state.quarantined, state.gaps) == (1000, 1_000_000, [])
+    assert all_rows(tmp_path / "c" / "events") == bulk_rows(tmp_path, lines)[0]
+    assert memory < 300
 
 
 def hour_of_views(hour, rng):

@@ -180,18 +180,21 @@ def test_two_collectors_on_one_directory(tmp_path, log):
         pass
 
 
-@pytest.mark.parametrize("step", ["write_rows", "fsync_path"])
-def test_a_full_disk_pauses_and_loses_nothing(tmp_path, log, monkeypatch, step):
-    """Nothing is taken in while a flush fails; with room again all of it is written, once."""
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [("write_rows", errno.ENOSPC), ("fsync_path", errno.ENOSPC), ("fsync_path", errno.EIO)],
+)
+def test_a_failing_disk_pauses_and_loses_nothing(tmp_path, log, monkeypatch, step, number):
+    """Nothing is taken in while a flush fails; afterwards all of it is written anew, once."""
     lines = made_lines(100, n_broken=4)
     append(log, lines[:60])
     with opened(tmp_path, [log], flush_lines=10) as (collector, _):
 
-        def no_room(*_args, **_named):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        def fail(*_args, **_named):
+            raise OSError(number, os.strerror(number))
 
         with monkeypatch.context() as patch:
-            patch.setattr(flush, step, no_room)
+            patch.setattr(flush, step, fail)
             collector.step()
             append(log, lines[60:])
             collector.step()

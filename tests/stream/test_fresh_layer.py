@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batch.events.day_files import all_files, grouped_by_day
 from batch.models.choose import recommender
 from batch.rules.settings import RuleSettings
 from store.errors import StoreBusyError
@@ -17,7 +18,12 @@ from store.locks import locked
 from store.manifest import sha256
 from store.publish import publish
 from stream.__main__ import main
+from stream.collect.folder import CollectorFolder
+from stream.collect.folding import fold_day
+from stream.fresh.layer import SpeedLayer
+from stream.fresh.metrics import FreshMetrics
 from stream.fresh.new_files import NewFiles
+from stream.fresh.settings import FreshSettings
 from tests.serve.server import wait_until
 from tests.stream.fresh_snapshots import (
     SETTINGS,
@@ -30,6 +36,7 @@ from tests.stream.fresh_snapshots import (
 )
 from tests.stream.test_fresh_lists import fresh_lists, latest_of, run_layer
 
+LAYER = FreshSettings(metrics_port=0)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -167,6 +174,36 @@ def test_a_day_that_was_folded_before_it_was_read_is_read(service):
     users = fresh_lists(service.store).keys()
     assert len(users) > 5
     check(service, FIRST, users)
+
+
+@pytest.mark.parametrize("n_read", [2, 1, 0])
+def test_a_day_of_segments_that_were_read_is_not_read_again(service, n_read):
+    """By the running layer; with one more segment, which it has not read, it is."""
+    metrics = FreshMetrics()
+    folder = CollectorFolder.make(service.events)
+    with (
+        FreshWriter(service.store) as writer,
+        SpeedLayer(service.store, service.events, LAYER, writer, metrics) as layer,
+    ):
+        for number, events in enumerate((FIRST, SECOND), 1):
+            if number == n_read + 1:
+                step_to_end(layer)
+            write_segment(service.events, events, number)
+        if n_read == 2:
+            step_to_end(layer)
+        for files in grouped_by_day(path for _, path in all_files(service.events)):
+            fold_day(folder, files)
+        step_to_end(layer)
+        n_days = metrics.registry.get_sample_value("marquee_fresh_files_total", {"part": "day"})
+    assert bool(n_days) is (n_read < 2)
+    changed = users_of(FIRST, SECOND) & fresh_lists(service.store).keys()
+    assert len(changed) > 30
+    check(service, FIRST + SECOND, changed)
+
+
+def step_to_end(layer):
+    while layer.step():
+        pass
 
 
 def test_a_publish_drops_what_it_contains_and_keeps_what_it_does_not(service):

@@ -1,13 +1,17 @@
 """Kafka: each position once, through restarts, rebalances, outages, and topics made again."""
 
 import os
+import signal
 import threading
+import time
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from batch.events.day_files import write_rows
 from benchmarks.simulator.live.stream.brokers import Brokers
+from stream.collect import flush, kafka_log
 from stream.errors import NewLogError
 from tests.stream.collecting import (
     all_rows,
@@ -18,6 +22,7 @@ from tests.stream.collecting import (
     opened,
     quarantined,
 )
+from tests.stream.collector_process import CollectorProcess
 from tests.stream.topics import WAIT_SECONDS, Broker, collect_until, n_read
 
 EAGER = {"partition.assignment.strategy": "range"}
@@ -139,6 +144,91 @@ def test_lost_partitions_are_dropped_and_read_again(real_broker, topic, tmp_path
     check_nothing_lost(tmp_path, lines)
 
 
+def test_a_flush_longer_than_the_poll_interval(real_broker, topic, tmp_path, monkeypatch):
+    """Its partitions are lost meanwhile; what it wrote is durable, and is not read again."""
+    lines = made_lines(300)
+    kafka = {"max.poll.interval.ms": "6000", "session.timeout.ms": "6000"}
+    real_broker.send(topic, lines[:200])
+    with real_broker.collector(tmp_path, topic, kafka=kafka) as collector:
+        collect_until(collector, lambda: n_read(collector) >= 200)
+        slow_down(monkeypatch, lambda: threading.Event().wait(8.0))
+        collector.flush()
+        assert ledger_state(tmp_path).accepted == 200
+        dropped: list = []
+        monkeypatch.setattr(collector, "drop", spying(collector.drop, dropped))
+        collect_until(collector, lambda: len(dropped) > 0)
+        real_broker.send(topic, lines[200:])
+        collect_until(collector, lambda: n_read(collector) >= 300)
+        collector.flush()
+    check_nothing_lost(tmp_path, lines)
+
+
+@pytest.mark.parametrize("kafka", [{}, EAGER], ids=["cooperative", "eager"])
+def test_a_rebalance_during_a_flush_loses_nothing(real_broker, topic, tmp_path, monkeypatch, kafka):
+    """Another member joins while the segment is written; the partitions go when it is durable."""
+    lines = made_lines(400)
+    for partition in (0, 1):
+        real_broker.send(topic, lines[100 * partition : 100 * (partition + 1)], partition)
+    with real_broker.collector(tmp_path, topic, kafka=kafka) as collector:
+        collect_until(collector, lambda: n_read(collector) >= 200)
+        source = collector.sources[0]
+        n_assigned = len(source._assigned)
+        strategy = {"partition.assignment.strategy": "cooperative-sticky", **kafka}
+        brokers = {"bootstrap.servers": real_broker.bootstrap, "group.id": "marquee"}
+        other = Consumer({**brokers, **strategy, "heartbeat.interval.ms": 500})
+        other.subscribe([topic])
+        slow_down(monkeypatch, lambda: other.poll(4.0))  # longer than a heartbeat: it rejoins
+        collector.flush()
+        assert (ledger_state(tmp_path).accepted, len(source._assigned)) == (200, n_assigned)
+        collect_until(collector, lambda: other.poll(0.1) or 0 < len(source._assigned) < n_assigned)
+        for partition in (0, 1):
+            real_broker.send(topic, lines[100 * partition + 200 :][:100], partition)
+        other.close()
+        collect_until(collector, lambda: n_read(collector) >= 400)
+        collector.flush()
+    check_nothing_lost(tmp_path, lines)
+
+
+def slow_down(monkeypatch, wait):
+    """Let the next segment wait before it is written."""
+
+    def slow(*args):
+        monkeypatch.setattr(flush, "write_rows", write_rows)
+        wait()
+        return write_rows(*args)
+
+    monkeypatch.setattr(flush, "write_rows", slow)
+
+
+def test_a_process_that_was_stopped_goes_on(broker, topic, tmp_path):
+    """SIGSTOP until the group has given its partitions to another member, then SIGCONT."""
+    lines = made_lines(400)
+    broker.send(topic, lines[:200])
+    # The real one takes no shorter time-out than 6 s.
+    session: dict = {"session.timeout.ms": 6000 if broker.is_real else 1500}
+    group = {"group.id": f"stopped-{topic}", "heartbeat.interval.ms": 300}
+    kafka = {**session, **group, "max.poll.interval.ms": 6000}
+    collector = CollectorProcess(tmp_path, broker.bootstrap, topic, kafka=kafka)
+    try:
+        collector.wait_for(200)
+        collector.send(signal.SIGSTOP)
+        other = Consumer({**collector.kafka, "partition.assignment.strategy": "cooperative-sticky"})
+        other.subscribe([topic])
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not other.assignment() and time.monotonic() < deadline:
+            other.poll(0.1)
+        assert other.assignment()
+        broker.send(topic, lines[200:])
+        other.close()
+        collector.send(signal.SIGCONT)
+        collector.wait_for(400)
+        assert collector.end(signal.SIGTERM) == 0
+    finally:
+        collector.process.kill()
+        collector.process.wait()
+    check_nothing_lost(tmp_path, lines)
+
+
 def test_a_position_above_the_end_is_refused_until_it_is_accepted(broker, topic, tmp_path):
     """The log was cut short: the ledger has positions that it does not."""
     lines = made_lines(100)
@@ -188,7 +278,13 @@ def test_lines_that_are_sent_again_change_no_row(broker, topic, tmp_path):
     assert all_rows(tmp_path / "events") == bulk_rows(tmp_path, lines)[0]
 
 
-def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path):
+@pytest.fixture
+def short_timeouts(monkeypatch):
+    """Brokers that are silent are given up sooner."""
+    monkeypatch.setattr(kafka_log, "_TIMEOUT_SECONDS", 0.5)
+
+
+def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path, short_timeouts):
     """The brokers are silent while lines are flushed and committed: the file is durable."""
     lines = made_lines(200)
     with Brokers() as brokers:
@@ -207,7 +303,7 @@ def test_an_outage_and_a_failed_commit_lose_nothing(tmp_path):
     check_nothing_lost(tmp_path, lines)
 
 
-def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path):
+def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path, short_timeouts):
     lines = made_lines(50)
     with Brokers() as brokers:
         broker = Broker(brokers.bootstrap)
@@ -227,7 +323,7 @@ def test_brokers_that_are_gone_at_the_start_are_waited_for(tmp_path):
     check_nothing_lost(tmp_path, lines)
 
 
-def test_a_stop_while_brokers_are_gone_is_obeyed(tmp_path):
+def test_a_stop_while_brokers_are_gone_is_obeyed(tmp_path, short_timeouts):
     """The twin: the wait ends, and nothing was read."""
     with Brokers() as brokers:
         broker = Broker(brokers.bootstrap)

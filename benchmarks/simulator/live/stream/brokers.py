@@ -8,17 +8,19 @@ continued: clients see an outage with silent connections.
     python -m benchmarks.simulator.live.stream.brokers     runs it until its input ends
 """
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 from typing import Final, Self
 
-from confluent_kafka import Producer
+from confluent_kafka import cimpl
 
 from benchmarks.simulator.live.errors import StreamError
 
-_START_SECONDS: Final = 20.0
+_PRODUCER: Final = 0
+_BROKER: Final = 1
 
 
 class Brokers:
@@ -71,10 +73,28 @@ class Brokers:
 
 def main() -> None:
     """Run the broker until the input ends, which happens when the parent ends."""
-    producer = Producer({"test.mock.num.brokers": 1, "log_level": 2})
-    brokers = producer.list_topics(timeout=_START_SECONDS).brokers.values()
-    print(",".join(f"{broker.host}:{broker.port}" for broker in brokers), flush=True)
+    print(_start(), flush=True)
     sys.stdin.read()
+
+
+def _start() -> str:
+    """Start a broker and return its address.
+
+    librdkafka's own functions for tests, in C: by its setting `test.mock.num.brokers` a group
+    would wait 3 s for its first assignment, and nobody would answer for the ids of topics.
+    """
+    library = ctypes.CDLL(cimpl.__file__)
+    for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    settings = ctypes.c_void_p(library.rd_kafka_conf_new())
+    library.rd_kafka_conf_set(settings, b"log_level", b"2", None, ctypes.c_size_t(0))
+    client = ctypes.c_void_p(library.rd_kafka_new(_PRODUCER, settings, None, ctypes.c_size_t(0)))
+    brokers = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(client, 1))
+    library.rd_kafka_mock_set_controller_id(brokers, _BROKER)
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(brokers, 0)
+    bootstrap: bytes = library.rd_kafka_mock_cluster_bootstraps(brokers)
+    return bootstrap.decode()
 
 
 if __name__ == "__main__":

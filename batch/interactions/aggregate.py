@@ -30,6 +30,7 @@ from batch.interactions.pairs import UserItemPairs, concat_users
 from batch.interactions.rated import best_rating_of
 from batch.interactions.user_block import UserBlock, aggregate_block
 from batch.interactions.weights import DEFAULT_RUNTIME, Evidence
+from batch.memory import release_free_memory
 from batch.threads import usable
 
 _MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many users on
@@ -107,6 +108,7 @@ def aggregate_events(
         }
     )
     del in_blocks
+    release_free_memory()  # more than the arrays of all users take
     found = _concatenated(user_ids, item_ids, parts, best, +dropped)
     return replace(found, evidence=replace(found.evidence, default_runtime=default_runtime))
 

@@ -27,16 +27,19 @@ def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     return left if limit == "max" else max(0, min(left, int(limit) - used))
 
 
-def release_free_memory() -> None:
-    """Return memory that is free to the system: the allocators keep much of it.
+def use_system_allocator() -> None:
+    """Let Arrow allocate as all else does: its own pool keeps what other threads have freed."""
+    pa.set_memory_pool(pa.system_memory_pool())
 
-    glibc keeps blocks below 32 MiB, as threads free them, and Arrow's pool its own. Large
-    arrays of the next stage come on top of what is kept.
+
+def release_free_memory() -> None:
+    """Return memory that is free to the system: the allocator keeps much of it.
+
+    glibc keeps blocks below 32 MiB. Large arrays of the next stage come on top of what is kept.
 
     Source:
-        malloc_trim(3); without glibc only Arrow's pool is released.
+        malloc_trim(3); without glibc nothing is done.
     """
-    pa.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

@@ -23,6 +23,7 @@ from batch.gate.settings import GateSettings
 from batch.inputs import read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
+from batch.memory import use_system_allocator
 from batch.options import RefreshOptions
 from batch.parent import CHOICE, counts_of, open_parent
 from batch.prepare import Prepared, interactions_of, prepare
@@ -61,6 +62,7 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
         GateRefusedError: The snapshot was built and is kept, but not published.
         StoreError: The store cannot be written.
     """
+    use_system_allocator()
     with reading(options.batch.events):
         return _refresh(store, options)
 

@@ -98,6 +98,7 @@ def aggregate_events(
     best = max_rating or best_rating_of([block.ratings for block in blocks])
     in_blocks = [block.evidence(best) for block in blocks]
     del blocks  # gigabytes, half of which are not needed any more
+    release_free_memory()
     exists = _existing(item_ids, in_blocks, runtimes)
     parts = [block.select_items(exists, with_latest=with_latest) for block in in_blocks]
     outside = _TOO_FEW_USERS if runtimes is None else _OUTSIDE_CATALOGUE
@@ -132,6 +133,7 @@ def _aggregate_blocks(
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
     rows = in_threads(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
     runtime, default = _runtimes(item_ids, runtimes)
+    release_free_memory()
     aggregate = partial(aggregate_block, columns, runtime=runtime)
     return user_ids, item_ids, in_threads(aggregate, users, *rows), default
 

@@ -94,7 +94,7 @@ def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
     if at is None:
         return None
     latest = int((not_after + _CLOCK_SKEW).timestamp())
-    return np.where(at > latest, 0, at)
+    return at if at.max(initial=0) <= latest else np.where(at > latest, 0, at)
 
 
 def learn(

@@ -27,6 +27,7 @@ from store.snapshot import Snapshot, open_factors, open_snapshot
 _CHUNK: Final = 10_000  # vectors read at a time
 
 CHOICE: Final = "choice"  # parameter in the manifest: the choice of `auto`
+SECOND_STAGE: Final = "second_stage"  # metric in the manifest, and parameter
 DATA_UNTIL: Final = "data_until"  # metric in the manifest: time of the latest event
 
 
@@ -65,6 +66,15 @@ def served_choice(parent: Snapshot | Unavailable) -> Choice | Unavailable:
         return parent
     names = [field.name for field in dataclasses.fields(BatchSettings)]
     return choice_of(parent.manifest.parameters.get(CHOICE), names)
+
+
+def has_chosen_second_stage(parent: Snapshot | Unavailable) -> bool:
+    """Return whether the parent's lists are of a second stage that evidence chose."""
+    if isinstance(parent, Unavailable):
+        return False
+    manifest = parent.manifest
+    is_auto = manifest.parameters.get(SECOND_STAGE) == "auto"
+    return is_auto and manifest.metrics.get(SECOND_STAGE) == "used"
 
 
 def initial_factors(

@@ -18,11 +18,12 @@ from annoy import AnnoyIndex
 from batch.cold_start.vector_figures import vector_figures
 from batch.errors import GateRefusedError
 from batch.events.readers import reading
-from batch.gate.checks import check_coverage, check_lists, check_quality
+from batch.gate.checks import check_coverage, check_lists, check_quality, name_margins
 from batch.gate.settings import GateSettings
 from batch.inputs import read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
+from batch.memory import use_system_allocator
 from batch.options import RefreshOptions
 from batch.parent import CHOICE, counts_of, open_parent
 from batch.prepare import Prepared, interactions_of, prepare
@@ -61,6 +62,7 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
         GateRefusedError: The snapshot was built and is kept, but not published.
         StoreError: The store cannot be written.
     """
+    use_system_allocator()
     with reading(options.batch.events):
         return _refresh(store, options)
 
@@ -78,11 +80,12 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
         ratings, rating_metrics = _ratings(interactions, settings)
     with open_parent(store) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
-        tables, index, stage_metrics = assemble_tables(prepared, learned, ratings, settings, stages)
+        tables, index, stage = assemble_tables(prepared, learned, ratings, parent, settings, stages)
         with stages("gate"):
             checks = _checks(prepared, learned, tables, parent, options.gate)
+            checks += name_margins(learned.choice, stage.comparison)
             gate_result = GateResult(checks, options.override)
-            metrics = rating_metrics | learned.metrics | stage_metrics
+            metrics = rating_metrics | learned.metrics | stage.metrics
             metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
         provenance = _provenance(prepared, learned, options, tables, index)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
+from batch.memory import release_free_memory
+
 
 class Stages:
     """Times the stages of one run and shows them on standard error.
@@ -27,6 +29,8 @@ class Stages:
     ) -> Iterator[Callable[[int], object]]:
         """Time one stage; yields a function to be called with the number of units done.
 
+        What the stage freed goes back to the system at its end.
+
         Args:
             name: Short name of the stage.
             total: Number of units, None if unknown.
@@ -38,6 +42,7 @@ class Stages:
             total=total, desc=name, unit=unit, unit_scale=True, leave=False, disable=not is_terminal
         ) as bar:
             yield bar.update
+        release_free_memory()
         self.seconds[name] = time.perf_counter() - began
         self.peak_mib[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         tqdm.write(f"{name:<14}{self.seconds[name]:>8.2f} s", file=sys.stderr)

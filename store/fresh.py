@@ -24,6 +24,7 @@ from zlib import crc32
 import lmdb
 
 from store.errors import CorruptFreshError, WriteError
+from store.in_place import InPlace, checked_records
 
 Lookup = Callable[[bytes], bytes | None]
 
@@ -31,7 +32,6 @@ FRESH_HOURS: Final = 24.0  # default of `[serve] fresh_hours`
 _FILE: Final = "fresh.mdb"
 _LOCK: Final = "FRESH.LOCK"
 _MAP_BYTES: Final = 1 << 36  # address space, not disk
-_MAX_READERS: Final = 1024
 _TABLES: Final = (b"lists", b"histories", b"about", b"filter")
 FILTER_MASK: Final = (1 << 17) - 1  # of a byte's place: the filter fits a processor's cache
 FILTER_SHIFT: Final = 29  # of the bit's number, the highest three bits of the hash
@@ -146,10 +146,7 @@ class FreshLists:
         Raises:
             CorruptFreshError: It is not an LMDB file, is truncated, or lacks a table.
         """
-        path = fresh_file(store)
-        if not _is_regular(path):  # opening a pipe would wait for ever
-            raise CorruptFreshError(path, "cannot be opened: it is not a regular file")
-        self._environment = _open(path, CorruptFreshError, readonly=True, readahead=False)
+        self._environment = _in_place(store).open_to_read()
         try:
             self._lists, self._histories, _, self._filter = (
                 self._environment.open_db(name, create=False) for name in _TABLES
@@ -158,7 +155,7 @@ class FreshLists:
             self.filter = _read_filter(self._transaction, self._filter)
         except lmdb.Error as error:
             self._environment.close()
-            raise CorruptFreshError(path, f"tables: {error}") from error
+            raise CorruptFreshError(fresh_file(store), f"tables: {error}") from error
         self.get = cast(Lookup, self._transaction.get)
 
     def renew(self) -> None:
@@ -186,18 +183,10 @@ class FreshLists:
             lmdb.Error: A page is damaged.
             ValueError: Records are not in order, or not as many as counted.
         """
-        last, n_records, n_damaged = b"", 0, 0
-        n_expected = self._transaction.stat(self._lists)["entries"]
-        records = cast(Iterator[tuple[bytes, bytes]], iter(self._transaction.cursor()))
-        for key, value in records:
-            n_records += 1
-            if key <= last or n_records > n_expected or self.get(key) != value:
-                raise ValueError(f"record {n_records} is out of order")
-            n_damaged += decode(key, value) is None
-            last = key
-        if n_records != n_expected:
-            raise ValueError(f"{n_records} records instead of {n_expected}")
-        return FreshCounts(n_records, n_damaged)
+        n_lists = self._transaction.stat(self._lists)["entries"]
+        records = checked_records(self._transaction, n_lists)
+        n_damaged = sum(decode(key, value) is None for key, value in records)
+        return FreshCounts(n_lists, n_damaged)
 
     def close(self) -> None:
         """Close the file. A lookup afterwards raises `lmdb.Error`."""
@@ -222,7 +211,7 @@ class FreshWriter:
             CorruptFreshError: The file is truncated.
         """
         self._path = fresh_file(store)
-        self._environment = _open(self._path, WriteError)
+        self._environment = _in_place(store).open_to_write()
         try:
             tables = [self._environment.open_db(name) for name in _TABLES]
         except lmdb.Error as error:
@@ -398,9 +387,9 @@ def read_summary(store: Path) -> FreshSummary:
         CorruptFreshError: The file exists, but cannot be read.
     """
     path = fresh_file(store)
-    if not _is_regular(path):
+    if not path.exists():
         return FreshSummary()
-    environment = _open(path, CorruptFreshError, readonly=True)
+    environment = _in_place(store).open_to_read()
     try:
         lists = environment.open_db(_TABLES[0], create=False)
         about = environment.open_db(_TABLES[2], create=False)
@@ -459,30 +448,5 @@ def _read_filter(transaction: lmdb.Transaction, table: Any) -> bytes:
     return found if len(found) == FILTER_MASK + 1 else b"\xff" * (FILTER_MASK + 1)
 
 
-def _is_regular(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _open(
-    path: Path, failed: type[CorruptFreshError | WriteError], **more: Any
-) -> lmdb.Environment:
-    try:
-        environment = lmdb.open(
-            str(path),
-            subdir=False,
-            map_size=_MAP_BYTES,
-            max_readers=_MAX_READERS,
-            max_dbs=len(_TABLES),
-            **more,
-        )
-        environment.reader_check()
-    except lmdb.Error as error:
-        raise failed(path, f"cannot be opened: {error}") from error
-    n_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if path.stat().st_size < n_bytes:  # reading past the end would kill this process
-        environment.close()
-        raise CorruptFreshError(path, f"is truncated: it should have {n_bytes} bytes")
-    return environment
+def _in_place(store: Path) -> InPlace:
+    return InPlace(fresh_file(store), CorruptFreshError, _MAP_BYTES, n_tables=len(_TABLES))

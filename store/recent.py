@@ -20,12 +20,12 @@ from typing import Final, Self
 import lmdb
 
 from store.errors import CorruptRecentError, WriteError
+from store.in_place import InPlace, checked_records
 
 RECENT_LENGTH: Final = 20  # maximum number of item ids kept for a user
 
 _FILE: Final = "recent.mdb"
 _MAP_BYTES: Final = 1 << 34  # address space, not disk
-_MAX_READERS: Final = 1024
 _MAX_KEY_BYTES: Final = 511  # LMDB's own: a longer item id cannot be looked up anywhere
 _MAX_BODY_BYTES: Final = RECENT_LENGTH * (_MAX_KEY_BYTES + 1)
 
@@ -44,26 +44,7 @@ class RecentViews:
         Raises:
             CorruptRecentError: It is not an LMDB file, or is truncated.
         """
-        path = recent_file(store)
-        try:
-            is_regular = path.is_file()  # opening a pipe would wait for ever
-        except OSError:
-            is_regular = False
-        if not is_regular:
-            raise CorruptRecentError(path, "cannot be opened: it is not a regular file")
-        try:
-            self._environment = lmdb.open(
-                str(path),
-                subdir=False,
-                readonly=True,
-                map_size=_MAP_BYTES,  # the writer's limit
-                max_readers=_MAX_READERS,
-                readahead=False,
-            )
-            self._environment.reader_check()  # frees the reader slots of killed servers
-        except lmdb.Error as error:
-            raise CorruptRecentError(path, f"cannot be opened: {error}") from error
-        _refuse_if_cut(self._environment, path)
+        self._environment = _in_place(recent_file(store)).open_to_read()
 
     def get(self, user_id: bytes) -> list[bytes]:
         """Return the items that the user watched, the newest first, as far as they can be item ids.
@@ -85,16 +66,9 @@ class RecentViews:
             lmdb.Error: A page is damaged.
             ValueError: The records are not in the order of their keys, or not as many as counted.
         """
-        last, n_records = b"", 0
         with self._environment.begin() as transaction:
-            n_expected = transaction.stat()["entries"]
-            for key, body in transaction.cursor():
-                n_records += 1
-                if key <= last or n_records > n_expected or transaction.get(key) != body:
-                    raise ValueError(f"record {n_records} is out of order")
-                last = key
-        if n_records != n_expected:
-            raise ValueError(f"{n_records} records instead of {n_expected}")
+            for _ in checked_records(transaction, transaction.stat()["entries"]):
+                pass
 
     def close(self) -> None:
         """Close the file."""
@@ -112,14 +86,7 @@ class RecentWriter:
             CorruptRecentError: The file is truncated.
         """
         self._path = recent_file(store)
-        try:
-            self._environment = lmdb.open(
-                str(self._path), subdir=False, map_size=_MAP_BYTES, max_readers=_MAX_READERS
-            )
-            self._environment.reader_check()  # frees the reader slots of killed servers
-        except lmdb.Error as error:
-            raise WriteError(self._path, f"cannot be opened: {error}") from error
-        _refuse_if_cut(self._environment, self._path)
+        self._environment = _in_place(self._path).open_to_write()
 
     def __enter__(self) -> Self:
         return self
@@ -163,13 +130,7 @@ def remove_users(path: Path, user_ids: Iterable[str]) -> list[str]:
         WriteError: The file cannot be written to.
         CorruptRecentError: It is truncated.
     """
-    try:
-        environment = lmdb.open(
-            str(path), subdir=False, map_size=_MAP_BYTES, max_readers=_MAX_READERS
-        )
-    except lmdb.Error as error:
-        raise WriteError(path, f"cannot be opened: {error}") from error
-    _refuse_if_cut(environment, path)
+    environment = _in_place(path).open_to_write()
     try:
         with environment.begin(write=True) as transaction:
             return [name for name in user_ids if transaction.delete(name.encode())]
@@ -206,8 +167,5 @@ def check_recent(store: Path) -> None:
         views.close()
 
 
-def _refuse_if_cut(environment: lmdb.Environment, path: Path) -> None:
-    n_bytes = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if path.stat().st_size < n_bytes:  # reading past the end would kill this process
-        environment.close()
-        raise CorruptRecentError(path, f"is truncated: it should have {n_bytes} bytes")
+def _in_place(path: Path) -> InPlace:
+    return InPlace(path, CorruptRecentError, _MAP_BYTES)

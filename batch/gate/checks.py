@@ -9,6 +9,8 @@ import scipy.sparse as sp
 from batch.arrays import ItemRows
 from batch.gate.settings import GateSettings
 from batch.gate.trial import Trial
+from batch.models.choice import MIN_GAIN, Choice
+from batch.second_stage.choice import StageComparison
 from batch.topk import NO_ITEM
 from batch.unavailable import Unavailable
 from store.gate_result import GateCheck
@@ -68,6 +70,38 @@ def check_quality(trial: Trial | Unavailable, settings: GateSettings) -> list[Ga
         _loss("served", trial, settings.max_loss_to_served),
         _loss("popular", trial, settings.max_loss_to_popular),
     ]
+
+
+def name_margins(choice: Choice | None, stage: StageComparison | None) -> list[GateCheck]:
+    """Return lines that name the margin of each choice by evidence; none of them refuses.
+
+    Args:
+        choice: Choice of `auto`; None for other models.
+        stage: Comparison of the second stage with the model alone; None if there was none.
+    """
+    lines = []
+    if choice:
+        lines.append(_choice_margin(choice))
+    if stage:
+        other = "the model alone" if stage.is_served else "the second stage"
+        lines.append(_information("second stage", other, stage.gain_of_other, stage.margin))
+    return lines
+
+
+def _choice_margin(choice: Choice) -> GateCheck:
+    found = choice.challenge
+    if found is None or found.ndcg is None or found.gain is None:
+        return _information("choice", f"{choice} is kept; another", None, MIN_GAIN * choice.ndcg)
+    margin = MIN_GAIN * (found.ndcg.mean - found.gain.mean)
+    return _information("choice", found.name, found.gain.mean, margin)
+
+
+def _information(rule: str, other: str, gain: float | None, margin: float) -> GateCheck:
+    """Return a line that refuses nothing: the gain in NDCG@20 of another choice, and the margin."""
+    found = "" if gain is None else f"gains {gain:+.4f} of NDCG@20, "
+    note = f"{other} {found}must gain {margin:.4f} significantly to change the choice"
+    figure = None if gain is None else round(gain, 5)
+    return GateCheck(rule, figure, round(margin, 5), is_ok=True, note=note)
 
 
 def _loss(name: str, trial: Trial | Unavailable, max_loss: float) -> GateCheck:

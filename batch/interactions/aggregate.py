@@ -30,6 +30,7 @@ from batch.interactions.pairs import UserItemPairs, concat_users
 from batch.interactions.rated import best_rating_of
 from batch.interactions.user_block import UserBlock, aggregate_block
 from batch.interactions.weights import DEFAULT_RUNTIME, Evidence
+from batch.memory import release_free_memory
 from batch.threads import usable
 
 _MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many users on
@@ -97,6 +98,7 @@ def aggregate_events(
     best = max_rating or best_rating_of([block.ratings for block in blocks])
     in_blocks = [block.evidence(best) for block in blocks]
     del blocks  # gigabytes, half of which are not needed any more
+    release_free_memory()
     exists = _existing(item_ids, in_blocks, runtimes)
     parts = [block.select_items(exists, with_latest=with_latest) for block in in_blocks]
     outside = _TOO_FEW_USERS if runtimes is None else _OUTSIDE_CATALOGUE
@@ -107,6 +109,7 @@ def aggregate_events(
         }
     )
     del in_blocks
+    release_free_memory()  # more than the arrays of all users take
     found = _concatenated(user_ids, item_ids, parts, best, +dropped)
     return replace(found, evidence=replace(found.evidence, default_runtime=default_runtime))
 
@@ -130,6 +133,7 @@ def _aggregate_blocks(
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
     rows = in_threads(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
     runtime, default = _runtimes(item_ids, runtimes)
+    release_free_memory()
     aggregate = partial(aggregate_block, columns, runtime=runtime)
     return user_ids, item_ids, in_threads(aggregate, users, *rows), default
 

@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from batch.evaluation.bootstrap import Interval
 from batch.unavailable import Unavailable
 
+MIN_GAIN: Final = 0.002  # share of its NDCG by which another must be better than the one so far
+AGAINST_INCUMBENT: Final = "against the choice so far"  # what the last of `tried` is compared with
 VECTORS_MODEL: Final = "ials"  # the model whose factors the index and the tables need
 
 
@@ -83,6 +85,12 @@ class Choice:
     def vectors(self) -> Candidate:
         """Part whose factors the index and the tables need."""
         return next(part for part in self.parts if part.model == VECTORS_MODEL)
+
+    @property
+    def challenge(self) -> Tried | None:
+        """The best other blend beside the choice so far; None if nothing was compared with it."""
+        last = self.tried[-1] if self.tried else None
+        return last if last and last.why.startswith(AGAINST_INCUMBENT) else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the choice as it stands in the manifest."""

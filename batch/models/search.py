@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from batch.arrays import Times
 from batch.errors import MemoryLimitError
-from batch.models.choice import VECTORS_MODEL, Candidate, Choice, Tried
+from batch.models.choice import AGAINST_INCUMBENT, VECTORS_MODEL, Candidate, Choice, Tried
 from batch.models.families import (
     FAMILIES,
     Extent,
@@ -163,7 +163,7 @@ class _Run:
         if incumbent and incumbent != shares and selection.is_affordable(incumbent):
             [kept] = selection.evaluate([incumbent])
             gain = mean_interval(ndcg - kept, seed)
-            why = f"against the choice so far, {selection.named(incumbent)}"
+            why = f"{AGAINST_INCUMBENT}, {selection.named(incumbent)}"
             self.tried.append(
                 Tried(selection.named(shares), mean_interval(ndcg, seed), gain, why=why)
             )

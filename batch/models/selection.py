@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from batch.arrays import Doubles, Floats, ItemRows, Rows
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.models.blend import standardised
-from batch.models.choice import Candidate, Tried
+from batch.models.choice import MIN_GAIN, Candidate, Tried
 from batch.models.dense_topk import best_of, block_users, hide
 from batch.models.families import EstimatedCost, nightly_seconds
 from batch.models.validation import VALIDATION_K, Validation
@@ -71,7 +71,7 @@ class Margins:
     """
 
     max_seconds: float = 300.0
-    min_gain: float = 0.002
+    min_gain: float = MIN_GAIN
     gain_per_second: float = 5e-5
 
 

@@ -61,12 +61,11 @@ def find_implicit_features(
 
 
 def _features(directions: AnyFloats, n_ratings: Rows) -> AnyFloats:
+    """Return the features; `directions` may be gigabytes, and is copied once."""
+    n_rows, width = directions.shape
     size = np.sqrt(np.mean(directions**2, axis=0))
     activity = np.log1p(n_ratings)
-    return np.column_stack(
-        (
-            directions / np.where(size > 0, size, 1),
-            np.ones(len(activity)),
-            activity - activity.mean(),
-        )
-    )
+    features = np.ones((n_rows, width + N_COUNT_FEATURES))
+    np.divide(directions, np.where(size > 0, size, 1), out=features[:, :width])
+    features[:, -1] = activity - activity.mean()
+    return features

@@ -1,7 +1,10 @@
 """The choice: the second stage makes the lists where it is significantly better on a holdout.
 
-    trained on the previous period ─► judged on the newest: paired interval above 0?
+    trained on the previous period ─► judged on the newest: significantly better, by the margin?
         └─► trained on the newest ─► ranks everything
+
+What made the served lists stays, the second stage or the model alone, unless the other is
+significantly better by the margin: the choice does not change with chance.
 
 Sources and trees are fitted to a sample of users where there are many. The comparison is
 paired by user, with a 95 % bootstrap interval.
@@ -19,6 +22,7 @@ from batch.errors import SecondStageError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
 from batch.evaluation.splits import Split
+from batch.models.choice import MIN_GAIN
 from batch.models.protocol import Ranker
 from batch.sampling import sample
 from batch.second_stage.metadata import Metadata
@@ -66,25 +70,91 @@ class StageInputs:
         return replace(self, weights=users.weights, at=users.at, metadata=metadata)
 
 
+@dataclass(frozen=True, slots=True)
+class StageComparison:
+    """NDCG@20 of the newest period's users, by the lists of the model and of the second stage.
+
+    Attributes:
+        n_users: Number of users.
+        seconds: Length of the period.
+        without: NDCG@20 of the model alone.
+        with_stage: NDCG@20 of the second stage.
+        gain: Difference of the two, paired by user.
+        is_served: Whether the second stage made the served lists.
+    """
+
+    n_users: int
+    seconds: int
+    without: Interval
+    with_stage: Interval
+    gain: Interval
+    is_served: bool
+
+    @property
+    def gain_of_other(self) -> float:
+        """Gain in NDCG@20 over what made the served lists, of the other one."""
+        return -self.gain.mean if self.is_served else self.gain.mean
+
+    @property
+    def margin(self) -> float:
+        """Least gain of the other one that changes the choice."""
+        return MIN_GAIN * (self.with_stage if self.is_served else self.without).mean
+
+    @property
+    def is_other_better(self) -> bool:
+        """Whether the other one is significantly better, and by the margin."""
+        is_significant = self.gain.high < 0 if self.is_served else self.gain.low > 0
+        return is_significant and self.gain_of_other >= self.margin
+
+    @property
+    def reason_against(self) -> str:
+        """Reason why the model alone makes the lists; empty if the second stage does."""
+        if self.is_served:
+            return "the model alone is significantly better" if self.is_other_better else ""
+        if self.is_other_better:
+            return ""
+        if self.gain.low > 0:
+            return f"better by less than {self.margin:.5f}"
+        return "not significantly better"
+
+    def metrics(self) -> dict[str, Any]:
+        """Return the figures for the manifest."""
+        return {
+            "second_stage_users": self.n_users,
+            "second_stage_period_seconds": self.seconds,
+            "second_stage_ndcg_without": round(self.without.mean, 4),
+            "second_stage_ndcg": round(self.with_stage.mean, 4),
+            "second_stage_gain": round(self.gain.mean, 5),
+            "second_stage_gain_low": round(self.gain.low, 5),
+            "second_stage_gain_high": round(self.gain.high, 5),
+            "second_stage_margin": round(self.margin, 5),
+        }
+
+
 class StageDecision(NamedTuple):
     """What ranks the items of the lists, and why.
 
     Attributes:
         ranker: The second stage, or the model itself.
         metrics: Figures for the manifest; empty where the second stage is off.
+        comparison: Comparison of both; None where there was none.
     """
 
     ranker: Ranker
     metrics: dict[str, Any]
+    comparison: StageComparison | None = None
 
 
-def choose(model: Ranker, make_inputs: Callable[[], StageInputs], mode: str) -> StageDecision:
+def choose(
+    model: Ranker, make_inputs: Callable[[], StageInputs], mode: str, *, is_served: bool = False
+) -> StageDecision:
     """Train a second stage, and return it if it is to make the lists.
 
     Args:
         model: Model of the lists, fitted to all interactions.
         make_inputs: Function that looks up interactions, catalogue and profiles, if needed.
         mode: Value of `[batch] second_stage`: "auto", "on" or "off".
+        is_served: Whether "auto" chose the second stage for the served lists.
 
     Raises:
         SecondStageError: The mode is "on", and LightGBM or data to train on is missing.
@@ -95,11 +165,10 @@ def choose(model: Ranker, make_inputs: Callable[[], StageInputs], mode: str) -> 
         lightgbm()
         inputs = make_inputs()
         trial = _Trial.of(inputs.sample())
-        gain, metrics = trial.judge()
-        if mode == "auto" and gain.low <= 0:
-            return StageDecision(
-                model, {"second_stage": "not used: not significantly better", **metrics}
-            )
+        found = trial.judge(is_served=is_served)
+        if mode == "auto" and (reason := found.reason_against):
+            outcome = {"second_stage": f"not used: {reason}"}
+            return StageDecision(model, outcome | found.metrics(), found)
         booster = trial.booster(trial.periods.newest, trial.newest)
     except SecondStageError as error:
         if mode == "on":
@@ -107,7 +176,8 @@ def choose(model: Ranker, make_inputs: Callable[[], StageInputs], mode: str) -> 
         return StageDecision(model, {"second_stage": f"not used: {error.reason}"})
     past = Past(inputs.weights, inputs.at, trial.periods.seconds)
     proposer = Proposer.of(model, past, inputs.metadata, inputs.n_threads)
-    return StageDecision(SecondStage(proposer, booster), {"second_stage": "used", **metrics})
+    stage = SecondStage(proposer, booster)
+    return StageDecision(stage, {"second_stage": "used"} | found.metrics(), found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +210,8 @@ class _Trial:
         model = inputs.fit_model(periods.newest.train, periods.newest.at)
         return cls(inputs, periods, model, _proposer(model, periods.newest, periods, inputs))
 
-    def judge(self) -> tuple[Interval, dict[str, Any]]:
-        """Train on the previous period, and compare on the newest.
-
-        Returns:
-            The interval of the difference in NDCG@20, and all figures by name.
-        """
+    def judge(self, *, is_served: bool) -> StageComparison:
+        """Train on the previous period, and compare on the newest."""
         previous, newest, inputs = self.periods.previous, self.periods.newest, self.inputs
         model = inputs.fit_model(previous.train, previous.at)
         before = _proposer(model, previous, self.periods, inputs)
@@ -154,15 +220,8 @@ class _Trial:
         columns = np.stack([*ndcg, ndcg[1] - ndcg[0]], axis=1)
         all_users = np.ones((len(columns), 1), dtype=bool)
         without, with_stage, gain = intervals(columns, all_users, seed=inputs.seed)[0]
-        return gain, {
-            "second_stage_users": len(columns),
-            "second_stage_period_seconds": self.periods.seconds,
-            "second_stage_ndcg_without": round(without.mean, 4),
-            "second_stage_ndcg": round(with_stage.mean, 4),
-            "second_stage_gain": round(gain.mean, 5),
-            "second_stage_gain_low": round(gain.low, 5),
-            "second_stage_gain_high": round(gain.high, 5),
-        }
+        n_users, seconds = len(columns), self.periods.seconds
+        return StageComparison(n_users, seconds, without, with_stage, gain, is_served)
 
     def booster(self, split: Split, proposer: Proposer) -> Any:
         """Return trees trained on the test side of a split."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from annoy import AnnoyIndex
 
@@ -16,9 +16,10 @@ from batch.cold_start.segments import segment_items
 from batch.learn import Learned
 from batch.models.choose import auto, recommender
 from batch.models.protocol import Ranker
+from batch.parent import has_chosen_second_stage
 from batch.prepare import Prepared
 from batch.ratings.model import RatingModel
-from batch.second_stage.choice import StageInputs, choose
+from batch.second_stage.choice import StageDecision, StageInputs, choose
 from batch.second_stage.metadata import Metadata
 from batch.served.files import ServedModel
 from batch.served.make import served_model
@@ -29,6 +30,7 @@ from batch.tables.write import SnapshotTables
 from batch.topk import TopK
 from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
+from store.snapshot import Snapshot
 
 _RESERVE_LENGTH: Final = 80  # items behind the popular 20, which takedowns may need
 
@@ -37,20 +39,22 @@ def assemble_tables(
     prepared: Prepared,
     learned: Learned,
     ratings: RatingModel | None,
+    parent: Snapshot | Unavailable,
     settings: BatchSettings,
     stages: Stages,
-) -> tuple[SnapshotTables, AnnoyIndex, dict[str, Any]]:
+) -> tuple[SnapshotTables, AnnoyIndex, StageDecision]:
     """Make every list that is served, and the index of the items.
 
     Args:
         prepared: Interactions, catalogue, profiles and rules.
         learned: Trained models.
         ratings: Rating model; None without ratings.
+        parent: Snapshot that is served now.
         settings: Number of spares and of trees.
         stages: Timer of the stages.
 
     Returns:
-        The tables, the index, and the figures of the second stage for the manifest.
+        The tables, the index, and the decision on the second stage.
 
     Raises:
         SecondStageError: The second stage is on, and LightGBM or data to train on is missing.
@@ -58,11 +62,9 @@ def assemble_tables(
     assembly = _Assembly(prepared, learned, settings)
     interactions, inputs = prepared.interactions, prepared.inputs
     with stages("second stage"):
-        needs_fold_in = settings.fold_in == "on"  # which a second stage cannot
-        mode = "off" if needs_fold_in else settings.second_stage
-        choice = choose(learned.ranker, assembly.stage_inputs, mode)
+        stage = assembly.second_stage(parent)
     with stages("top-k", total=len(interactions.user_ids), unit="user") as advance:
-        lists = assembly.lists(choice.ranker, advance)
+        lists = assembly.lists(stage.ranker, advance)
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = assembly.index()
         similar = assembly.similar(index, advance)
@@ -74,7 +76,7 @@ def assemble_tables(
     with stages("likes"):
         liked = assembly.liked(similar, by_segment)
     with stages("served model"):
-        served = assembly.served(choice.ranker)
+        served = assembly.served(stage.ranker)
     tables = SnapshotTables(
         interactions=interactions,
         factors=learned.factors,
@@ -90,7 +92,7 @@ def assemble_tables(
         liked=liked,
         served=served,
     )
-    return tables, index, choice.metrics
+    return tables, index, stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,13 @@ class _Assembly:
             settings.seed,
             n_threads,
         )
+
+    def second_stage(self, parent: Snapshot | Unavailable) -> StageDecision:
+        """Return what ranks the items of the lists."""
+        needs_fold_in = self.settings.fold_in == "on"  # which a second stage cannot
+        mode = "off" if needs_fold_in else self.settings.second_stage
+        is_served = has_chosen_second_stage(parent)
+        return choose(self.learned.ranker, self.stage_inputs, mode, is_served=is_served)
 
     def lists(self, ranker: Ranker, on_users: Callable[[int], object]) -> TopK:
         """Return the list and the spares of each user."""

@@ -1,13 +1,17 @@
 """The gate: the figure of each check, and the result."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from batch.evaluation.bootstrap import Interval
-from batch.gate.checks import check_coverage, check_lists, check_quality
+from batch.gate.checks import check_coverage, check_lists, check_quality, name_margins
 from batch.gate.settings import GateSettings
 from batch.gate.trial import Trial
+from batch.models.choice import AGAINST_INCUMBENT, Candidate, Choice, Tried
+from batch.second_stage.choice import StageComparison
 from batch.topk import NO_ITEM
 from batch.unavailable import Unavailable
 from store.gate_result import GateCheck, GateResult
@@ -165,6 +169,29 @@ def test_the_note_of_a_loss_has_the_bound_and_the_limit():
 
 
 # The result
+
+# Margins
+
+
+def test_the_gate_names_the_margins_of_choices_and_refuses_none():
+    """With the gain of the other candidate, where it was compared; no choice, no line."""
+    tried = Tried("1 × ease", Interval(0.202, 0.2, 0.21), Interval(0.002, -0.1, 0.1))
+    parts = (Candidate("ials", {}),)
+    kept = Choice(parts, (1.0,), 0.3)
+    searched = Choice(parts, (1.0,), tried=(dataclasses.replace(tried, why=AGAINST_INCUMBENT),))
+    alone = Interval(0.2, 0.19, 0.21)
+    stage = StageComparison(900, 86_400, alone, alone, Interval(-0.002, -0.1, 0.1), is_served=True)
+    lines = [*name_margins(kept, None), *name_margins(searched, stage)]
+    assert [(line.rule, line.figure, line.threshold, line.is_ok) for line in lines] == [
+        ("choice", None, 0.0006, True),
+        ("choice", 0.002, 0.0004, True),
+        ("second stage", 0.002, 0.0004, True),
+    ]
+    assert lines[1].note == (
+        "1 × ease gains +0.0020 of NDCG@20, must gain 0.0004 significantly to change the choice"
+    )
+    assert name_margins(None, None) == []
+
 
 OK = GateCheck("users", 1.0, 0.9, is_ok=True, note="all there")
 BAD = GateCheck("items", 0.5, 0.9, is_ok=False, note="half are gone")

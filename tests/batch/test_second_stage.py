@@ -7,8 +7,10 @@ import pytest
 
 from batch.__main__ import main
 from batch.errors import SecondStageError
+from batch.evaluation.bootstrap import Interval
 from batch.models.popularity import Popularity
-from batch.second_stage.choice import choose
+from batch.parent import has_chosen_second_stage
+from batch.second_stage.choice import StageComparison, choose
 from batch.second_stage.ranking import SecondStage
 from batch.settings import BatchSettings
 from batch.topk import NO_ITEM
@@ -24,10 +26,10 @@ def lightgbm():
     return pytest.importorskip("lightgbm", reason="the extra second-stage is not installed")
 
 
-def chosen(stage_inputs, mode="auto"):
+def chosen(stage_inputs, mode="auto", *, is_served=False):
     """Return the choice for inputs, with their model of everything."""
     model = stage_inputs.fit_model(stage_inputs.weights, stage_inputs.at)
-    return model, choose(model, lambda: stage_inputs, mode)
+    return model, choose(model, lambda: stage_inputs, mode, is_served=is_served)
 
 
 def test_stage_is_chosen_where_new_items_and_genders_decide(lightgbm):
@@ -50,6 +52,34 @@ def test_stage_that_is_on_is_used_without_a_gain(lightgbm):
     _, choice = chosen(unrelated(), mode="on")
     assert isinstance(choice.ranker, SecondStage)
     assert choice.metrics["second_stage_gain_low"] <= 0
+
+
+def test_stage_of_the_served_lists_is_dropped_where_it_is_significantly_worse(lightgbm):
+    """The manifest has the reason and the margin."""
+    model, choice = chosen(unrelated(), is_served=True)
+    assert choice.ranker is model
+    assert choice.metrics["second_stage"] == "not used: the model alone is significantly better"
+    assert choice.metrics["second_stage_gain_high"] < 0
+    assert choice.metrics["second_stage_margin"] > 0
+
+
+@pytest.mark.parametrize(
+    ("gain", "if_not_served", "if_served"),
+    [
+        ((0.01, 0.005, 0.02), True, True),
+        ((0.0003, 0.0001, 0.0005), False, True),  # significant, but less than 0.2 % of 0.2
+        ((0.01, -0.001, 0.02), False, True),  # not significant
+        ((-0.01, -0.02, 0.001), False, True),
+        ((-0.0003, -0.0005, -0.0001), False, True),
+        ((-0.01, -0.02, -0.005), False, False),
+    ],
+)
+def test_what_made_the_served_lists_stays_in_doubt(gain, if_not_served, if_served):
+    """A change in either direction takes a significant gain of at least 0.2 %."""
+    for is_served, is_used in ((False, if_not_served), (True, if_served)):
+        base = Interval(0.2, 0.19, 0.21)
+        found = StageComparison(900, 86_400, base, base, Interval(*gain), is_served)
+        assert (found.reason_against == "") == is_used
 
 
 def test_lists_are_the_same_bytes_on_one_and_two_threads(lightgbm):
@@ -107,7 +137,10 @@ def test_stage_that_is_off_reads_nothing():
         raise AssertionError("profiles and catalogue are looked up")
 
     model = Popularity().fit(unrelated().weights)
-    assert choose(model, make_inputs, "off") == (model, {})
+    choice = choose(model, make_inputs, "off", is_served=True)
+    assert choice.ranker is model
+    assert choice.metrics == {}
+    assert choice.comparison is None
 
 
 def test_unknown_mode_is_refused():
@@ -116,21 +149,24 @@ def test_unknown_mode_is_refused():
 
 
 def test_refresh_publishes_lists_of_the_stage(tmp_path, capsys, monkeypatch, lightgbm):
-    """A refresh with the stage on: other lists than without, none with a seen item."""
+    """A refresh with the stage: other lists than without, none with a seen item."""
     monkeypatch.chdir(tmp_path)  # the quarantine is made in `var`
     monkeypatch.setenv("MARQUEE_BATCH_N_THREADS", "1")
     monkeypatch.setenv("MARQUEE_BATCH_ITERATIONS", "2")
     files, seen = write_events(tmp_path, trending(350))
     bodies = []
-    for mode in ("off", "on"):
+    for mode in ("off", "auto"):
         monkeypatch.setenv("MARQUEE_BATCH_SECOND_STAGE", mode)
         store = tmp_path / mode
-        run_refresh(capsys, *files, "--store", store)
+        summary = run_refresh(capsys, *files, "--store", store)
+        is_named = any(line["rule"] == "second stage" for line in summary["gate"]["checks"])
+        assert is_named == (mode == "auto")
         with open_snapshot(store, 1) as snapshot:
             bodies.append(dict(snapshot.users))
             assert users_served_seen_items(snapshot, seen) == []
             stage = snapshot.manifest.metrics.get("second_stage", "")
-        assert stage == ("used" if mode == "on" else "")
+            assert has_chosen_second_stage(snapshot) == (mode == "auto")
+        assert stage == ("used" if mode == "auto" else "")
     assert bodies[0].keys() == bodies[1].keys()
     assert bodies[0] != bodies[1]
 

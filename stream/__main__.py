@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|online|status|rebuild|config`."""
 
 import argparse
 import logging
@@ -13,9 +13,11 @@ from stream.collect.command import add_verbs
 from stream.errors import StreamError
 from stream.fresh.command import add_verb
 from stream.fresh.settings import FreshSettings
+from stream.online.command import add_online
+from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 
-SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings}
+SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings, "online": OnlineSettings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,11 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m stream",
-        description="Collect events, and keep lists fresh.",
+        description="Collect events, keep lists fresh, and measure what they are worth.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     add_verbs(verbs)
     add_verb(verbs)
+    add_online(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -143,7 +143,8 @@ def merged_rows(
     files = [file for file in files if file.exists()]
     n_parts = -(-sum(n_rows_of(file) for file in files) // merge_rows)
     for part in range(n_parts):
-        tables = [_part(table, part, n_parts) for file in files for table in read_rows(kind, file)]
+        pieces = (table for file in files for table in read_rows(kind, file))
+        tables = [users_part(table, part, n_parts) for table in pieces]
         yield kind.fold(pa.concat_tables(tables))
 
 
@@ -172,8 +173,8 @@ def read_rows(kind: EventType, file: Path) -> Iterator[pa.Table]:
         yield getattr(piece.parsed, kind.name)
 
 
-def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
-    """Return the rows of one of `n_parts` parts of all users."""
+def users_part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
+    """Return the rows of one of `n_parts` parts of all users, by a hash of their ids."""
     if n_parts == 1:
         return table
     users = whole(table["user_id"])

@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|online|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|online|explain|status|…`."""
 
 import argparse
 import logging
@@ -14,6 +14,7 @@ from stream.errors import StreamError
 from stream.fresh.command import add_verb
 from stream.fresh.settings import FreshSettings
 from stream.online.command import add_online
+from stream.online.explain_command import add_explain
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add_verbs(verbs)
     add_verb(verbs)
     add_online(verbs)
+    add_explain(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -44,7 +44,7 @@ _PATH: Final = r"^[A-Z]+ (?P<path>[^ ?]*)"
 _BLOCK_BYTES: Final = 1 << 25
 
 
-class AccessLog:
+class LoggedRequests:
     """The lines of an access log and its rotated predecessors.
 
     Args:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from store.config import StoreSettings, load_section
 from store.stop import stop_on_signals
 from stream.errors import StreamError
-from stream.online.access_log import AccessLog
+from stream.online.access_log import LoggedRequests
 from stream.online.comparison import changes
 from stream.online.compute import open_hours, update
 from stream.online.events import DayFiles
@@ -159,7 +159,7 @@ def _interface(settings: OnlineSettings) -> InterfaceHours | None:
     if not Path(settings.access_log).is_file():
         return None
     kept = InterfaceHours(Path(settings.path))
-    kept.update(count_by_hour(AccessLog(settings).lines))
+    kept.update(count_by_hour(LoggedRequests(settings).lines))
     return kept
 
 

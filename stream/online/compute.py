@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from batch.arrays import AnyFloats, Codes, Doubles, Rows
 from batch.events.ids import codes_of, encode, whole
-from stream.online.access_log import AccessLog
+from stream.online.access_log import LoggedRequests
 from stream.online.clicks import Clicks, Shown, UserItemEvents, find_clicks
 from stream.online.events import DAY_SECONDS, DayFiles
 from stream.online.hours import HOUR, HOUR_SECONDS, HourFiles
@@ -54,7 +54,7 @@ def update(
     """
     days, log = events.days("answers"), None
     if not days:  # nobody echoes answers
-        log = AccessLog(settings)
+        log = LoggedRequests(settings)
         days = log.days()
     now = int(time.time()) + 60 * settings.utc_offset_minutes
     newest = max(events.newest(now), log.newest() if log else 0)
@@ -79,7 +79,7 @@ class _Day(NamedTuple):
 
     day: int
     events: DayFiles
-    log: AccessLog | None
+    log: LoggedRequests | None
     settings: OnlineSettings
 
     def rows(self, served: ServedLists) -> pa.Table:

@@ -1,6 +1,6 @@
 """The events of some days, for one part of the users at a time, so that memory is bounded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,13 +46,17 @@ class DayFiles:
         Raises:
             InputError: A file is damaged.
         """
-        kind = _KINDS[name]
-        tables = [
-            users_part(table, part, n_parts)
-            for file in self._of(name, days)
-            for table in read_rows(kind, file)
-        ]
-        return kind.fold(pa.concat_tables([*tables, getattr(Parsed(), name)]))
+        tables = [users_part(table, part, n_parts) for table in self.pieces(name, days)]
+        return _KINDS[name].fold(pa.concat_tables([*tables, getattr(Parsed(), name)]))
+
+    def pieces(self, name: str, days: Sequence[int]) -> Iterator[pa.Table]:
+        """Yield the rows of a type in some days, not folded.
+
+        Raises:
+            InputError: A file is damaged.
+        """
+        for file in self._of(name, days):
+            yield from read_rows(_KINDS[name], file)
 
     def newest(self, limit: int) -> int:
         """Return the time of the newest event, by the statistics of the files; 0 without one.

@@ -1,0 +1,91 @@
+"""The command `python -m stream explain USER --at TIME`."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from store.config import StoreSettings, load_section
+from stream.online.provenance import Provenance, provenance
+from stream.online.settings import OnlineSettings
+from stream.settings import StreamSettings
+
+_EXAMPLE: Final = """example:
+  python -m stream explain 596363 --at 2026-11-14T12:23:12
+
+Exit status: 0 explained, 1 failed, or the snapshot does not have that answer, 2 wrong usage."""
+_SHOWN_HASH: Final = 12  # characters
+
+
+def add_explain(verbs: Any) -> None:
+    """Add the verb to the parser of `python -m stream`."""
+    about = "Print which model, code and data made the answer to a user at a time."
+    verb = verbs.add_parser(
+        "explain",
+        help=about[0].lower() + about[1:].rstrip("."),
+        description=about,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("user", help="a user id")
+    add_provenance_options(verb)
+    verb.set_defaults(run=explain_answer)
+
+
+def add_provenance_options(verb: argparse.ArgumentParser) -> None:
+    """Add the options of `explain_answer`, beside `user`."""
+    verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
+    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
+    verb.add_argument("--events", type=Path, metavar="DIR", help="default: [stream] events")
+    verb.add_argument(
+        "--at", type=_time, required=True, metavar="TIME", help="ISO 8601; UTC without a time zone"
+    )
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def explain_answer(options: argparse.Namespace) -> int:
+    """Explain the answer to `options.user` at `options.at`."""
+    config = options.config
+    store = options.store or Path(load_section("store", StoreSettings, config).path)
+    events = options.events or Path(load_section("stream", StreamSettings, config).events)
+    offset = load_section("online", OnlineSettings, config).utc_offset_minutes
+    found = provenance(store, events, options.user, options.at, offset)
+    print(json.dumps(found.as_json()) if options.json else "\n".join(_lines(found)))  # noqa: T201
+    return 1 if found.is_confirmed is False else 0
+
+
+def _lines(found: Provenance) -> Iterator[str]:
+    about, answer, flip = found.manifest, found.answer, found.expected.flip
+    verdict = {True: "as the snapshot has it", False: "not confirmed", None: "not compared"}
+    yield f"user          {found.user_id}"
+    if answer:
+        result = answer.result or f"{len(found.items)} items"
+        where = f"by {answer.host}, status {answer.status}, {answer.milliseconds} ms: {result}"
+        yield f"answer        {answer.at} {where}"
+    yield f"answer id     {found.answer_id}"
+    yield f"list          {found.source or 'none'}, {verdict[found.is_confirmed]}"
+    if found.note:
+        yield f"note          {found.note}"
+    since = f", current since {flip.at} ({flip.what}: {flip.why})" if flip else ""
+    yield f"generation    {found.generation}, arm {found.arm or 'none'}{since}"
+    yield f"model         {about.parameters.get('model', 'unknown')}"
+    yield f"code          {about.code_version}"
+    yield f"built         {about.began_at} to {about.finished_at}"
+    for one in about.inputs:
+        fields = (one.get("kind"), one.get("name"), str(one.get("sha256", ""))[:_SHOWN_HASH])
+        yield f"input         {' '.join(str(field) for field in fields)}"
+    for place in found.items:
+        score = "" if place.score is None else f"score {place.score:.6g}"
+        rank = "" if place.model_rank is None else f"model's rank {place.model_rank}"
+        cells = (f"{place.rank:2}", place.item_id, score, rank, place.placed_by or "unknown")
+        yield f"item          {'  '.join(cell for cell in cells if cell)}"
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be as 2026-11-14T12:23:12, not {text!r}") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -72,6 +72,10 @@ class LoggedRequests:
         tables = [_logged(block, self._offset) for block in blocks]
         return pa.concat_tables(tables) if tables else LOGGED.empty_table()
 
+    def oldest(self) -> int:
+        """Return the time of the oldest line by the clock of the events; 0 without one."""
+        return int(pc.min(self.lines["at"]).as_py() or 0)
+
     def newest(self) -> int:
         """Return the time of the newest line by the clock of the events; 0 without one."""
         return int(pc.max(self.lines["at"]).as_py() or 0)

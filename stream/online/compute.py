@@ -60,11 +60,18 @@ def update(
     newest = max(events.newest(now), log.newest() if log else 0)
     for day in days:
         begin, end = day * DAY_SECONDS, (day + 1) * DAY_SECONDS
-        if end > hours.closed_until:
-            rows = _Day(day, events, log, settings).rows(served)
-            hours.write(rows, begin, end)
+        if log:
+            begin = max(begin, _first_hour(log, hours))
+        if end > max(begin, hours.closed_until):
+            hours.write(_Day(day, events, log, settings).rows(served), begin, end)
     hours.close(_closed_until(newest, settings))
     return newest
+
+
+def _first_hour(log: LoggedRequests, hours: HourFiles) -> int:
+    """Return the begin of the first hour that the log has all of; rotation cuts its begin."""
+    hour = log.oldest() // HOUR_SECONDS * HOUR_SECONDS
+    return hour + HOUR_SECONDS if hours.has(hour) else hour
 
 
 def _closed_until(newest: int, settings: OnlineSettings) -> int:
@@ -189,15 +196,17 @@ def _rows(
 
 def _origins(requests: pa.Table, served: ServedLists) -> tuple[Rows, list[str], list[str]]:
     """Return generation, source and segment of each answer; those that are given stay."""
-    columns = ("user_id", "at", "items", "generation", "source")
-    origins = [
-        served.origin(user_id.encode(), at, None if items is None else items.encode())
-        if source is None
-        else Origin(generation or 0, source, served.segment(user_id.encode(), generation or 0))
-        for user_id, at, items, generation, source in zip(
-            *(requests[name].to_pylist() for name in columns), strict=True
-        )
-    ]
+    user_ids = [user_id.encode() for user_id in requests["user_id"].to_pylist()]
+    if requests["source"].null_count:
+        bodies = requests["items"].cast(pa.binary()).to_pylist()
+        origins = served.origins(user_ids, requests["at"].to_numpy(), bodies)
+    else:
+        generations = pc.fill_null(requests["generation"], 0).to_pylist()
+        rows = zip(user_ids, generations, requests["source"].to_pylist(), strict=True)
+        origins = [
+            Origin(generation, source, served.segment(user_id, generation))
+            for user_id, generation, source in rows
+        ]
     generation = np.array([origin.generation for origin in origins], np.int64)
     return generation, [one.source for one in origins], [one.segment for one in origins]
 

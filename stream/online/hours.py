@@ -61,6 +61,10 @@ class HourFiles:
             if since < begin + HOUR_SECONDS and begin < until:
                 yield begin, path
 
+    def has(self, begin: int) -> bool:
+        """Return whether the hour that begins at a time has requests."""
+        return self._path(begin).exists()
+
     def tables(self, since: int, until: int) -> Iterator[pa.Table]:
         """Yield the rows of a span of time, an hour at a time.
 
@@ -95,6 +99,9 @@ class HourFiles:
                 _write(path, rows.slice(first, end - first))
             else:
                 path.unlink(missing_ok=True)
+        for day in {self._path(begin).parent for begin in range(since, until, HOUR_SECONDS)}:
+            if day.is_dir():
+                fsync_path(day)
 
     def close(self, until: int) -> None:
         """Record that the hours up to a time are closed."""
@@ -136,4 +143,3 @@ def _write(path: Path, rows: pa.Table) -> None:
     pq.write_table(rows.unify_dictionaries(), pending, compression="zstd")
     fsync_path(pending)
     pending.replace(path)
-    fsync_path(path.parent)

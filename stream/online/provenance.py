@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
-import pandas as pd
 import pyarrow.compute as pc
 
 from store.explain import Explanation, explain, kept_manifest
@@ -174,9 +173,10 @@ def _answer_line(events: Path, user_id: str, moment: int) -> AnswerLine | None:
 
 
 def _origin(store: Path, user_id: str, line: AnswerLine, offset: int) -> Origin:
-    at = pd.Timestamp(line.at, tz="UTC").timestamp()
+    at = int(np.datetime64(line.at, "s").astype(np.int64))
     with ServedLists(store, offset, generations_of_arms(store)) as served:
-        return served.origin(user_id.encode(), at, line.items.encode() if line.items else None)
+        body = line.items.encode() if line.items else None
+        return served.origins([user_id.encode()], np.array([at]), [body])[0]
 
 
 def _read(

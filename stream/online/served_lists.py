@@ -10,17 +10,19 @@ a fresh list, or one from recent views or a history in the request.
 """
 
 import contextlib
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+import numpy as np
+
+from batch.arrays import Times
 from store.errors import NoSnapshotError
 from store.items import Items, backing_off, split
 from store.journal import flips
-from store.layout import POPULAR, RESERVE, generations, snapshot_folder
+from store.layout import LIST_LENGTH, POPULAR, RESERVE, generations, snapshot_folder
 from store.manifest import read_manifest
 from store.snapshot import Snapshot, open_snapshot
 
@@ -66,6 +68,20 @@ class ItemFacts(NamedTuple):
     cost: float | None
 
 
+class _FallbackPool(NamedTuple):
+    """Items of the fallback lists of a segment.
+
+    Attributes:
+        body: The answer, if no item of it is hidden from the user.
+        pool: Items of the segment's lists and the popular ones, best first.
+        own: Items of the segment's lists.
+    """
+
+    body: bytes
+    pool: Sequence[bytes]
+    own: Collection[bytes]
+
+
 class SnapshotLists:
     """Lists of one open snapshot."""
 
@@ -76,6 +92,7 @@ class SnapshotLists:
         self._fallback = snapshot.fallback.get
         self._popular = split(self._fallback(POPULAR)) + split(self._fallback(RESERVE))
         self._items = Items(snapshot)
+        self._pools: dict[bytes, _FallbackPool] = {}
 
     def segment(self, user_id: bytes) -> bytes:
         """Return the segment of a user's profile, empty without one."""
@@ -99,16 +116,28 @@ class SnapshotLists:
         if own is not None:
             pool = split(own) + split(self.snapshot.spares.get(user_id)) + self._popular
             return LIST if _is_subsequence(names, pool) else OTHER
-        segments = [split(self._fallback(key)) for key in backing_off(self.segment(user_id))]
-        own_pool = [name for names in segments for name in names]
-        if not _is_subsequence(names, [*dict.fromkeys([*own_pool, *self._popular])]):
+        fallback = self._fallback_of(self.segment(user_id))
+        if body != fallback.body and not _is_subsequence(names, fallback.pool):
             return OTHER
-        return SEGMENT if names[0] in own_pool else DEFAULT
+        return SEGMENT if names[0] in fallback.own else DEFAULT
+
+    def _fallback_of(self, segment: bytes) -> _FallbackPool:
+        found = self._pools.get(segment)
+        if found is None:
+            lists = [split(self._fallback(key)) for key in backing_off(segment)]
+            own = [name for names in lists for name in names]
+            pool = [*dict.fromkeys([*own, *self._popular])]
+            body = b",".join(pool[:LIST_LENGTH])
+            found = self._pools[segment] = _FallbackPool(body, pool, frozenset(own))
+        return found
 
     def facts(self, item_id: str) -> ItemFacts:
         """Return the facts of an item."""
         about = self._items.about(item_id.encode()) or {}
         return ItemFacts(_number(about.get("runtime")), _number(about.get("cost")))
+
+
+Candidate = tuple[int, SnapshotLists | None]  # a generation, None if its snapshot was pruned
 
 
 class ServedLists:
@@ -142,47 +171,42 @@ class ServedLists:
     ) -> None:
         self._resources.close()
 
-    def spans(self, generation: int) -> list[tuple[float, float]]:
-        """Return the times from which and until which a generation was current."""
-        ends = [*self._flips[1:], float("inf")]
-        spans = zip(self._current, self._flips, ends, strict=True)
-        return [(begin, end) for number, begin, end in spans if number == generation]
-
-    def candidates(self, at: float) -> list[int]:
-        """Return the generations that may have answered at a time, the current one first."""
-        number = bisect_right(self._flips, at)
-        first = bisect_right(self._flips, at - _SWITCH_SECONDS)
-        last = bisect_right(self._flips, at + _SWITCH_SECONDS)
-        current = self._current[number - 1 : number] if number else []
-        around = self._current[max(first - 1, 0) : last]
-        return [*dict.fromkeys([*current, *around, *self._beside])]
-
     def lists(self, generation: int) -> SnapshotLists | None:
         """Return the lists of a generation; None if its snapshot was pruned."""
         if generation not in self._open:
             self._open[generation] = self._opened(generation)
         return self._open[generation]
 
-    def origin(self, user_id: bytes, at: float, body: bytes | None) -> Origin:
-        """Return the origin of an answer.
+    def origins(
+        self, user_ids: Sequence[bytes], at: Times, bodies: Sequence[bytes | None]
+    ) -> list[Origin]:
+        """Return the origin of each answer.
 
         Args:
-            user_id: User who asked.
-            at: Time of the request.
-            body: Items of the answer, joined by commas; None for a failed request.
+            user_ids: (n,) users who asked.
+            at: (n,) times of the requests.
+            bodies: (n,) items of the answers, joined by commas; None for a failed request.
         """
-        candidates = self.candidates(at)
-        opened = [(one, lists) for one in candidates if (lists := self.lists(one))]
-        segment = opened[0][1].segment(user_id).decode() if opened else ""
-        current = candidates[0] if candidates else 0
-        if body is None:
-            return Origin(current, NO_ANSWER, segment)
-        for generation, lists in opened:
-            source = lists.source(user_id, body)
-            if source != OTHER:
-                return Origin(generation, source, segment)
-        is_open = bool(opened) and opened[0][0] == current
-        return Origin(current, OTHER if is_open else PRUNED, segment)
+        times = np.array(self._flips)
+        shifts = (0, -_SWITCH_SECONDS, _SWITCH_SECONDS)
+        keys = np.stack([np.searchsorted(times, at + one, side="right") for one in shifts], axis=1)
+        distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
+        around = [self._candidates(*key) for key in distinct.tolist()]
+        rows = zip(user_ids, bodies, inverse.ravel().tolist(), strict=True)
+        return [_origin(user_id, body, around[number]) for user_id, body, number in rows]
+
+    def _candidates(self, number: int, first: int, last: int) -> list[Candidate]:
+        """Return the generations that may have answered, the current one first.
+
+        Args:
+            number: Number of flips until the request.
+            first: Number of flips until some seconds before.
+            last: Number of flips until some seconds after.
+        """
+        current = self._current[number - 1 : number] if number else []
+        around = self._current[max(first - 1, 0) : last]
+        candidates = dict.fromkeys([*current, *around, *self._beside])
+        return [(one, self.lists(one)) for one in candidates]
 
     def segment(self, user_id: bytes, generation: int) -> str:
         """Return the segment of a user's profile in a generation, empty without one."""
@@ -202,6 +226,18 @@ class ServedLists:
         except NoSnapshotError:  # pruned just now
             return None
         return SnapshotLists(self._resources.enter_context(snapshot))
+
+
+def _origin(user_id: bytes, body: bytes | None, candidates: Sequence[Candidate]) -> Origin:
+    current, current_lists = candidates[0] if candidates else (0, None)
+    segment = current_lists.segment(user_id).decode() if current_lists else ""
+    if body is None:
+        return Origin(current, NO_ANSWER, segment)
+    for generation, lists in candidates:
+        source = lists.source(user_id, body) if lists else OTHER
+        if source != OTHER:
+            return Origin(generation, source, segment)
+    return Origin(current, OTHER if current_lists else PRUNED, segment)
 
 
 def generations_of_arms(store: Path) -> dict[int, str]:

@@ -30,9 +30,9 @@ class OnlineSettings:
     late_hours: float = 6.0
     limit_ms: int = 600
     utc_offset_minutes: int = 0
-    part_requests: int = 100_000
+    part_requests: int = 250_000
     gauge_hours: float = 24.0
-    poll_seconds: float = 60.0
+    poll_seconds: float = 300.0
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9104
 

@@ -24,6 +24,7 @@ from batch.errors import InputError
 from batch.events.event_types import EVENT_TYPES, EventType
 from batch.events.fold import days
 from batch.events.ids import ID, codes_of, sort_ids, whole
+from batch.events.parquet_file import PARQUET_ROWS
 from batch.events.parsed import VIEWS, Parsed, Piece, Rejected
 from batch.events.partition_rows import read_partition
 from batch.events.positions import REMEDY, Positions
@@ -160,13 +161,18 @@ def n_rows_of(file: Path) -> int:
         raise InputError(file, f"cannot be read as Parquet: {error}", REMEDY) from error
 
 
-def read_rows(kind: EventType, file: Path) -> Iterator[pa.Table]:
+def read_rows(kind: EventType, file: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[pa.Table]:
     """Yield the rows of one file.
+
+    Args:
+        kind: Type of the events.
+        file: File of a day.
+        piece_rows: Rows that are read at a time.
 
     Raises:
         InputError: It is damaged, or has a row that is not valid.
     """
-    for piece in read_partition(file):
+    for piece in read_partition(file, piece_rows):
         if piece.rejected.reasons:
             reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
             raise InputError(file, f"row {row}: {reason}", REMEDY)

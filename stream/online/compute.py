@@ -10,6 +10,7 @@ views of the next `click_hours`, and the views of the day before, which may go o
 import math
 import time
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -62,8 +63,11 @@ def update(
         begin, end = day * DAY_SECONDS, (day + 1) * DAY_SECONDS
         if log:
             begin = max(begin, _first_hour(log, hours))
-        if end > max(begin, hours.closed_until):
-            hours.write(_Day(day, events, log, settings).rows(served), begin, end)
+        of_day = _Day(day, events, log, settings)
+        inputs = of_day.inputs()
+        if end > max(begin, hours.closed_until) and hours.inputs.get(day) != inputs:
+            hours.write(of_day.rows(served), begin, end)
+            hours.inputs[day] = inputs
     hours.close(_closed_until(newest, settings))
     return newest
 
@@ -89,10 +93,21 @@ class _Day(NamedTuple):
     log: LoggedRequests | None
     settings: OnlineSettings
 
+    def inputs(self) -> str:
+        """Return a hash of the state of all files that the rows depend on."""
+        after, around = self._days()
+        files = [self.events.state(name, after) for name in ("answers", "ratings")]
+        state = (files, self.events.state("views", around), self.log and self.log.lines.num_rows)
+        return blake2b(repr(state).encode(), digest_size=16).hexdigest()
+
+    def _days(self) -> tuple[range, range]:
+        """Return the days of the requests and their ratings, and of their views."""
+        after = range(self.day, self.day + 1 + math.ceil(self.settings.click_hours / 24))
+        return after, range(self.day - 1, after.stop)
+
     def rows(self, served: ServedLists) -> pa.Table:
         """Return the day's rows of `HOUR`."""
-        after = range(self.day, self.day + 1 + math.ceil(self.settings.click_hours / 24))
-        around = range(self.day - 1, after.stop)
+        after, around = self._days()
         n_requests = self.log.n_rows(after) if self.log else self.events.n_rows("answers", after)
         n_views = self.events.n_rows("views", around)
         n_parts = max(-(-n_requests // self.settings.part_requests), -(-n_views // _PART_VIEWS), 1)

@@ -15,6 +15,7 @@ from batch.events.parsed import Parsed
 from batch.events.positions import REMEDY
 
 DAY_SECONDS: Final = 86_400
+_PIECE_ROWS: Final = 100_000  # an answer has some hundred bytes
 _KINDS: Final = {kind.name: kind for kind in EVENT_TYPES}
 
 
@@ -49,6 +50,11 @@ class DayFiles:
         tables = [users_part(table, part, n_parts) for table in self.pieces(name, days)]
         return _KINDS[name].fold(pa.concat_tables([*tables, getattr(Parsed(), name)]))
 
+    def state(self, name: str, days: Sequence[int]) -> list[tuple[str, int, int]]:
+        """Return name, size and time of change of each file of a type in some days."""
+        stats = [(path.name, path.stat()) for path in self._of(name, days)]
+        return [(name, one.st_size, one.st_mtime_ns) for name, one in stats]
+
     def pieces(self, name: str, days: Sequence[int]) -> Iterator[pa.Table]:
         """Yield the rows of a type in some days, not folded.
 
@@ -56,7 +62,7 @@ class DayFiles:
             InputError: A file is damaged.
         """
         for file in self._of(name, days):
-            yield from read_rows(_KINDS[name], file)
+            yield from read_rows(_KINDS[name], file, _PIECE_ROWS)
 
     def newest(self, limit: int) -> int:
         """Return the time of the newest event, by the statistics of the files; 0 without one.

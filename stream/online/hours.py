@@ -2,7 +2,7 @@
 
     var/online/
         date=2026-11-14/hour-12.parquet     requests of the hour from 12:00
-        STATE                               time up to which hours are closed, and the settings
+        STATE      time up to which hours are closed, settings, hashes of open days' inputs
 
 An hour is closed when no event that may still come within the bound can change it. Closed
 hours are never computed again, so they outlast the events that they were made of. Files are
@@ -23,6 +23,7 @@ from store.durable import fsync_path, replace_durable
 from stream.errors import StreamError
 
 HOUR_SECONDS: Final = 3600
+_DAY_SECONDS: Final = 24 * HOUR_SECONDS
 HOUR: Final = pa.schema(
     [("user_id", ID), ("at", pa.int64()), ("generation", pa.int64()), ("source", ID),
      ("segment", ID), ("is_available", pa.bool_()), ("milliseconds", pa.int32()),
@@ -44,6 +45,7 @@ class HourFiles:
 
     Attributes:
         closed_until: Time up to which all hours are closed.
+        inputs: Hash of the inputs that each open day, counted from 1970, was computed from.
 
     Raises:
         StreamError: It was made with other settings, or its state is damaged.
@@ -52,7 +54,9 @@ class HourFiles:
     def __init__(self, folder: Path, basis: Mapping[str, Any]) -> None:
         self._folder = folder
         self._basis = dict(basis)
-        self.closed_until = self._read_state()
+        self.closed_until = 0
+        self.inputs: dict[int, str] = {}
+        self._read_state()
 
     def hours(self, since: int, until: int) -> Iterator[tuple[int, Path]]:
         """Yield begin and file of the hours with requests in a span of time, ascending."""
@@ -107,21 +111,27 @@ class HourFiles:
         """Record that the hours up to a time are closed."""
         self.closed_until = max(until, self.closed_until)
         self._folder.mkdir(parents=True, exist_ok=True)
-        state = {"closed_until": self.closed_until, "basis": self._basis}
+        first = self.closed_until // _DAY_SECONDS
+        self.inputs = {day: inputs for day, inputs in self.inputs.items() if day >= first}
+        state = {
+            "closed_until": self.closed_until, "basis": self._basis, "inputs": self.inputs,
+        }  # fmt: skip
         replace_durable(self._folder / _STATE, json.dumps(state) + "\n")
 
     def _path(self, begin: int) -> Path:
         day, hour = str(np.datetime64(begin, "s")).split("T")
         return self._folder / f"date={day}" / f"hour-{hour[:2]}.parquet"
 
-    def _read_state(self) -> int:
+    def _read_state(self) -> None:
         path = self._folder / _STATE
         try:
             state = json.loads(path.read_text())
-            closed_until, basis = int(state["closed_until"]), state["basis"]
+            basis = state["basis"]
+            self.closed_until = int(state["closed_until"])
+            self.inputs = {int(day): str(one) for day, one in state["inputs"].items()}
         except FileNotFoundError:
-            return 0
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise StreamError(path, f"cannot be read: {error!r}", _REMEDY) from error
         changed = {
             key for key in basis.keys() | self._basis if basis.get(key) != self._basis.get(key)
@@ -129,7 +139,6 @@ class HourFiles:
         if changed:
             problem = f"was made with another {' and '.join(sorted(changed))} of [online]"
             raise StreamError(self._folder, problem, f"set it back, or {_REMEDY}")
-        return closed_until
 
 
 def _begin_of(path: Path) -> int:

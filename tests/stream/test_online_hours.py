@@ -119,6 +119,21 @@ def test_closed_hours_outlast_their_events(tmp_path, store):
     assert str(names[0]).startswith("date=2026-03-01/hour-")
 
 
+def test_a_day_is_computed_again_only_after_its_events_changed(tmp_path, store):
+    """A file that was put in its place stays until then."""
+    settings = settings_of(tmp_path)
+    write_events(tmp_path / "events", 1, **made_days(5, 1))
+    _, path = next(updated(tmp_path, store, settings).hours(0, 1 << 40))
+    made = path.read_bytes()
+    for is_changed in (False, True):
+        path.write_bytes(b"another file")
+        if is_changed:
+            late = answer("u1", BEGIN + 86_399, "i1,i8,i9")
+            write_events(tmp_path / "events", 2, answers=[late])
+        updated(tmp_path, store, settings)
+        assert (path.read_bytes() == made) == is_changed
+
+
 def test_parts_of_the_users_make_the_same_rows(tmp_path, store):
     """However many requests are held at a time."""
     write_events(tmp_path / "events", 1, **made_days(6, 2))

@@ -5,7 +5,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +32,7 @@ from stream.online.figures import (
     sums_by_label,
 )
 from stream.online.hours import HOUR_SECONDS, HourFiles
-from stream.online.interface import InterfaceHours, count_by_hour
+from stream.online.interface import InterfaceCounts, InterfaceHours, count_by_hour
 from stream.online.metrics import OnlineGauges
 from stream.online.report import OnlineReport, changes_as_json, changes_as_text
 from stream.online.served_lists import ServedLists, generations_of_arms
@@ -117,9 +117,11 @@ def _online(options: argparse.Namespace) -> int:
         hours, newest = _update(inputs)
         if options.before is not None:
             return _compare(hours, options)
-        return _print(
-            _report(inputs, hours, options.by or ALL, (options.since, newest + 1)), options
-        )
+        span = (options.since, newest + 1)
+        report = _report(inputs, hours, options.by or ALL, span)
+        report = replace(report, interface=_interface(inputs.settings, span))
+    print(json.dumps(report.as_json()) if options.json else report.as_text())  # noqa: T201
+    return 0
 
 
 def _update(inputs: _Inputs) -> tuple[HourFiles, int]:
@@ -149,23 +151,16 @@ def _report(inputs: _Inputs, hours: HourFiles, by: str, span: tuple[int, int]) -
     if by != ALL:
         figures = sums_by_label(hours.tables(*span), by_all, limit_ms) | figures
     since = max(span[0], next((begin for begin, _ in hours.hours(*span)), 0))
-    interface = _interface(inputs.settings)
-    counts = interface.total(span[0], span[1]) if interface else None
-    return OnlineReport(since, span[1] - 1, hours.closed_until, by, figures, counts)
+    return OnlineReport(since, span[1] - 1, hours.closed_until, by, figures)
 
 
-def _interface(settings: OnlineSettings) -> InterfaceHours | None:
-    """Return the counts of the access log; None without one."""
+def _interface(settings: OnlineSettings, span: tuple[int, int]) -> InterfaceCounts | None:
+    """Return the counts of the access log in a span of time; None without a log."""
     if not Path(settings.access_log).is_file():
         return None
     kept = InterfaceHours(Path(settings.path))
     kept.update(count_by_hour(LoggedRequests(settings).lines))
-    return kept
-
-
-def _print(report: OnlineReport, options: argparse.Namespace) -> int:
-    print(json.dumps(report.as_json()) if options.json else report.as_text())  # noqa: T201
-    return 0
+    return kept.total(*span)
 
 
 def _compare(hours: HourFiles, options: argparse.Namespace) -> int:
@@ -195,9 +190,8 @@ def _watch(inputs: _Inputs) -> int:
     while True:
         hours, newest = _update(inputs)
         span = (newest - int(settings.gauge_hours * HOUR_SECONDS), newest + 1)
-        reports = {by: _report(inputs, hours, by, span) for by in _GAUGED}
-        figures = {by: report.figures for by, report in reports.items()}
-        counts = reports[ALL].interface
+        figures = {by: _report(inputs, hours, by, span).figures for by in _GAUGED}
+        counts = _interface(settings, span)
         gauges.set(figures, counts.shares() if counts else {}, newest)
         if stop.wait(settings.poll_seconds):
             return 0

@@ -16,7 +16,8 @@ class OnlineReport:
     """Figures of a span of time.
 
     Attributes:
-        since, until: Span by the clock of the events, seconds since 1970.
+        since: Begin of the span by the clock of the events, seconds since 1970.
+        until: End of the span.
         closed_until: Time up to which hours do not change any more.
         by: Kind of the labels.
         figures: Sums by label; `all` for all requests.
@@ -28,7 +29,7 @@ class OnlineReport:
     closed_until: int
     by: str
     figures: Mapping[str, Sums]
-    interface: InterfaceCounts | None
+    interface: InterfaceCounts | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""

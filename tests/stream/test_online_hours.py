@@ -1,8 +1,13 @@
 """The hours that are kept: the same whenever they are computed, and the ways to read them."""
 
 import json
+import os
 import random
 import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
 
 import numpy as np
 import pytest
@@ -19,6 +24,7 @@ from stream.online.metrics import OnlineGauges
 from stream.online.served_lists import ServedLists
 from stream.online.settings import OnlineSettings
 from stream.online.users import user_figures
+from tests.serve.server import ROOT, wait_until
 from tests.snapshots import make_snapshot
 from tests.stream.online_events import answer, seconds, view, write_events
 
@@ -278,6 +284,34 @@ def test_the_gauges_are_the_figures(tmp_path, store):
     assert 'marquee_online_interface_share{kind="malformed"} 0.25' in text
     gauges.set({"source": {}}, {}, BEGIN)
     assert 'label="list"' not in generate_latest(gauges.registry).decode()
+
+
+def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
+    """On a real port; the first figures are there without waiting for the poll."""
+    write_events(tmp_path / "events", 1, **made_days(9, 1))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "stream", "online", "--watch", "--store", str(store),
+               "--events", str(tmp_path / "events")]  # fmt: skip
+    environment = {
+        "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"],
+        "MARQUEE_ONLINE_METRICS_PORT": str(port),
+    }  # fmt: skip
+    watch = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    try:
+        wait_until(lambda: 'by="source",label="list"' in scraped(port), 60)
+    finally:
+        watch.terminate()
+    assert watch.wait(60) == 0
+
+
+def scraped(port):
+    """Return the text of the gauges, empty while the port is not open."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answered:
+            return answered.read().decode()
+    except OSError:
+        return ""
 
 
 def test_the_command_compares_generations(tmp_path, store, monkeypatch, capsys):

@@ -70,7 +70,8 @@ def _lines(found: Provenance) -> Iterator[str]:
         yield f"note          {found.note}"
     since = f", current since {flip.at} ({flip.what}: {flip.why})" if flip else ""
     yield f"generation    {found.generation}, arm {found.arm or 'none'}{since}"
-    yield f"model         {about.parameters.get('model', 'unknown')}"
+    shares = ", ".join(f"{name} {share:g}" for name, share in found.model_shares.items())
+    yield f"model         {about.parameters.get('model', 'unknown')}{shares and f': {shares}'}"
     yield f"code          {about.code_version}"
     yield f"built         {about.began_at} to {about.finished_at}"
     for one in about.inputs:

@@ -8,6 +8,7 @@
 answer that was logged is compared with it. Its id is `GENERATION:ARM:CRC-32 of the body`.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from store.explain import Explanation, explain, kept_manifest
+from store.fresh import FreshList, decode, open_fresh
 from store.manifest import Manifest
 from stream.online.events import DAY_SECONDS, DayFiles
 from stream.online.placement import Placement, placements
@@ -32,10 +34,12 @@ from stream.online.served_lists import (
 )
 
 _NO_ARM: Final = "-"
+_FRESH: Final = "fresh"
+_SHARE: Final = "share_"  # of a metric of the manifest: share of a model in the blend
 _NOTES: Final = {
-    NO_ANSWER: "the request failed, so there is no list to explain",
-    OTHER: "no snapshot of that time gave this list: a fresh list, one by recent views or by a "
-    "history in the request, or not an answer of this store",
+    NO_ANSWER: "the request failed: nothing was shown",
+    OTHER: "no snapshot of that time gave this list: a fresh list since replaced, one by recent "
+    "views or by a history in the request, or not an answer of this store",
     PRUNED: "the snapshot was pruned, its manifest is kept: the list cannot be compared",
 }
 
@@ -91,6 +95,16 @@ class Provenance:
     expected: Explanation
     manifest: Manifest
 
+    @property
+    def model_shares(self) -> dict[str, float]:
+        """Share of each model in the blend that made the lists; empty for a single model."""
+        metrics = self.manifest.metrics.items()
+        return {
+            name.removeprefix(_SHARE): share
+            for name, share in metrics
+            if name.startswith(_SHARE) and share
+        }
+
     def as_json(self) -> dict[str, Any]:
         """Return the provenance as plain data."""
         flip, about = self.expected.flip, self.manifest.as_json()
@@ -108,6 +122,7 @@ class Provenance:
             "history": self.expected.history,
             "flip": flip and flip._asdict(),
             "model": self.manifest.parameters.get("model"),
+            "model_shares": self.model_shares,
             **{name: about[name] for name in names},
         }
 
@@ -176,7 +191,21 @@ def _origin(store: Path, user_id: str, line: AnswerLine, offset: int) -> Origin:
     at = int(np.datetime64(line.at, "s").astype(np.int64))
     with ServedLists(store, offset, generations_of_arms(store)) as served:
         body = line.items.encode() if line.items else None
-        return served.origins([user_id.encode()], np.array([at]), [body])[0]
+        origin = served.origins([user_id.encode()], np.array([at]), [body])[0]
+    fresh = _fresh_list(store, user_id.encode()) if origin.source == OTHER else None
+    if fresh and fresh.body == body:
+        return Origin(fresh.generation, _FRESH, origin.segment)
+    return origin
+
+
+def _fresh_list(store: Path, user_id: bytes) -> FreshList | None:
+    """Return the fresh list that the speed layer has for a user now; None without one."""
+    lists = open_fresh(store)
+    if lists is None:
+        return None
+    with contextlib.closing(lists):
+        value = lists.get(user_id)
+        return decode(user_id, value) if value else None
 
 
 def _read(

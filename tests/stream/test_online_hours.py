@@ -338,7 +338,7 @@ def test_the_command_compares_generations(tmp_path, store, monkeypatch, capsys):
     assert (click["before"], click["after"], click["n_after"]) == (0, 0.1, 80)
     assert click["low"] == click["high"] == 0.1  # each user has one click in ten requests
     assert found["all", "availability"]["after"] == 1
-    assert ("F", "minutes") not in found  # one user is no interval
+    assert ("F", "minutes") not in found  # one user gives no interval
     assert main(["online", *places, "--before", "1", "--after", "2"]) == 0
     assert "click_through" in capsys.readouterr().out
     assert main(["online", *places, "--before", "1", "--after", "7"]) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from batch.models.choose import recommender
 from batch.rules.settings import RuleSettings
+from store.fresh import FreshList, FreshWriter
 from store.layout import snapshot_folder
 from store.prune import prune
 from store.publish import writing
@@ -101,6 +102,19 @@ def test_another_list_is_not_confirmed(tmp_path, explain):
     status, found = explain("bob", "d,e,f")
     assert (status, found["source"]) == (0, "popular")
     assert {one["placed_by"] for one in found["items"]} == {"popular"}
+
+
+def test_a_fresh_list_is_confirmed_while_it_is_kept(tmp_path, explain):
+    """By the speed layer's table; another body is not."""
+    make_snapshot(tmp_path / "store", {"ann": [*"abc"]}, [*"def"])
+    set_flips(tmp_path / "store", EARLIER)
+    with FreshWriter(tmp_path / "store") as writer:
+        writer.clear(1, b"")
+        writer.put([(b"ann", FreshList(1, 0.0, b"c,x"), b"")])
+    status, found = explain("ann", "c,x")
+    assert (status, found["source"], found["is_confirmed"]) == (0, "fresh", True)
+    assert {one["placed_by"] for one in found["items"]} == {"fresh"}
+    assert explain("ann", "x,c")[0] == 1
 
 
 def test_the_arm_is_found_by_the_items(tmp_path, explain):

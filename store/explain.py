@@ -114,7 +114,7 @@ def explain(
             manifest = snapshot.manifest
         withheld = [name for name in stored if name in hidden]
     else:
-        manifest = _kept_manifest(store, generation)
+        manifest = kept_manifest(store, generation)
     moment = at.isoformat() if at else None
     made_at = own.fresh.made_at if own.fresh else None
     return Explanation(
@@ -136,7 +136,13 @@ def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
     return before[-1].generation, before[-1]
 
 
-def _kept_manifest(store: Path, generation: int) -> Manifest:
+def kept_manifest(store: Path, generation: int) -> Manifest:
+    """Return the manifest of a pruned generation.
+
+    Raises:
+        NoSnapshotError: It is missing.
+        CorruptSnapshotError: It cannot be read.
+    """
     path = manifests_folder(store) / f"{generation:06d}.json"
     try:
         return Manifest.from_json(read_json_object(path))

@@ -41,3 +41,10 @@ class Items:
 def split(body: bytes | None) -> ItemIds:
     """Return the item ids of a list in a table."""
     return body.split(b",") if body else []
+
+
+def backing_off(segment: bytes) -> list[bytes]:
+    """Return a segment's key, followed by wider segments: `a/b/c`, `a/b`, `a`, `b`, `c`."""
+    parts = segment.split(b"/") if segment else []
+    prefixes = [b"/".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return [*prefixes, *parts[1:]]

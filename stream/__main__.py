@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|explain|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|online|explain|status|…`."""
 
 import argparse
 import logging
@@ -11,12 +11,14 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
+from stream.explain import add_explain
 from stream.fresh.command import add_fresh
-from stream.fresh.explain import add_explain
 from stream.fresh.settings import FreshSettings
+from stream.online.command import add_online
+from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 
-SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings}
+SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings, "online": OnlineSettings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m stream",
-        description="Collect events, and keep lists fresh.",
+        description="Collect events, keep lists fresh, and measure what they are worth.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     add_verbs(verbs)
     add_fresh(verbs)
+    add_online(verbs)
     add_explain(verbs)
     add_config(verbs, SECTIONS)
     return parser

@@ -25,6 +25,7 @@ from batch.events.event_types import EVENT_TYPES, EventType
 from batch.events.fold import days
 from batch.events.folded import FileVersion, as_metadata
 from batch.events.ids import ID, codes_of, sort_ids, whole
+from batch.events.parquet_file import PARQUET_ROWS
 from batch.events.parsed import VIEWS, Parsed, Piece, Rejected
 from batch.events.partition_rows import read_partition
 from batch.events.positions import REMEDY, Positions
@@ -144,7 +145,8 @@ def merged_rows(
     files = [file for file in files if file.exists()]
     n_parts = -(-sum(n_rows_of(file) for file in files) // merge_rows)
     for part in range(n_parts):
-        tables = [_part(table, part, n_parts) for file in files for table in read_rows(kind, file)]
+        pieces = (table for file in files for table in read_rows(kind, file))
+        tables = [users_part(table, part, n_parts) for table in pieces]
         yield kind.fold(pa.concat_tables(tables))
 
 
@@ -160,21 +162,26 @@ def n_rows_of(file: Path) -> int:
         raise InputError(file, f"cannot be read as Parquet: {error}", REMEDY) from error
 
 
-def read_rows(kind: EventType, file: Path) -> Iterator[pa.Table]:
+def read_rows(kind: EventType, file: Path, piece_rows: int = PARQUET_ROWS) -> Iterator[pa.Table]:
     """Yield the rows of one file.
+
+    Args:
+        kind: Type of the events.
+        file: File of a day.
+        piece_rows: Rows that are read at a time.
 
     Raises:
         InputError: It is damaged, or has a row that is not valid.
     """
-    for piece in read_partition(file):
+    for piece in read_partition(file, piece_rows):
         if piece.rejected.reasons:
             reason, row = piece.rejected.reasons[0], piece.rejected.numbers[0]
             raise InputError(file, f"row {row}: {reason}", REMEDY)
         yield getattr(piece.parsed, kind.name)
 
 
-def _part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
-    """Return the rows of one of `n_parts` parts of all users."""
+def users_part(table: pa.Table, part: int, n_parts: int) -> pa.Table:
+    """Return the rows of one of `n_parts` parts of all users, by a hash of their ids."""
     if n_parts == 1:
         return table
     users = whole(table["user_id"])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Final, NamedTuple
 
 from serve.worker.index import ItemIndex
-from store.items import ItemIds, Items, split
+from store.items import ItemIds, Items, backing_off, split
 from store.layout import LIST_LENGTH, POPULAR, RESERVE
 from store.snapshot import Snapshot
 
@@ -88,10 +88,3 @@ def _unknown_users_are_minors(snapshot: Snapshot) -> bool:
     """Return whether users without a profile get no adult titles."""
     rules = snapshot.manifest.parameters.get("rules", {})
     return bool(rules.get("adult_filter") and rules.get("unknown_age_is_minor"))
-
-
-def backing_off(segment: bytes) -> list[bytes]:
-    """Return a segment's key, followed by wider segments: `a/b/c`, `a/b`, `a`, `b`, `c`."""
-    parts = segment.split(b"/") if segment else []
-    prefixes = [b"/".join(parts[:n]) for n in range(len(parts), 0, -1)]
-    return [*prefixes, *parts[1:]]

@@ -1,4 +1,4 @@
-"""The command `python -m stream explain`: the items of a user that speak for each of a list.
+"""What `python -m stream explain USER` prints: the items of a user that speak for each of a list.
 
 list, as the server answers it ─┐
 its history ─► model ───────────┴─► contributions ─► "because of alien 61 %, brazil 22 %"
@@ -18,13 +18,7 @@ from store.fresh import FRESH_HOURS, FreshLists
 from stream.errors import StreamError
 from stream.fresh.model import CurrentModel, Reason, open_model
 
-_EXAMPLE: Final = """example:
-  python -m stream explain 12345
-  python -m stream explain 12345 --reasons 5 --json
-
-`python -m store explain` prints how the snapshot of the list was built.
-Exit status: 0 done, 1 failed, 2 wrong usage."""
-_N_REASONS: Final = 3
+N_REASONS: Final = 3
 
 
 class ExplainedList(NamedTuple):
@@ -75,28 +69,8 @@ def _history(store: Path, model: CurrentModel, user_id: bytes, *, is_fresh: bool
     return model.histories([user_id])[0] or b""
 
 
-def add_explain(verbs: Any) -> None:
-    """Add the verb to the parser of `python -m stream`."""
-    about = "Print what speaks for each item of a user's list."
-    verb = verbs.add_parser(
-        "explain",
-        help=about[0].lower() + about[1:].rstrip("."),
-        description=about,
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verb.add_argument("user", help="a user id")
-    verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
-    verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
-    verb.add_argument(
-        "--reasons", type=int, default=_N_REASONS, metavar="N",
-        help=f"maximum number for each item, default: {_N_REASONS}",
-    )  # fmt: skip
-    verb.add_argument("--json", action="store_true", help="print JSON")
-    verb.set_defaults(run=_explain)
-
-
-def _explain(options: argparse.Namespace) -> int:
+def explain_current(options: argparse.Namespace) -> int:
+    """Explain the list that the server answers to `options.user` now."""
     store = options.store or Path(load_section("store", StoreSettings, options.config).path)
     fresh_hours = number_of("serve", "fresh_hours", FRESH_HOURS, options.config)
     answer, reasons = explain_list(store, options.user, fresh_hours)

@@ -9,7 +9,7 @@ import pytest
 
 from batch.errors import InputError
 from batch.records.profiles import Profile, age_band, is_minor, read_profiles, segments
-from serve.worker.fallback import backing_off
+from store.items import backing_off
 
 NOTHING = Profile(age=None, gender=None, occupation=None)
 API = {"user_id": 42, "age": 28, "occupation": "writer", "gender": "F"}

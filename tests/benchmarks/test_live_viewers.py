@@ -144,9 +144,11 @@ def test_a_viral_item_has_its_factor_of_the_probability(world):
     shown = preferences.chances(rows, lists)
     np.testing.assert_allclose(shown[:, 0], viral[:, 7], rtol=1e-4)
     assert (shown[:, 2] == 0).all()
-    chosen = preferences.choose(rows, nothing_seen(), np.random.default_rng(3))
-    expected = viral[:, 7].sum()
-    assert abs((chosen == 7).sum() - expected) < 5 * np.sqrt(expected)
+    for listed, is_possible in ((-1, True), (7, False)):  # an item of the list is nothing else
+        lists = np.full((N_USERS, 1), listed)
+        chosen = preferences.choose(rows, lists, nothing_seen(), np.random.default_rng(3))
+        expected = viral[:, 7].sum() * is_possible
+        assert abs((chosen == 7).sum() - expected) <= 5 * np.sqrt(expected)
 
 
 def test_a_shift_changes_the_preferences_of_its_group_and_ends(world):

@@ -108,6 +108,10 @@ def _add_run(verb: argparse.ArgumentParser) -> None:
         "--edition", dest="log_format", choices=LOG_FORMATS, default=DEFAULT_LOG_FORMAT,
         help="edition of the log format, default: %(default)s",
     )  # fmt: skip
+    verb.add_argument(
+        "--finish-views", action="store_true",
+        help="write the events of views that outlast the run at its end, all at once",
+    )  # fmt: skip
     verb.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
 
 
@@ -157,6 +161,7 @@ def _simulate(world: World, given: argparse.Namespace, environment: Environment)
         log_format=LOG_FORMATS[given.log_format],
         keep_alive=not given.no_keep_alive,
         views_per_user=given.views_per_user,
+        finish_views=given.finish_views,
     )
     simulation = Simulation(world, options)
     environment.open(simulation.world)

@@ -24,6 +24,7 @@ class RunOptions:
         log_format: Format of the lines.
         keep_alive: Whether connections are kept for further requests.
         views_per_user: Mean number of views of a user in the history.
+        finish_views: Whether the events of views that outlast the run are written at its end.
     """
 
     servers: Sequence[Address]
@@ -34,6 +35,7 @@ class RunOptions:
     log_format: LogFormat
     keep_alive: bool = True
     views_per_user: float | None = None
+    finish_views: bool = False
 
     @property
     def names(self) -> list[str]:

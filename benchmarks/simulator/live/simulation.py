@@ -126,6 +126,8 @@ class Simulation:
             begin = time.process_time()
             self._started = time.monotonic() + 1.2 * _LEAD_SECONDS
             self._send_all(client)
+            if self._event_log and self._options.finish_views:
+                self._event_log.finish(self._n_processed)
             seconds = time.monotonic() - self._started
             own_seconds = time.process_time() - begin
         return RunResult(

@@ -5,14 +5,14 @@ from typing import Final
 
 import numpy as np
 
-from batch.arrays import Doubles, Floats, Rows
+from batch.arrays import Doubles, Flags, Floats, Rows
 from benchmarks.simulator.live.audience.fault_effects import FaultEffects, PreferenceShift
 from benchmarks.simulator.live.audience.seen import Seen
 from benchmarks.simulator.world.choices import Chooser
 from benchmarks.simulator.world.truth import Truth
 from benchmarks.simulator.world.world import World
 
-_MAX_REDRAWS: Final = 4  # of items that the user has watched already
+_MAX_REDRAWS: Final = 4  # of items that were watched already, or shown
 
 
 class Preferences:
@@ -68,15 +68,30 @@ class Preferences:
             chances /= self._total(shares)[:, None]
         return chances
 
-    def choose(self, user_rows: Rows, seen: Seen, rng: np.random.Generator) -> Rows:
-        """Draw an item for each user without a list; -1 where all draws were watched before."""
+    def choose(self, user_rows: Rows, lists: Rows, seen: Seen, rng: np.random.Generator) -> Rows:
+        """Draw something else for each user than the list that was shown.
+
+        Args:
+            user_rows: (n,) rows of users.
+            lists: (n, k) item rows that were shown and not taken.
+            seen: Items that users have watched.
+            rng: Random generator of these draws.
+
+        Returns:
+            (n,) item rows, -1 where all draws were watched before or shown now.
+        """
+
+        def is_excluded(item: Rows) -> Flags:
+            is_shown = (lists == item[:, None]).any(axis=1)
+            return np.asarray(is_shown | seen.has(user_rows, item))
+
         item = self._draw(user_rows, rng)
         for _ in range(_MAX_REDRAWS):
-            again = np.flatnonzero(seen.has(user_rows, item))
+            again = np.flatnonzero(is_excluded(item))
             if not len(again):
                 return item
             item[again] = self._draw(user_rows[again], rng)
-        return np.where(seen.has(user_rows, item), -1, item)
+        return np.where(is_excluded(item), -1, item)
 
     def _draw(self, user_rows: Rows, rng: np.random.Generator) -> Rows:
         owner = np.arange(len(user_rows))

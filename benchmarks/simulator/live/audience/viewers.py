@@ -2,7 +2,7 @@
 
     user ─┬─ scans the list from the top ─┬─ takes an item and watches it
           │                               └─ gives up ─┐
-          └─ ignores the list ─────────────────────────┴─┬─ watches something else
+          └─ ignores the list ─────────────────────────┴─┬─ watches something that was not shown
                                                          └─ nothing
 
 An examined item is taken with a probability that grows with the user's own
@@ -24,6 +24,7 @@ import numpy as np
 from batch.arrays import AnyFloats, Doubles, Flags, Rows
 from benchmarks.simulator.live.audience.preferences import Preferences
 from benchmarks.simulator.live.audience.seen import Seen
+from benchmarks.simulator.world.truth import LIST_LENGTH
 from benchmarks.simulator.world.views import watched
 
 # Chosen: no recording has these values. Systems of this kind reported a click rate of
@@ -63,6 +64,10 @@ class Viewers:
     def __init__(self, preferences: Preferences, seen: Seen) -> None:
         self._preferences = preferences
         self._seen = seen
+        n_users = len(preferences.truth.world.users)
+        self._shown = np.zeros(
+            (n_users, LIST_LENGTH), np.int32
+        )  # row + 1: untouched pages are free
 
     def react(self, user_rows: Rows, lists: Rows, rng: np.random.Generator) -> Reaction:
         """Draw the reaction of each user.
@@ -78,8 +83,9 @@ class Viewers:
         item = np.where(
             rank, np.take_along_axis(lists, np.maximum(rank - 1, 0)[:, None], 1)[:, 0], -1
         )
+        shown = self._last_shown(user_rows, lists)
         own = np.flatnonzero((rank == 0) & (rng.random(len(rank)) < OWN_SHARE))
-        item[own] = self._preferences.choose(user_rows[own], self._seen, rng)
+        item[own] = self._preferences.choose(user_rows[own], shown[own], self._seen, rng)
         minutes, stars = np.zeros((2, len(item)), np.int64)
         who = np.flatnonzero(item >= 0)
         day = np.full(len(who), self._preferences.day)
@@ -88,6 +94,13 @@ class Viewers:
         )
         self._seen.add(user_rows[who], item[who])
         return Reaction(rank, item, minutes, stars, expected_clicks(taken))
+
+    def _last_shown(self, user_rows: Rows, lists: Rows) -> Rows:
+        """Return (n, LIST_LENGTH) the list that each user was shown last, -1 for no item."""
+        has_list = np.flatnonzero((lists >= 0).any(axis=1))
+        self._shown[user_rows[has_list]] = 0
+        self._shown[user_rows[has_list], : lists.shape[1]] = lists[has_list] + 1
+        return np.asarray(self._shown[user_rows].astype(np.int64) - 1)
 
 
 def attraction(chances: AnyFloats, is_seen: Flags) -> Doubles:

@@ -3,7 +3,7 @@
 The clock begins at the end of the history and runs `speed` times as fast as the
 wall clock. Minutes and ratings of a view are written when the clock reaches
 them, so lines are in order of time; views that are still going on at the end of
-the run stay incomplete.
+the run stay incomplete, unless they are finished.
 """
 
 from collections.abc import Sequence
@@ -102,7 +102,18 @@ class EventLogWriter:
             elapsed: Seconds since the begin of the run.
             number: Number of the window.
         """
-        until = self._clock.simulated_second(elapsed)
+        self._write(self._clock.simulated_second(elapsed), number)
+
+    def finish(self, number: int) -> None:
+        """Write all further events of views at once, as the last lines.
+
+        Args:
+            number: Number of the window after the last one.
+        """
+        if len(self._views):
+            self._write(int(_ends(self._views).max()) + 1, number)
+
+    def _write(self, until: int, number: int) -> None:
         while self._written < until:
             midnight = (self._written // DAY_SECONDS + 1) * DAY_SECONDS
             self._write_span((self._written, min(until, midnight)), number)

@@ -1,0 +1,80 @@
+"""The online figures as gauges, for Prometheus on a port."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from stream.errors import StreamError
+from stream.online.figures import METRICS, Sums
+
+
+class OnlineGauges:
+    """Gauges of the latest span of time.
+
+    Attributes:
+        registry: Registry of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._requests = Gauge(
+            "marquee_online_requests", "Well-formed requests", ["by", "label"], registry=registry
+        )
+        self._figures = {
+            metric.name: Gauge(
+                f"marquee_online_{metric.name}", metric.description, ["by", "label"],
+                registry=registry,
+            )
+            for metric in METRICS
+        }  # fmt: skip
+        self._latency = Gauge(
+            "marquee_online_latency_ms", "Percentiles of latency", ["by", "label", "percentile"],
+            registry=registry,
+        )  # fmt: skip
+        self._interface = Gauge(
+            "marquee_online_interface_share", "Requests that clients should not send", ["kind"],
+            registry=registry,
+        )  # fmt: skip
+        self._newest = Gauge(
+            "marquee_online_newest_event_seconds", "Time of the newest event", registry=registry
+        )
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer Prometheus on a port, in a thread of its own.
+
+        Raises:
+            StreamError: The port is taken, or the address is not of this machine.
+        """
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            problem = f"cannot be listened on: {error.strerror or error}"
+            remedy = "choose another metrics_port in [online], or 0"
+            raise StreamError(f"{host}:{port}", problem, remedy) from error
+
+    def set(
+        self,
+        figures: Mapping[str, Mapping[str, Sums]],
+        interface: Mapping[str, float],
+        newest: int,
+    ) -> None:
+        """Set all gauges; labels that are gone are removed.
+
+        Args:
+            figures: Sums by kind of label and label.
+            interface: Shares by kind.
+            newest: Time of the newest event.
+        """
+        self._newest.set(newest)
+        for gauge in (self._requests, self._latency, *self._figures.values()):
+            gauge.clear()
+        for by, labels in figures.items():
+            for label, sums in labels.items():
+                self._requests.labels(by, label).set(sums.total("n_requests"))
+                for metric in METRICS:
+                    if (value := sums.value(metric)) is not None:
+                        self._figures[metric.name].labels(by, label).set(value)
+                for name, value in sums.percentiles().items():
+                    self._latency.labels(by, label, name.removesuffix("_ms")).set(value)
+        for kind, value in interface.items():
+            self._interface.labels(kind).set(value)

@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|watch|status|rebuild|config`."""
 
 import argparse
 import logging
@@ -11,11 +11,13 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
-from stream.fresh.command import add_verb
+from stream.fresh.command import add_verb as add_fresh
 from stream.fresh.settings import FreshSettings
 from stream.settings import StreamSettings
+from stream.watch.command import add_verb as add_watch
+from stream.watch.settings import WatchSettings
 
-SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings}
+SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings, "watch": WatchSettings}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +45,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     add_verbs(verbs)
-    add_verb(verbs)
+    add_fresh(verbs)
+    add_watch(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

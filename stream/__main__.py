@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|online|explain|status|…`."""
+"""The commands of the stream: `python -m stream collect|fresh|online|watch|explain|status|…`."""
 
 import argparse
 import logging
@@ -17,8 +17,15 @@ from stream.fresh.settings import FreshSettings
 from stream.online.command import add_online
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
+from stream.watch.command import add_watch
+from stream.watch.settings import WatchSettings
 
-SECTIONS = {"stream": StreamSettings, "fresh": FreshSettings, "online": OnlineSettings}
+SECTIONS = {
+    "stream": StreamSettings,
+    "fresh": FreshSettings,
+    "online": OnlineSettings,
+    "watch": WatchSettings,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add_verbs(verbs)
     add_fresh(verbs)
     add_online(verbs)
+    add_watch(verbs)
     add_explain(verbs)
     add_config(verbs, SECTIONS)
     return parser

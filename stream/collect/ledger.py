@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, NamedTuple, Self
 
 from store.durable import fsync_path, replace_durable
 from stream.collect.ledger_state import LedgerState
@@ -213,6 +213,34 @@ def read_state(path: Path) -> LedgerState:
         OSError: It cannot be read.
     """
     return _replayed(path, path.read_bytes())[0]
+
+
+class FlushRecord(NamedTuple):
+    """What a record says about a flush.
+
+    Attributes:
+        at: Time, seconds since 1970.
+        accepted: Number of accepted lines.
+        quarantined: Number of quarantined lines.
+    """
+
+    at: float
+    accepted: int
+    quarantined: int
+
+
+def read_flushes(path: Path) -> Iterator[FlushRecord]:
+    """Yield the flushes that a ledger has a record of each, oldest first, without its lock.
+
+    Earlier ones are only part of a sum.
+
+    Raises:
+        LedgerError: A record is not JSON.
+        OSError: It cannot be read.
+    """
+    for _, record in _records(path, path.read_bytes()):
+        if record and record["kind"] == "flush":
+            yield FlushRecord(record["at"], record["accepted"], record["quarantined"])
 
 
 def encoded(record: Record) -> bytes:

@@ -43,7 +43,7 @@ _EXAMPLE: Final = """examples:
   python -m stream online                           all hours that are kept
   python -m stream online --since 2026-11-14 --by group --json
   python -m stream online --before 41 --after 42    what generation 42 changed
-  python -m stream online --watch                   gauges for Prometheus, until SIGTERM
+  python -m stream online --follow                  gauges for Prometheus, until SIGTERM
 
 Exit status: 0 done or stopped by a signal, 1 failed, 2 wrong usage."""
 _GAUGED: Final = ("all", "source", "generation", "arm", "group")
@@ -71,7 +71,7 @@ def add_online(verbs: Any) -> None:
     verb.add_argument("--by", choices=("arm", "generation", "source", "group", "hour"))
     verb.add_argument("--before", type=int, metavar="GEN", help="compare this generation …")
     verb.add_argument("--after", type=int, metavar="GEN", help="… with this one, by users")
-    verb.add_argument("--watch", action="store_true", help="set gauges until SIGTERM")
+    verb.add_argument("--follow", action="store_true", help="set gauges until SIGTERM")
     verb.add_argument("--json", action="store_true", help="print one JSON object")
     verb.set_defaults(run=_online, usage_error=verb.error)
 
@@ -112,7 +112,7 @@ def _online(options: argparse.Namespace) -> int:
         options.usage_error("--before and --after go together")
     inputs = _Inputs.of(options)
     with inputs.errors_explained():
-        if options.watch:
+        if options.follow:
             return _watch(inputs)
         hours, newest = _update(inputs)
         if options.before is not None:

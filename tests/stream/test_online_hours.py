@@ -291,7 +291,7 @@ def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
     write_events(tmp_path / "events", 1, **made_days(9, 1))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "stream", "online", "--watch", "--store", str(store),
+    command = [sys.executable, "-m", "stream", "online", "--follow", "--store", str(store),
                "--events", str(tmp_path / "events")]  # fmt: skip
     environment = {
         "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"],

@@ -1,0 +1,50 @@
+"""The figures of the last look, for Prometheus on a port."""
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from stream.errors import StreamError
+from stream.watch.figures import Figure
+
+
+class WatchMetrics:
+    """Gauges of every figure.
+
+    Attributes:
+        registry: Registry of all of them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        labels = ["name", "of"]
+        self._value = Gauge("marquee_watch_value", "Figures", labels, registry=registry)
+        self._alarm = Gauge(
+            "marquee_watch_alarm", "1 for a figure beyond its limit", labels, registry=registry
+        )
+        self._at = Gauge(
+            "marquee_watch_end_seconds", "End of the 24 hours, by the log's clock",
+            registry=registry,
+        )  # fmt: skip
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer Prometheus on a port, in a thread of its own.
+
+        Raises:
+            StreamError: The port is taken, or the address is not of this machine.
+        """
+        try:
+            start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            problem = f"cannot be opened: {error.strerror or error}"
+            remedy = "choose another metrics_port in [watch], or 0 for none"
+            raise StreamError(f"{host}:{port}", problem, remedy) from error
+
+    def show(self, end_at: int, figures: Sequence[Figure]) -> None:
+        """Replace all gauges."""
+        self._value.clear()
+        self._alarm.clear()
+        self._at.set(end_at)
+        for figure in figures:
+            self._value.labels(figure.name, figure.of).set(figure.value)
+            self._alarm.labels(figure.name, figure.of).set(figure.is_alarm)

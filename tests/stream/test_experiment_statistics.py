@@ -115,6 +115,15 @@ def test_sequential_bounds_spend_alpha(steps, alpha, spending):
     assert (limits > 0).all()
 
 
+def test_looks_without_new_information_spend_alpha_all_the_same():
+    """No clicks at first, a day without traffic, and an error that grows again."""
+    information = np.array([0.0, 0.0, 5.0, 5.0, 4.0, 9.0])
+    spent = np.array([pocock(share / 6, 0.025) for share in range(1, 7)])
+    limits = bounds(information, spent)
+    assert np.isfinite(limits).all()
+    assert crossing_probability(information, limits, 0.0) == pytest.approx(0.05, rel=1e-3)
+
+
 def test_daily_looks_at_a_plain_test_mislead():
     plain = crossing_probability(DAYS, np.full(28, 1.96), 0.0)
     assert 0.24 < plain < 0.32
@@ -125,7 +134,7 @@ def test_daily_looks_at_a_plain_test_mislead():
 
 def test_always_valid_bounds_hold_for_1000_looks():
     """The opposite: they find a large effect."""
-    design = AlwaysValid(500)
+    design = AlwaysValid(500, min_users=0)
     information = np.arange(10.0, 10_010.0, 10.0)
     effects = [Effect(0, 1, math.inf, int(n)) for n in information]
     limits = np.array([design.multiplier(effect) for effect in effects])
@@ -212,6 +221,19 @@ def test_interleaving_counts_users_and_not_clicks():
     assert preference(control, treatment, Fixed()) == found
     assert preference(treatment, control, Fixed()).decision == "lower"
     assert preference(control, control, AlwaysValid(400)).decision == "n.s."
+
+
+def test_few_users_decide_nothing_at_an_early_look():
+    """The variance of ten equal users is 0; of 400 it is believed."""
+    for n_users, decision in ((10, "n.s."), (400, "higher")):
+        ones = np.ones(n_users)
+        arms = UserValues(ones, ones), UserValues(2 * ones, ones)
+        assert compare(*arms, AlwaysValid(1000)).decision == decision
+    few = Effect(-1.0, 0.0, math.inf, 10)
+    assert Guardrail(0.1, 100).check(few).verdict == "open"
+    assert Guardrail(0.1, 100).check(few._replace(n_users=400)).verdict == "stop"
+    early = GroupSequential((0.01,), (10.0,)).multiplier(few)
+    assert few.interval(early) == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def compare(control: UserValues, treatment: UserValues, design: Design) -> Compa
     rates = adjusted_rates(control, treatment)
     effect = difference(*rates)
     multiplier = design.multiplier(effect)
-    low, high = effect.value - multiplier * effect.error, effect.value + multiplier * effect.error
+    low, high = effect.interval(multiplier)
     has_lift = rates[0].rate != 0
     lift_low, lift_high = lift_interval(*rates, multiplier) if has_lift else (math.nan, math.nan)
     return Comparison(

@@ -11,6 +11,7 @@ each comparison has the level alpha / number of comparisons (Bonferroni), which 
 any dependence and at any look.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -30,6 +31,7 @@ from stream.experiments.statistics.effects import Effect
 from stream.experiments.statistics.group_sequential import Spending, bounds, obrien_fleming
 
 ALPHA: Final = 0.05
+MIN_USERS: Final = 200
 _MIN_P: Final = 1e-12  # the bounds of the smallest p and of the largest are computed first
 _MAX_P: Final = 0.99
 
@@ -70,18 +72,25 @@ class AlwaysValid:
     Attributes:
         n_planned: Number of users of both arms at which the interval is narrowest.
         alpha: Error of both sides together.
+        min_users: Number of users below which the interval is infinite: it is asymptotic, and
+            the variance of few users is uncertain.
     """
 
     n_planned: int
     alpha: float = ALPHA
+    min_users: int = MIN_USERS
 
     def multiplier(self, effect: Effect) -> float:
         """Return the half width of the interval in standard errors."""
+        if effect.n_users < self.min_users:
+            return math.inf
         scale = mixture_scale(self.n_planned, self.alpha)
         return two_sided_multiplier(effect.n_users, scale, self.alpha)
 
     def p_value(self, effect: Effect) -> float:
         """Return the p value of this look; its minimum over all looks is valid too."""
+        if effect.n_users < self.min_users:
+            return 1.0
         scale = mixture_scale(self.n_planned, self.alpha)
         return always_valid_p(two_sided_log_evidence(effect.z, effect.n_users, scale))
 

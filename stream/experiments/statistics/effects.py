@@ -40,14 +40,22 @@ class Effect(NamedTuple):
         """Standard error of the value."""
         return math.sqrt(self.variance)
 
+    def interval(self, multiplier: float) -> tuple[float, float]:
+        """Return both ends of value ± multiplier · error."""
+        width = multiplier * self.error if multiplier < math.inf else math.inf
+        return self.value - width, self.value + width
+
+    @property
+    def information(self) -> float:
+        """1 / variance; 0 where all users are equal, which says nothing about others."""
+        return 1 / self.variance if self.variance else 0.0
+
     @property
     def z(self) -> float:
         """Value in standard errors; 0 where both are 0."""
-        return (
-            self.value / self.error
-            if self.variance
-            else math.copysign(math.inf, self.value) * (self.value != 0)
-        )
+        if self.variance:
+            return self.value / self.error
+        return math.copysign(math.inf, self.value) if self.value else 0.0
 
 
 def difference(control: ArmRate, treatment: ArmRate) -> Effect:
@@ -82,13 +90,12 @@ def lift_interval(control: ArmRate, treatment: ArmRate, multiplier: float) -> tu
     Returns:
         Both ends; both infinite where control does not differ from 0.
     """
-    g = multiplier**2 * control.squared_error / control.rate**2
+    g = multiplier**2 * control.squared_error / control.rate**2 if multiplier < math.inf else 1
     if g >= 1:
         return -math.inf, math.inf
     if g >= _MAX_DELTA_G:
         return _fieller(control, treatment, multiplier)
-    found = lift(control, treatment)
-    return found.value - multiplier * found.error, found.value + multiplier * found.error
+    return lift(control, treatment).interval(multiplier)
 
 
 def _fieller(control: ArmRate, treatment: ArmRate, multiplier: float) -> tuple[float, float]:

@@ -29,6 +29,8 @@ _NODE_BLOCK: Final = 32
 _MAX_NODES: Final = 512
 _MAX_Z: Final = 9.0  # |z| beyond which a normal density is nothing in double precision
 _MIN_NEW_SHARE: Final = 0.001  # least growth of information that the nodes resolve
+_MIN_FIRST_SHARE: Final = 1e-6
+_TINY: Final = 1e-100
 _ROOT_TWO_PI: Final = math.sqrt(2 * math.pi)
 
 # Function from the elapsed share, 0 to 1, and the error of one side to the error spent so far.
@@ -107,9 +109,10 @@ def crossing_probability(information: Doubles, limits: Doubles, effect: float) -
 
 
 def _growing(information: Doubles) -> list[float]:
-    found: list[float] = []
-    for now in information.tolist():
-        found.append(max(now, found[-1] * (1 + _MIN_NEW_SHARE)) if found else now)
+    """Return the information of each look, above 0 and ascending."""
+    found = [max(float(information[0]), _MIN_FIRST_SHARE * float(information.max()), _TINY)]
+    for now in information[1:].tolist():
+        found.append(max(now, found[-1] * (1 + _MIN_NEW_SHARE)))
     return found
 
 

@@ -6,7 +6,8 @@
          (──────────)             clear: not worse than the margin, by the lower sequence
     (─────────)                   open
 
-Each side is a one-sided confidence sequence, so an arm may be stopped at any look.
+Each side is a one-sided confidence sequence, so an arm may be stopped at any look from
+`MIN_USERS` users on.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 from batch.errors import InputError
 from stream.experiments.statistics.confidence_sequences import mixture_scale, one_sided_multiplier
-from stream.experiments.statistics.designs import ALPHA
+from stream.experiments.statistics.designs import ALPHA, MIN_USERS
 from stream.experiments.statistics.effects import Effect
 
 STOP: Final = "stop"
@@ -45,10 +46,12 @@ class Guardrail(NamedTuple):
         """
         if not 0 <= self.margin < math.inf:
             raise InputError("guardrail", f"{self.margin} is not a valid margin", "give 0 or more")
-        scale = mixture_scale(self.n_planned, 2 * self.alpha)
-        width = one_sided_multiplier(effect.n_users, scale, self.alpha) * effect.error
+        multiplier = math.inf
+        if effect.n_users >= MIN_USERS:
+            scale = mixture_scale(self.n_planned, 2 * self.alpha)
+            multiplier = one_sided_multiplier(effect.n_users, scale, self.alpha)
         gain = effect.value if self.is_higher_better else -effect.value
-        low, high = gain - width, gain + width
+        low, high = effect._replace(value=gain).interval(multiplier)
         verdict = STOP if high < -self.margin else CLEAR if low > -self.margin else OPEN
         return GuardrailResult(verdict, gain, low, high)
 

@@ -71,8 +71,7 @@ def preference(control_credits: Doubles, treatment_credits: Doubles, design: Des
         InputError: There are fewer than two users, or the arrays differ in length.
     """
     effect = preference_effect(control_credits, treatment_credits)
-    width = design.multiplier(effect) * effect.error
-    low, high = effect.value - width, effect.value + width
+    low, high = effect.interval(design.multiplier(effect))
     return Preference(
         net_share=effect.value,
         low=low,

@@ -2,10 +2,11 @@
 
 click rate of a user      Beta(2, 8)
 first day of a user       any day of the experiment, so that users arrive over time
-requests on a day         Poisson, its mean lognormal over users: a few come very often
+requests on a day         Poisson, its mean lognormal over users, at most 15: a few come very often
 arm of a user             a fair coin
 """
 
+from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ N_DAYS: Final = 28
 _RATE_SHAPES: Final = (2.0, 8.0)
 _MEAN_DAILY: Final = 1.0
 _ACTIVITY_SIGMA: Final = 1.2
+_MAX_DAILY: Final = 15.0
 
 
 class Days(NamedTuple):
@@ -39,6 +41,7 @@ def simulate(n_users: int, lift: float, random: np.random.Generator) -> Days:
     is_treatment = random.random(n_users) < 0.5
     rates = random.beta(*_RATE_SHAPES, n_users) * np.where(is_treatment, 1 + lift, 1)
     activity = random.lognormal(-(_ACTIVITY_SIGMA**2) / 2, _ACTIVITY_SIGMA, n_users) * _MEAN_DAILY
+    activity = np.minimum(activity, _MAX_DAILY)
     has_joined = np.arange(N_DAYS) >= random.integers(0, N_DAYS, n_users)[:, None]
     requests = random.poisson(activity[:, None] * has_joined)
     clicks = random.binomial(requests, np.minimum(rates, 1)[:, None])
@@ -59,12 +62,20 @@ def sums_by_day(days: Days, arm: Flags) -> list[UserSums]:
     ]
 
 
-def past_traffic(n_users: int, random: np.random.Generator, n_times: int = 25) -> ExperimentTraffic:
-    """Return the traffic of `n_users`, measured on as many days before, of `n_times` the users."""
-    days = simulate(n_users * n_times, 0.0, random)
-    user, day = np.nonzero(days.requests)
-    clicks, requests = (
-        column[user, day].astype(np.float64) for column in (days.clicks, days.requests)
+@cache
+def past_traffic(n_users: int, n_periods: int, seed: int) -> ExperimentTraffic:
+    """Return the traffic of the days before, the mean of some periods."""
+    random = np.random.default_rng(seed)
+    periods = []
+    for _ in range(n_periods):
+        days = simulate(n_users, 0.0, random)
+        user, day = np.nonzero(days.requests)
+        clicks, requests = (
+            column[user, day].astype(np.float64) for column in (days.clicks, days.requests)
+        )
+        periods.append(measured(day, user, clicks, requests))
+    return ExperimentTraffic(
+        np.mean([period.n_users for period in periods], axis=0),
+        np.sqrt(np.mean([period.deviations**2 for period in periods], axis=0)),
+        np.mean([period.correlations for period in periods], axis=0),
     )
-    found = measured(day, user, clicks, requests)
-    return ExperimentTraffic(found.n_users / n_times, found.deviations)

@@ -3,6 +3,7 @@
     day               1      2      3   …
     users so far   41,000 62,000 76,000
     deviation        2.9    2.2    1.9     of a user's value, relative to the rate
+    correlation            .71    .84      of the rate with that of an earlier day
 
 Both come from past days of the service, `measured`, or from its rates, `of_rates`: users
 return, so their number grows ever more slowly while each one's value becomes more exact.
@@ -24,10 +25,13 @@ class ExperimentTraffic:
     Attributes:
         n_users: (n_days,) users who have come until then.
         deviations: (n_days,) standard deviation of a user's linearised value ÷ the rate.
+        correlations: (n_days, n_days) correlation of the rates until two days, over repetitions
+            of the experiment: users return, so it is more than the common users make.
     """
 
     n_users: Doubles
     deviations: Doubles
+    correlations: Doubles
 
     @property
     def n_days(self) -> int:
@@ -75,7 +79,8 @@ def of_rates(service: ServiceRates, n_days: int) -> ExperimentTraffic:
     """Return the traffic of users who come independently of each other and of other days.
 
     The variance of C - R·V with m requests a user is that of correlated yes-or-no values,
-    R (1 - R) (m + correlation · (m² - m)).
+    R (1 - R) (m + correlation · (m² - m)). Requests of a user
+    on different days are independent, given how active the user is.
     """
     share = service.n_daily_users / service.n_users
     days = np.arange(1, n_days + 1)
@@ -83,8 +88,14 @@ def of_rates(service: ServiceRates, n_days: int) -> ExperimentTraffic:
     mean = service.daily_requests * service.n_daily_users * days / n_users
     squares = np.maximum(mean**2 * (1 + service.request_deviation**2), mean)
     odds = (1 - service.rate) / service.rate
-    variances = odds * (mean + service.correlation * (squares - mean)) / mean**2
-    return ExperimentTraffic(n_users, np.sqrt(variances))
+    rho, come = service.correlation, n_users / service.n_users
+    variances = odds * (mean + rho * (squares - mean)) / mean**2
+    total = come * mean
+    activity = (1 + service.request_deviation**2) * np.outer(total, total)
+    own = np.maximum.accumulate(np.diag(activity) * (1 / come - 1))
+    both = activity + np.minimum.outer(own, own)
+    products = (1 - rho) * np.minimum.outer(total, total) + rho * both
+    return ExperimentTraffic(n_users, np.sqrt(variances), _as_correlations(products))
 
 
 def measured(
@@ -105,7 +116,7 @@ def measured(
         raise InputError("traffic", "there are no requests", "give past days of the service")
     n_all = int(user.max()) + 1
     totals = np.zeros((2, n_all))
-    n_users, deviations = [], []
+    n_users, deviations, values = [], [], []
     for now in range(int(day.max()) + 1):
         rows = day == now
         totals[0] += np.bincount(user[rows], numerators[rows], n_all)
@@ -116,4 +127,11 @@ def measured(
             raise InputError("traffic", "the metric is 0", "give days on which it is not")
         n_users.append(found.n_users)
         deviations.append(np.sqrt(found.variance) / found.rate)
-    return ExperimentTraffic(np.array(n_users, np.float64), np.array(deviations))
+        values.append(totals[0] - found.rate * totals[1])
+    columns = np.array(n_users, np.float64), np.array(deviations)
+    return ExperimentTraffic(*columns, _as_correlations(np.array(values) @ np.array(values).T))
+
+
+def _as_correlations(products: Doubles) -> Doubles:
+    roots = np.sqrt(np.diag(products))
+    return np.asarray(products / np.outer(roots, roots))

@@ -65,13 +65,14 @@ def test_intervals_of_shares_are_exact():
 
 
 def test_a_small_run_prints_every_figure(monkeypatch, capsys):
-    small = benchmark._Size(5, 1500, ((1500, 0.1),), 1000, 200, 50)
+    small = benchmark._Size(5, 3, 1500, ((1500, 0.1),), 1000, 200, 50, 2500, 4)
     monkeypatch.setattr(benchmark, "_QUICK", small)
     assert benchmark.main(["--quick"]) == 0
     output = capsys.readouterr()
     figures = [json.loads(line) for line in output.out.splitlines()]
     ours = {line["metric"]: line["value"] for line in figures if line["subject"] == "marquee"}
-    assert ours.keys() == {"false_positive_share", "srm_alarm_share", "power", "interleaving_gain"}
+    assert ours.keys() == {"false_positive_share", "srm_alarm_share", "power", "interleaving_gain",
+                           "log_estimate_coverage"}  # fmt: skip
     assert ours["interleaving_gain"] > 3
     assert all(0 <= line["promised"] <= 1 for line in figures if line["metric"] == "power")
     assert "| A/B test " in output.err

@@ -12,14 +12,16 @@ from stream.__main__ import main
 from stream.experiments.plan import ALWAYS_VALID, FIXED, GROUP_SEQUENTIAL, Goal, plan
 from stream.experiments.traffic import ExperimentTraffic, ServiceRates, measured, of_rates
 
-STEADY = ExperimentTraffic(np.arange(1000.0, 61_000.0, 1000.0), np.full(60, 1.5))
+DAYS = np.arange(1.0, 61.0)  # each with new users alone
+ALIKE = np.sqrt(np.minimum.outer(DAYS, DAYS) / np.maximum.outer(DAYS, DAYS))
+STEADY = ExperimentTraffic(1000 * DAYS, np.full(60, 1.5), ALIKE)
 
 
 def test_a_fixed_test_needs_the_users_of_the_textbook():
     """n = 2 · ((z_alpha + z_power) · deviation / lift)² in each of two arms."""
     found = plan(Goal(0.05), STEADY).designs[FIXED]
     users = 4 * ((norm.ppf(0.975) + norm.ppf(0.8)) * 1.5 / 0.05) ** 2
-    assert found.n_days == pytest.approx(users / 1000, rel=0.05)
+    assert found.n_days == pytest.approx(users / 1000, rel=0.08)
     assert found.n_users == 1000 * found.n_days
     assert 0.8 <= found.power < 0.83
 
@@ -73,6 +75,8 @@ def test_traffic_of_rates_is_that_of_simulated_users():
     assert found.n_users == pytest.approx(expected.n_users, rel=0.03)
     assert found.deviations[-1] == pytest.approx(expected.deviations[-1], rel=0.05)
     assert (np.diff(found.deviations) < 0).all()
+    assert found.correlations == pytest.approx(expected.correlations, abs=0.07)
+    assert (found.correlations > ALIKE[:n_days, :n_days] - 0.05).all()
 
 
 def test_the_command_prints_a_plan(capsys):
@@ -105,7 +109,7 @@ def test_a_value_out_of_range_is_refused(capsys, option, value, problem):
 
 def test_a_plan_without_traffic_is_refused():
     with pytest.raises(InputError, match="no days"):
-        plan(Goal(0.05), ExperimentTraffic(np.zeros(0), np.zeros(0)))
+        plan(Goal(0.05), ExperimentTraffic(np.zeros(0), np.zeros(0), np.zeros((0, 0))))
     with pytest.raises(InputError, match="no requests"):
         measured(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     with pytest.raises(InputError, match="the metric is 0"):

@@ -83,29 +83,8 @@ def bounds(information: Doubles, spent: Doubles, *, is_two_sided: bool = True) -
         found[look] = _bound(density, now, share)
         if found[look] < math.inf:
             high = found[look] * root
-            density = _next(density, now, (-high if is_two_sided else -_MAX_Z * root, high), 0.0)
+            density = _next(density, now, (-high if is_two_sided else -_MAX_Z * root, high))
     return found
-
-
-def crossing_probability(information: Doubles, limits: Doubles, effect: float) -> float:
-    """Return the probability that |z| exceeds its limit at any look: the power.
-
-    Args:
-        information: (n_looks,) 1 / variance of the effect.
-        limits: (n_looks,) bounds on |z|, which may be infinite.
-        effect: True effect, in the unit of the variance.
-    """
-    density = _START
-    for now, limit in zip(_growing(information), limits.tolist(), strict=True):
-        if limit == math.inf:
-            continue
-        root = math.sqrt(now)
-        middle, reach = effect * now, _MAX_Z * root
-        high, low = min(limit * root, middle + reach), max(-limit * root, middle - reach)
-        if low >= high:
-            return 1.0
-        density = _next(density, now, (low, high), effect)
-    return 1 - float(density.mass.sum())
 
 
 def _growing(information: Doubles) -> list[float]:
@@ -128,17 +107,14 @@ def _bound(density: _Density, information: float, share: float) -> float:
     return float(brentq(excess, -_MAX_Z, _MAX_Z, xtol=1e-10))
 
 
-def _next(
-    density: _Density, information: float, between: tuple[float, float], effect: float
-) -> _Density:
+def _next(density: _Density, information: float, between: tuple[float, float]) -> _Density:
     """Return the density at the next look, of sums that stay between two limits."""
     low, high = between
-    grown = information - density.information
-    step = math.sqrt(grown)
+    step = math.sqrt(information - density.information)
     blocks = math.ceil(_NODES_PER_STEP * (high - low) / step / _NODE_BLOCK)
     points, weights = _quadrature(min(blocks * _NODE_BLOCK, _MAX_NODES))
     nodes = (high - low) / 2 * points + (high + low) / 2
-    moved = (nodes[:, None] - density.nodes - effect * grown) / step
+    moved = (nodes[:, None] - density.nodes) / step
     values = np.exp(-(moved**2) / 2) @ density.mass / (step * _ROOT_TWO_PI)
     return _Density(nodes, values * weights * (high - low) / 2, information)
 

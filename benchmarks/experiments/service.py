@@ -65,7 +65,7 @@ def sums_by_day(days: Days, arm: Flags) -> list[UserSums]:
 @cache
 def past_traffic(n_users: int, n_periods: int, seed: int) -> ExperimentTraffic:
     """Return the traffic of the days before, the mean of some periods."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng((seed, n_users))
     periods = []
     for _ in range(n_periods):
         days = simulate(n_users, 0.0, random)

@@ -118,8 +118,8 @@ class ExperimentPlan(NamedTuple):
         """Return the plan as some lines for a terminal."""
         goal = self.goal
         lines = [
-            f"to find a lift of {goal.min_lift:+.1%} with power {goal.power:.0%}, error "
-            f"{goal.alpha:.0%}, {len(goal.shares)} arms, {goal.n_metrics} metrics",
+            f"to find a lift of {goal.min_lift:+.1%} with power {goal.power:.0%} and error "
+            f"{goal.alpha:.0%}; arms: {len(goal.shares)}, metrics: {goal.n_metrics}",
             "",
             f"{'design':18}{'days':>8}{'users':>14}{'power':>9}{'interval':>12}",
         ]
@@ -134,7 +134,7 @@ class ExperimentPlan(NamedTuple):
             f"{FIXED}: one look at the end; {GROUP_SEQUENTIAL}: daily looks until then; "
             f"{ALWAYS_VALID}: any look.",
             f"An {ALWAYS_VALID} interval is {self.width_ratio:.2f} x as wide as a fixed one at the "
-            f"same end; as narrow a one needs {self.user_ratio:.1f} x the users.",
+            f"same end; one as narrow needs {self.user_ratio:.1f} x the users.",
         ]
         return "\n".join(lines)
 

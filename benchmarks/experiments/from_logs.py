@@ -1,13 +1,14 @@
 """Estimates from logs against the truth: how often the interval holds it.
 
-    list    3 fixed items │ 3 drawn from 20 candidates, by the weights of one generation
+    list    1 fixed item │ 3 drawn from 20 candidates, by the weights of one generation
     old     weights by poor scores    ─► shown, clicked by the simulator's users ─► estimate
     new     weights by better scores  ─► true click-through, from the users' preferences
 
 The list is short, so that the drawn places have a share of the clicks that matters.
 
 Every user has one list of a generation, as in the store, and clicks on at most one item of a
-list. The naive replay counts the logged clicks on items that are in the new lists.
+list. The naive replay counts the logged clicks on items that are in the new lists; without
+weights, the estimate is the old generation's click-through.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.arrays import Doubles, Rows
+from batch.arrays import Doubles, Flags, Rows
 from benchmarks.experiments.ab import Share, share_of
 from benchmarks.simulator.live.audience.preferences import Preferences
 from benchmarks.simulator.live.audience.viewers import attraction, expected_clicks, taken_ranks
@@ -31,14 +32,16 @@ from stream.experiments.statistics.rates import user_sums
 CASCADE: Final = "cascade weights"
 RANK_WISE: Final = "rank-wise weights"
 REPLAY: Final = "naive replay"
-ESTIMATORS: Final = (CASCADE, RANK_WISE, REPLAY)
-_N_FIXED: Final = 3
+UNWEIGHTED: Final = "no weights"
+ESTIMATORS: Final = (CASCADE, RANK_WISE, REPLAY, UNWEIGHTED)
+_N_FIXED: Final = 1
 _N_DRAWN: Final = 3
 _N_CANDIDATES: Final = 20
 _ERROR: Final = 1.0  # deviation of the scores that propose the candidates
 _OLD_ERROR: Final = 0.7  # of the old generation's weights
 _NEW_ERROR: Final = 0.1
-_TEMPERATURE: Final = 1.5
+_OLD_TEMPERATURE: Final = 3.0
+_NEW_TEMPERATURE: Final = 1.0
 _N_REQUESTS: Final = 5  # of each user
 _N_TRUTHS: Final = 100  # draws of every user's list for the truth
 _Z: Final = 1.959964
@@ -48,7 +51,7 @@ class Logged(NamedTuple):
     """Two generations of one service.
 
     Attributes:
-        fixed: (n_users, 3) attraction of the items that both generations fix.
+        fixed: (n_users, 1) attraction of the items that both generations fix.
         candidates: (n_users, 20) attraction of the candidates for the drawn places.
         old: (n_users, 20) logarithms of the old generation's weights.
         new: (n_users, 20) those of the new one.
@@ -88,8 +91,8 @@ def make_logged(n_users: int, n_items: int, seed: int) -> Logged:
     taken = attraction(found, np.zeros(found.shape, np.bool_))
     pool = np.log(found[:, _N_FIXED:])
     old, new = (
-        (pool + error * random.standard_normal(pool.shape)) / _TEMPERATURE
-        for error in (_OLD_ERROR, _NEW_ERROR)
+        (pool + error * random.standard_normal(pool.shape)) / temperature
+        for error, temperature in ((_OLD_ERROR, _OLD_TEMPERATURE), (_NEW_ERROR, _NEW_TEMPERATURE))
     )
     return Logged(taken[:, :_N_FIXED], taken[:, _N_FIXED:], old, new)
 
@@ -110,7 +113,10 @@ def coverage(logged: Logged, n_runs: int, seed: int) -> Outcome:
             result = estimate(entries, weights, is_supported)
             found[name] = (result.value, result.low, result.high)
             sums["effective"] += result.effective_users if name == CASCADE else 0
-        found[REPLAY] = _replay(entries, drawn, draw(logged.new, _N_DRAWN, random))
+        listed = draw(logged.new, _N_DRAWN, random)
+        is_hit = (drawn[:, :, None] == listed[:, None, :]).any(axis=2)
+        found[REPLAY] = _counted(entries, is_hit)
+        found[UNWEIGHTED] = _counted(entries, np.ones_like(is_hit))
         for name, (value, low, high) in found.items():
             n_covered[name] += low < truth < high
             sums[name] += value
@@ -148,8 +154,8 @@ def _weights(logged: Logged, tables: list[Doubles], drawn: Rows) -> dict[str, Do
     return {CASCADE: cascade_weights(new, old), RANK_WISE: tables[1][place] / tables[0][place]}
 
 
-def _replay(entries: LogEntries, drawn: Rows, new: Rows) -> tuple[float, float, float]:
-    is_hit = (drawn[:, :, None] == new[:, None, :]).any(axis=2)
+def _counted(entries: LogEntries, is_hit: Flags) -> tuple[float, float, float]:
+    """Return the click-through of some of the drawn places, and its interval."""
     clicks = entries.fixed_clicks + (entries.drawn_clicks * is_hit).sum(axis=1)
     rate = user_sums(clicks, entries.requests).rate()
     width = _Z * float(np.sqrt(rate.squared_error))

@@ -174,9 +174,9 @@ class _Looks(NamedTuple):
 
     @classmethod
     def of(cls, goal: Goal, traffic: ExperimentTraffic) -> "_Looks":
-        """Return the looks; the variance of counts grows with their mean."""
+        """Return the looks; the deviation of a user's value grows with the rate."""
         control, treatment = goal.shares[0], min(goal.shares[1:])
-        arms = 1 / control + (1 + goal.min_lift) / treatment
+        arms = 1 / control + (1 + goal.min_lift) ** 2 / treatment
         information = traffic.n_users / (traffic.deviations**2 * arms)
         z = goal.min_lift * np.sqrt(information) + _normal_draws(traffic.correlations)
         return cls(goal, information, traffic.n_users * (control + treatment), z)

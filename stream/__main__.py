@@ -11,6 +11,7 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
+from stream.experiments.plan_command import add_plan
 from stream.explain import add_explain
 from stream.fresh.command import add_fresh
 from stream.fresh.settings import FreshSettings
@@ -57,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     add_online(verbs)
     add_watch(verbs)
     add_explain(verbs)
+    about = "Compare two versions of the lists on users."
+    experiment = verbs.add_parser("experiment", help=about, description=about)
+    add_plan(experiment.add_subparsers(required=True, metavar="VERB"))
     add_config(verbs, SECTIONS)
     return parser
 

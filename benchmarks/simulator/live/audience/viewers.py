@@ -79,7 +79,7 @@ class Viewers:
         """
         chances = self._preferences.chances(user_rows, lists)
         taken = attraction(chances, self._seen.has(user_rows[:, None], lists))
-        rank = _taken_ranks(taken, rng)
+        rank = taken_ranks(taken, rng)
         item = np.where(
             rank, np.take_along_axis(lists, np.maximum(rank - 1, 0)[:, None], 1)[:, 0], -1
         )
@@ -124,7 +124,13 @@ def expected_clicks(taken: Doubles) -> Doubles:
     return np.asarray(SCAN_SHARE * ((passed * taken) @ examined_shares))
 
 
-def _taken_ranks(taken: Doubles, rng: np.random.Generator) -> Rows:
+def taken_ranks(taken: Doubles, rng: np.random.Generator) -> Rows:
+    """Draw (n,) the rank of each list that is taken, from 1; 0 for no rank.
+
+    Args:
+        taken: (n, k) probability of each rank to be taken when it is examined.
+        rng: Random generator of the draws.
+    """
     n_lists, length = taken.shape
     n_examined = rng.geometric(1 - CONTINUE_SHARE, n_lists) * (rng.random(n_lists) < SCAN_SHARE)
     is_attractive = rng.random((n_lists, length)) < taken

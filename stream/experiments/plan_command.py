@@ -1,0 +1,73 @@
+"""The command `python -m stream experiment plan`."""
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from stream.experiments.plan import Goal, plan
+from stream.experiments.traffic import ServiceRates, of_rates
+
+_EXAMPLE = """example, a service of a million users, of whom 30,000 come on a day:
+  python -m stream experiment plan --effect 0.05 --rate 0.3 --users 1000000 --daily-users 30000
+
+Exit status: 0 done, 1 failed, 2 wrong usage."""
+
+
+def add_plan(verbs: Any) -> None:
+    """Add `plan` to the verbs of `python -m stream experiment`."""
+    about = "Print how long an experiment has to run, its power, and what looking early costs."
+    verb = verbs.add_parser(
+        "plan",
+        help=about[0].lower() + about[1:].rstrip("."),
+        description=about,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    number: Callable[..., Any] = verb.add_argument
+    number("--effect", type=float, required=True, metavar="LIFT", help="smallest lift to be found")
+    number("--rate", type=float, required=True, help="click-through now, between 0 and 1")
+    number("--users", type=int, required=True, metavar="N", help="users of the service")
+    number("--daily-users", type=int, required=True, metavar="N", help="users who come on a day")
+    number("--requests", type=float, default=1.0, metavar="N", help="requests of each; default: 1")
+    number("--correlation", type=float, default=0.1, help="of one user's requests; default: 0.1")
+    number(
+        "--request-deviation", type=float, default=1.0, metavar="CV",
+        help="standard deviation / mean of users' numbers of requests; default: 1",
+    )  # fmt: skip
+    number("--shares", type=float, nargs="+", default=[0.5, 0.5], metavar="SHARE",
+           help="share of each arm, control first; default: 0.5 0.5")  # fmt: skip
+    number("--metrics", type=int, default=1, metavar="N", help="metrics tested; default: 1")
+    number("--power", type=float, default=0.8, help="default: 0.8")
+    number("--alpha", type=float, default=0.05, help="default: 0.05")
+    number("--days", type=_days, default=90, metavar="N", help="most days; default: 90")
+    verb.add_argument("--json", action="store_true", help="print one JSON object")
+    verb.set_defaults(run=run_plan)
+
+
+def run_plan(options: argparse.Namespace) -> int:
+    """Print the plan for the options of `add_plan`; return the exit status.
+
+    Raises:
+        InputError: A value is out of range.
+    """
+    goal = Goal(
+        options.effect, options.power, options.alpha, tuple(options.shares), options.metrics
+    )
+    service = ServiceRates(
+        options.rate,
+        options.users,
+        options.daily_users,
+        options.requests,
+        options.correlation,
+        options.request_deviation,
+    )
+    found = plan(goal, of_rates(service, options.days))
+    print(json.dumps(found.as_json()) if options.json else found.as_text())  # noqa: T201
+    return 0
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"must be a number of days from 1 to 1000, not {text!r}")
+    return int(text)

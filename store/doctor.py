@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from store.errors import PinnedError, StoreError
+from store.experiment import read_experiment
 from store.journal import flips
 from store.journal import is_torn as journal_is_torn
 from store.layout import generations, snapshot_folder, unfinished
@@ -91,6 +92,23 @@ def _pin(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
         )
 
 
+def _experiment(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
+    stop = "python -m stream experiment stop --why …"
+    try:
+        experiment = read_experiment(store)
+    except StoreError as error:
+        yield Problem(str(error), stop)
+        return
+    if experiment is None:
+        return
+    missing = [number for number in experiment.generations if number not in whole]
+    if missing:
+        yield Problem(f"experiment {experiment.name}: generation {missing[0]} is missing", stop)
+    elif experiment.control.generation != current_or_none(store) and not _is_being_written(store):
+        what = f"experiment {experiment.name}: its control is not current"
+        yield Problem(what, "python -m store prune")
+
+
 def _journal(store: Path, _: Whole, __: Damaged) -> Iterator[Problem]:
     path = store / "JOURNAL"
     if not path.exists():
@@ -153,6 +171,7 @@ def _disk(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
 _CHECKS: Final[tuple[Check, ...]] = (
     _pointer,
     _pin,
+    _experiment,
     _journal,
     _leftovers,
     _damaged,

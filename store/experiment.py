@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 from zlib import crc32
 
+from store.arm_name import is_arm_name
 from store.durable import fsync_path, replace_durable
 from store.errors import ExperimentError, WriteError
 from store.parse import (
@@ -40,7 +41,6 @@ KINDS: Final = ("ab", "canary", "interleave")
 VERSION: Final = 1  # of the file's format; a newer one is refused
 
 _FILE: Final = "EXPERIMENT"
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _SETTING: Final = re.compile(r"[a-z]+\.[a-z0-9_]+")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _SALT: Final = re.compile(r"[!-~]{1,64}")
@@ -139,6 +139,15 @@ class Experiment:
     def is_rebuilt(self) -> bool:
         """Whether a refresh builds new generations: each arm behind the control has settings."""
         return bool(self.teams) or all(arm.settings for arm in self.arms[1:])
+
+    def promotable(self) -> dict[str, int]:
+        """Return the generations that may become current for all users, by arm.
+
+        A merged list belongs to no generation: the teams of an interleaving stand for it.
+        """
+        if self.teams:
+            return {self.control.name: self.teams[0], "treatment": self.teams[1]}
+        return {arm.name: arm.generation for arm in self.arms}
 
     def arm_function(self) -> Callable[[bytes], int]:
         """Return the function from a user id to the number of the user's arm."""
@@ -256,6 +265,12 @@ def write_experiment(store: Path, experiment: Experiment | None) -> None:
         raise WriteError(path, f"cannot be written: {error.strerror}") from error
 
 
+def arms_in_words(experiment: Experiment) -> str:
+    """Return name and arms in one line: `ials: control 41, treatment 42`."""
+    arms = ", ".join(f"{arm.name} {arm.generation}" for arm in experiment.arms)
+    return f"{experiment.name}: {arms}"
+
+
 def _check_arms(experiment: Experiment) -> None:
     names = [arm.name for arm in experiment.arms]
     if not 2 <= len(names) <= MAX_ARMS or len({*names}) < len(names):
@@ -318,7 +333,7 @@ def _are_settings(value: object) -> bool:
 
 _TINY: Final = 1e-12
 _VALID: Final[dict[str, Callable[[Any], bool]]] = {
-    "name": _matches(_NAME),
+    "name": is_arm_name,
     "kind": lambda value: value in KINDS,
     "salt": _matches(_SALT),
     "started_at": lambda value: isinstance(value, str),
@@ -332,7 +347,7 @@ _VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "teams": lambda value: isinstance(value, list | tuple) and all(map(_is_generation, value)),
 }
 _VALID_ARM: Final[dict[str, Callable[[Any], bool]]] = {
-    "name": _matches(_NAME),
+    "name": is_arm_name,
     "share": _within(0, 1),
     "generation": _is_generation,
     "settings": _are_settings,

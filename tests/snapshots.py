@@ -48,6 +48,8 @@ def make_snapshot(
     factors: Mapping[str, Records | None] | None = None,
     index: bytes | None = None,
     parameters: Mapping[str, Any] | None = None,
+    gate: GateResult | None = None,
+    arm: str | None = None,
     flip: bool = True,
 ) -> int:
     """Write one complete snapshot, publish it, and return its generation.
@@ -67,6 +69,8 @@ def make_snapshot(
         factors: Records by table of `factors.mdb`, in the same way.
         index: Bytes of `items.ann` that replace the index of the vectors.
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
+        gate: Result of the gate; by default it passed.
+        arm: Arm of an experiment that it was built for.
         flip: Whether the snapshot is published.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
@@ -89,7 +93,8 @@ def make_snapshot(
         with SnapshotWriter(store) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
-            generation = _finish(writer, n_factors if parameters is None else parameters).generation
+            given = n_factors if parameters is None else parameters
+            generation = _finish(writer, given, gate or GateResult(), arm).generation
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -127,7 +132,9 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
         path.write_bytes(instead or b"not an index, and never loaded")
 
 
-def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
+def _finish(
+    writer: SnapshotWriter, parameters: Mapping[str, Any], gate: GateResult, arm: str | None
+) -> Manifest:
     return writer.finish(
         began_at=_TIME,
         finished_at=_TIME,
@@ -135,7 +142,8 @@ def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
         inputs=[],
         parameters=dict(parameters),
         metrics={},
-        gate=GateResult(),
+        gate=gate,
+        arm=arm,
     )
 
 

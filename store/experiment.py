@@ -162,10 +162,16 @@ class Experiment:
         teams = tuple(to.get(generation, generation) for generation in self.teams)
         return dataclasses.replace(self, arms=tuple(arms), teams=teams)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the document that the file holds."""
+        document = {"format_version": VERSION, **dataclasses.asdict(self)}
+        return {
+            key: [*value] if isinstance(value, tuple) else value for key, value in document.items()
+        }
+
     def as_text(self) -> str:
         """Return the content of the file."""
-        document = {"format_version": VERSION, **dataclasses.asdict(self)}
-        return json.dumps(document, indent=2) + "\n"
+        return json.dumps(self.as_json(), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
@@ -344,7 +350,7 @@ _VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "alpha": _within(_TINY, 0.5),
     "power": _within(0.5, 1 - _TINY),
     "guardrails": _is_list,
-    "teams": lambda value: isinstance(value, list | tuple) and all(map(_is_generation, value)),
+    "teams": lambda value: isinstance(value, list) and all(map(_is_generation, value)),
 }
 _VALID_ARM: Final[dict[str, Callable[[Any], bool]]] = {
     "name": is_arm_name,

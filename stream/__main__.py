@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|status|rebuild|config`."""
+"""The commands of the stream: `python -m stream collect|fresh|status|rebuild|experiment|config`."""
 
 import argparse
 import logging
@@ -11,6 +11,7 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
+from stream.experiments.command import add_changes
 from stream.fresh.command import add_verb
 from stream.fresh.settings import FreshSettings
 from stream.settings import StreamSettings
@@ -39,11 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m stream",
-        description="Collect events, and keep lists fresh.",
+        description="Collect events, keep lists fresh, and compare versions of them.",
     )
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
     add_verbs(verbs)
     add_verb(verbs)
+    about = "Compare two versions of the lists on users."
+    experiment = verbs.add_parser("experiment", help=about, description=about)
+    add_changes(experiment.add_subparsers(required=True, metavar="VERB"))
     add_config(verbs, SECTIONS)
     return parser
 

@@ -1,0 +1,116 @@
+"""The experiment that the options of `start` describe.
+
+CURRENT ─► control            the arms' manifests ─► the settings that they were built with
+--arm NAME=GENERATION ─► the other arms, equal shares unless given
+"""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from store.errors import ExperimentError
+from store.experiment import Arm, Experiment, Guardrail
+from store.layout import snapshot_folder
+from store.manifest import read_manifest
+from store.pointer import current
+
+CONTROL: Final = "control"
+OVERRIDES: Final = "overrides"  # parameter in an arm's manifest: its settings by section.key
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What an experiment is to find.
+
+    Attributes:
+        kind: One of `store.experiment.KINDS`.
+        planned_days: Planned duration.
+        metric: Name of the metric that decides.
+        min_effect: Smallest relative effect that is to be found.
+        alpha: Probability of a false alarm.
+        power: Probability of finding `min_effect`.
+        guardrails: Largest allowed loss by metric.
+        salt: Text that makes the assignment of users independent of others; empty: random.
+    """
+
+    kind: str = "ab"
+    planned_days: float = 14.0
+    metric: str = "click_through"
+    min_effect: float = 0.05
+    alpha: float = 0.05
+    power: float = 0.8
+    guardrails: Mapping[str, float] | None = None
+    salt: str = ""
+
+
+def experiment_of(
+    store: Path,
+    name: str,
+    generations: Mapping[str, int],
+    shares: Sequence[float] | None,
+    design: Design,
+) -> Experiment:
+    """Return the experiment of the current generation against others.
+
+    Args:
+        store: Directory of the store.
+        name: Name of the experiment.
+        generations: Generation of each arm but the control.
+        shares: Share of each arm, the control first; None: equal ones.
+        design: What it is to find.
+
+    Raises:
+        ExperimentError: The arms, shares or values are not valid.
+        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError: A manifest cannot
+            be read.
+    """
+    named = {CONTROL: current(store), **generations}
+    if shares is None:
+        shares = [1 / len(named)] * len(named)
+    if len(shares) != len(named):
+        problem = f"{len(shares)} shares for {len(named)} arms"
+        raise ExperimentError("--shares", problem, "give one for each arm, the control first")
+    arms = [
+        Arm(arm, share, generation, settings_of(store, generation))
+        for (arm, generation), share in zip(named.items(), shares, strict=True)
+    ]
+    return checked(
+        Experiment(
+            name=name,
+            kind=design.kind,
+            salt=design.salt or secrets.token_hex(8),
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            planned_days=design.planned_days,
+            arms=tuple(arms),
+            metric=design.metric,
+            min_effect=design.min_effect,
+            alpha=design.alpha,
+            power=design.power,
+            guardrails=tuple(
+                Guardrail(metric, margin) for metric, margin in (design.guardrails or {}).items()
+            ),
+        )
+    )
+
+
+def settings_of(store: Path, generation: int) -> dict[str, Any]:
+    """Return the settings that a snapshot was built with beside those in force."""
+    manifest = read_manifest(snapshot_folder(store, generation))
+    found = manifest.parameters.get(OVERRIDES, {})
+    return dict(found) if manifest.arm is not None and isinstance(found, dict) else {}
+
+
+def checked(experiment: Experiment) -> Experiment:
+    """Return an experiment that can be read again.
+
+    Raises:
+        ExperimentError: It cannot.
+    """
+    try:
+        return Experiment.from_json(experiment.as_json())
+    except ValueError as error:
+        remedy = "`python -m stream experiment start --help` lists the options"
+        raise ExperimentError(f"experiment {experiment.name!r}", str(error), remedy) from error

@@ -40,6 +40,8 @@ MAX_ARMS: Final = 4  # the scoreboard has room for so many
 KINDS: Final = ("ab", "canary", "interleave")
 VERSION: Final = 1  # of the file's format; a newer one is refused
 
+OVERRIDES: Final = "overrides"  # parameter in an arm's manifest: its settings by section.key
+
 _FILE: Final = "EXPERIMENT"
 _SETTING: Final = re.compile(r"[a-z]+\.[a-z0-9_]+")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,59}")

@@ -23,7 +23,7 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
 
     Snapshots that the gate refused do not count, nor do those of an experiment's arm, so
     that they cannot displace those that a rollback needs. The newest refused one is kept
-    for inspection, and the newest of each arm. The current, the pinned, any open snapshot
+    for inspection, and the newest `keep` of each arm. The current, the pinned, any open snapshot
     and those of a running experiment are never removed. The caller holds `writing`.
 
     Args:
@@ -80,7 +80,7 @@ def _surplus(store: Path, keep: int) -> list[int]:
         if kind is good and arm is not None and generation not in promoted:
             kind = of_arms.setdefault(arm, [])
         kind.append(generation)
-    old_arms = [generation for found in of_arms.values() for generation in found[:-1]]
+    old_arms = [generation for found in of_arms.values() for generation in found[:-keep]]
     return sorted(good[: max(len(good) - keep, 0)] + refused[:-1] + old_arms)
 
 

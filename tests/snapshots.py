@@ -17,7 +17,6 @@ import annoy
 
 from store.gate_result import GateCheck, GateResult
 from store.layout import FACTORS, INDEX, POPULAR, RECS
-from store.manifest import Manifest
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
 
@@ -74,16 +73,13 @@ def make_snapshot(
         flip: Whether the snapshot is published.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
-    tables = [lists, spares, similar, fallback]
-    in_lists = {name for table in tables for names in table.values() for name in names}
+    bodies = {"users": lists, "spares": spares, "similar": similar, "fallback": fallback}
+    in_lists = {n for table in bodies.values() for names in table.values() for n in names}
     items = sorted(in_lists | similar.keys() | vectors.keys() | (about or {}).keys())
     in_rows = sorted(vectors) or items
     n_factors = {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
     recs: dict[str, Mapping[bytes, bytes] | None] = {
-        "users": _bodies(lists),
-        "spares": _bodies(spares),
-        "similar": _bodies(similar),
-        "fallback": _bodies(fallback),
+        **{name: _bodies(table) for name, table in bodies.items()},
         "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
         "items": _items(items, in_rows, about or {}),
         "rows": {b"%d" % row: name.encode() for row, name in enumerate(in_rows)},
@@ -94,7 +90,7 @@ def make_snapshot(
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
             given = n_factors if parameters is None else parameters
-            generation = _finish(writer, given, gate or GateResult(), arm).generation
+            generation = _finish(writer, given, gate, arm)
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -133,8 +129,8 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
 
 
 def _finish(
-    writer: SnapshotWriter, parameters: Mapping[str, Any], gate: GateResult, arm: str | None
-) -> Manifest:
+    writer: SnapshotWriter, parameters: Mapping[str, Any], gate: GateResult | None, arm: str | None
+) -> int:
     return writer.finish(
         began_at=_TIME,
         finished_at=_TIME,
@@ -142,9 +138,9 @@ def _finish(
         inputs=[],
         parameters=dict(parameters),
         metrics={},
-        gate=gate,
+        gate=gate or GateResult(),
         arm=arm,
-    )
+    ).generation
 
 
 def _items(

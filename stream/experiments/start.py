@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.errors import ExperimentError
-from store.experiment import Arm, Experiment, Guardrail
+from store.experiment import OVERRIDES, Arm, Experiment, Guardrail
 from store.layout import snapshot_folder
 from store.manifest import read_manifest
 from store.pointer import current
 
 CONTROL: Final = "control"
-OVERRIDES: Final = "overrides"  # parameter in an arm's manifest: its settings by section.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +97,8 @@ def experiment_of(
 
 def settings_of(store: Path, generation: int) -> dict[str, Any]:
     """Return the settings that a snapshot was built with beside those in force."""
-    manifest = read_manifest(snapshot_folder(store, generation))
-    found = manifest.parameters.get(OVERRIDES, {})
-    return dict(found) if manifest.arm is not None and isinstance(found, dict) else {}
+    found = read_manifest(snapshot_folder(store, generation)).parameters.get(OVERRIDES)
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def checked(experiment: Experiment) -> Experiment:

@@ -123,7 +123,8 @@ def publish_builds(
         write_journal(store, first.generation, "built", f"{why}; {holds}")
         return False
     old = [arm.generation for arm in running.arms]
-    move_arms(store, running, dict(zip(old, (one.generation for one in built), strict=True)), why)
+    to = dict(zip(old, (one.generation for one in built), strict=True))
+    move_arms(store, running.moved(to), why)
     return True
 
 

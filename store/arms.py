@@ -11,7 +11,6 @@ serve while `CURRENT` and `EXPERIMENT` differ for a moment.
 """
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from store.errors import ExperimentError, PinnedError, WriteError
@@ -54,13 +53,12 @@ def start_experiment(store: Path, experiment: Experiment, why: str) -> None:
         write_experiment(store, experiment)
 
 
-def move_arms(store: Path, experiment: Experiment, to: Mapping[int, int], why: str) -> None:
+def move_arms(store: Path, moved: Experiment, why: str) -> None:
     """Give all arms new generations together. The caller holds `writing`.
 
     Args:
         store: Directory of the store.
-        experiment: Experiment that runs.
-        to: New generations by the old ones.
+        moved: Experiment that runs, with the new generations; a replica may begin with it.
         why: Reason for the journal.
 
     Raises:
@@ -68,7 +66,6 @@ def move_arms(store: Path, experiment: Experiment, to: Mapping[int, int], why: s
         RefusedSnapshotError: A new snapshot must not be served; no arm moves then.
         WriteError: The store cannot be written to.
     """
-    moved = experiment.moved(to)
     for generation in moved.generations:
         servable(store, generation)
     control = moved.control.generation

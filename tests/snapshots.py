@@ -60,12 +60,12 @@ def make_snapshot(
         spares: Item ids by user_id.
         similar: Item ids by item_id.
         segments: Item ids by segment key, for `fallback`.
-        profiles: Segment key, with ` minor` for minors, by user_id.
+        profiles: Segment key, ` minor` behind it, by user_id.
         about: Additional fields of `items`, by item_id: `{"a": {"adult": True}}`.
         vectors: Vectors of equal length by item_id, from which `items.ann` is built.
         instead: Records by table of `recs.mdb` that replace those made here and may
             be malformed; None omits the table.
-        factors: Records by table of `factors.mdb`, in the same way.
+        factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
         gate: Result of the gate; by default it passed.

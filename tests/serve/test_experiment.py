@@ -142,7 +142,7 @@ def test_no_answer_is_lost_or_mixed_at_start_move_stop_and_promote(server, publi
     start_experiment(published, first, "test")
     wait_for(server, expected(first))
     with writing(published):
-        move_arms(published, first, {1: 3, 2: 4}, "test")
+        move_arms(published, first.moved({1: 3, 2: 4}), "test")
     moved = first.moved({1: 3, 2: 4})
     wait_for(server, expected(moved))
     n_moved = len(load)

@@ -189,7 +189,7 @@ def test_a_crash_leaves_the_arms_of_one_time(running, monkeypatch, what, n_repla
             promote_arm(running, "treatment", "test")
         else:
             with writing(running):
-                move_arms(running, EXPERIMENT, {1: 3, 2: 4}, "test")
+                move_arms(running, EXPERIMENT.moved({1: 3, 2: 4}), "test")
     except PowerCut:
         pass
     monkeypatch.undo()

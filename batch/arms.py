@@ -23,6 +23,7 @@ from store.arms import move_arms
 from store.config import overridden
 from store.experiment import Arm, Experiment, read_experiment
 from store.gate_result import REFUSED
+from store.interleave import interleave
 from store.journal import write_journal
 from store.manifest import Manifest
 from store.publish import publish
@@ -70,7 +71,11 @@ def builds_of(options: RefreshOptions, experiment: Experiment | None) -> list[Re
     """
     if experiment is None or not experiment.is_rebuilt:
         return [with_overrides(options, options.overrides)]
-    return [_of_arm(options, experiment, arm) for arm in experiment.arms]
+    if not experiment.teams:
+        return [_of_arm(options, experiment, arm) for arm in experiment.arms]
+    # The second team's lists; they are merged with the control's when both are built.
+    team = replace(experiment.arms[1], name="treatment", generation=experiment.teams[1])
+    return [_of_arm(options, experiment, arm) for arm in (experiment.control, team)]
 
 
 def interactions_of_all(
@@ -122,8 +127,12 @@ def publish_builds(
         holds = f"experiment {running.name} holds the store"
         write_journal(store, first.generation, "built", f"{why}; {holds}")
         return False
-    old = [arm.generation for arm in running.arms]
+    old = [*running.teams] or [arm.generation for arm in running.arms]
     to = dict(zip(old, (one.generation for one in built), strict=True))
+    if running.teams:
+        control, treatment = (one.generation for one in built)
+        merged = interleave(store, control, treatment, running.salt)
+        to[running.arms[1].generation] = merged.generation
     move_arms(store, running.moved(to), why)
     return True
 

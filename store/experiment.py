@@ -140,7 +140,7 @@ class Experiment:
     @property
     def is_rebuilt(self) -> bool:
         """Whether a refresh builds new generations: each arm behind the control has settings."""
-        return bool(self.teams) or all(arm.settings for arm in self.arms[1:])
+        return all(arm.settings for arm in self.arms[1:])
 
     def promotable(self) -> dict[str, int]:
         """Return the generations that may become current for all users, by arm.

@@ -39,6 +39,7 @@ _USER_TABLES: Final = (
     f"{RECS}/users",
     f"{RECS}/spares",
     f"{RECS}/profiles",
+    f"{RECS}/teams",
     f"{FACTORS}/users",
     f"{FACTORS}/rating_users",
     f"{SEEN}/users",

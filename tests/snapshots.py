@@ -70,7 +70,7 @@ def make_snapshot(
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
         gate: Result of the gate; by default it passed.
         arm: Arm of an experiment that it was built for.
-        flip: Whether the snapshot is published.
+        flip: Whether it is published.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
     bodies = {"users": lists, "spares": spares, "similar": similar, "fallback": fallback}

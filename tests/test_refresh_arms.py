@@ -33,8 +33,19 @@ def store(history, tmp_path, capsys, monkeypatch):
     return path
 
 
-def start(store, capsys, arm="treatment=2"):
-    options = ["--name", "model", "--arm", arm, "--why", "test", "--store", str(store)]
+def start(store, capsys, arm="treatment=2", kind="ab"):
+    options = [
+        "--name",
+        "model",
+        "--arm",
+        arm,
+        "--why",
+        "test",
+        "--store",
+        str(store),
+        "--kind",
+        kind,
+    ]
     assert stream(["experiment", "start", *options]) == 0
     capsys.readouterr()
 
@@ -67,6 +78,20 @@ def test_fixed_generations_hold_the_store(store, history, capsys):
     assert (found["generation"], found["is_current"]) == (4, False)
     assert current(store) == 1
     assert journal(store)[-1].why.endswith("experiment model holds the store")
+
+
+def test_interleaved_lists_are_merged_anew(store, history, capsys):
+    """Of the new generations of both teams."""
+    start(store, capsys, kind="interleave")
+    run_refresh(capsys, "--store", store, *inputs(history))
+    experiment = read_experiment(store)
+    assert experiment
+    assert (experiment.teams, [arm.generation for arm in experiment.arms]) == ((4, 5), [4, 6])
+    both = (lists(store, 4), lists(store, 5))
+    for user, body in lists(store, 6).items():
+        merged = {*body.split(b",")}
+        assert merged <= {name for one in both for name in one[user].split(b",")}
+    assert current(store) == 4
 
 
 def test_no_arm_moves_if_the_gate_refuses_one(store, history, tmp_path, capsys):

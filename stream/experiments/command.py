@@ -9,7 +9,7 @@ from typing import Any
 from store.arms import promote_arm, start_experiment, stop_experiment
 from store.config import StoreSettings, load_section
 from store.experiment import KINDS, read_experiment
-from stream.experiments.start import Design, experiment_of
+from stream.experiments.start import Design, experiment_of, interleaving_of
 from stream.experiments.status import as_text, status_of
 
 _EXAMPLE = """example:
@@ -92,7 +92,8 @@ def _start(options: argparse.Namespace, store: Path) -> int:
         guardrails=dict(options.guardrail),
         salt=options.salt,
     )
-    experiment = experiment_of(store, options.name, dict(options.arm), options.shares, design)
+    make = interleaving_of if options.kind == "interleave" else experiment_of
+    experiment = make(store, options.name, dict(options.arm), options.shares, design)
     start_experiment(store, experiment, options.why)
     status = status_of(store, experiment)
     return _print(options, status, as_text(status))

@@ -6,16 +6,19 @@ CURRENT ─► control            the arms' manifests ─► the settings that t
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from store.errors import ExperimentError
-from store.experiment import OVERRIDES, Arm, Experiment, Guardrail
+from store.experiment import OVERRIDES, Arm, Experiment, Guardrail, read_experiment
+from store.interleave import INTERLEAVED, interleave
+from store.journal import write_journal
 from store.layout import snapshot_folder
 from store.manifest import read_manifest
-from store.pointer import current
+from store.pointer import current, pinned
+from store.publish import servable, writing
 
 CONTROL: Final = "control"
 
@@ -93,6 +96,47 @@ def experiment_of(
             ),
         )
     )
+
+
+def interleaving_of(
+    store: Path,
+    name: str,
+    generations: Mapping[str, int],
+    shares: Sequence[float] | None,
+    design: Design,
+) -> Experiment:
+    """Build the merged lists of the current generation and another, and return their experiment.
+
+    Args:
+        store: Directory of the store.
+        name: Name of the experiment.
+        generations: Generation of the one arm beside the control.
+        shares: Share of the users with the control's lists, and of those with merged ones;
+            None: all get merged ones.
+        design: What it is to find.
+
+    Raises:
+        ExperimentError: The arms, shares or values are not valid; nothing is built then.
+        StoreError: A snapshot cannot be read, or the store not written to.
+    """
+    if len(generations) != 1:
+        remedy = "name one arm; several are compared in several experiments"
+        raise ExperimentError("--arm", "an interleaving has two sides", remedy)
+    [(arm, treatment)] = generations.items()
+    given = list(shares) if shares is not None else [0.0, 1.0]
+    plain = replace(design, kind="ab")
+    draft = experiment_of(store, name, {arm: treatment}, given, plain)
+    control = draft.control
+    with writing(store):
+        if read_experiment(store) is not None or pinned(store) is not None:
+            problem = "an experiment is running, or the store is pinned"
+            raise ExperimentError(store, problem, "stop or unpin it first")
+        servable(store, treatment)
+        merged = interleave(store, control.generation, treatment, draft.salt)
+        write_journal(store, merged.generation, "built", f"interleaved for {name}")
+    arms = (control, replace(draft.arms[1], name=INTERLEAVED, generation=merged.generation))
+    teams = (control.generation, treatment)
+    return checked(replace(draft, kind="interleave", arms=arms, teams=teams))
 
 
 def settings_of(store: Path, generation: int) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import pytest
 
 from store.experiment import read_experiment
 from store.journal import journal
+from store.layout import generations
 from store.pointer import current
+from store.snapshot import open_snapshot
 from stream.__main__ import main
 from tests.experiments import make_arm
 
@@ -93,3 +95,42 @@ def test_a_wrong_start_changes_nothing(run, store, options, message):
 def test_a_malformed_arm_is_wrong_usage(run, arm):
     with pytest.raises(SystemExit, match="2"):
         run("start", *START, "--arm", arm)
+
+
+# Interleaving
+
+
+def test_an_interleaving_from_start_to_promotion(run, store):
+    """The merged snapshot is an arm of all users; the promotion is of the treatment itself."""
+    status, printed = run("start", *START, "--kind", "interleave", "--salt", "s")
+    assert status == 0
+    assert "lists of generations 1 and 2 are interleaved" in printed.out
+    experiment = read_experiment(store)
+    assert experiment
+    assert [(a.name, a.share, a.generation) for a in experiment.arms] == [
+        ("control", 0, 1),
+        ("interleaved", 1, 4),
+    ]
+    assert (experiment.teams, experiment.generations) == ((1, 2), [1, 2, 4])
+    with open_snapshot(store, 4) as snapshot:
+        body = snapshot.users.get(b"ann")
+        assert body
+        assert set(body.split(b",")) == {b"old-a", b"new-a", b"old-b", b"new-b"}
+    assert run("promote", "interleaved", "--why", "x")[0] == 1
+    assert run("promote", "treatment", "--why", "x")[0] == 0
+    assert current(store) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--arm", "other=3"), "an interleaving has two sides"),
+        (("--shares", "0.5", "0.6"), "the shares add up to 1.1 instead of 1"),
+        (("--power", "2"), "power: 2.0 is not a valid value"),
+    ],
+    ids=str,
+)
+def test_a_wrong_interleaving_builds_nothing(run, store, options, message):
+    status, printed = run("start", *START, "--kind", "interleave", *options)
+    assert (status, message in printed.err) == (1, True)
+    assert generations(store) == [1, 2, 3]

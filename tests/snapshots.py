@@ -63,8 +63,7 @@ def make_snapshot(
         profiles: Segment key, ` minor` behind it, by user_id.
         about: Additional fields of `items`, by item_id: `{"a": {"adult": True}}`.
         vectors: Vectors of equal length by item_id, from which `items.ann` is built.
-        instead: Records by table of `recs.mdb` that replace those made here and may
-            be malformed; None omits the table.
+        instead: Other records by table of `recs.mdb`, maybe malformed; None omits the table.
         factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
@@ -89,8 +88,7 @@ def make_snapshot(
         with SnapshotWriter(store) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
-            given = n_factors if parameters is None else parameters
-            generation = _finish(writer, given, gate, arm)
+            generation = _finish(writer, n_factors if parameters is None else parameters, gate, arm)
         if flip:
             publish(store, generation, "made by a test")
     return generation

@@ -92,7 +92,7 @@ def set_source_headers(resp: falcon.Response, served: Served | None, source: str
     if served:
         resp.set_header("X-Marquee-Generation", str(served.generation))
         if served.arm:
-            resp.context["arm_row"] = served.rows.other
+            resp.context["arm_row"] = served.other_row
             resp.set_header(ARM_HEADER, served.arm)
 
 

@@ -54,8 +54,9 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
             # No need to validate the id: a key of `users` was valid when it was written.
             key = user_id.encode()
             # In an experiment: the user's arm, by one hash.
-            served = served.in_arm[served.arm_of(key)] if served.arm_of else served
-            row, fresh_row, _ = served.rows
+            arm_of = served.arm_of
+            served = served if arm_of is None else served.in_arm[arm_of(key)]
+            row, fresh_row = served.rows
             began = 0 if (row[ANSWERS] + fresh_row[ANSWERS]) & UNTIMED_MASK else perf_counter_ns()
             fresh = served.fresh
             try:

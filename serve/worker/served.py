@@ -47,7 +47,9 @@ class Served:
         fresh: Lists made since the snapshot, which come first; None without a speed layer.
         items: Catalogue data of each item.
         arm: Name of the arm that it serves; empty outside of an experiment.
-        rows: Rows in which its lists are counted.
+        rows: Rows in which its lists and fresh lists are counted; a plain tuple of two, since
+            the hot path unpacks it.
+        other_row: Row in which an arm's other answers are counted.
         experiment: Experiment that divides the users; None without one.
         arm_of: Function from a user id to the number of the user's arm; None without one.
         in_arm: What each arm is served, empty without an experiment.
@@ -70,7 +72,8 @@ class Served:
         self.has_index = with_index
         self.arm = arm
         self.headers = Headers(snapshot.generation, "list", hide_source=hide_source, arm=arm)
-        self.rows = rows or Counts().lists
+        own, fresh, self.other_row = rows or Counts().lists
+        self.rows = (own, fresh)
         self.experiment: Experiment | None = None
         self.arm_of: Callable[[bytes], int] | None = None
         self.in_arm: tuple[Served, ...] = ()

@@ -3,12 +3,13 @@
 import argparse
 import dataclasses
 import sys
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from batch.columns.roles import parse_columns
-from batch.errors import BatchError, GateRefusedError, UnreadKindError
+from batch.errors import BatchError, GateRefusedError, InputError, UnreadKindError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_forget, add_ingest
 from batch.fetch.command import add_fetch
@@ -21,6 +22,7 @@ from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
+from store.arm_name import ARM_NAME_RULE, is_arm_name
 from store.config import StoreSettings, load_section
 from store.durable import keep_from_others
 from store.errors import StoreError
@@ -89,7 +91,12 @@ def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
         store=store,
         override=args.override_gate or "",
         at=args.at,
+        arm=args.arm or "",
+        overrides=dict(args.set),
     )
+    if options.overrides and not options.arm:
+        problem = "overrides settings of an arm, but no arm is named"
+        raise InputError("--set", problem, "add --arm NAME, or change marquee.toml")
     summary = refresh(args.store or Path(store.path), options)
     return summary.as_json() if args.json else summary.as_text()
 
@@ -122,6 +129,14 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--at", type=_time, metavar="TIME",
         help="time that availability counts from, ISO 8601, UTC without a zone; default: now",
+    )  # fmt: skip
+    verb.add_argument(
+        "--arm", type=_arm, metavar="NAME",
+        help="build a snapshot for an arm of an experiment: it is kept, and not published",
+    )  # fmt: skip
+    verb.add_argument(
+        "--set", type=setting_option, action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help="setting of [batch] or [rules] that the arm overrides; may be repeated",
     )  # fmt: skip
     for owner in ("item", "user"):
         verb.add_argument(
@@ -179,6 +194,23 @@ def _reason(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("a reason is required; it is written to the journal")
     return text
+
+
+def _arm(text: str) -> str:
+    if not is_arm_name(text):
+        raise argparse.ArgumentTypeError(ARM_NAME_RULE)
+    return text
+
+
+def setting_option(text: str) -> tuple[str, Any]:
+    """Return name and value of the option `--set`; a value that is not TOML is a text."""
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name:
+        raise argparse.ArgumentTypeError(f"write SECTION.KEY=VALUE, not {text!r}")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 def _time(text: str) -> datetime:

@@ -1,7 +1,8 @@
 """The options of one refresh: its settings of four sections, and what holds for this run alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from batch.gate.settings import GateSettings
 from batch.rules.settings import RuleSettings
@@ -20,6 +21,9 @@ class RefreshOptions:
         store: Number of snapshots to keep.
         override: Reason to publish this snapshot even if the gate refuses it; empty: none.
         at: Time that availability counts from, with its zone; None: now.
+        arm: Arm of an experiment that the snapshot is built for; empty: none.
+        overrides: Settings of that arm by `section.key`, applied by `batch.arms`.
+        parent: Generation to start from and to compare with; None: the current one.
     """
 
     batch: BatchSettings
@@ -28,3 +32,6 @@ class RefreshOptions:
     store: StoreSettings
     override: str = ""
     at: datetime | None = None
+    arm: str = ""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    parent: int | None = None

@@ -32,9 +32,9 @@ DATA_UNTIL: Final = "data_until"  # metric in the manifest: time of the latest e
 
 
 @contextlib.contextmanager
-def open_parent(store: Path) -> Iterator[Snapshot | Unavailable]:
-    """Hold the served snapshot open, if there is one that can be used."""
-    generation = current_or_none(store)
+def open_parent(store: Path, generation: int | None = None) -> Iterator[Snapshot | Unavailable]:
+    """Hold the served snapshot open, or another generation, if it can be used."""
+    generation = current_or_none(store) if generation is None else generation
     if generation is None:
         yield Unavailable("no snapshot is served yet")
         return

@@ -3,6 +3,7 @@
     events ─► interactions ─► trial on the last day ─► model of everything
         ─► exact top-k ─► rules ─► index ─► fallbacks ─► gate ─► snapshot ─► CURRENT
 
+While an experiment runs whose arms have settings, one snapshot an arm: see `batch.arms`.
 The parent, the snapshot that is served now, gives the initial factors, and the new lists
 must not be worse than its own. The store is not written to before the snapshot is
 complete, so a refresh that fails leaves it unchanged.
@@ -15,6 +16,7 @@ from typing import Any
 
 from annoy import AnnoyIndex
 
+from batch.arms import builds_of, interactions_of_all, publish_builds
 from batch.cold_start.vector_figures import vector_figures
 from batch.errors import GateRefusedError
 from batch.events.readers import reading
@@ -26,7 +28,7 @@ from batch.learn import Learned, learn
 from batch.memory import use_system_allocator
 from batch.options import RefreshOptions
 from batch.parent import CHOICE, counts_of, open_parent
-from batch.prepare import Prepared, interactions_of, prepare
+from batch.prepare import Prepared, prepare
 from batch.ratings.learn import learn_ratings
 from batch.ratings.model import RatingModel
 from batch.served.files import served_document
@@ -39,13 +41,13 @@ from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM
 from batch.unavailable import Unavailable
 from batch.version import code_version
+from store.experiment import OVERRIDES, read_experiment
 from store.gate_result import REFUSED, GateCheck, GateResult
-from store.journal import write_journal
 from store.layout import INDEX, LIST_LENGTH
 from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 from store.prune import prune
-from store.publish import check_writable, publish, writing
+from store.publish import check_writable, writing
 from store.snapshot import Snapshot
 from store.writer import SnapshotWriter
 
@@ -68,17 +70,48 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
 
 
 def _refresh(store: Path, options: RefreshOptions) -> Summary:
-    began_at = datetime.now(UTC)
-    stages, settings = Stages(), options.batch
+    began_at, stages = datetime.now(UTC), Stages()
     check_writable(store)
-    inputs = read_inputs(settings, began_at, stages)
+    experiment = None if options.arm else read_experiment(store)
+    builds = builds_of(options, experiment)
+    inputs = read_inputs(options.batch, began_at, stages)
     with stages("interactions"):
-        interactions = interactions_of(inputs, settings)
+        of_builds = interactions_of_all(inputs, builds)
         inputs = inputs.without_events()  # frees gigabytes that training needs
-        prepared = prepare(store, inputs, interactions, options, began_at)
+        ready = [
+            prepare(store, inputs, interactions, one, began_at)
+            for one, interactions in zip(builds, of_builds, strict=True)
+        ]
+    manifests: list[Manifest] = []
+    learned_from: list[tuple[str, int]] = []
+    is_current = False
+    for one, prepared in zip(builds, ready, strict=True):
+        timer = Stages() if manifests else stages
+        built = _build(store, one, prepared, timer)
+        learned_from.append((built.warm_start, len(built.tables.liked.user_ids)))
+        with writing(store), SnapshotWriter(store) as writer:
+            with timer("write"):
+                manifests.append(_write(writer, built, began_at))
+            if len(manifests) == len(builds):
+                with stages("publish"):
+                    is_current = publish_builds(store, options, experiment, manifests)
+                    prune(store, options.store.keep, options.store.keep_days)
+    for manifest in manifests:
+        _raise_if_refused(manifest.generation, manifest.gate)
+    arms = {
+        one.arm: found.generation for one, found in zip(builds, manifests, strict=True) if one.arm
+    }
+    first = manifests[0]
+    outcome = RefreshOutcome(store, first, first.gate, is_current, *learned_from[0], arms)
+    return summarise(outcome, ready[0], stages)
+
+
+def _build(store: Path, options: RefreshOptions, prepared: Prepared, stages: Stages) -> "_Built":
+    """Train, make the lists, and judge them."""
+    settings = options.batch
     with stages("ratings"):
-        ratings, rating_metrics = _ratings(interactions, settings)
-    with open_parent(store) as parent:
+        ratings, rating_metrics = _ratings(prepared.interactions, settings)
+    with open_parent(store, options.parent) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
         tables, index, stage = assemble_tables(prepared, learned, ratings, parent, settings, stages)
         with stages("gate"):
@@ -89,17 +122,9 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
             metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
         provenance = _provenance(prepared, learned, options, tables, index)
-    built = _Built(tables, index, provenance, metrics, gate_result)
-    with writing(store), SnapshotWriter(store) as writer:
-        with stages("write"):
-            manifest = _write(writer, built, began_at)
-        with stages("publish"):
-            is_current = _publish(store, manifest.generation, gate_result)
-            prune(store, options.store.keep, options.store.keep_days)
-    _raise_if_refused(manifest.generation, gate_result)
-    n_liked = len(tables.liked.user_ids)
-    outcome = RefreshOutcome(store, manifest, gate_result, is_current, learned.warm_start, n_liked)
-    return summarise(outcome, prepared, stages)
+    return _Built(
+        tables, index, provenance, metrics, gate_result, options.arm or None, learned.warm_start
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +150,8 @@ class _Built:
         provenance: Inputs and parameters.
         metrics: Figures for the manifest.
         gate_result: Result of the gate.
+        arm: Arm of an experiment that it is built for; None for none.
+        warm_start: Origin of the initial factors, or `none: ` and the reason.
     """
 
     tables: SnapshotTables
@@ -132,6 +159,8 @@ class _Built:
     provenance: _Provenance
     metrics: dict[str, Any]
     gate_result: GateResult
+    arm: str | None
+    warm_start: str
 
 
 def _ratings(
@@ -191,7 +220,8 @@ def _provenance(
             "n_factors": learned.factors.item_factors.shape[1],
             SERVED_MODEL: served_document(tables.served),
             CHOICE: learned.choice.as_json() if learned.choice else None,
-        },
+        }
+        | ({OVERRIDES: options.overrides} if options.overrides else {}),
     )
 
 
@@ -207,15 +237,8 @@ def _write(writer: SnapshotWriter, built: _Built, began_at: datetime) -> Manifes
         parameters=built.provenance.parameters,
         metrics=built.metrics,
         gate=built.gate_result,
+        arm=built.arm,
     )
-
-
-def _publish(store: Path, generation: int, gate_result: GateResult) -> bool:
-    """Make the snapshot current unless it is refused, and record it in the journal."""
-    if gate_result.result == REFUSED:
-        write_journal(store, generation, REFUSED, gate_result.why)
-        return False
-    return publish(store, generation, why=gate_result.why)
 
 
 def _raise_if_refused(generation: int, gate_result: GateResult) -> None:

@@ -27,6 +27,7 @@ class RefreshOutcome:
         is_current: Whether the snapshot is served now.
         warm_start: Origin of the initial factors, or `none: ` and the reason.
         n_liked: Users with a list made from their stated preferences or vectors.
+        arms: Generation by arm of an experiment that the refresh built, the control not.
     """
 
     store: Path
@@ -35,6 +36,7 @@ class RefreshOutcome:
     is_current: bool
     warm_start: str
     n_liked: int
+    arms: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ class Summary:
     Attributes:
         snapshot: Directory of the snapshot.
         generation: Generation of the snapshot.
-        is_current: Whether the snapshot is served now; False while the store is pinned.
+        is_current: Whether the snapshot is served now; False while the store is pinned, an
+            experiment holds it, or if it was built for an arm.
+        arms: Generation by arm of an experiment, the control not.
         n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
         notes: What the files were read as: guesses, meanings of columns, warnings.
@@ -71,6 +75,7 @@ class Summary:
     snapshot: Path
     generation: int
     is_current: bool
+    arms: dict[str, int]
     n_bytes: int
     n_events: int
     notes: Sequence[str]
@@ -98,10 +103,11 @@ class Summary:
     def as_text(self) -> str:
         """Return some lines for a terminal."""
         rejected = sum(self.rejected.values())
-        done = "published" if self.is_current else "built (the store is pinned: not published)"
+        done = "published" if self.is_current else "built (not published: pin, experiment or arm)"
         fallback = f"; {self.n_users_without:,} others get the fallback"
         lines = [
             f"generation {self.generation} {done} in {sum(self.seconds.values()):.1f} s",
+            f"  arms          {_arms(self.arms)}" if self.arms else "",
             f"  events        {self.n_events:,} read, {rejected:,} rejected"
             + (f": {_counts(self.rejected)}" if rejected else ""),
             *(f"  read          {note}" for note in self.notes),
@@ -141,6 +147,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         snapshot=folder,
         generation=manifest.generation,
         is_current=outcome.is_current,
+        arms=outcome.arms,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
         notes=inputs.notes,
@@ -177,6 +184,10 @@ def _fresh_warnings(manifest: Manifest) -> list[str]:
         f"fresh lists: the speed layer can make none with this snapshot: {about[UNAVAILABLE]}; "
         'set [batch] fold_in = "on" to have them, "off" to do without'
     ]
+
+
+def _arms(arms: dict[str, int]) -> str:
+    return ", ".join(f"{name}: generation {generation}" for name, generation in arms.items())
 
 
 def _gate(gate: dict[str, Any]) -> str:

@@ -9,6 +9,9 @@ A worker counts in plain integers, one row for each kind of answer:
 Of the answers of the hot path every 16th is timed, since two clock reads would cost
 more than the rest of the counting; of the others each one.
 
+In an experiment each arm has three rows more, `ArmRows`: its lists and fresh lists count
+there instead, and its other answers there as well.
+
 A worker copies its rows onto the scoreboard ten times a second, where any worker
 reads those of all others. A killed worker loses the last tenth of a second.
 """
@@ -16,6 +19,8 @@ reads those of all others. A killed worker loses the last tenth of a second.
 from array import array
 from collections.abc import Iterable
 from typing import Final, NamedTuple
+
+from store.experiment import MAX_ARMS
 
 N_BUCKETS: Final = 65  # `int.bit_length` of 64 bits
 SUM: Final = N_BUCKETS
@@ -44,8 +49,24 @@ ANSWER_KINDS: Final = (
     *(AnswerKind(source, "200") for source in ("similar", "predict", "other")),
     *(AnswerKind("error", status) for status in ("400", "404", "405", "4xx", "503", "5xx")),
 )
-N_WORDS: Final = len(ANSWER_KINDS) * N_ROW_WORDS
+ARM_SOURCES: Final = ("list", "fresh", "other")
+_EXPERIMENT_WORD: Final = len(ANSWER_KINDS) * N_ROW_WORDS
+N_WORDS: Final = _EXPERIMENT_WORD + 1 + MAX_ARMS * len(ARM_SOURCES) * N_ROW_WORDS
 _ROW_OF: Final = {kind: number for number, kind in enumerate(ANSWER_KINDS)}
+
+
+class ArmRows(NamedTuple):
+    """The rows of one arm of an experiment, by source.
+
+    Attributes:
+        own: Users' own lists.
+        fresh: Fresh lists.
+        other: All other answers to its users.
+    """
+
+    own: Row
+    fresh: Row
+    other: Row
 
 
 class Counts:
@@ -55,35 +76,72 @@ class Counts:
         rows: One row for each of `ANSWER_KINDS`, in that order.
         own_lists: The row of users' own lists, in which the hot path counts.
         fresh_lists: The row of fresh lists, in which it counts as well.
+        experiment: Identity of the experiment whose arms are counted, 0 for none.
+        arms: Rows of each arm.
     """
 
     def __init__(self, words: Iterable[int] = ()) -> None:
         flat = [*words] or [0] * N_WORDS
-        self.rows = [flat[i : i + N_ROW_WORDS] for i in range(0, N_WORDS, N_ROW_WORDS)]
+        self.rows = _rows(flat[:_EXPERIMENT_WORD])
         self.own_lists, self.fresh_lists = self.rows[:2]
+        self.experiment = flat[_EXPERIMENT_WORD]
+        of_arms = _rows(flat[_EXPERIMENT_WORD + 1 :])
+        self.arms = [ArmRows(*of_arms[n : n + 3]) for n in range(0, len(of_arms), 3)]
 
     def add(self, kind: AnswerKind, nanoseconds: int) -> None:
         """Count one answer and its time."""
         row = self.rows[_ROW_OF[kind]]
         row[ANSWERS] += 1
-        _add_time(row, nanoseconds)
+        add_time(row, nanoseconds)
 
-    def time_own_list(self, nanoseconds: int) -> None:
-        """Add the time of an answer that the hot path has counted."""
-        _add_time(self.own_lists, nanoseconds)
+    @property
+    def lists(self) -> ArmRows:
+        """The rows of lists outside of an experiment; other answers have their own kinds."""
+        return ArmRows(self.own_lists, self.fresh_lists, [])
 
-    def time_fresh_list(self, nanoseconds: int) -> None:
-        """Add the time of a fresh list that the hot path has counted."""
-        _add_time(self.fresh_lists, nanoseconds)
+    def begin(self, experiment: int) -> None:
+        """Count the arms of another experiment; what was counted of the last one stays.
+
+        Args:
+            experiment: Identity of that experiment, 0 for none.
+        """
+        if experiment == self.experiment:
+            return
+        self.experiment = experiment
+        for arm in self.arms:
+            self._add_lists_of(arm)
+            for row in arm:
+                row[:] = [0] * N_ROW_WORDS
 
     def continue_from(self, before: "Counts") -> None:
         """Copy earlier counts into these rows; references to the rows stay valid."""
-        for mine, theirs in zip(self.rows, before.rows, strict=True):
+        self.experiment = before.experiment
+        for mine, theirs in zip(self.all_rows(), before.all_rows(), strict=True):
             mine[:] = theirs
 
     def words(self) -> "array[int]":
         """Return the counts as the scoreboard stores them."""
-        return array("Q", [word for row in self.rows for word in row])
+        words = [word for row in self.rows for word in row]
+        of_arms = [word for arm in self.arms for row in arm for word in row]
+        return array("Q", [*words, self.experiment, *of_arms])
+
+    def add_all(self, other: "Counts") -> None:
+        """Add the counts of another worker; of its arms only those of this experiment."""
+        for mine, theirs in zip(self.rows, other.rows, strict=True):
+            _add_row(mine, theirs)
+        for mine_of_arm, arm in zip(self.arms, other.arms, strict=True):
+            self._add_lists_of(arm)
+            if other.experiment == self.experiment:
+                for mine, theirs in zip(mine_of_arm, arm, strict=True):
+                    _add_row(mine, theirs)
+
+    def _add_lists_of(self, arm: ArmRows) -> None:
+        _add_row(self.own_lists, arm.own)
+        _add_row(self.fresh_lists, arm.fresh)
+
+    def all_rows(self) -> list[Row]:
+        """Return the rows of all kinds, and those of all arms."""
+        return [*self.rows, *(row for arm in self.arms for row in arm)]
 
 
 def answer_kind(source: str | None, status: int) -> AnswerKind:
@@ -95,15 +153,27 @@ def answer_kind(source: str | None, status: int) -> AnswerKind:
     return exact if exact in _ROW_OF else AnswerKind("error", f"{status // 100}xx")
 
 
-def total(counts: Iterable[Counts]) -> Counts:
-    """Return the sum of several workers' counts."""
+def total(counts: Iterable[Counts], experiment: int = 0) -> Counts:
+    """Return the sum of several workers' counts, with the arms of one experiment.
+
+    Lists of arms are in the rows of lists, too.
+    """
     added = Counts()
+    added.experiment = experiment
     for one in counts:
-        for mine, theirs in zip(added.rows, one.rows, strict=True):
-            mine[:] = map(int.__add__, mine, theirs)
+        added.add_all(one)
     return added
 
 
-def _add_time(row: Row, nanoseconds: int) -> None:
+def add_time(row: Row, nanoseconds: int) -> None:
+    """Add the time of an answer that has been counted in this row."""
     row[nanoseconds.bit_length()] += 1
     row[SUM] += nanoseconds
+
+
+def _rows(words: list[int]) -> list[Row]:
+    return [words[i : i + N_ROW_WORDS] for i in range(0, len(words), N_ROW_WORDS)]
+
+
+def _add_row(mine: Row, theirs: Row) -> None:
+    mine[:] = map(int.__add__, mine, theirs)

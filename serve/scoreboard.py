@@ -1,6 +1,6 @@
 """The scoreboard: the memory that the supervisor shares with its workers.
 
-    generations, the supervisor's counts u64 │ problem 448 bytes of text │ slot 0 │ slot 1 │ …
+    generations, the supervisor's counts u64 │ problem 432 bytes of text │ slot 0 │ slot 1 │ …
     a slot: heartbeat u64 │ 1 if ready u64 │ counts of its worker
 
 The supervisor writes the header, each worker its own slot. Aligned words are written
@@ -19,7 +19,9 @@ _SUPERVISOR_WORDS: Final = {"respawns": 1, "swaps": 2, "refusals": 3, "retreats"
 _INDEXED_WORD: Final = 5
 _RECENT_WORD: Final = 6
 _FRESH_WORD: Final = 7
-_PROBLEM_BYTES: Final = slice(64, 512)
+_EXPERIMENT_WORD: Final = 8
+_INDEXED_ARMS_WORD: Final = 9
+_PROBLEM_BYTES: Final = slice(80, 512)
 _FIRST_SLOT_WORD: Final = 64
 _HEARTBEAT, _READY, _COUNTS = 0, 1, 2  # words of a slot
 _SLOT_WORDS: Final = _COUNTS + N_WORDS
@@ -63,6 +65,24 @@ class Scoreboard:
     @indexed_generation.setter
     def indexed_generation(self, generation: int) -> None:
         self._words[_INDEXED_WORD] = generation
+
+    @property
+    def experiment(self) -> int:
+        """Tag of the experiment whose arms have been verified, 0 for none."""
+        return self._words[_EXPERIMENT_WORD]
+
+    @experiment.setter
+    def experiment(self, tag: int) -> None:
+        self._words[_EXPERIMENT_WORD] = tag
+
+    @property
+    def indexed_arms(self) -> int:
+        """Arms whose item index has passed its check: bit n for arm n."""
+        return self._words[_INDEXED_ARMS_WORD]
+
+    @indexed_arms.setter
+    def indexed_arms(self, bits: int) -> None:
+        self._words[_INDEXED_ARMS_WORD] = bits
 
     @property
     def recent_inode(self) -> int:
@@ -133,9 +153,9 @@ class Scoreboard:
         begin = self._word(slot, _COUNTS)
         return Counts(self._words[begin : begin + N_WORDS])
 
-    def total_counts(self) -> Counts:
-        """Return the counts of all slots, added up."""
-        return total(self.read_counts(slot) for slot in range(self.n_slots))
+    def total_counts(self, experiment: int = 0) -> Counts:
+        """Return the counts of all slots, added up; of arms those of one experiment."""
+        return total((self.read_counts(slot) for slot in range(self.n_slots)), experiment)
 
     @staticmethod
     def _word(slot: int, word: int) -> int:

@@ -144,6 +144,29 @@ def number_of(
     return float(_checked(where, f"[{section}] {key}", value, float))
 
 
+def overridden(name: str, section: Section, values: Mapping[str, Any]) -> Section:
+    """Return a section with some values replaced, checked as those of the file.
+
+    Args:
+        name: Section: batch, gate, rules, fetch, stream, serve, store or cron.
+        section: Settings of the section.
+        values: Values as TOML has them, by key.
+
+    Raises:
+        ConfigError: A key is unknown, or a value of the wrong type or out of range.
+    """
+    types = get_type_hints(type(section))
+    checked = {}
+    for key, value in values.items():
+        if key not in types:
+            raise ConfigError(f"{name}.{key}", f"[{name}] has no such key")
+        checked[key] = _checked(Path(f"{name}.{key}"), f"[{name}] {key}", value, types[key])
+    try:
+        return dataclasses.replace(section, **checked)
+    except ValueError as error:
+        raise ConfigError(f"[{name}]", str(error)) from error
+
+
 def keys_given(
     name: str,
     kind: type[Section],

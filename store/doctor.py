@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from store.child import checked_in_child
 from store.errors import PinnedError, StoreError
+from store.experiment import read_experiment
 from store.fresh import check_fresh, fresh_file
 from store.journal import flips
 from store.journal import is_torn as journal_is_torn
@@ -93,6 +94,23 @@ def _pin(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
             f"pinned to generation {pin.generation}, but another is current",
             f"python -m store pin --generation {pin.generation} --why …",
         )
+
+
+def _experiment(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
+    stop = "python -m stream experiment stop --why …"
+    try:
+        experiment = read_experiment(store)
+    except StoreError as error:
+        yield Problem(str(error), stop)
+        return
+    if experiment is None:
+        return
+    missing = [number for number in experiment.generations if number not in whole]
+    if missing:
+        yield Problem(f"experiment {experiment.name}: generation {missing[0]} is missing", stop)
+    elif experiment.control.generation != current_or_none(store) and not _is_being_written(store):
+        what = f"experiment {experiment.name}: its control is not current"
+        yield Problem(what, "python -m store prune")
 
 
 def _journal(store: Path, _: Whole, __: Damaged) -> Iterator[Problem]:
@@ -194,6 +212,7 @@ def _disk(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
 _CHECKS: Final[tuple[Check, ...]] = (
     _pointer,
     _pin,
+    _experiment,
     _journal,
     _leftovers,
     _damaged,

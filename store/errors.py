@@ -82,6 +82,12 @@ class PinnedError(StoreError):
     remedy = "unpin it first with `python -m store unpin --why …`"
 
 
+class ExperimentError(StoreError):
+    """An experiment cannot be started, changed or read."""
+
+    remedy = "look with `python -m stream experiment status`"
+
+
 class NotAnItemError(StoreError):
     """The item id is not valid, or the item is not taken down."""
 

@@ -20,7 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from store.arms import move_arms
 from store.errors import StoreError, WriteError
+from store.experiment import read_experiment
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import flips, write_journal
 from store.layout import FACTORS, INDEX, RECS, SEEN, generations, is_model_file, snapshot_folder
@@ -37,6 +39,7 @@ _USER_TABLES: Final = (
     f"{RECS}/users",
     f"{RECS}/spares",
     f"{RECS}/profiles",
+    f"{RECS}/teams",
     f"{FACTORS}/users",
     f"{FACTORS}/rating_users",
     f"{SEEN}/users",
@@ -78,7 +81,7 @@ def forget(store: Path, user_ids: Collection[str], why: str, wait_seconds: float
     """
     check_user_ids(user_ids)
     with writing(store):
-        pinned(store)  # raises before hours of work if it is damaged
+        pinned(store), read_experiment(store)  # raise before hours of work if one is damaged
         _finish_interrupted(store, wait_seconds)
         n_records, holders, damaged = _found(store, user_ids)
         if not holders:
@@ -204,17 +207,21 @@ def _copy(
             parameters=manifest.parameters | {NOTE: notes},
             metrics=manifest.metrics,
             gate=manifest.gate,
+            arm=manifest.arm,
         ).generation
 
 
 def _serve_copy(store: Path, copies: Mapping[int, int], why: str) -> None:
-    """Make the copy of what is served, or pinned, current."""
+    """Make the copies of what is served, or pinned, current, those of an experiment too."""
     served, pin = current_or_none(store), pinned(store)
+    if (experiment := read_experiment(store)) and experiment.moved(copies) != experiment:
+        move_arms(store, experiment.moved(copies), why)
     if served is None or served not in copies:
         return
     target = copies[served]
     if pin is None:
-        publish(store, target, why)
+        if experiment is None:
+            publish(store, target, why)
         return
     verify(snapshot_folder(store, target))
     write_journal(store, target, "pin", why)

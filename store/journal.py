@@ -19,7 +19,7 @@ from store.parse import MAX_JOURNAL_BYTES, parse_generation, parse_time, read_en
 _FILE: Final = "JOURNAL"
 _VOID: Final = "void"
 _INVISIBLE: Final = ("Cc", "Cf", "Co", "Cn", "Zl", "Zp")  # categories of Unicode
-FLIPS: Final = ("publish", "rollback", "pin", "unpin")
+FLIPS: Final = ("publish", "rollback", "pin", "unpin", "move", "promote")
 
 
 class JournalLine(NamedTuple):
@@ -28,7 +28,8 @@ class JournalLine(NamedTuple):
     Attributes:
         at: Time of the change, ISO 8601 in UTC.
         generation: Generation that was made current, or that the line is about; 0 for none.
-        what: Kind: publish, rollback, pin, unpin, void, built, refused, takedown or restore.
+        what: Kind: publish, rollback, pin, unpin, void, built, refused, takedown, restore; of
+            experiments start, stop, move and promote.
         why: Reason in words.
     """
 
@@ -64,6 +65,15 @@ def flips(store: Path) -> list[JournalLine]:
         elif line.what == _VOID and done and done[-1].generation == line.generation:
             done.pop()
     return done
+
+
+def promoted_generations(store: Path) -> set[int]:
+    """Return the generations that were promoted from an arm of an experiment.
+
+    Raises:
+        StoreError: `JOURNAL` exists, but cannot be read.
+    """
+    return {line.generation for line in journal(store) if line.what == "promote"}
 
 
 def write_journal(store: Path, generation: int | None, what: str, why: str) -> None:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-FORMAT_VERSION: Final = 2  # the newest; version 1 has no optional files
+FORMAT_VERSION: Final = 3  # the newest: of an arm; 2 has optional files, 1 has neither
 FORMAT_VERSIONS: Final = range(1, FORMAT_VERSION + 1)  # those that this code reads
 
 RECS: Final = "recs.mdb"  # tables that a request looks up

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final, Self
 
+from store.arm_name import is_arm_name
 from store.durable import write_durable
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError, NoSnapshotError
 from store.gate_result import GateResult
@@ -63,6 +64,7 @@ class Manifest:
         parameters: Settings of the batch that were in force.
         metrics: Quality figures that the batch measured.
         gate: Decision of the gate, and its checks.
+        arm: Arm of an experiment that it was built for; None, and no key, for others.
     """
 
     format_version: int
@@ -77,6 +79,7 @@ class Manifest:
     parameters: dict[str, Any]
     metrics: dict[str, Any]
     gate: GateResult
+    arm: str | None = None
 
     @property
     def data_files(self) -> list[str]:
@@ -85,7 +88,10 @@ class Manifest:
 
     def as_json(self) -> dict[str, Any]:
         """Return the document that `MANIFEST.json` holds."""
-        return dataclasses.asdict(self) | {"gate": self.gate.as_json()}
+        document = dataclasses.asdict(self) | {"gate": self.gate.as_json()}
+        if self.arm is None:
+            del document["arm"]  # earlier versions refuse unknown keys
+        return document
 
     @classmethod
     def from_json(cls, document: Any) -> Self:
@@ -96,6 +102,7 @@ class Manifest:
         """
         if not isinstance(document, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of damaged file
+        document = {"arm": None, **document}
         if odd := sorted(cls.__dataclass_fields__.keys() ^ document.keys()):
             raise ValueError(f"missing or unknown keys: {excerpt(', '.join(odd))}")
         for name, is_valid in _VALID.items():
@@ -124,6 +131,7 @@ _VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "inputs": lambda value: isinstance(value, list) and all(isinstance(i, dict) for i in value),
     "parameters": _are_parameters,
     "metrics": lambda value: isinstance(value, dict),
+    "arm": lambda value: value is None or is_arm_name(value),
 }
 
 

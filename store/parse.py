@@ -26,6 +26,7 @@ MAX_PIN_BYTES: Final = 1 << 20  # the reason may be long
 MAX_JOURNAL_BYTES: Final = 1 << 24  # of the end; older lines are not read
 MAX_MANIFEST_BYTES: Final = 1 << 23
 MAX_CHECKSUMS_BYTES: Final = 1 << 16
+MAX_EXPERIMENT_BYTES: Final = 1 << 16
 MAX_TAKEDOWN_BYTES: Final = 1 << 24
 
 _MAX_DEPTH: Final = 32  # of nested JSON

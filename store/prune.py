@@ -3,6 +3,7 @@
 snapshots/000037/  ─►  manifests/000037.json
 """
 
+import contextlib
 import fcntl
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from store.durable import fsync_path
 from store.errors import StoreError, WriteError
+from store.experiment import read_experiment
+from store.journal import promoted_generations
 from store.layout import MANIFEST, generations, manifests_folder, snapshot_folder
 from store.manifest import read_manifest
 from store.pointer import current_or_none, pinned
@@ -18,9 +21,10 @@ from store.pointer import current_or_none, pinned
 def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
     """Remove all snapshots but the newest `keep` and those younger than `keep_days`.
 
-    Snapshots that the gate refused do not count, so that they cannot displace those
-    that a rollback needs. The newest of them is kept for inspection. The current, the
-    pinned and any open snapshot are never removed. The caller holds `writing`.
+    Snapshots that the gate refused do not count, nor do those of an experiment's arm, so
+    that they cannot displace those that a rollback needs. The newest refused one is kept
+    for inspection, and the newest `keep` of each arm. The current, the pinned, any open snapshot
+    and those of a running experiment are never removed. The caller holds `writing`.
 
     Args:
         store: Directory of the store.
@@ -32,9 +36,11 @@ def prune(store: Path, keep: int, keep_days: float = 0.0) -> list[int]:
 
     Raises:
         WriteError: A snapshot could not be removed.
+        ExperimentError: `EXPERIMENT` cannot be read, so that its generations are unknown.
     """
-    pin = pinned(store)
+    pin, experiment = pinned(store), read_experiment(store)
     spared = {current_or_none(store), pin.generation if pin else None}
+    spared |= {*experiment.generations} if experiment else set()
     removed = []
     try:
         for generation in _surplus(store, keep):
@@ -64,17 +70,18 @@ def _surplus(store: Path, keep: int) -> list[int]:
     """Return the generations beyond the newest `keep`, oldest first."""
     good: list[int] = []
     refused: list[int] = []
+    of_arms: dict[str, list[int]] = {}
+    promoted = promoted_generations(store)
     for generation in generations(store):
-        is_refused = _is_refused(snapshot_folder(store, generation))
-        (refused if is_refused else good).append(generation)
-    return sorted(good[: max(len(good) - keep, 0)] + refused[:-1])
-
-
-def _is_refused(folder: Path) -> bool:
-    try:
-        return read_manifest(folder).gate.is_refused
-    except StoreError:
-        return False
+        kind, arm = good, None
+        with contextlib.suppress(StoreError):
+            manifest = read_manifest(snapshot_folder(store, generation))
+            kind, arm = refused if manifest.gate.is_refused else good, manifest.arm
+        if kind is good and arm is not None and generation not in promoted:
+            kind = of_arms.setdefault(arm, [])
+        kind.append(generation)
+    old_arms = [generation for found in of_arms.values() for generation in found[:-keep]]
+    return sorted(good[: max(len(good) - keep, 0)] + refused[:-1] + old_arms)
 
 
 def _is_young(folder: Path, keep_days: float) -> bool:

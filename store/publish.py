@@ -5,7 +5,7 @@
 A crash at any point leaves one of the two generations current and complete. The
 journal line is written first, so a crash can leave a line without its flip; the
 next writer voids it. While the store is pinned, new snapshots are kept and not
-made current.
+made current. A flip to another generation than the control's ends an experiment.
 """
 
 import contextlib
@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from store.errors import (
+    ExperimentError,
     NoSnapshotError,
     PinnedError,
     RefusedSnapshotError,
     StoreError,
     WriteError,
 )
-from store.journal import one_line, recover_journal, write_journal
+from store.experiment import experiment_file, read_experiment, write_experiment
+from store.journal import one_line, promoted_generations, recover_journal, write_journal
 from store.layout import generations, snapshot_folder, snapshots_folder, unfinished
 from store.locks import locked, make_store
 from store.manifest import Manifest, read_manifest, verify
@@ -90,7 +92,7 @@ def publish(store: Path, generation: int, why: str) -> bool:
     if (pin := pinned(store)) is None:
         _flip(store, generation, "publish", why)
         return True
-    _servable(store, generation)
+    servable(store, generation)
     write_journal(store, generation, "built", f"{why}; pinned to {pin.generation}: {pin.why}")
     return False
 
@@ -126,7 +128,8 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
     _check_is_store(store)
     target = to if to is not None else current(store)
     with writing(store):
-        _servable(store, target)
+        servable(store, target)
+        _end_experiment(store, f"pin: {why}")
         write_journal(store, target, "pin", why)
         with _explained(store):
             write_pin(store, Pin(target, one_line(why)))
@@ -136,6 +139,8 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
 
 def unpin(store: Path, why: str) -> int:
     """Remove the pin, and make the newest snapshot that may be served current.
+
+    Snapshots that were built for an arm of an experiment do not count, unless promoted.
 
     Returns:
         Generation that is current now.
@@ -166,6 +171,10 @@ def _recover(store: Path) -> None:
         held = pinned(store)
     if held and held.generation != current_or_none(store):
         point_at(store, held.generation)  # the pin was written, its flip was not
+    with contextlib.suppress(ExperimentError):  # damaged: `stop` removes it
+        experiment = read_experiment(store)
+        if experiment and experiment.control.generation in generations(store):
+            point_at(store, experiment.control.generation)  # its flip may be missing, or undone
     recover_journal(store, current_or_none(store))
 
 
@@ -176,23 +185,47 @@ def _check_is_store(store: Path) -> None:
 
 
 def _flip(store: Path, generation: int, what: str, why: str) -> None:
-    _servable(store, generation)
+    servable(store, generation)
+    _end_experiment(store, f"{what}: {why}", unless_control=generation)
     write_journal(store, generation, what, why)
     with _explained(store):
         point_at(store, generation)
 
 
-def _servable(store: Path, generation: int) -> Manifest:
+def servable(store: Path, generation: int) -> Manifest:
+    """Verify a snapshot that is to be served, and return its manifest.
+
+    Raises:
+        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
+        RefusedSnapshotError: It must not be served.
+    """
     manifest = verify(snapshot_folder(store, generation))
     if manifest.gate.is_refused:
         raise RefusedSnapshotError(snapshot_folder(store, generation), "the gate refused it")
     return manifest
 
 
+def _end_experiment(store: Path, why: str, unless_control: int = 0) -> None:
+    """End the experiment, if one runs; not if that generation is its control."""
+    if not experiment_file(store).exists():
+        return
+    name = "damaged"
+    with contextlib.suppress(ExperimentError):
+        if experiment := read_experiment(store):
+            if experiment.control.generation == unless_control:
+                return
+            name = experiment.name
+    write_journal(store, current_or_none(store), "stop", f"{name}: {why}")
+    write_experiment(store, None)
+
+
 def _newest_servable(store: Path) -> int:
+    promoted = promoted_generations(store)
     for generation in reversed(generations(store)):
         with contextlib.suppress(StoreError):
-            return _servable(store, generation).generation
+            manifest = read_manifest(snapshot_folder(store, generation))
+            if manifest.arm is None or generation in promoted:
+                return servable(store, generation).generation
     raise NoSnapshotError(store, "does not hold a snapshot that may be served")
 
 

@@ -1,8 +1,12 @@
 """Pulling: copy the snapshot that is current at a URL, and make it current here.
 
-    CURRENT ─► TAKEDOWN ─► pulling/snapshots/000042/  SHA256SUMS, data files, verify
+    CURRENT ─► TAKEDOWN, EXPERIMENT
+                       ─► pulling/snapshots/000042/  SHA256SUMS, data files, verify
                            snapshots/000042/          after the rename
-                           JOURNAL ─► CURRENT ─► prune
+                           JOURNAL ─► EXPERIMENT ─► CURRENT ─► prune
+
+An experiment is pulled with every generation that it names. It is followed if its control
+is what `CURRENT` names; while a push replaces both, the next pull follows it.
 
 `pulling/` has the layout of a store, so that the files are verified like any
 snapshot before they get their place. It outlives an interrupted pull, and the
@@ -28,23 +32,26 @@ from pathlib import Path
 from typing import Final, Never
 
 from store.accepted import accept_serial, accepted_serials
+from store.arms import move_arms, stop_experiment
 from store.config import StoreSettings
 from store.durable import fsync_path, write_durable
 from store.errors import (
     ALLOW_ROLLBACK,
     CorruptSnapshotError,
+    ExperimentError,
     NotAnItemError,
     ReplicaError,
     StoreBusyError,
     StoreError,
 )
+from store.experiment import Experiment, experiment_file, parse_experiment, read_experiment
 from store.layout import CHECKSUMS, MANIFEST, snapshot_folder, snapshots_folder
 from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
 from store.prune import prune
 from store.publish import publish, rollback, writing
 from store.push import remote_folder
-from store.remote import CURRENT, MAX_BYTES, Remote
+from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
 from store.takedown import replace_takedowns, takedown_file, takedowns
 
@@ -174,14 +181,25 @@ def pull(
     if now is not None and generation < now and not pointer.may_go_back:
         what = f"names generation {generation}, older than {now}"
         raise ReplicaError(f"{remote.url}/{CURRENT}", what, ALLOW_ROLLBACK)
-    is_new = _fetch_snapshot(store, source, generation)
-    if current_or_none(store) != generation and (is_new or not pinned(store)):
-        has_changed = _flip(store, generation, why) or has_changed
+    experiment, serial = _experiment(store, source, generation)
+    named = experiment.generations if experiment else []
+    new = [one for one in {*named, generation} if _fetch_snapshot(store, source, one)]
+    is_other = current_or_none(store) != generation
+    if experiment and not pinned(store):
+        is_other = has_moved = _follow_experiment(store, experiment, why)
+    elif is_other and (generation in new or not pinned(store)):
+        has_moved = _flip(store, generation, why)
+    else:
+        is_other, has_moved = False, _stop_experiment(store, why)
+    if is_other:
         with writing(store):
             prune(store, settings.keep, settings.keep_days)
-    if pointer.serial is not None:
-        accept_serial(store, CURRENT, pointer.serial)
-    return PullResult(generation, current_or_none(store) == generation, has_changed or is_new)
+    for name, number in ((CURRENT, pointer.serial), (EXPERIMENT, serial)):
+        if number is not None:
+            accept_serial(store, name, number)
+    return PullResult(
+        generation, current_or_none(store) == generation, has_changed or has_moved or bool(new)
+    )
 
 
 def watch(
@@ -235,6 +253,42 @@ def _pull_takedowns(store: Path, source: _Source, why: str) -> bool:
     if received.serial is not None:
         accept_serial(store, _TAKEDOWN, received.serial)
     return has_changed
+
+
+def _experiment(
+    store: Path, source: _Source, generation: int
+) -> tuple[Experiment | None, int | None]:
+    """Return the experiment of the remote whose control is current there, and its serial number."""
+    received = source.received(store, EXPERIMENT)
+    if received.data is None:
+        return None, received.serial
+    try:
+        experiment = parse_experiment(received.data)
+    except ValueError as error:
+        where = f"{source.remote.url}/{EXPERIMENT}"
+        raise ReplicaError(where, f"is not a valid experiment: {error}", _PUSH_AGAIN) from None
+    is_current = experiment.control.generation == generation
+    return experiment if is_current else None, received.serial
+
+
+def _follow_experiment(store: Path, experiment: Experiment, why: str) -> bool:
+    """Serve the arms of the remote's experiment; return False if they are served already."""
+    with writing(store):
+        running = None
+        with contextlib.suppress(ExperimentError):  # damaged: replaced
+            running = read_experiment(store)
+        if running == experiment and current_or_none(store) == experiment.control.generation:
+            return False
+        move_arms(store, experiment, why)
+    return True
+
+
+def _stop_experiment(store: Path, why: str) -> bool:
+    """End the experiment, which the remote has no more; return False if none runs."""
+    if not experiment_file(store).exists():
+        return False
+    stop_experiment(store, why)
+    return True
 
 
 def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:

@@ -1,14 +1,18 @@
 """Pushing: copy one snapshot and the takedowns to a remote URL.
 
-    TAKEDOWN ─► SHA256SUMS.pending ─► data files ─► SHA256SUMS ─► JOURNAL ─► CURRENT ─► prune
-        .sig                                .sig ┘                        .sig
+    TAKEDOWN ─► SHA256SUMS.pending ─► data files ─► SHA256SUMS ─► JOURNAL
+        .sig                                .sig ┘              │
+                                             ┌──────────────────┘
+                                        EXPERIMENT ─► CURRENT ─► prune
+                                            .sig          .sig
 
 A reader of `CURRENT` at the remote finds a complete snapshot: `SHA256SUMS` gets its
 name after all other files, and `CURRENT` is written after that. An interrupted push
 is run again: the pending checksums identify the snapshot that the files beside them
 belong to, so a file of the right size is not sent twice. One machine pushes to one
-URL; several would overwrite each other's pointer. With a key, `TAKEDOWN`, `CURRENT`
-and the snapshot's `SHA256SUMS` are signed; a signature that is valid is not replaced.
+URL; several would overwrite each other's pointer. An experiment is pushed with every
+generation that it names, if its control is pushed. With a key, `TAKEDOWN`, `CURRENT`,
+`EXPERIMENT` and the snapshots' `SHA256SUMS` are signed; a signature that is valid is not replaced.
 """
 
 import contextlib
@@ -18,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.errors import OversizeError, RefusedSnapshotError, ReplicaError, StoreBusyError
+from store.experiment import Experiment, read_experiment
 from store.layout import (
     CHECKSUMS,
     MANIFEST,
@@ -28,7 +33,7 @@ from store.layout import (
 )
 from store.manifest import read_manifest, verify
 from store.pointer import current
-from store.remote import CURRENT, JOURNAL, MAX_BYTES, Remote
+from store.remote import CURRENT, EXPERIMENT, JOURNAL, MAX_BYTES, Remote
 from store.signing import (
     MAX_SIGNATURE_BYTES,
     SUFFIX,
@@ -84,14 +89,15 @@ def push(
     pushed = current(store) if generation is None else generation
     name = takedown_file(store).name
     _sign(remote, name, _sync_file(remote, takedown_file(store), name), key)
-    folder = snapshot_folder(store, pushed)
-    with _held(folder):
-        manifest = verify(folder)
-        if manifest.gate.is_refused:
-            raise RefusedSnapshotError(folder, "the gate refused it")
-        n_bytes = _send_snapshot(remote, folder, manifest.data_files, key)
+    experiment = read_experiment(store)
+    is_carried = experiment is not None and experiment.control.generation == pushed
+    named = experiment.generations if experiment and is_carried else []
+    n_bytes = sum(
+        _send_generation(store, remote, one, key) for one in dict.fromkeys((*named, pushed))
+    )
     _send_manifests(store, remote)
     _sync_file(remote, store / JOURNAL, JOURNAL)
+    _send_experiment(remote, experiment if is_carried else None, key)
     pointer = f"{pushed}\n".encode()
     if _existing(remote, CURRENT, MAX_BYTES[CURRENT]) != pointer:
         remote.write(CURRENT, pointer)
@@ -102,6 +108,32 @@ def push(
 def remote_folder(generation: int) -> str:
     """Return the name of a snapshot's directory at the remote: the same as here."""
     return snapshot_folder(_NOWHERE, generation).as_posix()
+
+
+def _send_generation(store: Path, remote: Remote, generation: int, key: SigningKey | None) -> int:
+    """Send a snapshot that may be served; return the bytes sent."""
+    folder = snapshot_folder(store, generation)
+    with _held(folder):
+        manifest = verify(folder)
+        if manifest.gate.is_refused:
+            raise RefusedSnapshotError(folder, "the gate refused it")
+        return _send_snapshot(remote, folder, manifest.data_files, key)
+
+
+def _send_experiment(remote: Remote, experiment: Experiment | None, key: SigningKey | None) -> None:
+    """Make the experiment at the remote equal to the local one, or remove it.
+
+    Its absence is signed, too, where one was signed before: else it could be put back.
+    """
+    local = experiment.as_text().encode() if experiment else None
+    if local != _existing(remote, EXPERIMENT, MAX_BYTES[EXPERIMENT]):
+        if local is not None:
+            remote.write(EXPERIMENT, local)
+        else:
+            remote.remove(EXPERIMENT)
+    was_signed = _existing(remote, EXPERIMENT + SUFFIX, MAX_SIGNATURE_BYTES) is not None
+    if local is not None or was_signed:
+        _sign(remote, EXPERIMENT, local, key)
 
 
 @contextlib.contextmanager

@@ -28,11 +28,14 @@ from typing import Any, Final
 
 from store.durable import fsync_path
 from store.errors import OversizeError, ReplicaError
+from store.parse import MAX_EXPERIMENT_BYTES
 
 CURRENT: Final = "CURRENT"
+EXPERIMENT: Final = "EXPERIMENT"
 JOURNAL: Final = "JOURNAL"
 MAX_BYTES: Final = {  # of the files whose size is not known before they are read
     "CURRENT": 64,
+    "EXPERIMENT": MAX_EXPERIMENT_BYTES,
     "JOURNAL": 1 << 28,
     "MANIFEST.json": 1 << 24,
     "SHA256SUMS": 4096,

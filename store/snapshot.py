@@ -43,6 +43,7 @@ class Snapshot:
         manifest: Parsed manifest.
         users, spares, similar, fallback, profiles, items, rows: Tables of `recs.mdb`;
             `store/README.md` lists their keys and values.
+        teams: Table of team bits, None in a snapshot that interleaves no others.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, held: contextlib.ExitStack) -> None:
@@ -57,6 +58,7 @@ class Snapshot:
         self.profiles = self._table("profiles")
         self.items = self._table("items")
         self.rows = self._table("rows")
+        self.teams = self._table("teams") if f"{RECS}/teams" in manifest.counts else None
 
     def __enter__(self) -> Self:
         return self

@@ -144,7 +144,7 @@ class SnapshotWriter:
                 fsync_path(self._folder / name)
             manifest = Manifest(
                 # The lowest that describes it, so that older code reads what it can.
-                format_version=FORMAT_VERSION if optional else FORMAT_VERSIONS[0],
+                format_version=_format_version(optional, about.get("arm")),
                 generation=self.generation,
                 parent=self.parent,
                 counts=self.counts,
@@ -171,6 +171,12 @@ class SnapshotWriter:
             environment.close()
         self._environments.clear()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _format_version(optional: list[str], arm: str | None) -> int:
+    if arm is not None:
+        return FORMAT_VERSION
+    return FORMAT_VERSIONS[1] if optional else FORMAT_VERSIONS[0]
 
 
 def _new_environment(path: Path) -> lmdb.Environment:

@@ -1,4 +1,4 @@
-"""The commands of the stream: `python -m stream collect|fresh|online|watch|explain|status|…`."""
+"""The commands of the stream: `python -m stream collect|fresh|online|watch|experiment|…`."""
 
 import argparse
 import logging
@@ -11,6 +11,7 @@ from store.errors import StoreError
 from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
+from stream.experiments.command import add_changes
 from stream.experiments.plan_command import add_plan
 from stream.explain import add_explain
 from stream.fresh.command import add_fresh
@@ -60,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     add_explain(verbs)
     about = "Compare two versions of the lists on users."
     experiment = verbs.add_parser("experiment", help=about, description=about)
-    add_plan(experiment.add_subparsers(required=True, metavar="VERB"))
+    of_experiment = experiment.add_subparsers(required=True, metavar="VERB")
+    add_plan(of_experiment)
+    add_changes(of_experiment)
     add_config(verbs, SECTIONS)
     return parser
 

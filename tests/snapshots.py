@@ -17,7 +17,6 @@ import annoy
 
 from store.gate_result import GateCheck, GateResult
 from store.layout import FACTORS, INDEX, POPULAR, RECS
-from store.manifest import Manifest
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
 
@@ -48,6 +47,8 @@ def make_snapshot(
     factors: Mapping[str, Records | None] | None = None,
     index: bytes | None = None,
     parameters: Mapping[str, Any] | None = None,
+    gate: GateResult | None = None,
+    arm: str | None = None,
     flip: bool = True,
 ) -> int:
     """Write one complete snapshot, publish it, and return its generation.
@@ -59,27 +60,25 @@ def make_snapshot(
         spares: Item ids by user_id.
         similar: Item ids by item_id.
         segments: Item ids by segment key, for `fallback`.
-        profiles: Segment key, with ` minor` for minors, by user_id.
+        profiles: Segment key, ` minor` behind it, by user_id.
         about: Additional fields of `items`, by item_id: `{"a": {"adult": True}}`.
         vectors: Vectors of equal length by item_id, from which `items.ann` is built.
-        instead: Records by table of `recs.mdb` that replace those made here and may
-            be malformed; None omits the table.
-        factors: Records by table of `factors.mdb`, in the same way.
+        instead: Other records by table of `recs.mdb`, maybe malformed; None omits the table.
+        factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
-        flip: Whether the snapshot is published.
+        gate: Result of the gate; by default it passed.
+        arm: Arm of an experiment that it was built for.
+        flip: Whether it is published.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
-    tables = [lists, spares, similar, fallback]
-    in_lists = {name for table in tables for names in table.values() for name in names}
+    bodies = {"users": lists, "spares": spares, "similar": similar, "fallback": fallback}
+    in_lists = {n for table in bodies.values() for names in table.values() for n in names}
     items = sorted(in_lists | similar.keys() | vectors.keys() | (about or {}).keys())
     in_rows = sorted(vectors) or items
     n_factors = {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
     recs: dict[str, Mapping[bytes, bytes] | None] = {
-        "users": _bodies(lists),
-        "spares": _bodies(spares),
-        "similar": _bodies(similar),
-        "fallback": _bodies(fallback),
+        **{name: _bodies(table) for name, table in bodies.items()},
         "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
         "items": _items(items, in_rows, about or {}),
         "rows": {b"%d" % row: name.encode() for row, name in enumerate(in_rows)},
@@ -89,7 +88,7 @@ def make_snapshot(
         with SnapshotWriter(store) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
-            generation = _finish(writer, n_factors if parameters is None else parameters).generation
+            generation = _finish(writer, n_factors if parameters is None else parameters, gate, arm)
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -127,7 +126,9 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
         path.write_bytes(instead or b"not an index, and never loaded")
 
 
-def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
+def _finish(
+    writer: SnapshotWriter, parameters: Mapping[str, Any], gate: GateResult | None, arm: str | None
+) -> int:
     return writer.finish(
         began_at=_TIME,
         finished_at=_TIME,
@@ -135,8 +136,9 @@ def _finish(writer: SnapshotWriter, parameters: Mapping[str, Any]) -> Manifest:
         inputs=[],
         parameters=dict(parameters),
         metrics={},
-        gate=GateResult(),
-    )
+        gate=gate or GateResult(),
+        arm=arm,
+    ).generation
 
 
 def _items(

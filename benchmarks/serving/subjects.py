@@ -1,7 +1,9 @@
-"""The subjects: ten servers that answer with a user's list, each on one core."""
+"""The subjects: eleven servers that answer with a user's list, each on one core."""
 
+import dataclasses
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +15,10 @@ from benchmarks.harness.processes import ROOT
 from benchmarks.harness.servers import Command
 from benchmarks.serving.data import Data, prepare_redis
 from benchmarks.serving.installed import Installed
+from store.experiment import Arm, Experiment, write_experiment
 from store.fresh import FreshList, FreshWriter
+from store.layout import snapshot_folder, snapshots_folder
+from store.manifest import read_manifest, write_manifest
 from store.pointer import current
 
 _PROJECT: Final = {"PYTHONPATH": str(ROOT)}
@@ -113,11 +118,7 @@ def _marquee(setup: Setup, *options: str, store: Path | None = None) -> Sequence
 
 def _marquee_fresh(setup: Setup) -> Sequence[Command]:
     """Serve the same snapshot beside fresh lists of a tenth of its users, of the same items."""
-    store = setup.folder / "store"
-    store.mkdir(mode=0o750)
-    for entry in setup.data.store.iterdir():
-        if not entry.name.startswith("fresh"):
-            (store / entry.name).symlink_to(entry)
+    store = _linked_store(setup)
     generation, made_at = current(setup.data.store), time.time()
     users = setup.data.lists([*range(0, setup.data.n_users, _FRESH_EVERY)])
     with FreshWriter(store) as writer:
@@ -127,6 +128,37 @@ def _marquee_fresh(setup: Setup) -> Sequence[Command]:
             for user, body in users.items()
         )
     return _marquee(setup, "--bare", store=store)
+
+
+def _marquee_arms(setup: Setup) -> Sequence[Command]:
+    """Serve an experiment of two arms: the snapshot, and a copy of it as another generation."""
+    store = _linked_store(setup, but="snapshots")
+    control = current(setup.data.store)
+    snapshots_folder(store).mkdir()
+    original = snapshot_folder(setup.data.store, control)
+    snapshot_folder(store, control).symlink_to(original)
+    copy = snapshot_folder(store, control + 1)
+    copy.mkdir()
+    manifest = read_manifest(original)
+    for name in manifest.data_files:
+        shutil.copyfile(original / name, copy / name)
+    write_manifest(copy, dataclasses.replace(manifest, generation=control + 1))
+    arms = (Arm("control", 0.5, control), Arm("treatment", 0.5, control + 1))
+    write_experiment(store, Experiment(
+        name="benchmark", kind="ab", salt="salt", started_at=manifest.finished_at, arms=arms,
+        planned_days=14, metric="click_through", min_effect=0.05, alpha=0.05, power=0.8,
+    ))  # fmt: skip
+    return _marquee(setup, "--bare", store=store)
+
+
+def _linked_store(setup: Setup, but: str = "fresh") -> Path:
+    """Make a store of links to all files but some."""
+    store = setup.folder / "store"
+    store.mkdir(mode=0o750)
+    for entry in setup.data.store.iterdir():
+        if not entry.name.startswith(("fresh", but)):
+            (store / entry.name).symlink_to(entry)
+    return store
 
 
 def _granian_falcon(setup: Setup) -> Sequence[Command]:
@@ -199,6 +231,12 @@ SUBJECTS: Final = (
         name="marquee-bare-fresh",
         description="the same beside fresh lists of a tenth of the users",
         commands=_marquee_fresh,
+        parts=("bjoern", "lmdb", "falcon"),
+    ),
+    Subject(
+        name="marquee-bare-arms",
+        description="the same in an experiment of two arms, each a snapshot of its own",
+        commands=_marquee_arms,
         parts=("bjoern", "lmdb", "falcon"),
     ),
     Subject(

@@ -18,9 +18,10 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from serve.counting import ANSWER_KINDS, ANSWERS, N_BUCKETS, SUM, Counts
+from serve.counting import ANSWER_KINDS, ANSWERS, ARM_SOURCES, N_BUCKETS, SUM, Counts, Row
 from serve.resources.status import age_seconds
 from serve.worker.state import WorkerState
+from store.experiment import Experiment
 
 _MAX_AGE_SECONDS: Final = 1.0  # of the text, which takes as long as thousands of lookups
 _SHOWN_BUCKETS: Final = range(10, 31)  # 1 µs to 1 s, each twice the one before
@@ -68,9 +69,12 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Read the scoreboard."""
         scoreboard, served = self._state.scoreboard, self._state.served
-        counts = scoreboard.total_counts()
+        experiment = served.experiment if served else None
+        counts = scoreboard.total_counts(experiment.identity if experiment else 0)
         yield _requests(counts)
         yield _seconds(counts)
+        if experiment:
+            yield from _arms(counts, experiment)
         for event, n in scoreboard.supervisor_counts().items():
             yield CounterMetricFamily(f"marquee_{event}", _SUPERVISOR_COUNTS[event], value=n)
         for name, text, value in (
@@ -103,7 +107,28 @@ def _seconds(counts: Counts) -> Metric:
     )
     for kind, row in zip(ANSWER_KINDS, counts.rows, strict=True):
         if any(row):
-            buckets = [(f"{(1 << b) / 1e9:g}", float(sum(row[: b + 1]))) for b in _SHOWN_BUCKETS]
-            buckets.append(("+Inf", float(sum(row[:N_BUCKETS]))))
-            family.add_metric(kind, buckets, sum_value=row[SUM] / 1e9)
+            family.add_metric(kind, _buckets(row), sum_value=row[SUM] / 1e9)
     return family
+
+
+def _arms(counts: Counts, experiment: Experiment) -> Iterator[Metric]:
+    labels = ("experiment", "arm", "source")
+    requests = CounterMetricFamily(
+        "marquee_arm_requests", "Requests of users answered, by arm.", labels=labels
+    )
+    seconds = HistogramMetricFamily(
+        "marquee_arm_request_seconds", "The same time, by arm.", labels=labels
+    )
+    for arm, rows in zip(experiment.arms, counts.arms, strict=False):  # room for more arms
+        for source, row in zip(ARM_SOURCES, rows, strict=True):
+            named = (experiment.name, arm.name, source)
+            requests.add_metric(named, row[ANSWERS])
+            if any(row):
+                seconds.add_metric(named, _buckets(row), sum_value=row[SUM] / 1e9)
+    yield requests
+    yield seconds
+
+
+def _buckets(row: Row) -> list[tuple[str, float]]:
+    buckets = [(f"{(1 << b) / 1e9:g}", float(sum(row[: b + 1]))) for b in _SHOWN_BUCKETS]
+    return [*buckets, ("+Inf", float(sum(row[:N_BUCKETS])))]

@@ -20,6 +20,7 @@ class Predict:
         served = self._state.served
         if served is None:
             raise not_found("no ratings", "nothing has been published yet")
+        served = served.of_user(user_id.encode())
         prediction = served.ratings().predict(user_id.encode(), movie_id.encode())
         if prediction is None:
             raise not_found("no ratings", "the data of the served snapshot contains no ratings")

@@ -9,6 +9,7 @@ import lmdb
 
 from serve.resources.params import Query, bad, json_body, n_items_of, user_id_of
 from serve.worker.fallback import Answer
+from serve.worker.headers import ARM_HEADER
 from serve.worker.served import Served
 from serve.worker.state import WorkerState
 from store.ids import USER_ID_RULE, is_user_id
@@ -29,7 +30,7 @@ class Recommend:
         if not is_user_id(user_id):
             raise bad("malformed user id", USER_ID_RULE)
         query = Query.of(req)
-        served = self._state.served  # read once: a tick may swap it at any line
+        served = _of_user(self._state.served, user_id)  # read once: a tick may swap it at any line
         answer = best_list(self._state, served, user_id, query.history)
         names = answer.names[: query.n]
         set_source_headers(resp, served, answer.source)
@@ -53,7 +54,7 @@ class Recommendations:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         body = json_body(req)
         user_id, n = user_id_of(body), n_items_of(body, "n_recommendations")
-        served = self._state.served
+        served = _of_user(self._state.served, user_id)
         answer = best_list(self._state, served, user_id)
         set_source_headers(resp, served, answer.source)
         resp.media = described(served, user_id, answer.source, answer.names[:n])
@@ -85,11 +86,14 @@ def best_list(
 
 
 def set_source_headers(resp: falcon.Response, served: Served | None, source: str) -> None:
-    """Set the headers that name an answer's source and generation."""
+    """Set the headers that name an answer's source, generation and arm."""
     resp.context["source"] = source
     resp.set_header("X-Marquee-Source", source)
     if served:
         resp.set_header("X-Marquee-Generation", str(served.generation))
+        if served.arm:
+            resp.context["arm_row"] = served.other_row
+            resp.set_header(ARM_HEADER, served.arm)
 
 
 def described(
@@ -108,6 +112,11 @@ def described_item(served: Served | None, name: bytes) -> dict[str, Any]:
     """Return an item with the catalogue data that clients show."""
     about = (served.items.about(name) if served else None) or {}
     return {"item_id": name.decode()} | {key: about[key] for key in _SHOWN_FIELDS if key in about}
+
+
+def _of_user(served: Served | None, user_id: str) -> Served | None:
+    """Return what the arm of a user is served."""
+    return served.of_user(user_id.encode()) if served else None
 
 
 def _recent(state: WorkerState, served: Served, user_id: bytes) -> list[bytes]:

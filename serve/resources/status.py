@@ -10,6 +10,7 @@ from serve.settings import ServeSettings
 from serve.worker.index import has_vectors
 from serve.worker.served import Served
 from serve.worker.state import WorkerState
+from store.experiment import Experiment
 from store.layout import INDEX
 from store.parse import parse_time
 
@@ -111,6 +112,19 @@ def _described(served: Served) -> dict[str, Any]:
         "parameters": manifest.parameters,
         "metrics": manifest.metrics,
         "gate": manifest.gate.as_json(),
+        "experiment": _experiment(served.experiment) if served.experiment else None,
+    }
+
+
+def _experiment(running: Experiment) -> dict[str, Any]:
+    return {
+        "name": running.name,
+        "kind": running.kind,
+        "started_at": running.started_at,
+        "arms": [
+            {"name": arm.name, "share": arm.share, "generation": arm.generation}
+            for arm in running.arms
+        ],
     }
 
 

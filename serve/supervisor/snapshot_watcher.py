@@ -3,33 +3,25 @@
     CURRENT ─► verify, in a child process ─► its number onto the scoreboard
                                  └─► refused: the last good one stays
 
-In a child process seconds of hashing never delay a respawn, and reading the files
-leaves them warm in the page cache. It also checks the item index and searches in it:
-a snapshot whose index fails, or crashes that process, is served without it. After a
-worker's crash the served snapshot is verified again; a snapshot that crashes workers
-repeatedly is blocked, and the previously served generation takes its place.
+After a worker's crash the served snapshot is verified again; a snapshot that crashes
+workers repeatedly is blocked, and the previously served generation takes its place. If
+an experiment runs, it is stopped first. A new generation that is the control of an
+experiment waits for the verification of the other arms.
 """
 
-import contextlib
 import logging
-import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-import lmdb
-
 from serve.scoreboard import Scoreboard
-from serve.supervisor.children import CRASHES, fork, signal_all
-from serve.worker.index import verify_index
-from serve.worker.served import Served
+from serve.supervisor.experiment_watcher import ExperimentWatcher
+from serve.supervisor.verification import REFUSED, Verdict, Verification
 from store.errors import NoSnapshotError, StoreError
 from store.journal import flips
-from store.layout import generations, snapshot_folder
-from store.manifest import verify
+from store.layout import generations
 from store.pointer import current
-from store.snapshot import Snapshot, open_snapshot
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +29,6 @@ VERIFY_AGAIN_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 30.0  # a refused snapshot may have been repaired
 _MAX_CRASHES: Final = 3  # so many …
 _CRASH_SECONDS: Final = 10.0  # … within this time block the snapshot
-_REFUSED: Final = 1  # exit statuses of a verification …
-_NO_INDEX: Final = 3  # … whose snapshot is served without its index
 
 
 class SnapshotWatcher:
@@ -62,7 +52,9 @@ class SnapshotWatcher:
         self.verify_again_seconds = verify_again_seconds
         self._store = store
         self._scoreboard = scoreboard
-        self._verifying: tuple[int, int] | None = None  # pid, generation
+        self._verification = Verification(store, self._report)
+        self._experiments = ExperimentWatcher(store, scoreboard)
+        self._waiting = 0  # verified generation that waits for the other arms
         self._refused_at: dict[int, float] = {}  # by generation
         self._previous = 0  # generation served before the present one
         self._may_fall_back = True
@@ -70,51 +62,60 @@ class SnapshotWatcher:
         self._verified_at = 0.0
         self._is_suspect = False  # a worker crashed since the last verification
         self._indexed: set[int] = set()  # generations whose index has passed its check
-        self._crashing_indexes: set[int] = set()  # generations whose verification crashed
 
     @property
     def is_verifying(self) -> bool:
         """Whether a verification runs."""
-        return self._verifying is not None
+        return bool(
+            self._verification.is_running or self._experiments.is_verifying or self._waiting
+        )
 
     def look(self) -> None:
-        """Start to verify the snapshot that should be served and is not yet."""
-        if self._verifying:
+        """Start to verify the snapshots that should be served and are not yet."""
+        if self._verification.is_running:
             return
         if self._is_suspect and time.monotonic() - self._verified_at > self.verify_again_seconds:
             self._is_suspect = False
-            self._verify(self._scoreboard.generation)
+            self._verification.start(self._scoreboard.generation)
             return
         try:
             wanted = current(self._store)
         except NoSnapshotError as error:
             wanted = None
             self._report(str(error))
+        self._experiments.look(wanted)
         if wanted == self._scoreboard.generation and wanted not in self.blocked_generations:
             self._refused_at.clear()
-            self._report("")
+            self._report(self._experiments.problem)
+            self._experiments.put(wanted)
+        elif wanted and wanted == self._waiting:
+            if self._experiments.is_ready_for(wanted):
+                self._serve(wanted)
         elif (candidate := self._candidate(wanted)) is not None:
-            self._verify(candidate)
+            self._verification.start(candidate)
+        else:
+            self._experiments.put(self._scoreboard.generation)
 
     def ended(self, pid: int, status: int) -> bool:
         """Record the end of a child; return False if it was not a verification."""
-        if not self._verifying or pid != self._verifying[0]:
-            return False
-        generation, self._verifying = self._verifying[1], None
-        if generation in self.blocked_generations:
-            return True  # it has crashed workers meanwhile
-        if status in (*CRASHES, -signal.SIGALRM) and generation not in self._crashing_indexes:
-            log.warning("generation %d: verifying again without its index", generation)
-            self._crashing_indexes.add(generation)
-            self._verify(generation)
+        if self._experiments.ended(pid, status):
             return True
-        if status in (0, _NO_INDEX):
-            (self._indexed.add if status == 0 else self._indexed.discard)(generation)
-            self._verified_at = time.monotonic()
-            self._refused_at.pop(generation, None)
+        if not self._verification.owns(pid):
+            return False
+        verdict = self._verification.finish(status)
+        if verdict is None or verdict.generation in self.blocked_generations:
+            return True  # it runs once more, or the snapshot has crashed workers meanwhile
+        if not verdict.is_sound:
+            self._refuse(verdict)
+            return True
+        generation = verdict.generation
+        (self._indexed.add if verdict.has_index else self._indexed.discard)(generation)
+        self._verified_at = time.monotonic()
+        self._refused_at.pop(generation, None)
+        if self._experiments.is_ready_for(generation):
             self._serve(generation)
         else:
-            self._refuse(generation, status)
+            self._waiting = generation
         return True
 
     def worker_crashed(self) -> None:
@@ -123,9 +124,11 @@ class SnapshotWatcher:
         self._crashes = [at for at in self._crashes if now - at < _CRASH_SECONDS] + [now]
         if len(self._crashes) >= _MAX_CRASHES:
             self._crashes.clear()
-            self._fall_back(generation, "crashes workers")
+            if not self._experiments.fail("crashes workers"):
+                self._fall_back(generation, "crashes workers")
         elif generation:
             self._is_suspect = True  # the next look verifies it
+            self._experiments.verify_again()
 
     def verify_again(self) -> None:
         """Have the next look verify the served snapshot: other code may have verified it."""
@@ -133,9 +136,7 @@ class SnapshotWatcher:
 
     def stop(self) -> set[int]:
         """End a verification; return the pid to wait for, if there is one."""
-        pids = {self._verifying[0]} if self._verifying else set[int]()
-        signal_all(pids, signal.SIGTERM)
-        return pids
+        return self._verification.stop() | self._experiments.stop()
 
     def _candidate(self, wanted: int | None) -> int | None:
         """Return the current generation, or a formerly served one while none can be served."""
@@ -148,34 +149,8 @@ class SnapshotWatcher:
                 return generation
         return None
 
-    def _verify(self, generation: int) -> None:
-        with contextlib.suppress(OSError):  # no process to spare: the next look tries again
-            self._verifying = fork(lambda: self._run_verification(generation)), generation
-
-    def _run_verification(self, generation: int) -> int:
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # SIGTERM simply ends this child
-        try:
-            verify(snapshot_folder(self._store, generation))
-            with open_snapshot(self._store, generation, verified=True) as snapshot:
-                # As a worker does: sums do not prove that it opens.
-                Served(snapshot, with_index=False).answer(b"-")
-                return self._check_index(snapshot)
-        except (StoreError, lmdb.Error) as error:
-            self._report(str(error))
-            return _REFUSED
-
-    def _check_index(self, snapshot: Snapshot) -> int:
-        """Return the exit status of a verification whose snapshot is sound so far."""
-        if snapshot.generation in self._crashing_indexes:
-            return _NO_INDEX
-        try:
-            verify_index(snapshot)
-        except (ValueError, OverflowError) as error:
-            log.warning("generation %d: lists by history disabled: %s", snapshot.generation, error)
-            return _NO_INDEX
-        return 0
-
     def _serve(self, generation: int) -> None:
+        self._waiting = 0
         if generation != self._scoreboard.generation:  # else it was verified once more
             self._previous = self._scoreboard.generation
             self._may_fall_back = generation > max(self.blocked_generations, default=0)
@@ -186,16 +161,24 @@ class SnapshotWatcher:
             self._put(generation)
 
     def _put(self, generation: int) -> None:
-        """Put a verified generation onto the scoreboard; first whether its index may be used."""
-        self._scoreboard.indexed_generation = generation if generation in self._indexed else 0
-        self._scoreboard.generation = generation
+        """Put a verified generation onto the scoreboard; first whether its index may be used.
 
-    def _refuse(self, generation: int, status: int) -> None:
+        Arms come before the generation, and their end after it: a worker that looks
+        between two words keeps what it serves.
+        """
+        self._scoreboard.indexed_generation = generation if generation in self._indexed else 0
+        if self._experiments.tag_for(generation):
+            self._experiments.put(generation)
+        self._scoreboard.generation = generation
+        self._experiments.put(generation)
+
+    def _refuse(self, verdict: Verdict) -> None:
+        generation, status = verdict
         self._refused_at[generation] = time.monotonic()
         self._scoreboard.count("refusals")
-        if status != _REFUSED:
+        if status != REFUSED:
             self._report(f"generation {generation}: verification ended with {status}; will retry")
-        if generation == self._scoreboard.generation and status in (_REFUSED, *CRASHES):
+        if generation == self._scoreboard.generation and verdict.is_damaged:
             self._fall_back(generation, "has changed since it was published")
 
     def _fall_back(self, generation: int, why: str) -> None:

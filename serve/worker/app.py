@@ -8,7 +8,7 @@ from zlib import crc32
 import falcon
 import lmdb
 
-from serve.counting import ANSWERS, UNTIMED_MASK, Counts, answer_kind
+from serve.counting import ANSWERS, UNTIMED_MASK, Counts, add_time, answer_kind
 from serve.processes import abort_on_corruption
 from serve.resources.description import Description, TryPage
 from serve.resources.errors import write_error, write_unexpected
@@ -39,8 +39,6 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
     A closure, since its variables cost less per request than attributes of `self`.
     """
     answer_by_falcon = app.__call__
-    row, fresh_row = state.counts.own_lists, state.counts.fresh_lists
-    time_own_list, time_fresh_list = state.counts.time_own_list, state.counts.time_fresh_list
 
     def answer(env: Environ, start_response: StartResponse) -> Iterable[bytes]:
         served = state.served  # read once: a swap falls between two requests, never into one
@@ -54,8 +52,12 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
             and "QUERY_STRING" not in env
         ):
             # No need to validate the id: a key of `users` was valid when it was written.
-            began = 0 if (row[ANSWERS] + fresh_row[ANSWERS]) & UNTIMED_MASK else perf_counter_ns()
             key = user_id.encode()
+            # In an experiment: the user's arm, by one hash.
+            arm_of = served.arm_of
+            served = served if arm_of is None else served.in_arm[arm_of(key)]
+            row, fresh_row = served.rows
+            began = 0 if (row[ANSWERS] + fresh_row[ANSWERS]) & UNTIMED_MASK else perf_counter_ns()
             fresh = served.fresh
             try:
                 if (
@@ -69,7 +71,7 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
                         start_response("200 OK", fresh.headers[len(body)])
                         fresh_row[ANSWERS] += 1
                         if began:
-                            time_fresh_list(perf_counter_ns() - began)
+                            add_time(fresh_row, perf_counter_ns() - began)
                         return [body]
                 body = served.get(key)
             except lmdb.Error as error:
@@ -81,7 +83,7 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
                 start_response("200 OK", served.headers[len(body)])
                 row[ANSWERS] += 1
                 if began:
-                    time_own_list(perf_counter_ns() - began)
+                    add_time(row, perf_counter_ns() - began)
                 return [body]
         return answer_by_falcon(env, start_response)
 
@@ -128,6 +130,9 @@ class _Counting:
     ) -> None:
         nanoseconds = perf_counter_ns() - req.context.began
         self._counts.add(answer_kind(resp.context.get("source"), resp.status_code), nanoseconds)
+        if row := resp.context.get("arm_row"):
+            row[ANSWERS] += 1
+            add_time(row, nanoseconds)
 
 
 class _HiddenSource:

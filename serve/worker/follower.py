@@ -1,6 +1,7 @@
 """The follower: it keeps a worker's state up to date while the worker serves.
 
     scoreboard   ─► the generation that the supervisor has verified
+    EXPERIMENT   ─► the arms, if the supervisor has verified their generations
     TAKEDOWN     ─► items to leave out
     recent.mdb   ─► views since the snapshot was made
     fresh.mdb    ─► lists since the snapshot was made
@@ -11,9 +12,10 @@ the follower tries again.
 
 import logging
 import time
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import lmdb
 
@@ -23,9 +25,10 @@ from serve.worker.fresh import FreshAnswers
 from serve.worker.served import Served
 from serve.worker.state import WorkerState
 from store.errors import StoreError
+from store.experiment import Arm, Experiment, arms_in_words, experiment_file, read_experiment
 from store.fresh import FreshLists, fresh_file, open_fresh
 from store.recent import RecentViews, open_recent, recent_file
-from store.snapshot import Snapshot, open_snapshot
+from store.snapshot import open_snapshot
 from store.takedown import takedown_file, takedowns
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,10 @@ class Follower:
         self._fresh = CheckedFile[FreshLists](
             (name, "fresh lists"), fresh_file(store), partial(open_fresh, store)
         )
-        self._refused_generation = 0  # it could not be opened
+        self._experiment_state: tuple[int, ...] | None = None
+        self._read: Experiment | None = None  # the experiment in that file
+        self._indexes = (0, 0)  # those that what is served was built with
+        self._refused: _Target | None = None  # it could not be opened
         self._retry_at = 0.0
         self._log_damaged_at = 0.0
 
@@ -70,43 +76,87 @@ class Follower:
         self._follow_fresh()
 
     def _follow_generation(self) -> None:
-        """Open and serve the generation on the scoreboard."""
-        wanted = self._state.scoreboard.generation
+        """Open and serve the generation on the scoreboard, and those of the arms."""
         served = self._state.served
-        if wanted == (served.generation if served else 0):
-            self._follow_index()
+        target = self._target()
+        if not target.generation or target == _Target.of(served):
+            if served and self._indexes != self._checked_indexes():
+                self._serve(target)
             return
-        if wanted == self._refused_generation and time.monotonic() < self._retry_at:
+        if target == self._refused and time.monotonic() < self._retry_at:
             return
         try:
-            # The old snapshot closes after the last answer from it: by reference count.
-            snapshot = open_snapshot(self._store, wanted, verified=True)
-            self._state.served = self._served(snapshot)
-            log.info("%s serves generation %d", self._name, wanted)
+            self._serve(target)
+            log.info("%s serves %s", self._name, target)
         except (StoreError, OSError) as error:
-            self._refused_generation, self._retry_at = wanted, time.monotonic() + _RETRY_SECONDS
-            stays = f"generation {served.generation}" if served else "no snapshot"
+            self._refused, self._retry_at = target, time.monotonic() + _RETRY_SECONDS
+            stays = _Target.of(served) if served else "no snapshot"
             log.error(  # noqa: TRY400
-                "%s: cannot open generation %d, still serving %s: %s",
-                *(self._name, wanted, stays, error),
+                "%s: cannot open %s, still serving %s: %s",
+                *(self._name, target, stays, error),
             )
 
-    def _follow_index(self) -> None:
-        """Use the index, or no longer, after the supervisor has verified the snapshot again."""
-        served = self._state.served
-        if served and served.has_index != self._may_use_index(served.generation):
-            self._state.served = self._served(served.snapshot)
+    def _target(self) -> "_Target":
+        """Return what the supervisor has verified."""
+        scoreboard, served = self._state.scoreboard, self._state.served
+        generation, tag = scoreboard.generation, scoreboard.experiment
+        if not tag:
+            return _Target(generation, None)
+        self._read_experiment()
+        running = served.experiment if served else None
+        # The arms move when all of the new ones are verified; until then the last ones stay.
+        for experiment in (self._read if self._read and self._read.tag == tag else None, running):
+            if experiment and experiment.control.generation == generation:
+                return _Target(generation, experiment)
+        return _Target(generation, None)
 
-    def _may_use_index(self, generation: int) -> bool:
-        return self._state.scoreboard.indexed_generation == generation
+    def _read_experiment(self) -> None:
+        state = file_state(experiment_file(self._store))
+        if state != self._experiment_state:
+            self._experiment_state = state
+            try:
+                self._read = read_experiment(self._store)
+            except StoreError:  # logged by the supervisor
+                self._read = None
 
-    def _served(self, snapshot: Snapshot) -> Served:
-        return Served(
-            snapshot,
-            self._state.hidden,
-            with_index=self._may_use_index(snapshot.generation),
-            hide_source=self._state.settings.hide_source,
+    def _serve(self, target: "_Target") -> None:
+        """Serve the arms and the current generation; open snapshots are used again.
+
+        Raises:
+            StoreError, OSError: A snapshot cannot be opened; what is served stays.
+        """
+        state, indexes = self._state, self._checked_indexes()
+        served = state.served
+        # An old snapshot closes after the last answer from it: by reference count.
+        opened = (
+            {one.generation: one.snapshot for one in (served, *served.in_arm)} if served else {}
         )
+        wanted = {target.generation, *(arm.generation for arm in target.arms)}
+        for generation in wanted - opened.keys():
+            opened[generation] = open_snapshot(self._store, generation, verified=True)
+        make = partial(Served, hidden=state.hidden, hide_source=state.settings.hide_source)
+        made = make(
+            opened[target.generation],
+            with_index=indexes[0] == target.generation,
+            rows=state.counts.lists,
+        )
+        in_arm = [
+            make(
+                opened[arm.generation],
+                with_index=bool(indexes[1] >> number & 1),
+                arm=arm.name,
+                rows=state.counts.arms[number],
+            )
+            for number, arm in enumerate(target.arms)
+        ]
+        if target.experiment:
+            made.divide(target.experiment, in_arm)
+        state.counts.begin(target.experiment.identity if target.experiment else 0)
+        state.served, self._indexes = made, indexes
+
+    def _checked_indexes(self) -> tuple[int, int]:
+        scoreboard = self._state.scoreboard
+        return scoreboard.indexed_generation, scoreboard.indexed_arms
 
     def _follow_takedowns(self) -> None:
         """Hide what is taken down; the file is replaced whole, so its state shows a change."""
@@ -131,7 +181,7 @@ class Follower:
             return
         self._state.hidden = frozenset(item_id.encode() for item_id in hidden)
         if served := self._state.served:
-            self._state.served = self._served(served.snapshot)
+            self._serve(_Target.of(served))
         log.info("%s hides %d items taken down", self._name, len(self._state.hidden))
 
     def _follow_recent(self) -> None:
@@ -146,19 +196,22 @@ class Follower:
         self._state.fresh = lists
         if served is None:
             return
+        every = (served, *served.in_arm)
         if lists is None or not self._state.settings.fresh_hours:
-            served.fresh = None
+            _use_no_fresh(every)
             return
-        if served.fresh is None or served.fresh.lists is not lists:
-            served.use_fresh(lists)
         try:
             oldest = time.time() - _HOUR_SECONDS * self._state.settings.fresh_hours
-            if served.fresh:
-                served.fresh.renew(oldest)
-                self._log_damaged(served.fresh)
+            for one in every:
+                if one.fresh is None or one.fresh.lists is not lists:
+                    one.use_fresh(lists)
+                if one.fresh:
+                    one.fresh.renew(oldest)
+                    self._log_damaged(one.fresh)
         except lmdb.Error as error:
             log.warning("%s: fresh lists disabled, will reopen: %s", self._name, error)
-            served.fresh = self._state.fresh = None
+            _use_no_fresh(every)
+            self._state.fresh = None
             lists.close()
 
     def _log_damaged(self, fresh: FreshAnswers) -> None:
@@ -166,3 +219,34 @@ class Follower:
             self._log_damaged_at = time.monotonic() + _LOG_EVERY_SECONDS
             log.warning("%s: %d damaged fresh lists left out", self._name, fresh.n_damaged)
             fresh.n_damaged = 0
+
+
+class _Target(NamedTuple):
+    """What a worker is to serve.
+
+    Attributes:
+        generation: Current generation, 0 for none.
+        experiment: Experiment that divides the users; None without one.
+    """
+
+    generation: int
+    experiment: Experiment | None
+
+    @classmethod
+    def of(cls, served: Served | None) -> Self:
+        """Return what is served now."""
+        return cls(served.generation, served.experiment) if served else cls(0, None)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Arms of the experiment."""
+        return self.experiment.arms if self.experiment else ()
+
+    def __str__(self) -> str:
+        text = f"generation {self.generation}"
+        return f"{text}, {arms_in_words(self.experiment)}" if self.experiment else text
+
+
+def _use_no_fresh(every: Iterable[Served]) -> None:
+    for one in every:
+        one.fresh = None

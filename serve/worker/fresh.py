@@ -11,7 +11,6 @@ import lmdb
 
 from serve.worker.headers import Headers
 from store.fresh import HEADER_BYTES, SOUND, FreshList, FreshLists, decode, read_header
-from store.snapshot import Snapshot
 from store.takedown_filter import FilteredLists
 
 
@@ -35,19 +34,18 @@ class FreshAnswers:
     def __init__(
         self,
         lists: FreshLists,
-        snapshot: Snapshot,
+        generation: int,
         hidden: Set[bytes],
         filtered: FilteredLists | None,
-        *,
-        hide_source: bool,
+        headers: Headers,
     ) -> None:
         self.lists = lists
         self.get = lists.get
         self.filter = lists.filter
         self.min_made_at = 0.0
         self.n_damaged = 0
-        self.headers = Headers(snapshot.generation, "fresh", hide_source=hide_source)
-        self._generation = snapshot.generation
+        self.headers = headers
+        self._generation = generation
         self._hidden = hidden
         self._takedowns = filtered
 

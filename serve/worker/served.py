@@ -1,14 +1,22 @@
-"""The snapshot that a worker serves; a swap replaces the whole object."""
+"""The snapshot that a worker serves, and those of an experiment's arms.
+
+    state.served ─► Served of the current generation     all that concerns no user
+                      └─ in_arm[arm_of(user_id)] ─► Served of the user's arm
+
+A swap replaces the whole object, so the arms change together.
+"""
 
 import logging
 from collections.abc import Callable, Sequence, Set
 from typing import Final, Protocol
 
+from serve.counting import ArmRows, Counts
 from serve.worker.fallback import Answer, Fallback
 from serve.worker.fresh import FreshAnswers
 from serve.worker.headers import Headers
 from serve.worker.index import ItemIndex
 from serve.worker.rating import RatingTables
+from store.experiment import Experiment
 from store.fresh import FreshLists
 from store.items import Items, split
 from store.snapshot import Snapshot
@@ -38,6 +46,13 @@ class Served:
         headers: Response headers of such a body, by its length.
         fresh: Lists made since the snapshot, which come first; None without a speed layer.
         items: Catalogue data of each item.
+        arm: Name of the arm that it serves; empty outside of an experiment.
+        rows: Rows in which its lists and fresh lists are counted; a plain tuple of two, since
+            the hot path unpacks it.
+        other_row: Row in which an arm's other answers are counted.
+        experiment: Experiment that divides the users; None without one.
+        arm_of: Function from a user id to the number of the user's arm; None without one.
+        in_arm: What each arm is served, empty without an experiment.
     """
 
     def __init__(
@@ -47,13 +62,21 @@ class Served:
         *,
         with_index: bool = True,
         hide_source: bool = False,
+        arm: str = "",
+        rows: ArmRows | None = None,
     ) -> None:
         lists = FilteredLists(snapshot, hidden) if hidden else None
         self.snapshot = snapshot
         self.hidden = hidden
         self.get = lists.get if lists else snapshot.users.get
         self.has_index = with_index
-        self.headers = Headers(snapshot.generation, "list", hide_source=hide_source)
+        self.arm = arm
+        self.headers = Headers(snapshot.generation, "list", hide_source=hide_source, arm=arm)
+        own, fresh, self.other_row = rows or Counts().lists
+        self.rows = (own, fresh)
+        self.experiment: Experiment | None = None
+        self.arm_of: Callable[[bytes], int] | None = None
+        self.in_arm: tuple[Served, ...] = ()
         self.fresh: FreshAnswers | None = None
         self._filtered = lists
         self._hide_source = hide_source
@@ -66,6 +89,16 @@ class Served:
     def generation(self) -> int:
         """Generation of the snapshot."""
         return self.snapshot.generation
+
+    def divide(self, experiment: Experiment, in_arm: Sequence["Served"]) -> None:
+        """Divide the users among the arms of an experiment."""
+        self.experiment = experiment
+        self.in_arm = tuple(in_arm)
+        self.arm_of = experiment.arm_function()
+
+    def of_user(self, user_id: bytes) -> "Served":
+        """Return what the arm of a user is served; itself without an experiment."""
+        return self.in_arm[self.arm_of(user_id)] if self.arm_of else self
 
     def answer(
         self, user_id: bytes, history: Sequence[bytes] = (), recent: Sequence[bytes] = ()
@@ -99,9 +132,8 @@ class Served:
 
     def use_fresh(self, lists: FreshLists) -> None:
         """Answer from these lists first."""
-        self.fresh = FreshAnswers(
-            lists, self.snapshot, self.hidden, self._filtered, hide_source=self._hide_source
-        )
+        headers = Headers(self.generation, "fresh", hide_source=self._hide_source, arm=self.arm)
+        self.fresh = FreshAnswers(lists, self.generation, self.hidden, self._filtered, headers)
 
     def _own(self, user_id: bytes) -> tuple[str, bytes, bytes | None] | None:
         """Return source, body and spares of a user's own list; None without one."""

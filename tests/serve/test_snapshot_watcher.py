@@ -151,7 +151,7 @@ def test_a_check_of_the_index_that_ends_its_process_costs_only_the_index(
     published, monkeypatch, check
 ):
     """The snapshot is verified once more without it, and served."""
-    monkeypatch.setattr("serve.supervisor.snapshot_watcher.verify_index", check)
+    monkeypatch.setattr("serve.supervisor.verification.verify_index", check)
     watched = Watched(published)
     assert (watched.scoreboard.generation, watched.scoreboard.indexed_generation) == (1, 0)
 

@@ -19,6 +19,7 @@ from batch.options import RefreshOptions
 from batch.refresh import refresh
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
+from batch.trust.settings import TrustSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
 from store.config import StoreSettings, load_section
@@ -31,6 +32,7 @@ SECTIONS = {
     "batch": BatchSettings,
     "gate": GateSettings,
     "rules": RuleSettings,
+    "trust": TrustSettings,
     "fetch": FetchSettings,
 }
 
@@ -89,6 +91,7 @@ def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
         store=store,
         override=args.override_gate or "",
         at=args.at,
+        trust=load_section("trust", TrustSettings, args.config),
     )
     summary = refresh(args.store or Path(store.path), options)
     return summary.as_json() if args.json else summary.as_text()

@@ -1,11 +1,12 @@
-"""The options of one refresh: its settings of four sections, and what holds for this run alone."""
+"""The options of one refresh: its settings of five sections, and what holds for this run alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from batch.gate.settings import GateSettings
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
+from batch.trust.settings import TrustSettings
 from store.config import StoreSettings
 
 
@@ -20,6 +21,7 @@ class RefreshOptions:
         store: Number of snapshots to keep.
         override: Reason to publish this snapshot even if the gate refuses it; empty: none.
         at: Time that availability counts from, with its zone; None: now.
+        trust: Limits of the influence of new accounts.
     """
 
     batch: BatchSettings
@@ -28,3 +30,4 @@ class RefreshOptions:
     store: StoreSettings
     override: str = ""
     at: datetime | None = None
+    trust: TrustSettings = field(default_factory=TrustSettings)

@@ -1,6 +1,6 @@
 """The refresh: from events to a published snapshot, stage by stage.
 
-    events ─► interactions ─► trial on the last day ─► model of everything
+    events ─► interactions ─► trust ─► trial on the last day ─► model of everything
         ─► exact top-k ─► rules ─► index ─► fallbacks ─► gate ─► snapshot ─► CURRENT
 
 The parent, the snapshot that is served now, gives the initial factors, and the new lists
@@ -8,7 +8,7 @@ must not be worse than its own. The store is not written to before the snapshot 
 complete, so a refresh that fails leaves it unchanged.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,15 @@ from batch.served.files import served_document
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.summary import RefreshOutcome, Summary, summarise
-from batch.tables.assemble import assemble_tables
+from batch.tables.assemble import SharedTables, assemble_shared, assemble_tables
 from batch.tables.neighbours import recall, save_index
 from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM
+from batch.trust.assess import Assessment, assess
+from batch.trust.growth import list_limits
+from batch.trust.histories import AllHistories
+from batch.trust.left_out import LeftOut, rejoin
+from batch.trust.settings import TrustSettings
 from batch.unavailable import Unavailable
 from batch.version import code_version
 from store.gate_result import REFUSED, GateCheck, GateResult
@@ -73,20 +78,37 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
     with stages("interactions"):
         interactions = interactions_of(inputs, settings)
         inputs = inputs.without_events()  # frees gigabytes that training needs
+    with stages("trust"):
+        interactions, trust = assess(
+            interactions,
+            inputs.events.accounts,
+            options.trust,
+            not_after=began_at,
+            seed=settings.seed,
+        )
         prepared = prepare(store, inputs, interactions, options, began_at)
     with stages("ratings"):
         ratings, rating_metrics = _ratings(interactions, settings)
+    del interactions  # gigabytes, which are in `prepared` until they are rejoined
     with open_parent(store) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
-        tables, index, stage_metrics = assemble_tables(prepared, learned, ratings, settings, stages)
+        shared = assemble_shared(prepared, learned, settings, stages)
+        prepared = _limited(prepared, trust, parent, options.trust)
+        if trust.left_out:
+            with stages("histories"):
+                prepared, learned, shared = _with_histories(
+                    prepared, learned, shared, trust.left_out, began_at
+                )
+        tables = assemble_tables(prepared, learned, shared, ratings, settings, stages)
         with stages("gate"):
             checks = _checks(prepared, learned, tables, parent, options.gate)
             gate_result = GateResult(checks, options.override)
-            metrics = rating_metrics | learned.metrics | stage_metrics
+            metrics = rating_metrics | learned.metrics | shared.metrics
             metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
-        provenance = _provenance(prepared, learned, options, tables, index)
-    built = _Built(tables, index, provenance, metrics, gate_result)
+        provenance = _provenance(prepared, learned, options, tables, shared.index)
+        provenance.parameters["trust"] = asdict(options.trust) | trust.document
+    built = _Built(tables, shared.index, provenance, metrics, gate_result)
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             manifest = _write(writer, built, began_at)
@@ -142,6 +164,34 @@ def _ratings(
         seed=settings.seed,
         n_threads=settings.n_threads,
     )
+
+
+def _limited(
+    prepared: Prepared,
+    trust: Assessment,
+    parent: Snapshot | Unavailable,
+    settings: TrustSettings,
+) -> Prepared:
+    """Return the data and rules of a refresh, with the limits of lists."""
+    item_ids, n_lists = prepared.interactions.item_ids, len(prepared.interactions.user_ids)
+    limits = list_limits(parent, item_ids, trust.unsupported, n_lists, settings)
+    return replace(prepared, rules=replace(prepared.rules, limits=limits))
+
+
+def _with_histories(
+    prepared: Prepared,
+    learned: Learned,
+    shared: SharedTables,
+    left_out: LeftOut,
+    not_after: datetime,
+) -> tuple[Prepared, Learned, SharedTables]:
+    """Return everything with all interactions in place of the trusted ones."""
+    prepared = prepared.with_interactions(rejoin(prepared.interactions, left_out), not_after)
+    data = prepared.data
+    weights = data.interactions.weights
+    histories = AllHistories(weights, data.at, left_out.user_rows, learned.n_threads)
+    learned = histories.learned(learned)
+    return prepared, learned, replace(shared, ranker=histories.stage(shared.ranker, learned))
 
 
 def _checks(

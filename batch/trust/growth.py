@@ -1,0 +1,89 @@
+"""Growth: an item without old accounts behind it enters few more lists a night.
+
+    accounts under 30 days on an item, beside the others: more than 3 times the usual ratio?
+        └─► at most 1.1 × the lists that hold it now, or 0.1 % of all
+
+An attack that takes longer than accounts are young, by accounts that have reached their full
+influence, is held by this limit until its accounts are old. A release that everybody watches
+is not: old accounts watch it, too.
+"""
+
+import itertools
+import math
+from collections import Counter
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
+
+from batch.arrays import Rows
+from batch.trust.ages import Ages
+from batch.trust.influence import newer_and_older, usual_ratio
+from batch.trust.settings import TrustSettings
+from batch.unavailable import Unavailable
+from store.snapshot import Snapshot
+
+_MIN_NEWER: Final = 5  # accounts; of fewer nothing follows
+_DEVIATIONS: Final = 3.0  # of a Poisson number, by which newer accounts exceed their limit
+_CHUNK: Final = 10_000  # lists read at a time
+
+
+def unsupported_items(weights: sp.csr_matrix, ages: Ages, settings: TrustSettings) -> Rows:
+    """Return the rows of the items with more newer accounts than old ones support, ascending.
+
+    Args:
+        weights: (n_users, n_items) weights of the trusted interactions.
+        ages: Ages of the accounts.
+        settings: Age of old accounts, and the maximum ratio.
+    """
+    if not settings.bounded or not ages.are_known:
+        return np.zeros(0, np.int64)
+    is_newer = ages.days < settings.old_days
+    newer, older = newer_and_older(weights, np.ones(len(is_newer), np.float32), is_newer)
+    allowed = settings.max_young_ratio * usual_ratio(newer, older) * older
+    excess = newer - allowed > _DEVIATIONS * np.sqrt(allowed + 1)
+    return np.flatnonzero(excess & (newer >= _MIN_NEWER))
+
+
+def list_limits(
+    parent: Snapshot | Unavailable,
+    item_ids: pa.StringArray,
+    item_rows: Rows,
+    n_lists: int,
+    settings: TrustSettings,
+) -> dict[int, int]:
+    """Return the maximum number of lists of each of these items, by item row.
+
+    Without a parent there is no limit.
+
+    Args:
+        parent: Snapshot that is served now.
+        item_ids: (n_items,) ids of all items.
+        item_rows: Rows of the items to limit.
+        n_lists: Number of lists of this refresh.
+        settings: Limits of the growth.
+    """
+    if isinstance(parent, Unavailable) or not len(item_rows):
+        return {}
+    names = item_ids.take(pa.array(item_rows)).to_pylist()
+    now = _n_lists_of(parent, names)
+    least = max(int(settings.min_lists_share * n_lists), 1)
+    return {
+        row: max(math.floor((1 + settings.max_growth) * now[name]), least)
+        for row, name in zip(item_rows.tolist(), names, strict=True)
+    }
+
+
+def _n_lists_of(parent: Snapshot, names: list[str]) -> Counter[str]:
+    """Return the number of the parent's lists that hold each of these items."""
+    counts: Counter[str] = Counter()
+    wanted = pa.array([name.encode() for name in names], pa.binary())
+    bodies = (bytes(body) for _, body in parent.users)
+    while some := list(itertools.islice(bodies, _CHUNK)):
+        listed = pa.array(b",".join(some).split(b","), pa.binary())
+        found = pc.value_counts(listed.filter(pc.is_in(listed, value_set=wanted)))
+        for entry in found.to_pylist():
+            counts[entry["values"].decode()] += entry["counts"]
+    return counts

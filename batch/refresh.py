@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from annoy import AnnoyIndex
 
 from batch.cold_start.vector_figures import vector_figures
@@ -37,7 +38,7 @@ from batch.tables.neighbours import recall, save_index
 from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM
 from batch.trust.assess import Assessment, assess
-from batch.trust.growth import list_limits
+from batch.trust.growth import list_limits, served_counts
 from batch.trust.histories import AllHistories
 from batch.trust.left_out import LeftOut, rejoin
 from batch.trust.settings import TrustSettings
@@ -87,6 +88,7 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
             seed=settings.seed,
         )
         prepared = prepare(store, inputs, interactions, options, began_at)
+        prepared.rules.context.warnings.extend(trust.warnings)
     with stages("ratings"):
         ratings, rating_metrics = _ratings(interactions, settings)
     del interactions  # gigabytes, which are in `prepared` until they are rejoined
@@ -172,10 +174,14 @@ def _limited(
     parent: Snapshot | Unavailable,
     settings: TrustSettings,
 ) -> Prepared:
-    """Return the data and rules of a refresh, with the limits of lists."""
-    item_ids, n_lists = prepared.interactions.item_ids, len(prepared.interactions.user_ids)
-    limits = list_limits(parent, item_ids, trust.unsupported, n_lists, settings)
-    return replace(prepared, rules=replace(prepared.rules, limits=limits))
+    """Return the data and rules of a refresh, with the limits of lists; none without a parent."""
+    if isinstance(parent, Unavailable) or not len(trust.unsupported):
+        return prepared
+    names = prepared.interactions.item_ids.take(pa.array(trust.unsupported)).to_pylist()
+    n_lists = len(prepared.interactions.user_ids)
+    limits = list_limits(served_counts(parent, names), names, n_lists, settings)
+    by_row = dict(zip(trust.unsupported.tolist(), limits, strict=True))
+    return replace(prepared, rules=replace(prepared.rules, limits=by_row))
 
 
 def _with_histories(

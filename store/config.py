@@ -22,7 +22,18 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
 from store.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("marquee.toml")
-_SECTIONS: Final = ("batch", "gate", "rules", "fetch", "stream", "fresh", "serve", "store", "cron")
+_SECTIONS: Final = (
+    "batch",
+    "gate",
+    "rules",
+    "trust",
+    "fetch",
+    "stream",
+    "fresh",
+    "serve",
+    "store",
+    "cron",
+)
 _PREFIX: Final = "MARQUEE_"
 _TABLE: Final = dict[str, str]
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting

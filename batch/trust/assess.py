@@ -4,20 +4,24 @@ interactions, accounts ─► ages ─► influence ─► trusted interactions,
                             └────────────────► unsupported items ─► limits of lists
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from batch.arrays import Rows
 from batch.interactions.build import Interactions
-from batch.trust.ages import Ages, ages_of
+from batch.trust.ages import MIN_SPAN_DAYS, Ages, ages_of
 from batch.trust.growth import unsupported_items
 from batch.trust.influence import influence_of
 from batch.trust.left_out import LeftOut, leave_out
 from batch.trust.settings import TrustSettings
+from batch.trust.suspects import Suspects, find_suspects
+
+_MAX_NAMED: Final = 5  # items in a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,15 @@ class Assessment:
         left_out: Interactions that are not learned from; None: all are.
         unsupported: Rows of the items whose growth is limited, ascending.
         document: Figures for the manifest.
-        note: Sentence for the summary about the rules on age.
+        warnings: Sentences for the summary.
+        suspect_accounts: Ids of the accounts that weigh nothing tonight.
     """
 
     left_out: LeftOut | None
     unsupported: Rows
     document: dict[str, Any]
-    note: str
+    warnings: tuple[str, ...]
+    suspect_accounts: tuple[str, ...] = ()
 
 
 def assess(
@@ -43,6 +49,7 @@ def assess(
     settings: TrustSettings,
     *,
     not_after: datetime,
+    trusted: Collection[str] = (),
     seed: int,
 ) -> tuple[Interactions, Assessment]:
     """Return the interactions to learn from, and the assessment.
@@ -52,32 +59,56 @@ def assess(
         accounts: Creations of accounts, with the columns of `parsed.ACCOUNTS`.
         settings: Limits of the influence.
         not_after: Time after which an event has a wrong clock.
+        trusted: Ids of items and accounts that are no suspects.
         seed: Random seed.
     """
-    nothing = np.zeros(0, np.int64)
     if not (settings.bounded or settings.detection):
-        return interactions, Assessment(None, nothing, {"ages": "off"}, "")
+        return interactions, Assessment(None, np.zeros(0, np.int64), {"ages": "off"}, ())
     ages = ages_of(interactions, accounts, not_after)
-    influence = influence_of(interactions.weights, ages, settings, nothing, nothing)
+    suspects = Suspects()
+    if settings.detection:
+        suspects = find_suspects(interactions, ages, settings, trusted, seed)
+    suspect_accounts = interactions.user_ids.take(suspects.user_rows).to_pylist()
+    influence = influence_of(
+        interactions.weights, ages, settings, suspects.user_rows, suspects.item_rows
+    )
     positions = influence.left_out(interactions.weights, seed)
     left_out = None
     if len(positions):
         interactions, left_out = leave_out(interactions, positions)
     unsupported = unsupported_items(interactions.weights, ages, settings)
     ids = interactions.item_ids.take(pa.array(unsupported)).to_pylist()
+    pushed = suspects.document(interactions)
     document = {
         "ages": ages.source,
         "n_young": int((ages.days < settings.young_days).sum()),
         "n_left_out": len(positions),
         "unsupported_items": ids,
+        "suspects": pushed,
+        "n_suspect_accounts": len(suspect_accounts),
     }
-    return interactions, Assessment(left_out, unsupported, document, _note(ages, settings))
-
-
-def _note(ages: Ages, settings: TrustSettings) -> str:
-    if not settings.bounded or ages.are_known:
-        return ""
-    return (
-        "trust: the rules on age are off: the events have no `create_account`, and span less than "
-        "30 days"
+    warnings = (*_age_warnings(ages, settings), *_suspect_warnings(pushed, len(suspect_accounts)))
+    return interactions, Assessment(
+        left_out, unsupported, document, warnings, tuple(suspect_accounts)
     )
+
+
+def _age_warnings(ages: Ages, settings: TrustSettings) -> list[str]:
+    if not settings.bounded or ages.are_known or not ages.until:
+        return []
+    return [
+        "trust: the rules on age are off, for the events have no new accounts and span less than "
+        f"{MIN_SPAN_DAYS} days"
+    ]
+
+
+def _suspect_warnings(document: list[dict[str, Any]], n_accounts: int) -> list[str]:
+    if not document:
+        return []
+    names = ", ".join(item["item"] for item in document[:_MAX_NAMED])
+    more = f" and {len(document) - _MAX_NAMED:,} more" if len(document) > _MAX_NAMED else ""
+    n_half = sum(item["weight"] < 1 for item in document)
+    return [
+        f"trust: {len(document):,} item(s) seem to be pushed: {names}{more}; {n_half:,} weigh half "
+        f"tonight, and {n_accounts:,} account(s) nothing; `python -m batch trust list` says why"
+    ]

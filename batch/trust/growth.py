@@ -11,6 +11,7 @@ is not: old accounts watch it, too.
 import itertools
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,6 @@ from batch.arrays import Rows
 from batch.trust.ages import Ages
 from batch.trust.influence import newer_and_older, usual_ratio
 from batch.trust.settings import TrustSettings
-from batch.unavailable import Unavailable
 from store.snapshot import Snapshot
 
 _MIN_NEWER: Final = 5  # accounts; of fewer nothing follows
@@ -48,35 +48,22 @@ def unsupported_items(weights: sp.csr_matrix, ages: Ages, settings: TrustSetting
 
 
 def list_limits(
-    parent: Snapshot | Unavailable,
-    item_ids: pa.StringArray,
-    item_rows: Rows,
-    n_lists: int,
-    settings: TrustSettings,
-) -> dict[int, int]:
-    """Return the maximum number of lists of each of these items, by item row.
-
-    Without a parent there is no limit.
+    n_lists_of: Mapping[str, int], names: Sequence[str], n_lists: int, settings: TrustSettings
+) -> list[int]:
+    """Return the maximum number of lists of each item.
 
     Args:
-        parent: Snapshot that is served now.
-        item_ids: (n_items,) ids of all items.
-        item_rows: Rows of the items to limit.
+        n_lists_of: Number of lists that hold each item now, by item id.
+        names: Ids of the items to limit.
         n_lists: Number of lists of this refresh.
         settings: Limits of the growth.
     """
-    if isinstance(parent, Unavailable) or not len(item_rows):
-        return {}
-    names = item_ids.take(pa.array(item_rows)).to_pylist()
-    now = _n_lists_of(parent, names)
     least = max(int(settings.min_lists_share * n_lists), 1)
-    return {
-        row: max(math.floor((1 + settings.max_growth) * now[name]), least)
-        for row, name in zip(item_rows.tolist(), names, strict=True)
-    }
+    growth = 1 + settings.max_growth
+    return [max(math.floor(growth * n_lists_of.get(name, 0)), least) for name in names]
 
 
-def _n_lists_of(parent: Snapshot, names: list[str]) -> Counter[str]:
+def served_counts(parent: Snapshot, names: Sequence[str]) -> Counter[str]:
     """Return the number of the parent's lists that hold each of these items."""
     counts: Counter[str] = Counter()
     wanted = pa.array([name.encode() for name in names], pa.binary())

@@ -18,7 +18,6 @@ from batch.trust.histories import AllHistories
 from batch.trust.influence import influence_of, usual_ratio
 from batch.trust.left_out import leave_out, rejoin
 from batch.trust.settings import TrustSettings
-from batch.unavailable import Unavailable
 
 DAY = 86_400
 UNTIL = 100 * DAY
@@ -156,8 +155,12 @@ def test_items_without_old_accounts_are_not_supported():
     assert rows.tolist() == [0]
     no_ages = ages_of(service(begin_day=90), NO_ACCOUNTS, NOT_AFTER)
     assert not len(unsupported_items(whole.weights, no_ages, TrustSettings()))
-    no_parent = Unavailable("no snapshot is served yet")
-    assert list_limits(no_parent, whole.item_ids, rows, 1000, TrustSettings()) == {}
+
+
+def test_limits_are_a_tenth_more_than_now_or_a_thousandth_of_all():
+    now = {"held": 100, "rare": 3}
+    assert list_limits(now, ["held", "rare", "new"], 20_000, TrustSettings()) == [110, 20, 20]
+    assert list_limits({}, ["new"], 10, TrustSettings(max_growth=9)) == [1]
 
 
 @pytest.mark.parametrize("model", MODELS)

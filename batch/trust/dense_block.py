@@ -1,0 +1,87 @@
+"""The dense block: accounts that have watched the same items, far more often than by chance.
+
+    density of a block   Σ weights of its edges / (its accounts + its items)
+    weight of an edge    1 / ln(accounts of the item + 5): popular items cannot hide a block
+
+Vertices are peeled off, those of the lowest degree first; the densest rest is the block. All
+vertices below the best density so far are peeled at once: none of them is in a denser block.
+Below a regular graph that would end, and the lowest go.
+
+It is run on young accounts only. On a whole day it finds those who watch most.
+
+Source:
+    Hooi, Song, Beutel, Shah, Shin and Faloutsos, "FRAUDAR: Bounding Graph Fraud in the Face of
+    Camouflage", KDD 2016.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from batch.arrays import Doubles, Flags, Rows
+
+MIN_DENSITY_RATIO: Final = 2.0  # to the best block of the same degrees at random
+_SLACK: Final = 1.02  # of the lowest degree, up to which vertices are peeled together
+
+
+class Block(NamedTuple):
+    """Some accounts and items.
+
+    Attributes:
+        density: Density of the block.
+        user_rows: Rows of its accounts, ascending.
+        item_rows: Rows of its items, ascending.
+    """
+
+    density: float
+    user_rows: Rows
+    item_rows: Rows
+
+
+NO_BLOCK: Final = Block(0.0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def dense_block(user_rows: Rows, item_rows: Rows, seed: int) -> Block:
+    """Return the densest block, if it is twice as dense as one of the same degrees at random.
+
+    Args:
+        user_rows: (n_edges,) rows of accounts.
+        item_rows: (n_edges,) rows of the items that they watched.
+        seed: Random seed of the comparison.
+    """
+    if not len(user_rows):
+        return NO_BLOCK
+    users, user = np.unique(user_rows, return_inverse=True)
+    items, item = np.unique(item_rows, return_inverse=True)
+    density, in_block = _densest(user, item)
+    shuffled = np.random.default_rng(seed).permutation(item)
+    usual, _ = _densest(user, shuffled)
+    if density <= MIN_DENSITY_RATIO * usual:
+        return NO_BLOCK
+    n_users = len(users)
+    return Block(density, users[in_block[:n_users]], items[in_block[n_users:]])
+
+
+def _densest(user: Rows, item: Rows) -> tuple[float, Flags]:
+    """Return the density of the densest rest, and (n_users + n_items,) flags of its vertices."""
+    n_users, n_items = int(user.max()) + 1, int(item.max()) + 1
+    weight = 1 / np.log(np.bincount(item) + 5.0)[item]
+    other = item + n_users
+    is_left = np.ones(n_users + n_items, np.bool_)
+    best, in_best = 0.0, is_left.copy()
+    while len(user):
+        degree = _degrees(user, other, weight, len(is_left))
+        density = weight.sum() / is_left.sum()
+        if density > best:
+            best, in_best = float(density), is_left.copy()
+        lowest = degree[is_left].min()
+        is_left &= degree >= best if lowest < best else degree > _SLACK * lowest
+        kept = is_left[user] & is_left[other]
+        user, other, weight = user[kept], other[kept], weight[kept]
+    return best, in_best
+
+
+def _degrees(user: Rows, other: Rows, weight: Doubles, n: int) -> Doubles:
+    degrees: Doubles = np.bincount(user, weight, n).astype(np.float64)
+    degrees += np.bincount(other, weight, n)
+    return degrees

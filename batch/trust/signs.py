@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from batch.arrays import Doubles, Flags, Rows
 from batch.models.item_item import ones
-from batch.trust.dense_block import Block, dense_block
+from batch.trust.dense_block import Block
 from batch.trust.last_day import DayGraph
 
 _MIN_YOUNG_ODDS: Final = 5.0  # in multiples of those of all viewers of the day
@@ -61,7 +61,7 @@ class ViewerSigns:
 
     @classmethod
     def of_day(
-        cls, day: DayGraph, weights: sp.csr_matrix, is_young: Flags | None, seed: int
+        cls, day: DayGraph, weights: sp.csr_matrix, is_young: Flags | None, block: Block, seed: int
     ) -> Self:
         """Return what signs of a day are looked for in.
 
@@ -69,12 +69,9 @@ class ViewerSigns:
             day: Interactions of the last day.
             weights: (n_users, n_items) weights of all interactions.
             is_young: (n_users,) flags of the young accounts; None where no age is known.
+            block: Dense block of young accounts.
             seed: Random seed of the groups.
         """
-        of_young = (
-            np.zeros(0, np.int64) if is_young is None else np.flatnonzero(is_young[day.user_rows])
-        )
-        block = dense_block(day.user_rows[of_young], day.item_rows[of_young], seed)
         everyone = np.unique(day.user_rows)
         return cls(day, everyone, weights, _windows(day, weights.shape), is_young, block, seed)
 

@@ -17,6 +17,7 @@ import numpy as np
 from batch.arrays import Rows
 from batch.interactions.build import Interactions
 from batch.trust.ages import Ages
+from batch.trust.dense_block import block_of_young
 from batch.trust.last_day import MIN_BURST, last_day_of
 from batch.trust.settings import TrustSettings
 from batch.trust.signs import ViewerSigns
@@ -107,7 +108,8 @@ def find_suspects(
     rows = order[bursts[order] > MIN_BURST]
     if not len(rows):
         return Suspects()
-    signs = ViewerSigns.of_day(day, interactions.weights, is_young, seed)
+    block = block_of_young(interactions, ages, settings.young_days)
+    signs = ViewerSigns.of_day(day, interactions.weights, is_young, block, seed)
     reasons = {row: found for row in rows.tolist() if len(found := signs.of(row)) >= _MIN_SIGNS}
     pushed = [row for row in reasons if interactions.item_ids[row].as_py() not in trusted]
     accounts = {row: _accounts(signs, row, interactions, trusted) for row in pushed}

@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from batch.arrays import ItemRows, Rows
+from batch.interactions.build import Interactions
 from batch.models.choose import recommender
+from batch.models.protocol import Fitted
 from batch.rules.search import Search
 from batch.rules.under_cap import under_limits
 from batch.settings import BatchSettings
 from batch.topk import NO_ITEM
-from batch.trust.assess import assess
+from batch.trust.assess import Assessment, assess
 from batch.trust.growth import list_limits
 from batch.trust.histories import AllHistories
-from batch.trust.left_out import rejoin
 from batch.trust.settings import TrustSettings
 from benchmarks.attacks.service import Service
 from store.layout import LIST_LENGTH
@@ -26,7 +27,7 @@ OFF: Final = TrustSettings(bounded=False, detection=False)
 ON: Final = TrustSettings()
 _SEED: Final = 42
 _N_KEPT: Final = 30
-_NOT_AFTER: Final = datetime(2100, 1, 1, tzinfo=UTC)
+NOT_AFTER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,13 @@ class Night:
 
     Attributes:
         item_rows: (n_users, 20) lists.
-        suspects: Item rows of the items in doubt.
+        in_doubt: Item rows of the items that weigh half.
+        n_suspects: Number of accounts that weigh nothing.
     """
 
     item_rows: ItemRows
-    suspects: tuple[int, ...]
+    in_doubt: tuple[int, ...]
+    n_suspects: int
 
     def share_of(self, item_row: int) -> float:
         """Return the share of the lists that hold an item."""
@@ -52,11 +55,7 @@ class Night:
 
 
 def make_lists(
-    service: Service,
-    settings: TrustSettings,
-    model: str,
-    served: Mapping[str, int] | None = None,
-    n_threads: int = 1,
+    service: Service, settings: TrustSettings, model: str, served: Mapping[str, int] | None = None
 ) -> Night:
     """Return the lists of a night.
 
@@ -65,24 +64,31 @@ def make_lists(
         settings: Section `[trust]`.
         model: Name of the model.
         served: Number of lists that hold each item now; None: no snapshot is served.
-        n_threads: Number of threads.
     """
-    interactions, trust = assess(
-        service.interactions(), service.accounts(), settings, not_after=_NOT_AFTER, seed=_SEED
-    )
-    parameters = BatchSettings(ials_factors=32, n_threads=n_threads, holdout_users=0)
-    made = recommender(model, parameters)
-    fitted = made.fit(interactions.weights, at=interactions.began_at, n_threads=n_threads)
-    if trust.left_out:
-        whole = rejoin(interactions, trust.left_out)
-        histories = AllHistories(whole.weights, whole.began_at, trust.left_out.user_rows, n_threads)
-        fitted = histories.model(fitted)
+    interactions = service.interactions()
+    fitted, trust = fit(interactions, service.accounts(), settings, model)
     nobody, no_item = (np.zeros(n, np.bool_) for n in interactions.weights.shape)
-    search = Search(fitted, no_item, no_item, nobody, n_threads)
+    search = Search(fitted, no_item, no_item, nobody, n_threads=1)
     limits = _limits(interactions.item_ids, trust.unsupported, served, len(nobody), settings)
     lists = under_limits(search(_N_KEPT), limits, search, _N_KEPT)
-    suspects = [int(item["item"]) for item in trust.document.get("suspects", ())]
-    return Night(lists.item_rows[:, :LIST_LENGTH], tuple(suspects))
+    pushed = trust.document.get("suspects", ())
+    in_doubt = [int(one["item"]) for one in pushed if one["weight"] < 1]
+    n_accounts = trust.document.get("n_suspect_accounts", 0)
+    return Night(lists.item_rows[:, :LIST_LENGTH], tuple(in_doubt), n_accounts)
+
+
+def fit(
+    interactions: Interactions, accounts: pa.Table, settings: TrustSettings, model: str
+) -> tuple[Fitted, Assessment]:
+    """Return a model of the trusted interactions, with the histories of all, as a refresh does."""
+    trusted, trust = assess(interactions, accounts, settings, not_after=NOT_AFTER, seed=_SEED)
+    made = recommender(model, BatchSettings(ials_factors=16, ials_iterations=8, n_threads=1))
+    fitted = made.fit(trusted.weights, at=trusted.began_at, n_threads=1)
+    if not trust.left_out:
+        return fitted, trust
+    rows = trust.left_out.user_rows
+    histories = AllHistories(interactions.weights, interactions.began_at, rows, n_threads=1)
+    return histories.model(fitted), trust
 
 
 def _limits(

@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch inspect|fetch|ingest|refresh|evaluate|tune …`."""
+"""The commands of the batch: `python -m batch inspect|fetch|ingest|refresh|trust|evaluate …`."""
 
 import argparse
 import dataclasses
@@ -19,6 +19,7 @@ from batch.options import RefreshOptions
 from batch.refresh import refresh
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
+from batch.trust.command import add_trust
 from batch.trust.settings import TrustSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
@@ -139,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add_ingest(verbs)
     add_fetch(verbs)
     add_forget(verbs)
+    add_trust(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -42,6 +42,7 @@ from batch.trust.growth import list_limits, served_counts
 from batch.trust.histories import AllHistories
 from batch.trust.left_out import LeftOut, rejoin
 from batch.trust.settings import TrustSettings
+from batch.trust.trusted import trusted_ids, write_suspects
 from batch.unavailable import Unavailable
 from batch.version import code_version
 from store.gate_result import REFUSED, GateCheck, GateResult
@@ -85,6 +86,7 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
             inputs.events.accounts,
             options.trust,
             not_after=began_at,
+            trusted=trusted_ids(store),
             seed=settings.seed,
         )
         prepared = prepare(store, inputs, interactions, options, began_at)
@@ -114,6 +116,7 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
     with writing(store), SnapshotWriter(store) as writer:
         with stages("write"):
             manifest = _write(writer, built, began_at)
+            write_suspects(store, trust.suspects)
         with stages("publish"):
             is_current = _publish(store, manifest.generation, gate_result)
             prune(store, options.store.keep, options.store.keep_days)

@@ -4,13 +4,13 @@ interactions, accounts ─► ages ─► influence ─► trusted interactions,
                             └────────────────► unsupported items ─► limits of lists
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batch.arrays import Rows
 from batch.interactions.build import Interactions
@@ -20,8 +20,10 @@ from batch.trust.influence import influence_of
 from batch.trust.left_out import LeftOut, leave_out
 from batch.trust.settings import TrustSettings
 from batch.trust.suspects import Suspects, find_suspects
+from batch.trust.trusted import SuspectId, TrustedIds
 
 _MAX_NAMED: Final = 5  # items in a warning
+_NOTHING: Final = TrustedIds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,14 @@ class Assessment:
         unsupported: Rows of the items whose growth is limited, ascending.
         document: Figures for the manifest.
         warnings: Sentences for the summary.
-        suspect_accounts: Ids of the accounts that weigh nothing tonight.
+        suspects: Items that somebody seems to push, and accounts that weigh nothing tonight.
     """
 
     left_out: LeftOut | None
     unsupported: Rows
     document: dict[str, Any]
     warnings: tuple[str, ...]
-    suspect_accounts: tuple[str, ...] = ()
+    suspects: tuple[SuspectId, ...] = ()
 
 
 def assess(
@@ -49,7 +51,7 @@ def assess(
     settings: TrustSettings,
     *,
     not_after: datetime,
-    trusted: Collection[str] = (),
+    trusted: TrustedIds = _NOTHING,
     seed: int,
 ) -> tuple[Interactions, Assessment]:
     """Return the interactions to learn from, and the assessment.
@@ -59,7 +61,7 @@ def assess(
         accounts: Creations of accounts, with the columns of `parsed.ACCOUNTS`.
         settings: Limits of the influence.
         not_after: Time after which an event has a wrong clock.
-        trusted: Ids of items and accounts that are no suspects.
+        trusted: Items and accounts without limits.
         seed: Random seed.
     """
     if not (settings.bounded or settings.detection):
@@ -68,15 +70,22 @@ def assess(
     suspects = Suspects()
     if settings.detection:
         suspects = find_suspects(interactions, ages, settings, trusted, seed)
-    suspect_accounts = interactions.user_ids.take(suspects.user_rows).to_pylist()
+    user_rows, item_rows = (
+        _rows_of(ids, names)
+        for ids, names in (
+            (interactions.user_ids, trusted.users),
+            (interactions.item_ids, trusted.items),
+        )
+    )
     influence = influence_of(
         interactions.weights, ages, settings, suspects.user_rows, suspects.item_rows
-    )
+    ).without_limits(user_rows, item_rows)
     positions = influence.left_out(interactions.weights, seed)
     left_out = None
     if len(positions):
         interactions, left_out = leave_out(interactions, positions)
     unsupported = unsupported_items(interactions.weights, ages, settings)
+    unsupported = np.setdiff1d(unsupported, item_rows)
     ids = interactions.item_ids.take(pa.array(unsupported)).to_pylist()
     pushed = suspects.document(interactions)
     document = {
@@ -85,12 +94,18 @@ def assess(
         "n_left_out": len(positions),
         "unsupported_items": ids,
         "suspects": pushed,
-        "n_suspect_accounts": len(suspect_accounts),
+        "n_suspect_accounts": len(suspects.user_rows),
     }
-    warnings = (*_age_warnings(ages, settings), *_suspect_warnings(pushed, len(suspect_accounts)))
+    warnings = (*_age_warnings(ages, settings), *_suspect_warnings(pushed, len(suspects.user_rows)))
     return interactions, Assessment(
-        left_out, unsupported, document, warnings, tuple(suspect_accounts)
+        left_out, unsupported, document, warnings, tuple(suspects.ids(interactions))
     )
+
+
+def _rows_of(ids: pa.StringArray, names: frozenset[str]) -> Rows:
+    """Return the rows of the ids among these names, ascending."""
+    found = pc.index_in(pa.array(sorted(names), pa.string()), value_set=ids).drop_null()
+    return np.sort(found.to_numpy().astype(np.int64))
 
 
 def _age_warnings(ages: Ages, settings: TrustSettings) -> list[str]:

@@ -45,6 +45,12 @@ class Influence:
     young: Floats
     item: Floats
 
+    def without_limits(self, user_rows: Rows, item_rows: Rows) -> "Influence":
+        """Return the influence where these accounts and items have all of theirs."""
+        account, young, item = self.account.copy(), self.young.copy(), self.item.copy()
+        account[user_rows] = young[item_rows] = item[item_rows] = 1
+        return Influence(account, young, item)
+
     def left_out(self, weights: sp.csr_matrix, seed: int) -> Rows:
         """Return the positions in `weights.data` that are not learned from, ascending.
 

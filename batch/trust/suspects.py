@@ -8,7 +8,6 @@ Nothing is deleted, and tomorrow is judged anew: what is promoted and what is po
 told apart for certain on the first day. Items and accounts that somebody trusts are no suspects.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from batch.trust.dense_block import block_of_young
 from batch.trust.last_day import MIN_BURST, last_day_of
 from batch.trust.settings import TrustSettings
 from batch.trust.signs import ViewerSigns
+from batch.trust.trusted import ITEM, USER, SuspectId, TrustedIds
 from batch.unavailable import Unavailable
 
 _MIN_SIGNS: Final = 2
@@ -82,12 +82,33 @@ class Suspects:
             for item in self.items
         ]
 
+    def ids(self, interactions: Interactions) -> list[SuspectId]:
+        """Return the items and the accounts by their ids, for the file of the suspects."""
+        items = [interactions.item_ids[item.item_row].as_py() for item in self.items]
+        found = [
+            SuspectId(f"{item.weight:g}", ITEM, name, _figures(item.reasons))
+            for name, item in zip(items, self.items, strict=True)
+        ]
+        pushed: dict[int, list[str]] = {row: [] for row in self.user_rows.tolist()}
+        for name, item in zip(items, self.items, strict=True):
+            for row in item.user_rows.tolist():
+                pushed[row].append(name)
+        names = interactions.user_ids.take(self.user_rows).to_pylist()
+        return found + [
+            SuspectId("0", USER, name, f"pushed {' '.join(pushed[row])}")
+            for name, row in zip(names, pushed, strict=True)
+        ]
+
+
+def _figures(reasons: dict[str, float]) -> str:
+    return ", ".join(f"{name} {figure:g}" for name, figure in reasons.items())
+
 
 def find_suspects(
     interactions: Interactions,
     ages: Ages,
     settings: TrustSettings,
-    trusted: Collection[str],
+    trusted: TrustedIds,
     seed: int,
 ) -> Suspects:
     """Return the suspects of the last day.
@@ -96,7 +117,7 @@ def find_suspects(
         interactions: All interactions.
         ages: Ages of the accounts.
         settings: Age of young accounts.
-        trusted: Ids of items and accounts that are no suspects.
+        trusted: Items and accounts that are no suspects.
         seed: Random seed of the groups that viewers are compared with.
     """
     day = last_day_of(interactions, ages.until, ages.begin)
@@ -111,7 +132,7 @@ def find_suspects(
     block = block_of_young(interactions, ages, settings.young_days)
     signs = ViewerSigns.of_day(day, interactions.weights, is_young, block, seed)
     reasons = {row: found for row in rows.tolist() if len(found := signs.of(row)) >= _MIN_SIGNS}
-    pushed = [row for row in reasons if interactions.item_ids[row].as_py() not in trusted]
+    pushed = [row for row in reasons if interactions.item_ids[row].as_py() not in trusted.items]
     accounts = {row: _accounts(signs, row, interactions, trusted) for row in pushed}
     everyone = np.unique(np.concatenate([np.zeros(0, np.int64), *accounts.values()]))
     rest = day.bursts(without=everyone)
@@ -129,11 +150,11 @@ def find_suspects(
 
 
 def _accounts(
-    signs: ViewerSigns, item_row: int, interactions: Interactions, trusted: Collection[str]
+    signs: ViewerSigns, item_row: int, interactions: Interactions, trusted: TrustedIds
 ) -> Rows:
     """Return the viewers of an item that are in the dense block with it, ascending."""
     if item_row not in signs.block.item_rows:
         return np.zeros(0, np.int64)
     rows = np.intersect1d(signs.day.viewers_of(item_row), signs.block.user_rows)
     names = interactions.user_ids.take(rows).to_pylist()
-    return rows[[name not in trusted for name in names]]
+    return rows[[name not in trusted.users for name in names]]

@@ -31,7 +31,7 @@ _WEEKS: Final = 4  # before the last day
 _WEEK_DAYS: Final = 7
 
 
-class Block(NamedTuple):
+class DenseBlock(NamedTuple):
     """Some accounts and items.
 
     Attributes:
@@ -46,10 +46,10 @@ class Block(NamedTuple):
 
 
 _LONE_EDGE: Final = 1 / np.log(6) / 2  # density of one account with one item
-NO_BLOCK: Final = Block(0.0, np.zeros(0, np.int64), np.zeros(0, np.int64))
+NO_BLOCK: Final = DenseBlock(0.0, np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def block_of_young(interactions: Interactions, ages: Ages, young_days: float) -> Block:
+def block_of_young(interactions: Interactions, ages: Ages, young_days: float) -> DenseBlock:
     """Return the block of young accounts, if it is twice as dense as those of earlier weeks.
 
     Args:
@@ -89,7 +89,7 @@ def _edges(
     return users[is_of_day], weights.indices[positions[is_of_day]].astype(np.int64)
 
 
-def dense_block(user_rows: Rows, item_rows: Rows) -> Block:
+def dense_block(user_rows: Rows, item_rows: Rows) -> DenseBlock:
     """Return the densest block of some edges.
 
     Args:
@@ -102,7 +102,7 @@ def dense_block(user_rows: Rows, item_rows: Rows) -> Block:
     items, item = np.unique(item_rows, return_inverse=True)
     density, in_block = _densest(user, item)
     n_users = len(users)
-    return Block(density, users[in_block[:n_users]], items[in_block[n_users:]])
+    return DenseBlock(density, users[in_block[:n_users]], items[in_block[n_users:]])
 
 
 def _densest(user: Rows, item: Rows) -> tuple[float, Flags]:

@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from batch.arrays import Doubles, Flags, Rows
 from batch.models.item_item import ones
-from batch.trust.dense_block import Block
+from batch.trust.dense_block import DenseBlock
 from batch.trust.last_day import DayGraph
 
 _MIN_YOUNG_ODDS: Final = 5.0  # in multiples of those of all viewers of the day
@@ -55,13 +55,18 @@ class ViewerSigns:
     histories: sp.csr_matrix
     windows: sp.csr_matrix
     is_young: Flags | None
-    block: Block
+    block: DenseBlock
     seed: int
     usual: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def of_day(
-        cls, day: DayGraph, weights: sp.csr_matrix, is_young: Flags | None, block: Block, seed: int
+        cls,
+        day: DayGraph,
+        weights: sp.csr_matrix,
+        is_young: Flags | None,
+        block: DenseBlock,
+        seed: int,
     ) -> Self:
         """Return what signs of a day are looked for in.
 

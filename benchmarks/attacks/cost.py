@@ -26,7 +26,7 @@ from batch.sampling import sample_rows
 from batch.trust.assess import assess
 from benchmarks.attacks.nights import NOT_AFTER, OFF, ON, fit
 from benchmarks.attacks.service import Service
-from benchmarks.harness.data_sets import ML_1M, ML_100K, VIEWS_290K, read_service
+from benchmarks.harness.data_sets import ML_100K, ML_LATEST_SMALL, VIEWS_290K, read_service
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from store.layout import LIST_LENGTH
@@ -57,10 +57,11 @@ def accuracy(service: Service, data: Path | None, models: tuple[str, ...]) -> No
 
 def _data_sets(service: Service, data: Path | None) -> Iterator[tuple[str, Interactions, pa.Table]]:
     yield "simulated", service.interactions(), service.accounts()
-    for data_set in (ML_100K, ML_1M, VIEWS_290K):
+    for data_set in (ML_100K, ML_LATEST_SMALL, VIEWS_290K):
         if data and data_set.exists(data):
             interactions = read_service(data_set, data).interactions
-            yield data_set.name, interactions, ACCOUNTS.empty_table()
+            if interactions.began_at is not None:
+                yield data_set.name, interactions, ACCOUNTS.empty_table()
 
 
 def _compare(interactions: Interactions, accounts: pa.Table, model: str) -> dict[str, float]:

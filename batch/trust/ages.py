@@ -47,6 +47,10 @@ class Ages:
         """Whether any age is known."""
         return self.source != "unknown"
 
+    def since(self, days: float) -> int:
+        """Return the time after which accounts of fewer days were created."""
+        return self.until - int(days * DAY_SECONDS)
+
 
 def ages_of(interactions: Interactions, accounts: pa.Table, not_after: datetime) -> Ages:
     """Return the ages of the accounts of all users.

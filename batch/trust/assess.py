@@ -78,13 +78,13 @@ def assess(
         )
     )
     influence = influence_of(
-        interactions.weights, ages, settings, suspects.user_rows, suspects.item_rows
+        interactions, ages, settings, suspects.user_rows, suspects.item_rows
     ).without_limits(user_rows, item_rows)
     positions = influence.left_out(interactions.weights, seed)
     left_out = None
     if len(positions):
         interactions, left_out = leave_out(interactions, positions)
-    unsupported = unsupported_items(interactions.weights, ages, settings)
+    unsupported = unsupported_items(interactions, ages, settings)
     unsupported = np.setdiff1d(unsupported, item_rows)
     ids = interactions.item_ids.take(pa.array(unsupported)).to_pylist()
     pushed = suspects.document(interactions)

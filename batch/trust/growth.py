@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import scipy.sparse as sp
 
 from batch.arrays import Rows
+from batch.interactions.build import Interactions
 from batch.trust.ages import Ages
-from batch.trust.influence import newer_and_older, usual_ratio
+from batch.trust.influence import newer_and_usual
 from batch.trust.settings import TrustSettings
 from store.snapshot import Snapshot
 
@@ -30,19 +30,20 @@ _DEVIATIONS: Final = 3.0  # of a Poisson number, by which newer accounts exceed 
 _CHUNK: Final = 10_000  # lists read at a time
 
 
-def unsupported_items(weights: sp.csr_matrix, ages: Ages, settings: TrustSettings) -> Rows:
+def unsupported_items(interactions: Interactions, ages: Ages, settings: TrustSettings) -> Rows:
     """Return the rows of the items with more newer accounts than old ones support, ascending.
 
     Args:
-        weights: (n_users, n_items) weights of the trusted interactions.
+        interactions: Trusted interactions with their times.
         ages: Ages of the accounts.
         settings: Age of old accounts, and the maximum ratio.
     """
     if not settings.bounded or not ages.are_known:
         return np.zeros(0, np.int64)
     is_newer = ages.days < settings.old_days
-    newer, older = newer_and_older(weights, np.ones(len(is_newer), np.float32), is_newer)
-    allowed = settings.max_young_ratio * usual_ratio(newer, older) * older
+    everyone = np.ones(len(is_newer), np.float32)
+    newer, usual = newer_and_usual(interactions, ages.since(settings.old_days), everyone, is_newer)
+    allowed = settings.max_young_ratio * usual
     excess = newer - allowed > _DEVIATIONS * np.sqrt(allowed + 1)
     return np.flatnonzero(excess & (newer >= _MIN_NEWER))
 

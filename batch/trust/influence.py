@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Doubles, Flags, Floats, Hashes, Rows
+from batch.interactions.build import Interactions
 from batch.models.popularity import users_of_items
 from batch.trust.ages import Ages
 from batch.trust.settings import TrustSettings
@@ -81,34 +82,73 @@ class Influence:
 
 
 def influence_of(
-    weights: sp.csr_matrix, ages: Ages, settings: TrustSettings, suspects: Rows, doubtful: Rows
+    interactions: Interactions,
+    ages: Ages,
+    settings: TrustSettings,
+    suspects: Rows,
+    doubtful: Rows,
 ) -> Influence:
     """Return the influence of all accounts and items.
 
     Args:
-        weights: (n_users, n_items) weights of the interactions.
+        interactions: All interactions with their times.
         ages: Ages of the accounts.
         settings: Limits of the influence.
         suspects: User rows of the accounts that have no influence.
         doubtful: Item rows of the items that weigh half.
     """
-    account = np.ones(weights.shape[0], np.float32)
+    n_users, n_items = interactions.weights.shape
+    account = np.ones(n_users, np.float32)
     if settings.bounded and settings.young_days:
         account = np.minimum(ages.days / np.float32(settings.young_days), np.float32(1))
     account[suspects] = 0
-    item = np.ones(weights.shape[1], np.float32)
+    item = np.ones(n_items, np.float32)
     item[doubtful] = 0.5
-    young = np.ones(weights.shape[1], np.float32)
+    young = np.ones(n_items, np.float32)
     if settings.bounded:
-        young = _young_factors(weights, account, settings.max_young_ratio)
+        newer, usual = newer_and_usual(
+            interactions, ages.since(settings.young_days), account, account < 1
+        )
+        allowed = np.maximum(settings.max_young_ratio * usual, _MIN_YOUNG)
+        young = np.minimum(allowed / np.maximum(newer, 1e-9), 1).astype(np.float32)
     return Influence(account, young, item)
 
 
-def _young_factors(weights: sp.csr_matrix, account: Floats, max_ratio: float) -> Floats:
-    """Return (n_items,) factors that hold young accounts at a multiple of the usual ratio."""
-    newer, older = newer_and_older(weights, account, account < 1)
-    allowed = np.maximum(max_ratio * usual_ratio(newer, older) * older, _MIN_YOUNG)
-    return np.asarray(np.minimum(allowed / np.maximum(newer, 1e-9), 1), np.float32)
+def newer_and_usual(
+    interactions: Interactions, since: int, account: Floats, is_newer: Flags
+) -> tuple[Doubles, Doubles]:
+    """Return (n_items,) the influence of newer accounts on each item, and the usual one.
+
+    Newer accounts have watched little of what was new before them, and more of what is new now.
+    So the usual influence is in proportion to all older accounts of an item, or to those that
+    began it since, whichever is more.
+
+    Args:
+        interactions: Interactions with their times.
+        since: Time after which newer accounts were created, seconds since 1970.
+        account: (n_users,) influence of each account, 1 for all that are not newer.
+        is_newer: (n_users,) flags of the newer accounts.
+    """
+    newer, older = newer_and_older(interactions.weights, account, is_newer)
+    usual = usual_ratio(newer, older) * older if older.any() else np.full_like(newer, np.inf)
+    if interactions.began_at is None or not older.any():
+        return newer, usual
+    recent = _recent_older(interactions, since, is_newer)
+    ratio = usual_ratio(newer, recent) if recent.any() else 0.0
+    return newer, np.maximum(usual, ratio * recent)
+
+
+def _recent_older(interactions: Interactions, since: int, is_newer: Flags) -> Doubles:
+    """Return (n_items,) number of older accounts that began each item after a time."""
+    at, weights = interactions.began_at, interactions.weights
+    assert at is not None
+    n_older = np.zeros(weights.shape[1], np.int64)
+    for begin in range(0, weights.nnz, _CHUNK):
+        recent = begin + np.flatnonzero(at[begin : begin + _CHUNK] > since)
+        users = np.searchsorted(weights.indptr, recent, side="right") - 1
+        items = weights.indices[recent[~is_newer[users]]]
+        n_older += np.bincount(items, minlength=len(n_older))
+    return n_older.astype(np.float64)
 
 
 def newer_and_older(

@@ -111,12 +111,11 @@ def _honest(service: Service, model: str) -> None:
     excluded = dict.fromkeys(VIRAL, 0)
     planted = dict.fromkeys(VIRAL, 0)
     for begin in range(0, _N_VIRAL, _VIRAL_AT_ONCE):
-        busy, items = service, {}
+        busy, items = service, dict[int, str]()
         for number in range(begin, begin + _VIRAL_AT_ONCE):
-            item = int(ranking[random.integers(first, last)])
-            if item not in items:
-                kind = VIRAL[number % len(VIRAL)]
-                busy, items[item] = viral(busy, kind, item, random), kind
+            left = np.setdiff1d(ranking[first:last], list(items))
+            item, kind = int(random.choice(left)), VIRAL[number % len(VIRAL)]
+            busy, items[item] = viral(busy, kind, item, random), kind
         without, guarded = make_lists(busy, OFF, model), make_lists(busy, ON, model, served)
         for item, kind in items.items():
             planted[kind] += 1

@@ -5,6 +5,7 @@ events ─► split in time ─► fitted with and without `[trust]` ─► NDCG
 
 import resource
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,13 +21,15 @@ from batch.evaluation.bootstrap import intervals
 from batch.evaluation.metrics import per_user
 from batch.evaluation.splits import by_time
 from batch.events.parsed import ACCOUNTS
-from batch.interactions.build import Interactions, Ratings
+from batch.events.read import read_events
+from batch.interactions.build import Interactions, Ratings, build_interactions
 from batch.models.protocol import Fitted
 from batch.sampling import sample_rows
+from batch.settings import BatchSettings
 from batch.trust.assess import assess
 from benchmarks.attacks.nights import NOT_AFTER, OFF, ON, fit
 from benchmarks.attacks.service import Service
-from benchmarks.harness.data_sets import ML_100K, ML_LATEST_SMALL, VIEWS_290K, read_service
+from benchmarks.harness.data_sets import ML_100K, ML_LATEST_SMALL, VIEWS_290K
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from store.layout import LIST_LENGTH
@@ -59,9 +62,16 @@ def _data_sets(service: Service, data: Path | None) -> Iterator[tuple[str, Inter
     yield "simulated", service.interactions(), service.accounts()
     for data_set in (ML_100K, ML_LATEST_SMALL, VIEWS_290K):
         if data and data_set.exists(data):
-            interactions = read_service(data_set, data).interactions
+            interactions = _read(data / data_set.events)
             if interactions.began_at is not None:
                 yield data_set.name, interactions, ACCOUNTS.empty_table()
+
+
+def _read(events: Path) -> Interactions:
+    """Return the interactions of a file, of all items that two users have."""
+    with tempfile.TemporaryDirectory() as quarantine:
+        found = read_events(BatchSettings(events=(str(events),), quarantine=quarantine))
+    return build_interactions(found.events, None, 0)
 
 
 def _compare(interactions: Interactions, accounts: pa.Table, model: str) -> dict[str, float]:

@@ -107,7 +107,7 @@ def left_out_of(whole, settings=TrustSettings(), suspects=(), doubtful=()):  # n
     """Return the (user row, item row) of all interactions that are left out."""
     ages = ages_of(whole, NO_ACCOUNTS, NOT_AFTER)
     rows = (np.array(some, np.int64) for some in (suspects, doubtful))
-    found = influence_of(whole.weights, ages, settings, *rows).left_out(whole.weights, seed=7)
+    found = influence_of(whole, ages, settings, *rows).left_out(whole.weights, seed=7)
     users, items = whole.weights.nonzero()
     return users[found], items[found]
 
@@ -151,10 +151,10 @@ def test_items_without_old_accounts_are_not_supported():
     """Item 0 has 20 old accounts and 40 new ones, the others 66 and 4."""
     whole = service()
     ages = ages_of(whole, NO_ACCOUNTS, NOT_AFTER)
-    rows = unsupported_items(whole.weights, ages, TrustSettings())
+    rows = unsupported_items(whole, ages, TrustSettings())
     assert rows.tolist() == [0]
     no_ages = ages_of(service(begin_day=90), NO_ACCOUNTS, NOT_AFTER)
-    assert not len(unsupported_items(whole.weights, no_ages, TrustSettings()))
+    assert not len(unsupported_items(whole, no_ages, TrustSettings()))
 
 
 def test_limits_are_a_tenth_more_than_now_or_a_thousandth_of_all():
@@ -169,7 +169,7 @@ def test_lists_are_made_from_all_items_of_each_user(model):
     whole = service()
     ages = ages_of(whole, NO_ACCOUNTS, NOT_AFTER)
     nothing = np.zeros(0, np.int64)
-    influence = influence_of(whole.weights, ages, TrustSettings(), nothing, nothing)
+    influence = influence_of(whole, ages, TrustSettings(), nothing, nothing)
     trusted, left_out = leave_out(whole, influence.left_out(whole.weights, 7))
     assert len(left_out.user_rows)
     fitted = recommender(model, SETTINGS).fit(trusted.weights, at=trusted.began_at, n_threads=1)

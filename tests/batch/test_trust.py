@@ -1,5 +1,6 @@
 """Trust: new accounts move others' lists by little, and everybody keeps their own."""
 
+import dataclasses
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -183,3 +184,19 @@ def test_lists_are_made_from_all_items_of_each_user(model):
     if model not in ("bpr", "last_items", "auto"):
         folded = fitted.fold_in(whole.weights).top_k(10, n_threads=1).item_rows
         np.testing.assert_array_equal(lists, folded)
+
+
+def test_a_release_that_all_ages_watch_is_supported():
+    """Old accounts have many items of long ago: new ones are few on all but the release."""
+    whole, random = service(), np.random.default_rng(3)
+    has = whole.weights.toarray()
+    has[:, 0] = random.random(len(has)) < 0.4
+    has[:N_USERS, 1:] = random.random((N_USERS, N_ITEMS - 1)) < 0.8
+    weights = sp.csr_matrix(has)
+    users, items = weights.nonzero()
+    at = np.where((items == 0) | (users >= N_USERS), UNTIL - 1000, DAY)
+    at[-1] = UNTIL
+    released = dataclasses.replace(whole, weights=weights, began_at=at)
+    ages = ages_of(released, NO_ACCOUNTS, NOT_AFTER)
+    assert (ages.days < 1).sum() == N_NEW
+    assert 0 not in unsupported_items(released, ages, TrustSettings())

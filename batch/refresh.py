@@ -122,7 +122,9 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
             prune(store, options.store.keep, options.store.keep_days)
     _raise_if_refused(manifest.generation, gate_result)
     n_liked = len(tables.liked.user_ids)
-    outcome = RefreshOutcome(store, manifest, gate_result, is_current, learned.warm_start, n_liked)
+    outcome = RefreshOutcome(
+        store, manifest, gate_result, is_current, learned.warm_start, n_liked, trust.note
+    )
     return summarise(outcome, prepared, stages)
 
 

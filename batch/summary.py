@@ -26,6 +26,7 @@ class RefreshOutcome:
         is_current: Whether the snapshot is served now.
         warm_start: Origin of the initial factors, or `none: ` and the reason.
         n_liked: Users with a list made from their stated preferences or vectors.
+        trust: Sentence about the ages and the influence of accounts.
     """
 
     store: Path
@@ -34,6 +35,7 @@ class RefreshOutcome:
     is_current: bool
     warm_start: str
     n_liked: int
+    trust: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Summary:
         n_interactions: Pairs of a user and an item.
         learned_from: Origin of the initial factors: `generation 41`, or `none: ` and the
             reason.
+        trust: Sentence about the ages and the influence of accounts.
         gate: Result of the gate, the same as in the manifest.
         warnings: Warnings, a sentence each.
         seconds: Duration of each stage.
@@ -85,6 +88,7 @@ class Summary:
     n_items: int
     n_interactions: int
     learned_from: str
+    trust: str
     gate: dict[str, Any]
     warnings: Sequence[str]
     seconds: dict[str, float]
@@ -116,6 +120,7 @@ class Summary:
             f"  items         {self.n_items:,}",
             f"  interactions  {self.n_interactions:,}",
             f"  warm start    {self.learned_from}",
+            f"  trust         {self.trust}",
             f"  gate          {_gate(self.gate)}",
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in self.seconds.items())}",
             f"  memory        {max(self.peak_mib.values()):,.0f} MiB at peak",
@@ -155,6 +160,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         n_items=len(interactions.item_ids),
         n_interactions=interactions.weights.nnz,
         learned_from=outcome.warm_start,
+        trust=outcome.trust,
         gate=outcome.gate_result.as_json(),
         warnings=(
             *record_warnings(inputs.catalogue, inputs.profiles),

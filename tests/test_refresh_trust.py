@@ -69,6 +69,7 @@ def test_an_attack_has_no_effect_on_the_lists_of_others(attacked, tmp_path, caps
     assert guarded < 0.01
     assert document["n_suspect_accounts"] == N_PUSHING
     assert any("seem to be pushed" in warning for warning in summary["warnings"])
+    assert summary["trust"].startswith(f"ages from first events; {N_PUSHING} young accounts")
     suspects = (tmp_path / "on" / "SUSPECTS").read_text()
     assert "user\t5000\t" in suspects
     assert "5000" not in json.dumps(document)

@@ -34,14 +34,16 @@ class Assessment:
         left_out: Interactions that are not learned from; None: all are.
         unsupported: Rows of the items whose growth is limited, ascending.
         document: Figures for the manifest.
-        warnings: Sentences for the summary.
+        note: Sentence for the summary about ages and influence.
+        warnings: Warnings for the summary, a sentence each.
         suspects: Items that somebody seems to push, and accounts that weigh nothing tonight.
     """
 
     left_out: LeftOut | None
     unsupported: Rows
     document: dict[str, Any]
-    warnings: tuple[str, ...]
+    note: str
+    warnings: tuple[str, ...] = ()
     suspects: tuple[SuspectId, ...] = ()
 
 
@@ -65,7 +67,7 @@ def assess(
         seed: Random seed.
     """
     if not (settings.bounded or settings.detection):
-        return interactions, Assessment(None, np.zeros(0, np.int64), {"ages": "off"}, ())
+        return interactions, Assessment(None, np.zeros(0, np.int64), {"ages": "off"}, "off")
     ages = ages_of(interactions, accounts, not_after)
     suspects = Suspects()
     if settings.detection:
@@ -96,9 +98,10 @@ def assess(
         "suspects": pushed,
         "n_suspect_accounts": len(suspects.user_rows),
     }
-    warnings = (*_age_warnings(ages, settings), *_suspect_warnings(pushed, len(suspects.user_rows)))
+    warnings = tuple(_suspect_warnings(pushed, len(suspects.user_rows)))
+    note = _note(ages, document, suspects)
     return interactions, Assessment(
-        left_out, unsupported, document, warnings, tuple(suspects.ids(interactions))
+        left_out, unsupported, document, note, warnings, tuple(suspects.ids(interactions))
     )
 
 
@@ -108,13 +111,16 @@ def _rows_of(ids: pa.StringArray, names: frozenset[str]) -> Rows:
     return np.sort(found.to_numpy().astype(np.int64))
 
 
-def _age_warnings(ages: Ages, settings: TrustSettings) -> list[str]:
-    if not settings.bounded or ages.are_known or not ages.until:
-        return []
-    return [
-        "trust: the rules on age are off, for the events have no new accounts and span less than "
-        f"{MIN_SPAN_DAYS} days"
-    ]
+def _note(ages: Ages, document: dict[str, Any], suspects: Suspects) -> str:
+    if not ages.are_known:
+        why = f"no account is known to be new, and the events span less than {MIN_SPAN_DAYS} days"
+        note = f"the rules on age are off: {why}"
+    else:
+        note = (
+            f"ages from {ages.source}; {document['n_young']:,} young accounts, "
+            f"{document['n_left_out']:,} interactions without influence"
+        )
+    return f"{note}; suspects not looked for: {suspects.note}" if suspects.note else note
 
 
 def _suspect_warnings(document: list[dict[str, Any]], n_accounts: int) -> list[str]:

@@ -3,10 +3,10 @@
 events ─► split in time ─► fitted with and without `[trust]` ─► NDCG@20, paired by user
 """
 
-import resource
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -104,17 +104,19 @@ def _compare(interactions: Interactions, accounts: pa.Table, model: str) -> dict
 def stage_time(n_users: int, n_items: int) -> None:
     """Print processor time and memory of the stage, with 50 views a user over 60 days."""
     interactions = _random_interactions(n_users, n_items)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
     assess(interactions, ACCOUNTS.empty_table(), ON, not_after=NOT_AFTER, seed=_SEED)
     seconds = time.process_time() - began
-    mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    tracemalloc.start()
+    assess(interactions, ACCOUNTS.empty_table(), ON, not_after=NOT_AFTER, seed=_SEED)
+    mib = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
     details: dict[str, Any] = {"n_users": n_users, "n_views": interactions.weights.nnz}
     for metric, value, unit in (("stage_seconds", seconds, "s"), ("stage_memory", mib, "MiB")):
         print_figure("attacks", metric, round(value, 2), unit, subject="marquee", **details)
     n_views = interactions.weights.nnz
     print(
-        f"\nstage: {n_users:,} users, {n_views:,} views: {seconds:.2f} s, {mib:,.0f} MiB more",
+        f"\nstage: {n_users:,} users, {n_views:,} views: {seconds:.2f} s, {mib:,.0f} MiB peak",
         file=sys.stderr,
     )
 

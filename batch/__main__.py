@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch inspect|fetch|ingest|refresh|evaluate|tune …`."""
+"""The commands of the batch: `python -m batch inspect|fetch|ingest|refresh|trust|evaluate …`."""
 
 import argparse
 import dataclasses
@@ -20,6 +20,8 @@ from batch.options import RefreshOptions
 from batch.refresh import refresh
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
+from batch.trust.command import add_trust
+from batch.trust.settings import TrustSettings
 from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
 from store.arm_name import ARM_NAME_RULE, is_arm_name
@@ -33,6 +35,7 @@ SECTIONS = {
     "batch": BatchSettings,
     "gate": GateSettings,
     "rules": RuleSettings,
+    "trust": TrustSettings,
     "fetch": FetchSettings,
 }
 
@@ -93,6 +96,7 @@ def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
         at=args.at,
         arm=args.arm or "",
         overrides=dict(args.set),
+        trust=load_section("trust", TrustSettings, args.config),
     )
     if options.overrides and not options.arm:
         problem = "overrides settings of an arm, but no arm is named"
@@ -151,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     add_ingest(verbs)
     add_fetch(verbs)
     add_forget(verbs)
+    add_trust(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

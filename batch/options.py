@@ -1,4 +1,4 @@
-"""The options of one refresh: its settings of four sections, and what holds for this run alone."""
+"""The options of one refresh: its settings of five sections, and what holds for this run alone."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,6 +7,7 @@ from typing import Any
 from batch.gate.settings import GateSettings
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
+from batch.trust.settings import TrustSettings
 from store.config import StoreSettings
 
 
@@ -24,6 +25,7 @@ class RefreshOptions:
         arm: Arm of an experiment that the snapshot is built for; empty: none.
         overrides: Settings of that arm by `section.key`, applied by `batch.arms`.
         parent: Generation to start from and to compare with; None: the current one.
+        trust: Limits of the influence of new accounts.
     """
 
     batch: BatchSettings
@@ -35,3 +37,4 @@ class RefreshOptions:
     arm: str = ""
     overrides: dict[str, Any] = field(default_factory=dict)
     parent: int | None = None
+    trust: TrustSettings = field(default_factory=TrustSettings)

@@ -40,6 +40,16 @@ class Prepared:
     taken_down: list[str]
     taken_down_rows: frozenset[int]
 
+    def with_interactions(self, interactions: Interactions, not_after: datetime) -> "Prepared":
+        """Return the same with other interactions of the same users and items.
+
+        Args:
+            interactions: The interactions.
+            not_after: Time after which an event has a wrong clock.
+        """
+        at = known_times(interactions.began_at, not_after=not_after)
+        return replace(self, data=replace(self.data, interactions=interactions, at=at))
+
     @property
     def interactions(self) -> Interactions:
         """Interactions of all users and items."""

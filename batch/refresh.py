@@ -1,6 +1,6 @@
 """The refresh: from events to a published snapshot, stage by stage.
 
-    events ─► interactions ─► trial on the last day ─► model of everything
+    events ─► interactions ─► trust ─► trial on the last day ─► model of everything
         ─► exact top-k ─► rules ─► index ─► fallbacks ─► gate ─► snapshot ─► CURRENT
 
 While an experiment runs whose arms have settings, one snapshot an arm: see `batch.arms`.
@@ -9,11 +9,12 @@ must not be worse than its own. The store is not written to before the snapshot 
 complete, so a refresh that fails leaves it unchanged.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from annoy import AnnoyIndex
 
 from batch.arms import builds_of, interactions_of_all, publish_builds
@@ -22,7 +23,7 @@ from batch.errors import GateRefusedError
 from batch.events.readers import reading
 from batch.gate.checks import check_coverage, check_lists, check_quality, name_margins
 from batch.gate.settings import GateSettings
-from batch.inputs import read_inputs
+from batch.inputs import RefreshInputs, read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
 from batch.memory import use_system_allocator
@@ -35,10 +36,16 @@ from batch.served.files import served_document
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.summary import RefreshOutcome, Summary, summarise
-from batch.tables.assemble import assemble_tables
+from batch.tables.assemble import SharedTables, assemble_shared, assemble_tables
 from batch.tables.neighbours import recall, save_index
 from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM
+from batch.trust.assess import Assessment, assess
+from batch.trust.growth import list_limits, served_counts
+from batch.trust.histories import AllHistories
+from batch.trust.left_out import LeftOut, rejoin
+from batch.trust.settings import TrustSettings
+from batch.trust.trusted import trusted_ids, write_suspects
 from batch.unavailable import Unavailable
 from batch.version import code_version
 from store.experiment import OVERRIDES, read_experiment
@@ -78,53 +85,96 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
     with stages("interactions"):
         of_builds = interactions_of_all(inputs, builds)
         inputs = inputs.without_events()  # frees gigabytes that training needs
-        ready = [
-            prepare(store, inputs, interactions, one, began_at)
-            for one, interactions in zip(builds, of_builds, strict=True)
-        ]
     manifests: list[Manifest] = []
-    learned_from: list[tuple[str, int]] = []
+    first: _Built | None = None
     is_current = False
-    for one, prepared in zip(builds, ready, strict=True):
-        timer = Stages() if manifests else stages
-        built = _build(store, one, prepared, timer)
-        learned_from.append((built.warm_start, len(built.tables.liked.user_ids)))
+    for one in builds:
+        timer = stages if first is None else Stages()
+        built = _build(store, inputs, of_builds.pop(0), one, began_at, timer)
         with writing(store), SnapshotWriter(store) as writer:
             with timer("write"):
                 manifests.append(_write(writer, built, began_at))
-            if len(manifests) == len(builds):
+                if first is None:
+                    write_suspects(store, built.trust.suspects)
+            if not of_builds:
                 with stages("publish"):
                     is_current = publish_builds(store, options, experiment, manifests)
                     prune(store, options.store.keep, options.store.keep_days)
+        first = first or built
     for manifest in manifests:
         _raise_if_refused(manifest.generation, manifest.gate)
+    assert first is not None
     arms = {
         one.arm: found.generation for one, found in zip(builds, manifests, strict=True) if one.arm
     }
-    first = manifests[0]
-    outcome = RefreshOutcome(store, first, first.gate, is_current, *learned_from[0], arms)
-    return summarise(outcome, ready[0], stages)
+    n_liked = len(first.tables.liked.user_ids)
+    outcome = RefreshOutcome(
+        store, manifests[0], manifests[0].gate, is_current, first.warm_start, n_liked, arms,
+        first.trust.note,
+    )  # fmt: skip
+    return summarise(outcome, first.prepared, stages)
 
 
-def _build(store: Path, options: RefreshOptions, prepared: Prepared, stages: Stages) -> "_Built":
+def _prepared(
+    store: Path,
+    inputs: RefreshInputs,
+    interactions: Interactions,
+    options: RefreshOptions,
+    began_at: datetime,
+    stages: Stages,
+) -> tuple[Prepared, Assessment]:
+    """Return what a snapshot is learned from, and how far accounts are trusted."""
+    with stages("trust"):
+        interactions, trust = assess(
+            interactions,
+            inputs.events.accounts,
+            options.trust,
+            not_after=began_at,
+            trusted=trusted_ids(store),
+            seed=options.batch.seed,
+        )
+        prepared = prepare(store, inputs, interactions, options, began_at)
+        prepared.rules.context.warnings.extend(trust.warnings)
+    return prepared, trust
+
+
+def _build(
+    store: Path,
+    inputs: RefreshInputs,
+    interactions: Interactions,
+    options: RefreshOptions,
+    began_at: datetime,
+    stages: Stages,
+) -> "_Built":
     """Train, make the lists, and judge them."""
     settings = options.batch
+    prepared, trust = _prepared(store, inputs, interactions, options, began_at, stages)
+    del interactions  # gigabytes, which are in `prepared` until they are rejoined
     with stages("ratings"):
         ratings, rating_metrics = _ratings(prepared.interactions, settings)
     with open_parent(store, options.parent) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
-        tables, index, stage = assemble_tables(prepared, learned, ratings, parent, settings, stages)
+        shared = assemble_shared(prepared, learned, parent, settings, stages)
+        prepared = _limited(prepared, trust, parent, options.trust)
+        if trust.left_out:
+            with stages("histories"):
+                prepared, learned, shared = _with_histories(
+                    prepared, learned, shared, trust.left_out, began_at
+                )
+        tables = assemble_tables(prepared, learned, shared, ratings, settings, stages)
         with stages("gate"):
             checks = _checks(prepared, learned, tables, parent, options.gate)
-            checks += name_margins(learned.choice, stage.comparison)
+            checks += name_margins(learned.choice, shared.stage.comparison)
             gate_result = GateResult(checks, options.override)
-            metrics = rating_metrics | learned.metrics | stage.metrics
+            metrics = rating_metrics | learned.metrics | shared.stage.metrics
             metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
-        provenance = _provenance(prepared, learned, options, tables, index)
+        provenance = _provenance(prepared, learned, options, tables, shared.index)
+        provenance.parameters["trust"] = asdict(options.trust) | trust.document
     return _Built(
-        tables, index, provenance, metrics, gate_result, options.arm or None, learned.warm_start
-    )
+        tables, shared.index, provenance, metrics, gate_result, options.arm or None,
+        learned.warm_start, prepared, trust,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +202,8 @@ class _Built:
         gate_result: Result of the gate.
         arm: Arm of an experiment that it is built for; None for none.
         warm_start: Origin of the initial factors, or `none: ` and the reason.
+        prepared: Interactions, catalogue, profiles and rules.
+        trust: How far accounts are trusted.
     """
 
     tables: SnapshotTables
@@ -161,6 +213,8 @@ class _Built:
     gate_result: GateResult
     arm: str | None
     warm_start: str
+    prepared: Prepared
+    trust: Assessment
 
 
 def _ratings(
@@ -174,6 +228,38 @@ def _ratings(
         seed=settings.seed,
         n_threads=settings.n_threads,
     )
+
+
+def _limited(
+    prepared: Prepared,
+    trust: Assessment,
+    parent: Snapshot | Unavailable,
+    settings: TrustSettings,
+) -> Prepared:
+    """Return the data and rules of a refresh, with the limits of lists; none without a parent."""
+    if isinstance(parent, Unavailable) or not len(trust.unsupported):
+        return prepared
+    names = prepared.interactions.item_ids.take(pa.array(trust.unsupported)).to_pylist()
+    n_lists = len(prepared.interactions.user_ids)
+    limits = list_limits(served_counts(parent, names), names, n_lists, settings)
+    by_row = dict(zip(trust.unsupported.tolist(), limits, strict=True))
+    return replace(prepared, rules=replace(prepared.rules, limits=by_row))
+
+
+def _with_histories(
+    prepared: Prepared,
+    learned: Learned,
+    shared: SharedTables,
+    left_out: LeftOut,
+    not_after: datetime,
+) -> tuple[Prepared, Learned, SharedTables]:
+    """Return everything with all interactions in place of the trusted ones."""
+    prepared = prepared.with_interactions(rejoin(prepared.interactions, left_out), not_after)
+    data = prepared.data
+    weights = data.interactions.weights
+    histories = AllHistories(weights, data.at, left_out.user_rows, learned.n_threads)
+    learned = histories.learned(learned)
+    return prepared, learned, replace(shared, ranker=histories.stage(shared.ranker, learned))
 
 
 def _checks(

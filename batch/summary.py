@@ -28,6 +28,7 @@ class RefreshOutcome:
         warm_start: Origin of the initial factors, or `none: ` and the reason.
         n_liked: Users with a list made from their stated preferences or vectors.
         arms: Generation by arm of an experiment that the refresh built, the control not.
+        trust: Sentence about the ages and the influence of accounts.
     """
 
     store: Path
@@ -37,6 +38,7 @@ class RefreshOutcome:
     warm_start: str
     n_liked: int
     arms: dict[str, int]
+    trust: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Summary:
         n_interactions: Pairs of a user and an item.
         learned_from: Origin of the initial factors: `generation 41`, or `none: ` and the
             reason.
+        trust: Sentence about the ages and the influence of accounts.
         gate: Result of the gate, the same as in the manifest.
         warnings: Warnings, a sentence each.
         seconds: Duration of each stage.
@@ -91,6 +94,7 @@ class Summary:
     n_items: int
     n_interactions: int
     learned_from: str
+    trust: str
     gate: dict[str, Any]
     warnings: Sequence[str]
     seconds: dict[str, float]
@@ -123,6 +127,7 @@ class Summary:
             f"  items         {self.n_items:,}",
             f"  interactions  {self.n_interactions:,}",
             f"  warm start    {self.learned_from}",
+            f"  trust         {self.trust}",
             f"  gate          {_gate(self.gate)}",
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in self.seconds.items())}",
             f"  memory        {max(self.peak_mib.values()):,.0f} MiB at peak",
@@ -163,6 +168,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         n_items=len(interactions.item_ids),
         n_interactions=interactions.weights.nnz,
         learned_from=outcome.warm_start,
+        trust=outcome.trust,
         gate=outcome.gate_result.as_json(),
         warnings=(
             *record_warnings(inputs.catalogue, inputs.profiles),

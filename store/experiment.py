@@ -69,7 +69,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
-class Guardrail:
+class GuardrailMargin:
     """A metric that must not become worse than by a margin.
 
     Attributes:
@@ -111,7 +111,7 @@ class Experiment:
     min_effect: float
     alpha: float
     power: float
-    guardrails: tuple[Guardrail, ...] = ()
+    guardrails: tuple[GuardrailMargin, ...] = ()
     teams: tuple[int, ...] = ()
 
     @property
@@ -189,7 +189,9 @@ class Experiment:
         parse_time(values["started_at"])
         values["arms"] = tuple(_fields_of(Arm, arm, _VALID_ARM) for arm in values["arms"])
         given = values.get("guardrails", ())
-        values["guardrails"] = tuple(_fields_of(Guardrail, one, _VALID_GUARDRAIL) for one in given)
+        values["guardrails"] = tuple(
+            _fields_of(GuardrailMargin, one, _VALID_GUARDRAIL) for one in given
+        )
         values["teams"] = tuple(values.get("teams", ()))
         experiment = cls(**values)
         _check_arms(experiment)

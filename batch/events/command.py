@@ -14,7 +14,8 @@ from batch.fetch.settings import FetchSettings
 from batch.settings import BatchSettings
 from batch.sql.source import DatabaseInput, database_inputs, open_database, record_input
 from batch.sql.url import is_database_url, parse_url
-from store.config import load_section
+from batch.trust.trusted import forget_accounts
+from store.config import StoreSettings, load_section
 
 _EXAMPLE = """example:
   python -m batch ingest --events var/log/stream-2026-11-14.log.gz
@@ -64,10 +65,13 @@ def _forget(arguments: argparse.Namespace, settings: BatchSettings) -> str:
         Path(load_section("fetch", FetchSettings, arguments.config).path),
         _inputs(settings),
     )
+    store = Path(load_section("store", StoreSettings, arguments.config).path)
+    n_suspects = forget_accounts(store, arguments.user)
     text = "\n".join(
         (
             f"removed: {_counts(done.rows) or 'no rows'} of the event stores, "
             f"{done.n_lines:,} lines of the quarantine, {done.n_answers:,} answers of the user API",
+            *([f"  and {n_suspects:,} lines of suspects and trusted users"] if n_suspects else []),
             *(f"  {file} may still name a user: remove the lines yourself" for file in done.left),
         )
     )

@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from batch.events.fold import fold_views
-from batch.events.parsed import RATINGS, VIEWS, Parsed
+from batch.events.parsed import ACCOUNTS, RATINGS, VIEWS, Parsed
 from batch.sql.source import DatabaseInput
 
 FOLD_ROWS: Final = 2_000_000
@@ -51,6 +51,7 @@ class Events:
         n_answers: Number of answered or failed recommendation requests.
         sources: Files, in the order in which they were read.
         not_read: Reason why each other member of an archive was not read, by its name.
+        accounts: Table with the columns of `parsed.ACCOUNTS`, one row a new account.
     """
 
     views: pa.Table
@@ -59,6 +60,7 @@ class Events:
     n_answers: int
     sources: tuple[EventFile, ...]
     not_read: dict[str, str] = field(default_factory=dict)
+    accounts: pa.Table = field(default_factory=ACCOUNTS.empty_table)
 
 
 class EventCollector:
@@ -73,6 +75,7 @@ class EventCollector:
         self._folded = VIEWS.empty_table()
         self._views: list[pa.Table] = []
         self._ratings = [RATINGS.empty_table()]
+        self._accounts = [ACCOUNTS.empty_table()]
         self._n_accounts = self._n_answers = self._n_unfolded = 0
         self._is_effective = True
 
@@ -81,6 +84,7 @@ class EventCollector:
         self._n_accounts += parsed.n_accounts
         self._n_answers += parsed.n_answers
         self._ratings.append(parsed.ratings)
+        self._accounts.append(parsed.accounts)
         self._views.append(parsed.views)
         self._n_unfolded += parsed.views.num_rows
         ratio = _RATIO_IF_EFFECTIVE if self._is_effective else _RATIO_IF_NOT
@@ -100,6 +104,7 @@ class EventCollector:
             self._n_answers,
             sources,
             not_read or {},
+            pa.concat_tables(self._accounts).unify_dictionaries(),
         )
 
     def _fold(self) -> None:

@@ -6,7 +6,7 @@ settings, catalogue, profiles ─► Rules ─► hidden_rows   items that are i
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ from batch.rules.pipeline import Step, boost_factors, hidden_items, steps
 from batch.rules.search import Search
 from batch.rules.settings import RuleSettings
 from batch.rules.short import n_short
-from batch.rules.under_cap import under_cap
+from batch.rules.under_cap import under_cap, under_limits
 from batch.threads import usable
 from batch.topk import TopK
 from store.layout import LIST_LENGTH
@@ -52,6 +52,7 @@ class Rules:
         adult: (n_items,) whether an item is an adult title.
         hidden: (n_items,) whether an item is hidden from all users.
         boost: (n_items,) factors of the boosts.
+        limits: Maximum lists of some items, by item row.
         chunk_users: Users whose candidates are in memory at once; a multiple of 256.
     """
 
@@ -62,6 +63,7 @@ class Rules:
     adult: Flags
     hidden: Flags
     boost: Doubles
+    limits: Mapping[int, int] = field(default_factory=dict)
     chunk_users: int = _CHUNK_USERS
 
     @classmethod
@@ -130,9 +132,10 @@ class Rules:
         all_hidden[list(hidden)] = True
         search = Search(ranker, all_hidden, self.adult, self.minors, n_threads)
         reorder = steps(self.settings, self.context, self.boost, item_factors, n_kept)
-        if not reorder and self.settings.cap == 1:
-            return search(n_kept, on_users=on_users)
         has_cap = self.settings.cap < 1
+        if not reorder and not has_cap:
+            found = search(n_kept, on_users=on_users)
+            return under_limits(found, self.limits, search, n_kept)
         n_users, n_candidates = len(self.minors), max(self.settings.candidates, n_kept)
         width = n_candidates if has_cap else n_kept
         kept = TopK(np.empty((n_users, width), np.int32), np.empty((n_users, width), np.float32))
@@ -142,7 +145,9 @@ class Rules:
             lists = reordered_in_blocks(candidates, reorder, first, n_threads)
             kept.item_rows[some], kept.scores[some] = (part[:, :width] for part in lists)
             on_users(some.stop - first)
-        return under_cap(kept, self.settings.cap, search, n_kept) if has_cap else kept
+        if has_cap:
+            return under_cap(kept, self.settings.cap, search, n_kept, self.limits)
+        return under_limits(kept, self.limits, search, n_kept)
 
     @property
     def hidden_rows(self) -> frozenset[int]:

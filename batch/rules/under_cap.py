@@ -7,6 +7,8 @@ The second search is done for a chunk of users at a time, in the order of their 
 as many as fit in memory, each with enough candidates for the whole chunk.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -21,9 +23,16 @@ from store.layout import LIST_LENGTH
 
 _CHUNK: Final = 8192  # users searched for at a time
 _MAX_CANDIDATES: Final = 500
+NO_LIMITS: Final[Mapping[int, int]] = MappingProxyType({})
 
 
-def under_cap(candidates: TopK, share: float, search: Search, n_kept: int) -> TopK:
+def under_cap(
+    candidates: TopK,
+    share: float,
+    search: Search,
+    n_kept: int,
+    limits: Mapping[int, int] = NO_LIMITS,
+) -> TopK:
     """Return the lists with no item in more than a share of them.
 
     A list is short only if no other item of its user has any room left.
@@ -33,14 +42,29 @@ def under_cap(candidates: TopK, share: float, search: Search, n_kept: int) -> To
         share: Maximum share of the lists with the same item.
         search: Search for further candidates.
         n_kept: Number of items kept, spares included.
+        limits: Maximum lists of some items, by item row, where it is less.
     """
     n_lists = int((candidates.item_rows[:, 0] != NO_ITEM).sum())
     room = Room(len(search.hidden), n_lists, share)
+    for item_row, limit in limits.items():
+        room.left[item_row] = min(limit, room.limit)
     lists = capped(candidates, LIST_LENGTH, room, n_kept)
     short = np.flatnonzero(lengths(lists) < LIST_LENGTH)
     for first in range(0, len(short), _CHUNK):
         _search_on(lists, short[first : first + _CHUNK], room, search)
     return lists
+
+
+def under_limits(lists: TopK, limits: Mapping[int, int], search: Search, n_kept: int) -> TopK:
+    """Return the lists with no item in more of them than its limit; see `under_cap`."""
+    if not limits:
+        return lists
+    n_listed = np.bincount(
+        lists.item_rows[:, :LIST_LENGTH].ravel() + 1, minlength=len(search.hidden) + 1
+    )[1:]
+    if all(n_listed[item_row] <= limit for item_row, limit in limits.items()):
+        return lists
+    return under_cap(lists, 1.0, search, n_kept, limits)
 
 
 def _search_on(lists: TopK, user_rows: Rows, room: Room, search: Search) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import scipy.sparse as sp
 
 from batch.arrays import Flags, Floats, Rows
 from batch.evaluation.metrics import hits_of
@@ -108,10 +109,23 @@ class SecondStage:
     Attributes:
         proposer: Sources and features of the moment that the lists are made at.
         booster: The `lightgbm.Booster`, trained on a period before.
+        seen: (n_users, n_items) matrix with an entry where the user has the item; None: the
+            sources leave out all of these.
     """
 
     proposer: Proposer
     booster: Any
+    seen: sp.csr_matrix | None = None
+
+    def with_model(self, model: Ranker, seen: sp.csr_matrix) -> "SecondStage":
+        """Return the second stage on top of a model with further items of the users.
+
+        Args:
+            model: Model of the lists.
+            seen: (n_users, n_items) matrix with an entry where the user has the item.
+        """
+        sources = {**self.proposer.sources, MODEL: model}
+        return replace(self, proposer=replace(self.proposer, sources=sources), seen=seen)
 
     def top_k(
         self,
@@ -130,6 +144,9 @@ class SecondStage:
             scores = np.full(candidates.item_rows.shape, -np.inf, np.float32)
             is_item = candidates.item_rows != NO_ITEM
             scores[is_item] = self.booster.predict(features, num_threads=1)
+            if self.seen is not None:
+                is_seen = hits_of(candidates.item_rows, self.seen[rows])
+                candidates.item_rows[is_seen], scores[is_seen] = NO_ITEM, -np.inf
             order = np.lexsort((candidates.item_rows, -scores))[:, :k]
             on_users(len(rows))
             return reordered(TopK(candidates.item_rows, scores), order)

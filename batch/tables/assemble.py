@@ -1,4 +1,8 @@
-"""Assembly: from the trained models to the lists, neighbours and fallbacks of the tables."""
+"""Assembly: from the trained models to the lists, neighbours and fallbacks of the tables.
+
+trusted interactions ─► what all users share: second stage, index, fallbacks, likes
+all interactions ─────► every user's list ─► tables
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,26 +39,44 @@ from store.snapshot import Snapshot
 _RESERVE_LENGTH: Final = 80  # items behind the popular 20, which takedowns may need
 
 
-def assemble_tables(
+@dataclass(frozen=True, slots=True)
+class SharedTables:
+    """What depends on the interactions of all users together.
+
+    Attributes:
+        ranker: What makes the lists: the model of them, or a second stage on top of it.
+        stage: Decision on the second stage.
+        index: Annoy index of the items.
+        similar: Neighbours of each item row.
+        popular: Popular item rows, those for takedowns behind them.
+        by_segment: Item rows of each segment.
+        liked: Lists of users without interactions.
+    """
+
+    ranker: Ranker
+    stage: StageDecision
+    index: AnnoyIndex
+    similar: list[list[int]]
+    popular: list[int]
+    by_segment: dict[str, list[int]]
+    liked: PreferenceLists
+
+
+def assemble_shared(
     prepared: Prepared,
     learned: Learned,
-    ratings: RatingModel | None,
     parent: Snapshot | Unavailable,
     settings: BatchSettings,
     stages: Stages,
-) -> tuple[SnapshotTables, AnnoyIndex, StageDecision]:
-    """Make every list that is served, and the index of the items.
+) -> SharedTables:
+    """Make the index, the neighbours and the lists of users without interactions.
 
     Args:
-        prepared: Interactions, catalogue, profiles and rules.
+        prepared: Trusted interactions, catalogue, profiles and rules.
         learned: Trained models.
-        ratings: Rating model; None without ratings.
         parent: Snapshot that is served now.
-        settings: Number of spares and of trees.
+        settings: Settings of the batch.
         stages: Timer of the stages.
-
-    Returns:
-        The tables, the index, and the decision on the second stage.
 
     Raises:
         SecondStageError: The second stage is on, and LightGBM or data to train on is missing.
@@ -63,8 +85,6 @@ def assemble_tables(
     interactions, inputs = prepared.interactions, prepared.inputs
     with stages("second stage"):
         stage = assembly.second_stage(parent)
-    with stages("top-k", total=len(interactions.user_ids), unit="user") as advance:
-        lists = assembly.lists(stage.ranker, advance)
     with stages("index", total=len(interactions.item_ids), unit="item") as advance:
         index = assembly.index()
         similar = assembly.similar(index, advance)
@@ -75,24 +95,48 @@ def assemble_tables(
         )
     with stages("likes"):
         liked = assembly.liked(similar, by_segment)
+    return SharedTables(stage.ranker, stage, index, similar, popular, by_segment, liked)
+
+
+def assemble_tables(
+    prepared: Prepared,
+    learned: Learned,
+    shared: SharedTables,
+    ratings: RatingModel | None,
+    settings: BatchSettings,
+    stages: Stages,
+) -> SnapshotTables:
+    """Make every user's list, and put all tables together.
+
+    Args:
+        prepared: All interactions, catalogue, profiles and rules.
+        learned: Trained models, with all interactions of every user.
+        shared: What all users share.
+        ratings: Rating model; None without ratings.
+        settings: Settings of the batch.
+        stages: Timer of the stages.
+    """
+    assembly = _Assembly(prepared, learned, settings)
+    interactions, inputs = prepared.interactions, prepared.inputs
+    with stages("top-k", total=len(interactions.user_ids), unit="user") as advance:
+        lists = assembly.lists(shared.ranker, advance)
     with stages("served model"):
-        served = assembly.served(stage.ranker)
-    tables = SnapshotTables(
+        served = assembly.served(shared.ranker)
+    return SnapshotTables(
         interactions=interactions,
         factors=learned.factors,
         lists=lists,
-        similar=similar,
-        popular=popular[:LIST_LENGTH],
-        reserve=popular[LIST_LENGTH:],
-        by_segment=by_segment,
+        similar=shared.similar,
+        popular=shared.popular[:LIST_LENGTH],
+        reserve=shared.popular[LIST_LENGTH:],
+        by_segment=shared.by_segment,
         items=inputs.catalogue.items,
         profiles=inputs.profiles.users,
         ratings=ratings,
         is_minor=prepared.rules.is_minor,
-        liked=liked,
+        liked=shared.liked,
         served=served,
     )
-    return tables, index, stage
 
 
 @dataclass(frozen=True, slots=True)

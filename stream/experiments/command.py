@@ -9,7 +9,7 @@ from typing import Any
 from store.arms import promote_arm, start_experiment, stop_experiment
 from store.config import StoreSettings, load_section
 from store.experiment import KINDS, read_experiment
-from stream.experiments.start import Design, experiment_of, interleaving_of
+from stream.experiments.start import ExperimentDesign, experiment_of, interleaving_of
 from stream.experiments.status import as_text, status_of
 
 _EXAMPLE = """example:
@@ -35,7 +35,7 @@ def add_changes(verbs: Any) -> None:
         "--shares", type=float, nargs="+", metavar="SHARE",
         help="share of each arm, control first; default: equal shares",
     )  # fmt: skip
-    default = Design()
+    default = ExperimentDesign()
     start.add_argument("--kind", choices=KINDS, default=default.kind, help="default: ab")
     number: Callable[..., Any] = start.add_argument
     number("--days", type=float, default=default.planned_days, metavar="N", help="default: 14")
@@ -82,7 +82,7 @@ def _store(options: argparse.Namespace) -> Path:
 
 
 def _start(options: argparse.Namespace, store: Path) -> int:
-    design = Design(
+    design = ExperimentDesign(
         kind=options.kind,
         planned_days=options.days,
         metric=options.metric,

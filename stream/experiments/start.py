@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.errors import ExperimentError
-from store.experiment import OVERRIDES, Arm, Experiment, Guardrail, read_experiment
+from store.experiment import OVERRIDES, Arm, Experiment, GuardrailMargin, read_experiment
 from store.interleave import INTERLEAVED, interleave
 from store.journal import write_journal
 from store.layout import snapshot_folder
@@ -24,7 +24,7 @@ CONTROL: Final = "control"
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
+class ExperimentDesign:
     """What an experiment is to find.
 
     Attributes:
@@ -53,7 +53,7 @@ def experiment_of(
     name: str,
     generations: Mapping[str, int],
     shares: Sequence[float] | None,
-    design: Design,
+    design: ExperimentDesign,
 ) -> Experiment:
     """Return the experiment of the current generation against others.
 
@@ -92,7 +92,8 @@ def experiment_of(
             alpha=design.alpha,
             power=design.power,
             guardrails=tuple(
-                Guardrail(metric, margin) for metric, margin in (design.guardrails or {}).items()
+                GuardrailMargin(metric, margin)
+                for metric, margin in (design.guardrails or {}).items()
             ),
         )
     )
@@ -103,7 +104,7 @@ def interleaving_of(
     name: str,
     generations: Mapping[str, int],
     shares: Sequence[float] | None,
-    design: Design,
+    design: ExperimentDesign,
 ) -> Experiment:
     """Build the merged lists of the current generation and another, and return their experiment.
 

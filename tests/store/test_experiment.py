@@ -12,7 +12,7 @@ from store.errors import ExperimentError
 from store.experiment import (
     Arm,
     Experiment,
-    Guardrail,
+    GuardrailMargin,
     arm_function,
     experiment_file,
     read_experiment,
@@ -30,7 +30,7 @@ EXPERIMENT = Experiment(
     min_effect=0.05,
     alpha=0.05,
     power=0.8,
-    guardrails=(Guardrail("availability", 0.001),),
+    guardrails=(GuardrailMargin("availability", 0.001),),
 )
 N_USERS = 40_000
 FORMS = {

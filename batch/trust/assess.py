@@ -1,0 +1,135 @@
+"""The assessment: whose interactions models learn from tonight, and what is limited.
+
+interactions, accounts ─► ages ─► influence ─► trusted interactions, left out
+                            └────────────────► unsupported items ─► limits of lists
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from batch.arrays import Rows
+from batch.interactions.build import Interactions
+from batch.trust.ages import MIN_SPAN_DAYS, Ages, ages_of
+from batch.trust.growth import unsupported_items
+from batch.trust.influence import influence_of
+from batch.trust.left_out import LeftOut, leave_out
+from batch.trust.settings import TrustSettings
+from batch.trust.suspects import Suspects, find_suspects
+from batch.trust.trusted import SuspectId, TrustedIds
+
+_MAX_NAMED: Final = 5  # items in a warning
+_NOTHING: Final = TrustedIds()
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The result of the stage.
+
+    Attributes:
+        left_out: Interactions that are not learned from; None: all are.
+        unsupported: Rows of the items whose growth is limited, ascending.
+        document: Figures for the manifest.
+        note: Sentence for the summary about ages and influence.
+        warnings: Warnings for the summary, a sentence each.
+        suspects: Items that somebody seems to push, and accounts that weigh nothing tonight.
+    """
+
+    left_out: LeftOut | None
+    unsupported: Rows
+    document: dict[str, Any]
+    note: str
+    warnings: tuple[str, ...] = ()
+    suspects: tuple[SuspectId, ...] = ()
+
+
+def assess(
+    interactions: Interactions,
+    accounts: pa.Table,
+    settings: TrustSettings,
+    *,
+    not_after: datetime,
+    trusted: TrustedIds = _NOTHING,
+    seed: int,
+) -> tuple[Interactions, Assessment]:
+    """Return the interactions to learn from, and the assessment.
+
+    Args:
+        interactions: All interactions.
+        accounts: Creations of accounts, with the columns of `parsed.ACCOUNTS`.
+        settings: Limits of the influence.
+        not_after: Time after which an event has a wrong clock.
+        trusted: Items and accounts without limits.
+        seed: Random seed.
+    """
+    if not (settings.bounded or settings.detection):
+        return interactions, Assessment(None, np.zeros(0, np.int64), {"ages": "off"}, "off")
+    ages = ages_of(interactions, accounts, not_after)
+    suspects = Suspects()
+    if settings.detection:
+        suspects = find_suspects(interactions, ages, settings, trusted, seed)
+    user_rows, item_rows = (
+        _rows_of(ids, names)
+        for ids, names in (
+            (interactions.user_ids, trusted.users),
+            (interactions.item_ids, trusted.items),
+        )
+    )
+    influence = influence_of(
+        interactions, ages, settings, suspects.user_rows, suspects.item_rows
+    ).without_limits(user_rows, item_rows)
+    positions = influence.left_out(interactions.weights, seed)
+    left_out = None
+    if len(positions):
+        interactions, left_out = leave_out(interactions, positions)
+    unsupported = unsupported_items(interactions, ages, settings)
+    unsupported = np.setdiff1d(unsupported, item_rows)
+    ids = interactions.item_ids.take(pa.array(unsupported)).to_pylist()
+    pushed = suspects.document(interactions)
+    document = {
+        "ages": ages.source,
+        "n_young": int((ages.days < settings.young_days).sum()),
+        "n_left_out": len(positions),
+        "unsupported_items": ids,
+        "suspects": pushed,
+        "n_suspect_accounts": len(suspects.user_rows),
+    }
+    warnings = tuple(_suspect_warnings(pushed, len(suspects.user_rows)))
+    note = _note(ages, document, suspects)
+    return interactions, Assessment(
+        left_out, unsupported, document, note, warnings, tuple(suspects.ids(interactions))
+    )
+
+
+def _rows_of(ids: pa.StringArray, names: frozenset[str]) -> Rows:
+    """Return the rows of the ids among these names, ascending."""
+    found = pc.index_in(pa.array(sorted(names), pa.string()), value_set=ids).drop_null()
+    return np.sort(found.to_numpy().astype(np.int64))
+
+
+def _note(ages: Ages, document: dict[str, Any], suspects: Suspects) -> str:
+    if not ages.are_known:
+        why = f"no account is known to be new, and the events span less than {MIN_SPAN_DAYS} days"
+        note = f"the rules on age are off: {why}"
+    else:
+        note = (
+            f"ages from {ages.source}; {document['n_young']:,} young accounts, "
+            f"{document['n_left_out']:,} interactions without influence"
+        )
+    return f"{note}; suspects not looked for: {suspects.note}" if suspects.note else note
+
+
+def _suspect_warnings(document: list[dict[str, Any]], n_accounts: int) -> list[str]:
+    if not document:
+        return []
+    names = ", ".join(item["item"] for item in document[:_MAX_NAMED])
+    more = f" and {len(document) - _MAX_NAMED:,} more" if len(document) > _MAX_NAMED else ""
+    n_half = sum(item["weight"] < 1 for item in document)
+    return [
+        f"trust: {len(document):,} item(s) seem to be pushed: {names}{more}; {n_half:,} weigh half "
+        f"tonight, and {n_accounts:,} account(s) nothing; `python -m batch trust list` says why"
+    ]

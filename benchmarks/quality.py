@@ -43,7 +43,7 @@ from benchmarks.harness.data_sets import (
 from benchmarks.harness.report import print_figure
 
 K: Final = 20
-_MODELS: Final = (*(family.model for family in FAMILIES), "bpr", "als", "auto")
+_MODELS: Final = ("auto", *(family.model for family in FAMILIES), "bpr", "als")
 _N_HELD_OUT: Final = 5000
 _MAX_TUNING_USERS: Final = 40_000
 _MAX_TUNING_INTERACTIONS: Final = 300_000

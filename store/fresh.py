@@ -399,6 +399,8 @@ def read_summary(store: Path) -> FreshSummary:
                 int(transaction.stat(lists)["entries"]),
                 float(transaction.get(_NEWEST_AT, b"0", db=about)),
             )
+    except lmdb.NotFoundError:  # made just now, its tables not yet
+        return FreshSummary()
     except (lmdb.Error, ValueError) as error:
         raise CorruptFreshError(path, f"cannot be read: {error}") from error
     finally:

@@ -52,6 +52,7 @@ def test_the_model_status_is_that_of_the_manifest(served, behind_nginx):
         "parameters": {"alpha": 40},
         "metrics": {},
         "gate": {"result": "passed"},
+        "experiment": None,
     }
 
 

@@ -125,7 +125,7 @@ def test_an_interrupted_download_is_continued(two, node, served, marquee):
     served.torn.clear()
     served.requested.clear()
     output_of(marquee(node, "pull", served.url))
-    assert served.requested == ["CURRENT", "TAKEDOWN", "SHA256SUMS", "recs.mdb"]
+    assert served.requested == ["CURRENT", "TAKEDOWN", "EXPERIMENT", "SHA256SUMS", "recs.mdb"]
     assert snapshot_files(node, 2) == snapshot_files(two, 2)
 
 

@@ -26,7 +26,7 @@ rehearsal: $(RUN) ## A five-minute soak test: publishes, rollback, takedown, wor
 	@.venv/bin/python -m benchmarks.scenarios.rehearsal
 
 test: $(TEST) ## Run the tests
-	.venv/bin/pytest -n 4 --dist loadfile
+	.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(TEST) ## Lint, formatting and types
 	.venv/bin/ruff check

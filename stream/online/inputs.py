@@ -40,6 +40,11 @@ class OnlineInputs:
         return cls(load_section("online", OnlineSettings, config), store, events)
 
     @property
+    def folder(self) -> Path:
+        """Directory of the hours."""
+        return Path(self.settings.path)
+
+    @property
     def offset_seconds(self) -> int:
         """Seconds by which the clock of the events is ahead of UTC."""
         return 60 * self.settings.utc_offset_minutes

@@ -20,6 +20,7 @@ from store.pointer import current_or_none
 from stream.experiments.figures import (
     ANY_TIME,
     BETTER,
+    INTERLEAVE,
     UNDECIDED,
     WORSE,
     ExperimentFigures,
@@ -177,16 +178,21 @@ def _decide(
     if better:
         gains = {one.arm: abs(one.found.effect) for one in figures.comparisons}
         best = max(better, key=lambda arm: gains.get(arm, 0.0))
-        why = f"{best} is better in {experiment.metric}"
+        why = f"{best} is better{_in_what(experiment)}"
         if figures.is_sample_ratio_alarm:
             alarm = "the arms do not have the users that their shares promise"
             return Decision(CONTINUED, "", f"{why}, but {alarm}")
         return Decision(PROMOTED, best, why)
     if all(verdict == WORSE for verdict in standing.values()):
-        return Decision(STOPPED, "", f"{', '.join(standing)} worse in {experiment.metric}")
+        return Decision(STOPPED, "", f"{', '.join(standing)} worse{_in_what(experiment)}")
     if figures.elapsed >= 1:
-        return Decision(STOPPED, "", f"no better {experiment.metric} by the planned end")
+        return Decision(STOPPED, "", f"no arm is better{_in_what(experiment)} by the planned end")
     return Decision(CONTINUED, "", "no decision yet")
+
+
+def _in_what(experiment: Experiment) -> str:
+    by_users = ", by the preference of users"
+    return by_users if experiment.kind == INTERLEAVE else f" in {experiment.metric}"
 
 
 def _earlier(experiment: Experiment, looks: Sequence[ExperimentLook], until: str) -> int:

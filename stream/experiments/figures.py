@@ -149,7 +149,7 @@ class ExperimentFigures:
         return {one.arm: one.verdict for one in self.comparisons}
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures as plain data; values that are not finite are None."""
+        """Return the figures as plain data; None in place of values that are not finite."""
         found: dict[str, Any] = _finite({
             "until": self.until,
             "elapsed": self.elapsed,

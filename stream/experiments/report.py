@@ -32,10 +32,11 @@ def figures_as_text(figures: ExperimentFigures) -> Iterator[str]:
 
 def _comparison(one: ArmComparison) -> str:
     found = one.found
-    lift = f"lift {found.lift:+.2%} ({found.low:+.2%} to {found.high:+.2%})"
+    gain = f"{found.effect:+.4g} ({found.effect_low:+.4g} to {found.effect_high:+.4g})"
+    lift = f"lift {found.lift:+.1%} ({found.low:+.1%} to {found.high:+.1%})"
     adjusted = ", adjusted by the time before" if one.is_adjusted else ""
-    spent = "always valid" if one.spent is None else f"error spent {one.spent:.4f}"
-    shown = f"{lift}, p = {found.p_value:.2g}, bound {one.bound:.2f}, {spent}{adjusted}"
+    spent = "always valid" if one.spent is None else f"error spent {one.spent:.2g}"
+    shown = f"{gain}, {lift}, p = {found.p_value:.2g}, bound {one.bound:.2f}, {spent}{adjusted}"
     return f"{one.arm:<12} {one.verdict:<6} {shown}"
 
 

@@ -2,7 +2,9 @@
 
 import json
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from store.arms import start_experiment
@@ -13,6 +15,9 @@ from store.pointer import current
 from store.publish import writing
 from store.snapshot import open_snapshot
 from stream.__main__ import main
+from stream.errors import StreamError
+from stream.experiments.looks import ExperimentLook, identity_of, keep_look, kept_looks
+from stream.online.served_lists import ServedLists
 from tests.experiments import experiment_of
 from tests.snapshots import make_snapshot
 from tests.stream.online_events import answer, seconds, view, write_events
@@ -155,7 +160,7 @@ def test_no_difference_is_found_where_there_is_none(service, capsys):
         statuses.append(status)
         assert found["verdicts"] == {"treatment": "n.s."}
     assert statuses == [CONTINUED] * 4 + [DECIDED]
-    assert found["why"] == "no better click_through by the planned end"
+    assert found["why"] == "no arm is better in click_through by the planned end"
     looks = ab.looks()
     assert [len(look["n_users"]) for look in looks] == [2] * 5
     assert found["figures"]["comparisons"][0]["spent"] == pytest.approx(0.05)
@@ -273,5 +278,39 @@ def test_an_interleaving_is_decided_by_the_preference_of_users(tmp_path, capsys,
         == found["figures"]["arms"][1]["n_users"]
     )
     if verdict == "better":
+        assert found["why"] == "treatment is better, by the preference of users"
         assert service.run("check", capsys, "--act")[0] == PROMOTED
         assert current(service.store) == 2
+
+
+# What is kept
+
+
+LOOK = ExperimentLook(
+    "", "2026-03-02T21:00:00", 0.2, 5000, [4, 5], {"t": 9.0}, {"t": "n.s."}, "continued", {}
+)
+
+
+def test_looks_are_those_of_one_experiment_without_torn_lines(tmp_path):
+    """A name that is used again begins anew; a line of another form is an error."""
+    first, second = experiment_of(1, 2), experiment_of(1, 2, salt="another")
+    for experiment in (first, second, first):
+        keep_look(tmp_path, experiment, replace(LOOK, experiment=identity_of(experiment)))
+    path = tmp_path / "experiments" / "test.jsonl"
+    with path.open("a") as file:
+        file.write(path.read_text()[:40] + "\n")
+    assert [len(kept_looks(tmp_path, one)) for one in (first, second)] == [2, 1]
+    assert kept_looks(tmp_path, second) == [replace(LOOK, experiment=identity_of(second))]
+    path.write_text('{"at": 1}\n')
+    with pytest.raises(StreamError, match=r"test\.jsonl: has a line that is not a look"):
+        kept_looks(tmp_path, first)
+
+
+def test_a_list_of_one_generation_is_not_taken_for_a_shortened_one_of_another(tmp_path):
+    """Where no generation has the very list, a shortened one explains it."""
+    make_snapshot(tmp_path, {"ann": ["a", "b", "c"]}, ["p"])
+    make_snapshot(tmp_path, {"ann": ["a", "c"]}, ["p"], flip=False)
+    with ServedLists(tmp_path, beside=[2]) as served:
+        now = np.full(2, BEGIN + 400 * DAY)
+        found = served.origins([b"ann"] * 2, now, [b"a,c", b"b,c"])
+    assert [(one.generation, one.source) for one in found] == [(2, "list"), (1, "list")]

@@ -28,6 +28,7 @@ from stream.experiments.observed import NEW, ExperimentUsers
 from stream.experiments.statistics.compare import Comparison, compare
 from stream.experiments.statistics.cuped import UserValues, adjusted_rates
 from stream.experiments.statistics.designs import (
+    MIN_USERS,
     AlwaysValid,
     Design,
     GroupSequential,
@@ -49,7 +50,7 @@ ANY_TIME: Final = ("canary", INTERLEAVE)  # kinds that may be looked at always
 PREFERRED: Final = "treatment"  # side of an interleaving that may be promoted
 _METRICS: Final = {metric.name: metric for metric in METRICS}
 METRIC_NAMES: Final = tuple(_METRICS)
-_MIN_USERS: Final = 2
+_MIN_ARM_USERS: Final = 2
 
 
 class ArmFigures(NamedTuple):
@@ -190,7 +191,7 @@ def analyse(
             _comparison(experiment, number, (values[0], values[number]), users.elapsed, looks,
                         n_planned)
             for number in range(1, len(values))
-            if _is_enough(values[0], values[number])
+            if _is_enough(values[0], values[number], n_users=MIN_USERS)
         ],
         preference=_preference(experiment, users, n_planned),
         guardrails=_guardrails(experiment, users, n_planned),
@@ -304,7 +305,7 @@ def _preference(
         return None
     last = len(experiment.arms) - 1
     is_here = users.since_start.arm == last
-    if is_here.sum() < _MIN_USERS:
+    if is_here.sum() < _MIN_ARM_USERS:
         return None
     design = AlwaysValid(max(round(n_planned * experiment.arms[last].share), 1), experiment.alpha)
     figures = users.since_start
@@ -327,8 +328,10 @@ def _planned(experiment: Experiment, number: int, n_planned: int) -> int:
     return max(round(n_planned * share), 1)
 
 
-def _is_enough(*arms: UserValues) -> bool:
-    return all(len(arm.numerators) >= _MIN_USERS for arm in arms)
+def _is_enough(*arms: UserValues, n_users: int = 0) -> bool:
+    """Return whether each arm has a variance, and all have so many users together."""
+    counts = [len(arm.numerators) for arm in arms]
+    return min(counts) >= _MIN_ARM_USERS and sum(counts) >= n_users
 
 
 def _flat(one: ArmComparison | ArmGuardrail) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def _arms(inputs: OnlineInputs, experiment: Experiment) -> Mapping[int, set[int]
     for number, arm in enumerate(experiment.arms):
         arms.setdefault(arm.generation, set()).add(number)
     for generation, names in generations_of_experiments(inputs.store, experiment.name).items():
-        found = {numbers[name] for name in names & numbers.keys()}
-        arms.setdefault(generation, set()).update(found)
+        if found := {numbers[name] for name in names & numbers.keys()}:
+            arms.setdefault(generation, set()).update(found)
     return arms
 
 

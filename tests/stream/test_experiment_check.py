@@ -35,10 +35,12 @@ class Service:
 
     Args:
         folder: Directory of store, events and hours.
+        *generations: Generations of the arms.
         **fields: Fields of the experiment.
     """
 
-    def __init__(self, folder, **fields):
+    def __init__(self, folder, *generations, **fields):
+        generations = generations or (1, 2)
         self.folder, self.store, self.random = folder, folder / "store", random.Random(7)
         self.n_segments = 0
         for name, items in ITEMS.items():
@@ -47,7 +49,7 @@ class Service:
         lines = (self.store / "JOURNAL").read_text()
         (self.store / "JOURNAL").write_text("2025" + lines[4:])
         self.experiment = experiment_of(
-            1, 2, **{"started_at": START, "planned_days": 4, **self.interleaved(fields)}
+            *generations, **{"started_at": START, "planned_days": 4, **self.interleaved(fields)}
         )
         start_experiment(self.store, self.experiment, "test")
         self.arm_of = self.experiment.arm_function()
@@ -64,9 +66,9 @@ class Service:
     def lists_of(self, user, arm):
         """Return the items that a user gets in an arm."""
         del user
-        return [*ITEMS.values()][arm]
+        return [*ITEMS.values()][min(arm, 1)]
 
-    def day(self, number, rates, failures=(0.0, 0.0), lost=(0.0, 0.0), leaked=0, late=0):
+    def day(self, number, rates, failures=(0.0,) * 3, lost=(0.0,) * 3, leaked=0, late=0):
         """Write one day of requests, and return how many users of each arm got one and clicked.
 
         Args:
@@ -78,7 +80,7 @@ class Service:
             leaked: Number of first users of the treatment who get the lists of the control.
         """
         rows: dict[str, list[tuple]] = {"answers": [], "views": []}
-        sums = [[0, 0], [0, 0]]
+        sums = [[0, 0] for _ in rates]
         self.n_segments += 1
         for place, user in enumerate(USERS):
             arm = self.arm_of(user.encode()) if number >= 0 else 0
@@ -116,7 +118,7 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path):
-    return lambda **fields: Service(tmp_path, **fields)
+    return lambda *generations, **fields: Service(tmp_path, *generations, **fields)
 
 
 def test_a_planted_difference_is_found_and_a_person_promotes(service, capsys):
@@ -205,6 +207,32 @@ def test_a_canary_without_a_difference_stops_at_its_planned_end(service, capsys)
     canary = service(kind="canary", planned_days=0.5)
     canary.day(0, (0.3, 0.3))
     assert canary.run("check", capsys)[0] == STOPPED
+
+
+def test_the_best_of_several_arms_is_promoted(service, capsys):
+    """At half of the error for each; two arms may have one generation."""
+    canary = service(1, 2, 2, kind="canary")
+    canary.day(0, (0.2, 0.2, 0.5))
+    status, found = canary.run("check", capsys)
+    assert (status, found["verdicts"]) == (PROMOTED, {"treatment": "n.s.", "third": "better"})
+    assert journal(canary.store)[-1].why.startswith("test: third: ")
+    assert not any(arm["contaminated_share"] for arm in found["figures"]["arms"])
+
+
+def test_few_users_decide_nothing(service, capsys):
+    """All 70 or so differ as much as they can."""
+    ab = service()
+    ab.day(0, (0.0, 1.0), lost=(0.9, 0.9))
+    status, found = ab.run("check", capsys)
+    assert (status, found["figures"]["comparisons"]) == (CONTINUED, [])
+
+
+def test_an_experiment_that_is_not_in_force_is_not_looked_at(service, capsys):
+    ab = service()
+    ab.day(0, (0.2, 0.5))
+    (ab.store / "CURRENT").write_text("2")
+    assert main(["experiment", "check", "--config", str(ab.config), "--act"]) == 1
+    assert "is not in force: its control is not current; look with" in capsys.readouterr().err
 
 
 def test_a_sample_ratio_alarm_is_reported_and_nothing_is_promoted(service, capsys):

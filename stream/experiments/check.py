@@ -26,7 +26,7 @@ from stream.experiments.figures import (
     ExperimentFigures,
     analyse,
 )
-from stream.experiments.looks import ExperimentLook, identity_of, keep_look, kept_looks
+from stream.experiments.looks import ExperimentLook, identity_of, keep_look, kept_looks, looking
 from stream.experiments.observed import observe
 from stream.experiments.statistics.guardrail import STOP
 from stream.online.inputs import OnlineInputs
@@ -126,13 +126,20 @@ def check(inputs: OnlineInputs, *, act: bool = False) -> Checked | None:
 
     Raises:
         ExperimentError: The experiment is not in force, or ended meanwhile.
-        StoreError: The store cannot be written to, or the arm's snapshot must not be served.
+        StoreError: The store cannot be written to, the arm's snapshot must not be served, or
+            another check runs.
+        OSError: The directory of the hours cannot be written to.
         StreamError: There are no events, or the hours or looks are damaged.
         InputError: A file of events is damaged.
     """
-    experiment = read_experiment(inputs.store)
-    if experiment is None:
+    if read_experiment(inputs.store) is None:
         return None
+    with looking(inputs.folder):
+        experiment = read_experiment(inputs.store)
+        return _checked(inputs, experiment, act=act) if experiment else None
+
+
+def _checked(inputs: OnlineInputs, experiment: Experiment, *, act: bool) -> Checked:
     if experiment.control.generation != current_or_none(inputs.store):
         problem = f"experiment {experiment.name} is not in force: its control is not current"
         raise ExperimentError(inputs.store, problem, "look with `python -m store doctor`")

@@ -6,17 +6,20 @@ A group sequential bound and the sample ratio need what earlier looks found. A n
 used again: each line has the identity of its experiment.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from store.durable import append_durable
 from store.experiment import Experiment
+from store.locks import locked
 from stream.errors import StreamError
 
 _FOLDER: Final = "experiments"
+_LOCK: Final = "LOCK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,22 @@ def identity_of(experiment: Experiment) -> str:
     return f"{experiment.identity:016x}"
 
 
+@contextlib.contextmanager
+def looking(online: Path) -> Iterator[None]:
+    """Take looks alone: two at once would count as one and be kept as two.
+
+    Raises:
+        StoreBusyError: Another process takes one.
+        OSError: The directory cannot be written to.
+    """
+    folder = online / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / _LOCK):
+        yield
+
+
 def keep_look(online: Path, experiment: Experiment, look: ExperimentLook) -> None:
-    """Append a look.
+    """Append a look. The caller holds `looking`.
 
     Args:
         online: Directory of the hours.
@@ -64,7 +81,6 @@ def keep_look(online: Path, experiment: Experiment, look: ExperimentLook) -> Non
     """
     path = _path(online, experiment)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         append_durable(path, json.dumps(asdict(look)) + "\n")
     except OSError as error:
         remedy = "make room there, or set [online] path"

@@ -16,7 +16,7 @@ from store.publish import writing
 from store.snapshot import open_snapshot
 from stream.__main__ import main
 from stream.errors import StreamError
-from stream.experiments.looks import ExperimentLook, identity_of, keep_look, kept_looks
+from stream.experiments.looks import ExperimentLook, identity_of, keep_look, kept_looks, looking
 from stream.online.served_lists import ServedLists
 from tests.experiments import experiment_of
 from tests.snapshots import make_snapshot
@@ -227,6 +227,16 @@ def test_few_users_decide_nothing(service, capsys):
     assert (status, found["figures"]["comparisons"]) == (CONTINUED, [])
 
 
+def test_two_checks_at_once_take_one_look(service, capsys):
+    ab = service()
+    ab.day(0, (0.2, 0.5))
+    with looking(ab.folder / "online"):
+        assert main(["experiment", "check", "--config", str(ab.config)]) == 1
+    assert "another process is writing to it" in capsys.readouterr().err
+    assert ab.run("check", capsys)[0] == DECIDED
+    assert len(ab.looks()) == 1
+
+
 def test_an_experiment_that_is_not_in_force_is_not_looked_at(service, capsys):
     ab = service()
     ab.day(0, (0.2, 0.5))
@@ -322,8 +332,9 @@ LOOK = ExperimentLook(
 def test_looks_are_those_of_one_experiment_without_torn_lines(tmp_path):
     """A name that is used again begins anew; a line of another form is an error."""
     first, second = experiment_of(1, 2), experiment_of(1, 2, salt="another")
-    for experiment in (first, second, first):
-        keep_look(tmp_path, experiment, replace(LOOK, experiment=identity_of(experiment)))
+    with looking(tmp_path):
+        for experiment in (first, second, first):
+            keep_look(tmp_path, experiment, replace(LOOK, experiment=identity_of(experiment)))
     path = tmp_path / "experiments" / "test.jsonl"
     with path.open("a") as file:
         file.write(path.read_text()[:40] + "\n")

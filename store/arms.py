@@ -11,7 +11,9 @@ serve while `CURRENT` and `EXPERIMENT` differ for a moment.
 """
 
 import contextlib
+import re
 from pathlib import Path
+from typing import Final
 
 from store.errors import ExperimentError, PinnedError, WriteError
 from store.experiment import (
@@ -21,9 +23,11 @@ from store.experiment import (
     read_experiment,
     write_experiment,
 )
-from store.journal import write_journal
+from store.journal import journal, write_journal
 from store.pointer import current, current_or_none, pinned, point_at
 from store.publish import servable, writing
+
+_ARMS: Final = re.compile(r"(?P<name>[^ ]+): (?P<arms>[^ ]+ \d+(?:, [^ ]+ \d+)*): ")
 
 
 def start_experiment(store: Path, experiment: Experiment, why: str) -> None:
@@ -74,14 +78,20 @@ def move_arms(store: Path, moved: Experiment, why: str) -> None:
     _point_at(store, control)
 
 
-def promote_arm(store: Path, name: str, why: str) -> int:
+def promote_arm(store: Path, name: str, why: str, identity: int | None = None) -> int:
     """Make an arm's generation current for all users, and end the experiment.
+
+    Args:
+        store: Directory of the store.
+        name: Name of the arm.
+        why: Reason for the journal.
+        identity: Identity of the experiment to end; None for any.
 
     Returns:
         Generation that is current now.
 
     Raises:
-        ExperimentError: No experiment runs, or it has no such arm.
+        ExperimentError: No experiment runs, or another one, or it has no such arm.
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
         RefusedSnapshotError: Its snapshot must not be served.
         WriteError: The store cannot be written to.
@@ -89,6 +99,8 @@ def promote_arm(store: Path, name: str, why: str) -> int:
     current(store)
     with writing(store):
         experiment = _running(store)
+        if identity not in (None, experiment.identity):
+            raise ExperimentError(store, f"experiment {experiment.name} is running meanwhile")
         generations = experiment.promotable()
         if name not in generations:
             problem = f"experiment {experiment.name} has no such arm"
@@ -129,6 +141,29 @@ def stop_experiment(store: Path, why: str, identity: int | None = None) -> Exper
         write_journal(store, current_or_none(store), "stop", f"{name}: {why}")
         write_experiment(store, None)
     return experiment
+
+
+def generations_of_experiments(store: Path, name: str | None = None) -> dict[int, set[str]]:
+    """Return the arms that each generation was served to, by the journal.
+
+    Args:
+        store: Directory of the store.
+        name: Name of an experiment, of whose latest start on the lines count; None: all.
+
+    Raises:
+        StoreError: `JOURNAL` exists, but cannot be read.
+    """
+    found: dict[int, set[str]] = {}
+    for line in journal(store):
+        words = _ARMS.match(line.why) if line.what in ("start", "move") else None
+        if words is None or name not in (None, words["name"]):
+            continue
+        if line.what == "start" and name is not None:
+            found.clear()
+        for arm in words["arms"].split(", "):
+            of_arm, _, generation = arm.partition(" ")
+            found.setdefault(int(generation), set()).add(of_arm)
+    return found
 
 
 def _running(store: Path) -> Experiment:

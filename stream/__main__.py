@@ -12,6 +12,7 @@ from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
 from stream.experiments.command import add_changes
+from stream.experiments.look_command import add_looks
 from stream.experiments.plan_command import add_plan
 from stream.explain import add_explain
 from stream.fresh.command import add_fresh
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     of_experiment = experiment.add_subparsers(required=True, metavar="VERB")
     add_plan(of_experiment)
     add_changes(of_experiment)
+    add_looks(of_experiment)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -28,4 +28,4 @@ def experiment_of(*generations, name="test", shares=None, settings=None, **more)
         "planned_days": 14, "metric": "click_through", "min_effect": 0.05, "alpha": 0.05,
         "power": 0.8,
     }  # fmt: skip
-    return Experiment(name=name, arms=arms, **(fields | more))
+    return Experiment(name=name, **({"arms": arms} | fields | more))

@@ -1,7 +1,11 @@
 """Experiments: two versions of the lists compared on users, and the statistics for it.
 
-command     start, stop, promote, status; `start` reads the options
-plan        duration and power before the start
-status      what runs
+command       start, stop, promote; `start` reads the options, `presets` has common designs
+look_command  status, check
+plan          duration and power before the start; `traffic` is what it is made from
+
+observed ─► figures ─► check ─► looks
+  users     one look   acts     the history
+
 statistics  tests, intervals and sequential rules, as functions of users' sums
 """

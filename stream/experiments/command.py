@@ -1,4 +1,4 @@
-"""The commands `python -m stream experiment start|stop|promote|status`."""
+"""The commands `python -m stream experiment start|stop|promote`."""
 
 import argparse
 import json
@@ -9,21 +9,23 @@ from typing import Any
 from store.arms import promote_arm, start_experiment, stop_experiment
 from store.config import StoreSettings, load_section
 from store.experiment import KINDS, read_experiment
+from stream.experiments.figures import METRIC_NAMES
+from stream.experiments.presets import PRESETS
 from stream.experiments.start import ExperimentDesign, experiment_of, interleaving_of
 from stream.experiments.status import as_text, status_of
 
 _EXAMPLE = """example:
   python -m batch refresh --arm treatment --set batch.model=ials
   python -m stream experiment start --name ials --arm treatment=42 --why "better vectors?"
-  python -m stream experiment status
+  python -m stream experiment check
   python -m stream experiment promote treatment --why "5 % more clicks"
 
-Exit status: 0 done, 1 failed, or nothing runs, 2 wrong usage."""
+Exit status: 0 done, 1 failed, 2 wrong usage."""
 
 
 def add_changes(verbs: Any) -> None:
     """Add the verbs to the parser of `python -m stream experiment`."""
-    start = _add(
+    start = add_verb(
         verbs, "start", _start, "Divide the users among the current and other generations."
     )
     start.add_argument("--name", required=True, help="name of the experiment")
@@ -39,7 +41,7 @@ def add_changes(verbs: Any) -> None:
     start.add_argument("--kind", choices=KINDS, default=default.kind, help="default: ab")
     number: Callable[..., Any] = start.add_argument
     number("--days", type=float, default=default.planned_days, metavar="N", help="default: 14")
-    number("--metric", default=default.metric, help="metric that decides; default: click_through")
+    number("--metric", choices=METRIC_NAMES, help="metric that decides; default: click_through")
     number("--effect", type=float, default=default.min_effect, metavar="LIFT", help="default: 0.05")
     number("--alpha", type=float, default=default.alpha, help="default: 0.05")
     number("--power", type=float, default=default.power, help="default: 0.8")
@@ -47,23 +49,43 @@ def add_changes(verbs: Any) -> None:
         "--guardrail", type=_guardrail, action="append", default=[], metavar="METRIC=MARGIN",
         help="metric that must not lose more than its margin; may be repeated",
     )  # fmt: skip
+    number(
+        "--preset", choices=PRESETS,
+        help="metric and guardrails of a common question; both can be replaced",
+    )  # fmt: skip
     number("--salt", default="", help="salt of the assignment of users; default: random")
     _add_why(start)
-    _add_why(_add(verbs, "stop", _stop, "End the experiment: all users get the control's lists."))
-    promote = _add(verbs, "promote", _promote, "End the experiment: all users get an arm's lists.")
+    _add_why(
+        add_verb(verbs, "stop", _stop, "End the experiment: all users get the control's lists.")
+    )
+    promote = add_verb(
+        verbs, "promote", _promote, "End the experiment: all users get an arm's lists."
+    )
     promote.add_argument("arm", help="name of the arm")
     _add_why(promote)
-    _add(verbs, "status", _status, "Print what runs: arms, generations, shares, since when.")
 
 
-def _add(
-    verbs: Any, name: str, run: Callable[[argparse.Namespace, Path], int], about: str
+def add_verb(
+    verbs: Any,
+    name: str,
+    run: Callable[[argparse.Namespace, Path], int],
+    about: str,
+    epilog: str = _EXAMPLE,
 ) -> argparse.ArgumentParser:
+    """Add a verb that runs on a store.
+
+    Args:
+        verbs: Parsers of `python -m stream experiment`.
+        name: Name of the verb.
+        run: Function of the options and the store that returns the exit status.
+        about: Description, a sentence.
+        epilog: Examples and exit status.
+    """
     verb: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=about[0].lower() + about[1:].rstrip("."),
         description=about,
-        epilog=_EXAMPLE,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
@@ -82,28 +104,35 @@ def _store(options: argparse.Namespace) -> Path:
 
 
 def _start(options: argparse.Namespace, store: Path) -> int:
+    preset = PRESETS.get(options.preset)
+    metric = preset.metric if preset else ExperimentDesign().metric
+    guardrails = preset.guardrails if preset else {}
     design = ExperimentDesign(
         kind=options.kind,
         planned_days=options.days,
-        metric=options.metric,
+        metric=options.metric or metric,
         min_effect=options.effect,
         alpha=options.alpha,
         power=options.power,
-        guardrails=dict(options.guardrail),
+        guardrails={**guardrails, **dict(options.guardrail)},
         salt=options.salt,
     )
     make = interleaving_of if options.kind == "interleave" else experiment_of
     experiment = make(store, options.name, dict(options.arm), options.shares, design)
+    if preset:
+        preset.check(experiment)
     start_experiment(store, experiment, options.why)
     status = status_of(store, experiment)
-    return _print(options, status, as_text(status))
+    return print_result(options, status, as_text(status))
 
 
 def _stop(options: argparse.Namespace, store: Path) -> int:
     ended = stop_experiment(store, options.why)
     name = ended.name if ended else None
     shown = f"experiment {name}" if ended else "the damaged experiment"
-    return _print(options, {"stopped": name}, [f"{shown} is stopped; all users get the control"])
+    return print_result(
+        options, {"stopped": name}, [f"{shown} is stopped; all users get the control"]
+    )
 
 
 def _promote(options: argparse.Namespace, store: Path) -> int:
@@ -115,19 +144,11 @@ def _promote(options: argparse.Namespace, store: Path) -> int:
     if settings:
         lines.append("the next refresh builds without the arm's settings; to keep them, set:")
         lines += [f"  {key} = {json.dumps(value)}" for key, value in settings.items()]
-    return _print(options, {"generation": generation, "settings": settings}, lines)
+    return print_result(options, {"generation": generation, "settings": settings}, lines)
 
 
-def _status(options: argparse.Namespace, store: Path) -> int:
-    running = read_experiment(store)
-    if running is None:
-        _print(options, None, ["no experiment is running"])
-        return 1
-    status = status_of(store, running)
-    return _print(options, status, as_text(status))
-
-
-def _print(options: argparse.Namespace, value: Any, lines: Iterable[str]) -> int:
+def print_result(options: argparse.Namespace, value: Any, lines: Iterable[str]) -> int:
+    """Print a value as JSON, or its lines; return 0."""
     print(json.dumps(value) if options.json else "\n".join(lines))  # noqa: T201
     return 0
 
@@ -143,6 +164,9 @@ def _arm(text: str) -> tuple[str, int]:
 
 def _guardrail(text: str) -> tuple[str, float]:
     metric, _, margin = text.partition("=")
+    if metric not in METRIC_NAMES:
+        known = ", ".join(METRIC_NAMES)
+        raise argparse.ArgumentTypeError(f"{metric!r} is not a metric; the metrics: {known}")
     try:
         return metric, float(margin)
     except ValueError:

@@ -1,11 +1,10 @@
 """The command `python -m stream online`."""
 
 import argparse
-import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +12,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from store.config import StoreSettings, load_section
 from store.stop import stop_on_signals
 from stream.errors import StreamError
 from stream.online.access_log import LoggedRequests
 from stream.online.comparison import changes
-from stream.online.compute import open_hours, update
-from stream.online.events import DayFiles
 from stream.online.figures import (
     ALL,
     Labeller,
@@ -32,12 +28,12 @@ from stream.online.figures import (
     sums_by_label,
 )
 from stream.online.hours import HOUR_SECONDS, HourFiles
+from stream.online.inputs import OnlineInputs
 from stream.online.interface import InterfaceCounts, InterfaceHours, count_by_hour
 from stream.online.metrics import OnlineGauges
 from stream.online.report import OnlineReport, changes_as_json, changes_as_text
-from stream.online.served_lists import ServedLists, generations_of_arms
+from stream.online.served_lists import generations_of_arms
 from stream.online.settings import OnlineSettings
-from stream.settings import StreamSettings
 
 _EXAMPLE: Final = """examples:
   python -m stream online                           all hours that are kept
@@ -76,45 +72,14 @@ def add_online(verbs: Any) -> None:
     verb.set_defaults(run=_online, usage_error=verb.error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Inputs:
-    """Where the figures come from.
-
-    Attributes:
-        settings: Settings of the section.
-        store: Directory of the store.
-        events: Directory of the partitions.
-    """
-
-    settings: OnlineSettings
-    store: Path
-    events: Path
-
-    @classmethod
-    def of(cls, options: argparse.Namespace) -> "_Inputs":
-        config = options.config
-        store = options.store or Path(load_section("store", StoreSettings, config).path)
-        events = options.events or Path(load_section("stream", StreamSettings, config).events)
-        return cls(load_section("online", OnlineSettings, config), store, events)
-
-    @contextlib.contextmanager
-    def errors_explained(self) -> Iterator[None]:
-        """Raise the error of the stream where the disk refuses."""
-        try:
-            yield
-        except OSError as error:
-            folder, problem = self.settings.path, f"cannot be written: {error.strerror}"
-            raise StreamError(folder, problem, "make room there, or check its rights") from error
-
-
 def _online(options: argparse.Namespace) -> int:
     if (options.before is None) != (options.after is None):
         options.usage_error("--before and --after go together")
-    inputs = _Inputs.of(options)
+    inputs = OnlineInputs.of(options)
     with inputs.errors_explained():
         if options.follow:
             return _watch(inputs)
-        hours, newest = _update(inputs)
+        hours, newest = inputs.updated()
         if options.before is not None:
             return _compare(hours, options)
         span = (options.since, newest + 1)
@@ -122,19 +87,6 @@ def _online(options: argparse.Namespace) -> int:
         report = replace(report, interface=_interface(inputs.settings, span))
     print(json.dumps(report.as_json()) if options.json else report.as_text())  # noqa: T201
     return 0
-
-
-def _update(inputs: _Inputs) -> tuple[HourFiles, int]:
-    """Compute the hours that are open; return all, and the time of the newest event."""
-    offset = 60 * inputs.settings.utc_offset_minutes
-    arms = generations_of_arms(inputs.store)
-    hours = open_hours(inputs.settings)
-    with ServedLists(inputs.store, offset, arms) as served:
-        newest = update(hours, DayFiles(inputs.events), served, inputs.settings)
-    if not newest:
-        remedy = "start `python -m stream collect`, or set access_log in [online]"
-        raise StreamError(inputs.events, "has no events", remedy)
-    return hours, newest
 
 
 def _labeller(by: str, store: Path) -> Labeller:
@@ -145,7 +97,7 @@ def _labeller(by: str, store: Path) -> Labeller:
     return labellers[by]
 
 
-def _report(inputs: _Inputs, hours: HourFiles, by: str, span: tuple[int, int]) -> OnlineReport:
+def _report(inputs: OnlineInputs, hours: HourFiles, by: str, span: tuple[int, int]) -> OnlineReport:
     limit_ms = inputs.settings.limit_ms
     figures = sums_by_label(hours.tables(*span), _labeller(by, inputs.store), limit_ms)
     if by != ALL:
@@ -182,13 +134,13 @@ def _compare(hours: HourFiles, options: argparse.Namespace) -> int:
     return 0
 
 
-def _watch(inputs: _Inputs) -> int:
+def _watch(inputs: OnlineInputs) -> int:
     settings, gauges, stop = inputs.settings, OnlineGauges(), stop_on_signals()
     if settings.metrics_port:
         gauges.serve(settings.metrics_host, settings.metrics_port)
     log.info("following %s", inputs.events)
     while True:
-        hours, newest = _update(inputs)
+        hours, newest = inputs.updated()
         span = (newest - int(settings.gauge_hours * HOUR_SECONDS), newest + 1)
         figures = {by: _report(inputs, hours, by, span).figures for by in _GAUGED}
         counts = _interface(settings, span)

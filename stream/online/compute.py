@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from batch.arrays import AnyFloats, Codes, Doubles, Rows
 from batch.events.ids import codes_of, encode, whole
+from store.team_draft import NO_TEAM
 from stream.online.access_log import LoggedRequests
 from stream.online.clicks import Clicks, Shown, UserItemEvents, find_clicks
 from stream.online.events import DAY_SECONDS, DayFiles
@@ -181,6 +182,7 @@ def _rows(
     n = len(requests)
     generation, source, segment = _origins(requests, served)
     runtime, cost = _facts(clicks, generation, item_ids, served)
+    credited = _credited(clicks, generation, requests, item_ids, served)
     minutes = np.where(np.isnan(clicks.minutes), np.nan, np.fmin(clicks.minutes, runtime))
     n_timed, watched_share = _sums(clicks.request, minutes / runtime, n)
     n_ratings, rating = _sums(clicks.request, clicks.rating, n)
@@ -204,6 +206,7 @@ def _rows(
         n_priced,
         fees,
         np.bincount(clicks.other, minlength=n),
+        *credited,
     )
     fields = zip(columns, HOUR, strict=True)
     return pa.table([pa.array(column).cast(field.type) for column, field in fields], schema=HOUR)
@@ -235,6 +238,31 @@ def _facts(
     facts = [served.facts(number, item_ids[item]) for number, item in distinct.tolist()]
     values = np.array(facts, np.float64).reshape(-1, 2)[inverse.ravel()]
     return values[:, 0], values[:, 1]
+
+
+def _credited(
+    clicks: Clicks,
+    generation: Rows,
+    requests: pa.Table,
+    item_ids: Sequence[str],
+    served: ServedLists,
+) -> tuple[Rows, Rows]:
+    """Return each request's clicks on items that control and that treatment drafted."""
+    credited = np.zeros((2, len(requests)), np.int64)
+    of_generation = generation[clicks.request]
+    distinct = np.unique(of_generation).tolist()
+    merged = [number for number in distinct if served.is_interleaved(number)]
+    rows = np.flatnonzero(np.isin(of_generation, merged))
+    if not len(rows):
+        return credited[0], credited[1]
+    user_ids = requests["user_id"].take(pa.array(clicks.request[rows])).to_pylist()
+    for row, user_id in zip(rows.tolist(), user_ids, strict=True):
+        lists = served.lists(int(of_generation[row]))
+        teams = lists.teams(user_id.encode()) if lists else {}
+        team = teams.get(item_ids[clicks.item[row]].encode(), NO_TEAM)
+        if team != NO_TEAM:
+            credited[team, clicks.request[row]] += 1
+    return credited[0], credited[1]
 
 
 def _first_ranks(clicks: Clicks, n: int) -> Rows:

@@ -34,12 +34,14 @@ class OnlineMetric(NamedTuple):
         name: Name in tables, JSON and gauges.
         numerator, denominator: Columns of `summed_columns` whose sums are divided.
         description: Description in words.
+        is_higher_better: Whether more is better.
     """
 
     name: str
     numerator: str
     denominator: str
     description: str
+    is_higher_better: bool = True
 
 
 METRICS: Final = (
@@ -50,12 +52,13 @@ METRICS: Final = (
     OnlineMetric("minutes", "minutes", "n_requests", "minutes watched from the list, per request"),
     OnlineMetric("watch_through", "watched_share", "n_timed", "share of the runtime, per view"),
     OnlineMetric("rating", "rating", "n_ratings", "mean rating after a view from the list"),
-    OnlineMetric("cost", "cost", "n_priced", "USD of licences, per view from a list"),
-    OnlineMetric("other_views", "n_other_views", "n_requests", "other views, per request"),
+    OnlineMetric("cost", "cost", "n_priced", "USD of licences, per view from a list", False),
+    OnlineMetric("other_views", "n_other_views", "n_requests", "other views, per request", False),
+    OnlineMetric("mean_ms", "milliseconds", "n_requests", "milliseconds of an answer", False),
 )
 _SUMMED: Final = (
     "n_shown", "n_views", "minutes", "n_timed", "watched_share", "n_ratings", "rating",
-    "n_priced", "cost", "n_other_views",
+    "n_priced", "cost", "n_other_views", "n_control_clicks", "n_treatment_clicks", "milliseconds",
 )  # fmt: skip
 COLUMNS: Final = (
     "n_requests",

@@ -30,7 +30,8 @@ HOUR: Final = pa.schema(
      ("n_shown", pa.int16()), ("rank", pa.int16()), ("n_views", pa.int16()),
      ("minutes", pa.float64()), ("n_timed", pa.int16()), ("watched_share", pa.float64()),
      ("n_ratings", pa.int16()), ("rating", pa.float64()), ("n_priced", pa.int16()),
-     ("cost", pa.float64()), ("n_other_views", pa.int16())]
+     ("cost", pa.float64()), ("n_other_views", pa.int16()), ("n_control_clicks", pa.int16()),
+     ("n_treatment_clicks", pa.int16())]
 )  # fmt: skip
 _STATE: Final = "STATE"
 _REMEDY: Final = "remove the directory, and it is made anew from the events that are kept"

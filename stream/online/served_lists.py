@@ -25,6 +25,7 @@ from store.journal import flips
 from store.layout import LIST_LENGTH, POPULAR, RESERVE, generations, snapshot_folder
 from store.manifest import read_manifest
 from store.snapshot import Snapshot, open_snapshot
+from store.team_draft import unpack_teams
 
 LIST: Final = "list"
 SEGMENT: Final = "segment"
@@ -121,6 +122,17 @@ class SnapshotLists:
             return OTHER
         return SEGMENT if names[0] in fallback.own else DEFAULT
 
+    def answer(self, user_id: bytes) -> bytes:
+        """Return the answer to a user from whom no item of it is hidden."""
+        return self._list(user_id) or self._fallback_of(self.segment(user_id)).body
+
+    def teams(self, user_id: bytes) -> dict[bytes, int]:
+        """Return the team of each item of a user's list; none where nothing is interleaved."""
+        teams = self.snapshot.teams
+        packed = teams.get(user_id) if teams else None
+        names = split(self._list(user_id))
+        return dict(zip(names, unpack_teams(packed, len(names)), strict=True)) if packed else {}
+
     def _fallback_of(self, segment: bytes) -> _FallbackPool:
         found = self._pools.get(segment)
         if found is None:
@@ -208,6 +220,11 @@ class ServedLists:
         candidates = dict.fromkeys([*current, *around, *self._beside])
         return [(one, self.lists(one)) for one in candidates]
 
+    def is_interleaved(self, generation: int) -> bool:
+        """Return whether the lists of a generation are drafted from those of two others."""
+        lists = self.lists(generation)
+        return lists is not None and lists.snapshot.teams is not None
+
     def segment(self, user_id: bytes, generation: int) -> str:
         """Return the segment of a user's profile in a generation, empty without one."""
         lists = self.lists(generation)
@@ -233,6 +250,9 @@ def _origin(user_id: bytes, body: bytes | None, candidates: Sequence[Candidate])
     segment = current_lists.segment(user_id).decode() if current_lists else ""
     if body is None:
         return Origin(current, NO_ANSWER, segment)
+    for generation, lists in candidates:
+        if lists and lists.list_of(user_id, LIST) == body:
+            return Origin(generation, LIST, segment)
     for generation, lists in candidates:
         source = lists.source(user_id, body) if lists else OTHER
         if source != OTHER:

@@ -31,6 +31,9 @@ class UserFigures:
         n_ratings, rating: (n_users,) ratings after a view from a list, and their sum.
         n_priced, cost: (n_users,) views of known cost, and their sum in USD.
         n_other_views: (n_users,) other views.
+        n_control_clicks, n_treatment_clicks: (n_users,) views of items that one side drafted,
+            from interleaved lists.
+        milliseconds: (n_users,) sum of the times of all answers.
     """
 
     user_ids: Sequence[bytes]
@@ -50,6 +53,9 @@ class UserFigures:
     n_priced: Doubles
     cost: Doubles
     n_other_views: Doubles
+    n_control_clicks: Doubles
+    n_treatment_clicks: Doubles
+    milliseconds: Doubles
 
 
 def user_figures(tables: Iterable[pa.Table], arm_of_user: ArmOfUser) -> UserFigures:

@@ -4,7 +4,13 @@ import os
 
 import pytest
 
-from store.arms import move_arms, promote_arm, start_experiment, stop_experiment
+from store.arms import (
+    generations_of_experiments,
+    move_arms,
+    promote_arm,
+    start_experiment,
+    stop_experiment,
+)
 from store.doctor import problems
 from store.errors import ExperimentError, NoSnapshotError, PinnedError, RefusedSnapshotError
 from store.experiment import experiment_file, read_experiment
@@ -97,6 +103,26 @@ def test_a_stop_of_another_experiment_changes_nothing(running):
     """The server names the one that it has stopped; another may run by then."""
     assert stop_experiment(running, "test", experiment_of(1, 2, salt="other").identity) is None
     assert read_experiment(running) == EXPERIMENT
+
+
+def test_a_promotion_in_another_experiment_changes_nothing(running):
+    with pytest.raises(ExperimentError, match="experiment test is running meanwhile"):
+        promote_arm(running, "treatment", "better", EXPERIMENT.identity + 1)
+    assert (current(running), read_experiment(running)) == (1, EXPERIMENT)
+    assert promote_arm(running, "treatment", "better", EXPERIMENT.identity) == 2
+
+
+def test_the_journal_has_the_generations_of_each_arm(running):
+    """From the latest start of a name on, or of all experiments."""
+    make_arm(running, "newer", arm="treatment")
+    with writing(running):
+        move_arms(running, EXPERIMENT.moved({2: 3}), "a refresh: of two arms")
+    moved = {1: {"control"}, 2: {"treatment"}, 3: {"treatment"}}
+    assert generations_of_experiments(running, "test") == moved
+    stop_experiment(running, "control 7: no")
+    start_experiment(running, experiment_of(1, 3, name="next"), "again")
+    assert generations_of_experiments(running, "next") == {1: {"control"}, 3: {"treatment"}}
+    assert generations_of_experiments(running) == moved
 
 
 def test_a_damaged_experiment_is_reported_and_can_be_stopped(running):

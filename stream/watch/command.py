@@ -17,10 +17,10 @@ from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.stop import stop_on_signals
 from stream.errors import StreamError
+from stream.online.served_lists import ServedLists, generations_of_arms
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 from stream.watch.figures import Figure, as_text
-from stream.watch.generations import generations_at
 from stream.watch.history import keep_figures
 from stream.watch.known import KnownIds
 from stream.watch.metrics import WatchMetrics
@@ -108,16 +108,11 @@ def _look(options: argparse.Namespace, settings: WatchSettings) -> tuple[int, li
     with ExitStack() as stack:
         snapshot = _served(store, stack)
         ids = [] if snapshot is None else [key.decode() for key, _ in snapshot.items]
-        sources = Sources(
-            events, quarantine, KnownIds(snapshot), ids, generations_at(store, offset)
-        )
+        served = stack.enter_context(ServedLists(store, offset, generations_of_arms(store)))
+        sources = Sources(events, quarantine, KnownIds(snapshot), ids, served)
         figures = look(sources, settings, end_at)
     keep_figures(Path(settings.folder), end_at, figures, settings.keep_days)
     return end_at, figures
-
-
-def _said(figure: Figure) -> tuple[str, str, float, str]:
-    return figure.name, figure.of, figure.value, figure.note
 
 
 def _served(store: Path, stack: ExitStack) -> Snapshot | None:

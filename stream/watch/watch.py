@@ -5,7 +5,7 @@ answers, views ─► counts of items by generation ─► concentration, calibr
 ledger ─► broken lines
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from batch.arrays import Integers, Rows
+from batch.arrays import Integers
 from batch.events.event_types import EVENT_TYPES, EventType
+from stream.online.served_lists import ServedLists
 from stream.watch.calibration import calibration, genre_shares
 from stream.watch.counts import EventCounts, top_items
 from stream.watch.divergence import drift, share_of
@@ -47,14 +48,14 @@ class Sources:
         quarantine: Directory of rejected lines.
         known: Labels of users and items by the served snapshot.
         item_ids: Items of the catalogue.
-        generations_at: Function that returns the generation that answered at each time.
+        served: Lists of the generations, by which that of an answer is found.
     """
 
     events: Path
     quarantine: Path
     known: KnownIds
     item_ids: list[str]
-    generations_at: Callable[[Rows], Integers]
+    served: ServedLists
 
 
 def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]:
@@ -66,7 +67,7 @@ def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]
     """
     periods = WatchPeriods(end_at, settings.reference_days)
     fields = fields_of(sources.known, top_items(sources.events, _TYPES["views"], periods))
-    items = ItemCounts(sources.item_ids, sources.generations_at)
+    items = ItemCounts(sources.item_ids, sources.served)
     counts = {
         kind.name: _count(sources.events, kind, fields[kind.name], periods, items)
         for kind in EVENT_TYPES

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from batch.events.ingest import ingest
 from batch.settings import BatchSettings
 from stream.__main__ import main
-from stream.watch.calibration import PairSample, calibration, genre_shares, user_hashes
-from stream.watch.divergence import N_GROUPS, drift, jensen_shannon, psi
+from stream.online.served_lists import ServedLists, generations_of_arms
+from stream.user_hashes import N_GROUPS, user_hashes
+from stream.watch.calibration import PairSample, calibration, genre_shares
+from stream.watch.divergence import drift, jensen_shannon, psi
 from stream.watch.figures import Figure
 from stream.watch.history import keep_figures, kept_figures
-from stream.watch.shown import concentration, gini
+from stream.watch.shown import ItemCounts, concentration, gini
 from stream.watch.volume import unusual_hour
+from tests.snapshots import make_snapshot
+from tests.stream.online_events import answer, seconds, table
 
 DAY_HOURS = 24
 
@@ -117,6 +121,25 @@ def test_calibration_by_hand():
     assert found
     assert found.value == pytest.approx((one + 0) / 2, abs=1e-6)
     assert calibration(sample, "shown 8", genres) is None
+
+
+def test_shown_items_belong_to_the_generation_of_the_users_arm(tmp_path):
+    """Two arms answer at the same time; a failed request counts nothing."""
+    store = tmp_path / "store"
+    make_snapshot(store, {"u1": ["a", "b"], "u2": ["b", "a"]}, ["c", "d"])
+    make_snapshot(store, {"u1": ["c", "a"], "u2": ["d", "a"]}, ["c", "d"], arm="b", flip=False)
+    at = seconds("2100-01-01T12:00")
+    given = [("u1", "a,b"), ("u2", "d,a"), ("u2", "d,a"), ("u1", None), ("u9", "c,d")]
+    answers = table("answers", [answer(user, at, items) for user, items in given])
+    with ServedLists(store, 0, generations_of_arms(store)) as served:
+        counts = ItemCounts(["a", "b", "c", "d"], served)
+        counts.add_answers(answers)
+    found = {generation: shown.tolist() for generation, shown in counts.shown.items()}
+    assert found == {1: [1, 1, 1, 1], 2: [2, 0, 0, 2]}
+    with ServedLists(store) as served:  # the twin: without arms all is of the current generation
+        counts = ItemCounts(["a", "b", "c", "d"], served)
+        counts.add_answers(answers)
+    assert {1} == counts.shown.keys()
 
 
 def test_a_sample_of_pairs_keeps_whole_users():

@@ -9,14 +9,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from batch.arrays import Codes
+from batch.arrays import Codes, Hashes
 from batch.events.ids import codes_of, whole
 
 N_GROUPS: Final = 64
-UserHashes = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
-def user_hashes(users: pa.ChunkedArray) -> UserHashes:
+def user_hashes(users: pa.ChunkedArray) -> Hashes:
     """Return (n,) hash of each row's user id, 64 bits."""
     ids = whole(users)
     names = ids.dictionary.to_numpy(zero_copy_only=False)

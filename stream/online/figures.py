@@ -153,7 +153,12 @@ def by_source(rows: pa.Table) -> Labels:
 
 def by_group(rows: pa.Table) -> Labels:
     """Label requests by each part of their users' segments: `25-34` and `F` for `25-34/F`."""
-    return _by_names(rows["segment"], lambda name: name.split("/") if name else ["unknown"])
+    return _by_names(rows["segment"], groups_of)
+
+
+def groups_of(segment: str) -> list[str]:
+    """Return the groups of the users of a segment."""
+    return segment.split("/") if segment else ["unknown"]
 
 
 def by_generation(rows: pa.Table) -> Labels:

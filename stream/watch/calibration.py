@@ -16,8 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, Rows
-from stream.user_hashes import UserHashes
+from batch.arrays import Doubles, Hashes, Rows
 
 _MIN_WATCHED: Final = 5
 _MAX_PAIRS: Final = 4_000_000
@@ -47,11 +46,11 @@ class PairSample:
     def __init__(self, max_pairs: int = _MAX_PAIRS) -> None:
         self._max_pairs = max_pairs
         self._n_groups = _N_GROUPS
-        self._users: dict[str, list[UserHashes]] = {}
+        self._users: dict[str, list[Hashes]] = {}
         self._items: dict[str, list[Rows]] = {}
         self._n_pairs = 0
 
-    def add(self, name: str, users: UserHashes, items: Rows) -> None:
+    def add(self, name: str, users: Hashes, items: Rows) -> None:
         """Add pairs of one kind, `watched` or `shown GENERATION`; items below 0 are left out."""
         is_kept = (users % _N_GROUPS < self._n_groups) & (items >= 0)
         self._users.setdefault(name, []).append(users[is_kept])
@@ -60,7 +59,7 @@ class PairSample:
         while self._n_pairs > self._max_pairs and self._n_groups > 1:
             self._halve()
 
-    def pairs(self, name: str) -> tuple[UserHashes, Rows]:
+    def pairs(self, name: str) -> tuple[Hashes, Rows]:
         """Return users, by the hash of their ids, and item rows of one kind."""
         if name not in self._users:
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -113,7 +112,7 @@ def calibration(sample: PairSample, shown: str, genres: sp.csr_matrix) -> Mean |
 
 
 def _genres_of(
-    users: UserHashes, of_pair: UserHashes, items: Rows, genres: sp.csr_matrix
+    users: Hashes, of_pair: Hashes, items: Rows, genres: sp.csr_matrix
 ) -> tuple[Doubles, Rows]:
     """Return (n_users, n_genres) sums of the genres of each user's items, and their number."""
     place = np.searchsorted(users, of_pair)

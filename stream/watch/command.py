@@ -17,10 +17,12 @@ from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.stop import stop_on_signals
 from stream.errors import StreamError
+from stream.online.compute import open_hours
 from stream.online.served_lists import ServedLists, generations_of_arms
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 from stream.watch.figures import Figure, as_text
+from stream.watch.groups import GroupHours
 from stream.watch.history import keep_figures
 from stream.watch.known import KnownIds
 from stream.watch.metrics import WatchMetrics
@@ -109,7 +111,9 @@ def _look(options: argparse.Namespace, settings: WatchSettings) -> tuple[int, li
         snapshot = _served(store, stack)
         ids = [] if snapshot is None else [key.decode() for key, _ in snapshot.items]
         served = stack.enter_context(ServedLists(store, offset, generations_of_arms(store)))
-        sources = Sources(events, quarantine, KnownIds(snapshot), ids, served)
+        click_seconds = int(online.click_hours * HOUR_SECONDS)
+        groups = GroupHours(open_hours(online), click_seconds, online.min_group_users)
+        sources = Sources(events, quarantine, KnownIds(snapshot), ids, served, groups)
         figures = look(sources, settings, end_at)
     keep_figures(Path(settings.folder), end_at, figures, settings.keep_days)
     return end_at, figures

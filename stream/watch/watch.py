@@ -3,6 +3,7 @@
 day partitions ─► counts by hour, and by day, user group and bin ─► volume, drift, unknown ids
 answers, views ─► counts of items by generation ─► concentration, calibration
 ledger ─► broken lines
+hours of the online figures ─► quality by group of users
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from stream.watch.counts import EventCounts, top_items
 from stream.watch.divergence import drift, share_of
 from stream.watch.fields import Field, fields_of
 from stream.watch.figures import Figure
+from stream.watch.groups import GroupHours, group_quality
 from stream.watch.known import NO_LIST, UNKNOWN, KnownIds
 from stream.watch.periods import WatchPeriods, read_periods
 from stream.watch.rejected import rejected_lines
@@ -49,6 +51,7 @@ class Sources:
         known: Labels of users and items by the served snapshot.
         item_ids: Items of the catalogue.
         served: Lists of the generations, by which that of an answer is found.
+        groups: Hours that the quality of groups is read from.
     """
 
     events: Path
@@ -56,6 +59,7 @@ class Sources:
     known: KnownIds
     item_ids: list[str]
     served: ServedLists
+    groups: GroupHours
 
 
 def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]:
@@ -64,6 +68,7 @@ def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]
     Raises:
         InputError: A day partition is damaged.
         LedgerError: The ledger of the collector is damaged.
+        StreamError: An hour of the online figures is damaged.
     """
     periods = WatchPeriods(end_at, settings.reference_days)
     fields = fields_of(sources.known, top_items(sources.events, _TYPES["views"], periods))
@@ -80,6 +85,7 @@ def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]
         *_drifts(counts, fields, settings),
         *_concentrations(items, settings),
         *_calibrations(items, genres),
+        *group_quality(sources.groups, settings, end_at),
     ]
 
 

@@ -81,7 +81,7 @@ def _online(options: argparse.Namespace) -> int:
             return _watch(inputs)
         hours, newest = inputs.updated()
         if options.before is not None:
-            return _compare(hours, options)
+            return _compare(hours, options, inputs.settings.min_group_users)
         span = (options.since, newest + 1)
         report = _report(inputs, hours, options.by or ALL, span)
         report = replace(report, interface=_interface(inputs.settings, span))
@@ -99,11 +99,14 @@ def _labeller(by: str, store: Path) -> Labeller:
 
 def _report(inputs: OnlineInputs, hours: HourFiles, by: str, span: tuple[int, int]) -> OnlineReport:
     limit_ms = inputs.settings.limit_ms
-    figures = sums_by_label(hours.tables(*span), _labeller(by, inputs.store), limit_ms)
+    min_users = inputs.settings.min_group_users if by == "group" else 0
+    figures = sums_by_label(hours.tables(*span), _labeller(by, inputs.store), limit_ms, min_users)
+    few = [label for label, sums in figures.items() if len(sums.users) < min_users]
+    figures = {label: sums for label, sums in figures.items() if label not in few}
     if by != ALL:
         figures = sums_by_label(hours.tables(*span), by_all, limit_ms) | figures
     since = max(span[0], next((begin for begin, _ in hours.hours(*span)), 0))
-    return OnlineReport(since, span[1] - 1, hours.closed_until, by, figures)
+    return OnlineReport(since, span[1] - 1, hours.closed_until, by, figures, few)
 
 
 def _interface(settings: OnlineSettings, span: tuple[int, int]) -> InterfaceCounts | None:
@@ -115,7 +118,7 @@ def _interface(settings: OnlineSettings, span: tuple[int, int]) -> InterfaceCoun
     return kept.total(*span)
 
 
-def _compare(hours: HourFiles, options: argparse.Namespace) -> int:
+def _compare(hours: HourFiles, options: argparse.Namespace, min_group_users: int) -> int:
     sides: dict[int, list[pa.Table]] = {options.before: [], options.after: []}
     for rows in hours.tables(options.since, _FOREVER):
         for generation, tables in sides.items():
@@ -126,7 +129,9 @@ def _compare(hours: HourFiles, options: argparse.Namespace) -> int:
         if not tables:
             remedy = "look at `python -m stream online --by generation`"
             raise StreamError(f"generation {generation}", "answered no request", remedy)
-    found = changes(sides[options.before], sides[options.after], (by_all, by_group))
+    found = changes(
+        sides[options.before], sides[options.after], (by_all, by_group), min_group_users
+    )
     as_json = json.dumps({
         "before": options.before, "after": options.after, "changes": changes_as_json(found),
     })  # fmt: skip

@@ -86,7 +86,10 @@ def ratio_change(numerators: Doubles, denominators: Doubles) -> RatioChange | No
 
 
 def changes(
-    before: Sequence[pa.Table], after: Sequence[pa.Table], labellers: Iterable[Labeller]
+    before: Sequence[pa.Table],
+    after: Sequence[pa.Table],
+    labellers: Iterable[Labeller],
+    min_users: int = _MIN_USERS,
 ) -> list[MetricChange]:
     """Return the change of every metric, over all requests and over those of each label.
 
@@ -94,12 +97,15 @@ def changes(
         before: Tables of `stream.online.hours.HOUR`.
         after: Tables of the same form.
         labellers: Functions that label requests.
+        min_users: Number of users on each side below which a label is left out.
     """
     found = [
         (label, metric.name, *sides, change)
         for labeller in labellers
         for label in _labels((*before, *after), labeller)
-        for metric, sides, change in _of_label(before, after, labeller, label)
+        for users in ([user_sums(_labelled(one, labeller, label)) for one in (before, after)],)
+        if label == ALL or min(map(len, users)) >= min_users
+        for metric, sides, change in _of_label(users)
     ]
     level = _LEVEL / max(len(found), 1)
     return [
@@ -114,9 +120,8 @@ def _labels(tables: Sequence[pa.Table], labeller: Labeller) -> list[str]:
 
 
 def _of_label(
-    before: Sequence[pa.Table], after: Sequence[pa.Table], labeller: Labeller, label: str
+    sides: Sequence[pa.Table],
 ) -> Iterator[tuple[OnlineMetric, tuple[int, int], RatioChange]]:
-    sides = [user_sums(_labelled(tables, labeller, label)) for tables in (before, after)]
     aligned = _aligned(sides)
     n_before, n_after = (int(side[0].sum()) for side in aligned)
     for metric in METRICS:

@@ -1,9 +1,13 @@
 """Figures: sums over requests, ratios of them, and percentiles of latency.
 
-    rows of HOUR ─► columns to be summed ─► Sums by label ─► METRICS
+    rows of HOUR ─► columns to be summed ─► Sums by label ─► METRICS with intervals
 
 Sums add up over hours, so a span of any length is read an hour at a time. Latencies are
-counted by the millisecond, so their percentiles are exact.
+counted by the millisecond, so their percentiles are exact. Requests of one user are
+correlated, so sums are kept by random group of users, and these are what intervals vary by.
+
+Source:
+    Deng, Knoblich and Lu, "Applying the Delta Method in Metric Analytics", KDD 2018.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +15,17 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from scipy.special import stdtrit
 
 from batch.arrays import Codes, Doubles, Rows
 from batch.events.ids import codes_of, whole
 from stream.online.hours import HOUR_SECONDS
 from stream.online.served_lists import is_personal
+from stream.user_hashes import N_GROUPS, user_hashes
 
 ALL: Final = "all"
+_MIN_GROUPS: Final = 2
+_UPPER_QUANTILE: Final = 0.975
 PERCENTILES: Final = {
     "p50_ms": 50.0,
     "p90_ms": 90.0,
@@ -97,22 +105,34 @@ class Sums:
         limit_ms: Limit of an answer's time in milliseconds; longer times count as the limit.
 
     Attributes:
-        totals: Sum of each of COLUMNS.
+        totals: (len(COLUMNS), N_GROUPS) sums of each of COLUMNS by random group of users.
         latencies: (limit_ms + 1,) number of requests by milliseconds.
+        users: Hashes of the users, or of as many as had to be counted.
     """
 
     def __init__(self, limit_ms: int) -> None:
-        self.totals: Doubles = np.zeros(len(COLUMNS))
+        self.totals: Doubles = np.zeros((len(COLUMNS), N_GROUPS))
         self.latencies: Rows = np.zeros(limit_ms + 1, np.int64)
+        self.users: set[int] = set()
 
     def total(self, name: str) -> float:
         """Return the sum of a column."""
-        return float(self.totals[COLUMNS.index(name)])
+        return float(self.totals[COLUMNS.index(name)].sum())
 
     def value(self, metric: OnlineMetric) -> float | None:
         """Return a metric, None where nothing is counted."""
         denominator = self.total(metric.denominator)
         return self.total(metric.numerator) / denominator if denominator else None
+
+    def interval(self, metric: OnlineMetric) -> tuple[float, float] | None:
+        """Return the 95 % interval of a metric by user, None without two groups of users."""
+        names = (metric.numerator, metric.denominator)
+        numerators, denominators = (self.totals[COLUMNS.index(name)] for name in names)
+        if np.count_nonzero(denominators) < _MIN_GROUPS:
+            return None
+        rate, error = _rate_of_groups(numerators, denominators)
+        margin = float(stdtrit(N_GROUPS - 1, _UPPER_QUANTILE)) * error
+        return rate - margin, rate + margin
 
     def percentiles(self) -> dict[str, float]:
         """Return the percentiles of latency in milliseconds, interpolated linearly."""
@@ -125,6 +145,14 @@ class Sums:
             low, high = np.searchsorted(ends, (np.floor(place), np.ceil(place)), side="right")
             found[name] = float(low + (high - low) * (place - np.floor(place)))
         return found
+
+
+def _rate_of_groups(numerators: Doubles, denominators: Doubles) -> tuple[float, float]:
+    """Return the ratio of two sums over groups of users, and its standard error."""
+    total = denominators.sum()
+    rate = numerators.sum() / total
+    residual = (numerators - rate * denominators) / total
+    return float(rate), float(np.sqrt(residual @ residual * N_GROUPS / (N_GROUPS - 1)))
 
 
 class Labels(NamedTuple):
@@ -156,7 +184,12 @@ def by_source(rows: pa.Table) -> Labels:
 
 def by_group(rows: pa.Table) -> Labels:
     """Label requests by each part of their users' segments: `25-34` and `F` for `25-34/F`."""
-    return _by_names(rows["segment"], lambda name: name.split("/") if name else ["unknown"])
+    return _by_names(rows["segment"], groups_of)
+
+
+def groups_of(segment: str) -> list[str]:
+    """Return the groups of the users of a segment."""
+    return segment.split("/") if segment else ["unknown"]
 
 
 def by_generation(rows: pa.Table) -> Labels:
@@ -186,22 +219,26 @@ def by_hour(rows: pa.Table) -> Labels:
     return Labels(np.arange(len(rows)), code.astype(np.int32), names)
 
 
-def sums_by_label(tables: Iterable[pa.Table], label: Labeller, limit_ms: int) -> dict[str, Sums]:
+def sums_by_label(
+    tables: Iterable[pa.Table], label: Labeller, limit_ms: int, min_users: int = 0
+) -> dict[str, Sums]:
     """Return the sums of each label, in the order of their names.
 
     Args:
         tables: Tables of `stream.online.hours.HOUR`.
         label: Function that labels the requests of a table.
         limit_ms: Limit of an answer's time in milliseconds.
+        min_users: Number of users up to which those of a label are counted.
     """
     found: dict[str, Sums] = {}
     for rows in tables:
         columns = summed_columns(rows)
         labels = label(rows)
         n = len(labels.names)
-        totals = np.array(
-            [np.bincount(labels.code, columns[name][labels.row], n) for name in COLUMNS]
-        )
+        users = user_hashes(rows["user_id"])[labels.row]
+        group = labels.code.astype(np.int64) * N_GROUPS + (users % N_GROUPS).astype(np.int64)
+        summed = [np.bincount(group, columns[name][labels.row], n * N_GROUPS) for name in COLUMNS]
+        totals = np.array(summed).reshape(len(COLUMNS), n, N_GROUPS)
         milliseconds = np.clip(rows["milliseconds"].to_numpy()[labels.row], 0, limit_ms)
         cell = labels.code.astype(np.int64) * (limit_ms + 1) + milliseconds
         latencies = np.bincount(cell, minlength=n * (limit_ms + 1)).reshape(n, -1)
@@ -209,6 +246,8 @@ def sums_by_label(tables: Iterable[pa.Table], label: Labeller, limit_ms: int) ->
             sums = found.setdefault(name, Sums(limit_ms))
             sums.totals += totals[:, code]
             sums.latencies += latencies[code]
+            if len(sums.users) < min_users:
+                sums.users.update(np.unique(users[labels.code == code]).tolist())
     return dict(sorted(found.items()))
 
 

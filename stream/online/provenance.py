@@ -153,7 +153,7 @@ def provenance(
         items = line.items.split(",") if line.items else []
         origin = _origin(store, user_id, line, 60 * utc_offset_minutes)
     manifest, places = _read(store, origin, user_id, items)
-    arm = manifest.parameters.get("arm")
+    arm = manifest.arm
     body = ",".join(items).encode()
     confirmed = None if line is None or origin.source == PRUNED else origin.source not in _NOTES
     return Provenance(
@@ -161,7 +161,7 @@ def provenance(
         line,
         f"{origin.generation}:{arm or _NO_ARM}:{crc32(body):08x}",
         origin.generation,
-        arm if isinstance(arm, str) else None,
+        arm,
         origin.source,
         confirmed,
         _NOTES.get(origin.source, "") if line else "no line of an answer to this user was kept",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stream.online.comparison import MetricChange
-from stream.online.figures import COLUMNS, METRICS, Sums
+from stream.online.figures import COLUMNS, METRICS, OnlineMetric, Sums
 from stream.online.interface import InterfaceCounts
 
 
@@ -21,6 +21,7 @@ class OnlineReport:
         closed_until: Time up to which hours do not change any more.
         by: Kind of the labels.
         figures: Sums by label; `all` for all requests.
+        suppressed: Labels of too few users, which are not shown.
         interface: Counts of the access log; None without one.
     """
 
@@ -29,6 +30,7 @@ class OnlineReport:
     closed_until: int
     by: str
     figures: Mapping[str, Sums]
+    suppressed: Sequence[str] = ()
     interface: InterfaceCounts | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -40,6 +42,7 @@ class OnlineReport:
             "figures": [
                 {"label": label, **_sums_as_json(sums)} for label, sums in self.figures.items()
             ],
+            "suppressed": list(self.suppressed),
             "interface": interface and {**interface._asdict(), **interface.shares()},
         }  # fmt: skip
 
@@ -51,12 +54,15 @@ class OnlineReport:
             [
                 label,
                 f"{sums.total('n_requests'):,.0f}",
-                *(_shown(sums.value(metric)) for metric in METRICS),
+                *(_with_interval(sums, metric) for metric in METRICS),
                 *(f"{value:g}" for value in sums.percentiles().values()),
             ]
             for label, sums in self.figures.items()
         ]
         lines = [f"{_time(self.since)} to {_time(self.until)}", *_table([header, *rows])]
+        lines.append("± half of the 95 % interval, by users")
+        if self.suppressed:
+            lines.append(f"too few users: {', '.join(self.suppressed)}")
         if self.interface:
             shares = self.interface.shares().items()
             kinds = ", ".join(f"{name.replace('_', ' ')} {share:.4%}" for name, share in shares)
@@ -95,6 +101,7 @@ def _sums_as_json(sums: Sums) -> dict[str, Any]:
     return {
         **{name: round(sums.total(name)) for name in counted},
         **{metric.name: sums.value(metric) for metric in METRICS},
+        "intervals": {metric.name: sums.interval(metric) for metric in METRICS},
         "latency": sums.percentiles(),
     }
 
@@ -105,6 +112,12 @@ def _percentile_names(figures: Mapping[str, Sums]) -> list[str]:
 
 def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.4g}"
+
+
+def _with_interval(sums: Sums, metric: OnlineMetric) -> str:
+    interval = sums.interval(metric)
+    margin = f" ±{(interval[1] - interval[0]) / 2:.2g}" if interval else ""
+    return _shown(sums.value(metric)) + margin
 
 
 def _time(second: int) -> str:

@@ -265,8 +265,8 @@ def generations_of_arms(store: Path) -> dict[int, str]:
     arms = {}
     for generation in generations(store):
         with contextlib.suppress(NoSnapshotError):
-            arm = read_manifest(snapshot_folder(store, generation)).parameters.get("arm")
-            if isinstance(arm, str):
+            arm = read_manifest(snapshot_folder(store, generation)).arm
+            if arm is not None:
                 arms[generation] = arm
     return arms
 

@@ -16,6 +16,7 @@ class OnlineSettings:
             as a click.
         late_hours: Hours by which an event may be late and still be counted.
         limit_ms: Milliseconds within which an answer is available.
+        min_group_users: Number of users below which the figures of a group are not shown.
         utc_offset_minutes: Minutes by which the clock of the events is ahead of UTC.
         part_requests: Number of requests that are held at a time, which limits memory.
         gauge_hours: Hours, up to the newest event, that the gauges cover.
@@ -29,6 +30,7 @@ class OnlineSettings:
     click_hours: float = 24.0
     late_hours: float = 6.0
     limit_ms: int = 600
+    min_group_users: int = 50
     utc_offset_minutes: int = 0
     part_requests: int = 250_000
     gauge_hours: float = 24.0
@@ -46,8 +48,9 @@ class OnlineSettings:
                 raise ValueError(f"{name} must be above 0")
         if not self.path:
             raise ValueError("path must not be empty")
-        if self.late_hours < 0:
-            raise ValueError("late_hours must be 0 or more")
+        for name in ("late_hours", "min_group_users"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more")
         if abs(self.utc_offset_minutes) > 24 * 60:
             raise ValueError("utc_offset_minutes must lie between -1440 and 1440")
         if not 0 <= self.metrics_port <= 65_535:

@@ -14,20 +14,15 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, Rows
-from batch.events.ids import codes_of, whole
+from batch.arrays import Doubles, Hashes, Rows
 
 _MIN_WATCHED: Final = 5
 _MAX_PAIRS: Final = 4_000_000
 _MIXED: Final = 0.01  # of p in q̃, or a genre that is not shown would make it infinite
 _Z: Final = 1.96
 _N_GROUPS: Final = 1024
-
-_Hashes = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
 class Mean(NamedTuple):
@@ -51,11 +46,11 @@ class PairSample:
     def __init__(self, max_pairs: int = _MAX_PAIRS) -> None:
         self._max_pairs = max_pairs
         self._n_groups = _N_GROUPS
-        self._users: dict[str, list[_Hashes]] = {}
+        self._users: dict[str, list[Hashes]] = {}
         self._items: dict[str, list[Rows]] = {}
         self._n_pairs = 0
 
-    def add(self, name: str, users: _Hashes, items: Rows) -> None:
+    def add(self, name: str, users: Hashes, items: Rows) -> None:
         """Add pairs of one kind, `watched` or `shown GENERATION`; items below 0 are left out."""
         is_kept = (users % _N_GROUPS < self._n_groups) & (items >= 0)
         self._users.setdefault(name, []).append(users[is_kept])
@@ -64,7 +59,7 @@ class PairSample:
         while self._n_pairs > self._max_pairs and self._n_groups > 1:
             self._halve()
 
-    def pairs(self, name: str) -> tuple[_Hashes, Rows]:
+    def pairs(self, name: str) -> tuple[Hashes, Rows]:
         """Return users, by the hash of their ids, and item rows of one kind."""
         if name not in self._users:
             return np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -78,13 +73,6 @@ class PairSample:
             is_kept = users % _N_GROUPS < self._n_groups
             self._users[name], self._items[name] = [users[is_kept]], [items[is_kept]]
             self._n_pairs += int(is_kept.sum())
-
-
-def user_hashes(users: pa.ChunkedArray) -> _Hashes:
-    """Return (n,) hash of each row's user id, 64 bits."""
-    ids = whole(users)
-    names = ids.dictionary.to_numpy(zero_copy_only=False)
-    return np.asarray(pd.util.hash_array(names, categorize=False)[codes_of(ids)])
 
 
 def genre_shares(genres: Sequence[Sequence[str]]) -> sp.csr_matrix:
@@ -124,7 +112,7 @@ def calibration(sample: PairSample, shown: str, genres: sp.csr_matrix) -> Mean |
 
 
 def _genres_of(
-    users: _Hashes, of_pair: _Hashes, items: Rows, genres: sp.csr_matrix
+    users: Hashes, of_pair: Hashes, items: Rows, genres: sp.csr_matrix
 ) -> tuple[Doubles, Rows]:
     """Return (n_users, n_genres) sums of the genres of each user's items, and their number."""
     place = np.searchsorted(users, of_pair)

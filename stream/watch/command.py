@@ -17,21 +17,25 @@ from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.stop import stop_on_signals
 from stream.errors import StreamError
+from stream.online.compute import open_hours
+from stream.online.served_lists import ServedLists, generations_of_arms
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 from stream.watch.figures import Figure, as_text
-from stream.watch.generations import generations_at
-from stream.watch.history import keep_figures
+from stream.watch.groups import GroupHours
+from stream.watch.history import keep_figures, kept_figures
 from stream.watch.known import KnownIds
 from stream.watch.metrics import WatchMetrics
 from stream.watch.periods import HOUR_SECONDS, last_hour
 from stream.watch.settings import WatchSettings
+from stream.watch.trends import trends, trends_as_text
 from stream.watch.watch import Sources, look
 
 _EXAMPLE: Final = """example:
   python -m stream watch                         the last 24 hours against the 28 days before
   python -m stream watch --at 2026-11-28T06:00   the 24 hours before a time of the log
   python -m stream watch --follow                look once an hour, with gauges for Prometheus
+  python -m stream watch --history click_through the figures of that name over all looks
 
 Exit status: 0 no alarm, 1 an alarm or a failure, 2 wrong usage."""
 
@@ -55,12 +59,19 @@ def add_watch(verbs: Any) -> None:
         "--at", type=_hour, metavar="TIME", help="end of the 24 hours; default: the last whole hour"
     )
     verb.add_argument("--follow", action="store_true", help="look once an hour")
+    verb.add_argument(
+        "--history", nargs="?", const="", metavar="NAME",
+        help="print the figures of a name, or all, over the looks that are kept",
+    )  # fmt: skip
     verb.add_argument("--json", action="store_true", help="print one JSON object a figure")
     verb.set_defaults(run=_watch)
 
 
 def _watch(options: argparse.Namespace) -> int:
     settings = load_section("watch", WatchSettings, options.config)
+    if options.history is not None:
+        sys.stdout.write(_history(Path(settings.folder), options.history, is_json=options.json))
+        return 0
     if options.follow:
         _follow(options, settings)
         return 0
@@ -72,6 +83,17 @@ def _watch(options: argparse.Namespace) -> int:
         lines = [f"24 hours to {end:%Y-%m-%d %H:%M}, by the log's clock", as_text(figures)]
     sys.stdout.write("\n".join([*lines, ""]))
     return int(any(figure.is_alarm for figure in figures))
+
+
+def _history(folder: Path, name: str, *, is_json: bool) -> str:
+    found = trends(kept_figures(folder), name)
+    if not found:
+        problem = f"has no looks with a figure {name}" if name else "has no looks"
+        raise StreamError(folder, problem, "run `python -m stream watch`, which lists all names")
+    if not is_json:
+        return trends_as_text(found) + "\n"
+    lines = [json.dumps(one._asdict(), ensure_ascii=False) for one in found]
+    return "\n".join([*lines, ""])
 
 
 def _follow(options: argparse.Namespace, settings: WatchSettings) -> None:
@@ -108,16 +130,13 @@ def _look(options: argparse.Namespace, settings: WatchSettings) -> tuple[int, li
     with ExitStack() as stack:
         snapshot = _served(store, stack)
         ids = [] if snapshot is None else [key.decode() for key, _ in snapshot.items]
-        sources = Sources(
-            events, quarantine, KnownIds(snapshot), ids, generations_at(store, offset)
-        )
+        served = stack.enter_context(ServedLists(store, offset, generations_of_arms(store)))
+        click_seconds = int(online.click_hours * HOUR_SECONDS)
+        groups = GroupHours(open_hours(online), click_seconds, online.min_group_users)
+        sources = Sources(events, quarantine, KnownIds(snapshot), ids, served, groups)
         figures = look(sources, settings, end_at)
     keep_figures(Path(settings.folder), end_at, figures, settings.keep_days)
     return end_at, figures
-
-
-def _said(figure: Figure) -> tuple[str, str, float, str]:
-    return figure.name, figure.of, figure.value, figure.note
 
 
 def _served(store: Path, stack: ExitStack) -> Snapshot | None:

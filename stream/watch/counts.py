@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from batch.arrays import Codes, Integers
+from batch.arrays import Integers
 from batch.events.event_types import EventType
 from batch.events.ids import codes_of, whole
-from stream.watch.divergence import N_GROUPS
+from stream.user_hashes import N_GROUPS, user_groups
 from stream.watch.fields import Field
 from stream.watch.periods import HOUR_SECONDS, WatchPeriods, read_periods
 
@@ -59,14 +58,6 @@ class EventCounts:
         before = self.of_field(field.name)
         counts[:, :, : before.shape[2]] += before
         self._of_field[field.name] = counts
-
-
-def user_groups(users: pa.ChunkedArray) -> Codes:
-    """Return (n,) group of each row's user, by a hash of the id: 0 to N_GROUPS - 1."""
-    ids = whole(users)
-    names = ids.dictionary.to_numpy(zero_copy_only=False)
-    groups = pd.util.hash_array(names, categorize=False) % N_GROUPS
-    return np.asarray(groups.astype(np.int32)[codes_of(ids)])
 
 
 def top_items(events: Path, views: EventType, periods: WatchPeriods) -> list[str]:

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from batch.arrays import Doubles, Integers
+from stream.user_hashes import N_GROUPS
 
-N_GROUPS: Final = 64
 _N_RESAMPLES: Final = 400
 _PSEUDO_COUNT: Final = 0.5  # in each bin, or an empty one would make PSI infinite
 _TAILS: Final = (0.025, 0.975)

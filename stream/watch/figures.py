@@ -53,10 +53,11 @@ def as_text(figures: Sequence[Figure]) -> str:
 def _shown(figure: Figure) -> str:
     interval = ""
     if figure.low is not None and figure.high is not None:
-        interval = f"({_number(figure.low)} to {_number(figure.high)})"
-    limit = f"limit {_number(figure.limit)}" if figure.limit is not None else ""
-    return f"{_number(figure.value):>9}  {interval:22}  {limit:12}  {figure.note}"
+        interval = f"({as_number(figure.low)} to {as_number(figure.high)})"
+    limit = f"limit {as_number(figure.limit)}" if figure.limit is not None else ""
+    return f"{as_number(figure.value):>9}  {interval:22}  {limit:12}  {figure.note}"
 
 
-def _number(value: float) -> str:
+def as_number(value: float) -> str:
+    """Return a value with four digits."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -19,6 +19,10 @@ class WatchMetrics:
         self.registry = registry = CollectorRegistry()
         labels = ["name", "of"]
         self._value = Gauge("marquee_watch_value", "Figures", labels, registry=registry)
+        self._interval = Gauge(
+            "marquee_watch_interval", "Ends of their 95 % intervals", [*labels, "end"],
+            registry=registry,
+        )  # fmt: skip
         self._alarm = Gauge(
             "marquee_watch_alarm", "1 for a figure beyond its limit", labels, registry=registry
         )
@@ -43,8 +47,12 @@ class WatchMetrics:
     def show(self, end_at: int, figures: Sequence[Figure]) -> None:
         """Replace all gauges."""
         self._value.clear()
+        self._interval.clear()
         self._alarm.clear()
         self._at.set(end_at)
         for figure in figures:
             self._value.labels(figure.name, figure.of).set(figure.value)
+            for end, value in (("low", figure.low), ("high", figure.high)):
+                if value is not None:
+                    self._interval.labels(figure.name, figure.of, end).set(value)
             self._alarm.labels(figure.name, figure.of).set(figure.is_alarm)

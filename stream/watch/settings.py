@@ -18,8 +18,10 @@ class WatchSettings:
             they are an alarm.
         max_top_share: Share of the shown items in the most watched tenth of the catalogue above
             which it is an alarm; 1: none.
-        min_group_users: Number of users below which the quality of a group is not shown.
-        alpha: Probability of a false alarm about the quality of groups, over all looks.
+        max_group_loss: Share by which clicks, or minutes, a request of a group of users may lie
+            below those of all others before it is an alarm.
+        alpha: Probability of a false alarm about the quality of groups, over all looks of
+            `reference_days` days.
         folder: Directory of the figures that are kept.
         keep_days: Age in days from which figures are removed; 0: any.
         metrics_host: Address of the gauges.
@@ -32,7 +34,7 @@ class WatchSettings:
     max_rejected_share: float = 0.01
     max_unknown_share: float = 0.05
     max_top_share: float = 1.0
-    min_group_users: int = 50
+    max_group_loss: float = 0.2
     alpha: float = 0.05
     folder: str = "var/online/watch"
     keep_days: float = 400.0
@@ -48,7 +50,7 @@ class WatchSettings:
             raise ValueError("reference_days must be at least 1")
         if not 0 < self.alpha < 1:
             raise ValueError("alpha must lie between 0 and 1")
-        for name in ("max_rejected_share", "max_unknown_share", "max_top_share"):
+        for name in ("max_rejected_share", "max_unknown_share", "max_top_share", "max_group_loss"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be at most 1")
         if self.metrics_port > 65_535:

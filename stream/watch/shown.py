@@ -9,7 +9,6 @@ Sources:
     most watched tenth of the catalogue, divided by the share of the views there.
 """
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +17,9 @@ import pyarrow.compute as pc
 
 from batch.arrays import Doubles, Integers, Rows
 from batch.events.ids import codes_of, whole
-from stream.watch.calibration import PairSample, user_hashes
+from stream.online.served_lists import ServedLists
+from stream.user_hashes import user_hashes
+from stream.watch.calibration import PairSample
 
 _TOP_SHARE: Final = 0.1
 
@@ -46,7 +47,7 @@ class ItemCounts:
 
     Args:
         item_ids: The catalogue; other items are left out.
-        generations_at: Function that returns the generation that answered at each time.
+        served: Lists of the generations, by which that of an answer is found.
 
     Attributes:
         watched: (n_items,) views.
@@ -54,18 +55,12 @@ class ItemCounts:
         pairs: User–item pairs of a sample of the users: `watched`, and `shown GENERATION`.
     """
 
-    def __init__(self, item_ids: list[str], generations_at: Callable[[Rows], Integers]) -> None:
+    def __init__(self, item_ids: list[str], served: ServedLists) -> None:
         self._item_row = {name: row for row, name in enumerate(item_ids)}
-        self._generations_at = generations_at
+        self._served = served
         self.watched = np.zeros(len(item_ids), np.int64)
         self.shown: dict[int, Rows] = {}
         self.pairs = PairSample()
-
-    def rows_of(self, items: pa.ChunkedArray) -> Rows:
-        """Return (n,) row of each item in the catalogue, -1 for others."""
-        ids = whole(items)
-        rows = [self._item_row.get(name, -1) for name in ids.dictionary.to_pylist()]
-        return np.array(rows, np.int64)[codes_of(ids)]
 
     def add_views(self, views: pa.Table) -> None:
         """Count the items of views."""
@@ -78,13 +73,20 @@ class ItemCounts:
         lists = pc.split_pattern(answers["items"].combine_chunks(), ",")
         answer = pc.list_parent_indices(lists).to_numpy()
         rows = self._rows_of(pa.chunked_array([pc.list_flatten(lists).dictionary_encode()]))
-        generation = self._generations_at(answers["at"].to_numpy())[answer]
+        generation = self._generations(answers)[answer]
         user = user_hashes(answers["user_id"])[answer]
         for number in np.unique(generation).tolist():
             is_in = (generation == number) & (rows >= 0)
             found = np.bincount(rows[is_in], minlength=len(self.watched))
             self.shown[number] = self.shown.get(number, 0) + found
             self.pairs.add(f"shown {number}", user[is_in], rows[is_in])
+
+    def _generations(self, answers: pa.Table) -> Rows:
+        """Return (n,) generation that gave each answer: that of the user's arm in an experiment."""
+        users = [user_id.encode() for user_id in answers["user_id"].to_pylist()]
+        bodies = answers["items"].cast(pa.binary()).to_pylist()
+        origins = self._served.origins(users, answers["at"].to_numpy(), bodies)
+        return np.array([origin.generation for origin in origins], np.int64)
 
     def _rows_of(self, items: pa.ChunkedArray) -> Rows:
         """Return (n,) row of each item in the catalogue, -1 for others."""

@@ -3,9 +3,10 @@
 day partitions ─► counts by hour, and by day, user group and bin ─► volume, drift, unknown ids
 answers, views ─► counts of items by generation ─► concentration, calibration
 ledger ─► broken lines
+hours of the online figures ─► quality by group of users
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,13 +15,15 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from batch.arrays import Integers, Rows
+from batch.arrays import Integers
 from batch.events.event_types import EVENT_TYPES, EventType
+from stream.online.served_lists import ServedLists
 from stream.watch.calibration import calibration, genre_shares
 from stream.watch.counts import EventCounts, top_items
 from stream.watch.divergence import drift, share_of
 from stream.watch.fields import Field, fields_of
 from stream.watch.figures import Figure
+from stream.watch.groups import GroupHours, group_quality
 from stream.watch.known import NO_LIST, UNKNOWN, KnownIds
 from stream.watch.periods import WatchPeriods, read_periods
 from stream.watch.rejected import rejected_lines
@@ -47,14 +50,16 @@ class Sources:
         quarantine: Directory of rejected lines.
         known: Labels of users and items by the served snapshot.
         item_ids: Items of the catalogue.
-        generations_at: Function that returns the generation that answered at each time.
+        served: Lists of the generations, by which that of an answer is found.
+        groups: Hours that the quality of groups is read from.
     """
 
     events: Path
     quarantine: Path
     known: KnownIds
     item_ids: list[str]
-    generations_at: Callable[[Rows], Integers]
+    served: ServedLists
+    groups: GroupHours
 
 
 def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]:
@@ -63,10 +68,11 @@ def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]
     Raises:
         InputError: A day partition is damaged.
         LedgerError: The ledger of the collector is damaged.
+        StreamError: An hour of the online figures is damaged.
     """
     periods = WatchPeriods(end_at, settings.reference_days)
     fields = fields_of(sources.known, top_items(sources.events, _TYPES["views"], periods))
-    items = ItemCounts(sources.item_ids, sources.generations_at)
+    items = ItemCounts(sources.item_ids, sources.served)
     counts = {
         kind.name: _count(sources.events, kind, fields[kind.name], periods, items)
         for kind in EVENT_TYPES
@@ -79,6 +85,7 @@ def look(sources: Sources, settings: WatchSettings, end_at: int) -> list[Figure]
         *_drifts(counts, fields, settings),
         *_concentrations(items, settings),
         *_calibrations(items, genres),
+        *group_quality(sources.groups, settings, end_at),
     ]
 
 

@@ -1,10 +1,14 @@
 """The interval of a difference by users: known answers, and its coverage."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
+from stream.experiments.statistics import rates
 from stream.online.comparison import ratio_change
+from stream.online.figures import METRICS, by_all, sums_by_label
+from stream.online.hours import HOUR
 
 
 def drawn(rng, n_users, effect=0.0):
@@ -62,3 +66,27 @@ def test_equal_sides_do_not_differ_and_one_user_is_no_sample():
     assert (same.low, same.high, same.p_value) == (0, 0, 1)
     alone = np.array([requests, np.where(np.arange(50) == 7, requests, 0)])
     assert ratio_change(alone, alone) is None
+
+
+def test_the_interval_of_a_figure_is_that_of_the_delta_method_by_users():
+    """Over 3,000 users, whose own rates differ, the groups of users vary as users do."""
+    rng = np.random.default_rng(4)
+    requests = rng.integers(1, 9, 3000)
+    clicks = rng.binomial(requests, rng.beta(2, 3, 3000))
+    users = np.repeat(np.arange(3000), requests)
+    place = np.arange(len(users)) - np.repeat(np.cumsum(requests) - requests, requests)
+    columns = {name: np.zeros(len(users)) for name in HOUR.names} | {
+        "user_id": users.astype(str).astype(object), "source": np.full(len(users), "list", object),
+        "segment": np.full(len(users), "", object), "rank": place < clicks[users],
+        "is_available": np.ones(len(users), np.bool_),
+    }  # fmt: skip
+    rows = pa.table([pa.array(columns[one.name]).cast(one.type) for one in HOUR], schema=HOUR)
+    metric = next(one for one in METRICS if one.name == "click_through")
+    interval = sums_by_label([rows[:1000], rows[1000:]], by_all, 600)["all"].interval(metric)
+    assert interval is not None
+    by_user = rates.user_sums(clicks.astype(float), requests.astype(float)).rate()
+    assert sum(interval) / 2 == pytest.approx(by_user.rate)
+    half = 1.96 * by_user.squared_error**0.5
+    assert (interval[1] - interval[0]) / 2 == pytest.approx(half, rel=0.25)
+    alone = sums_by_label([rows.slice(0, requests[0])], by_all, 600)["all"]
+    assert alone.interval(metric) is None

@@ -267,6 +267,27 @@ def test_figures_by_user_and_arm(tmp_path, store):
     assert total.total("n_clicks") > 20
 
 
+def test_groups_of_few_users_are_named_and_not_shown(tmp_path, store, monkeypatch, capsys):
+    """One woman is below the limit of 2; the users without a profile are not."""
+    write_events(tmp_path / "events", 1, **made_days(8, 3))
+    monkeypatch.setenv("MARQUEE_ONLINE_MIN_GROUP_USERS", "2")
+    monkeypatch.setenv("MARQUEE_ONLINE_PATH", str(tmp_path / "online"))
+    monkeypatch.chdir(tmp_path)
+    verb = ["online", "--store", str(store), "--events", str(tmp_path / "events"), "--by", "group"]
+    assert main([*verb, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["suppressed"] == ["F", "M"]
+    figures = {one["label"]: one for one in found["figures"]}
+    assert figures.keys() == {"all", "25-34", "unknown"}
+    low, high = figures["all"]["intervals"]["click_through"]
+    assert low < figures["all"]["click_through"] < high
+    assert main(verb) == 0
+    text = capsys.readouterr().out
+    assert "too few users: F, M" in text
+    value, margin = figures["all"]["click_through"], (high - low) / 2
+    assert f"{value:.4g} ±{margin:.2g}" in text
+
+
 def test_the_gauges_are_the_figures(tmp_path, store):
     """On a real port, for each label; a label that is gone disappears."""
     write_events(tmp_path / "events", 1, **made_days(9, 1))

@@ -120,9 +120,8 @@ def test_a_fresh_list_is_confirmed_while_it_is_kept(tmp_path, explain):
 def test_the_arm_is_found_by_the_items(tmp_path, explain):
     """Generation 2 of the treatment was never current, and gave this list."""
     store = tmp_path / "store"
-    make_snapshot(store, {"ann": [*"abc"]}, [*"def"], parameters={"arm": "control"})
-    treatment = {"arm": "treatment"}
-    make_snapshot(store, {"ann": [*"cba"]}, [*"def"], parameters=treatment, flip=False)
+    make_snapshot(store, {"ann": [*"abc"]}, [*"def"], arm="control")
+    make_snapshot(store, {"ann": [*"cba"]}, [*"def"], arm="treatment", flip=False)
     set_flips(store, EARLIER)
     assert explain("ann", "a,b,c")[1]["arm"] == "control"
     status, found = explain("ann", "c,b,a")

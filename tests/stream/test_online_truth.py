@@ -112,6 +112,7 @@ def run(folder, world):
 def online(folder, tmp_path, monkeypatch, capsys):
     """Return the parsed output of `python -m stream online`."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARQUEE_ONLINE_MIN_GROUP_USERS", "1")
     places = ["--store", str(folder / "store"), "--events", str(folder / "events"), "--json"]
 
     def run_online(*options):

@@ -11,12 +11,17 @@ from hypothesis import strategies as st
 from batch.events.ingest import ingest
 from batch.settings import BatchSettings
 from stream.__main__ import main
-from stream.watch.calibration import PairSample, calibration, genre_shares, user_hashes
-from stream.watch.divergence import N_GROUPS, drift, jensen_shannon, psi
+from stream.online.served_lists import ServedLists, generations_of_arms
+from stream.user_hashes import N_GROUPS, user_hashes
+from stream.watch.calibration import PairSample, calibration, genre_shares
+from stream.watch.divergence import drift, jensen_shannon, psi
 from stream.watch.figures import Figure
 from stream.watch.history import keep_figures, kept_figures
-from stream.watch.shown import concentration, gini
+from stream.watch.metrics import WatchMetrics
+from stream.watch.shown import ItemCounts, concentration, gini
 from stream.watch.volume import unusual_hour
+from tests.snapshots import make_snapshot
+from tests.stream.online_events import answer, seconds, table
 
 DAY_HOURS = 24
 
@@ -119,6 +124,25 @@ def test_calibration_by_hand():
     assert calibration(sample, "shown 8", genres) is None
 
 
+def test_shown_items_belong_to_the_generation_of_the_users_arm(tmp_path):
+    """Two arms answer at the same time; a failed request counts nothing."""
+    store = tmp_path / "store"
+    make_snapshot(store, {"u1": ["a", "b"], "u2": ["b", "a"]}, ["c", "d"])
+    make_snapshot(store, {"u1": ["c", "a"], "u2": ["d", "a"]}, ["c", "d"], arm="b", flip=False)
+    at = seconds("2100-01-01T12:00")
+    given = [("u1", "a,b"), ("u2", "d,a"), ("u2", "d,a"), ("u1", None), ("u9", "c,d")]
+    answers = table("answers", [answer(user, at, items) for user, items in given])
+    with ServedLists(store, 0, generations_of_arms(store)) as served:
+        counts = ItemCounts(["a", "b", "c", "d"], served)
+        counts.add_answers(answers)
+    found = {generation: shown.tolist() for generation, shown in counts.shown.items()}
+    assert found == {1: [1, 1, 1, 1], 2: [2, 0, 0, 2]}
+    with ServedLists(store) as served:  # the twin: without arms all is of the current generation
+        counts = ItemCounts(["a", "b", "c", "d"], served)
+        counts.add_answers(answers)
+    assert {1} == counts.shown.keys()
+
+
 def test_a_sample_of_pairs_keeps_whole_users():
     """Above the limit only users of some random groups stay, each with all pairs."""
     sample = PairSample(max_pairs=3_000)
@@ -144,6 +168,41 @@ def test_torn_looks_are_left_out_and_old_months_removed(tmp_path):
     assert looks[0]["figures"] == [figures[0].as_json()]
     keep_figures(tmp_path, march, figures, keep_days=20)
     assert not (tmp_path / "2026-01.jsonl").exists()
+
+
+def test_the_history_of_a_figure_is_printed(tmp_path, capsys):
+    """Of two looks of one time the last counts; an unknown name is an error."""
+    config = tmp_path / "marquee.toml"
+    config.write_text(f'[watch]\nfolder = "{tmp_path}/kept"\n')
+    verb = ["watch", "--config", str(config), "--history"]
+    assert main(verb) == 1
+    assert "has no looks; run `python -m stream watch`" in capsys.readouterr().err
+    for hour, value in ((2, 0.5), (0, 0.1), (1, 9.0), (1, 0.25)):
+        figures = [Figure("gini", "views", value, is_alarm=value > 0.4), Figure("volume", "", 2.0)]
+        keep_figures(tmp_path / "kept", 1_767_225_600 + 3600 * hour, figures, keep_days=0)
+    assert main([*verb, "gini"]) == 0
+    text = "gini  views  ▁▄█  0.5  0.1 to 0.5  1 alarm in 3 looks\n"
+    assert capsys.readouterr().out == text
+    assert main([*verb, "--json"]) == 0
+    gini_views, volume = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [look["value"] for look in gini_views["looks"]] == [0.1, 0.25, 0.5]
+    assert (volume["name"], len(volume["looks"])) == ("volume", 3)
+    assert main([*verb, "giny"]) == 1
+    assert "has no looks with a figure giny" in capsys.readouterr().err
+
+
+def test_every_figure_is_a_gauge_with_its_interval():
+    """A figure that is gone is no gauge any more."""
+    metrics = WatchMetrics()
+    metrics.show(7, [Figure("unknown", "items", 0.25, 0.2, 0.3, is_alarm=True)])
+    labels = {"name": "unknown", "of": "items"}
+    sample = metrics.registry.get_sample_value
+    assert sample("marquee_watch_value", labels) == 0.25
+    assert sample("marquee_watch_alarm", labels) == 1
+    assert sample("marquee_watch_interval", {**labels, "end": "low"}) == 0.2
+    metrics.show(8, [Figure("volume", "views", 3.0)])
+    assert sample("marquee_watch_interval", {**labels, "end": "low"}) is None
+    assert sample("marquee_watch_value", {"name": "volume", "of": "views"}) == 3
 
 
 def _log(tmp_path, *, is_changed):

@@ -254,7 +254,7 @@ def _apply(name: str, case: _Case, without: _Evaluated | None, n_threads: int) -
             item_id: replace(items[item_id], available_until=until)
             for item_id in ids[::_UNAVAILABLE_EVERY]
         }
-    rules = Rules.of(settings, case.train, items, case.profiles, at=_AT, seed=_SEED)
+    rules = Rules.of(settings, case.train, items, case.profiles, at=_AT, salt=str(_SEED))
     lists = rules.lists(case.fitted, case.item_factors, _N_LISTED, n_threads=n_threads)
     item_rows = lists.item_rows[:, :_K]
     metrics = per_user(item_rows[case.split.user_rows], case.split.test)
@@ -320,7 +320,7 @@ def _time(n_users: int, n_items: int, names: Sequence[str], n_threads: int) -> N
 
 
 def _lists_seconds(case: _Case, settings: RuleSettings, n_threads: int) -> float:
-    rules = Rules.of(settings, case.train, case.items, case.profiles, at=_AT, seed=_SEED)
+    rules = Rules.of(settings, case.train, case.items, case.profiles, at=_AT, salt=str(_SEED))
     began = time.perf_counter()
     rules.lists(case.fitted, case.item_factors, _N_LISTED, n_threads=n_threads)
     return time.perf_counter() - began

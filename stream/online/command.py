@@ -66,7 +66,7 @@ def add_online(verbs: Any) -> None:
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
     verb.add_argument("--events", type=Path, metavar="DIR", help="default: [stream] events")
     verb.add_argument(
-        "--since", type=_time, default=0, metavar="TIME", help="ISO 8601 by the events' clock"
+        "--since", type=since_time, default=0, metavar="TIME", help="ISO 8601 by the events' clock"
     )
     verb.add_argument("--by", choices=("arm", "generation", "source", "group", "hour"))
     verb.add_argument("--before", type=int, metavar="GEN", help="compare this generation …")
@@ -77,7 +77,7 @@ def add_online(verbs: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Inputs:
+class OnlineInputs:
     """Where the figures come from.
 
     Attributes:
@@ -91,7 +91,8 @@ class _Inputs:
     events: Path
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> "_Inputs":
+    def of(cls, options: argparse.Namespace) -> "OnlineInputs":
+        """Return the inputs that the options and the configuration name."""
         config = options.config
         store = options.store or Path(load_section("store", StoreSettings, config).path)
         events = options.events or Path(load_section("stream", StreamSettings, config).events)
@@ -110,11 +111,11 @@ class _Inputs:
 def _online(options: argparse.Namespace) -> int:
     if (options.before is None) != (options.after is None):
         options.usage_error("--before and --after go together")
-    inputs = _Inputs.of(options)
+    inputs = OnlineInputs.of(options)
     with inputs.errors_explained():
         if options.follow:
             return _watch(inputs)
-        hours, newest = _update(inputs)
+        hours, newest = updated_hours(inputs)
         if options.before is not None:
             return _compare(hours, options)
         span = (options.since, newest + 1)
@@ -124,7 +125,7 @@ def _online(options: argparse.Namespace) -> int:
     return 0
 
 
-def _update(inputs: _Inputs) -> tuple[HourFiles, int]:
+def updated_hours(inputs: OnlineInputs) -> tuple[HourFiles, int]:
     """Compute the hours that are open; return all, and the time of the newest event."""
     offset = 60 * inputs.settings.utc_offset_minutes
     arms = generations_of_arms(inputs.store)
@@ -145,7 +146,7 @@ def _labeller(by: str, store: Path) -> Labeller:
     return labellers[by]
 
 
-def _report(inputs: _Inputs, hours: HourFiles, by: str, span: tuple[int, int]) -> OnlineReport:
+def _report(inputs: OnlineInputs, hours: HourFiles, by: str, span: tuple[int, int]) -> OnlineReport:
     limit_ms = inputs.settings.limit_ms
     figures = sums_by_label(hours.tables(*span), _labeller(by, inputs.store), limit_ms)
     if by != ALL:
@@ -182,13 +183,13 @@ def _compare(hours: HourFiles, options: argparse.Namespace) -> int:
     return 0
 
 
-def _watch(inputs: _Inputs) -> int:
+def _watch(inputs: OnlineInputs) -> int:
     settings, gauges, stop = inputs.settings, OnlineGauges(), stop_on_signals()
     if settings.metrics_port:
         gauges.serve(settings.metrics_host, settings.metrics_port)
     log.info("following %s", inputs.events)
     while True:
-        hours, newest = _update(inputs)
+        hours, newest = updated_hours(inputs)
         span = (newest - int(settings.gauge_hours * HOUR_SECONDS), newest + 1)
         figures = {by: _report(inputs, hours, by, span).figures for by in _GAUGED}
         counts = _interface(settings, span)
@@ -197,7 +198,8 @@ def _watch(inputs: _Inputs) -> int:
             return 0
 
 
-def _time(text: str) -> int:
+def since_time(text: str) -> int:
+    """Return the time of the option `--since`, seconds since 1970, UTC without a time zone."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

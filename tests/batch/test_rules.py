@@ -9,6 +9,7 @@ import pytest
 from batch.errors import InputError
 from batch.models.item_knn import ItemKnn
 from batch.records.profiles import Profile
+from batch.rules.exploration import MOVED, SALT
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
 from batch.topk import NO_ITEM
@@ -222,6 +223,22 @@ def test_diversity_mixes_genres():
 
     assert share_with_all(lists_of(fitted, {})) < 0.5
     assert share_with_all(lists_of(fitted, {"diversity": 0.9})) == 1
+
+
+def test_lists_that_the_cap_changes_after_the_draw_are_counted():
+    """The manifest has their number, and the salt; without exploration neither."""
+    fitted = made_fitted(16)
+    interactions = made_interactions(fitted.seen)
+    for cap, has_moved in ((1.0, False), (0.3, True)):
+        rules = made_rules(fitted, {"explore": 2, "cap": cap})
+        lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
+        found = rules.effects(lists, interactions, ())
+        assert (found[MOVED] > 0) == has_moved
+        assert rules.parameters()[SALT] == "4"
+    rules = made_rules(fitted, {"cap": 0.3})
+    lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
+    assert MOVED not in rules.effects(lists, interactions, ())
+    assert SALT not in rules.parameters()
 
 
 def test_the_manifest_has_settings_time_and_deny_list(tmp_path):

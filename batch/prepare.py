@@ -6,12 +6,14 @@ inputs ─► interactions, new items included ─► rules, times, takedowns �
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.cold_start.new_items import with_new_items
+from batch.errors import InputError
 from batch.inputs import RefreshInputs
 from batch.interactions.build import Interactions, build_interactions
 from batch.interactions.weights import Weighting
@@ -96,21 +98,33 @@ def prepare(
         began_at: Time when the refresh began, with its zone.
 
     Raises:
-        InputError: The deny list cannot be read, or no item may be recommended.
+        InputError: The deny list cannot be read, no item may be recommended, or there are no
+            spares to explore.
     """
     items = inputs.catalogue.items
+    if options.rules.explore and not options.batch.n_spares:
+        remedy = "set [batch] n_spares above 0, or explore = 0"
+        raise InputError("[rules] explore", "draws from the spares, but n_spares is 0", remedy)
+    at = known_times(interactions.began_at, not_after=began_at)
+    data = TrainingData(interactions, at, items, inputs.item_vectors)
     rules = Rules.of(
         options.rules,
         interactions,
         items,
         inputs.profiles.users,
         at=options.at or began_at,
-        seed=options.batch.seed,
+        salt=_salt(data, options.batch.seed),
     )
-    at = known_times(interactions.began_at, not_after=began_at)
-    data = TrainingData(interactions, at, items, inputs.item_vectors)
     taken_down = sorted(takedowns(store))
     return Prepared(inputs, data, rules, taken_down, _rows_of(interactions, taken_down))
+
+
+def _salt(data: TrainingData, seed: int) -> str:
+    """Return a hash of seed and data: new data get new draws, the same data the same ones."""
+    latest = 0 if data.at is None else int(data.at.max(initial=0))
+    weights = data.interactions.weights
+    described = f"{seed} {latest} {weights.shape} {weights.nnz}"
+    return blake2b(described.encode(), digest_size=8).hexdigest()
 
 
 def _rows_of(interactions: Interactions, item_ids: Collection[str]) -> frozenset[int]:

@@ -21,6 +21,7 @@ FOLD_IN: Final = ("auto", "on", "off")
 ZERO_RATINGS: Final = ("auto", "unrated", "rejected")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
+_MAX_SPARES: Final = 80  # as many as there are candidates by default, with the list
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class BatchSettings:
         last_items_shrinkage: Number of users added to the denominator of similarities, for
             `last_items`; larger: fewer rare items.
         n_rating_factors: Length of a factor vector of the rating model; 0: biases alone.
-        n_spares: Number of items kept behind the list of 20, for takedowns.
+        n_spares: Number of items kept behind the list of 20, for takedowns and exploration.
         n_trees: Number of trees of the Annoy index; more trees: higher recall, larger
             index.
         n_threads: Number of threads; 0: one for each usable processor.
@@ -202,8 +203,8 @@ class BatchSettings:
             if isinstance(value, int | float) and (value < 0 or not math.isfinite(value)):
                 raise ValueError(f"{setting.name} must be 0 or more, and finite")
         check_roles(self.columns)
-        if self.n_spares > 20:
-            raise ValueError(f"n_spares must lie between 0 and 20, not {self.n_spares}")
+        if self.n_spares > _MAX_SPARES:
+            raise ValueError(f"n_spares must lie between 0 and {_MAX_SPARES}, not {self.n_spares}")
         if self.n_rating_factors > 32:
             raise ValueError(
                 f"n_rating_factors must lie between 0 and 32, not {self.n_rating_factors}"

@@ -47,6 +47,7 @@ from benchmarks.simulator.__main__ import main as simulate
 
 _K: Final = 20
 _N_LISTED: Final = 30  # a list and its spares
+_N_LISTED_DEEP: Final = 100  # and where exploration draws from 80 spares
 _SEED: Final = 42
 _AT: Final = datetime(2026, 11, 21, tzinfo=UTC)
 _MAX_EVALUATED_USERS: Final = 100_000
@@ -75,15 +76,17 @@ _RULES: Final[Mapping[str, Mapping[str, Any]]] = {
     "diversity 0.3 by factors": {"diversity": 0.3, "diversity_by": "factors"},
     "explore 1": {"explore": 1},
     "explore 3": {"explore": 3},
+    "explore 1, 80 spares": {"explore": 1, "explore_temperature": 50.0},
+    "explore 3, 80 spares": {"explore": 3, "explore_temperature": 50.0},
     "cap 0.2": {"cap": 0.2},
     "cap 0.1": {"cap": 0.1},
     "cap 0.05": {"cap": 0.05},
     "diversity 0.1, explore 1, cap 0.2": {"diversity": 0.1, "explore": 1, "cap": 0.2},
 }
-_QUICK: Final = ("none", "no adult titles to minors", "cost 0.3", "diversity 0.3", "explore 3",
-                 "cap 0.1")  # fmt: skip
+_QUICK: Final = ("none", "no adult titles to minors", "cost 0.3", "diversity 0.3",
+                 "explore 3, 80 spares", "cap 0.1")  # fmt: skip
 _TIMED: Final = ("none", "boost Drama = 2", "cost 0.3", "diversity 0.3",
-                 "diversity 0.3 by factors", "explore 3", "cap 0.1",
+                 "diversity 0.3 by factors", "explore 3, 80 spares", "cap 0.1",
                  "diversity 0.1, explore 1, cap 0.2")  # fmt: skip
 
 
@@ -254,11 +257,15 @@ def _apply(name: str, case: _Case, without: _Evaluated | None, n_threads: int) -
             item_id: replace(items[item_id], available_until=until)
             for item_id in ids[::_UNAVAILABLE_EVERY]
         }
-    rules = Rules.of(settings, case.train, items, case.profiles, at=_AT, seed=_SEED)
-    lists = rules.lists(case.fitted, case.item_factors, _N_LISTED, n_threads=n_threads)
+    rules = Rules.of(settings, case.train, items, case.profiles, at=_AT, salt=str(_SEED))
+    lists = rules.lists(case.fitted, case.item_factors, _n_listed(name), n_threads=n_threads)
     item_rows = lists.item_rows[:, :_K]
     metrics = per_user(item_rows[case.split.user_rows], case.split.test)
     return _Evaluated(item_rows, metrics["ndcg"], metrics["recall"], _aggregates(item_rows, case))
+
+
+def _n_listed(name: str) -> int:
+    return _N_LISTED_DEEP if name.endswith("80 spares") else _N_LISTED
 
 
 def _aggregates(item_rows: ItemRows, case: _Case) -> dict[str, float]:
@@ -303,7 +310,7 @@ def _time(n_users: int, n_items: int, names: Sequence[str], n_threads: int) -> N
     rows, without = [], 0.0
     for name in names:
         cpu = time.process_time()
-        seconds = _lists_seconds(case, RuleSettings(**_RULES[name]), n_threads)
+        seconds = _lists_seconds(case, name, n_threads)
         cpu = time.process_time() - cpu
         scale = 100_000 / n_users
         without = without or cpu
@@ -319,10 +326,11 @@ def _time(n_users: int, n_items: int, names: Sequence[str], n_threads: int) -> N
     print_table(("rule", "CPU s per 100,000 users", "minus none"), rows)
 
 
-def _lists_seconds(case: _Case, settings: RuleSettings, n_threads: int) -> float:
-    rules = Rules.of(settings, case.train, case.items, case.profiles, at=_AT, seed=_SEED)
+def _lists_seconds(case: _Case, name: str, n_threads: int) -> float:
+    settings = RuleSettings(**_RULES[name])
+    rules = Rules.of(settings, case.train, case.items, case.profiles, at=_AT, salt=str(_SEED))
     began = time.perf_counter()
-    rules.lists(case.fitted, case.item_factors, _N_LISTED, n_threads=n_threads)
+    rules.lists(case.fitted, case.item_factors, _n_listed(name), n_threads=n_threads)
     return time.perf_counter() - began
 
 

@@ -12,6 +12,7 @@ from store.settings_table import add_config, print_config
 from stream.collect.command import add_verbs
 from stream.errors import StreamError
 from stream.experiments.command import add_changes
+from stream.experiments.estimate_command import add_estimate
 from stream.experiments.look_command import add_looks
 from stream.experiments.plan_command import add_plan
 from stream.explain import add_explain
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add_online(verbs)
     add_watch(verbs)
     add_explain(verbs)
+    add_estimate(verbs)
     about = "Compare two versions of the lists on users."
     experiment = verbs.add_parser("experiment", help=about, description=about)
     of_experiment = experiment.add_subparsers(required=True, metavar="VERB")

@@ -2,8 +2,8 @@
 
     candidates ─► reordered ─► without items that are full, unless the user has them ─► kept
 
-The cap and exploration look at all lists together. Here an item that stood at its cap is
-added to no list that does not hold it already, and nothing is explored.
+The cap looks at all lists together: here an item that stood at its cap is added to no list
+that does not hold it already. Exploration is left out: it has one draw a snapshot and user.
 """
 
 from collections.abc import Collection

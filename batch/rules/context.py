@@ -1,10 +1,12 @@
 """The context of the rules: items, and the time of the refresh."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from batch.arrays import Rows
+import pyarrow as pa
+
 from batch.records.catalogue import Item
 
 
@@ -15,17 +17,19 @@ class RuleContext:
     Attributes:
         item_ids: (n_items,) id of each item row.
         items: (n_items,) catalogue entry of each item row.
-        n_users_of: (n_items,) number of users of each item.
         existing: Ids of all existing items, with a row or without.
         at: Time that availability counts from, with its zone.
-        seed: Random seed of exploration.
+        user_ids: (n_users,) id of each user row.
+        salt: Salt of exploration.
         warnings: Warnings for the summary, a sentence each; rules append to it.
+        counts: Counts for the manifest; rules add to it.
     """
 
     item_ids: Sequence[str]
     items: Sequence[Item]
-    n_users_of: Rows
     existing: Collection[str]
     at: datetime
-    seed: int
+    user_ids: pa.StringArray
+    salt: str
     warnings: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)

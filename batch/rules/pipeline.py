@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from batch.arrays import Doubles, Flags, Floats
 from batch.rules.availability import unavailable
 from batch.rules.boost import boosted, factors, parse_boost
@@ -11,7 +9,7 @@ from batch.rules.context import RuleContext
 from batch.rules.cost import cheaper, standard_costs
 from batch.rules.deny import denied, denied_ids
 from batch.rules.diversity import diversified, genre_vectors, of_length_1
-from batch.rules.exploration import explored
+from batch.rules.exploration import Draw, explored
 from batch.rules.settings import RuleSettings
 from batch.topk import TopK
 from store.layout import LIST_LENGTH
@@ -43,7 +41,7 @@ def steps(
 ) -> tuple[Step, ...]:
     """Return the rules that reorder each user's candidates, in their order.
 
-    Boosts and cost change scores, diversity chooses by them, and exploration replaces
+    Boosts and cost change scores, diversity chooses by them, and exploration draws
     the last places of the result.
     """
     found: list[Step] = []
@@ -57,13 +55,11 @@ def steps(
         vectors = genre_vectors(context.items) if by_genres else of_length_1(item_factors)
         found.append(lambda lists, _: diversified(lists, vectors, n_kept, settings.diversity))
     if settings.explore:
+        draw = Draw(settings.explore, settings.explore_temperature, context.salt)
 
         def explore(lists: TopK, first: int) -> TopK:
-            random = np.random.default_rng((context.seed, first))
-            return explored(
-                lists, settings.explore, n_list=LIST_LENGTH, n_kept=n_kept,
-                n_users_of=context.n_users_of, random=random,
-            )  # fmt: skip
+            user_ids = context.user_ids.slice(first, len(lists.item_rows)).to_pylist()
+            return explored(lists, draw, user_ids, n_list=LIST_LENGTH, n_kept=n_kept)
 
         found.append(explore)
     return tuple(found)

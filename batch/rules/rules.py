@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 from batch.arrays import Doubles, Flags, Floats
 from batch.errors import InputError
 from batch.interactions.build import Interactions
-from batch.models.popularity import users_of_items
 from batch.models.protocol import Ranker
 from batch.progress import noop
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.rules.context import RuleContext
+from batch.rules.exploration import MOVED, SALT
 from batch.rules.lists import standardised
 from batch.rules.minors import adult, minor_test, minors
 from batch.rules.pipeline import Step, boost_factors, hidden_items, steps
@@ -75,7 +75,7 @@ class Rules:
         profiles: Mapping[str, Profile],
         *,
         at: datetime,
-        seed: int,
+        salt: str,
     ) -> "Rules":
         """Make the rules for the rows of some interactions.
 
@@ -85,15 +85,15 @@ class Rules:
             items: Catalogue entries by item_id.
             profiles: Profiles by user_id.
             at: Time that availability counts from, with its zone.
-            seed: Random seed of exploration.
+            salt: Salt of exploration.
 
         Raises:
             InputError: The deny list cannot be read, or no item may be recommended.
         """
         item_ids = interactions.item_ids.to_pylist()
         entries = [items.get(name, _UNKNOWN) for name in item_ids]
-        n_users_of = users_of_items(interactions.weights)
-        context = RuleContext(item_ids, entries, n_users_of, items.keys() | item_ids, at, seed)
+        existing = items.keys() | item_ids
+        context = RuleContext(item_ids, entries, existing, at, interactions.user_ids, salt)
         boost = boost_factors(settings, context)
         hidden = hidden_items(settings, context, boost)
         if hidden.all():
@@ -146,8 +146,13 @@ class Rules:
             kept.item_rows[some], kept.scores[some] = (part[:, :width] for part in lists)
             on_users(some.stop - first)
         if has_cap:
-            return under_cap(kept, self.settings.cap, search, n_kept, self.limits)
-        return under_limits(kept, self.limits, search, n_kept)
+            found = under_cap(kept, self.settings.cap, search, n_kept, self.limits)
+        else:
+            found = under_limits(kept, self.limits, search, n_kept)
+        if self.settings.explore:
+            is_moved = (found.item_rows != kept.item_rows[:, :n_kept]).any(axis=1)
+            self.context.counts[MOVED] = int(is_moved.sum())
+        return found
 
     @property
     def hidden_rows(self) -> frozenset[int]:
@@ -155,8 +160,9 @@ class Rules:
         return frozenset(np.flatnonzero(self.hidden).tolist())
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters for the manifest: the settings, and the time of the refresh."""
-        return asdict(self.settings) | {"at": self.context.at.isoformat(timespec="seconds")}
+        """Return the parameters for the manifest: settings, time of the refresh, and salt."""
+        found = asdict(self.settings) | {"at": self.context.at.isoformat(timespec="seconds")}
+        return found | ({SALT: self.context.salt} if self.settings.explore else {})
 
     def inputs(self) -> list[dict[str, Any]]:
         """Return the files that the rules were read from, in the form of the manifest's inputs."""
@@ -188,6 +194,7 @@ class Rules:
             "hidden_by_rules": int(self.hidden.sum()),
             "minors": int(self.minors.sum()),
             "short_lists": short,
+            **self.context.counts,
         }
 
 

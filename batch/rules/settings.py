@@ -9,7 +9,6 @@ from store.layout import LIST_LENGTH
 
 SIMILARITIES: Final = ("genres", "factors")
 _MAX_CANDIDATES: Final = 1000
-_MAX_KEPT: Final = 2 * LIST_LENGTH  # the list, and the maximum of spares
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,9 @@ class RuleSettings:
         diversity: Weight of dissimilarity within a list against the score, 0 to 1.
         diversity_by: Basis of the similarity of two items: `genres` or `factors`.
         cap: Maximum share of all lists with the same item; 1: no cap.
-        explore: Number of last places in each list filled with random further candidates.
+        explore: Number of last places in each list drawn at random from these places and the
+            spares.
+        explore_temperature: Places of the pool over which the chance to be drawn falls to 1/e.
         candidates: Number of candidates of each user, if any rule reorders them.
     """
 
@@ -46,6 +47,7 @@ class RuleSettings:
     diversity_by: str = "genres"
     cap: float = 1.0
     explore: int = 0
+    explore_temperature: float = 10.0
     candidates: int = 100
 
     def __post_init__(self) -> None:
@@ -63,11 +65,8 @@ class RuleSettings:
                 f"candidates must lie between {LIST_LENGTH} and {_MAX_CANDIDATES}, "
                 f"not {self.candidates}"
             )
-        if self.explore and self.candidates < _MAX_KEPT + self.explore:
-            raise ValueError(
-                f"explore draws from behind the kept items: candidates must be at least "
-                f"{_MAX_KEPT + self.explore}, not {self.candidates}"
-            )
+        if not 0 < self.explore_temperature < math.inf:
+            raise ValueError("explore_temperature must be above 0, and finite")
         if self.diversity_by not in SIMILARITIES:
             raise ValueError(
                 f"diversity_by must be one of {', '.join(SIMILARITIES)}, not {self.diversity_by!r}"

@@ -26,7 +26,11 @@ from benchmarks.loop.picture import picture
 _RULES: Final = {
     "none": {},
     "cap": {"MARQUEE_RULES_CAP": "0.1"},
-    "explore": {"MARQUEE_RULES_EXPLORE": "2"},
+    "explore": {
+        "MARQUEE_RULES_EXPLORE": "2",
+        "MARQUEE_RULES_EXPLORE_TEMPERATURE": "50",
+        "MARQUEE_BATCH_N_SPARES": "80",
+    },
     "diversity": {"MARQUEE_RULES_DIVERSITY": "0.2"},
 }
 _ALL: Final = "all"

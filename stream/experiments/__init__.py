@@ -7,5 +7,6 @@ plan          duration and power before the start; `traffic` is what it is made 
 observed ─► figures ─► check ─► looks
   users     one look   acts     the history
 
+from_logs   what a generation would get, from the logs of one whose last places were drawn
 statistics  tests, intervals and sequential rules, as functions of users' sums
 """

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from batch.arrays import Flags, Floats, ItemRows
 from batch.models.protocol import Ranker
@@ -19,6 +20,7 @@ from batch.rules.alone import FullItems, SingleUserRules
 from batch.rules.boost import parse_boost
 from batch.rules.cap import Room
 from batch.rules.context import RuleContext
+from batch.rules.exploration import SALT
 from batch.rules.minors import adult
 from batch.rules.pipeline import boost_factors, hidden_items
 from batch.rules.rules import Rules
@@ -99,6 +101,7 @@ def snapshot_rules(
     try:
         given = dict(parameters["rules"])
         at = datetime.fromisoformat(given.pop("at"))
+        given.pop(SALT, None)
         n_kept = LIST_LENGTH + int(parameters["n_spares"])
         named: dict[str, Any] = {
             key: tuple(one) if isinstance(one, list) else one for key, one in given.items()
@@ -113,7 +116,8 @@ def snapshot_rules(
         return Unavailable("a boost of a language needs items with one, which the snapshot lacks")
     nobody = np.zeros(0, np.bool_)
     existing = {key.decode() for key, _ in snapshot.items}
-    context = RuleContext(item_ids, entries, np.zeros(len(item_ids), np.int64), existing, at, 0)
+    nobodys_ids = pa.array([], pa.string())
+    context = RuleContext(item_ids, entries, existing, at, nobodys_ids, salt="")
     boost = boost_factors(settings, context)
     hidden = hidden_items(settings, context, boost)
     rules = Rules(settings, context, lambda _: False, nobody, adult(entries), hidden, boost)

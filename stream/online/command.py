@@ -62,7 +62,7 @@ def add_online(verbs: Any) -> None:
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
     verb.add_argument("--events", type=Path, metavar="DIR", help="default: [stream] events")
     verb.add_argument(
-        "--since", type=_time, default=0, metavar="TIME", help="ISO 8601 by the events' clock"
+        "--since", type=since_time, default=0, metavar="TIME", help="ISO 8601 by the events' clock"
     )
     verb.add_argument("--by", choices=("arm", "generation", "source", "group", "hour"))
     verb.add_argument("--before", type=int, metavar="GEN", help="compare this generation …")
@@ -154,7 +154,8 @@ def _watch(inputs: OnlineInputs) -> int:
             return 0
 
 
-def _time(text: str) -> int:
+def since_time(text: str) -> int:
+    """Return the time of the option `--since`, seconds since 1970, UTC without a time zone."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

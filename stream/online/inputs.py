@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from store.arms import generations_of_experiments
 from store.config import StoreSettings, load_section
 from stream.errors import StreamError
 from stream.online.compute import open_hours, update
 from stream.online.events import DayFiles
 from stream.online.hours import HourFiles
-from stream.online.served_lists import ServedLists, generations_of_arms
+from stream.online.served_lists import ServedLists, generations_beside
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 
@@ -64,9 +63,9 @@ class OnlineInputs:
         Raises:
             StreamError: There are no events, or the hours are damaged.
         """
-        beside = generations_of_arms(self.store).keys() | generations_of_experiments(self.store)
         hours = open_hours(self.settings)
-        with ServedLists(self.store, self.offset_seconds, sorted(beside)) as served:
+        beside = generations_beside(self.store)
+        with ServedLists(self.store, self.offset_seconds, beside) as served:
             newest = update(hours, DayFiles(self.events), served, self.settings)
         if not newest:
             remedy = "start `python -m stream collect`, or set access_log in [online]"

@@ -30,7 +30,7 @@ from stream.online.served_lists import (
     PRUNED,
     Origin,
     ServedLists,
-    generations_of_arms,
+    generations_beside,
 )
 
 _NO_ARM: Final = "-"
@@ -189,7 +189,7 @@ def _answer_line(events: Path, user_id: str, moment: int) -> AnswerLine | None:
 
 def _origin(store: Path, user_id: str, line: AnswerLine, offset: int) -> Origin:
     at = int(np.datetime64(line.at, "s").astype(np.int64))
-    with ServedLists(store, offset, generations_of_arms(store)) as served:
+    with ServedLists(store, offset, generations_beside(store)) as served:
         body = line.items.encode() if line.items else None
         origin = served.origins([user_id.encode()], np.array([at]), [body])[0]
     fresh = _fresh_list(store, user_id.encode()) if origin.source == OTHER else None

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 
 from batch.arrays import Times
+from store.arms import generations_of_experiments
 from store.errors import NoSnapshotError
 from store.items import Items, backing_off, split
 from store.journal import flips
@@ -258,6 +259,11 @@ def _origin(user_id: bytes, body: bytes | None, candidates: Sequence[Candidate])
         if source != OTHER:
             return Origin(generation, source, segment)
     return Origin(current, OTHER if current_lists else PRUNED, segment)
+
+
+def generations_beside(store: Path) -> list[int]:
+    """Return the generations that may have answered beside the current one: those of arms."""
+    return sorted(generations_of_arms(store).keys() | generations_of_experiments(store))
 
 
 def generations_of_arms(store: Path) -> dict[int, str]:

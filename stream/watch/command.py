@@ -18,7 +18,7 @@ from store.snapshot import Snapshot, open_snapshot
 from store.stop import stop_on_signals
 from stream.errors import StreamError
 from stream.online.compute import open_hours
-from stream.online.served_lists import ServedLists, generations_of_arms
+from stream.online.served_lists import ServedLists, generations_beside
 from stream.online.settings import OnlineSettings
 from stream.settings import StreamSettings
 from stream.watch.figures import Figure, as_text
@@ -130,7 +130,7 @@ def _look(options: argparse.Namespace, settings: WatchSettings) -> tuple[int, li
     with ExitStack() as stack:
         snapshot = _served(store, stack)
         ids = [] if snapshot is None else [key.decode() for key, _ in snapshot.items]
-        served = stack.enter_context(ServedLists(store, offset, generations_of_arms(store)))
+        served = stack.enter_context(ServedLists(store, offset, generations_beside(store)))
         click_seconds = int(online.click_hours * HOUR_SECONDS)
         groups = GroupHours(open_hours(online), click_seconds, online.min_group_users)
         sources = Sources(events, quarantine, KnownIds(snapshot), ids, served, groups)

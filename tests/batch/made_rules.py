@@ -48,7 +48,7 @@ def made_item(**fields: Any) -> Item:
 def made_context(items: list[Item]) -> RuleContext:
     """Items `i0`, `i1` and so on, at noon of a day."""
     names = [f"i{row}" for row in range(len(items))]
-    return RuleContext(names, items, np.arange(len(items)), set(names), AT, seed=1)
+    return RuleContext(names, items, set(names), AT, pa.array([], pa.string()), salt="1")
 
 
 def made_interactions(seen: sp.csr_matrix) -> Interactions:

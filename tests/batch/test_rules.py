@@ -9,6 +9,7 @@ import pytest
 from batch.errors import InputError
 from batch.models.item_knn import ItemKnn
 from batch.records.profiles import Profile
+from batch.rules.exploration import MOVED, SALT
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings
 from batch.topk import NO_ITEM
@@ -32,7 +33,7 @@ SETTINGS = {
 every_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 
 
-def made_rules(fitted, settings, seed=4):
+def made_rules(fitted, settings, salt="4"):
     """Rules for items of which 1 in 10 is adult, 1 in 12 unavailable, and 1 in 5 users a minor."""
     interactions = made_interactions(fitted.seen)
     items = {
@@ -48,7 +49,7 @@ def made_rules(fitted, settings, seed=4):
         name: Profile(10 if row % 5 == 0 else 30, None, None)
         for row, name in enumerate(interactions.user_ids.to_pylist())
     }
-    of = partial(Rules.of, RuleSettings(**settings), at=AT, seed=seed)
+    of = partial(Rules.of, RuleSettings(**settings), at=AT, salt=salt)
     return of(interactions, items, profiles)
 
 
@@ -105,7 +106,7 @@ def test_rules_apply_to_every_model(settings):
 def test_without_rules_the_lists_are_those_of_the_model():
     """They are equal byte for byte, scores too."""
     fitted = made_fitted(6)
-    rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, seed=1)
+    rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, salt="1")
     lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
     own = fitted.top_k(N_KEPT)
     assert lists.item_rows.tobytes() == own.item_rows.tobytes()
@@ -186,7 +187,7 @@ def test_a_cap_with_too_little_room_leaves_short_lists():
 def test_lists_that_are_short_for_other_reasons_are_not_counted():
     """Such as takedowns, or users who have seen nearly everything."""
     fitted = made_fitted(10, n_items=50)
-    rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, seed=1)
+    rules = Rules.of(RuleSettings(), made_interactions(fitted.seen), {}, {}, at=AT, salt="1")
     hidden = set(range(40))
     lists = rules.lists(fitted, fitted.item_factors, N_KEPT, hidden=hidden)
     assert (lists.item_rows == NO_ITEM)[:, :20].any()
@@ -200,7 +201,7 @@ def test_rules_that_hide_every_item_are_an_error():
     interactions = made_interactions(fitted.seen)
     settings = RuleSettings(deny=tuple(interactions.item_ids.to_pylist()))
     with pytest.raises(InputError, match="leave no item"):
-        Rules.of(settings, interactions, {}, {}, at=AT, seed=1)
+        Rules.of(settings, interactions, {}, {}, at=AT, salt="1")
 
 
 def test_boosts_and_cost_change_the_lists():
@@ -224,6 +225,22 @@ def test_diversity_mixes_genres():
     assert share_with_all(lists_of(fitted, {"diversity": 0.9})) == 1
 
 
+def test_lists_that_the_cap_changes_after_the_draw_are_counted():
+    """The manifest has their number, and the salt; without exploration neither."""
+    fitted = made_fitted(16)
+    interactions = made_interactions(fitted.seen)
+    for cap, has_moved in ((1.0, False), (0.3, True)):
+        rules = made_rules(fitted, {"explore": 2, "cap": cap})
+        lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
+        found = rules.effects(lists, interactions, ())
+        assert (found[MOVED] > 0) == has_moved
+        assert rules.parameters()[SALT] == "4"
+    rules = made_rules(fitted, {"cap": 0.3})
+    lists = rules.lists(fitted, fitted.item_factors, N_KEPT)
+    assert MOVED not in rules.effects(lists, interactions, ())
+    assert SALT not in rules.parameters()
+
+
 def test_the_manifest_has_settings_time_and_deny_list(tmp_path):
     """The deny list is among its inputs."""
     path = tmp_path / "deny.txt"
@@ -238,15 +255,9 @@ def test_the_manifest_has_settings_time_and_deny_list(tmp_path):
 
 BAD = {
     "cost_weight": 1.5, "diversity": -0.1, "cap": 0.0, "explore": 21, "candidates": 19,
-    "diversity_by": "colour", "availability_hours": float("inf"), "boosts": ("Horror=2",),
+    "explore_temperature": 0.0, "diversity_by": "colour", "availability_hours": float("inf"),
+    "boosts": ("Horror=2",),
 }  # fmt: skip
-
-
-def test_exploration_needs_candidates_behind_the_kept_ones():
-    """Up to 40 are kept, spares included."""
-    assert RuleSettings(explore=3, candidates=43).explore == 3
-    with pytest.raises(ValueError, match="candidates must be at least 43, not 42"):
-        RuleSettings(explore=3, candidates=42)
 
 
 @pytest.mark.parametrize(("name", "value"), BAD.items(), ids=BAD)

@@ -1,5 +1,7 @@
 """The rules that reorder candidates, one by one: properties of any lists."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 from batch.rules.boost import boosted, factors, parse_boost
 from batch.rules.cost import cheaper, standard_costs
 from batch.rules.diversity import diversified, genre_vectors, of_length_1
-from batch.rules.exploration import explored
+from batch.rules.exploration import Draw, explored
 from batch.rules.lists import standardised
 from batch.topk import NO_ITEM, TopK
+from stream.experiments.statistics.plackett_luce import conditional_propensities
 from tests.batch.made_rules import N_ITEMS, SEEDS, made_context, made_item, made_lists, names_of
 
 SHARES = st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0])
@@ -31,10 +34,11 @@ def genres_of(seed):
     ]
 
 
-def explore(lists, n=2, seed=3, n_users_of=None):
-    n_users_of = np.arange(N_ITEMS) if n_users_of is None else n_users_of
-    random = np.random.default_rng(seed)
-    return explored(lists, n, n_list=N_LIST, n_kept=N_KEPT, n_users_of=n_users_of, random=random)
+def explore(lists, n=2, seed=3, temperature=5.0, first=0):
+    """Explore the lists of the users `first`, `first` + 1 and so on."""
+    user_ids = [f"u{first + row}" for row in range(len(lists.item_rows))]
+    draw = Draw(n, temperature, str(seed))
+    return explored(lists, draw, user_ids, n_list=N_LIST, n_kept=N_KEPT)
 
 
 def factor_of(seed):
@@ -253,28 +257,37 @@ def test_items_without_a_genre_have_no_similarity():
 
 @given(SEEDS, st.integers(1, N_LIST))
 def test_explored_items_are_in_the_last_places(seed, n):
-    """They come from behind the kept items; replaced ones lead the spares, in their order."""
+    """They come from the pool; the others of it follow in their order, the rest stays."""
     lists = made_lists(seed)
     for before, after in zip(names_of(lists), names_of(explore(lists, n, seed)), strict=True):
-        m = min(n, max(len(before) - N_KEPT, 0))
-        assert after[: N_LIST - m] == before[: N_LIST - m]
-        drawn = after[N_LIST - m : N_LIST] if m else []
-        assert set(drawn) <= set(before[N_KEPT:])
-        assert [row for row in after if row not in drawn] == [
-            row for row in before if row not in drawn
-        ]
+        n_fixed = N_LIST - n
+        assert after[:n_fixed] == before[:n_fixed]
+        assert after[N_KEPT:] == before[N_KEPT:]
+        drawn = after[n_fixed:N_LIST]
+        assert set(drawn) <= set(before[n_fixed:N_KEPT])
+        rest = [row for row in before[n_fixed:N_KEPT] if row not in drawn]
+        assert after[N_LIST:N_KEPT] == rest
 
 
-def test_explored_items_depend_on_the_seed():
+def test_the_draw_depends_on_salt_and_user_alone():
+    """Not on the users beside them, nor on the length of their lists."""
     lists = made_lists(1, n_users=50, k=30)
-    assert not np.array_equal(explore(lists, 2, 1).item_rows, explore(lists, 2, 2).item_rows)
+    found = explore(lists, 2, 1).item_rows
+    assert not np.array_equal(found, explore(lists, 2, 2).item_rows)
+    for first in (0, 17):
+        part = TopK(lists.item_rows[first : first + 9], lists.scores[first : first + 9])
+        assert np.array_equal(explore(part, 2, 1, first=first).item_rows, found[first : first + 9])
 
 
-def test_items_with_few_users_are_explored_more():
-    """An item without users is drawn 10 times as often as one with 9 users."""
-    item_rows = np.tile(np.arange(N_KEPT + 2, dtype=np.int32), (20_000, 1))
-    lists = TopK(item_rows, -item_rows.astype(np.float32))
-    n_users_of = np.where(np.arange(N_ITEMS) == N_KEPT, 9, 0)
-    drawn = explore(lists, 1, 5, n_users_of).item_rows[:, N_LIST - 1]
-    assert (drawn == N_KEPT).sum() + (drawn == N_KEPT + 1).sum() == 20_000
-    assert (drawn == N_KEPT).mean() == pytest.approx(1 / 11, abs=0.01)
+@pytest.mark.parametrize("temperature", [1.0, 5.0, 100.0])
+def test_draws_have_the_propensities_of_plackett_luce(temperature):
+    """Chi-square over all ordered pairs of the pool of 5, below its quantile of 99.9 %."""
+    n_users, n_pool = 20_000, N_KEPT - N_LIST + 2
+    lists = TopK(*(np.tile(np.arange(N_KEPT, dtype=kind), (n_users, 1)) for kind in "if"))
+    drawn = explore(lists, 2, 5, temperature).item_rows[:, N_LIST - 2 : N_LIST] - (N_LIST - 2)
+    orders = np.array([*itertools.permutations(range(n_pool), 2)])
+    log_weights = np.repeat(-np.arange(n_pool)[None] / temperature, len(orders), axis=0)
+    expected = n_users * conditional_propensities(log_weights, orders).prod(axis=1)
+    counts = (drawn[:, None] == orders).all(axis=2).sum(axis=0)
+    assert counts.sum() == n_users == pytest.approx(expected.sum())
+    assert ((counts - expected) ** 2 / expected).sum() < 43.8  # 19 degrees of freedom

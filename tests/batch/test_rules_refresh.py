@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from batch.__main__ import main
+from batch.rules.exploration import Draw
 from serve.worker.served import Served
 from store.check import broken_records
 from store.snapshot import Snapshot, open_snapshot
@@ -64,6 +66,10 @@ def shown(snapshot: Snapshot) -> set[str]:
 
 def lists(snapshot: Snapshot) -> dict[str, list[str]]:
     return {user.decode(): body.decode().split(",") for user, body in snapshot.users}
+
+
+def spares_of(snapshot: Snapshot, user: str) -> list[str]:
+    return (snapshot.spares.get(user.encode()) or b"").decode().split(",")
 
 
 def answers(snapshot: Snapshot, item_ids, user=b"unknown") -> set[bytes]:
@@ -237,15 +243,27 @@ def test_the_cap_changes_the_lists(refresh):
 
 
 def test_exploration_fills_the_last_places(refresh):
-    """17 places stay, 3 come from behind the 30 kept ones; the manifest has the number."""
+    """17 places stay, 3 are drawn as the manifest says, and the spares have the others."""
     _, plain = refresh()
     _, found = refresh("explore = 3")
-    for user, names in lists(found).items():
-        before = lists(plain)[user] + plain.spares.get(user.encode()).decode().split(",")
-        assert names[:17] == before[:17]
-        assert not set(names[17:]) & set(before)
-        assert found.spares.get(user.encode()).decode().split(",")[:3] == before[17:20]
-    assert found.manifest.parameters["rules"]["explore"] == 3
+    rules = found.manifest.parameters["rules"]
+    draw = Draw(rules["explore"], rules["explore_temperature"], rules["explore_salt"])
+    kept, before = ({user: names + spares_of(one, user) for user, names in lists(one).items()}
+                    for one in (found, plain))  # fmt: skip
+    places = draw.drawn_places([*kept], np.full(len(kept), 13)).tolist()
+    for (user, names), drawn in zip(kept.items(), places, strict=True):
+        assert names[:17] == before[user][:17]
+        assert names[17:20] == [before[user][17 + place] for place in drawn]
+        assert set(names) == set(before[user])
+    assert len({tuple(drawn) for drawn in places}) > 20
+    assert "explore_salt" not in plain.manifest.parameters["rules"]
+    assert found.manifest.metrics["lists_moved_after_draw"] == 0
+
+
+def test_exploration_without_spares_is_an_error(refresh, monkeypatch):
+    monkeypatch.setenv("MARQUEE_BATCH_N_SPARES", "0")
+    with pytest.raises(AssertionError, match="draws from the spares"):
+        refresh("explore = 3")
 
 
 def test_lists_that_rules_made_short_are_counted(refresh, history):

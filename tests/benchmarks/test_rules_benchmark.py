@@ -17,7 +17,7 @@ SUBJECTS = {
     "no adult titles to minors",
     "cost 0.3",
     "diversity 0.3",
-    "explore 3",
+    "explore 3, 80 spares",
     "cap 0.1",
 }
 TIMES = {"seconds_per_100k_users", "cpu_seconds_per_100k_users"}
@@ -46,7 +46,7 @@ def test_every_rule_has_its_effect(figures):
     assert figures["no adult titles to minors"]["adult_to_minors"] == 0
     assert figures["cost 0.3"]["cost"] < 0.9 * none["cost"]
     assert figures["diversity 0.3"]["genre_likeness"] < 0.8 * none["genre_likeness"]
-    assert figures["explore 3"]["coverage"] > none["coverage"]
+    assert figures["explore 3, 80 spares"]["coverage"] > none["coverage"]
     assert figures["cap 0.1"]["top_share"] <= 0.1 < none["top_share"]
     assert none["ndcg_minus_none"] == 0 < none["ndcg"]
     timed = SUBJECTS - {"no adult titles to minors"}

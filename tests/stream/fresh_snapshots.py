@@ -171,7 +171,7 @@ class World:
         )
 
     def rules_of(self, interactions):
-        made = Rules.of(self.rules, interactions, self.items, {}, at=AT, seed=1)
+        made = Rules.of(self.rules, interactions, self.items, {}, at=AT, salt="1")
         users = interactions.user_ids.to_pylist()
         return dataclasses.replace(made, minors=np.array([name in self.minors for name in users]))
 

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from batch.arrays import Doubles, Flags
+from batch.arrays import Doubles, Flags, Rows
 from stream.experiments.statistics.rates import ArmRate, user_sums
 
 MAX_WEIGHT: Final = 10.0
@@ -104,7 +104,7 @@ def estimate(entries: LogEntries, weights: Doubles, is_supported: Flags) -> LogE
     )
 
 
-def position_curve(entries: LogEntries, old: Doubles, n_candidates: int) -> list[ArmRate]:
+def position_curve(entries: LogEntries, old: Doubles, n_candidates: int | Rows) -> list[ArmRate]:
     """Return the click-through of each drawn place, as if all candidates were equally likely.
 
     The quotient of two places is that of their examination: the items are the same.
@@ -113,7 +113,7 @@ def position_curve(entries: LogEntries, old: Doubles, n_candidates: int) -> list
         entries: Clicks and requests of the old generation's users.
         old: (n_users, n_places) probability of what was shown at each rank, from
             `rank_propensities`.
-        n_candidates: Number of candidates of a user.
+        n_candidates: Number of candidates of a user, or (n_users, 1) one for each.
     """
     weights = 1 / (n_candidates * old)
     return [

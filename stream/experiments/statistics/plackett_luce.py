@@ -47,7 +47,8 @@ def conditional_propensities(log_weights: Doubles, drawn: Rows) -> Doubles:
     weights = _shares(log_weights)
     chosen = np.take_along_axis(weights, drawn, axis=1)
     above = np.cumsum(chosen, axis=1) - chosen
-    return np.asarray(np.minimum(chosen / np.maximum(1 - above, chosen), 1.0))
+    left = np.maximum(1 - above, np.maximum(chosen, np.finfo(np.float64).tiny))
+    return np.asarray(np.minimum(chosen / left, 1.0))
 
 
 def rank_propensities(log_weights: Doubles, n_places: int) -> Doubles:

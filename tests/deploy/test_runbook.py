@@ -32,6 +32,9 @@ def test_links_lead_to_pages():
     assert set(re.findall(r"\(#(\w+)\)", _TEXT)) <= anchors
 
 
-@pytest.mark.parametrize("command", commands_in(_TEXT))
+_MANUAL = (DEPLOY / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", commands_in(_TEXT + _MANUAL))
 def test_commands_exist(command):
     check_command(command)

@@ -1,10 +1,12 @@
 """The units of systemd, in a root of their own with Debian's."""
 
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.deploy.commands import check_command
 from tests.deploy.files import DEPLOY, check
 
 _UNITS = DEPLOY / "systemd"
@@ -61,3 +63,10 @@ def test_the_target_starts_and_stops_each_service(name):
     text = (_UNITS / name).read_text()
     assert "PartOf=marquee.target\n" in text
     assert "WantedBy=marquee.target\n" in text
+
+
+@pytest.mark.parametrize("name", _SERVICES)
+def test_commands_exist(name):
+    """What the unit starts is accepted."""
+    (command,) = re.findall(r"^ExecStart=\S+/python -m (.+)$", (_UNITS / name).read_text(), re.M)
+    check_command(command)

@@ -1,13 +1,13 @@
 """The DAG, run by a real Airflow beside a real server."""
 
 import os
-import random
 import shutil
 import subprocess
 
 import pytest
 
-from tests.deploy.files import DEPLOY, ROOT
+from tests.deploy.files import DEPLOY
+from tests.deploy.small_marquee import make_marquee, write_events
 from tests.serve.server import Server
 
 _DAG = "marquee_refresh"
@@ -44,25 +44,9 @@ def airflow(tmp_path, marquee):
 @pytest.fixture
 def marquee(tmp_path):
     """A directory as the DAG expects it, and a server of its empty store."""
-    folder = tmp_path / "marquee"
-    (folder / "var" / "store").mkdir(parents=True)
-    for name in (".venv", "batch", "store"):
-        (folder / name).symlink_to(ROOT / name)
-    (folder / "marquee.toml").write_text('[batch]\nevents = ["var/events"]\n')
+    make_marquee(folder := tmp_path / "marquee")
     with Server(folder / "var" / "store", tmp_path, "--workers", "1") as server:
         yield folder, server
-
-
-def write_events(folder, n_users):
-    """Replace the events by ratings of as many users."""
-    rng = random.Random(1)
-    lines = ["user,item,rating,time"]
-    for user in range(n_users):
-        for item in rng.sample(range(60), 15):
-            at = 1_790_000_000 + rng.randrange(864_000)
-            lines.append(f"u{user},i{item},{rng.randint(1, 5)},{at}")
-    (folder / "var" / "events").mkdir(exist_ok=True)
-    (folder / "var" / "events" / "ratings.csv").write_text("\n".join([*lines, ""]))
 
 
 def test_a_run_publishes_and_a_refused_snapshot_fails_the_run(airflow, marquee):

@@ -4,8 +4,10 @@ The counts restart with the server, which Prometheus' `rate()` allows for.
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import falcon
@@ -88,6 +90,21 @@ class Metrics:
             ("problem", "1 while the store has a problem.", int(bool(scoreboard.problem))),
         ):
             yield GaugeMetricFamily(f"marquee_{name}", text, value=value)
+        if served:
+            yield from _disk(served.snapshot.folder)
+
+
+def _disk(snapshot: Path) -> Iterator[Metric]:
+    """Yield the sizes on the store's disk; none if the snapshot's directory is gone."""
+    try:
+        with os.scandir(snapshot) as entries:
+            n_bytes = sum(entry.stat().st_size for entry in entries)
+        disk = os.statvfs(snapshot)
+    except OSError:
+        return
+    yield GaugeMetricFamily("marquee_snapshot_bytes", "Size of the served snapshot.", n_bytes)
+    n_free = disk.f_bavail * disk.f_frsize
+    yield GaugeMetricFamily("marquee_disk_free_bytes", "Free space of the store's disk.", n_free)
 
 
 def _requests(counts: Counts) -> Metric:

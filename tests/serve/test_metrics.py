@@ -6,6 +6,7 @@ import signal
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from store.layout import snapshot_folder
 from store.takedown import take_down
 from tests.serve.code_copy import CodeCopy
 from tests.serve.server import ask, flip_byte, force_current, wait_until
@@ -199,6 +200,19 @@ def test_swaps_and_refusals_are_counted(serve, stocked):
     assert value(server, "marquee_generation") == 2
     assert value(server, "marquee_swaps_total") == swaps + 1
     assert value(server, "marquee_problem") == 1
+
+
+def test_sizes_on_the_disk(serve, stocked):
+    """The bytes of the served snapshot's files, and room beside them; another one is larger."""
+    server = serve("--workers", "1")
+    server.wait_for_generation(1)
+    small = value(server, "marquee_snapshot_bytes")
+    assert small == sum(file.stat().st_size for file in snapshot_folder(stocked, 1).iterdir())
+    assert value(server, "marquee_disk_free_bytes") > 0
+
+    make_snapshot(stocked, {f"user{n}": [f"item{n}"] for n in range(5_000)}, ["brazil"])
+    server.wait_for_generation(2)
+    assert value(server, "marquee_snapshot_bytes") > small
 
 
 def test_takedowns_are_counted(serve, stocked):

@@ -1,0 +1,125 @@
+"""A real Prometheus with our configuration scrapes our processes and answers every query."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+
+import pytest
+import yaml
+from prometheus_client import start_http_server
+
+from tests.deploy.files import PROMETHEUS, alerts, expressions, metrics_in, queries
+from tests.deploy.registries import REGISTERED_BY, fill
+from tests.serve.server import Server, wait_until
+from tests.snapshots import make_snapshot
+
+_CAMPAIGN = "DEPLOY_CAMPAIGN"
+
+
+@pytest.fixture
+def targets(tmp_path):
+    """Addresses by job: a real server, and the registries of the stream on ports of their own."""
+    (store := tmp_path / "store").mkdir()
+    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(Server(store, tmp_path, "--workers", "1"))
+        server.get("/recommend/zoe")
+        addresses = {"serve": f"{server.host}:{server.port}"}
+        for process, metrics in REGISTERED_BY.items():
+            fill(registry := metrics().registry)
+            http, thread = start_http_server(0, "127.0.0.1", registry)
+            stack.callback(thread.join)
+            stack.callback(http.server_close)
+            stack.callback(http.shutdown)
+            addresses[process] = f"127.0.0.1:{http.server_port}"
+        yield addresses
+
+
+@pytest.fixture
+def prometheus(tmp_path, targets):
+    """Run Debian's Prometheus with our files, other targets and a shorter interval."""
+    if not os.environ.get(_CAMPAIGN) or shutil.which("prometheus") is None:
+        pytest.skip("a real Prometheus runs by `.ci/campaigns deploy`")
+    folder = shutil.copytree(PROMETHEUS, tmp_path / "prometheus")
+    file = folder / "prometheus.yml"
+    file.write_text(file.read_text().replace("_interval: 15s", "_interval: 1s"))
+    groups = [{"targets": [address], "labels": {"job": job}} for job, address in targets.items()]
+    (folder / "targets.yml").write_text(yaml.safe_dump(groups))
+    log = tmp_path / "prometheus.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={tmp_path}/tsdb",
+             "--web.listen-address=127.0.0.1:0"],
+            stderr=output,
+        )  # fmt: skip
+    try:
+        address = wait_until(lambda: _address(log, process))
+        wait_until(lambda: _is_ready(address))
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _address(log, process):
+    assert process.poll() is None, log.read_text()
+    for line in log.read_text().splitlines():
+        if "Listening on" in line:
+            return f"http://{line.partition('address=')[2].split()[0]}"
+    return None
+
+
+def _is_ready(address):
+    try:
+        with urllib.request.urlopen(f"{address}/-/ready") as response:
+            return response.status == 200
+    except OSError:  # it answers 503 at first
+        return False
+
+
+def ask(prometheus, path, **parameters):
+    """Return the data of an answer of Prometheus' API; an error of the query fails."""
+    url = f"{prometheus}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(url) as response:
+        answer = json.load(response)
+    assert answer["status"] == "success", answer
+    return answer["data"]
+
+
+def test_every_query_is_answered(prometheus, targets):
+    """All targets are scraped, all metrics are there, each query is valid, each rule loaded."""
+
+    def jobs_up():
+        return {
+            found["metric"]["job"] for found in ask(prometheus, "query", query="up == 1")["result"]
+        }
+
+    wait_until(lambda: jobs_up() == targets.keys())
+    wanted = {name for text in expressions() for name in metrics_in(text)}
+    wait_until(lambda: wanted <= set(ask(prometheus, "label/__name__/values")))
+    for query in queries():
+        ask(prometheus, "query", query=query)
+    served = ask(prometheus, "query", query='marquee_generation{job="serve"}')["result"]
+    assert [found["value"][1] for found in served] == ["1"]
+    groups = ask(prometheus, "rules")["groups"]
+    loaded = {rule["name"] for group in groups for rule in group["rules"]}
+    assert alerts().keys() <= loaded
+    assert all(rule["health"] != "err" for group in groups for rule in group["rules"])
+
+
+def test_a_dead_server_is_a_pending_alert(prometheus, targets, tmp_path):
+    """The twin: what no longer answers is down, and the alert waits for its two minutes."""
+    del targets["serve"]
+    dead = [{"targets": ["127.0.0.1:1"], "labels": {"job": "serve"}}]
+    (tmp_path / "prometheus" / "targets.yml").write_text(yaml.safe_dump(dead))
+
+    def is_pending():
+        found = ask(prometheus, "alerts")["alerts"]
+        states = {alert["labels"]["alertname"]: alert["state"] for alert in found}
+        return states.get("MarqueeServerDown") == "pending"
+
+    wait_until(is_pending, seconds=60)

@@ -1,16 +1,20 @@
-"""When a refresh is due: arithmetic on instants, without waiting.
+"""When a job is due: arithmetic on instants, without waiting.
 
     ──┬──────────────────────┬────────●──► time
-      03:30 local            03:30    now       due, if no success began since
-      yesterday              today              today's 03:30
+      03:30 local            03:30    now       due, if no run began for today's 03:30
+      yesterday              today
 
 Local time is only used to compute an instant; instants are compared in UTC, so
 no change to or from daylight saving time can lose or double a night.
 """
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Final
 
-from cron.state import State
+from cron.jobs import Job
+from cron.state import JobState
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def last_due(now: datetime, at: time, zone: tzinfo | None) -> datetime:
@@ -39,18 +43,30 @@ def last_due(now: datetime, at: time, zone: tzinfo | None) -> datetime:
     return max(instant for instant in instants if instant <= now)
 
 
-def is_due(state: State, now: datetime, due_at: datetime, retry_pause: timedelta) -> bool:
-    """Return whether a refresh should run now.
+def due_at(job: Job, now: datetime, zone: tzinfo | None) -> datetime | None:
+    """Return the latest instant at which a job was due by the clock; None for one without."""
+    if job.at_time is not None:
+        return last_due(now, job.at_time, zone)
+    if job.every_minutes:
+        pause = timedelta(minutes=job.every_minutes)
+        return _EPOCH + (now - _EPOCH) // pause * pause
+    return None
 
-    It should if no success has begun since `due_at`, unless a failure is
-    younger than `retry_pause`. A time in the future was recorded while the
-    machine's clock was wrong, and is ignored: it must not suppress the nights
-    until then.
+
+def is_due(job: Job, state: JobState, now: datetime, at: datetime) -> bool:
+    """Return whether a job that was due at a time should run now.
+
+    It should if no run has begun for it since, or if that one failed, retries are left and the
+    pause is over. A time in the future was recorded while the machine's clock was wrong, and is
+    ignored: it must not suppress the runs until then.
     """
-    success, failure = state.last_success, state.last_failure
-    is_done = success is not None and due_at <= success <= now
-    is_paused = failure is not None and failure <= now < failure + retry_pause
-    return not (is_done or is_paused)
+    if state.last_success is not None and at <= state.last_success <= now:
+        return False
+    if state.last_failure is None or not at <= state.last_failure <= now:
+        return True
+    if state.n_failures > job.retries:
+        return False
+    return now >= state.last_failure + job.pause(state.n_failures)
 
 
 def _instant(local: datetime) -> datetime:

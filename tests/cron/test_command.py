@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cron.state import State, read_state, write_state
+from cron.state import JobState, read_state, write_state
 
 SUCCEED = "import sys; print('batch got', *sys.argv[1:])"
 HANG = """
@@ -31,6 +31,7 @@ def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_fi
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.wait() == 0
     assert "-m batch refresh --config night.toml" in scheduler.log()
+    assert "no_such_key" in scheduler.log()  # the last line of the job's log
     assert json.loads(state_file.read_text())["last_success"] is None
     assert read_state(state_file).last_failure is not None
 
@@ -38,12 +39,12 @@ def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_fi
 def test_nothing_runs_after_tonights_success(tmp_path, cron, state_file):
     """A scheduler that starts after tonight's success runs nothing; SIGINT exits 0."""
     state_file.parent.mkdir(parents=True)
-    write_state(state_file, State(last_success=datetime.now(UTC)))
+    write_state(state_file, JobState(last_success=datetime.now(UTC)))
     two_hours_ago = (datetime.now(UTC) - timedelta(hours=2)).strftime("%H:%M")
     settings = f'[cron]\nat = "{two_hours_ago}"\ntimezone = "UTC"\n'
     (tmp_path / "marquee.toml").write_text(settings)
     scheduler = cron()
-    scheduler.wait_for("scheduler started, daily refresh at")
+    scheduler.wait_for("refresh daily at")
     scheduler.process.send_signal(signal.SIGINT)
     assert scheduler.wait() == 0
     assert "refresh started" not in scheduler.log()
@@ -59,13 +60,13 @@ def test_a_damaged_state_file_is_logged(cron, state_file, fake_batch):
     assert "var/cron/refresh.json: unreadable" in scheduler.log()
 
 
-def test_once_runs_a_refresh_that_is_not_due(cron, state_file, fake_batch):
-    """`--once` runs the refresh although tonight's ran, records it and exits 0."""
+def test_run_runs_a_refresh_that_is_not_due(cron, state_file, fake_batch):
+    """`run refresh` runs the refresh although tonight's ran, records it and exits 0."""
     fake_batch(SUCCEED)
     state_file.parent.mkdir(parents=True)
-    before = State(last_success=datetime.now(UTC) - timedelta(seconds=5))
+    before = JobState(last_success=datetime.now(UTC) - timedelta(seconds=5))
     write_state(state_file, before)
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 0
     assert "batch got refresh\n" in once.log()
     after = read_state(state_file).last_success
@@ -74,34 +75,35 @@ def test_once_runs_a_refresh_that_is_not_due(cron, state_file, fake_batch):
     assert after > before.last_success
 
 
-def test_once_that_fails_exits_1(cron, state_file, fake_batch):
-    """`--once` exits 1 after a refresh that failed, and records that."""
+def test_run_that_fails_exits_1(cron, state_file, fake_batch):
+    """`run refresh` exits 1 after a refresh that failed, and records that."""
     fake_batch("raise SystemExit(2)")
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 1
     assert "refresh failed" in once.log()
     assert read_state(state_file).last_failure is not None
 
 
-def test_once_times_out(tmp_path, cron, fake_batch, number_in, is_alive):
+def test_run_times_out(tmp_path, cron, fake_batch, number_in, is_alive):
     """A refresh that hangs is ended at the time-out of the settings."""
     fake_batch(HANG)
     (tmp_path / "marquee.toml").write_text("[cron]\ntimeout_minutes = 0.05\n")
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 1
     assert "refresh timed out" in once.log()
     assert not is_alive(number_in("pid"))
 
 
 def test_sigterm_in_mid_run(cron, fake_batch, number_in, is_alive, state_file):
-    """SIGTERM in the middle of a refresh ends both, with exit 0 and nothing recorded."""
+    """SIGTERM in the middle of a refresh ends both, with exit 0; that is no failure."""
     fake_batch(HANG)
     scheduler = cron()
     child = number_in("pid")
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.wait() == 0
     assert not is_alive(child)
-    assert not state_file.exists()
+    state = read_state(state_file)
+    assert (state.last_success, state.last_failure, state.ending) == (None, None, "stopped")
 
 
 def test_sigkill_in_mid_run(cron, fake_batch, number_in, is_alive, wait_until):
@@ -114,12 +116,11 @@ def test_sigkill_in_mid_run(cron, fake_batch, number_in, is_alive, wait_until):
     cron().wait_for("refresh started")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--once"]])
-def test_a_second_instance_is_refused(cron, fake_batch, arguments):
+def test_a_second_instance_is_refused(cron, fake_batch):
     """A second instance exits 1; the message names the lock and the remedy."""
     fake_batch(HANG)
     cron().wait_for("refresh started")
-    second = cron(*arguments)
+    second = cron()
     assert second.wait() == 1
     assert re.fullmatch(r"var/cron/LOCK: another .* is running; stop .*\n", second.log())
 
@@ -127,7 +128,7 @@ def test_a_second_instance_is_refused(cron, fake_batch, arguments):
 def test_a_path_that_cannot_be_made(tmp_path, cron):
     """Where var/cron cannot be made, one line says so."""
     (tmp_path / "var").touch()
-    refused = cron("--once")
+    refused = cron("run", "refresh")
     assert refused.wait() == 1
     assert re.fullmatch(r"var/cron: cannot be written to: .*\n", refused.log())
 
@@ -148,7 +149,7 @@ def test_usage_exits_2(cron):
 def test_a_log_line_begins_with_the_time(cron, fake_batch):
     """Each event is one line, and begins with its time as in ISO 8601."""
     fake_batch("")
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 0
     for line in once.log().splitlines():
         assert datetime.fromisoformat(line.split()[0]).tzinfo is not None

@@ -10,8 +10,11 @@ from typing import Final
 
 from cron.child import Ending
 from cron.errors import CronError
+from cron.heartbeat import call
 from cron.jobs import Job, JobSettings, read_jobs
 from cron.lock import make_folder, one_instance
+from cron.notifier import Notifier
+from cron.notify import TEST, NotifySettings, decoded, send
 from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.show import history_text, jobs_text, plan_text, states, states_text
@@ -19,10 +22,11 @@ from cron.state import read_history
 from store.config import StoreSettings, load_section
 from store.durable import keep_from_others
 from store.errors import StoreError
+from store.gate_result import EXIT_REFUSED
 from store.settings_table import add_config, print_config
 from store.stop import stop_on_signals
 
-SECTIONS = {"cron": CronSettings, "cron.jobs.NAME": JobSettings}
+SECTIONS = {"cron": CronSettings, "cron.jobs.NAME": JobSettings, "notify": NotifySettings}
 
 _EPILOG = """\
 example:
@@ -32,9 +36,11 @@ example:
   python -m cron status          the last and the next run of each; --json
   python -m cron history         the last runs
   python -m cron run refresh     run a job now; exit 0 if it succeeded, else 1
+  python -m cron notify --test   send a test message
   python -m cron config --toml   print all settings with their defaults
 
-Exit status: 0 stopped or succeeded, 1 could not start or the job failed, 2 wrong usage.
+Exit status: 0 stopped or succeeded, 1 could not start or the job failed, 2 wrong usage,
+3 the gate refused.
 """
 
 
@@ -74,7 +80,15 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
         one.add_argument("--json", action="store_true", help="print JSON")
         if verb == "history":
-            one.add_argument("-n", type=int, default=20, metavar="N", help="runs, default: 20")
+            one.add_argument("-n", type=_count, default=20, metavar="N", help="runs, default: 20")
+    about = "Send messages that the scheduler gives as standard input, or a test message."
+    notify = verbs.add_parser("notify", help=about[0].lower() + about[1:-1], description=about)
+    notify.add_argument("--test", action="store_true", help="send a test message")
+    notify.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
+    about = "Call the heartbeat_url of a job."
+    beat = verbs.add_parser("heartbeat", help=about[0].lower() + about[1:-1], description=about)
+    beat.add_argument("job", metavar="JOB", help="name of the job")
+    beat.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS)
     about = "Run a job now, due or not, beside a scheduler too."
     run = verbs.add_parser("run", help=about[0].lower() + about[1:-1], description=about)
     run.add_argument("job", metavar="JOB", help="name of the job")
@@ -83,28 +97,56 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a number of runs")
+    return int(text)
+
+
 def _run(options: argparse.Namespace) -> int:
     settings = load_section("cron", CronSettings, options.config)
     jobs = read_jobs(settings, options.config)
     if show := _SHOWN.get("plan" if options.dry_run else options.verb):
         sys.stdout.write(show(settings, jobs, options) + "\n")
         return 0
+    receivers = load_section("notify", NotifySettings, options.config)
+    if options.verb == "notify":
+        return _notify(receivers, is_test=options.test)
+    if options.verb == "heartbeat":
+        call(_job(options.job, jobs))
+        return 0
     store = Path(load_section("store", StoreSettings, options.config).path)
     stop = stop_on_signals()
     if options.verb == "run":
-        return _run_job(options.job, Scheduler(replace(settings, log_dir=""), jobs, store, stop))
+        job = _job(options.job, jobs)
+        return _run_job(job, Scheduler(replace(settings, log_dir=""), jobs, store, stop))
     with one_instance(Path(settings.path)):
-        Scheduler(settings, jobs, store, stop).run()
+        notifier = Notifier(settings, receivers, store, options.config)
+        Scheduler(settings, jobs, store, stop, notifier).run()
     return 0
 
 
-def _run_job(name: str, scheduler: Scheduler) -> int:
+def _notify(receivers: NotifySettings, *, is_test: bool) -> int:
+    """Send messages; a test fails if one receiver does, a message if all of them do."""
+    errors = send(receivers, [TEST] if is_test else decoded(sys.stdin.read()))
+    for error in errors:
+        print(error, file=sys.stderr)
+    return int(is_test and bool(errors))
+
+
+def _job(name: str, jobs: Mapping[str, Job]) -> Job:
+    if name not in jobs:
+        raise CronError(repr(name), "is not a job", f"the jobs: {', '.join(jobs)}")
+    return jobs[name]
+
+
+def _run_job(job: Job, scheduler: Scheduler) -> int:
     make_folder(scheduler.folder)
-    if name not in scheduler.jobs:
-        raise CronError(repr(name), "is not a job", f"the jobs: {', '.join(scheduler.jobs)}")
-    ending = scheduler.run_now(name)
+    ending = scheduler.run_now(job.name)
     if ending is None:
-        raise CronError(name, "is running", "wait until it has ended: `python -m cron status`")
+        raise CronError(job.name, "is running", "wait until it has ended: `python -m cron status`")
+    if ending is Ending.REFUSED:
+        return EXIT_REFUSED
     return int(ending is not Ending.SUCCEEDED)
 
 

@@ -81,18 +81,23 @@ class Child:
         command: Program and its arguments.
         limits: Limits of the run.
         output: Descriptor of the file for its output.
+        given: Bytes on its standard input.
     """
 
-    def __init__(self, command: Sequence[str], limits: Limits, output: int) -> None:
+    def __init__(
+        self, command: Sequence[str], limits: Limits, output: int, given: bytes = b""
+    ) -> None:
         self._began = time.monotonic()
         self._deadline = self._began + limits.timeout_seconds
         self._killed_at = 0.0  # when SIGKILL follows; 0 before SIGTERM
         self._ending: Ending | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        given_file = os.memfd_create("stdin")  # no disk is needed, and no pipe can fill up
         try:
+            os.pwrite(given_file, given, 0)
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=given_file,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -100,6 +105,8 @@ class Child:
             )
         except OSError as error:
             _log.error("cannot start %s: %s", shlex.join(command), error)
+        finally:
+            os.close(given_file)
 
     def poll(self) -> Run | None:
         """Return the run once it is over, None before; it never waits.

@@ -11,6 +11,7 @@ no change to or from daylight saving time can lose or double a night.
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
+from cron.child import Ending
 from cron.jobs import Job
 from cron.state import JobState
 
@@ -53,20 +54,39 @@ def due_at(job: Job, now: datetime, zone: tzinfo | None) -> datetime | None:
     return None
 
 
-def is_due(job: Job, state: JobState, now: datetime, at: datetime) -> bool:
-    """Return whether a job that was due at a time should run now.
+def is_due(job: Job, state: JobState, now: datetime, at: datetime | None) -> bool:
+    """Return whether a job should run now.
 
-    It should if no run has begun for it since, or if that one failed, retries are left and the
-    pause is over. A time in the future was recorded while the machine's clock was wrong, and is
-    ignored: it must not suppress the runs until then.
+    It should if no run has succeeded or failed since it was due; after a failure, if retries are
+    left and the pause is over; after an interrupted run, if it is repeatable. A time in the future
+    was recorded while the machine's clock was wrong, and is ignored: it must not suppress the runs
+    until then.
+
+    Args:
+        job: Job that is not running.
+        state: State of its last runs.
+        now: Current time.
+        at: Latest time at which it was due; None if there was none.
     """
-    if state.last_success is not None and at <= state.last_success <= now:
-        return False
-    if state.last_failure is None or not at <= state.last_failure <= now:
+    if state.ending is Ending.INTERRUPTED and job.repeatable:
         return True
-    if state.n_failures > job.retries:
+    if is_after_failure(state, now, at):
+        return state.n_failures <= job.retries and now >= retry_at(job, state)
+    if at is None:
         return False
-    return now >= state.last_failure + job.pause(state.n_failures)
+    return state.last_success is None or not at <= state.last_success <= now
+
+
+def is_after_failure(state: JobState, now: datetime, at: datetime | None) -> bool:
+    """Return whether the last run failed, and the job was not due again since."""
+    failure = state.last_failure
+    return bool(state.n_failures) and failure is not None and (at or failure) <= failure <= now
+
+
+def retry_at(job: Job, state: JobState) -> datetime:
+    """Return the end of the pause after the last failure."""
+    assert state.last_failure is not None
+    return state.last_failure + job.pause(state.n_failures)
 
 
 def _instant(local: datetime) -> datetime:

@@ -11,26 +11,25 @@
 Keys that a table does not set are those of the built-in job of that name, or the defaults.
 """
 
+import functools
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from cron.child import Limits
-from cron.settings import CronSettings
+from cron.settings import MAX_NICE, CronSettings, check_time_of_day
 from store.config import DEFAULT_FILE, filled
 from store.errors import ConfigError
 
 REFRESH: Final = "refresh"
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,30}")
-_CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _MAX_MINUTES: Final = 7 * 1440.0
 _MAX_BACKOFF: Final = timedelta(hours=6)
-_MAX_NICE: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,7 @@ class JobSettings:
         data: Files and directories whose growth starts a run.
         data_mib: Growth in MiB since the last run that starts one; 0: none.
         data_share: Growth as a share of their size that starts one; 0: none.
+        heartbeat_url: URL that is called after each success, a dead man's switch elsewhere.
     """
 
     command: tuple[str, ...] = ()
@@ -69,10 +69,11 @@ class JobSettings:
     data: tuple[str, ...] = ()
     data_mib: float = 0.0
     data_share: float = 0.0
+    heartbeat_url: str = ""
 
     def __post_init__(self) -> None:
-        if self.at and not _CLOCK.fullmatch(self.at):
-            raise ValueError(f"at must be a time of day as HH:MM, not {self.at!r}")
+        if self.at:
+            check_time_of_day("at", self.at)
         if self.at and self.every_minutes:
             raise ValueError("at and every_minutes exclude each other; set one of them")
         for key in ("timeout_minutes", "retry_minutes"):
@@ -81,10 +82,12 @@ class JobSettings:
         for key in ("every_minutes", "memory_mib", "data_mib", "data_share", "retries"):
             if not 0 <= getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} must be 0 or more, and finite")
-        if not 0 <= self.nice <= _MAX_NICE:
-            raise ValueError(f"nice must lie between 0 and {_MAX_NICE}, not {self.nice}")
+        if not 0 <= self.nice <= MAX_NICE:
+            raise ValueError(f"nice must lie between 0 and {MAX_NICE}, not {self.nice}")
         if (self.data_mib or self.data_share) and not self.data:
             raise ValueError("data_mib and data_share need data, the paths to look at")
+        if self.heartbeat_url and not self.heartbeat_url.startswith(("http://", "https://")):
+            raise ValueError("heartbeat_url must begin with http:// or https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,15 @@ class Job(JobSettings):
 
     @property
     def line(self) -> str:
-        """The command as a line of a shell."""
-        return shlex.join(self.command)
+        """The command as a line of a shell, for people."""
+        program = "python" if self.command[0] == sys.executable else self.command[0]
+        return shlex.join((program, *self.command[1:]))
 
 
-def _ours(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", *arguments)
+def _ours(package: str, verb: str, config: Path | None) -> tuple[str, ...]:
+    option = ("--config", str(config)) if config else ()
+    arguments = (*option, verb) if package == "store" else (verb, *option)
+    return (sys.executable, "-m", package, *arguments)
 
 
 def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
@@ -153,8 +159,7 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
             wait for each other.
     """
     file = config or DEFAULT_FILE
-    given = ["--config", str(config)] if config else []
-    jobs = {name: _with(job, given) for name, job in _built_in(settings).items()}
+    jobs = _built_in(settings, config)
     for name, table in settings.jobs.items():
         what = f"[cron.jobs.{name}]"
         if not _NAME.fullmatch(name):
@@ -169,28 +174,25 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
     return jobs
 
 
-def _built_in(settings: CronSettings) -> dict[str, Job]:
-    """Return the jobs that are there without a table, by name; their commands lack `--config`."""
+def _built_in(settings: CronSettings, config: Path | None) -> dict[str, Job]:
+    """Return the jobs that are there without a table, by name."""
+    ours = functools.partial(_ours, config=config)
     jobs = (
-        Job(_ours("batch", "fetch"), enabled=False, at="02:30", retries=3, repeatable=True,
+        Job(ours("batch", "fetch"), enabled=False, at="02:30", retries=3, repeatable=True,
             name="fetch"),
-        Job(_ours("batch", "refresh"), at=settings.at, after=("fetch",), nice=settings.nice,
+        Job(ours("batch", "refresh"), at=settings.at, after=("fetch",), nice=settings.nice,
             timeout_minutes=settings.timeout_minutes, retry_minutes=settings.retry_minutes,
             repeatable=True, name=REFRESH),
-        Job(_ours("stream", "online"), enabled=False, every_minutes=60.0, timeout_minutes=50.0,
+        Job(ours("stream", "online"), enabled=False, every_minutes=60.0, timeout_minutes=50.0,
             retries=0, repeatable=True, name="online"),
-        Job(_ours("stream", "watch"), enabled=False, every_minutes=60.0, after=("online",),
+        Job(ours("stream", "watch"), enabled=False, every_minutes=60.0, after=("online",),
             timeout_minutes=50.0, retries=0, repeatable=True, name="watch"),
-        Job(_ours("store", "verify"), enabled=False, at="06:00", after=(REFRESH,), retries=1,
+        Job(ours("store", "verify"), enabled=False, at="06:00", after=(REFRESH,), retries=1,
             repeatable=True, name="verify"),
-        Job(_ours("store", "prune"), enabled=False, at="06:30", after=(REFRESH,), retries=1,
+        Job(ours("store", "prune"), enabled=False, at="06:30", after=(REFRESH,), retries=1,
             repeatable=True, name="prune"),
     )  # fmt: skip
     return {job.name: job for job in jobs}
-
-
-def _with(job: Job, arguments: Sequence[str]) -> Job:
-    return Job(**{**_keys(job), "command": (*job.command, *arguments), "name": job.name})
 
 
 def _keys(job: Job) -> dict[str, Any]:

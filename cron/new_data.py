@@ -2,9 +2,28 @@
 
 import os
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from cron.jobs import Job
+
+_PAUSE: Final = timedelta(minutes=1)  # between two looks at the size of a job's data
+
+
+class DataSizes:
+    """The sizes of the data of jobs, measured once a minute."""
+
+    def __init__(self) -> None:
+        self._measured: dict[str, tuple[datetime, int]] = {}
+
+    def of(self, job: Job, now: datetime) -> int:
+        """Return the size of a job's data in bytes, at most a minute old."""
+        at, size = self._measured.get(job.name, (None, 0))
+        if at is None or not at <= now < at + _PAUSE:
+            size = size_of(job.data)
+            self._measured[job.name] = now, size
+        return size
 
 
 def size_of(paths: Iterable[str]) -> int:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _DAY_MINUTES: Final = 1440.0
-_MAX_NICE: Final = 19
+MAX_NICE: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,7 @@ class CronSettings:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _CLOCK.fullmatch(self.at):
-            raise ValueError(f"at must be a time of day as HH:MM, not {self.at!r}")
+        check_time_of_day("at", self.at)
         if not _is_zone(self.timezone):
             raise ValueError(
                 f"timezone must be an IANA name such as Europe/Berlin, or empty for the "
@@ -50,13 +49,19 @@ class CronSettings:
                 raise ValueError(
                     f"{key} must be more than 0 and at most {_DAY_MINUTES:.0f}, not {value!r}"
                 )
-        if not 0 <= self.nice <= _MAX_NICE:
-            raise ValueError(f"nice must lie between 0 and {_MAX_NICE}, not {self.nice}")
+        if not 0 <= self.nice <= MAX_NICE:
+            raise ValueError(f"nice must lie between 0 and {MAX_NICE}, not {self.nice}")
 
     @property
     def zone(self) -> tzinfo | None:
         """Time zone of `timezone`; None means the machine's."""
         return ZoneInfo(self.timezone) if self.timezone else None
+
+
+def check_time_of_day(key: str, text: str) -> None:
+    """Raise a ValueError unless `text`, the value of a key, is a time of day as HH:MM."""
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(f"{key} must be a time of day as HH:MM, not {text!r}")
 
 
 def _is_zone(name: str) -> bool:

@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
-from cron.due import due_at, is_due
+from cron.child import Ending
+from cron.due import due_at, is_after_failure, is_due, last_due, retry_at
 from cron.jobs import Job
 from cron.lock import is_free
 from cron.settings import CronSettings
 from cron.state import JobState, as_json, read_state, state_file
 
-_STEP: Final = timedelta(minutes=1)
-_DAY_MINUTES: Final = 1440
-_DAYS_AHEAD: Final = 8
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
 
 
 def jobs_text(jobs: Mapping[str, Job], *, is_json: bool) -> str:
@@ -37,13 +38,18 @@ def states(settings: CronSettings, jobs: Mapping[str, Job]) -> dict[str, dict[st
     found = {}
     for name, job in jobs.items():
         state = read_state(state_file(folder, name))
+        is_running = state.is_open and not is_free(folder, name)
+        if is_running:  # next: after this run, if it succeeds
+            next_at = next_run(job, replace(state, last_success=state.began), now, settings.zone)
+        else:
+            next_at = next_run(job, state, now, settings.zone)
+            state = replace(state, ending=Ending.INTERRUPTED) if state.is_open else state
         if job.enabled or state.began:
-            next_at = next_run(job, state, now, settings.zone) if job.enabled else None
             found[name] = {
                 "when": job.when,
                 **as_json(state),
-                "is_running": state.is_open and not is_free(folder, name),
-                "next": next_at and next_at.isoformat(timespec="minutes"),
+                "is_running": is_running,
+                "next": next_at.isoformat(timespec="minutes") if job.enabled and next_at else None,
             }
     return found
 
@@ -84,36 +90,44 @@ def history_text(runs: Sequence[Mapping[str, Any]], *, is_json: bool) -> str:
 
 
 def plan_text(settings: CronSettings, jobs: Mapping[str, Job]) -> str:
-    """Return what would run in the next 24 hours, if every run succeeded."""
-    folder, now = Path(settings.path), datetime.now(UTC)
-    rows = []
-    for name, job in jobs.items():
-        if not job.enabled:
-            continue
-        state = read_state(state_file(folder, name))
-        at = next_run(job, state, now, settings.zone)
-        while at is not None and at < now + timedelta(days=1):
-            rows.append((f"{at:%Y-%m-%dT%H:%M}Z", name, job.line))
-            state = JobState(last_success=at, began=at)
-            at = next_run(job, state, at + _STEP, settings.zone)
-    return _table(("at", "job", "command"), sorted(rows))
+    """Return what would run in the next 24 hours, if every run succeeded at once."""
+    now = datetime.now(UTC)
+    rows = [(at, job) for job in jobs.values() for at in _times(settings, jobs, job, now)]
+    rows.sort(key=lambda row: row[0])  # stable: at one time in the order of the jobs
+    cells = [(f"{at:%Y-%m-%dT%H:%M}Z", job.name, job.line) for at, job in rows]
+    return _table(("at", "job", "command"), cells)
+
+
+def _times(
+    settings: CronSettings, jobs: Mapping[str, Job], job: Job, now: datetime
+) -> list[datetime]:
+    """Return when a job would run in the next 24 hours; one without a time, after others."""
+    if not job.enabled:
+        return []
+    if due_at(job, now, settings.zone) is None:
+        return sorted({at for name in job.after for at in _times(settings, jobs, jobs[name], now)})
+    found: list[datetime] = []
+    state = read_state(state_file(Path(settings.path), job.name))
+    at = next_run(job, state, now, settings.zone)
+    while at is not None and at < now + _DAY:
+        found.append(at)
+        at = next_run(job, JobState(last_success=at), at, settings.zone)
+    return found
 
 
 def next_run(job: Job, state: JobState, now: datetime, zone: tzinfo | None) -> datetime | None:
     """Return when a job runs next by the clock, UTC; None for one that has no time."""
     at = due_at(job, now, zone)
-    if at is None:
-        return None
     if is_due(job, state, now, at):
         return now
-    if state.last_failure and state.last_failure >= at and state.n_failures <= job.retries:
-        return state.last_failure + job.pause(state.n_failures)
+    if is_after_failure(state, now, at) and state.n_failures <= job.retries:
+        return retry_at(job, state)
+    if at is None or job.every_minutes:
+        return at and at + timedelta(minutes=job.every_minutes)
     later = now
-    for _ in range(_DAYS_AHEAD * _DAY_MINUTES):
-        later += _STEP
-        if (due_at(job, later, zone) or at) > at:
-            return due_at(job, later, zone)
-    return None
+    while (due := last_due(later, time.fromisoformat(job.at), zone)) <= at:
+        later += _HOUR
+    return due
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

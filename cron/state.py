@@ -3,8 +3,8 @@
     var/cron/refresh.json     {"last_success": "2026-03-01T02:30:04+00:00", "began": …, …}
     var/cron/history.jsonl    {"job": "refresh", "began": …, "ending": "succeeded", …}
 
-`began` is on disk before the command starts, and `ending` after it has ended. A state that
-has begun and not ended tells the next scheduler that the run was interrupted.
+`began` is on disk before the command starts, and `ending` after it has ended. A run that has
+begun and not ended, though nobody holds the lock of its job, was interrupted.
 """
 
 import json
@@ -75,6 +75,43 @@ class JobState:
     def give_up(self, now: datetime, n_retries: int) -> "JobState":
         """Return the state of a job that is not tried again until it is due."""
         return replace(self, last_failure=now, n_failures=n_retries + 1)
+
+
+class States:
+    """The states of all jobs.
+
+    On a full disk a job must not run at every poll: what cannot be written is kept in memory.
+
+    Args:
+        folder: Directory of the states and of the history.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._unwritten: dict[str, JobState] = {}
+
+    def get(self, job: str) -> JobState:
+        """Return the state of a job."""
+        return self._unwritten.get(job) or read_state(state_file(self._folder, job))
+
+    def record(self, job: str, state: JobState) -> None:
+        """Write the state of a job; the log has a failure to do so."""
+        self._unwritten[job] = state
+        file = state_file(self._folder, job)
+        try:
+            write_state(file, state)
+        except OSError as error:
+            _log.error("%s: cannot be written, the next start will not have it: %s", file, error)
+        else:
+            del self._unwritten[job]
+
+    def record_end(self, job: str, state: JobState) -> None:
+        """Write the state of a job after a run, and add that run to the history."""
+        self.record(job, state)
+        try:
+            add_to_history(self._folder, job, state)
+        except OSError as error:
+            _log.error("%s: the history cannot be written: %s", self._folder, error)
 
 
 def state_file(folder: Path, job: str) -> Path:

@@ -22,7 +22,9 @@ from typing import Any, ClassVar, Final, Protocol, TypeVar, get_type_hints
 from store.errors import ConfigError
 
 DEFAULT_FILE: Final = Path("marquee.toml")
-_SECTIONS: Final = ("batch", "gate", "rules", "fetch", "stream", "fresh", "serve", "store", "cron")
+_SECTIONS: Final = (
+    "batch", "gate", "rules", "fetch", "stream", "fresh", "serve", "store", "cron", "notify",
+)  # fmt: skip
 _PREFIX: Final = "MARQUEE_"
 _TABLE: Final = dict[str, str]
 _TABLES: Final = dict[str, dict[str, Any]]

@@ -1,14 +1,19 @@
 """`python -m cron` as a process: exit statuses, log lines, state file."""
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from cron.state import JobState, read_state, write_state
 
+ROOT = Path(__file__).parents[2]
 SUCCEED = "import sys; print('batch got', *sys.argv[1:])"
 HANG = """
 import os, pathlib, time
@@ -22,16 +27,16 @@ def state_file(tmp_path):
     return tmp_path / "var" / "cron" / "refresh.json"
 
 
-def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_file, wait_until):
-    """The real batch, which refuses its settings: logged, recorded, alive, and SIGTERM exits 0."""
-    (tmp_path / "night.toml").write_text("[batch]\nno_such_key = 1\n")
+def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_file, fake_batch):
+    """It is logged with its last line, recorded, the scheduler is alive, and SIGTERM exits 0."""
+    fake_batch("raise SystemExit('no events')")
+    (tmp_path / "night.toml").touch()
     scheduler = cron("--config", "night.toml")
     scheduler.wait_for("ERROR refresh failed")
-    wait_until(state_file.exists)
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.wait() == 0
     assert "-m batch refresh --config night.toml" in scheduler.log()
-    assert "no_such_key" in scheduler.log()  # the last line of the job's log
+    assert "exit status 1: no events" in scheduler.log()
     assert json.loads(state_file.read_text())["last_success"] is None
     assert read_state(state_file).last_failure is not None
 
@@ -82,6 +87,45 @@ def test_run_that_fails_exits_1(cron, state_file, fake_batch):
     assert once.wait() == 1
     assert "refresh failed" in once.log()
     assert read_state(state_file).last_failure is not None
+
+
+def test_run_that_the_gate_refuses_exits_3(cron, fake_batch):
+    """The exit status of `python -m batch refresh` is kept for scripts."""
+    fake_batch("raise SystemExit(3)")
+    assert cron("run", "refresh").wait() == 3
+
+
+@pytest.mark.parametrize("n", ["-1", "x"])
+def test_the_number_of_runs_of_the_history_is_checked(cron, n):
+    """A negative one is a usage error."""
+    assert cron("history", "-n", n).wait() == 2
+
+
+def test_status_is_true_while_a_job_runs_and_after_it_was_killed(
+    tmp_path, cron, fake_batch, number_in, wait_until, is_alive
+):
+    """A run by hand is running, then interrupted; the JSON says the same as the table."""
+    fake_batch(HANG)
+    once = cron("run", "refresh")
+    child = number_in("pid")
+
+    def status(*options):
+        done = subprocess.run(
+            [sys.executable, "-m", "cron", "status", *options], cwd=tmp_path, check=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert re.search("refresh  running", status())
+    found = json.loads(status("--json"))["refresh"]
+    assert (found["is_running"], found["ending"]) == (True, None)
+    assert datetime.fromisoformat(found["next"]) > datetime.now(UTC)
+    once.process.kill()
+    wait_until(lambda: not is_alive(child))
+    once.wait()
+    assert re.search("refresh  interrupted", status())
+    found = json.loads(status("--json"))["refresh"]
+    assert (found["is_running"], found["ending"]) == (False, "interrupted")
 
 
 def test_run_times_out(tmp_path, cron, fake_batch, number_in, is_alive):

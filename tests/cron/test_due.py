@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cron.child import Ending
 from cron.due import due_at, is_due, last_due
 from cron.jobs import Job
 from cron.state import JobState
@@ -94,13 +95,21 @@ JOB = Job(("true",), retries=2, retry_minutes=30.0)
         (None, "2026-01-10 03:00", 3, False),  # no retries are left
         (None, "2026-01-09 03:00", 3, True),  # those failures were yesterday's
         (None, "2026-01-10 12:01", 1, True),  # recorded in the future
-        ("2026-01-10 02:31", "2026-01-10 03:00", 1, False),  # one failed after tonight's success
+        ("2026-01-10 02:31", "2026-01-10 03:00", 1, True),  # one failed after tonight's success
     ],
 )
 def test_is_due(success, failure, n_failures, due):
     """A job is due if no run succeeded since its hour; after a failure, while retries are left."""
     state = JobState(success and utc(success), failure and utc(failure), n_failures)
     assert is_due(JOB, state, NOW, DUE_AT) is due
+
+
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_a_repeatable_job_is_due_after_an_interrupted_run(is_repeatable):
+    """Also if that was a run on request or for new data, after tonight's success."""
+    job = Job(("true",), repeatable=is_repeatable)
+    state = JobState(last_success=utc("2026-01-10 02:31"), ending=Ending.INTERRUPTED)
+    assert is_due(job, state, NOW, DUE_AT) is is_repeatable
 
 
 def test_pauses_double_up_to_six_hours():

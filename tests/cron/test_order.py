@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cron.child import Ending
+from cron.child import Ending, Run
 from cron.jobs import Job
+from cron.lock import locked_job
 from cron.scheduler import Scheduler
 from cron.settings import CronSettings
-from cron.state import read_history, read_state
+from cron.state import read_history, read_state, write_state
+from store.refresh_request import request_refresh
 from store.stop import StopRequest
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +43,7 @@ def job(name, code="pass", **keys):
 def scheduler_of(tmp_path, clock, *jobs):
     settings = CronSettings(path=str(tmp_path), timezone="UTC", log_dir=str(tmp_path / "log"))
     named = {job.name: job for job in jobs}
-    return Scheduler(settings, named, tmp_path / "store", StopRequest(), clock)
+    return Scheduler(settings, named, tmp_path / "store", StopRequest(), clock=clock)
 
 
 def step(scheduler):
@@ -66,6 +68,24 @@ def test_a_job_goes_after_those_that_are_due(tmp_path):
     scheduler.wait()
     step(scheduler)
     assert ran(tmp_path) == ["fetch", "refresh"]
+
+
+def test_a_job_waits_for_one_that_is_run_by_hand(tmp_path):
+    """Though that is not due; it starts once the run is over."""
+    clock = Clock("2026-03-01T12:00")
+    second = job("refresh", every_minutes=60.0, after=("fetch",))
+    scheduler = scheduler_of(tmp_path, clock, job("fetch", at="03:30"), second)
+    for _ in range(2):
+        step(scheduler)
+    clock.forward(hours=1)
+    with locked_job(tmp_path, "fetch"):
+        began = scheduler.state("fetch").begin(clock.now, 0, is_retry=False)
+        write_state(tmp_path / "fetch.json", began)
+        step(scheduler)
+        assert ran(tmp_path) == ["fetch", "refresh"]
+    write_state(tmp_path / "fetch.json", began.end(clock.now, Run(Ending.SUCCEEDED, 0, 1.0)))
+    step(scheduler)
+    assert ran(tmp_path) == ["fetch", "refresh", "refresh"]
 
 
 def test_a_failed_job_holds_no_other_up(tmp_path):
@@ -115,21 +135,40 @@ def test_a_long_job_does_not_hold_up_a_short_one(tmp_path):
     assert read_history(tmp_path, 1)[0]["ending"] == "stopped"
 
 
-def test_growth_of_data_starts_a_run(tmp_path):
-    """Enough new bytes since the last run start one; less do not, and a retry waits its pause."""
+@pytest.mark.parametrize("has_hour", [True, False])
+def test_growth_of_data_starts_a_run(tmp_path, has_hour):
+    """Enough new bytes since the last run start one, less do not; the job after it waits."""
     data = tmp_path / "events"
     data.mkdir()
     clock = Clock("2026-03-01T12:00")
-    refresh = job("refresh", at="03:30", data=(str(data),), data_mib=1.0)
-    scheduler = scheduler_of(tmp_path, clock, refresh)
-    step(scheduler)
-    for number, size in enumerate((900_000, 200_000)):
+    refresh = job(
+        "refresh", at="03:30" if has_hour else "", data=(str(data),), data_mib=1.0, retries=1,
+    )  # fmt: skip
+    push = job("push", every_minutes=1440.0, after=("refresh",))
+    scheduler = scheduler_of(tmp_path, clock, push, refresh)  # `push` is looked at first
+    for number, size in enumerate((0, 900_000, 200_000, 0)):
         (data / f"{number}.parquet").write_bytes(bytes(size))
         clock.forward(minutes=2)
         step(scheduler)
-    clock.forward(minutes=2)
-    step(scheduler)
-    assert len(ran(tmp_path)) == 2
+        step(scheduler)
+    assert ran(tmp_path) == ["refresh", "push", "refresh"] if has_hour else ["push", "refresh"]
+
+
+def test_a_failed_run_for_new_data_is_retried(tmp_path):
+    """After its pause and as often as any other; more data start a run of their own."""
+    data = tmp_path / "events"
+    clock = Clock("2026-03-01T12:00")
+    failing = job("refresh", "raise SystemExit(1)", data=(str(data),), data_mib=1.0, retries=1)
+    scheduler = scheduler_of(tmp_path, clock, failing)
+    n_runs = []
+    for hour in range(6):
+        if hour in (0, 4):
+            data.write_bytes(bytes((1 + hour) << 20))
+        step(scheduler)
+        step(scheduler)
+        n_runs.append(len(ran(tmp_path)))
+        clock.forward(hours=1)
+    assert n_runs == [1, 2, 2, 2, 3, 4]
 
 
 @pytest.mark.parametrize("is_repeatable", [True, False])
@@ -152,7 +191,6 @@ def test_a_killed_scheduler_leaves_a_run_that_is_dealt_with_once(tmp_path, is_re
     assert state.is_open
     clock = Clock("2026-03-01T12:05")
     scheduler = scheduler_of(tmp_path, clock, job("nightly", at="03:30", repeatable=is_repeatable))
-    scheduler.close_interrupted()
     for _ in range(3):
         step(scheduler)
         clock.forward(hours=1)
@@ -163,21 +201,55 @@ def test_a_killed_scheduler_leaves_a_run_that_is_dealt_with_once(tmp_path, is_re
     assert read_history(tmp_path, 1)[0]["ending"] == Ending.SUCCEEDED
 
 
-def test_nights_in_berlin(tmp_path):
+@pytest.mark.parametrize(
+    ("begin", "nights"),
+    [
+        # The night before the first is caught up. In spring 02:30 is skipped; the machine is off.
+        ("2026-03-27", ["27T00", "27T02", "28T02", "30T06", "31T01", "01T01"]),
+        ("2026-10-23", ["23T00", "23T01", "24T01", "26T06", "27T02", "28T02"]),
+    ],
+)
+def test_nights_in_berlin(tmp_path, begin, nights):
     """Through both changes of the clock, and two days off, each night has one run."""
     settings = CronSettings(path=str(tmp_path), timezone="Europe/Berlin", log_dir="")
-    clock = Clock("2026-03-27T00:00")
-    nightly = Job(("true",), at="02:30", name="refresh")
-    scheduler = Scheduler(settings, {"refresh": nightly}, tmp_path / "s", StopRequest(), clock)
+    clock = Clock(f"{begin}T00:00")
+    jobs = {"refresh": Job(("true",), at="02:30", name="refresh")}
+    scheduler = Scheduler(settings, jobs, tmp_path / "s", StopRequest(), clock=clock)
     for hour in range(6 * 24):
-        if not 30 <= hour < 78:  # the machine is off
+        if not 30 <= hour < 78:
             step(scheduler)
         clock.forward(hours=1)
-    began = [run["began"][:13] for run in read_history(tmp_path, 99)]
-    assert began[0] == "2026-03-27T00"  # the night before the first is caught up
-    assert began[1:] == [
-        "2026-03-27T02", "2026-03-28T02", "2026-03-30T06", "2026-03-31T01", "2026-04-01T01",
-    ]  # fmt: skip
+    assert [run["began"][8:13] for run in read_history(tmp_path, 99)] == nights
+
+
+def test_an_exception_in_a_job_counts_as_a_failure_with_its_pauses(tmp_path):
+    """It ends no poll, runs again after the pause alone, and another job runs beside it."""
+    clock = Clock("2026-03-01T12:00")
+    bad = Job((sys.executable, "\0"), at="03:30", retries=2, retry_minutes=60.0, name="bad")
+    scheduler = scheduler_of(tmp_path, clock, bad, job("good", every_minutes=60.0))
+    n_failures = []
+    for _ in range(10):
+        step(scheduler)
+        n_failures.append(scheduler.state("bad").n_failures)
+        clock.forward(minutes=30)
+    assert n_failures == [1, 1, 2, 2, 2, 2, 3, 3, 3, 3]
+    assert ran(tmp_path) == ["good"] * 5
+
+
+def test_a_request_during_a_run_by_hand_is_kept(tmp_path):
+    """It starts one refresh after that run, though none is due, of another scheduler too."""
+    clock = Clock("2026-03-01T12:00")
+    (tmp_path / "store").mkdir()
+    scheduler = scheduler_of(tmp_path, clock, job("refresh", at="03:30"))
+    step(scheduler)
+    request_refresh(tmp_path / "store", "new films")
+    with locked_job(tmp_path, "refresh"):
+        step(scheduler)
+        assert ran(tmp_path) == ["refresh"]
+    restarted = scheduler_of(tmp_path, clock, job("refresh", at="03:30"))
+    for _ in range(3):
+        step(restarted)
+    assert ran(tmp_path) == ["refresh"] * 2
 
 
 def test_the_log_of_a_job_and_the_reason_of_its_failure(tmp_path, caplog):

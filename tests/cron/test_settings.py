@@ -1,4 +1,7 @@
+import os
+import subprocess
 from datetime import time
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -7,6 +10,8 @@ from cron.jobs import read_jobs
 from cron.settings import CronSettings
 from store.config import load_section
 from store.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_file_sets_the_hour(tmp_path):
@@ -88,3 +93,28 @@ def test_a_bad_job_is_named(tmp_path, text, message):
         jobs_of(tmp_path, text)
     assert message in str(caught.value)
     assert str(tmp_path / "marquee.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        ("fetch", "fetch"),
+        ("refresh", "batch"),
+        ("online", "online"),
+        ("watch", "watch"),
+        ("verify", "store"),
+        ("prune", "store"),
+    ],
+)
+def test_the_command_of_a_built_in_job_reads_the_given_file(tmp_path, name, section):
+    """The real command starts, and refuses that file for a key that its section does not have."""
+    command = read_jobs(CronSettings(), Path("night.toml"))[name].command
+    if name in ("online", "watch") and not (ROOT / "stream" / name).is_dir():
+        pytest.skip(f"there is no `python -m stream {name}` yet")
+    (tmp_path / "night.toml").write_text(f"[{section}]\nno_such_key = 1\n")
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"night.toml: [{section}] has no key 'no_such_key'" in done.stderr

@@ -1,12 +1,11 @@
-"""The scheduler: runs the refresh every night, and tries again after a failure.
+"""The scheduler: runs jobs by the clock, each a command in a child process of its own.
 
-    python -m cron ──► every few seconds: is a refresh due? ──► python -m batch refresh
-                             │      ▲                            │
-                             ▼      │                            ▼
-    var/cron/        refresh.json (last success, last failure) ◄─┘
-                     LOCK         (one instance)
+    python -m cron ──► every few seconds: which jobs are due? ──► python -m batch refresh, …
+                             │      ▲                              │
+                             ▼      │                              ▼
+    var/cron/        JOB.json (last runs), history.jsonl ◄─────────┘
+                     LOCK (one instance)
 
-Whether a refresh is due follows from the recorded last success alone, so a night
-missed while the machine was off is caught up at the next start. `cron` starts
-the batch as a child process and never imports it.
+Whether a job is due follows from its recorded runs alone, so a night missed while the
+machine was off is caught up at the next start. `cron` imports none of what it runs.
 """

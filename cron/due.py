@@ -1,16 +1,21 @@
-"""When a refresh is due: arithmetic on instants, without waiting.
+"""When a job is due: arithmetic on instants, without waiting.
 
     ──┬──────────────────────┬────────●──► time
-      03:30 local            03:30    now       due, if no success began since
-      yesterday              today              today's 03:30
+      03:30 local            03:30    now       due, if no run began for today's 03:30
+      yesterday              today
 
 Local time is only used to compute an instant; instants are compared in UTC, so
 no change to or from daylight saving time can lose or double a night.
 """
 
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Final
 
-from cron.state import State
+from cron.child import Ending
+from cron.jobs import Job
+from cron.state import JobState
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def last_due(now: datetime, at: time, zone: tzinfo | None) -> datetime:
@@ -39,18 +44,49 @@ def last_due(now: datetime, at: time, zone: tzinfo | None) -> datetime:
     return max(instant for instant in instants if instant <= now)
 
 
-def is_due(state: State, now: datetime, due_at: datetime, retry_pause: timedelta) -> bool:
-    """Return whether a refresh should run now.
+def due_at(job: Job, now: datetime, zone: tzinfo | None) -> datetime | None:
+    """Return the latest instant at which a job was due by the clock; None for one without."""
+    if job.at_time is not None:
+        return last_due(now, job.at_time, zone)
+    if job.every_minutes:
+        pause = timedelta(minutes=job.every_minutes)
+        return _EPOCH + (now - _EPOCH) // pause * pause
+    return None
 
-    It should if no success has begun since `due_at`, unless a failure is
-    younger than `retry_pause`. A time in the future was recorded while the
-    machine's clock was wrong, and is ignored: it must not suppress the nights
+
+def is_due(job: Job, state: JobState, now: datetime, at: datetime | None) -> bool:
+    """Return whether a job should run now.
+
+    It should if no run has succeeded or failed since it was due; after a failure, if retries are
+    left and the pause is over; after an interrupted run, if it is repeatable. A time in the future
+    was recorded while the machine's clock was wrong, and is ignored: it must not suppress the runs
     until then.
+
+    Args:
+        job: Job that is not running.
+        state: State of its last runs.
+        now: Current time.
+        at: Latest time at which it was due; None if there was none.
     """
-    success, failure = state.last_success, state.last_failure
-    is_done = success is not None and due_at <= success <= now
-    is_paused = failure is not None and failure <= now < failure + retry_pause
-    return not (is_done or is_paused)
+    if state.ending is Ending.INTERRUPTED and job.repeatable:
+        return True
+    if is_after_failure(state, now, at):
+        return state.n_failures <= job.retries and now >= retry_at(job, state)
+    if at is None:
+        return False
+    return state.last_success is None or not at <= state.last_success <= now
+
+
+def is_after_failure(state: JobState, now: datetime, at: datetime | None) -> bool:
+    """Return whether the last run failed, and the job was not due again since."""
+    failure = state.last_failure
+    return bool(state.n_failures) and failure is not None and (at or failure) <= failure <= now
+
+
+def retry_at(job: Job, state: JobState) -> datetime:
+    """Return the end of the pause after the last failure."""
+    assert state.last_failure is not None
+    return state.last_failure + job.pause(state.n_failures)
 
 
 def _instant(local: datetime) -> datetime:

@@ -1,54 +1,93 @@
-"""The loop: every few seconds, run the refresh if it is due or was requested.
+"""The loop: every few seconds, start the jobs that are due or were requested.
 
 `schedule` only triggers the check. It keeps no state over a restart, does not
 catch up and has a bug around daylight saving (#648), so `cron.due` decides what
 is due. A job that raises would end its loop or run again at every poll: this one
-never raises, and an exception counts as a failed refresh, with its retry pause.
+never raises, and an exception counts as a failed run, with its retry pause.
+
+Jobs run beside each other, each once at a time: a file beside its state is locked while it
+runs, by the scheduler or by `python -m cron run`.
 """
 
+import contextlib
 import logging
-import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import schedule
 
-from cron.due import is_due, last_due
-from cron.job import Ending, run_child
+from cron.child import Child, Ending, Run
+from cron.due import due_at, is_after_failure, is_due, retry_at
+from cron.jobs import REFRESH, Job
+from cron.lock import is_free, locked_job
+from cron.new_data import DataSizes, has_grown, size_of
+from cron.notifier import Notifier
+from cron.output import last_line, log_file, opened
 from cron.settings import CronSettings
-from cron.state import State, read_state, write_state
+from cron.state import JobState, States
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
 from store.refresh_request import take_refresh_request
 from store.stop import StopRequest
 
-_STATE: Final = "refresh.json"
 _TICK_SECONDS: Final = 1.0
+_POLL_SECONDS: Final = 0.1
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Running:
+    """A job that is running."""
+
+    child: Child
+    resources: contextlib.ExitStack
+
+
 class Scheduler:
-    """Runs one command each day; the caller holds `one_instance`."""
+    """Runs jobs; the caller holds `one_instance`.
+
+    Args:
+        settings: Section `[cron]`.
+        jobs: Jobs by name; those that are not enabled run on request only.
+        store: Store in which a refresh is requested.
+        stop: Request that ends the loop and what is running.
+        notifier: Sender of messages about failures; None for none.
+        clock: Function that returns the current time, aware.
+
+    Attributes:
+        jobs: Jobs by name.
+        folder: Directory of their states.
+    """
 
     def __init__(
-        self, settings: CronSettings, store: Path, command: Sequence[str], stop: StopRequest
+        self,
+        settings: CronSettings,
+        jobs: Mapping[str, Job],
+        store: Path,
+        stop: StopRequest,
+        notifier: Notifier | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings = settings
+        self.jobs = jobs
         self._store = store
-        self._command = command
         self._stop = stop
-        self._file = Path(settings.path) / _STATE
-        self._state = read_state(self._file)
+        self._notifier = notifier
+        self._clock = clock
+        self.folder = Path(settings.path)
+        self._running: dict[str, _Running] = {}
+        self._states = States(self.folder)
+        self._data_sizes = DataSizes()
 
     def run(self, poll_seconds: int = 5) -> None:
         """Poll at once and then every `poll_seconds`, until stopping is requested."""
-        settings = self._settings
-        zone = settings.timezone or "the machine's time zone"
-        _log.info("scheduler started, daily refresh at %s (%s)", settings.at, zone)
+        zone = self._settings.timezone or "the machine's time zone"
+        enabled = [f"{job.name} {job.when}" for job in self.jobs.values() if job.enabled]
+        _log.info("scheduler started (%s): %s", zone, "; ".join(enabled) or "no jobs")
         scheduler = schedule.Scheduler()
         scheduler.every(poll_seconds).seconds.do(self._poll)
         scheduler.run_all()
@@ -58,44 +97,124 @@ class Scheduler:
             if (scheduler.idle_seconds or 0.0) > poll_seconds:
                 scheduler.run_all()
             scheduler.run_pending()
+            self._reap()
+        self._end_all()
         _log.info("scheduler stopped")
 
-    def refresh(self) -> bool:
-        """Run the refresh now, due or not; log and record its result."""
-        began = datetime.now(UTC)
-        _log.info("refresh started: %s", shlex.join(self._command))
-        run = run_child(
-            self._command,
-            self._stop,
-            self._settings.timeout_seconds,
-            nice=self._settings.nice,
-        )
-        refused = run.status == EXIT_REFUSED
-        # A refresh that was stopped has not failed.
-        failed = not refused and run.ending in (Ending.FAILED, Ending.TIMED_OUT)
-        _log.log(
-            logging.ERROR if failed or refused else logging.INFO,
-            "refresh %s after %.1f s, exit status %s",
-            "refused by the gate" if refused else run.ending,
-            run.seconds,
-            run.status,
-        )
-        if run.ok or refused:
-            self._record(replace(self._state, last_success=began))
-        elif failed:
-            self._record_failure()
-        return run.ok
+    def run_now(self, name: str) -> Ending | None:
+        """Run one job now, due or not, its output on standard error; None if it is running."""
+        if not self._start(self.jobs[name], None, is_retry=False):
+            return None
+        while name in self._running:
+            if self._stop.wait(_POLL_SECONDS):
+                self._end_all()
+            self._reap()
+        return self.state(name).ending
+
+    def step(self) -> None:
+        """Record the runs that are over, and start the jobs that are due, as each poll does."""
+        self._reap()
+        self._poll()
+
+    def is_busy(self) -> bool:
+        """Return whether a job is running."""
+        return bool(self._running)
+
+    def wait(self) -> None:
+        """Wait until no job is running, or stopping is requested."""
+        while self._running and not self._stop.wait(_POLL_SECONDS):
+            self._reap()
+
+    def state(self, name: str) -> JobState:
+        """Return the state of a job."""
+        return self._states.get(name)
 
     def _poll(self) -> None:
-        try:
-            if self._is_requested() or self._is_due():
-                self.refresh()
-        except Exception:  # a bug: the log needs its traceback
-            _log.exception("the refresh could not be run; the scheduler continues")
-            self._record_failure()
+        self._close_interrupted()
+        for job in self.jobs.values():
+            if job.name in self._running:
+                continue
+            try:
+                self._check(job)
+            except Exception:  # a bug: the log needs its traceback
+                _log.exception("%s could not be run; the scheduler continues", job.name)
+                now = self._clock()
+                state = self.state(job.name)
+                began = state.begin(now, state.data_bytes, is_retry=True)
+                self._states.record(job.name, began.end(now, Run(Ending.FAILED, None, 0.0)))
+        self._notify()
 
-    def _is_requested(self) -> bool:
-        """Remove the request that the server's `/admin/train` writes into the store."""
+    def _close_interrupted(self) -> None:
+        """Record runs whose end was not recorded; a repeatable job is due again."""
+        for job in self.jobs.values():
+            if job.name in self._running or not self.state(job.name).is_open:
+                continue
+            with locked_job(self.folder, job.name) as is_locked:
+                state = self.state(job.name)
+                if is_locked and state.is_open:
+                    self._close(job, state)
+
+    def _close(self, job: Job, state: JobState) -> None:
+        fate = "runs again" if job.repeatable else "does not run again until it is due"
+        _log.error("%s interrupted, its end was not recorded; it %s", job.name, fate)
+        ended = state.end(self._clock(), Run(Ending.INTERRUPTED, None, 0.0))
+        if not job.repeatable:
+            ended = ended.give_up(self._clock(), job.retries)
+        self._states.record_end(job.name, ended)
+
+    def _notify(self) -> None:
+        if self._notifier is None:
+            return
+        states = {name: self.state(name) for name, job in self.jobs.items() if job.enabled}
+        try:
+            self._notifier.check(self.jobs, states, self._clock())
+        except Exception:  # a bug must not stop the jobs
+            _log.exception("cannot look for alarms; the scheduler continues")
+
+    def _check(self, job: Job) -> None:
+        if any(self._goes_first(self.jobs[name]) for name in job.after):
+            return
+        log = log_file(self._settings.log_dir, job.name)
+        if job.name == REFRESH and self._take_request():
+            self._start(job, log, is_retry=False)
+        elif job.enabled and self._is_due(job):
+            state = self.state(job.name)
+            is_retry = is_after_failure(state, self._clock(), self._due_at(job))
+            self._start(job, log, is_retry=is_retry and state.n_failures <= job.retries)
+
+    def _goes_first(self, job: Job) -> bool:
+        is_running = self.state(job.name).is_open and not is_free(self.folder, job.name)
+        return is_running or (job.enabled and self._is_due(job))
+
+    def _is_due(self, job: Job) -> bool:
+        now, at, state = self._clock(), self._due_at(job), self.state(job.name)
+        if state.last_success is not None and state.last_success > now:
+            _log.warning(
+                "%s: the recorded last success is in the future (%s); ignored",
+                job.name, state.last_success,
+            )  # fmt: skip
+        return is_due(job, state, now, at) or self._has_new_data(job, state, now)
+
+    def _due_at(self, job: Job) -> datetime | None:
+        """Return when a job was due: by the clock, or else by the last success of one before."""
+        at = due_at(job, self._clock(), self._settings.zone)
+        if at is not None or not job.after:
+            return at
+        successes = [self.state(name).last_success for name in job.after]
+        return max((success for success in successes if success is not None), default=None)
+
+    def _has_new_data(self, job: Job, state: JobState, now: datetime) -> bool:
+        if not job.data or (is_after_failure(state, now, None) and now < retry_at(job, state)):
+            return False
+        return has_grown(job, state.data_bytes, self._data_sizes.of(job, now))
+
+    def _take_request(self) -> bool:
+        """Remove the request that the server's `/admin/train` writes into the store, if any.
+
+        While a refresh is running it stays there, where it survives this process.
+        """
+        if not is_free(self.folder, REFRESH):
+            return False
         try:
             why = take_refresh_request(self._store)
         except StoreError as error:
@@ -105,23 +224,47 @@ class Scheduler:
             _log.info("refresh requested: %s", why)
         return why is not None
 
-    def _is_due(self) -> bool:
-        now, settings = datetime.now(UTC), self._settings
-        due_at = last_due(now, settings.at_time, settings.zone)
-        due = is_due(self._state, now, due_at, settings.retry_pause)
-        success = self._state.last_success
-        if due and success is not None and success > now:
-            _log.warning("the recorded last success is in the future (%s); ignored", success)
-        return due
+    def _start(self, job: Job, log: Path | None, *, is_retry: bool) -> bool:
+        """Start a job, its begin on disk before; return False if it is running elsewhere."""
+        with contextlib.ExitStack() as resources:
+            if not resources.enter_context(locked_job(self.folder, job.name)):
+                return False
+            output = resources.enter_context(opened(log))
+            began = self.state(job.name).begin(self._clock(), size_of(job.data), is_retry=is_retry)
+            self._states.record(job.name, began)
+            _log.info("%s started: %s", job.name, job.line)
+            child = Child(job.command, job.limits, output)
+            self._running[job.name] = _Running(child, resources.pop_all())
+        return True
 
-    def _record_failure(self) -> None:
-        self._record(replace(self._state, last_failure=datetime.now(UTC)))
+    def _reap(self) -> None:
+        for name, running in [*self._running.items()]:
+            run = running.child.poll()
+            if run is not None:
+                self._ended(self.jobs[name], run)
+                del self._running[name]
+                running.resources.close()
 
-    def _record(self, state: State) -> None:
-        self._state = state  # first: on a full disk the refresh must not run at every poll
-        try:
-            write_state(self._file, state)
-        except OSError as error:
-            _log.error(
-                "%s: cannot be written, the next start will not have it: %s", self._file, error
-            )
+    def _ended(self, job: Job, run: Run) -> None:
+        if job.name == REFRESH and run.status == EXIT_REFUSED:
+            run = Run(Ending.REFUSED, run.status, run.seconds)
+        state = self.state(job.name).end(self._clock(), run)
+        is_bad = run.ending not in (Ending.SUCCEEDED, Ending.STOPPED)
+        said = last_line(log_file(self._settings.log_dir, job.name)) if is_bad else ""
+        _log.log(
+            logging.ERROR if is_bad else logging.INFO,
+            "%s %s after %.1f s, exit status %s%s",
+            job.name, run.ending, run.seconds, run.status, f": {said}" if said else "",
+        )  # fmt: skip
+        self._states.record_end(job.name, state)
+        if run.ending is Ending.SUCCEEDED and self._notifier is not None:
+            self._notifier.succeeded(job)
+
+    def _end_all(self) -> None:
+        for running in self._running.values():
+            running.child.stop()
+        for name, running in [*self._running.items()]:
+            run = running.child.wait(self._stop)
+            self._ended(self.jobs[name], run)
+            del self._running[name]
+            running.resources.close()

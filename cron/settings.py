@@ -1,14 +1,14 @@
-"""The `[cron]` section of marquee.toml: when the refresh runs, and how long it may take."""
+"""The `[cron]` section of marquee.toml: when the refresh runs, and tables of further jobs."""
 
 import re
-from dataclasses import dataclass
-from datetime import time, timedelta, tzinfo
-from typing import Final
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _DAY_MINUTES: Final = 1440.0
-_MAX_NICE: Final = 19
+MAX_NICE: Final = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,9 @@ class CronSettings:
         timeout_minutes: Time after which a refresh is ended.
         retry_minutes: Pause between a failed refresh and the next try.
         nice: Niceness of the refresh, 0 to 19: the server has priority.
+        log_dir: Directory of the logs of all jobs; empty: standard error.
+        jobs: Jobs, each in a table of its own, `[cron.jobs.NAME]`, which the environment does
+            not override.
     """
 
     path: str = "var/cron"
@@ -30,10 +33,11 @@ class CronSettings:
     timeout_minutes: float = 240.0
     retry_minutes: float = 30.0
     nice: int = 10
+    log_dir: str = "var/log/cron"
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not _CLOCK.fullmatch(self.at):
-            raise ValueError(f"at must be a time of day as HH:MM, not {self.at!r}")
+        check_time_of_day("at", self.at)
         if not _is_zone(self.timezone):
             raise ValueError(
                 f"timezone must be an IANA name such as Europe/Berlin, or empty for the "
@@ -45,28 +49,19 @@ class CronSettings:
                 raise ValueError(
                     f"{key} must be more than 0 and at most {_DAY_MINUTES:.0f}, not {value!r}"
                 )
-        if not 0 <= self.nice <= _MAX_NICE:
-            raise ValueError(f"nice must lie between 0 and {_MAX_NICE}, not {self.nice}")
-
-    @property
-    def at_time(self) -> time:
-        """The wall-clock time of `at`, without a zone."""
-        return time.fromisoformat(self.at)
+        if not 0 <= self.nice <= MAX_NICE:
+            raise ValueError(f"nice must lie between 0 and {MAX_NICE}, not {self.nice}")
 
     @property
     def zone(self) -> tzinfo | None:
         """Time zone of `timezone`; None means the machine's."""
         return ZoneInfo(self.timezone) if self.timezone else None
 
-    @property
-    def timeout_seconds(self) -> float:
-        """The time-out of one refresh in seconds."""
-        return self.timeout_minutes * 60
 
-    @property
-    def retry_pause(self) -> timedelta:
-        """The pause after a failed refresh."""
-        return timedelta(minutes=self.retry_minutes)
+def check_time_of_day(key: str, text: str) -> None:
+    """Raise a ValueError unless `text`, the value of a key, is a time of day as HH:MM."""
+    if not _CLOCK.fullmatch(text):
+        raise ValueError(f"{key} must be a time of day as HH:MM, not {text!r}")
 
 
 def _is_zone(name: str) -> bool:

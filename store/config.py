@@ -24,10 +24,11 @@ from store.errors import ConfigError
 DEFAULT_FILE: Final = Path("marquee.toml")
 _SECTIONS: Final = (
     "batch", "gate", "rules", "trust", "fetch", "stream", "fresh", "online", "watch", "serve",
-    "store", "cron",
+    "store", "cron", "notify",
 )  # fmt: skip
 _PREFIX: Final = "MARQUEE_"
 _TABLE: Final = dict[str, str]
+_TABLES: Final = dict[str, dict[str, Any]]
 _FOR_TESTS: Final = "MARQUEE_SHARED_DATA"  # directory of real data for tests; not a setting
 _NOT_RECORDED: Final = "MARQUEE_BATCH_DATABASE_PASSWORD"  # not a setting: those are recorded
 _RENAMED: Final = {  # new name of a key by its section and old name
@@ -83,7 +84,8 @@ def load_section(
     Args:
         name: Section: batch, gate, rules, fetch, stream, serve, store or cron.
         kind: Frozen dataclass whose field types are str, int, float, bool,
-            tuple[str, ...] or dict[str, str], a table below the section.
+            tuple[str, ...], dict[str, str], a table below the section, or
+            dict[str, dict[str, Any]], tables for `filled` below that.
         file: TOML file; None means `marquee.toml` if there is one.
         environ: Environment that may hold `MARQUEE_<SECTION>_<KEY>`.
         defaults: Values that replace some defaults of `kind`, by key.
@@ -167,6 +169,37 @@ def overridden(name: str, section: Section, values: Mapping[str, Any]) -> Sectio
         raise ConfigError(f"[{name}]", str(error)) from error
 
 
+def filled(
+    kind: type[Section],
+    table: Mapping[str, Any],
+    where: Path,
+    what: str,
+    defaults: Mapping[str, Any],
+) -> Section:
+    """Return a table as a `kind`.
+
+    Args:
+        kind: Frozen dataclass, with types as in `load_section`.
+        table: Values by key.
+        where: Source of the table, for messages.
+        what: Name of the table, for messages.
+        defaults: Values that replace some defaults of `kind`, by key.
+
+    Raises:
+        ConfigError: A key is unknown, of the wrong type or out of range.
+    """
+    types = get_type_hints(kind)
+    values = dict(defaults)
+    for key, value in table.items():
+        if key not in types:
+            raise ConfigError(where, f"{what} has no key {key!r}; its keys: {', '.join(types)}")
+        values[key] = _checked(where, f"{what} {key}", value, types[key])
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ConfigError(where, f"{what} {error}") from error
+
+
 def keys_given(
     name: str,
     kind: type[Section],
@@ -233,7 +266,7 @@ def _from_environment(variable: str, text: str, kind: Any) -> Any:
     """Read `text` as a TOML value, or unchanged where the field is a string."""
     if kind is str or kind is None:
         return text
-    if kind == _TABLE:
+    if kind in (_TABLE, _TABLES):
         remedy = "set it in marquee.toml, or by the option of the command"
         raise ConfigError(variable, "is a table, which the environment does not override", remedy)
     try:
@@ -245,6 +278,10 @@ def _from_environment(variable: str, text: str, kind: Any) -> Any:
 def _checked(where: Path, what: str, value: Any, kind: Any) -> Any:
     if kind == _TABLE:
         return _checked_table(where, what, value)
+    if kind == _TABLES:
+        if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+            return value
+        raise ConfigError(where, f"{what} must be a table of tables, not {value!r}")
     if isinstance(kind, GenericAlias):  # tuple[str, ...] is the only other one that settings use
         if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
             return tuple(value)

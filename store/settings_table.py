@@ -31,6 +31,7 @@ END_MARKER: Final = "<!-- end of settings -->"
 _COMMENT_WIDTH: Final = 88
 _ENTRY: Final = re.compile(r"    (\w+): (.*)")
 _CONTINUATION: Final = " " * 8
+_NAME: Final = "NAME"  # in a section: there may be many such tables, and none is there by default
 _PIPE: Final = r"\|"  # in a cell of a Markdown table
 _TOML_HEADER: Final = """\
 # The settings of [{names}] with their defaults.
@@ -114,7 +115,8 @@ def toml_document(sections: Sections) -> str:
     parts = [_TOML_HEADER.format(names="], [".join(sections))]
     for section, kind in sections.items():
         described = meanings(kind)
-        parts.append(f"\n[{section}]")
+        mark = "# " if _NAME in section else ""
+        parts.append(f"\n{mark}[{section}]")
         for field in dataclasses.fields(kind):
             parts += textwrap.wrap(
                 described[field.name],
@@ -123,7 +125,10 @@ def toml_document(sections: Sections) -> str:
                 subsequent_indent="# ",
                 break_on_hyphens=False,
             )
-            parts.append(f"{field.name} = {_toml(_default(field))}")
+            default = _default(field)
+            is_table = isinstance(default, dict)  # one in a line could not have tables below
+            line = f"# [{section}.{field.name}]" if is_table else f"{field.name} = {_toml(default)}"
+            parts.append(line if is_table else mark + line)
     return "\n".join(parts) + "\n"
 
 

@@ -46,7 +46,7 @@ def test_what_commands_write_is_for_user_and_group_alone(tmp_path, umask, of_fol
         log.write("broken\n")
     (tmp_path / "marquee.toml").write_text(f'[batch]\nevents = ["{history.events}"]\n')
     run(tmp_path, umask, "batch", "ingest", "--events", history.events)
-    run(tmp_path, umask, "cron", "--once")
+    run(tmp_path, umask, "cron", "run", "refresh")
     run(tmp_path, umask, "store", "takedown", "film+1+1951", "--why", "rights")
     run(tmp_path, umask, "store", "pin", "--why", "festival")
     shutil.rmtree(tmp_path / "given")

@@ -1,14 +1,19 @@
 """`python -m cron` as a process: exit statuses, log lines, state file."""
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from cron.state import State, read_state, write_state
+from cron.state import JobState, read_state, write_state
 
+ROOT = Path(__file__).parents[2]
 SUCCEED = "import sys; print('batch got', *sys.argv[1:])"
 HANG = """
 import os, pathlib, time
@@ -22,15 +27,16 @@ def state_file(tmp_path):
     return tmp_path / "var" / "cron" / "refresh.json"
 
 
-def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_file, wait_until):
-    """The real batch, which refuses its settings: logged, recorded, alive, and SIGTERM exits 0."""
-    (tmp_path / "night.toml").write_text("[batch]\nno_such_key = 1\n")
+def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_file, fake_batch):
+    """It is logged with its last line, recorded, the scheduler is alive, and SIGTERM exits 0."""
+    fake_batch("raise SystemExit('no events')")
+    (tmp_path / "night.toml").touch()
     scheduler = cron("--config", "night.toml")
     scheduler.wait_for("ERROR refresh failed")
-    wait_until(state_file.exists)
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.wait() == 0
     assert "-m batch refresh --config night.toml" in scheduler.log()
+    assert "exit status 1: no events" in scheduler.log()
     assert json.loads(state_file.read_text())["last_success"] is None
     assert read_state(state_file).last_failure is not None
 
@@ -38,12 +44,12 @@ def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_fi
 def test_nothing_runs_after_tonights_success(tmp_path, cron, state_file):
     """A scheduler that starts after tonight's success runs nothing; SIGINT exits 0."""
     state_file.parent.mkdir(parents=True)
-    write_state(state_file, State(last_success=datetime.now(UTC)))
+    write_state(state_file, JobState(last_success=datetime.now(UTC)))
     two_hours_ago = (datetime.now(UTC) - timedelta(hours=2)).strftime("%H:%M")
     settings = f'[cron]\nat = "{two_hours_ago}"\ntimezone = "UTC"\n'
     (tmp_path / "marquee.toml").write_text(settings)
     scheduler = cron()
-    scheduler.wait_for("scheduler started, daily refresh at")
+    scheduler.wait_for("refresh daily at")
     scheduler.process.send_signal(signal.SIGINT)
     assert scheduler.wait() == 0
     assert "refresh started" not in scheduler.log()
@@ -59,13 +65,13 @@ def test_a_damaged_state_file_is_logged(cron, state_file, fake_batch):
     assert "var/cron/refresh.json: unreadable" in scheduler.log()
 
 
-def test_once_runs_a_refresh_that_is_not_due(cron, state_file, fake_batch):
-    """`--once` runs the refresh although tonight's ran, records it and exits 0."""
+def test_run_runs_a_refresh_that_is_not_due(cron, state_file, fake_batch):
+    """`run refresh` runs the refresh although tonight's ran, records it and exits 0."""
     fake_batch(SUCCEED)
     state_file.parent.mkdir(parents=True)
-    before = State(last_success=datetime.now(UTC) - timedelta(seconds=5))
+    before = JobState(last_success=datetime.now(UTC) - timedelta(seconds=5))
     write_state(state_file, before)
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 0
     assert "batch got refresh\n" in once.log()
     after = read_state(state_file).last_success
@@ -74,34 +80,74 @@ def test_once_runs_a_refresh_that_is_not_due(cron, state_file, fake_batch):
     assert after > before.last_success
 
 
-def test_once_that_fails_exits_1(cron, state_file, fake_batch):
-    """`--once` exits 1 after a refresh that failed, and records that."""
+def test_run_that_fails_exits_1(cron, state_file, fake_batch):
+    """`run refresh` exits 1 after a refresh that failed, and records that."""
     fake_batch("raise SystemExit(2)")
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 1
     assert "refresh failed" in once.log()
     assert read_state(state_file).last_failure is not None
 
 
-def test_once_times_out(tmp_path, cron, fake_batch, number_in, is_alive):
+def test_run_that_the_gate_refuses_exits_3(cron, fake_batch):
+    """The exit status of `python -m batch refresh` is kept for scripts."""
+    fake_batch("raise SystemExit(3)")
+    assert cron("run", "refresh").wait() == 3
+
+
+@pytest.mark.parametrize("n", ["-1", "x"])
+def test_the_number_of_runs_of_the_history_is_checked(cron, n):
+    """A negative one is a usage error."""
+    assert cron("history", "-n", n).wait() == 2
+
+
+def test_status_is_true_while_a_job_runs_and_after_it_was_killed(
+    tmp_path, cron, fake_batch, number_in, wait_until, is_alive
+):
+    """A run by hand is running, then interrupted; the JSON says the same as the table."""
+    fake_batch(HANG)
+    once = cron("run", "refresh")
+    child = number_in("pid")
+
+    def status(*options):
+        done = subprocess.run(
+            [sys.executable, "-m", "cron", "status", *options], cwd=tmp_path, check=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert re.search("refresh  running", status())
+    found = json.loads(status("--json"))["refresh"]
+    assert (found["is_running"], found["ending"]) == (True, None)
+    assert datetime.fromisoformat(found["next"]) > datetime.now(UTC)
+    once.process.kill()
+    wait_until(lambda: not is_alive(child))
+    once.wait()
+    assert re.search("refresh  interrupted", status())
+    found = json.loads(status("--json"))["refresh"]
+    assert (found["is_running"], found["ending"]) == (False, "interrupted")
+
+
+def test_run_times_out(tmp_path, cron, fake_batch, number_in, is_alive):
     """A refresh that hangs is ended at the time-out of the settings."""
     fake_batch(HANG)
     (tmp_path / "marquee.toml").write_text("[cron]\ntimeout_minutes = 0.05\n")
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 1
     assert "refresh timed out" in once.log()
     assert not is_alive(number_in("pid"))
 
 
 def test_sigterm_in_mid_run(cron, fake_batch, number_in, is_alive, state_file):
-    """SIGTERM in the middle of a refresh ends both, with exit 0 and nothing recorded."""
+    """SIGTERM in the middle of a refresh ends both, with exit 0; that is no failure."""
     fake_batch(HANG)
     scheduler = cron()
     child = number_in("pid")
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.wait() == 0
     assert not is_alive(child)
-    assert not state_file.exists()
+    state = read_state(state_file)
+    assert (state.last_success, state.last_failure, state.ending) == (None, None, "stopped")
 
 
 def test_sigkill_in_mid_run(cron, fake_batch, number_in, is_alive, wait_until):
@@ -114,12 +160,11 @@ def test_sigkill_in_mid_run(cron, fake_batch, number_in, is_alive, wait_until):
     cron().wait_for("refresh started")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--once"]])
-def test_a_second_instance_is_refused(cron, fake_batch, arguments):
+def test_a_second_instance_is_refused(cron, fake_batch):
     """A second instance exits 1; the message names the lock and the remedy."""
     fake_batch(HANG)
     cron().wait_for("refresh started")
-    second = cron(*arguments)
+    second = cron()
     assert second.wait() == 1
     assert re.fullmatch(r"var/cron/LOCK: another .* is running; stop .*\n", second.log())
 
@@ -127,7 +172,7 @@ def test_a_second_instance_is_refused(cron, fake_batch, arguments):
 def test_a_path_that_cannot_be_made(tmp_path, cron):
     """Where var/cron cannot be made, one line says so."""
     (tmp_path / "var").touch()
-    refused = cron("--once")
+    refused = cron("run", "refresh")
     assert refused.wait() == 1
     assert re.fullmatch(r"var/cron: cannot be written to: .*\n", refused.log())
 
@@ -148,7 +193,7 @@ def test_usage_exits_2(cron):
 def test_a_log_line_begins_with_the_time(cron, fake_batch):
     """Each event is one line, and begins with its time as in ISO 8601."""
     fake_batch("")
-    once = cron("--once")
+    once = cron("run", "refresh")
     assert once.wait() == 0
     for line in once.log().splitlines():
         assert datetime.fromisoformat(line.split()[0]).tzinfo is not None

@@ -1,4 +1,4 @@
-"""When a refresh is due: known answers, and properties of every zone and hour."""
+"""When a job is due: known answers, and properties of every zone and hour."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cron.due import is_due, last_due
-from cron.state import State
+from cron.child import Ending
+from cron.due import due_at, is_due, last_due
+from cron.jobs import Job
+from cron.state import JobState
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HALF_PAST_TWO = time(2, 30)
@@ -75,23 +77,61 @@ def test_local_time_at_a_due_instant(now, at, zone):
     assert due.astimezone(zone).time() == at or offset > offset_before
 
 
-NOW, DUE_AT, PAUSE = utc("2026-01-10 12:00"), utc("2026-01-10 02:30"), timedelta(minutes=30)
+NOW, DUE_AT = utc("2026-01-10 12:00"), utc("2026-01-10 02:30")
+JOB = Job(("true",), retries=2, retry_minutes=30.0)
 
 
 @pytest.mark.parametrize(
-    ("success", "failure", "due"),
+    ("success", "failure", "n_failures", "due"),
     [
-        (None, None, True),  # no refresh yet
-        ("2026-01-10 02:29", None, True),  # yesterday's
-        ("2026-01-10 02:30", None, False),  # tonight's
-        ("2026-01-10 12:01", None, True),  # recorded in the future
-        (None, "2026-01-10 11:31", False),  # the pause after a failure
-        (None, "2026-01-10 11:30", True),  # the pause is over
-        (None, "2026-01-10 12:01", True),  # recorded in the future
-        ("2026-01-10 02:31", "2026-01-10 03:00", False),  # `--once` failed after tonight's success
+        (None, None, 0, True),  # no run yet
+        ("2026-01-10 02:29", None, 0, True),  # yesterday's
+        ("2026-01-10 02:30", None, 0, False),  # tonight's
+        ("2026-01-10 12:01", None, 0, True),  # recorded in the future
+        (None, "2026-01-10 11:31", 1, False),  # the pause after a failure
+        (None, "2026-01-10 11:30", 1, True),  # the pause is over
+        (None, "2026-01-10 11:30", 2, False),  # the second pause is longer
+        (None, "2026-01-10 11:00", 2, True),
+        (None, "2026-01-10 03:00", 3, False),  # no retries are left
+        (None, "2026-01-09 03:00", 3, True),  # those failures were yesterday's
+        (None, "2026-01-10 12:01", 1, True),  # recorded in the future
+        ("2026-01-10 02:31", "2026-01-10 03:00", 1, True),  # one failed after tonight's success
     ],
 )
-def test_is_due(success, failure, due):
-    """A refresh is due if none succeeded since its hour, unless one has just failed."""
-    state = State(success and utc(success), failure and utc(failure))
-    assert is_due(state, NOW, DUE_AT, PAUSE) is due
+def test_is_due(success, failure, n_failures, due):
+    """A job is due if no run succeeded since its hour; after a failure, while retries are left."""
+    state = JobState(success and utc(success), failure and utc(failure), n_failures)
+    assert is_due(JOB, state, NOW, DUE_AT) is due
+
+
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_a_repeatable_job_is_due_after_an_interrupted_run(is_repeatable):
+    """Also if that was a run on request or for new data, after tonight's success."""
+    job = Job(("true",), repeatable=is_repeatable)
+    state = JobState(last_success=utc("2026-01-10 02:31"), ending=Ending.INTERRUPTED)
+    assert is_due(job, state, NOW, DUE_AT) is is_repeatable
+
+
+def test_pauses_double_up_to_six_hours():
+    """A long pause of the settings is kept as it is."""
+    hours = [JOB.pause(n) / timedelta(hours=1) for n in range(1, 8)]
+    assert hours == [0.5, 1, 2, 4, 6, 6, 6]
+    long = Job(("true",), retry_minutes=600.0)
+    assert [long.pause(n) for n in (1, 2, 1000)] == [timedelta(hours=10)] * 3
+
+
+@given(
+    now=instants,
+    minutes=st.integers(1, 10_000),
+    later=st.timedeltas(timedelta(0), timedelta(days=3)),
+)
+def test_every_so_many_minutes(now, minutes, later):
+    """Due instants are multiples of the pause, and never decrease."""
+    job = Job(("true",), every_minutes=float(minutes))
+    due = due_at(job, now, None)
+    assert due is not None
+    assert due <= now < due + timedelta(minutes=minutes)
+    assert due.timestamp() % (60 * minutes) == 0
+    after = due_at(job, now + later, None)
+    assert after is not None
+    assert due <= after

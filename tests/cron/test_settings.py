@@ -1,11 +1,17 @@
+import os
+import subprocess
 from datetime import time
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from cron.jobs import read_jobs
 from cron.settings import CronSettings
 from store.config import load_section
 from store.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_file_sets_the_hour(tmp_path):
@@ -13,7 +19,8 @@ def test_the_file_sets_the_hour(tmp_path):
     file = tmp_path / "marquee.toml"
     file.write_text('[cron]\nat = "23:05"\ntimezone = "Europe/Berlin"\n')
     settings = load_section("cron", CronSettings, file, {})
-    assert (settings.at_time, settings.zone) == (time(23, 5), ZoneInfo("Europe/Berlin"))
+    assert (settings.at, settings.zone) == ("23:05", ZoneInfo("Europe/Berlin"))
+    assert read_jobs(settings, file)["refresh"].at_time == time(23, 5)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +49,72 @@ def test_a_bad_setting_is_named(tmp_path, line):
         load_section("cron", CronSettings, file, {})
     assert key in str(caught.value)
     assert value.strip('"') in str(caught.value)
+
+
+def jobs_of(tmp_path, text):
+    file = tmp_path / "marquee.toml"
+    file.write_text(text)
+    return read_jobs(load_section("cron", CronSettings, file, {}), file)
+
+
+def test_a_table_changes_some_keys_of_a_built_in_job(tmp_path):
+    """The other keys, the command among them, stay; jobs of the user's own have the defaults."""
+    jobs = jobs_of(
+        tmp_path,
+        "[cron]\nretry_minutes = 5\n[cron.jobs.fetch]\nenabled = true\n"
+        '[cron.jobs.backup]\ncommand = ["rsync", "a", "b"]\nafter = ["refresh"]\n',
+    )
+    assert (jobs["fetch"].enabled, jobs["fetch"].at) == (True, "02:30")
+    assert jobs["fetch"].command[1:4] == ("-m", "batch", "fetch")
+    assert jobs["refresh"].retry_minutes == 5
+    assert jobs["backup"].when == "after refresh"
+    assert not jobs["backup"].repeatable
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[cron.jobs.backup]\n", "[cron.jobs.backup] has no command; set command"),
+        ("[cron.jobs.refresh]\nevry_minutes = 5\n", "has no key 'evry_minutes'"),
+        ('[cron.jobs.refresh]\nname = "x"\n', "has no key 'name'"),
+        ('[cron.jobs.refresh]\nretries = "3"\n', "retries must be of type int"),
+        ("[cron.jobs.refresh]\nevery_minutes = 5\n", "exclude each other"),
+        ('[cron.jobs.refresh]\nafter = ["gone"]\n', "'gone' is not a job"),
+        ('[cron.jobs.fetch]\nafter = ["refresh"]\n', "would wait for itself"),
+        ("[cron.jobs.refresh]\ndata_mib = 5\n", "need data"),
+        ('[cron.jobs."Back up"]\ncommand = ["true"]\n', "a name is of"),
+        ("[cron]\njobs = 5\n", "must be a table of tables"),
+        ("[cron.jobs]\nbackup = 5\n", "must be a table of tables"),
+    ],
+)
+def test_a_bad_job_is_named(tmp_path, text, message):
+    """The message names file, table and what is wrong."""
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(tmp_path, text)
+    assert message in str(caught.value)
+    assert str(tmp_path / "marquee.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        ("fetch", "fetch"),
+        ("refresh", "batch"),
+        ("online", "online"),
+        ("watch", "watch"),
+        ("verify", "store"),
+        ("prune", "store"),
+    ],
+)
+def test_the_command_of_a_built_in_job_reads_the_given_file(tmp_path, name, section):
+    """The real command starts, and refuses that file for a key that its section does not have."""
+    command = read_jobs(CronSettings(), Path("night.toml"))[name].command
+    if name in ("online", "watch") and not (ROOT / "stream" / name).is_dir():
+        pytest.skip(f"there is no `python -m stream {name}` yet")
+    (tmp_path / "night.toml").write_text(f"[{section}]\nno_such_key = 1\n")
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"night.toml: [{section}] has no key 'no_such_key'" in done.stderr

@@ -34,7 +34,7 @@ def run_refresh(folder: Path, events: Sequence[Path]) -> None:
     )
     environment = {key: text for key, text in os.environ.items() if not key.startswith("MARQUEE_")}
     done = subprocess.run(
-        [sys.executable, "-m", "cron", "--once", "--config", str(config)], cwd=folder,
+        [sys.executable, "-m", "cron", "run", "refresh", "--config", str(config)], cwd=folder,
         env={**environment, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from cron.job import Ending, run_child
+from cron import child
+from cron.child import Child, Ending, Limits
 from store.stop import StopRequest
 
 TIMEOUT_SECONDS = 60.0
@@ -32,6 +33,11 @@ def python(code):
     return [sys.executable, "-c", code]
 
 
+def run_child(command, stop=None, timeout_seconds=TIMEOUT_SECONDS, **limits):
+    """Run a command to its end, its output on standard error."""
+    return Child(command, Limits(timeout_seconds, **limits), 2).wait(stop or StopRequest())
+
+
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -39,8 +45,8 @@ def in_tmp_path(tmp_path, monkeypatch):
 
 def test_a_success(capfd):
     """A child that exits with 0 has succeeded; its output is on standard error."""
-    run = run_child(python("print('done')"), StopRequest(), TIMEOUT_SECONDS)
-    assert (run.ending, run.status, run.ok) == (Ending.SUCCEEDED, 0, True)
+    run = run_child(python("print('done')"))
+    assert (run.ending, run.status) == (Ending.SUCCEEDED, 0)
     assert capfd.readouterr().err == "done\n"
 
 
@@ -50,19 +56,19 @@ def test_a_success(capfd):
 )
 def test_a_failure(code, status):
     """A child that exits otherwise, or dies, has failed, with its status."""
-    run = run_child(python(code), StopRequest(), TIMEOUT_SECONDS)
-    assert (run.ending, run.status, run.ok) == (Ending.FAILED, status, False)
+    run = run_child(python(code))
+    assert (run.ending, run.status) == (Ending.FAILED, status)
 
 
 def test_no_such_program():
     """A command that cannot be started has failed, without a status."""
-    run = run_child(["/no/such/program"], StopRequest(), TIMEOUT_SECONDS)
+    run = run_child(["/no/such/program"])
     assert (run.ending, run.status) == (Ending.FAILED, None)
 
 
 def test_a_time_out_ends_the_process_group(number_in, is_alive, wait_until):
     """A child that hangs is ended at the time-out, and its own child with it."""
-    run = run_child(with_grandchild(), StopRequest(), timeout_seconds=3.0)
+    run = run_child(with_grandchild(), timeout_seconds=3.0)
     assert (run.ending, run.status) == (Ending.TIMED_OUT, -signal.SIGTERM)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
@@ -71,25 +77,26 @@ def test_a_stop_ends_the_process_group(number_in, is_alive, wait_until, on_signa
     """A request in mid-run ends the child, and its own child with it."""
     stop = StopRequest()
     on_signal(stop.request)
-    run = run_child(with_grandchild(last=SIGNAL_PARENT), stop, TIMEOUT_SECONDS)
+    run = run_child(with_grandchild(last=SIGNAL_PARENT), stop)
     assert (run.ending, run.status) == (Ending.STOPPED, -signal.SIGTERM)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
 
-def test_a_group_that_ignores_sigterm_is_killed(number_in, is_alive, wait_until, on_signal):
+def test_a_group_that_ignores_sigterm_is_killed(
+    number_in, is_alive, wait_until, on_signal, monkeypatch
+):
     """Child and grandchild are killed after the grace period."""
+    monkeypatch.setattr(child, "GRACE_SECONDS", 0.2)
     stop = StopRequest()
     on_signal(stop.request)
-    run = run_child(
-        with_grandchild(IGNORE_SIGTERM, SIGNAL_PARENT), stop, TIMEOUT_SECONDS, grace_seconds=0.2
-    )
+    run = run_child(with_grandchild(IGNORE_SIGTERM, SIGNAL_PARENT), stop)
     assert (run.ending, run.status) == (Ending.STOPPED, -signal.SIGKILL)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
 
 def test_the_group_of_a_killed_child_is_ended(number_in, is_alive, wait_until):
     """When the child dies, its own child is ended too."""
-    run = run_child(with_grandchild(last=KILL_SELF), StopRequest(), TIMEOUT_SECONDS)
+    run = run_child(with_grandchild(last=KILL_SELF))
     assert (run.ending, run.status) == (Ending.FAILED, -signal.SIGKILL)
     wait_until(lambda: not is_alive(number_in("grandchild")))
 
@@ -114,8 +121,17 @@ except OSError:
     print("group 7")
 """
     before = os.nice(0)
-    assert run_child(python(code), StopRequest(), TIMEOUT_SECONDS, nice=7).ok
+    assert run_child(python(code), nice=7).ending is Ending.SUCCEEDED
     output = capfd.readouterr().err
     assert f"nice {before + 7}" in output
     assert "group 7" in output
     assert os.nice(0) == before
+
+
+@pytest.mark.parametrize(("mib", "ending"), [(64.0, Ending.FAILED), (0.0, Ending.SUCCEEDED)])
+def test_a_limit_of_memory(mib, ending):
+    """A child that needs more private memory than it may have fails; a mapped file is not that."""
+    assert run_child(python("x = bytearray(256 << 20)"), memory_mib=mib).ending is ending
+    mapped = "import mmap, os; f = os.memfd_create('f'); os.truncate(f, 256 << 20); "
+    mapped += "mmap.mmap(f, 256 << 20)"
+    assert run_child(python(mapped), memory_mib=64.0).ending is Ending.SUCCEEDED

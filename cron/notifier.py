@@ -1,0 +1,88 @@
+"""The notifier: conditions ─► alarms ─► a child process that sends, one at a time."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cron.alarms import Alarms, Message
+from cron.child import Child, Ending, Limits
+from cron.conditions import conditions
+from cron.jobs import Job
+from cron.notify import NotifySettings, encoded
+from cron.output import log_file, opened
+from cron.settings import CronSettings
+from cron.state import JobState
+
+_FILE: Final = "ALARMS"
+_LIMITS: Final = Limits(timeout_seconds=120.0)
+_PAUSE: Final = timedelta(minutes=1)  # after messages that could not be sent
+
+_log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Sends messages about alarms, and calls the dead man's switch after successes.
+
+    Args:
+        cron: Section `[cron]`.
+        notify: Section `[notify]`.
+        store: Directory of the store.
+        config: Configuration file that the sending process is given; None for `marquee.toml`.
+    """
+
+    def __init__(
+        self, cron: CronSettings, notify: NotifySettings, store: Path, config: Path | None
+    ) -> None:
+        self._cron, self._notify, self._store = cron, notify, store
+        self._given = ["--config", str(config)] if config else []
+        self._folder = Path(cron.path)
+        self._alarms = Alarms(self._folder / _FILE)
+        self._sending: tuple[Child, list[Message]] | None = None
+        self._heartbeats: list[Child] = []
+        self._checked_at = self._pause_until = datetime.min.replace(tzinfo=UTC)
+
+    def check(self, jobs: Mapping[str, Job], states: Mapping[str, JobState], now: datetime) -> None:
+        """Look at all conditions, and send the messages that are due."""
+        self._checked_at = now
+        self._reap()
+        found = conditions(jobs, states, (self._cron, self._notify), self._store, now)
+        self._alarms.update(found, now)
+        if not self._notify.is_on or self._sending is not None or now < self._pause_until:
+            return
+        local = now.astimezone(self._cron.zone).time()
+        messages = self._alarms.messages(is_quiet=self._notify.is_quiet(local))
+        if messages:
+            self._sending = self._child(["notify"], encoded(messages)), messages
+
+    def succeeded(self, job: Job) -> None:
+        """Call the dead man's switch of a job that has succeeded."""
+        if job.heartbeat_url:
+            self._heartbeats.append(self._child(["heartbeat", job.name]))
+
+    def is_busy(self) -> bool:
+        """Return whether something is being sent."""
+        self._reap()
+        return self._sending is not None or bool(self._heartbeats)
+
+    def _reap(self) -> None:
+        self._heartbeats = [child for child in self._heartbeats if child.poll() is None]
+        if self._sending is None:
+            return
+        child, messages = self._sending
+        run = child.poll()
+        if run is None:
+            return
+        self._sending = None
+        if run.ending is Ending.SUCCEEDED:
+            self._alarms.sent(messages)
+        else:
+            self._pause_until = self._checked_at + _PAUSE
+            _log.error("no message was sent, exit status %s; will retry", run.status)
+
+    def _child(self, arguments: Sequence[str], given: bytes = b"") -> Child:
+        command = [sys.executable, "-m", "cron", *arguments, *self._given]
+        with opened(log_file(self._cron.log_dir, "notify")) as output:
+            return Child(command, _LIMITS, output, given)

@@ -9,15 +9,54 @@ place at random, and each arm exactly its share of the buckets.
 """
 
 import hashlib
+import json
 import math
 from array import array
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple, Self
 from zlib import crc32
 
 BUCKET_MASK: Final = (1 << 16) - 1  # of the CRC-32 of a user id
 _N_BUCKETS: Final = BUCKET_MASK + 1
+
+
+class Assignment(NamedTuple):
+    """Which generation each user is served.
+
+    Attributes:
+        generations: Generation of each arm; a single one without an experiment.
+        salt: Salt of the experiment; empty without one.
+        shares: Share of each arm; their sum is 1.
+    """
+
+    generations: tuple[int, ...]
+    salt: str = ""
+    shares: tuple[float, ...] = (1.0,)
+
+    def generation_function(self) -> Callable[[bytes], int]:
+        """Return the function from a user id to the user's generation."""
+        if len(self.generations) == 1:
+            return lambda _: self.generations[0]
+        arm_of, generations = arm_function(self.salt, self.shares), self.generations
+        return lambda user_id: generations[arm_of(user_id)]
+
+    def as_text(self) -> str:
+        """Return it as a line of JSON."""
+        return json.dumps(self)
+
+    @classmethod
+    def from_text(cls, text: str | bytes) -> Self:
+        """Return the assignment in a line of JSON.
+
+        Raises:
+            ValueError: It is not one.
+        """
+        try:
+            generations, salt, shares = json.loads(text)
+            return cls(tuple(map(int, generations)), str(salt), tuple(map(float, shares)))
+        except TypeError as error:
+            raise ValueError(f"not an assignment of users: {error}") from error
 
 
 def arm_function(salt: str, shares: Sequence[float]) -> Callable[[bytes], int]:

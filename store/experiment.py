@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from store.arm_name import is_arm_name
-from store.assignment import arm_by_bucket, arm_function
+from store.assignment import Assignment, arm_by_bucket, arm_function
 from store.durable import fsync_path, replace_durable
 from store.errors import ExperimentError, WriteError
 from store.parse import (
@@ -147,6 +147,12 @@ class Experiment:
             return {self.control.name: self.teams[0], "treatment": self.teams[1]}
         return {arm.name: arm.generation for arm in self.arms}
 
+    @property
+    def assignment(self) -> Assignment:
+        """Which generation each user is served."""
+        generations = tuple(arm.generation for arm in self.arms)
+        return Assignment(generations, self.salt, tuple(arm.share for arm in self.arms))
+
     def arm_function(self) -> Callable[[bytes], int]:
         """Return the function from a user id to the number of the user's arm."""
         return arm_function(self.salt, [arm.share for arm in self.arms])
@@ -219,6 +225,17 @@ def read_experiment(store: Path) -> Experiment | None:
         raise ExperimentError(path, f"cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ExperimentError(path, f"is not a valid experiment: {error}") from error
+
+
+def experiment_beside(store: Path, current: int) -> Experiment | None:
+    """Return the experiment that divides the users of the current generation, if one does.
+
+    Raises:
+        ExperimentError: `EXPERIMENT` is damaged.
+    """
+    experiment = read_experiment(store)
+    is_in_force = experiment is not None and experiment.control.generation == current
+    return experiment if is_in_force else None
 
 
 def parse_experiment(content: bytes) -> Experiment:

@@ -1,11 +1,12 @@
 """The assignment of users to the arms of an experiment.
 
-    user_id ─► CRC-32 ─► one of 65,536 buckets ─► arm       a look into 64 KiB of bytes
+    user_id ─► CRC-32 ─► one of 16,384 buckets ─► arm       a look into 16 KiB
     salt    ─► an order of the buckets ─► the first of them are arm 0, the next arm 1, …
 
 So an arm costs a request one hash and no arithmetic. A CRC alone would be linear: two
 salts would give the same division of users, or its opposite. The salt gives each bucket a
-place at random, and each arm exactly its share of the buckets.
+place at random, and each arm exactly its share of the buckets. Buckets by a CRC have nothing
+to do with what users watch, so the unit of the statistics stays the user.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple, Self
 from zlib import crc32
 
-BUCKET_MASK: Final = (1 << 16) - 1  # of the CRC-32 of a user id
+BUCKET_MASK: Final = (1 << 14) - 1  # of the CRC-32 of a user id
 _N_BUCKETS: Final = BUCKET_MASK + 1
 
 

@@ -67,7 +67,7 @@ class ExperimentWatcher:
             self._differs_since = None
         elif self._differs_since is None:
             self._differs_since = time.monotonic()
-        if experiment and experiment.identity in self._failed:
+        if experiment and self._has_failed(experiment):
             self._stop_in_store(experiment)
         elif not self._verification.is_running and (missing := self._unverified()):
             self._verification.start(missing[0])
@@ -89,7 +89,7 @@ class ExperimentWatcher:
     def tag_for(self, generation: int) -> int:
         """Return what the scoreboard is to hold beside a served generation, 0 for no experiment."""
         experiment, last = self._experiment, self._scoreboard.experiment
-        if experiment is None or experiment.identity in self._failed:
+        if experiment is None or self._has_failed(experiment):
             return 0
         if experiment.control.generation != generation:
             since = self._differs_since
@@ -154,10 +154,13 @@ class ExperimentWatcher:
     def _unverified(self) -> list[int]:
         """Return the generations of arms that have to be verified, the control's not."""
         experiment = self._experiment
-        if experiment is None or experiment.identity in self._failed:
+        if experiment is None or self._has_failed(experiment):
             return []
         arms = {arm.generation for arm in experiment.arms} - {experiment.control.generation}
         return sorted(arms - self._indexed.keys())
+
+    def _has_failed(self, experiment: Experiment) -> bool:
+        return bool(self._failed) and experiment.identity in self._failed  # costs a hash of JSON
 
     def _fail(self, experiment: Experiment, why: str) -> None:
         self._failed[experiment.identity] = why

@@ -1,7 +1,7 @@
 """A snapshot as JSON lines, and back: text that any program can read, cut and edit.
 
     {"manifest": {…}}                                                        first
-    {"user_id": …, "items": […], "spares": […], "profile": …, "factors": …}
+    {"user_id": …, "items": […], "spares": […], "profile": …, "factors": …, "teams": …}
     {"item_id": …, "title": …, …, "similar": […], "factors": …}
     {"segment": "popular", "items": […]}
     {"row": "0", "item": …}    {"bias": "mean", "value": "3.5"}
@@ -40,6 +40,7 @@ _LENGTHS: Final = struct.Struct("<II")
 _TABLES: Final = (  # in the order in which the batch writes them
     (RECS, "users"),
     (RECS, "spares"),
+    (RECS, "teams"),
     (RECS, "similar"),
     (RECS, "fallback"),
     (RECS, "profiles"),
@@ -89,6 +90,8 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
             "profile": snapshot.profiles,
             "factors": _table(factors, "users"),
         }
+        if snapshot.teams:
+            of_users["teams"] = snapshot.teams
         if SEEN in snapshot.manifest.files:
             of_users["seen"] = held.enter_context(open_seen(snapshot))
         yield from _lines("user_id", of_users)
@@ -279,6 +282,7 @@ _DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "spares": _names,
     "similar": _names,
     "factors": _from_bytes,
+    "teams": _from_bytes,
     "seen": _from_bytes,
     "profile": bytes.decode,
     "item": bytes.decode,
@@ -289,6 +293,7 @@ _ENCODERS: Final[dict[str, Callable[[Any], bytes]]] = {
     "spares": _body,
     "similar": _body,
     "factors": _to_bytes,
+    "teams": _to_bytes,
     "seen": _to_bytes,
     "profile": str.encode,
     "item": str.encode,
@@ -300,6 +305,7 @@ _KINDS: Final = {  # first name of a line: table of each further name
         "spares": (RECS, "spares"),
         "profile": (RECS, "profiles"),
         "factors": (FACTORS, "users"),
+        "teams": (RECS, "teams"),
         "seen": (SEEN, "users"),
     },
     "item_id": {"similar": (RECS, "similar"), "factors": (FACTORS, "items")},

@@ -3,12 +3,11 @@
     EXPERIMENT      {"name": "ials", "salt": "…", "arms": [control 41, treatment 42], …}
     CURRENT         41, the generation of the first arm, which is the control
 
-    user_id ─► hash with the salt ─► a number below 2^32 ─► 0 … share ─► arm 0
-                                                             share … ─► arm 1
+    user_id, salt ─► the number of the user's arm      see `assignment`
 
 A small JSON file beside `CURRENT`, replaced atomically and removed at the end. It is in
 force while `CURRENT` names its control. The server and the analysis assign users by the
-same function, `arm_function`.
+same function.
 """
 
 import dataclasses
@@ -16,14 +15,13 @@ import hashlib
 import json
 import math
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
-from zlib import crc32
 
 from store.arm_name import is_arm_name
+from store.assignment import Assignment, arm_by_bucket, arm_function
 from store.durable import fsync_path, replace_durable
 from store.errors import ExperimentError, WriteError
 from store.parse import (
@@ -46,7 +44,6 @@ _FILE: Final = "EXPERIMENT"
 _SETTING: Final = re.compile(r"[a-z]+\.[a-z0-9_]+")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _SALT: Final = re.compile(r"[!-~]{1,64}")
-_HASH_SIZE: Final = 1 << 32
 _SHARE_TOLERANCE: Final = 1e-9
 
 
@@ -150,9 +147,19 @@ class Experiment:
             return {self.control.name: self.teams[0], "treatment": self.teams[1]}
         return {arm.name: arm.generation for arm in self.arms}
 
+    @property
+    def assignment(self) -> Assignment:
+        """Which generation each user is served."""
+        generations = tuple(arm.generation for arm in self.arms)
+        return Assignment(generations, self.salt, tuple(arm.share for arm in self.arms))
+
     def arm_function(self) -> Callable[[bytes], int]:
         """Return the function from a user id to the number of the user's arm."""
         return arm_function(self.salt, [arm.share for arm in self.arms])
+
+    def arm_by_bucket(self) -> bytes:
+        """Return the table of that function: the number of the arm for each bucket of users."""
+        return arm_by_bucket(self.salt, tuple(arm.share for arm in self.arms))
 
     def moved(self, to: Mapping[int, int]) -> Self:
         """Return the experiment with other generations, by the old ones."""
@@ -198,33 +205,6 @@ class Experiment:
         return experiment
 
 
-def arm_function(salt: str, shares: Sequence[float]) -> Callable[[bytes], int]:
-    """Return the function from a user id to the number of the user's arm.
-
-    It costs two multiplications beside a CRC, which is less than any cryptographic hash.
-    A CRC alone is linear: two salts would give the same division of users, or its
-    opposite. One multiplication by a random number still left dependent pairs of salts;
-    the two of MurmurHash3, with a shift between them, left none.
-
-    Args:
-        salt: Text; different ones give independent assignments.
-        shares: Share of each arm; their sum is 1.
-
-    Source:
-        Appleby, MurmurHash3, 2011: the finisher `fmix32`, of which the two multipliers
-        and the shift between them are used.
-    """
-    seed = int.from_bytes(hashlib.blake2b(salt.encode(), digest_size=4).digest(), "big")
-    bounds = [round(math.fsum(shares[:n]) * _HASH_SIZE) for n in range(1, len(shares))]
-
-    # Constants are cheaper than names of the module: this is the server's hot path.
-    def arm_of(user_id: bytes) -> int:
-        mixed = (crc32(user_id) ^ seed) * 0x85EBCA6B & 0xFFFFFFFF
-        return bisect_right(bounds, (mixed ^ mixed >> 15) * 0xC2B2AE35 & 0xFFFFFFFF)
-
-    return arm_of
-
-
 def experiment_file(store: Path) -> Path:
     """Return the path of the experiment, which need not exist."""
     return store / _FILE
@@ -245,6 +225,17 @@ def read_experiment(store: Path) -> Experiment | None:
         raise ExperimentError(path, f"cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ExperimentError(path, f"is not a valid experiment: {error}") from error
+
+
+def experiment_beside(store: Path, current: int) -> Experiment | None:
+    """Return the experiment that divides the users of the current generation, if one does.
+
+    Raises:
+        ExperimentError: `EXPERIMENT` is damaged.
+    """
+    experiment = read_experiment(store)
+    is_in_force = experiment is not None and experiment.control.generation == current
+    return experiment if is_in_force else None
 
 
 def parse_experiment(content: bytes) -> Experiment:

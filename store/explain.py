@@ -1,7 +1,8 @@
 """Provenance: which generation answered a user at a time, and how it was built.
 
-JOURNAL   ─► the last flip before that time ─► snapshot, or its manifest in manifests/
-fresh.mdb ─► the list made since, where the server answers it: of this generation, sound, recent
+JOURNAL    ─► the last flip before that time ─► snapshot, or its manifest in manifests/
+EXPERIMENT ─► now: the generation of the user's arm
+fresh.mdb  ─► the list made since, where the server answers it: of this generation, sound, recent
 """
 
 import contextlib
@@ -13,7 +14,14 @@ from typing import Final
 
 import lmdb
 
-from store.errors import CorruptFreshError, CorruptSnapshotError, NoSnapshotError, StoreError
+from store.errors import (
+    CorruptFreshError,
+    CorruptSnapshotError,
+    ExperimentError,
+    NoSnapshotError,
+    StoreError,
+)
+from store.experiment import Arm, experiment_beside
 from store.fresh import FRESH_HOURS, FreshList, decode, open_fresh
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import JournalLine, flips
@@ -36,6 +44,7 @@ class Explanation:
         user_id: User of the request.
         at: Time of the request, ISO 8601; None for now.
         generation: Generation that answered.
+        arm: Arm of the user; None outside of an experiment, and for a past time.
         flip: Journal line that made it current; None if the journal has none.
         source: `fresh`, `list`, `popular` or `none`; None if the snapshot was pruned.
         made_at: Time when a fresh list was made, seconds since 1970; None for another one.
@@ -49,6 +58,7 @@ class Explanation:
     user_id: str
     at: str | None
     generation: int
+    arm: str | None
     flip: JournalLine | None
     source: str | None
     made_at: float | None
@@ -81,7 +91,8 @@ def explain(
     """Return the answer to `user_id` now or at a past time.
 
     The fallbacks by history and profile are left out: they depend on the request. Fresh lists
-    are not kept, so for a past time the list of the snapshot is returned.
+    are not kept, so for a past time the list of the snapshot is returned, in an experiment
+    the control's: `python -m stream explain` finds the arm of a logged answer.
 
     Args:
         store: Directory of the store.
@@ -100,6 +111,8 @@ def explain(
         )
     generation, flip = _served(store, at)
     source: str | None = None
+    arm = _arm(store, user_id, generation) if at is None else None
+    generation = arm.generation if arm else generation
     own = _OwnList(None, None)
     items: list[str] | None = None
     history: list[str] | None = None
@@ -118,8 +131,9 @@ def explain(
     moment = at.isoformat() if at else None
     made_at = own.fresh.made_at if own.fresh else None
     return Explanation(
-        user_id, moment, generation, flip, source, made_at, items, history, withheld, manifest
-    )
+        user_id, moment, generation, arm.name if arm else None, flip,
+        source, made_at, items, history, withheld, manifest,
+    )  # fmt: skip
 
 
 def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
@@ -134,6 +148,13 @@ def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
     if not before:
         raise NoSnapshotError(store, f"nothing was served at {at.isoformat()}")
     return before[-1].generation, before[-1]
+
+
+def _arm(store: Path, user_id: str, current: int) -> Arm | None:
+    with contextlib.suppress(ExperimentError):  # the server does without it, too
+        if experiment := experiment_beside(store, current):
+            return experiment.arms[experiment.arm_function()(user_id.encode())]
+    return None
 
 
 def kept_manifest(store: Path, generation: int) -> Manifest:

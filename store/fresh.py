@@ -3,7 +3,8 @@
     fresh.mdb  lists      user_id → generation │ made at │ body length │ body │ spares │ crc32
                histories  user_id → history that the list was made from, as in `seen.mdb` │ crc32
                filter     a bit for each value of a hash of user ids: 0 where none has a list
-               about      generation, what the lists depend on beside the events, newest list's time
+               about      which generation each user is served, what the lists depend on beside
+                          that and the events, the newest list's time
     FRESH.LOCK            held by the speed layer, so there is one
 
 The file changes in place: one process writes it, every server reads it, and LMDB's
@@ -23,6 +24,7 @@ from zlib import crc32
 
 import lmdb
 
+from store.assignment import Assignment
 from store.errors import CorruptFreshError, WriteError
 from store.in_place import InPlace, checked_records
 
@@ -43,11 +45,11 @@ SOUND: Final = 0x2144DF1C  # crc32 of anything with its own crc32 behind it
 _HEADER: Final = struct.Struct("<QdH")  # generation, made at, length of the body
 HEADER_BYTES: Final = _HEADER.size
 read_header: Final = _HEADER.unpack_from
-_GENERATION: Final = b"generation"
+_ASSIGNMENT: Final = b"assignment"
 _DEPENDS_ON: Final = b"depends_on"
 _NEWEST_AT: Final = b"newest_at"
 _FORMAT: Final = b"format"
-_FORMAT_VERSION: Final = b"2"  # 1 had histories without a checksum
+_FORMAT_VERSION: Final = b"3"  # 1 had histories without a checksum, 2 lists of one generation
 
 
 def fresh_file(store: Path) -> Path:
@@ -80,7 +82,7 @@ class FreshSummary(NamedTuple):
     """What the fresh lists of a store are, all together.
 
     Attributes:
-        generation: Generation of the snapshot whose model made them; 0: none.
+        generation: Current generation when they were made, the control's in an experiment; 0: none.
         n_lists: Number of users with a list.
         newest_at: Time when the newest was made, in seconds since 1970; 0: none.
     """
@@ -233,16 +235,23 @@ class FreshWriter:
         self._environment.close()
 
     @property
-    def basis(self) -> tuple[int, bytes]:
-        """Generation that the lists were made from, 0 for none, and what else they depend on.
+    def assignment(self) -> Assignment | None:
+        """Which generation makes the list of each user; None for a file without lists.
 
         A file of another version of the format counts as one without lists.
         """
         with self._environment.begin(db=self._about) as transaction:
-            generation = transaction.get(_GENERATION) or b""
-            depends_on = transaction.get(_DEPENDS_ON) or b""
-            is_known = generation.isdigit() and transaction.get(_FORMAT) == _FORMAT_VERSION
-        return int(generation) if is_known else 0, depends_on
+            assignment = transaction.get(_ASSIGNMENT, b"")
+            is_known = transaction.get(_FORMAT) == _FORMAT_VERSION
+        with contextlib.suppress(ValueError):
+            return Assignment.from_text(assignment) if is_known else None
+        return None
+
+    @property
+    def depends_on(self) -> bytes:
+        """What all lists depend on beside generation and events."""
+        with self._environment.begin(db=self._about) as transaction:
+            return bytes(transaction.get(_DEPENDS_ON, b""))
 
     @property
     def n_lists(self) -> int:
@@ -276,19 +285,33 @@ class FreshWriter:
             yield some
             last = some[-1]
 
-    def clear(self, generation: int, depends_on: bytes) -> None:
-        """Remove all lists, and record what the next ones are made from.
+    def assign(self, assignment: Assignment) -> None:
+        """Remove the users who are served another generation now, and record which each is served.
 
         Raises:
             WriteError: The disk is full or broken; nothing changes then.
         """
+        before = self.assignment
+        is_any_kept = before and {*before.generations} & {*assignment.generations}
         with self._writing() as transaction:
-            for table in (self._lists, self._histories, self._filter, self._about):
-                transaction.drop(table, delete=False)
-            transaction.put(_GENERATION, b"%d" % generation, db=self._about)
-            transaction.put(_DEPENDS_ON, depends_on, db=self._about)
+            if before and is_any_kept:
+                self._remove_moved(transaction, before, assignment)
+            else:
+                for table in (self._lists, self._histories, self._filter, self._about):
+                    transaction.drop(table, delete=False)
+            transaction.put(_ASSIGNMENT, assignment.as_text().encode(), db=self._about)
             transaction.put(_FORMAT, _FORMAT_VERSION, db=self._about)
-        self._bits = bytearray(FILTER_MASK + 1)
+        if not is_any_kept:
+            self._bits = bytearray(FILTER_MASK + 1)
+
+    def _remove_moved(
+        self, transaction: lmdb.Transaction, before: Assignment, now: Assignment
+    ) -> None:
+        was_of, is_of = before.generation_function(), now.generation_function()
+        keys = transaction.cursor(db=self._histories).iternext(keys=True, values=False)
+        for user_id in [key for key in map(bytes, keys) if was_of(key) != is_of(key)]:
+            transaction.delete(user_id, db=self._lists)
+            transaction.delete(user_id, db=self._histories)
 
     def put(self, lists: Iterable[tuple[bytes, FreshList | None, bytes]]) -> None:
         """Write lists and their histories, all or none.
@@ -395,7 +418,7 @@ def read_summary(store: Path) -> FreshSummary:
         about = environment.open_db(_TABLES[2], create=False)
         with environment.begin() as transaction:
             return FreshSummary(
-                int(transaction.get(_GENERATION, b"0", db=about)),
+                _current(transaction.get(_ASSIGNMENT, b"", db=about)),
                 int(transaction.stat(lists)["entries"]),
                 float(transaction.get(_NEWEST_AT, b"0", db=about)),
             )
@@ -432,6 +455,11 @@ def forget_fresh(store: Path, user_ids: Iterable[str]) -> list[str]:
         return []
     with FreshWriter(store) as writer:
         return writer.forget(user_ids)
+
+
+def _current(assignment: bytes) -> int:
+    """Return the generation of the first arm; 0 where none is recorded."""
+    return Assignment.from_text(assignment).generations[0] if assignment else 0
 
 
 def _history(user_id: bytes, value: bytes | None) -> bytes | None:

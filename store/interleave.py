@@ -26,7 +26,7 @@ from store.team_draft import coins_function, pack_teams, team_draft
 from store.writer import SnapshotWriter
 
 INTERLEAVED: Final = "interleaved"  # arm in the manifest, and parameter: generations of the teams
-_COPIED: Final = ("similar", "fallback", "profiles", "rows")
+_COPIED: Final = ("similar", "fallback", "profiles")
 
 Record = tuple[bytes, bytes]
 
@@ -60,6 +60,7 @@ def interleave(store: Path, control: int, treatment: int, salt: str) -> Manifest
         for name in _COPIED:
             writer.table(RECS, name, getattr(first, name))
         writer.table(RECS, "items", _items(first, second))
+        writer.table(RECS, "rows", first.rows)
         _copy_factors(first, writer)
         shutil.copyfile(first.folder / INDEX, writer.path(INDEX))
         about = first.manifest

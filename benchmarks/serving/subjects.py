@@ -15,6 +15,7 @@ from benchmarks.harness.processes import ROOT
 from benchmarks.harness.servers import Command
 from benchmarks.serving.data import Data, prepare_redis
 from benchmarks.serving.installed import Installed
+from store.assignment import Assignment
 from store.experiment import Arm, Experiment, write_experiment
 from store.fresh import FreshList, FreshWriter
 from store.layout import snapshot_folder, snapshots_folder
@@ -122,7 +123,7 @@ def _marquee_fresh(setup: Setup) -> Sequence[Command]:
     generation, made_at = current(setup.data.store), time.time()
     users = setup.data.lists([*range(0, setup.data.n_users, _FRESH_EVERY)])
     with FreshWriter(store) as writer:
-        writer.clear(generation, b"")
+        writer.assign(Assignment((generation,)))
         writer.put(
             (b"%d" % user, FreshList(generation, made_at, body), b"")
             for user, body in users.items()

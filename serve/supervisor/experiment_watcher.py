@@ -43,6 +43,7 @@ class ExperimentWatcher:
         self._verification = Verification(store, lambda text: log.error("%s", text))
         self._state: tuple[int, ...] | None = None  # of the file that was read last
         self._experiment: Experiment | None = None
+        self._tag = 0  # of the experiment, 0 for none
         self._indexed: dict[int, bool] = {}  # verified generations; whether the index may be used
         self._differs_since: float | None = None
         self._failed: dict[int, str] = {}  # reason by identity of a stopped experiment
@@ -66,7 +67,7 @@ class ExperimentWatcher:
             self._differs_since = None
         elif self._differs_since is None:
             self._differs_since = time.monotonic()
-        if experiment and experiment.identity in self._failed:
+        if experiment and self._has_failed(experiment):
             self._stop_in_store(experiment)
         elif not self._verification.is_running and (missing := self._unverified()):
             self._verification.start(missing[0])
@@ -80,7 +81,7 @@ class ExperimentWatcher:
     def put(self, generation: int) -> None:
         """Put the experiment beside a served generation onto the scoreboard, or its end."""
         tag = self.tag_for(generation)
-        if self._experiment and tag == self._experiment.tag:
+        if self._experiment and tag == self._tag:
             bits = [self._has_index(arm.generation) for arm in self._experiment.arms]
             self._scoreboard.indexed_arms = sum(1 << n for n, is_set in enumerate(bits) if is_set)
         self._scoreboard.experiment = tag
@@ -88,12 +89,12 @@ class ExperimentWatcher:
     def tag_for(self, generation: int) -> int:
         """Return what the scoreboard is to hold beside a served generation, 0 for no experiment."""
         experiment, last = self._experiment, self._scoreboard.experiment
-        if experiment is None or experiment.identity in self._failed:
+        if experiment is None or self._has_failed(experiment):
             return 0
         if experiment.control.generation != generation:
             since = self._differs_since
             return last if since is None or time.monotonic() - since < _MOVE_SECONDS else 0
-        return last if self._unverified() else experiment.tag  # workers keep the last arms
+        return last if self._unverified() else self._tag  # workers keep the last arms
 
     def verify_again(self) -> None:
         """Verify all arms again; they are served meanwhile."""
@@ -133,7 +134,7 @@ class ExperimentWatcher:
         state = file_state(experiment_file(self._store))
         if state == self._state and state != ():
             return
-        self._state, self.problem = state, ""
+        self._state, self._tag, self.problem = state, 0, ""
         try:
             self._experiment = read_experiment(self._store)
         except StoreError as error:
@@ -141,7 +142,9 @@ class ExperimentWatcher:
             return
         if self._experiment is None:
             self._indexed.clear()
-        elif why := self._failed.get(self._experiment.identity):
+            return
+        self._tag = self._experiment.tag
+        if why := self._failed.get(self._experiment.identity):
             self.problem = self._described(self._experiment, why)
 
     def _has_index(self, generation: int) -> bool:
@@ -151,10 +154,13 @@ class ExperimentWatcher:
     def _unverified(self) -> list[int]:
         """Return the generations of arms that have to be verified, the control's not."""
         experiment = self._experiment
-        if experiment is None or experiment.identity in self._failed:
+        if experiment is None or self._has_failed(experiment):
             return []
         arms = {arm.generation for arm in experiment.arms} - {experiment.control.generation}
         return sorted(arms - self._indexed.keys())
+
+    def _has_failed(self, experiment: Experiment) -> bool:
+        return bool(self._failed) and experiment.identity in self._failed  # costs a hash of JSON
 
     def _fail(self, experiment: Experiment, why: str) -> None:
         self._failed[experiment.identity] = why

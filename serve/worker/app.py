@@ -18,6 +18,7 @@ from serve.resources.recommend import Recommend, Recommendations
 from serve.resources.similar import Similar
 from serve.resources.status import Health, ModelStatus, Ready
 from serve.worker.state import WorkerState
+from store.assignment import BUCKET_MASK
 from store.fresh import FILTER_MASK, FILTER_SHIFT
 
 Environ = dict[str, Any]
@@ -53,9 +54,8 @@ def add_hot_path(app: falcon.App[falcon.Request, falcon.Response], state: Worker
         ):
             # No need to validate the id: a key of `users` was valid when it was written.
             key = user_id.encode()
-            # In an experiment: the user's arm, by one hash.
-            arm_of = served.arm_of
-            served = served if arm_of is None else served.in_arm[arm_of(key)]
+            arms = served.arm_by_bucket  # None without an experiment
+            served = served if arms is None else served.in_arm[arms[crc32(key) & BUCKET_MASK]]
             row, fresh_row = served.rows
             began = 0 if (row[ANSWERS] + fresh_row[ANSWERS]) & UNTIMED_MASK else perf_counter_ns()
             fresh = served.fresh

@@ -63,6 +63,7 @@ class Follower:
         )
         self._experiment_state: tuple[int, ...] | None = None
         self._read: Experiment | None = None  # the experiment in that file
+        self._read_tag = 0  # its tag, which costs as much as three answers
         self._indexes = (0, 0)  # those that what is served was built with
         self._refused: _Target | None = None  # it could not be opened
         self._retry_at = 0.0
@@ -105,7 +106,7 @@ class Follower:
         self._read_experiment()
         running = served.experiment if served else None
         # The arms move when all of the new ones are verified; until then the last ones stay.
-        for experiment in (self._read if self._read and self._read.tag == tag else None, running):
+        for experiment in (self._read if self._read_tag == tag else None, running):
             if experiment and experiment.control.generation == generation:
                 return _Target(generation, experiment)
         return _Target(generation, None)
@@ -118,6 +119,7 @@ class Follower:
                 self._read = read_experiment(self._store)
             except StoreError:  # logged by the supervisor
                 self._read = None
+            self._read_tag = self._read.tag if self._read else 0
 
     def _serve(self, target: "_Target") -> None:
         """Serve the arms and the current generation; open snapshots are used again.

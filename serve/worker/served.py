@@ -1,7 +1,7 @@
 """The snapshot that a worker serves, and those of an experiment's arms.
 
     state.served ─► Served of the current generation     all that concerns no user
-                      └─ in_arm[arm_of(user_id)] ─► Served of the user's arm
+                      └─ in_arm[arm_by_bucket[…]] ─► Served of the user's arm
 
 A swap replaces the whole object, so the arms change together.
 """
@@ -9,6 +9,7 @@ A swap replaces the whole object, so the arms change together.
 import logging
 from collections.abc import Callable, Sequence, Set
 from typing import Final, Protocol
+from zlib import crc32
 
 from serve.counting import ArmRows, Counts
 from serve.worker.fallback import Answer, Fallback
@@ -16,6 +17,7 @@ from serve.worker.fresh import FreshAnswers
 from serve.worker.headers import Headers
 from serve.worker.index import ItemIndex
 from serve.worker.rating import RatingTables
+from store.assignment import BUCKET_MASK
 from store.experiment import Experiment
 from store.fresh import FreshLists
 from store.items import Items, split
@@ -51,7 +53,7 @@ class Served:
             the hot path unpacks it.
         other_row: Row in which an arm's other answers are counted.
         experiment: Experiment that divides the users; None without one.
-        arm_of: Function from a user id to the number of the user's arm; None without one.
+        arm_by_bucket: Number of the arm for each bucket of users; None without an experiment.
         in_arm: What each arm is served, empty without an experiment.
     """
 
@@ -75,7 +77,7 @@ class Served:
         own, fresh, self.other_row = rows or Counts().lists
         self.rows = (own, fresh)
         self.experiment: Experiment | None = None
-        self.arm_of: Callable[[bytes], int] | None = None
+        self.arm_by_bucket: bytes | None = None
         self.in_arm: tuple[Served, ...] = ()
         self.fresh: FreshAnswers | None = None
         self._filtered = lists
@@ -94,11 +96,12 @@ class Served:
         """Divide the users among the arms of an experiment."""
         self.experiment = experiment
         self.in_arm = tuple(in_arm)
-        self.arm_of = experiment.arm_function()
+        self.arm_by_bucket = experiment.arm_by_bucket()
 
     def of_user(self, user_id: bytes) -> "Served":
         """Return what the arm of a user is served; itself without an experiment."""
-        return self.in_arm[self.arm_of(user_id)] if self.arm_of else self
+        arms = self.arm_by_bucket
+        return self if arms is None else self.in_arm[arms[crc32(user_id) & BUCKET_MASK]]
 
     def answer(
         self, user_id: bytes, history: Sequence[bytes] = (), recent: Sequence[bytes] = ()

@@ -67,6 +67,7 @@ class Worker:
         self._supervisor = os.getppid()
         self._is_serving = False
         self._is_draining = False
+        self._is_following = False
         state.counts.continue_from(state.scoreboard.read_counts(slot))
 
     def run(self) -> None:
@@ -90,7 +91,12 @@ class Worker:
             if not _is_running(self._app.__code__, interrupted) or self._has_answered():
                 self._scoreboard.beat(self._slot)
             self._scoreboard.write_counts(self._slot, self._state.counts)
-            self._follower.look()
+            if not self._is_following:  # a slow look must not be interrupted by another one
+                self._is_following = True
+                try:
+                    self._follower.look()
+                finally:
+                    self._is_following = False
             if os.getppid() != self._supervisor:
                 self._drain()
         except lmdb.Error as error:

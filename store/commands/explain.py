@@ -34,7 +34,10 @@ def _explain(store: Path, options: argparse.Namespace) -> int:
     manifest = found.manifest.as_json()
     known = {name: manifest[name] for name in _MANIFEST_KEYS}
     flip = found.flip._asdict() if found.flip else None
-    fields = ("user_id", "at", "generation", "source", "made_at", "items", "history", "withheld")
+    fields = (
+        *("user_id", "at", "generation", "arm", "source"),
+        *("made_at", "items", "history", "withheld"),
+    )
     answer = {name: getattr(found, name) for name in fields}
     report(options, answer | {"flip": flip} | known, _lines(found, known))
     return 0
@@ -47,6 +50,7 @@ def _lines(found: Explanation, known: dict[str, Any]) -> Iterator[str]:
         "user": found.user_id,
         "at": found.at or "now",
         "generation": str(found.generation),
+        "arm": found.arm or "",
         "current since": since or "not in the journal",
         "source": found.source or "unknown: the snapshot was pruned, its manifest is kept",
         "made": _made(found.made_at),

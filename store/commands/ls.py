@@ -1,4 +1,4 @@
-"""`ls`: the generations of a store, newest first; it reads the manifests alone."""
+"""`ls`: the generations of a store, newest first; it reads the manifests and `EXPERIMENT` alone."""
 
 import argparse
 from collections.abc import Iterable
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from store.commands.output import add_json, age, remark, report, table
-from store.errors import StoreError
+from store.errors import ExperimentError, StoreError
+from store.experiment import Experiment, arms_in_words, experiment_beside
 from store.layout import generations, snapshot_folder
 from store.manifest import read_manifest
 from store.pointer import Pin, current, current_or_none, pinned
@@ -30,14 +31,19 @@ def _ls(store: Path, options: argparse.Namespace) -> int:
     if not known:
         current(store)  # raises: nothing has been published yet
     now = datetime.now(UTC)
-    found = [_entry(store, generation, served, pin, now) for generation in reversed(known)]
+    experiment = _experiment(store, served)
+    found = [
+        _entry(store, generation, served, pin, now) | {"arms": _arms(experiment, generation)}
+        for generation in reversed(known)
+    ]
     whole = {
         "current": served,
         "pin": pin._asdict() if pin else None,
         "takedowns": n_takedowns,
+        "experiment": experiment.name if experiment else None,
         "snapshots": found,
     }
-    report(options, whole, _lines(found, pin, n_takedowns))
+    report(options, whole, _lines(found, pin, n_takedowns, experiment))
     if served is None:
         remark("nothing is served; run `python -m store doctor`")
     return 0 if served else 1
@@ -73,10 +79,28 @@ def _entry(
         return entry | {"error": f"its manifest is not valid: {error!r}"}
 
 
-def _lines(found: list[dict[str, Any]], pin: Pin | None, n_takedowns: int) -> Iterable[str]:
+def _experiment(store: Path, served: int | None) -> Experiment | None:
+    try:
+        return experiment_beside(store, served) if served else None
+    except ExperimentError as error:
+        remark(str(error))
+        return None
+
+
+def _arms(experiment: Experiment | None, generation: int) -> list[str]:
+    arms = experiment.arms if experiment else ()
+    return [arm.name for arm in arms if arm.generation == generation]
+
+
+def _lines(
+    found: list[dict[str, Any]], pin: Pin | None, n_takedowns: int, experiment: Experiment | None
+) -> Iterable[str]:
     held = f"pinned to generation {pin.generation}: {pin.why}" if pin else "not pinned"
     yield f"{held}; takedowns in force: {n_takedowns}"
-    yield from table(_HEAD, [_row(entry) for entry in found if "error" not in entry])
+    if experiment:
+        yield f"experiment {arms_in_words(experiment)}"
+    head = (*_HEAD, "arm") if experiment else _HEAD
+    yield from table(head, [_row(entry)[: len(head)] for entry in found if "error" not in entry])
     for entry in found:
         if "error" in entry:
             yield f"{_mark(entry):2}  {entry['generation']}  damaged: {entry['error']}"
@@ -92,6 +116,7 @@ def _row(entry: dict[str, Any]) -> tuple[object, ...]:
         entry["n_items"],
         entry["n_bytes"] / 1e6,
         entry["gate"],
+        ", ".join(entry["arms"]),
     )
 
 

@@ -16,9 +16,10 @@ from store.config import StoreSettings, load_section, number_of
 from store.explain import Explanation, explain
 from store.fresh import FRESH_HOURS, FreshLists
 from stream.errors import StreamError
-from stream.fresh.model import CurrentModel, Reason, open_model
+from stream.fresh.model import FreshModel, Reason, open_model
 
 N_REASONS: Final = 3
+_FIELDS: Final = ("user_id", "generation", "arm", "source", "made_at")
 
 
 class ExplainedList(NamedTuple):
@@ -59,7 +60,7 @@ def explain_list(store: Path, user_id: str, fresh_hours: float = FRESH_HOURS) ->
         return ExplainedList(answer, model.because(history, answer.items))
 
 
-def _history(store: Path, model: CurrentModel, user_id: bytes, *, is_fresh: bool) -> bytes:
+def _history(store: Path, model: FreshModel, user_id: bytes, *, is_fresh: bool) -> bytes:
     if is_fresh:
         lists = FreshLists(store)
         try:
@@ -81,7 +82,7 @@ def explain_current(options: argparse.Namespace) -> int:
 
 
 def _document(answer: Explanation, reasons: Sequence[list[Reason]]) -> dict[str, Any]:
-    about = {name: getattr(answer, name) for name in ("user_id", "generation", "source", "made_at")}
+    about = {name: getattr(answer, name) for name in _FIELDS}
     items = [
         {"item_id": name, "because": [one._asdict() for one in some]}
         for name, some in zip(answer.items or [], reasons, strict=True)
@@ -93,7 +94,8 @@ def _lines(answer: Explanation, reasons: Sequence[list[Reason]]) -> Iterator[str
     made = ""
     if answer.made_at is not None:
         made = f", made at {datetime.fromtimestamp(answer.made_at, UTC).isoformat(' ', 'seconds')}"
-    yield f"user {answer.user_id}: {answer.source} of generation {answer.generation}{made}"
+    arm = f", arm {answer.arm}" if answer.arm else ""
+    yield f"user {answer.user_id}: {answer.source} of generation {answer.generation}{arm}{made}"
     names = answer.items or []
     width = max(map(len, names), default=0)
     for rank, (name, some) in enumerate(zip(names, reasons, strict=True), 1):

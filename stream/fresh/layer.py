@@ -1,10 +1,10 @@
 """The speed layer's loop: it follows the store and the events, one batch of users at a time.
 
-    CURRENT    another generation ─► its model; lists of the old one are removed, and all files
-                                     that the new snapshot has not read are read
-    TAKEDOWN   changed            ─► all lists are made again
-    events     new segments first ─► evidence ─► merged ─► lists, histories ─► fresh.mdb
-    fresh.mdb  damaged history    ─► removed, and all files are read again
+    CURRENT, EXPERIMENT  another generation for some users ─► their lists are removed; its model
+                         makes new ones, of all files that its snapshot has not read
+    TAKEDOWN             changed            ─► all lists are made again
+    events               new segments first ─► `GenerationLists` of each arm ─► fresh.mdb
+    fresh.mdb            damaged history    ─► removed, and all files are read again
 
 A list and the history that it was made from are written in one transaction. So the state on
 disk is whole at any moment, and after a crash the files are read again, which changes
@@ -20,23 +20,19 @@ from pathlib import Path
 from typing import Final
 
 from batch.errors import BatchError
-from batch.events.day_files import DayFile, read_rows
-from batch.events.positions import Positions
 from batch.unavailable import Unavailable
-from store.errors import NotAnItemError, StoreError
+from store.assignment import Assignment
+from store.errors import ExperimentError, NotAnItemError, StoreError
+from store.experiment import experiment_beside
 from store.fresh import FreshWriter
 from store.pointer import current_or_none
 from store.takedown import takedowns
+from stream.fresh.generation_lists import GenerationLists
 from stream.fresh.metrics import FreshMetrics
-from stream.fresh.model import CurrentModel, MergedUsers, open_model
-from stream.fresh.new_events import new_evidence
-from stream.fresh.new_files import NewFiles, is_segment
+from stream.fresh.model import open_model
 from stream.fresh.settings import FreshSettings
 
-_CLOCK_SKEW_SECONDS: Final = 86_400  # lead that local times may have over UTC, as in the batch
 _RETRY_SECONDS: Final = 5.0
-
-Work = Iterator[None]  # a step of it for each `next`
 
 log = logging.getLogger(__name__)
 
@@ -65,26 +61,24 @@ class SpeedLayer:
         self._settings = settings
         self._writer = writer
         self._metrics = metrics
-        self._opened = contextlib.ExitStack()
-        self._generation = 0
-        self._model: CurrentModel | Unavailable = Unavailable("no snapshot is served yet")
-        self._files = NewFiles(events, [])
-        self._hidden: frozenset[int] = frozenset()
-        self._taken_down = b""
-        self._segments: list[Work] = []
-        self._days: list[Work] = []
+        self._assignment: Assignment | None = None  # followed
+        self._opened: dict[int, contextlib.ExitStack] = {}  # a model, by generation
+        self._lists: dict[int, GenerationLists] = {}  # of those whose model can fold in
+        self._retry_at: dict[int, float] = {}  # of those that could not be opened
+        self._taken_down: list[str] | None = None
+        self._making_again: Iterator[None] = iter(())
         self._lacks_events = False  # of users whose history was damaged
-        self._retry_at = 0.0
-        self._problem = ""  # of the takedowns, in the log already
+        self._problems: dict[str, str] = {}  # in the log already, by file
 
     def __enter__(self) -> "SpeedLayer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._opened.close()
+        for opened in self._opened.values():
+            opened.close()
 
     def step(self) -> bool:
-        """Follow the store and the events, and make the lists of one batch of users.
+        """Follow the store and the events, and make the lists of one batch of users an arm.
 
         Returns:
             Whether there is more to do at once.
@@ -92,55 +86,114 @@ class SpeedLayer:
         Raises:
             WriteError: The fresh lists cannot be written.
         """
-        self._follow_generation()
-        if isinstance(self._model, Unavailable):
+        self._follow_assignment()
+        self._open_models()
+        if not self._lists:
             return False
-        self._follow_takedowns(self._model)
+        self._follow_takedowns()
         if self._writer.damaged:
             self._remove_damaged()
-        for path in self._files.look():
-            works = self._segments if is_segment(path) else self._days
-            works.append(self._read(self._model, path))
-        for works in (self._segments, self._days):
-            while works:
-                with contextlib.suppress(StopIteration):
-                    next(works[0])
-                    return True
-                del works[0]
+        with contextlib.suppress(StopIteration):
+            next(self._making_again)
+            return True
+        steps = [lists.step() for lists in self._lists.values()]
+        if any(steps):
+            return True
         if self._lacks_events:  # once, however many histories were damaged
-            self._files, self._lacks_events = self._new_files(self._model), False
+            self._lacks_events = False
+            for lists in self._lists.values():
+                lists.read_all()
             return True
         return False
 
-    def _follow_generation(self) -> None:
-        generation = current_or_none(self._store) or 0
-        if generation == self._generation or time.monotonic() < self._retry_at:
+    def _follow_assignment(self) -> None:
+        assignment = self._read_assignment()
+        if assignment == self._assignment:
             return
-        self._opened.close()
-        self._model, self._generation = Unavailable("no snapshot is served yet"), 0
-        self._segments, self._days, self._lacks_events = [], [], False
+        self._assignment = assignment
+        generations = {*assignment.generations} if assignment else set[int]()
+        for generation in self._opened.keys() - generations:
+            self._opened.pop(generation).close()
+            self._lists.pop(generation, None)
+        self._retry_at.clear()
+        self._making_again, self._lacks_events = iter(()), False
+        if assignment is None:
+            return
+        for generation, lists in self._lists.items():
+            lists.assign(_users_of(assignment, generation))
+        if self._writer.assignment != assignment:
+            self._writer.assign(assignment)
+        self._taken_down = None  # `_follow_takedowns` compares with what is on disk
+        self._metrics.follow(assignment.generations[0])
+
+    def _read_assignment(self) -> Assignment | None:
+        """Return which generation each user is served; None before the first publish."""
+        generation = current_or_none(self._store)
         if not generation:
-            return
+            return None
         try:
-            opening = open_model(self._store, generation, self._settings.n_threads)
-            self._model = self._opened.enter_context(opening)
-        except (StoreError, BatchError) as error:
-            self._retry_at = time.monotonic() + _RETRY_SECONDS
-            log.error("generation %d: no fresh lists: %s", generation, error)  # noqa: TRY400
-            return
-        self._generation = generation
-        self._metrics.follow(generation)
-        if isinstance(self._model, Unavailable):
-            log.warning("generation %d: no fresh lists: %s", generation, self._model.reason)
-            return
-        self._files = self._new_files(self._model)
-        of_generation, self._taken_down = self._writer.basis
-        if of_generation != generation:
-            self._taken_down = self._read_takedowns(self._model)
-            self._writer.clear(generation, self._taken_down)
+            experiment = experiment_beside(self._store, generation)
+        except ExperimentError as error:  # the server does without it, too
+            self._log_once("experiment", f"no lists of arms: {error}")
+            experiment = None
         else:
-            self._taken_down = b""  # `_follow_takedowns` compares with what is on disk
-        log.info("generation %d: fresh lists for its users", generation)
+            self._problems.pop("experiment", None)
+        return experiment.assignment if experiment else Assignment((generation,))
+
+    def _open_models(self) -> None:
+        """Open the models that are not open yet, each retried for itself."""
+        if self._assignment is None:
+            return
+        for generation in sorted({*self._assignment.generations} - self._opened.keys()):
+            if time.monotonic() < self._retry_at.get(generation, 0):
+                continue
+            with contextlib.ExitStack() as opened:
+                try:
+                    opening = open_model(self._store, generation, self._settings.n_threads)
+                    model = opened.enter_context(opening)
+                except (StoreError, BatchError) as error:
+                    self._retry_at[generation] = time.monotonic() + _RETRY_SECONDS
+                    log.error("generation %d: no fresh lists: %s", generation, error)  # noqa: TRY400
+                    continue
+                self._opened[generation] = opened.pop_all()
+            if isinstance(model, Unavailable):
+                log.warning("generation %d: no fresh lists: %s", generation, model.reason)
+                continue
+            lists = GenerationLists(
+                model, self._events, self._settings, self._writer, self._metrics
+            )
+            lists.assign(_users_of(self._assignment, generation))
+            lists.hide(self._taken_down or ())
+            self._lists[generation] = lists
+            log.info("generation %d: fresh lists for its users", generation)
+
+    def _follow_takedowns(self) -> None:
+        try:
+            item_ids = sorted(takedowns(self._store))
+        except NotAnItemError as error:
+            self._log_once("takedowns", f"takedowns stay as last read: {error}")
+            return
+        self._problems.pop("takedowns", None)
+        if item_ids == self._taken_down:
+            return
+        self._taken_down = item_ids
+        for lists in self._lists.values():
+            lists.hide(item_ids)
+        digest = hashlib.sha256("\n".join(item_ids).encode()).digest()
+        if self._writer.depends_on == digest:
+            self._making_again = iter(())
+        elif any(self._writer.users(1)):
+            self._making_again = self._make_again(digest)
+        else:
+            self._writer.depend_on(digest)
+
+    def _make_again(self, digest: bytes) -> Iterator[None]:
+        """Make all lists again, a batch of users at each step."""
+        for user_ids in self._writer.users(self._settings.batch_users):
+            for lists in self._lists.values():
+                lists.make_again(user_ids)
+            yield
+        self._writer.depend_on(digest)
 
     def _remove_damaged(self) -> None:
         """Remove damaged histories; only the files of new events have what they held."""
@@ -149,76 +202,18 @@ class SpeedLayer:
         log.warning("%d damaged histories removed, all new events are read again", n_damaged)
         self._lacks_events = True
 
-    def _new_files(self, model: CurrentModel) -> NewFiles:
-        return NewFiles(self._events, model.snapshot.manifest.inputs)
+    def _log_once(self, file: str, problem: str) -> None:
+        if self._problems.get(file) != problem:  # not five times a second
+            self._problems[file] = problem
+            log.error("%s", problem)
 
-    def _follow_takedowns(self, model: CurrentModel) -> None:
-        try:
-            digest = self._read_takedowns(model)
-        except NotAnItemError as error:
-            if str(error) != self._problem:  # logged once, not five times a second
-                log.error("takedowns stay as last read: %s", error)  # noqa: TRY400
-            self._problem = str(error)
-            return
-        self._problem = ""
-        if digest == self._taken_down:
-            return
-        self._taken_down = digest
-        if self._writer.basis[1] != digest:
-            self._segments.insert(0, self._make_again(model, digest))
 
-    def _read_takedowns(self, model: CurrentModel) -> bytes:
-        """Read the takedowns, and return their digest."""
-        names = sorted(takedowns(self._store))
-        rows = (model.rules.row_of.get(name.encode()) for name in names)
-        self._hidden = frozenset(row for row in rows if row is not None)
-        return hashlib.sha256("\n".join(names).encode()).digest()
-
-    def _make_again(self, model: CurrentModel, digest: bytes) -> Work:
-        """Make all lists again."""
-        for user_ids in self._writer.users(self._settings.batch_users):
-            histories = self._writer.histories(user_ids)
-            known = [pair for pair in zip(user_ids, histories, strict=True) if pair[1]]
-            self._write(
-                model, MergedUsers([key for key, _ in known], [value or b"" for _, value in known])
-            )
-            yield
-        self._writer.depend_on(digest)
-
-    def _read(self, model: CurrentModel, path: Path) -> Work:
-        """Merge the events of one file."""
-        file = DayFile.of(path)
-        assert file is not None
-        not_after = int(time.time()) + _CLOCK_SKEW_SECONDS
-        try:
-            written_at = path.stat().st_mtime
-            if not is_segment(path) and self._files.is_read_in_parts(path):
-                return
-            arrived_at = Positions.of_file(path).arrived_at
-            for table in read_rows(file.kind, path):
-                for new in new_evidence(
-                    file.kind.name, table, model.items, self._settings.batch_users, not_after
-                ):
-                    fresh = self._writer.histories(new.user_ids)
-                    seen = model.histories(new.user_ids)
-                    old = [one or other for one, other in zip(fresh, seen, strict=True)]
-                    self._write(model, model.merge(new.user_ids, old, new.evidence))
-                    yield
-            self._files.mark_read(path)
-            self._metrics.read(
-                is_segment=is_segment(path), written_at=written_at, arrived_at=arrived_at
-            )
-        except FileNotFoundError:  # merged into the day's file, which is read as well
-            return
-        except BatchError as error:
-            if path.exists():
-                log.error("left out: %s", error)  # noqa: TRY400
-
-    def _write(self, model: CurrentModel, merged: MergedUsers) -> None:
-        if merged.user_ids:
-            lists = model.lists(merged, self._hidden)
-            self._writer.put(zip(merged.user_ids, lists, merged.histories, strict=True))
-            self._metrics.wrote(len(lists), self._writer.n_lists)
+def _users_of(assignment: Assignment, generation: int) -> Callable[[bytes], bool] | None:
+    """Return the function that says whether a user is served a generation; None: all are."""
+    if {*assignment.generations} == {generation}:
+        return None
+    generation_of = assignment.generation_function()
+    return lambda user_id: generation_of(user_id) == generation
 
 
 def run(layer: SpeedLayer, pause: Callable[[float], bool], poll_seconds: float) -> None:

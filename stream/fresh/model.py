@@ -1,4 +1,4 @@
-"""The model of the current snapshot: whole histories in, bodies of lists out.
+"""The model of a snapshot that is served: whole histories in, bodies of lists out.
 
 new evidence + evidence of seen.mdb or fresh.mdb ─► merged ─► histories ─► lists
 """
@@ -55,7 +55,7 @@ class Reason(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class CurrentModel:
+class FreshModel:
     """The served model of an open snapshot, with its rules.
 
     Attributes:
@@ -143,9 +143,7 @@ def _reasons(item_ids: Sequence[str], contributed: Doubles) -> list[Reason]:
 
 
 @contextlib.contextmanager
-def open_model(
-    store: Path, generation: int, n_threads: int
-) -> Iterator[CurrentModel | Unavailable]:
+def open_model(store: Path, generation: int, n_threads: int) -> Iterator[FreshModel | Unavailable]:
     """Yield the model of a generation, or why it cannot make fresh lists.
 
     Args:
@@ -161,7 +159,7 @@ def open_model(
         yield served if isinstance(served, Unavailable) else _model(snapshot, served, n_threads)
 
 
-def _model(snapshot: Snapshot, served: SnapshotModel, n_threads: int) -> CurrentModel | Unavailable:
+def _model(snapshot: Snapshot, served: SnapshotModel, n_threads: int) -> FreshModel | Unavailable:
     document = snapshot.manifest.parameters[SERVED_MODEL]
     if WEIGHTS not in document or not can_merge(served.columns):
         return Unavailable("the snapshot has no evidence that new events can be merged with")
@@ -177,4 +175,4 @@ def _model(snapshot: Snapshot, served: SnapshotModel, n_threads: int) -> Current
     runtime = runtimes_of(served.item_ids, minutes, basis.default_runtime)
     items = KnownItems(pa.array(served.item_ids, pa.string()), runtime, basis.best)
     names = [name.encode() for name in served.item_ids]
-    return CurrentModel(snapshot, served, basis, items, rules, names)
+    return FreshModel(snapshot, served, basis, items, rules, names)

@@ -6,7 +6,7 @@ The evidence is aggregated by the functions of the batch. Events of items that t
 not have are left out: they can be neither weighed nor listed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -78,6 +78,15 @@ def new_evidence(
         found = block.select_items(np.ones(len(items.ids), np.bool_), with_latest=True)
         names = user_ids.slice(users.start, len(users)).cast(pa.binary()).to_pylist()
         yield NewEvidence(names, UserEvidence.of_events(found, not_after=not_after))
+
+
+def own_rows(table: pa.Table, is_own: Callable[[bytes], bool] | None) -> pa.Table:
+    """Return the rows of a part of the users; None for all of them."""
+    if is_own is None:
+        return table
+    ids = whole(table["user_id"])
+    own = np.array([is_own(name.encode()) for name in ids.dictionary.to_pylist()], np.bool_)
+    return table.filter(pa.array(own[codes_of(ids)]))
 
 
 def _of_known_items(table: pa.Table, item_ids: pa.StringArray) -> tuple[pa.Table, Codes]:

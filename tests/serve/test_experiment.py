@@ -219,18 +219,24 @@ def test_a_damaged_arm_stops_the_experiment(server, published):
 
 
 def test_a_fresh_list_is_used_only_in_the_arm_of_its_generation(server, published):
-    """A list made from the control's generation is not an answer of the treatment."""
+    """A list made from the control's generation is not an answer of the treatment, nor reversed."""
     experiment = experiment_of(1, 2)
     start_experiment(published, experiment, "test")
     wait_for(server, expected(experiment))
-    with FreshWriter(published) as writer:
-        writer.put((user.encode(), FreshList(1, 4e9, b"fresh"), b"") for user in USERS)
-    control = {
-        user: (1, "control", "fresh")
+    fresh = {
+        user: (arm.generation, arm.name, f"fresh-{arm.generation}")
         for user, arm in arms_of(experiment).items()
-        if arm.generation == 1
     }
-    wait_for(server, expected(experiment) | control)
+    for of_generation in ({1: 1, 2: 1}, {1: 2, 2: 2}, {1: 1, 2: 2}):
+        with FreshWriter(published) as writer:
+            for user, (generation, _, _) in fresh.items():
+                made_by = of_generation[generation]
+                made = FreshList(made_by, 4e9, b"fresh-%d" % made_by)
+                writer.put([(user.encode(), made, b"")])
+        answered = {
+            user: answer for user, answer in fresh.items() if of_generation[answer[0]] == answer[0]
+        }
+        wait_for(server, expected(experiment) | answered)
 
 
 def test_an_arm_that_crashes_workers_stops_the_experiment(serve, store):

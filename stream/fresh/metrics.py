@@ -3,9 +3,9 @@
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from stream.errors import StreamError
+from stream.metrics_port import serve_metrics
 
 _SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
 
@@ -50,12 +50,7 @@ class FreshMetrics:
         Raises:
             StreamError: The port is taken, or the address is not of this machine.
         """
-        try:
-            start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            problem = f"cannot be listened on: {error.strerror or error}"
-            remedy = "choose another metrics_port in [fresh], or 0"
-            raise StreamError(f"{host}:{port}", problem, remedy) from error
+        serve_metrics(self.registry, host, port, "fresh")
 
     def follow(self, generation: int) -> None:
         """Record that another generation is followed."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Gauge
 
-from stream.errors import StreamError
+from stream.metrics_port import serve_metrics
 from stream.online.figures import METRICS, Sums
 
 
@@ -45,12 +45,7 @@ class OnlineGauges:
         Raises:
             StreamError: The port is taken, or the address is not of this machine.
         """
-        try:
-            start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            problem = f"cannot be listened on: {error.strerror or error}"
-            remedy = "choose another metrics_port in [online], or 0"
-            raise StreamError(f"{host}:{port}", problem, remedy) from error
+        serve_metrics(self.registry, host, port, "online")
 
     def set(
         self,

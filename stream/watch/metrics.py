@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Gauge
 
-from stream.errors import StreamError
+from stream.metrics_port import serve_metrics
 from stream.watch.figures import Figure
 
 
@@ -37,12 +37,7 @@ class WatchMetrics:
         Raises:
             StreamError: The port is taken, or the address is not of this machine.
         """
-        try:
-            start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            problem = f"cannot be opened: {error.strerror or error}"
-            remedy = "choose another metrics_port in [watch], or 0 for none"
-            raise StreamError(f"{host}:{port}", problem, remedy) from error
+        serve_metrics(self.registry, host, port, "watch")
 
     def show(self, end_at: int, figures: Sequence[Figure]) -> None:
         """Replace all gauges."""

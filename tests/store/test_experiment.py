@@ -158,7 +158,7 @@ def test_two_salts_give_independent_arms(form):
     assert max(abs(n - len(users) / 2) for n in agreeing) < 5 * error
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=70),
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64),

@@ -165,8 +165,10 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
         if not _NAME.fullmatch(name):
             raise ConfigError(file, f"{what}: a name is of a–z, 0–9 and -, at most 31 characters")
         defaults = _keys(jobs[name]) if name in jobs else {}
-        if "name" in table:
-            raise ConfigError(file, f"{what} has no key 'name'; its keys: {', '.join(_KEYS)}")
+        if unknown := [key for key in table if key not in _KEYS]:
+            raise ConfigError(
+                file, f"{what} has no key {unknown[0]!r}; its keys: {', '.join(_KEYS)}"
+            )
         jobs[name] = filled(Job, table, file, what, {**defaults, "name": name})
         if not jobs[name].command:
             raise ConfigError(file, f"{what} has no command", 'set command = ["program", "…"]')

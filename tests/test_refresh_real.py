@@ -96,7 +96,9 @@ def test_real_files_give_valid_lists(shared_data, tmp_path, monkeypatch, capsys,
         for part in (f"--{option}", *(shared_data / name for name in names))
     ]
     config = tmp_path / "fast.toml"
-    config.write_text('[batch]\nmodel = "als"\niterations = 3\n')  # quality does not count here
+    config.write_text(  # quality does not count here
+        '[batch]\nmodel = "als"\niterations = 3\nn_factors = 32\nn_trees = 10\n'
+    )
     summary = run_refresh(capsys, *arguments, "--store", "store", "--config", config)
     assert {key: summary[key] for key in real.figures} == real.figures
     assert summary["dropped"] == real.dropped

@@ -1,6 +1,7 @@
 """The shape of the code: one name for one thing, and functions that fit on a screen."""
 
 import ast
+import functools
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,7 +14,12 @@ _MAX_LINES = 60
 
 def parsed(*packages):
     """Return (path, syntax tree) of every module."""
-    files = [file for package in packages for file in sorted((_ROOT / package).rglob("*.py"))]
+    return [module for package in packages for module in parsed_package(package)]
+
+
+@functools.cache
+def parsed_package(package):
+    files = sorted((_ROOT / package).rglob("*.py"))
     return [(str(file.relative_to(_ROOT)), ast.parse(file.read_text())) for file in files]
 
 

@@ -110,7 +110,11 @@ def _track(store: Path, settings: TrackingSettings, config: Path | None) -> None
     else:
         if done.returncode:
             lines = done.stderr.strip().splitlines()
-            _warn(lines[-1] if lines else f"ended with status {done.returncode}; {_LATER}")
+            _warn(
+                lines[-1].removeprefix("track failed: ")
+                if lines
+                else f"ended with status {done.returncode}; {_LATER}"
+            )
 
 
 @contextlib.contextmanager

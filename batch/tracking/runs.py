@@ -4,7 +4,6 @@
               metrics, counts   rating_rmse 1.60 at step 42, the generation
               gate              gate/users 1.07, gate/users limit 0.9 at step 42
               the choice        choice/ndcg 0.43, 0.45, 0.42, … one step a model that was tried
-              a curve           learning_curve 0.11, 0.15, … one step a sweep
 
 With the generation as the step, a chart of several runs shows the figure over the nights.
 """
@@ -127,10 +126,7 @@ def as_texts(values: Mapping[str, Any]) -> dict[str, str]:
 def _metrics(manifest: Manifest) -> Iterator[StepMetric]:
     step = manifest.generation
     for name, value in flattened(manifest.metrics).items():
-        if isinstance(value, list):
-            yield from _series(name, value)
-        else:
-            yield from _metric(name, value, step)
+        yield from _metric(name, value, step)
     for check in manifest.gate.checks:
         yield from _metric(f"gate/{check.rule}", check.figure, step)
         yield from _metric(f"gate/{check.rule} limit", check.threshold, step)
@@ -148,11 +144,6 @@ def _choice(choice: Any) -> Iterator[StepMetric]:
             ndcg = one.get("ndcg")
             for bound, value in zip(_BOUNDS, ndcg if isinstance(ndcg, list) else (), strict=False):
                 yield from _metric(f"choice/ndcg{bound}", value, step)
-
-
-def _series(name: str, values: list[Any]) -> Iterator[StepMetric]:
-    for step, value in enumerate(values, 1):
-        yield from _metric(name, value, step)
 
 
 def _metric(name: str, value: Any, step: int) -> Iterator[StepMetric]:

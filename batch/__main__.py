@@ -105,10 +105,8 @@ def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
     if options.overrides and not options.arm:
         problem = "overrides settings of an arm, but no arm is named"
         raise InputError("--set", problem, "add --arm NAME, or change marquee.toml")
-    folder, tracking = (
-        args.store or Path(store.path),
-        load_section("tracking", TrackingSettings, args.config),
-    )
+    tracking = load_section("tracking", TrackingSettings, args.config)
+    folder = args.store or Path(store.path)
     with tracked(folder, options, tracking, args.config) as finish:
         summary = refresh(folder, options)
         finish(summary)

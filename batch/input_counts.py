@@ -3,6 +3,7 @@
 events = ["var/events"]   ─►   events  var/events  12 files  1,203,114 rows
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class NamedInput:
         n_files: Number of files, members or tables that were read.
         n_rows: Number of lines, rows or entries in them, rejected ones included.
         n_rejected: Number of rejected ones.
-        n_bytes: Size of the files; None of a database.
+        n_bytes: Size of the files, None of a database; those removed since do not count.
         columns: Column of each role that is read.
     """
 
@@ -92,7 +93,11 @@ def _n_rows(source: EventFile | RecordFile) -> int:
 
 def _n_bytes(paths: Iterable[Any]) -> int | None:
     files = {path for path in paths if isinstance(path, Path)}
-    return sum(path.stat().st_size for path in files) if files else None
+    n_bytes = 0
+    for path in files:
+        with contextlib.suppress(OSError):  # a collector may have folded it into another
+            n_bytes += path.stat().st_size
+    return n_bytes if files else None
 
 
 def _is_of(path: object, name: str) -> bool:

@@ -53,9 +53,11 @@ def receiver(status):
         received.url = f"http://127.0.0.1:{server.server_port}/api/v1/lineage"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield received
-        server.shutdown()
-        thread.join()
+        try:
+            yield received
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def write_config(folder, **tracking):

@@ -20,6 +20,9 @@ from batch.options import RefreshOptions
 from batch.refresh import refresh
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
+from batch.tracking.around import tracked
+from batch.tracking.command import add_track
+from batch.tracking.settings import TrackingSettings
 from batch.trust.command import add_trust
 from batch.trust.settings import TrustSettings
 from batch.tuning.command import add_tune
@@ -37,6 +40,7 @@ SECTIONS = {
     "rules": RuleSettings,
     "trust": TrustSettings,
     "fetch": FetchSettings,
+    "tracking": TrackingSettings,
 }
 
 _EXAMPLE = """example:
@@ -101,7 +105,11 @@ def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
     if options.overrides and not options.arm:
         problem = "overrides settings of an arm, but no arm is named"
         raise InputError("--set", problem, "add --arm NAME, or change marquee.toml")
-    summary = refresh(args.store or Path(store.path), options)
+    tracking = load_section("tracking", TrackingSettings, args.config)
+    folder = args.store or Path(store.path)
+    with tracked(folder, options, tracking, args.config) as finish:
+        summary = refresh(folder, options)
+        finish(summary)
     return summary.as_json() if args.json else summary.as_text()
 
 
@@ -156,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     add_fetch(verbs)
     add_forget(verbs)
     add_trust(verbs)
+    add_track(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -77,6 +77,12 @@ class FetchError(BatchError):
         self.advice = remedy or self.remedy
 
 
+class TrackingError(BatchError):
+    """A system that records refreshes cannot be reached, or refuses a record."""
+
+    remedy = "check [tracking]; `python -m batch track` delivers what is missing"
+
+
 class MemoryLimitError(BatchError):
     """A model takes more memory than is available."""
 

@@ -112,7 +112,7 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
         store, manifests[0], manifests[0].gate, is_current, first.warm_start, n_liked, arms,
         first.trust.note,
     )  # fmt: skip
-    return summarise(outcome, first.prepared, stages)
+    return summarise(outcome, first.prepared, options.batch, stages)
 
 
 def _prepared(

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from batch.cold_start.vector_figures import vector_warnings
+from batch.input_counts import NamedInput, count_inputs
 from batch.prepare import Prepared
 from batch.records.found import EXPECTED, catalogue_counts, profile_counts, record_warnings
+from batch.settings import BatchSettings
 from batch.stages import Stages
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
@@ -53,6 +55,7 @@ class Summary:
         arms: Generation by arm of an experiment, the control not.
         n_bytes: Size of the snapshot.
         n_events: Events and rows read, rejected ones included.
+        inputs: What was read of each input that the configuration names.
         notes: What the files were read as: guesses, meanings of columns, warnings.
         rejected: Rejected ones by reason.
         quarantine: File of the rejected lines, None without any.
@@ -81,6 +84,7 @@ class Summary:
     arms: dict[str, int]
     n_bytes: int
     n_events: int
+    inputs: Sequence[NamedInput]
     notes: Sequence[str]
     rejected: dict[str, int]
     quarantine: Path | None
@@ -136,12 +140,15 @@ class Summary:
         return "\n".join(line for line in lines if line)
 
 
-def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Summary:
+def summarise(
+    outcome: RefreshOutcome, prepared: Prepared, settings: BatchSettings, stages: Stages
+) -> Summary:
     """Return the summary of a refresh.
 
     Args:
         outcome: Result of the refresh.
         prepared: Inputs, interactions and rules that the snapshot was made of.
+        settings: Settings of the batch, which name the inputs.
         stages: Timer of the stages.
     """
     manifest, inputs, interactions = outcome.manifest, prepared.inputs, prepared.interactions
@@ -155,6 +162,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         arms=outcome.arms,
         n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
+        inputs=count_inputs(inputs, settings),
         notes=inputs.notes,
         rejected=dict(inputs.rejected.most_common()),
         quarantine=inputs.quarantine,

@@ -193,6 +193,8 @@ def _built_in(settings: CronSettings, config: Path | None) -> dict[str, Job]:
             repeatable=True, name="verify"),
         Job(ours("store", "prune"), enabled=False, at="06:30", after=(REFRESH,), retries=1,
             repeatable=True, name="prune"),
+        Job(ours("batch", "track"), enabled=False, every_minutes=10.0, timeout_minutes=9.0,
+            retries=0, repeatable=True, name="track"),
     )  # fmt: skip
     return {job.name: job for job in jobs}
 

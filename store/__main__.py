@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from store.commands import (
+    compare,
     diff,
     doctor,
     dump,
@@ -40,6 +41,7 @@ _VERBS = (
     verify,
     dump,
     diff,
+    compare,
     explain,
     doctor,
     replica,

@@ -14,19 +14,13 @@ from typing import Final
 
 import lmdb
 
-from store.errors import (
-    CorruptFreshError,
-    CorruptSnapshotError,
-    ExperimentError,
-    NoSnapshotError,
-    StoreError,
-)
+from store.errors import CorruptFreshError, ExperimentError, NoSnapshotError, StoreError
 from store.experiment import Arm, experiment_beside
 from store.fresh import FRESH_HOURS, FreshList, decode, open_fresh
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import JournalLine, flips
-from store.layout import POPULAR, manifests_folder, snapshot_folder
-from store.manifest import Manifest, read_json_object
+from store.layout import POPULAR, snapshot_folder
+from store.manifest import Manifest, kept_manifest
 from store.model_files import history_of
 from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
@@ -155,24 +149,6 @@ def _arm(store: Path, user_id: str, current: int) -> Arm | None:
         if experiment := experiment_beside(store, current):
             return experiment.arms[experiment.arm_function()(user_id.encode())]
     return None
-
-
-def kept_manifest(store: Path, generation: int) -> Manifest:
-    """Return the manifest of a pruned generation.
-
-    Raises:
-        NoSnapshotError: It is missing.
-        CorruptSnapshotError: It cannot be read.
-    """
-    path = manifests_folder(store) / f"{generation:06d}.json"
-    try:
-        return Manifest.from_json(read_json_object(path))
-    except FileNotFoundError:
-        raise NoSnapshotError(
-            store, f"generation {generation} was pruned, and its manifest is missing"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
 
 
 def _fresh(store: Path, user_id: bytes, generation: int, fresh_hours: float) -> _OwnList:

@@ -27,6 +27,7 @@ from store.layout import (
     RECS,
     SEEN,
     is_optional_file,
+    manifests_folder,
     snapshot_folder,
 )
 from store.parse import (
@@ -170,6 +171,40 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.from_json(document)
     except ValueError as error:
         raise CorruptSnapshotError(folder / MANIFEST, str(error)) from error
+
+
+def manifest_of(store: Path, generation: int) -> Manifest:
+    """Return the manifest of a generation that is in the store, or was pruned.
+
+    Raises:
+        NoSnapshotError: There is neither the snapshot nor its manifest.
+        CorruptSnapshotError, IncompatibleSnapshotError: The manifest cannot be read.
+    """
+    folder = snapshot_folder(store, generation)
+    is_pruned = not folder.is_dir() and _kept_file(store, generation).exists()
+    return kept_manifest(store, generation) if is_pruned else read_manifest(folder)
+
+
+def kept_manifest(store: Path, generation: int) -> Manifest:
+    """Return the manifest of a pruned generation.
+
+    Raises:
+        NoSnapshotError: It is missing.
+        CorruptSnapshotError: It cannot be read.
+    """
+    path = _kept_file(store, generation)
+    try:
+        return Manifest.from_json(read_json_object(path))
+    except FileNotFoundError:
+        raise NoSnapshotError(
+            store, f"generation {generation} was pruned, and its manifest is missing"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CorruptSnapshotError(path, f"cannot be read: {error}") from error
+
+
+def _kept_file(store: Path, generation: int) -> Path:
+    return manifests_folder(store) / f"{generation:06d}.json"
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """All events of a refresh: views, folded from time to time, and ratings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ class EventFile:
         n_rejected: Number of rejected lines among them.
         notes: Sentences about what the file was read as: guesses, meanings, warnings.
         member: Name in the archive that it is in; empty for a file of its own.
+        columns: Name of the column of each role that is read; empty if there are no columns.
     """
 
     path: Path | DatabaseInput
@@ -37,6 +39,7 @@ class EventFile:
     n_rejected: int
     notes: tuple[str, ...] = ()
     member: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

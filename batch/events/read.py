@@ -316,7 +316,9 @@ class EventReader:
             self.on_lines(piece.n_lines)
         self._check_share(file, LinesRead(n_lines), reasons, off_scale)
         path, member = file.file.path, file.file.member_name
-        return EventFile(path, file.kind, n_lines, reasons.total(), notes, member)
+        return EventFile(
+            path, file.kind, n_lines, reasons.total(), notes, member, dict(file.columns)
+        )
 
     def _write_notes(self, file: OpenFile, notes: Iterable[str]) -> None:
         for note in notes:

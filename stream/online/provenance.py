@@ -19,9 +19,9 @@ from zlib import crc32
 import numpy as np
 import pyarrow.compute as pc
 
-from store.explain import Explanation, explain, kept_manifest
+from store.explain import Explanation, explain
 from store.fresh import FreshList, decode, open_fresh
-from store.manifest import Manifest
+from store.manifest import Manifest, kept_manifest
 from stream.online.events import DAY_SECONDS, DayFiles
 from stream.online.placement import Placement, placements
 from stream.online.served_lists import (

@@ -104,6 +104,7 @@ def test_a_bad_job_is_named(tmp_path, text, message):
         ("watch", "watch"),
         ("verify", "store"),
         ("prune", "store"),
+        ("track", "tracking"),
     ],
 )
 def test_the_command_of_a_built_in_job_reads_the_given_file(tmp_path, name, section):

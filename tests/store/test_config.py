@@ -104,7 +104,8 @@ def test_an_unknown_section_is_refused(written, section):
     """A mistyped section, or a key outside of every section; the message lists the sections."""
     message = refusal(written(section))
     assert "is not a section" in message
-    sections = "batch, gate, rules, trust, fetch, stream, fresh, online, watch, serve, store, cron"
+    of_batch = "batch, gate, rules, trust, fetch, tracking"
+    sections = f"{of_batch}, stream, fresh, online, watch, serve, store, cron"
     assert f"the sections: {sections}, notify" in message
 
 

@@ -31,6 +31,9 @@ class Notifier:
         notify: Section `[notify]`.
         store: Directory of the store.
         config: Configuration file that the sending process is given; None for `marquee.toml`.
+
+    Attributes:
+        alarms: Conditions that are, or were, wrong.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Notifier:
         self._cron, self._notify, self._store = cron, notify, store
         self._given = ["--config", str(config)] if config else []
         self._folder = Path(cron.path)
-        self._alarms = Alarms(self._folder / _FILE)
+        self.alarms = Alarms(self._folder / _FILE)
         self._sending: tuple[Child, list[Message]] | None = None
         self._heartbeats: list[Child] = []
         self._checked_at = self._pause_until = datetime.min.replace(tzinfo=UTC)
@@ -49,11 +52,11 @@ class Notifier:
         self._checked_at = now
         self._reap()
         found = conditions(jobs, states, (self._cron, self._notify), self._store, now)
-        self._alarms.update(found, now)
+        self.alarms.update(found, now)
         if not self._notify.is_on or self._sending is not None or now < self._pause_until:
             return
         local = now.astimezone(self._cron.zone).time()
-        messages = self._alarms.messages(is_quiet=self._notify.is_quiet(local))
+        messages = self.alarms.messages(is_quiet=self._notify.is_quiet(local))
         if messages:
             self._sending = self._child(["notify"], encoded(messages)), messages
 
@@ -77,7 +80,7 @@ class Notifier:
             return
         self._sending = None
         if run.ending is Ending.SUCCEEDED:
-            self._alarms.sent(messages)
+            self.alarms.sent(messages)
         else:
             self._pause_until = self._checked_at + _PAUSE
             _log.error("no message was sent, exit status %s; will retry", run.status)

@@ -89,6 +89,10 @@ class Alarms:
         if self._alarms != before:
             self._write()
 
+    def levels(self) -> dict[str, int]:
+        """Return the level of each condition that is wrong now; any thread may call this."""
+        return {name: alarm.level for name, alarm in self._alarms.copy().items() if alarm.level}
+
     def messages(self, *, is_quiet: bool) -> list[Message]:
         """Return the messages that are due.
 

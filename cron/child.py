@@ -28,7 +28,7 @@ GRACE_SECONDS: Final = 10.0  # between SIGTERM and SIGKILL
 _POLL_SECONDS: Final = 0.1
 _AUTOGROUP: Final = "/proc/self/autogroup"  # sched(7)
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-_LIBC: Final = ctypes.CDLL(None)  # loaded here: little is allowed between fork and exec
+_prctl: Final = ctypes.CDLL(None).prctl  # found here: little is allowed between fork and exec
 
 _log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def _prepared(parent: int, limits: Limits) -> Callable[[], None]:
     n_bytes = int(limits.memory_mib * (1 << 20))
 
     def prepare() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # `parent` died before prctl was called
             os._exit(1)
         os.nice(limits.nice)

@@ -77,6 +77,22 @@ def is_due(job: Job, state: JobState, now: datetime, at: datetime | None) -> boo
     return state.last_success is None or not at <= state.last_success <= now
 
 
+def due_since(job: Job, state: JobState, now: datetime, at: datetime | None) -> datetime | None:
+    """Return since when a job should run; None if it should not run now.
+
+    Args:
+        job: Job that is not running.
+        state: State of its last runs.
+        now: Current time.
+        at: Latest time at which it was due; None if there was none.
+    """
+    if not is_due(job, state, now, at):
+        return None
+    if state.ending is Ending.INTERRUPTED and job.repeatable:
+        return state.began
+    return retry_at(job, state) if is_after_failure(state, now, at) else at
+
+
 def is_after_failure(state: JobState, now: datetime, at: datetime | None) -> bool:
     """Return whether the last run failed, and the job was not due again since."""
     failure = state.last_failure

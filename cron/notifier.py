@@ -13,11 +13,14 @@ from cron.conditions import conditions
 from cron.jobs import Job
 from cron.notify import NotifySettings, encoded
 from cron.output import log_file, opened
+from cron.process_conditions import ProcessWatcher
 from cron.settings import CronSettings
 from cron.state import JobState
+from cron.store_conditions import store_conditions
 
 _FILE: Final = "ALARMS"
 _LIMITS: Final = Limits(timeout_seconds=120.0)
+_LOOK: Final = timedelta(minutes=1)  # between two looks at the store and other processes
 _PAUSE: Final = timedelta(minutes=1)  # after messages that could not be sent
 
 _log = logging.getLogger(__name__)
@@ -31,6 +34,9 @@ class Notifier:
         notify: Section `[notify]`.
         store: Directory of the store.
         config: Configuration file that the sending process is given; None for `marquee.toml`.
+
+    Attributes:
+        alarms: Conditions that are, or were, wrong.
     """
 
     def __init__(
@@ -39,21 +45,25 @@ class Notifier:
         self._cron, self._notify, self._store = cron, notify, store
         self._given = ["--config", str(config)] if config else []
         self._folder = Path(cron.path)
-        self._alarms = Alarms(self._folder / _FILE)
+        self.alarms = Alarms(self._folder / _FILE)
         self._sending: tuple[Child, list[Message]] | None = None
         self._heartbeats: list[Child] = []
-        self._checked_at = self._pause_until = datetime.min.replace(tzinfo=UTC)
+        self._processes = ProcessWatcher(notify.metrics_urls, notify.max_lag_minutes)
+        self._checked_at = self._looked_at = self._pause_until = datetime.min.replace(tzinfo=UTC)
 
     def check(self, jobs: Mapping[str, Job], states: Mapping[str, JobState], now: datetime) -> None:
         """Look at all conditions, and send the messages that are due."""
         self._checked_at = now
         self._reap()
-        found = conditions(jobs, states, (self._cron, self._notify), self._store, now)
-        self._alarms.update(found, now)
+        found = [*conditions(jobs, states, (self._cron, self._notify), self._store, now)]
+        if not self._looked_at <= now < self._looked_at + _LOOK:
+            self._looked_at = now
+            found += [*self._processes.conditions(now), *store_conditions(self._store, now)]
+        self.alarms.update(found, now)
         if not self._notify.is_on or self._sending is not None or now < self._pause_until:
             return
         local = now.astimezone(self._cron.zone).time()
-        messages = self._alarms.messages(is_quiet=self._notify.is_quiet(local))
+        messages = self.alarms.messages(is_quiet=self._notify.is_quiet(local))
         if messages:
             self._sending = self._child(["notify"], encoded(messages)), messages
 
@@ -77,7 +87,7 @@ class Notifier:
             return
         self._sending = None
         if run.ending is Ending.SUCCEEDED:
-            self._alarms.sent(messages)
+            self.alarms.sent(messages)
         else:
             self._pause_until = self._checked_at + _PAUSE
             _log.error("no message was sent, exit status %s; will retry", run.status)

@@ -43,6 +43,10 @@ class NotifySettings:
         min_free_mib: Free space in MiB beside the store below which it is an alarm; half of that
             is urgent.
         remind_hours: Hours after which a failed job is urgent.
+        metrics_urls: URLs of the `/metrics` of servers and collectors that are looked at once a
+            minute.
+        max_lag_minutes: Minutes by which a collector may be behind for ten minutes; six times
+            that is urgent.
     """
 
     urls: tuple[str, ...] = ()
@@ -53,6 +57,8 @@ class NotifySettings:
     stale_hours: float = 36.0
     min_free_mib: float = 2048.0
     remind_hours: float = 48.0
+    metrics_urls: tuple[str, ...] = ()
+    max_lag_minutes: float = 10.0
 
     def __post_init__(self) -> None:
         for key in ("quiet_from", "quiet_until"):
@@ -60,9 +66,12 @@ class NotifySettings:
                 check_time_of_day(key, text)
         if bool(self.quiet_from) != bool(self.quiet_until):
             raise ValueError("quiet_from and quiet_until belong together; set both or none")
-        for key in ("stale_hours", "min_free_mib", "remind_hours"):
+        for key in ("stale_hours", "min_free_mib", "remind_hours", "max_lag_minutes"):
             if not 0 < getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} must be more than 0, and finite")
+        for url in self.metrics_urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"metrics_urls must begin with http:// or https://, not {url!r}")
 
     @property
     def is_on(self) -> bool:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
 _DAY_MINUTES: Final = 1440.0
+_MAX_PORT: Final = 65_535
 MAX_NICE: Final = 19
 
 
@@ -23,6 +24,8 @@ class CronSettings:
         retry_minutes: Pause between a failed refresh and the next try.
         nice: Niceness of the refresh, 0 to 19: the server has priority.
         log_dir: Directory of the logs of all jobs; empty: standard error.
+        metrics_host: Address of the gauges.
+        metrics_port: Port of the gauges; 0: none.
         jobs: Jobs, each in a table of its own, `[cron.jobs.NAME]`, which the environment does
             not override.
     """
@@ -34,6 +37,8 @@ class CronSettings:
     retry_minutes: float = 30.0
     nice: int = 10
     log_dir: str = "var/log/cron"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -51,6 +56,8 @@ class CronSettings:
                 )
         if not 0 <= self.nice <= MAX_NICE:
             raise ValueError(f"nice must lie between 0 and {MAX_NICE}, not {self.nice}")
+        if not 0 <= self.metrics_port <= _MAX_PORT:
+            raise ValueError(f"metrics_port must lie between 0 and {_MAX_PORT}")
 
     @property
     def zone(self) -> tzinfo | None:

@@ -23,10 +23,12 @@ from store.experiment import (
     read_experiment,
     write_experiment,
 )
-from store.journal import journal, write_journal
+from store.journal import JournalLine, journal, write_journal
 from store.pointer import current, current_or_none, pinned, point_at
 from store.publish import servable, writing
 
+GUARDRAIL: Final = "guardrail"  # begins the reason where one stops an experiment
+_BY_GUARDRAIL: Final = re.compile(f"[^ ]+: {GUARDRAIL}: ")
 _ARMS: Final = re.compile(r"(?P<name>[^ ]+): (?P<arms>[^ ]+ \d+(?:, [^ ]+ \d+)*): ")
 
 
@@ -164,6 +166,18 @@ def generations_of_experiments(store: Path, name: str | None = None) -> dict[int
             of_arm, _, generation = arm.partition(" ")
             found.setdefault(int(generation), set()).add(of_arm)
     return found
+
+
+def stopped_by_guardrail(store: Path) -> JournalLine | None:
+    """Return the end of the last experiment, if a guardrail stopped it and none runs since.
+
+    Raises:
+        StoreError: `JOURNAL` exists, but cannot be read.
+    """
+    lines = (line for line in reversed(journal(store)) if line.what in ("start", "stop", "promote"))
+    last = next(lines, None)
+    is_stop = last is not None and last.what == "stop" and _BY_GUARDRAIL.match(last.why)
+    return last if is_stop else None
 
 
 def _running(store: Path) -> Experiment:

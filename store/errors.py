@@ -112,6 +112,12 @@ class SpoolFullError(StoreError):
     remedy = "start `python -m stream collect`, or set a larger spool_mib in [serve]"
 
 
+class PortError(StoreError):
+    """A port of metrics cannot be opened."""
+
+    remedy = "set another metrics_port"
+
+
 class ReplicaError(StoreError):
     """The remote of a push or a pull cannot be reached, or its content is not valid."""
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from stream.errors import StreamError
+from store.port import port_errors_explained
 
 
 def serve_metrics(registry: CollectorRegistry, host: str, port: int, section: str) -> None:
@@ -15,11 +15,7 @@ def serve_metrics(registry: CollectorRegistry, host: str, port: int, section: st
         section: Section of the configuration that names it, for the message.
 
     Raises:
-        StreamError: The port is taken, or the address is not of this machine.
+        PortError: The port is taken, or the address is not of this machine.
     """
-    try:
+    with port_errors_explained(host, port, section):
         start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        problem = f"cannot be opened: {error.strerror or error}"
-        remedy = f"set another metrics_port in [{section}], or 0 for none"
-        raise StreamError(f"{host}:{port}", problem, remedy) from error

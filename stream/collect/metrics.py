@@ -71,7 +71,7 @@ class CollectorMetrics:
         """Answer Prometheus on a port.
 
         Raises:
-            StreamError: The port cannot be opened.
+            PortError: The port cannot be opened.
         """
         serve_metrics(self.registry, host, port, "stream")
 

@@ -13,7 +13,7 @@ look found stays found. Guardrails are looked at every time.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from store.arms import promote_arm, stop_experiment
+from store.arms import GUARDRAIL, promote_arm, stop_experiment
 from store.errors import ExperimentError
 from store.experiment import Experiment, read_experiment
 from store.pointer import current_or_none
@@ -149,7 +149,8 @@ def _checked(inputs: OnlineInputs, experiment: Experiment, *, act: bool) -> Chec
     outcome = decision.outcome
     if outcome != CONTINUED and not (is_safety or act or experiment.kind == _CANARY):
         outcome = DECIDED
-    _act(inputs, experiment, outcome, decision)
+    by = GUARDRAIL if is_safety else "check"
+    _act(inputs, experiment, outcome, decision._replace(why=f"{by}: {decision.why}"))
     if state.is_look_due or outcome in (STOPPED, PROMOTED):
         look = ExperimentLook(
             experiment=identity_of(experiment),
@@ -167,7 +168,7 @@ def _checked(inputs: OnlineInputs, experiment: Experiment, *, act: bool) -> Chec
 
 
 def _act(inputs: OnlineInputs, experiment: Experiment, outcome: str, decision: Decision) -> None:
-    why = f"check: {decision.why}"
+    why = decision.why
     if outcome == PROMOTED:
         promote_arm(inputs.store, decision.arm, why, experiment.identity)
     elif outcome == STOPPED and not stop_experiment(inputs.store, why, experiment.identity):

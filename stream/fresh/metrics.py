@@ -48,7 +48,7 @@ class FreshMetrics:
         """Answer Prometheus on a port, in a thread of its own.
 
         Raises:
-            StreamError: The port is taken, or the address is not of this machine.
+            PortError: The port is taken, or the address is not of this machine.
         """
         serve_metrics(self.registry, host, port, "fresh")
 

@@ -43,7 +43,7 @@ class OnlineGauges:
         """Answer Prometheus on a port, in a thread of its own.
 
         Raises:
-            StreamError: The port is taken, or the address is not of this machine.
+            PortError: The port is taken, or the address is not of this machine.
         """
         serve_metrics(self.registry, host, port, "online")
 

@@ -21,7 +21,12 @@ from cron.notify import TEST, NotifySettings, encoded, send
 from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.state import JobState
+from cron.store_conditions import store_conditions
+from store.arms import promote_arm, start_experiment, stop_experiment
+from store.layout import MANIFEST, snapshot_folder
 from store.stop import StopRequest
+from tests.experiments import experiment_of, make_arm
+from tests.snapshots import make_snapshot
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -193,6 +198,58 @@ def test_a_refusing_gate_and_old_lists_are_conditions(tmp_path):
     assert levels(refused) == {"gate": 1}
     assert levels(JobState(last_success=NOW - timedelta(hours=40))) == {"old lists": 1}
     assert levels(JobState(last_success=NOW - timedelta(hours=80))) == {"old lists": 2}
+
+
+@pytest.mark.parametrize(
+    ("verb", "why", "level"),
+    [("stop", "guardrail: treatment loses more than 0.1 of rating", 1),
+     ("stop", "check: treatment is worse", 0), ("promote", "guardrail: it is not", 0)],
+)  # fmt: skip
+def test_an_experiment_stopped_by_a_guardrail_is_a_condition(tmp_path, verb, why, level):
+    """For a day, and until another one starts; one that ended otherwise is none."""
+    arms = make_arm(tmp_path, "c", flip=True), make_arm(tmp_path, "t")
+    start_experiment(tmp_path, experiment_of(*arms), "is it better?")
+    if verb == "stop":
+        stop_experiment(tmp_path, why)
+    else:
+        promote_arm(tmp_path, "treatment", why)
+    now = datetime.now(UTC)
+
+    def found(at):
+        return {one.name: one for one in store_conditions(tmp_path, at)}
+
+    assert found(now)["experiment"].level == level
+    assert not level or why in found(now)["experiment"].text
+    assert found(now + timedelta(hours=25))["experiment"].level == 0
+    if verb == "stop":
+        start_experiment(tmp_path, experiment_of(*arms), "once more")
+        assert found(now)["experiment"].level == 0
+
+
+def test_suspects_of_the_served_lists_are_told_once_when_worse_and_when_over(
+    tmp_path, wait_until, monkeypatch
+):
+    """The manifest of the current generation counts; one that cannot be read is a condition."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = ("sh", "-c", 'echo "$MARQUEE_ALARM_NAME $MARQUEE_ALARM_LEVEL" >> sent')
+    notify = NotifySettings(command=command, min_free_mib=0.001)
+    scheduler, notifier, clock = scheduler_of(tmp_path, Job(("true",), name="idle"), notify)
+
+    def sent_with(n_suspects):
+        suspects = [{"item": f"i{number}"} for number in range(n_suspects)]
+        make_snapshot(tmp_path, {}, ["a"], parameters={"trust": {"suspects": suspects}})
+        (tmp_path / "sent").write_text("")
+        for _ in range(2):
+            run_night(scheduler, notifier, wait_until)
+            clock.now += timedelta(minutes=1)
+        return (tmp_path / "sent").read_text().splitlines()
+
+    found = [sent_with(n_suspects) for n_suspects in (0, 1, 2, 11, 0)]
+    assert found == [[], ["attack 1"], [], ["attack 2"], ["attack 0"]]
+    assert [one.name for one in store_conditions(tmp_path, NOW) if one.level] == []
+    (snapshot_folder(tmp_path, 5) / MANIFEST).write_text("{")
+    assert [one.name for one in store_conditions(tmp_path, NOW) if one.level] == ["store"]
 
 
 def test_a_message_that_one_receiver_accepts_is_sent(tmp_path, posted, cron):

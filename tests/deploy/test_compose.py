@@ -66,12 +66,13 @@ def test_our_services_start_with_valid_settings(name):
 
 @pytest.mark.parametrize("folder", [".", "compose"])
 def test_prometheus_scrapes_the_ports_of_the_settings(folder):
-    """Each process on its default port, in the service that runs it."""
+    """Each process on its default port, in the service that runs it; cron on that of its unit."""
     defaults = {section: kind() for section, kind in sections().items()}
     ports = {
         "serve": defaults["serve"].port,
         "collect": defaults["stream"].metrics_port,
         **{job: defaults[job].metrics_port for job in ("fresh", "online", "watch")},
+        "cron": _port_of_cron(folder),
     }
     groups = read_yaml(PROMETHEUS / folder / "targets.yml")
     found = {group["labels"]["job"]: group["targets"][0].rpartition(":") for group in groups}
@@ -79,6 +80,14 @@ def test_prometheus_scrapes_the_ports_of_the_settings(folder):
     hosts = {job: host for job, (host, _, _) in found.items()}
     inside = {job: "collect" if job == "fresh" else job for job in ports}
     assert hosts == (inside if folder == "compose" else dict.fromkeys(ports, "127.0.0.1"))
+
+
+def _port_of_cron(folder):
+    key = "MARQUEE_CRON_METRICS_PORT"
+    if folder == "compose":
+        return int(_SERVICES["cron"]["environment"][key])
+    unit = (DEPLOY / "systemd" / "marquee-cron.service").read_text()
+    return int(re.findall(rf"^Environment={key}=(\d+)$", unit, re.MULTILINE)[0])
 
 
 def test_what_is_mounted_exists():

@@ -17,25 +17,26 @@ from tests.deploy.files import (
     read_yaml,
     rules,
 )
-from tests.deploy.registries import REGISTERED_BY, names_of
+from tests.deploy.registries import PROCESSES, registry_of
 from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
 
-@pytest.mark.parametrize("process", REGISTERED_BY)
-def test_metrics_of_the_stream_are_registered(process):
+@pytest.mark.parametrize("process", PROCESSES)
+def test_metrics_of_stream_and_scheduler_are_registered(process, tmp_path):
     """Rules and dashboards name no metric of a process that it does not have, and some it has."""
     prefix = f"marquee_{process}_"
     named = {name for text in expressions() for name in metrics_in(text) if name.startswith(prefix)}
     assert named
-    assert named - names_of(process) == set()
+    registered = set(registry_of(process, tmp_path)._names_to_collectors)
+    assert named - registered == set()
 
 
 def test_metrics_of_the_server_are_answered(tmp_path):
     """Every other metric is one that a real server answers."""
-    of_stream = tuple(f"marquee_{process}_" for process in REGISTERED_BY)
+    others = tuple(f"marquee_{process}_" for process in PROCESSES)
     named = {name for text in expressions() for name in metrics_in(text)}
-    named = {name for name in named if not name.startswith(of_stream)}
+    named = {name for name in named if not name.startswith(others)}
     (store := tmp_path / "store").mkdir()
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     with Server(store, tmp_path, "--workers", "1") as server:

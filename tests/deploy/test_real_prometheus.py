@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import start_http_server
 
 from tests.deploy.files import PROMETHEUS, alerts, expressions, metrics_in, queries
-from tests.deploy.registries import REGISTERED_BY, fill
+from tests.deploy.registries import PROCESSES, registry_of
 from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
@@ -22,16 +22,16 @@ _CAMPAIGN = "DEPLOY_CAMPAIGN"
 
 @pytest.fixture
 def targets(tmp_path):
-    """Addresses by job: a real server, and the registries of the stream on ports of their own."""
+    """Addresses by job: a real server, and the registries of the others on ports of their own."""
     (store := tmp_path / "store").mkdir()
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Server(store, tmp_path, "--workers", "1"))
         server.get("/recommend/zoe")
         addresses = {"serve": f"{server.host}:{server.port}"}
-        for process, metrics in REGISTERED_BY.items():
-            fill(registry := metrics().registry)
-            http, thread = start_http_server(0, "127.0.0.1", registry)
+        for process in PROCESSES:
+            (folder := tmp_path / process).mkdir()
+            http, thread = start_http_server(0, "127.0.0.1", registry_of(process, folder))
             stack.callback(thread.join)
             stack.callback(http.server_close)
             stack.callback(http.shutdown)

@@ -13,6 +13,7 @@ import pytest
 from batch.events.partitions import locked_for_writing
 from batch.events.readers import reading
 from benchmarks.harness.servers import free_port
+from store.errors import PortError
 from stream.__main__ import main
 from stream.collect import flush, retention
 from stream.collect.folder import CollectorFolder
@@ -352,7 +353,7 @@ def test_the_figures_are_answered_on_a_port(tmp_path, log):
         collector.metrics.serve("127.0.0.1", port)
         collect_all(collector)
         collector.flush()
-        with pytest.raises(StreamError, match=f"127.0.0.1:{port}: cannot be opened"):
+        with pytest.raises(PortError, match=f"127.0.0.1:{port}: cannot be opened"):
             collector.metrics.serve("127.0.0.1", port)
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             text = answer.read().decode()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from store.arms import start_experiment
+from store.arms import start_experiment, stopped_by_guardrail
 from store.experiment import Arm, GuardrailMargin, read_experiment
 from store.interleave import INTERLEAVED, interleave
 from store.journal import journal
@@ -187,6 +187,7 @@ def test_a_guardrail_beyond_its_margin_stops_the_experiment(service, capsys, mar
     assert (read_experiment(ab.store) is None, current(ab.store)) == (expected == STOPPED, 1)
     if expected == STOPPED:
         assert "treatment loses more than 0.05 of availability" in journal(ab.store)[-1].why
+    assert bool(stopped_by_guardrail(ab.store)) == (expected == STOPPED)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def test_a_value_out_of_range_is_refused(capsys, option, value, problem):
     assert problem in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [("--daily-users", "30"), ("--past-days", "7")])
+def test_traffic_is_given_or_measured(capsys, more):
+    """Half of the rates, and both at once, are refused."""
+    assert main(["experiment", "plan", "--effect", "0.05", "--rate", "0.3", *more]) == 1
+    assert "--past-days" in capsys.readouterr().err
+
+
 def test_a_plan_without_traffic_is_refused():
     with pytest.raises(InputError, match="no days"):
         plan(Goal(0.05), ExperimentTraffic(np.zeros(0), np.zeros(0), np.zeros((0, 0))))

@@ -10,7 +10,7 @@ from batch.cold_start.vector_figures import vector_warnings
 from batch.prepare import Prepared
 from batch.records.found import EXPECTED, catalogue_counts, profile_counts, record_warnings
 from batch.stages import Stages
-from store.errors import NoSnapshotError
+from store.errors import StoreError
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
 from store.manifest import Manifest, read_manifest
@@ -204,7 +204,7 @@ def _estimate(store: Path, manifest: Manifest) -> str:
         return ""
     try:
         parent = read_manifest(snapshot_folder(store, manifest.parent))
-    except NoSnapshotError:  # removed, as `[store] keep` wants
+    except StoreError:  # damaged, or removed as `[store] keep` says
         return ""
     if not parent.parameters.get("rules", {}).get("explore"):
         return ""

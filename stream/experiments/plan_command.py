@@ -84,6 +84,9 @@ def run_plan(options: argparse.Namespace) -> int:
 
 
 def _traffic(options: argparse.Namespace) -> ExperimentTraffic:
+    if options.preset or options.metric or options.population:
+        problem = "--preset, --metric and --population are of measured traffic"
+        raise InputError("plan", problem, "add --past-days, or leave them out")
     if None in (options.rate, options.users, options.daily_users):
         remedy = "give --rate, --users and --daily-users, or --past-days"
         raise InputError("plan", "the traffic of the service is missing", remedy)

@@ -123,9 +123,11 @@ def test_a_value_out_of_range_is_refused(capsys, option, value, problem):
     assert problem in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [("--daily-users", "30"), ("--past-days", "7")])
+@pytest.mark.parametrize("more", [
+    ("--daily-users", "30"), ("--past-days", "7"), ("--preset", "cold-start"),
+])  # fmt: skip
 def test_traffic_is_given_or_measured(capsys, more):
-    """Half of the rates, and both at once, are refused."""
+    """Half of the rates, both at once, and a preset with rates are refused."""
     assert main(["experiment", "plan", "--effect", "0.05", "--rate", "0.3", *more]) == 1
     assert "--past-days" in capsys.readouterr().err
 

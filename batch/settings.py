@@ -75,6 +75,8 @@ class BatchSettings:
             the model can), `on` (only what can makes the lists), or `off`.
         new_items: Source of the vectors of new items (no interactions): `content` (genres,
             overview, language, year), or `none`: no vector before the first interaction.
+        preference_lists: Whether users without interactions get lists of their own by their
+            likes and dislikes; else they get those of their segments.
         holdout_users: Maximum users in the holdout for early stopping of ALS; 0: all
             iterations.
         warm_start: Whether training starts with the vectors of the served snapshot.
@@ -153,6 +155,7 @@ class BatchSettings:
     second_stage: str = "auto"
     fold_in: str = "auto"
     new_items: str = "content"
+    preference_lists: bool = True
     holdout_users: int = 20_000
     warm_start: bool = True
     n_factors: int = 64

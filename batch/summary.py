@@ -12,9 +12,10 @@ from batch.prepare import Prepared
 from batch.records.found import EXPECTED, catalogue_counts, profile_counts, record_warnings
 from batch.settings import BatchSettings
 from batch.stages import Stages
+from store.errors import StoreError
 from store.gate_result import GateResult
 from store.layout import snapshot_folder
-from store.manifest import Manifest
+from store.manifest import Manifest, read_manifest
 from store.model_files import SERVED_MODEL, UNAVAILABLE
 
 
@@ -73,6 +74,8 @@ class Summary:
             reason.
         trust: Sentence about the ages and the influence of accounts.
         gate: Result of the gate, the same as in the manifest.
+        estimate: Command that estimates the click-through from the logs of the generation
+            before; empty if that one drew no places.
         warnings: Warnings, a sentence each.
         seconds: Duration of each stage.
         peak_mib: Peak memory up to the end of each stage.
@@ -100,6 +103,7 @@ class Summary:
     learned_from: str
     trust: str
     gate: dict[str, Any]
+    estimate: str
     warnings: Sequence[str]
     seconds: dict[str, float]
     peak_mib: dict[str, float]
@@ -133,6 +137,7 @@ class Summary:
             f"  warm start    {self.learned_from}",
             f"  trust         {self.trust}",
             f"  gate          {_gate(self.gate)}",
+            f"  estimate      by logs: {self.estimate}" if self.estimate else "",
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in self.seconds.items())}",
             f"  memory        {max(self.peak_mib.values()):,.0f} MiB at peak",
             f"  snapshot      {self.snapshot}, {self.n_bytes / 1e6:.1f} MB",
@@ -178,6 +183,7 @@ def summarise(
         learned_from=outcome.warm_start,
         trust=outcome.trust,
         gate=outcome.gate_result.as_json(),
+        estimate=_estimate(outcome.store, manifest),
         warnings=(
             *record_warnings(inputs.catalogue, inputs.profiles),
             *prepared.rules.context.warnings,
@@ -198,6 +204,20 @@ def _fresh_warnings(manifest: Manifest) -> list[str]:
         f"fresh lists: the speed layer can make none with this snapshot: {about[UNAVAILABLE]}; "
         'set [batch] fold_in = "on" to have them, "off" to do without'
     ]
+
+
+def _estimate(store: Path, manifest: Manifest) -> str:
+    """Return the command that estimates the click-through from the parent's logs, if it can."""
+    if manifest.parent is None:
+        return ""
+    try:
+        parent = read_manifest(snapshot_folder(store, manifest.parent))
+    except StoreError:  # damaged, or removed as `[store] keep` says
+        return ""
+    if not parent.parameters.get("rules", {}).get("explore"):
+        return ""
+    of = f"--generation {manifest.generation} --logged {manifest.parent}"
+    return f"python -m stream estimate {of} --store {store}"
 
 
 def _arms(arms: dict[str, int]) -> str:

@@ -36,6 +36,9 @@ from store.parse import (
 
 MAX_ARMS: Final = 4  # the scoreboard has room for so many
 KINDS: Final = ("ab", "canary", "interleave")
+EVERYONE: Final = "all"
+NEW_USERS: Final = "new"
+POPULATIONS: Final = (EVERYONE, NEW_USERS)
 VERSION: Final = 1  # of the file's format; a newer one is refused
 
 OVERRIDES: Final = "overrides"  # parameter in an arm's manifest: its settings by section.key
@@ -96,6 +99,8 @@ class Experiment:
         guardrails: Metrics that must not become worse.
         teams: Generations whose lists the last arm interleaves, that of team 0 first;
             empty for other kinds.
+        population: Users whose figures count: `all`, or `new`, those without a view or a
+            rating before the start. All users are divided among the arms.
     """
 
     name: str
@@ -110,6 +115,7 @@ class Experiment:
     power: float
     guardrails: tuple[GuardrailMargin, ...] = ()
     teams: tuple[int, ...] = ()
+    population: str = EVERYONE
 
     @property
     def control(self) -> Arm:
@@ -346,6 +352,7 @@ _VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "power": _within(0.5, 1 - _TINY),
     "guardrails": _is_list,
     "teams": lambda value: isinstance(value, list) and all(map(_is_generation, value)),
+    "population": lambda value: value in POPULATIONS,
 }
 _VALID_ARM: Final[dict[str, Callable[[Any], bool]]] = {
     "name": is_arm_name,

@@ -48,6 +48,7 @@ class PreferenceInputs:
         is_minor: Test whether adult titles are excluded for a profile.
         user_vectors: Vectors from outside by user_id; None without any.
         by_segment: List of each segment, which users with a vector would get without it.
+        are_stated_used: Whether likes and dislikes count; vectors alone do otherwise.
     """
 
     interactions: Interactions
@@ -58,6 +59,7 @@ class PreferenceInputs:
     is_minor: Callable[[Profile], bool] = is_minor
     user_vectors: OutsideVectors | None = None
     by_segment: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    are_stated_used: bool = True
 
     def segment_list(self, user_id: str) -> Sequence[int]:
         """Return the list of a user's most specific segment that has one, or an empty one."""
@@ -97,7 +99,11 @@ def make_preference_lists(
         n_threads: Number of threads; 0 means all processors.
     """
     interactions = inputs.interactions
-    stated = preferences_by_user(interactions, inputs.items, inputs.profiles, inputs.is_minor)
+    stated = (
+        preferences_by_user(interactions, inputs.items, inputs.profiles, inputs.is_minor)
+        if inputs.are_stated_used
+        else {}
+    )
     if not stated and inputs.user_vectors is None:
         return PreferenceLists((), np.empty((0, k), np.int32))
     n_users = users_of_items(interactions.weights).astype(np.float32)

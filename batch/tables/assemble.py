@@ -232,6 +232,7 @@ class _Assembly:
                 prepared.rules.is_minor,
                 inputs.user_vectors,
                 by_segment,
+                self.settings.preference_lists,
             ),
             self.learned.vectors,
             self.n_kept,

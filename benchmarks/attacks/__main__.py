@@ -27,6 +27,7 @@ from benchmarks.harness.tables import print_table
 _SEED: Final = 7
 _SHARES: Final = (0.001, 0.005, 0.01, 0.03, 0.05)
 _MODELS: Final = ("ials", "item_knn", "recent_popularity")
+_N_ITEMS: Final = 1_000
 _DAY: Final = 86_400
 _DRIP_NIGHTS: Final = 14
 _N_VIRAL: Final = 100
@@ -39,21 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Plant attacks and honest items, and measure the cost."""
     parser = make_parser("attacks", __doc__)
     add_data(parser)
-    parser.add_argument("--quick", action="store_true", help="smaller, and fewer sizes")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer attacks, on 2,000 users; honest items as always"
+    )
     parser.add_argument("--users", type=positive_int, default=5_000, metavar="N")
     parser.add_argument("--stage-users", type=positive_int, default=100_000, metavar="N")
     args = parser.parse_args(arguments)
-    n_users, n_items = (2_000, 400) if args.quick else (args.users, 1_000)
+    n_users, n_items = (2_000, 400) if args.quick else (args.users, _N_ITEMS)
     shares = (0.001, 0.01, 0.05) if args.quick else _SHARES
     models = _MODELS[:2] if args.quick else _MODELS
-    with tempfile.TemporaryDirectory() as folder:
-        service = simulated_service(Path(folder) / "history", n_users, n_items, 60, _SEED)
+    service = _service(n_users, n_items)
     _attacks(service, shares, models)
-    _honest(service, models[0])
+    _honest(_service(args.users, _N_ITEMS) if args.quick else service, models[0])
     if not args.quick:
         accuracy(service, args.data, models[:2])
         stage_time(args.stage_users, 27_000)
     return 0
+
+
+def _service(n_users: int, n_items: int) -> Service:
+    with tempfile.TemporaryDirectory() as folder:
+        return simulated_service(Path(folder) / "history", n_users, n_items, 60, _SEED)
 
 
 def _attacks(service: Service, shares: Sequence[float], models: Sequence[str]) -> None:

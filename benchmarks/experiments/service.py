@@ -76,6 +76,7 @@ def past_traffic(n_users: int, n_periods: int, seed: int) -> ExperimentTraffic:
         periods.append(measured(day, user, clicks, requests))
     return ExperimentTraffic(
         np.mean([period.n_users for period in periods], axis=0),
-        np.mean([period.deviations for period in periods], axis=0),
+        np.sqrt(np.mean([period.deviations**2 for period in periods], axis=0)),
         np.mean([period.correlations for period in periods], axis=0),
+        np.sqrt(np.mean([period.variance_errors**2 for period in periods], axis=0)),
     )

@@ -6,6 +6,7 @@ plan          duration and power before the start; `traffic` is what it is made 
 
 observed ─► figures ─► check ─► looks
   users     one look   acts     the history
+  `population` leaves out those with a history where only new users count
 
 from_logs   what a generation would get, from the logs of one whose last places were drawn
 statistics  tests, intervals and sequential rules, as functions of users' sums

@@ -8,7 +8,7 @@ from typing import Any
 
 from store.arms import promote_arm, start_experiment, stop_experiment
 from store.config import StoreSettings, load_section
-from store.experiment import KINDS, read_experiment
+from store.experiment import KINDS, POPULATIONS, read_experiment
 from stream.experiments.figures import METRIC_NAMES
 from stream.experiments.presets import PRESETS
 from stream.experiments.start import ExperimentDesign, experiment_of, interleaving_of
@@ -51,7 +51,12 @@ def add_changes(verbs: Any) -> None:
     )  # fmt: skip
     number(
         "--preset", choices=PRESETS,
-        help="metric and guardrails of a common question; both can be replaced",
+        help="metric, guardrails and population of a common question; each can be replaced",
+    )  # fmt: skip
+    number(
+        "--population", choices=POPULATIONS,
+        help="users whose figures count: all, or those without a view or rating before; "
+        "default: all",
     )  # fmt: skip
     number("--salt", default="", help="salt of the assignment of users; default: random")
     _add_why(start)
@@ -105,7 +110,9 @@ def _store(options: argparse.Namespace) -> Path:
 
 def _start(options: argparse.Namespace, store: Path) -> int:
     preset = PRESETS.get(options.preset)
-    metric = preset.metric if preset else ExperimentDesign().metric
+    default = ExperimentDesign()
+    metric = preset.metric if preset else default.metric
+    population = preset.population if preset else default.population
     guardrails = preset.guardrails if preset else {}
     design = ExperimentDesign(
         kind=options.kind,
@@ -116,6 +123,7 @@ def _start(options: argparse.Namespace, store: Path) -> int:
         power=options.power,
         guardrails={**guardrails, **dict(options.guardrail)},
         salt=options.salt,
+        population=options.population or population,
     )
     make = interleaving_of if options.kind == "interleave" else experiment_of
     experiment = make(store, options.name, dict(options.arm), options.shares, design)

@@ -178,7 +178,7 @@ def analyse(
         InputError: A metric of the experiment does not exist.
     """
     n_planned = looks[0].n_planned if looks else users.n_planned
-    metric = _metric(experiment.metric)
+    metric = metric_of(experiment.metric)
     values = [_values(users, metric, number) for number in range(len(experiment.arms))]
     arms = [_arm_figures(experiment, users, number, of_arm) for number, of_arm in enumerate(values)]
     n_users = [*(list(look.n_users) for look in looks), [arm.n_users for arm in arms]]
@@ -199,7 +199,12 @@ def analyse(
     )  # fmt: skip
 
 
-def _metric(name: str) -> OnlineMetric:
+def metric_of(name: str) -> OnlineMetric:
+    """Return a metric of the online figures.
+
+    Raises:
+        InputError: It does not exist.
+    """
     if name not in _METRICS:
         remedy = f"start the experiment with one of {', '.join(METRIC_NAMES)}"
         raise InputError(name, "is not a metric of `python -m stream online`", remedy)
@@ -266,7 +271,7 @@ def _comparison(
         bound=design.multiplier(effect),
         spent=2 * obrien_fleming(min(elapsed, 1.0), level / 2) if is_daily else None,
         information=effect.information,
-        verdict=_verdict(found.decision, _metric(experiment.metric)),
+        verdict=_verdict(found.decision, metric_of(experiment.metric)),
     )
 
 
@@ -282,7 +287,7 @@ def _guardrails(
     n_treatments = len(experiment.arms) - 1
     found = []
     for one in experiment.guardrails:
-        metric = _metric(one.metric)
+        metric = metric_of(one.metric)
         control = _values(users, metric, 0)
         level = bonferroni(experiment.alpha, n_treatments, len(experiment.guardrails))
         for number in range(1, len(experiment.arms)):

@@ -6,6 +6,7 @@
                          └─► users who got another arm's lists
 
 The arm never comes from what a user got: who was served wrongly stays in the arm of their id.
+Where only new users count, those with an event before the start are left out of all of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +22,8 @@ from batch.events.ids import codes_of, whole
 from store.arms import generations_of_experiments
 from store.experiment import Experiment
 from store.parse import parse_time
-from stream.online.events import DAY_SECONDS
+from stream.experiments.population import of_population
+from stream.online.events import DAY_SECONDS, DayFiles
 from stream.online.hours import HOUR_SECONDS
 from stream.online.inputs import OnlineInputs
 from stream.online.served_lists import NO_ANSWER, OTHER, PRUNED, ServedLists
@@ -73,13 +75,19 @@ def observe(inputs: OnlineInputs, experiment: Experiment) -> ExperimentUsers:
     planned_seconds = experiment.planned_days * DAY_SECONDS
     arm_of_user = arms_function(experiment)
     last = start - int(inputs.settings.click_hours * HOUR_SECONDS)
-    before = user_figures(hours.tables(start - _BEFORE_DAYS * DAY_SECONDS, last), arm_of_user)
-    since_start = user_figures(hours.tables(start, until + 1), arm_of_user)
-    planned = user_sums(hours.tables(start - int(planned_seconds), start)).num_rows
+    events, first = DayFiles(inputs.events), start - int(planned_seconds)
+    counted = of_population(experiment.population, events, start)
+    before = user_figures(
+        counted(hours.tables(start - _BEFORE_DAYS * DAY_SECONDS, last)), arm_of_user
+    )
+    since_start = user_figures(counted(hours.tables(start, until + 1)), arm_of_user)
+    counted_then = of_population(experiment.population, events, first)
+    planned = user_sums(counted_then(hours.tables(first, start))).num_rows
     with ServedLists(inputs.store) as served:
         contaminated = _contaminated(
-            hours.tables(start, until + 1), _arms(inputs, experiment), arm_of_user, served
-        )
+            counted(hours.tables(start, until + 1)),
+            _arms(inputs, experiment), arm_of_user, served,
+        )  # fmt: skip
     return ExperimentUsers(
         until,
         max(until - start, 0) / planned_seconds,

@@ -2,13 +2,16 @@
 
     traffic, smallest lift ─► information by day ─► power of each design by day ─► duration
 
-The statistics of daily looks are normal together, with the correlations of returning users.
-Draws of them by a fixed sequence say how often a design crosses its bounds.
+The effects of daily looks are normal together, with the correlations of returning users.
+Their standard errors are estimates: where few very active users make most of the variance,
+these differ from one experiment to the next, which moves a power towards one half.
+Draws of both by a fixed sequence say how often a design crosses its bounds.
 
 Source:
     Owen, "Scrambling Sobol' and Niederreiter-Xing Points", 1998 (the sequence).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
@@ -164,7 +167,7 @@ class _Looks(NamedTuple):
         goal: What is to be found.
         information: (n_days,) 1 / variance of the lift.
         n_users: (n_days,) users of both arms.
-        z: (n_draws, n_days) draws of the test statistic if the lift is there.
+        z: (n_draws, n_days) draws of the test statistic if the lift is there, by estimated errors.
     """
 
     goal: Goal
@@ -175,11 +178,14 @@ class _Looks(NamedTuple):
     @classmethod
     def of(cls, goal: Goal, traffic: ExperimentTraffic) -> "_Looks":
         """Return the looks; the deviation of a user's value grows with the rate."""
-        control, treatment = goal.shares[0], min(goal.shares[1:])
-        arms = 1 / control + (1 + goal.min_lift) ** 2 / treatment
-        information = traffic.n_users / (traffic.deviations**2 * arms)
-        z = goal.min_lift * np.sqrt(information) + _normal_draws(traffic.correlations)
-        return cls(goal, information, traffic.n_users * (control + treatment), z)
+        shares = np.array([goal.shares[0], min(goal.shares[1:])])
+        arms = np.array([1, (1 + goal.min_lift) ** 2]) / shares
+        information = traffic.n_users / (traffic.deviations**2 * arms.sum())
+        draws, common = _normal_draws(traffic.correlations)
+        z = goal.min_lift * np.sqrt(information) + draws
+        errors = traffic.variance_errors * math.sqrt((arms**2 / shares).sum()) / arms.sum()
+        z /= np.sqrt(_lognormal(common, errors))
+        return cls(goal, information, traffic.n_users * shares.sum(), z)
 
     @property
     def fixed_z(self) -> float:
@@ -192,12 +198,27 @@ class _Looks(NamedTuple):
         return _Looks(self.goal, self.information[some], self.n_users[some], self.z[:, some])
 
 
-def _normal_draws(correlations: Doubles) -> Doubles:
-    """Return (n_draws, n) draws of normal variables with these correlations."""
+def _normal_draws(correlations: Doubles) -> tuple[Doubles, Doubles]:
+    """Return (n_draws, n) draws of normal variables with these correlations, and (n_draws,) more.
+
+    The latter are independent of the former.
+    """
     n = len(correlations)
-    uniform = Sobol(n, rng=np.random.default_rng(_SEED)).random_base2(_LOG_DRAWS)
+    uniform = Sobol(n + 1, rng=np.random.default_rng(_SEED)).random_base2(_LOG_DRAWS)
     root = np.linalg.cholesky(correlations + _JITTER * np.eye(n))
-    return np.asarray(ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)) @ root.T)
+    draws = np.asarray(ndtri(np.clip(uniform, 1e-12, 1 - 1e-12)))
+    return draws[:, :n] @ root.T, draws[:, n]
+
+
+def _lognormal(common: Doubles, errors: Doubles) -> Doubles:
+    """Return (n_draws, n_days) estimated variances ÷ true ones, of mean 1.
+
+    Args:
+        common: (n_draws,) normal draws: the same users make the variance of all days.
+        errors: (n_days,) relative standard errors.
+    """
+    sigma = np.sqrt(np.log1p(errors**2))
+    return np.asarray(np.exp(np.outer(common, sigma) - sigma**2 / 2))
 
 
 def _fixed(looks: _Looks) -> Doubles:

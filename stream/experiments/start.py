@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.errors import ExperimentError
-from store.experiment import OVERRIDES, Arm, Experiment, GuardrailMargin, read_experiment
+from store.experiment import (
+    EVERYONE,
+    OVERRIDES,
+    Arm,
+    Experiment,
+    GuardrailMargin,
+    read_experiment,
+)
 from store.interleave import INTERLEAVED, interleave
 from store.journal import write_journal
 from store.layout import snapshot_folder
@@ -36,6 +43,7 @@ class ExperimentDesign:
         power: Probability of finding `min_effect`.
         guardrails: Largest allowed loss by metric.
         salt: Text that makes the assignment of users independent of others; empty: random.
+        population: Users whose figures count, one of `store.experiment.POPULATIONS`.
     """
 
     kind: str = "ab"
@@ -46,6 +54,7 @@ class ExperimentDesign:
     power: float = 0.8
     guardrails: Mapping[str, float] | None = None
     salt: str = ""
+    population: str = EVERYONE
 
 
 def experiment_of(
@@ -95,6 +104,7 @@ def experiment_of(
                 GuardrailMargin(metric, margin)
                 for metric, margin in (design.guardrails or {}).items()
             ),
+            population=design.population,
         )
     )
 

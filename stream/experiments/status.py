@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.errors import StoreError
-from store.experiment import Arm, Experiment
+from store.experiment import EVERYONE, Arm, Experiment
 from store.layout import snapshot_folder
 from store.manifest import read_manifest
 from store.parse import parse_time
@@ -25,6 +25,7 @@ def status_of(store: Path, experiment: Experiment) -> dict[str, Any]:
         "days": round(age.total_seconds() / _DAY_SECONDS, 2),
         "planned_days": experiment.planned_days,
         "metric": experiment.metric,
+        "population": experiment.population,
         "is_in_force": experiment.control.generation == current_or_none(store),
         "arms": [_arm(store, arm) for arm in experiment.arms],
         "teams": list(experiment.teams),
@@ -44,6 +45,8 @@ def as_text(status: dict[str, Any]) -> Iterator[str]:
             f"  {arm['name']:<12} {arm['share']:>6.1%}  generation {arm['generation']}"
             f" of {arm['built_at']}  {shown}"
         )
+    if status["population"] != EVERYONE:
+        yield "  figures of users without a view or rating before the start"
     if status["teams"]:
         first, second = status["teams"]
         yield f"  lists of generations {first} and {second} are interleaved"

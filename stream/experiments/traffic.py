@@ -3,6 +3,7 @@
     day               1      2      3   …
     users so far   41,000 62,000 76,000
     deviation        2.9    2.2    1.9     of a user's value, relative to the rate
+    variance error         .15    .12      of an estimate of the squared deviation, relative
     correlation            .71    .84      of the rate with that of an earlier day
 
 Both come from past days of the service, `measured`, or from its rates, `of_rates`: users
@@ -27,11 +28,14 @@ class ExperimentTraffic:
         deviations: (n_days,) standard deviation of a user's linearised value ÷ the rate.
         correlations: (n_days, n_days) correlation of the rates until two days, over repetitions
             of the experiment: users return, so it is more than the common users make.
+        variance_errors: (n_days,) relative standard error of the variance of a user's value, as
+            that many users show it: a few very active ones make most of it.
     """
 
     n_users: Doubles
     deviations: Doubles
     correlations: Doubles
+    variance_errors: Doubles
 
     @property
     def n_days(self) -> int:
@@ -80,7 +84,8 @@ def of_rates(service: ServiceRates, n_days: int) -> ExperimentTraffic:
 
     The variance of C - R·V with m requests a user is that of correlated yes-or-no values,
     R (1 - R) (m + correlation · (m² - m)). Requests of a user
-    on different days are independent, given how active the user is.
+    on different days are independent, given how active the user is. Numbers of requests are
+    lognormal, and C - R·V is normal for a given number, where fourth powers are needed.
     """
     share = service.n_daily_users / service.n_users
     days = np.arange(1, n_days + 1)
@@ -90,12 +95,16 @@ def of_rates(service: ServiceRates, n_days: int) -> ExperimentTraffic:
     odds = (1 - service.rate) / service.rate
     rho, come = service.correlation, n_users / service.n_users
     variances = odds * (mean + rho * (squares - mean)) / mean**2
+    second, third, fourth = (mean**k * (squares / mean**2) ** (k * (k - 1) / 2) for k in (2, 3, 4))
+    moments = (1 - rho) ** 2 * second + 2 * rho * (1 - rho) * third + rho**2 * fourth
+    kurtosis = 3 * moments / (mean + rho * (squares - mean)) ** 2
     total = come * mean
     activity = (1 + service.request_deviation**2) * np.outer(total, total)
     own = np.maximum.accumulate(np.diag(activity) * (1 / come - 1))
     both = activity + np.minimum.outer(own, own)
     products = (1 - rho) * np.minimum.outer(total, total) + rho * both
-    return ExperimentTraffic(n_users, np.sqrt(variances), _as_correlations(products))
+    errors = np.sqrt((kurtosis - 1) / n_users)
+    return ExperimentTraffic(n_users, np.sqrt(variances), _as_correlations(products), errors)
 
 
 def measured(
@@ -116,7 +125,7 @@ def measured(
         raise InputError("traffic", "there are no requests", "give past days of the service")
     n_all = int(user.max()) + 1
     totals = np.zeros((2, n_all))
-    n_users, deviations, values = [], [], []
+    n_users, deviations, errors, values = [], [], [], []
     for now in range(int(day.max()) + 1):
         rows = day == now
         totals[0] += np.bincount(user[rows], numerators[rows], n_all)
@@ -128,8 +137,11 @@ def measured(
         n_users.append(found.n_users)
         deviations.append(np.sqrt(found.variance) / found.rate)
         values.append(totals[0] - found.rate * totals[1])
-    columns = np.array(n_users, np.float64), np.array(deviations)
-    return ExperimentTraffic(*columns, _as_correlations(np.array(values) @ np.array(values).T))
+        squares = values[-1][come] ** 2
+        errors.append(squares.std() / squares.mean() / np.sqrt(found.n_users))
+    correlations = _as_correlations(np.array(values) @ np.array(values).T)
+    columns = np.array(n_users, np.float64), np.array(deviations), correlations
+    return ExperimentTraffic(*columns, np.array(errors))
 
 
 def _as_correlations(products: Doubles) -> Doubles:

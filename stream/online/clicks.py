@@ -11,6 +11,9 @@ belongs to the latest answer that showed the item before. Any other view within 
 belongs to the user's latest answer. A view that goes past midnight, or pauses for less than
 an hour, is one view. Its minutes are the furthest minute and one more, for they count from 0.
 The rating is the latest one that the user gave the item within `click_hours` after the answer.
+
+The partitions have one row a user, item and day: a second view of an item on one day is part
+of the first there, however long the pause, and so never a click of its own.
 """
 
 from dataclasses import dataclass

@@ -6,11 +6,13 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.errors import InputError
 from batch.events.day_files import DayFile, all_files, n_rows_of, read_rows, users_part
 from batch.events.event_types import EVENT_TYPES
+from batch.events.ids import whole
 from batch.events.parsed import Parsed
 from batch.events.positions import REMEDY
 
@@ -64,6 +66,21 @@ class DayFiles:
         for file in self._of(name, days):
             yield from read_rows(_KINDS[name], file, _PIECE_ROWS)
 
+    def users(self, names: Sequence[str], until: int) -> pa.Array:
+        """Return the ids of the users with an event of some types before a time, each once.
+
+        Raises:
+            InputError: A file is damaged.
+        """
+        found = pa.array([], pa.string())
+        for name in names:
+            for day in self.days(name):
+                for file in self._of(name, [day]) if day * DAY_SECONDS < until else ():
+                    is_over = (day + 1) * DAY_SECONDS <= until
+                    ids = _user_ids(file, _KINDS[name].day_column, None if is_over else until)
+                    found = pa.concat_arrays([found, ids]).unique()
+        return found
+
     def newest(self, limit: int) -> int:
         """Return the time of the newest event, by the statistics of the files; 0 without one.
 
@@ -81,6 +98,18 @@ class DayFiles:
 
     def _of(self, name: str, days: Sequence[int]) -> list[Path]:
         return [path for day in days for path in self._files.get((name, day), [])]
+
+
+def _user_ids(file: Path, time_column: str, until: int | None) -> pa.Array:
+    """Return the ids of users in a file, each once; those before a time where it is given."""
+    try:
+        rows = pq.read_table(file, columns=["user_id", time_column], partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(file, f"cannot be read as Parquet: {error}", REMEDY) from error
+    if until is not None:
+        limit = pa.scalar(until, pa.timestamp("s")).cast(rows[time_column].type)
+        rows = rows.filter(pc.less(rows[time_column], limit))
+    return whole(rows["user_id"]).unique().cast(pa.string())
 
 
 def _maximum(file: Path, column: str) -> int:

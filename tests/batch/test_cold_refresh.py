@@ -137,15 +137,18 @@ def test_summary_counts_lists_from_likes(service, capsys):
 
 
 def test_server_backs_off_from_segment_to_segment(service):
-    """The most specific one first; without any the user gets the popular list."""
+    """The most specific one first; without any the user gets the popular list.
+
+    So does a user with likes, where `preference_lists` is off.
+    """
     people = [
         {"user_id": 901, "age": 31, "gender": "F", "occupation": "writer"},
-        {"user_id": 902, "age": 31, "gender": "F", "occupation": "astronaut"},
+        {"user_id": 902, "age": 31, "gender": "F", "likes": "Silent Film Number08"},
         {"user_id": 903, "age": 70, "gender": "F", "occupation": "astronaut"},
         {"user_id": 904, "age": 70, "occupation": "nurse"},
         {"user_id": 905, "age": 70, "gender": "X"},
     ]
-    with service(*people) as snapshot:
+    with service(*people, preference_lists="false") as snapshot:
         served, lists = Served(snapshot), dict(snapshot.fallback)
         for user, segment in (
             (901, "25-34/F/writer"),

@@ -245,7 +245,10 @@ def test_the_cap_changes_the_lists(refresh):
 def test_exploration_fills_the_last_places(refresh):
     """17 places stay, 3 are drawn as the manifest says, and the spares have the others."""
     _, plain = refresh()
-    _, found = refresh("explore = 3")
+    summary, found = refresh("explore = 3")
+    assert summary["estimate"] == ""
+    estimate = "python -m stream estimate --generation 3 --logged 2 --store store"
+    assert refresh()[0]["estimate"] == estimate  # of what explored
     rules = found.manifest.parameters["rules"]
     draw = Draw(rules["explore"], rules["explore_temperature"], rules["explore_salt"])
     kept, before = ({user: names + spares_of(one, user) for user, names in lists(one).items()}

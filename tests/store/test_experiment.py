@@ -67,12 +67,13 @@ def test_what_is_written_is_read(store):
 
 
 def test_a_file_of_the_least_fields_is_read(store):
-    """Guardrails, settings, teams and the version have defaults."""
+    """Guardrails, settings, teams, population and the version have defaults."""
     least = [{key: arm[key] for key in ("name", "share", "generation")} for arm in arms()]
-    write(store, guardrails=None, teams=None, format_version=None, arms=least)
+    write(store, guardrails=None, teams=None, population=None, format_version=None, arms=least)
     read = read_experiment(store)
     assert read
-    assert (read.guardrails, read.teams, read.arms[1].settings) == ((), (), {})
+    assert (read.guardrails, read.teams, read.population) == ((), (), "all")
+    assert read.arms[1].settings == {}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,7 @@ def test_a_file_of_the_least_fields_is_read(store):
         ({"arms": ["control"]}, "'control' is not an object"),
         ({"guardrails": [{"metric": "cost"}]}, "margin: missing"),
         ({"kind": "interleave"}, "teams: two generations are required"),
+        ({"population": "cold"}, "population: 'cold' is not a valid value"),
         ({"teams": [41, 42]}, "teams: two generations are required to interleave, and else none"),
     ],
     ids=str,

@@ -37,12 +37,16 @@ class Service:
         folder: Directory of store, events and hours.
         *generations: Generations of the arms.
         **fields: Fields of the experiment.
+
+    Attributes:
+        requests: User, time, arm and whether a view followed, of each answered request.
     """
 
     def __init__(self, folder, *generations, **fields):
         generations = generations or (1, 2)
         self.folder, self.store, self.random = folder, folder / "store", random.Random(7)
         self.n_segments = 0
+        self.requests: list[tuple[str, int, int, bool]] = []
         for name, items in ITEMS.items():
             lists = dict.fromkeys(USERS, items)
             make_snapshot(self.store, lists, items, flip=name == "control")
@@ -95,14 +99,18 @@ class Service:
                 continue
             items = self.lists_of(user, 0 if is_leaked else arm)
             rows["answers"].append(answer(user, at, ",".join(items)))
-            clicked = [item for item in items if self.random.random() < self.rate(item, arm, rates)]
+            clicked = [
+                item for item in items if self.random.random() < self.rate(user, item, arm, rates)
+            ]
             rows["views"] += [view(user, item, at + 60, 5) for item in clicked[:1]]
             sums[arm][1] += bool(clicked)
+            self.requests.append((user, at, arm, bool(clicked)))
         write_events(self.folder / "events", self.n_segments, **rows)
         return sums
 
-    def rate(self, item, arm, rates):
+    def rate(self, user, item, arm, rates):
         """Return the probability of a click on one of the three items."""
+        del user, item
         return 1 - (1 - rates[arm]) ** (1 / 3)
 
     def run(self, verb, capsys, *options):
@@ -280,6 +288,54 @@ def test_equal_lists_of_two_arms_are_no_contamination(tmp_path, capsys):
     assert arms[1]["n_users"] > 300
 
 
+@pytest.mark.parametrize(("population", "verdict"), [("new", "better"), ("all", "worse")])
+def test_figures_of_new_users_leave_out_those_with_a_history(tmp_path, capsys, population, verdict):
+    """New users prefer the treatment, and all others, who are more, the control."""
+    ab = OldAndNewUsers(tmp_path, population=population, kind="canary")
+    ab.day(-1, (0.7, 0.7))
+    old = {user for user, _, _, clicked in ab.requests if clicked}
+    n_planned = len(ab.requests)
+    ab.old, ab.requests = old, []
+    ab.day(0, (0.2, 0.7))
+    figures = ab.run("check", capsys)[1]["figures"]
+    counted = [one for one in ab.requests if population == "all" or one[0] not in old]
+    of_arms = [[clicked for _, _, of, clicked in counted if of == arm] for arm in (0, 1)]
+    assert [arm["n_users"] for arm in figures["arms"]] == [len(of_arm) for of_arm in of_arms]
+    assert [arm["rate"] for arm in figures["arms"]] == [sum(a) / len(a) for a in of_arms]
+    assert [one["verdict"] for one in figures["comparisons"]] == [verdict]
+    assert ab.looks()[0]["n_planned"] == n_planned
+
+
+class OldAndNewUsers(Service):
+    """Users of whom those with a history prefer the other arm.
+
+    Attributes:
+        old: Users with a history.
+    """
+
+    def __init__(self, folder, **fields):
+        super().__init__(folder, **fields)
+        self.old: set[str] = set()
+
+    def rate(self, user, item, arm, rates):
+        return super().rate(user, item, arm, rates[::-1] if user in self.old else rates)
+
+
+@pytest.mark.parametrize("population", ["new", "all"])
+def test_a_plan_takes_the_traffic_of_past_days(service, capsys, population):
+    """Of the users who came; of the new ones those without a view before these days."""
+    ab = service()
+    for number in range(3):
+        ab.day(number, (0.3, 0.3))
+    options = ["--effect", "0.001", "--past-days", "1", "--population", population]
+    found = ab.run("plan", capsys, *options)[1]["designs"]["fixed"]
+    until = max(at for _, at, _, clicked in ab.requests if clicked) + 60 * 5 + 1 - 3600
+    old = {user for user, at, _, clicked in ab.requests if clicked and at + 60 < until - DAY}
+    came = {user for user, at, _, _ in ab.requests if until - DAY <= at < until}
+    assert found["n_users"] == len(came - old if population == "new" else came) > 100
+    assert not found["is_enough"]
+
+
 class InterleavedService(Service):
     """Merged lists for all users."""
 
@@ -295,7 +351,8 @@ class InterleavedService(Service):
         assert arm == 1
         return self.merged[user].decode().split(",")
 
-    def rate(self, item, arm, rates):
+    def rate(self, user, item, arm, rates):
+        del user, arm
         return rates[item[0] == "t"]
 
 

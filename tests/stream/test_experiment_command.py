@@ -124,6 +124,18 @@ def test_a_preset_names_metric_and_guardrails_and_asks_for_its_setting(run, stor
     assert (experiment.metric, guardrails) == ("cost", {"rating": 0.2, "click_through": 0.02})
 
 
+def test_the_preset_of_the_cold_start_counts_new_users(run, store):
+    status, printed = run("start", *START, "--preset", "cold-start")
+    assert status == 1
+    assert "--arm treatment --set batch.preference_lists=false`" in printed.err
+    make_arm(store, "plain", parameters={"overrides": {"batch.preference_lists": False}})
+    status, printed = run("start", *START, "--arm", "treatment=4", "--preset", "cold-start")
+    assert "figures of users without a view or rating before the start" in printed.out
+    experiment = read_experiment(store)
+    assert experiment
+    assert (experiment.metric, experiment.population) == ("click_through", "new")
+
+
 # Interleaving
 
 

@@ -14,7 +14,7 @@ from stream.experiments.traffic import ExperimentTraffic, ServiceRates, measured
 
 DAYS = np.arange(1.0, 61.0)  # each with new users alone
 ALIKE = np.sqrt(np.minimum.outer(DAYS, DAYS) / np.maximum.outer(DAYS, DAYS))
-STEADY = ExperimentTraffic(1000 * DAYS, np.full(60, 1.5), ALIKE)
+STEADY = ExperimentTraffic(1000 * DAYS, np.full(60, 1.5), ALIKE, np.zeros(60))
 
 
 def test_a_fixed_test_needs_the_users_of_the_textbook():
@@ -59,6 +59,21 @@ def test_too_little_traffic_gives_the_power_that_it_has():
     assert 0 < powers[2] < powers[1]
 
 
+def test_uncertain_variances_move_a_power_towards_one_half():
+    """As in simulated tests of one look, each of which has its own estimate of the variance."""
+    random = np.random.default_rng(4)
+    uncertain = replace(STEADY, variance_errors=np.full(60, 0.5))
+    variance = random.lognormal(-np.log1p(0.25) / 2, np.sqrt(np.log1p(0.25)), 200_000)
+    draws = random.standard_normal(200_000)
+    for lift, is_more in ((0.01, True), (0.05, False)):
+        powers = [plan(Goal(lift, power=0.999), one).designs[FIXED].power
+                  for one in (STEADY, uncertain)]  # fmt: skip
+        assert (powers[1] > powers[0]) == is_more
+        arms = 2 + 2 * (1 + lift) ** 2
+        z = (draws + lift / np.sqrt(1.5**2 * arms / 60_000)) / np.sqrt(variance)
+        assert powers[1] == pytest.approx((np.abs(z) > norm.ppf(0.975)).mean(), abs=0.01)
+
+
 def test_traffic_of_rates_is_that_of_simulated_users():
     """Users who come independently: their number and their deviation, day by day."""
     random = np.random.default_rng(6)
@@ -74,6 +89,7 @@ def test_traffic_of_rates_is_that_of_simulated_users():
     expected = of_rates(service, n_days)
     assert found.n_users == pytest.approx(expected.n_users, rel=0.03)
     assert found.deviations[-1] == pytest.approx(expected.deviations[-1], rel=0.05)
+    assert found.variance_errors == pytest.approx(expected.variance_errors, rel=0.25)
     assert (np.diff(found.deviations) < 0).all()
     assert found.correlations == pytest.approx(expected.correlations, abs=0.07)
     assert (found.correlations > ALIKE[:n_days, :n_days] - 0.05).all()
@@ -107,9 +123,19 @@ def test_a_value_out_of_range_is_refused(capsys, option, value, problem):
     assert problem in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [
+    ("--daily-users", "30"), ("--past-days", "7"), ("--preset", "cold-start"),
+])  # fmt: skip
+def test_traffic_is_given_or_measured(capsys, more):
+    """Half of the rates, both at once, and a preset with rates are refused."""
+    assert main(["experiment", "plan", "--effect", "0.05", "--rate", "0.3", *more]) == 1
+    assert "--past-days" in capsys.readouterr().err
+
+
 def test_a_plan_without_traffic_is_refused():
+    none = np.zeros(0)
     with pytest.raises(InputError, match="no days"):
-        plan(Goal(0.05), ExperimentTraffic(np.zeros(0), np.zeros(0), np.zeros((0, 0))))
+        plan(Goal(0.05), ExperimentTraffic(none, none, np.zeros((0, 0)), none))
     with pytest.raises(InputError, match="no requests"):
         measured(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
     with pytest.raises(InputError, match="the metric is 0"):

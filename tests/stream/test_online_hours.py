@@ -111,6 +111,20 @@ def test_late_events_within_the_bound_change_nothing_in_the_end(tmp_path, store)
     assert rows_of(updated(tmp_path, store, settings)) == rows_of(at_once)
 
 
+@pytest.mark.parametrize(("day", "ranks", "minutes"), [(0, [1, 0], [9, 0]), (1, [1, 1], [5, 9])])
+def test_a_second_view_of_an_item_on_one_day_is_part_of_the_first(
+    tmp_path, store, day, ranks, minutes
+):
+    """A click of its own on the next day."""
+    begins = BEGIN + 10 * HOUR, BEGIN + 13 * HOUR + day * 86_400
+    answers = [answer("u1", at, "i1,i8,i9") for at in begins]
+    views = [view("u1", "i1", at + 60, n) for at, n in zip(begins, (5, 9), strict=True)]
+    write_events(tmp_path / "events", 1, answers=answers, views=views)
+    rows = rows_of(updated(tmp_path, store, settings_of(tmp_path)))
+    assert [row["rank"] for row in rows] == ranks
+    assert [row["minutes"] for row in rows] == minutes
+
+
 def test_closed_hours_outlast_their_events(tmp_path, store):
     """Open ones are computed anew: their events are gone."""
     settings = settings_of(tmp_path)

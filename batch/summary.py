@@ -73,6 +73,7 @@ class Summary:
         warnings: Warnings, a sentence each.
         seconds: Duration of each stage.
         peak_mib: Peak memory up to the end of each stage.
+        report: Page of the report, None if it could not be made.
     """
 
     snapshot: Path
@@ -99,6 +100,7 @@ class Summary:
     warnings: Sequence[str]
     seconds: dict[str, float]
     peak_mib: dict[str, float]
+    report: Path | None = None
 
     def as_json(self) -> str:
         """Return one JSON object."""
@@ -132,6 +134,7 @@ class Summary:
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in self.seconds.items())}",
             f"  memory        {max(self.peak_mib.values()):,.0f} MiB at peak",
             f"  snapshot      {self.snapshot}, {self.n_bytes / 1e6:.1f} MB",
+            f"  report        {self.report}" if self.report else "",
         ]
         return "\n".join(line for line in lines if line)
 

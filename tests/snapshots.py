@@ -47,6 +47,7 @@ def make_snapshot(
     factors: Mapping[str, Records | None] | None = None,
     index: bytes | None = None,
     parameters: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     gate: GateResult | None = None,
     arm: str | None = None,
     flip: bool = True,
@@ -67,6 +68,7 @@ def make_snapshot(
         factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
+        metrics: Metrics of the manifest.
         gate: Result of the gate; by default it passed.
         arm: Arm of an experiment that it was built for.
         flip: Whether it is published.
@@ -88,7 +90,8 @@ def make_snapshot(
         with SnapshotWriter(store) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
-            generation = _finish(writer, n_factors if parameters is None else parameters, gate, arm)
+            chosen = n_factors if parameters is None else parameters
+            generation = _finish(writer, chosen, metrics or {}, gate, arm)
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -127,7 +130,11 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
 
 
 def _finish(
-    writer: SnapshotWriter, parameters: Mapping[str, Any], gate: GateResult | None, arm: str | None
+    writer: SnapshotWriter,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    gate: GateResult | None,
+    arm: str | None,
 ) -> int:
     return writer.finish(
         began_at=_TIME,
@@ -135,7 +142,7 @@ def _finish(
         code_version="test",
         inputs=[],
         parameters=dict(parameters),
-        metrics={},
+        metrics=dict(metrics),
         gate=gate or GateResult(),
         arm=arm,
     ).generation

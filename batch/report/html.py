@@ -38,7 +38,11 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a table whose first column names the rows; numbers are aligned to the right."""
-    names = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
+    rows = [tuple(row) for row in rows]
+    kinds = [' class="n"' if _is_number(value) else "" for value in (rows or [head])[0]]
+    names = "".join(
+        f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(head, kinds, strict=True)
+    )
     body = "".join(
         f'<tr><th scope="row">{text(first)}</th>{"".join(map(_cell, rest))}</tr>'
         for first, *rest in rows
@@ -66,5 +70,8 @@ def details(summary: str, content: str) -> str:
 
 
 def _cell(value: object) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f'<td class="n">{text(value)}</td>' if is_number else f"<td>{text(value)}</td>"
+    return f'<td class="n">{text(value)}</td>' if _is_number(value) else f"<td>{text(value)}</td>"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

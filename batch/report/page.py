@@ -14,7 +14,7 @@ _SECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "Quality": quality,
     "What changed": changes,
     "Data": data,
-    "Search": search,
+    "Trials": search,
     "Groups": groups,
     "Exposure": exposure,
     "Online": online,

@@ -29,12 +29,12 @@ def quality(document: Mapping[str, Any]) -> str:
     last_day, choice = document["quality"]["last_day"], document["quality"]["choice"]
     parts = []
     if last_day:
-        dots = [Dot(_NAMES[name], *found) for name, found in last_day["ndcg"].items()]
+        dots = [Dot(_NAMES[name], *found) for name, found in _ordered(last_day["ndcg"])]
         caption = f"NDCG@20 of {last_day['n_users']:,} users on the last day, 95 % intervals."
         parts.append(figure(dot_whisker(dots, "Quality on the last day"), caption))
         changed = [
             (f"against {_NAMES[name]}", *found, "yes" if found[1] > 0 or found[2] < 0 else "n.s.")
-            for name, found in last_day["change"].items()
+            for name, found in _ordered(last_day["change"])
         ]
         change = ("Change in NDCG@20", "Mean", "Low", "High", "Significant")
         parts.append(table("Paired by user, 95 % intervals", change, changed))
@@ -101,6 +101,10 @@ def groups(document: Mapping[str, Any]) -> str:
              table("Quality by group of users", head, rows))
         + paragraph(note, "quiet")
     )  # fmt: skip
+
+
+def _ordered(by_lists: Mapping[str, Sequence[float]]) -> list[tuple[str, Sequence[float]]]:
+    return [(name, by_lists[name]) for name in _NAMES if name in by_lists]
 
 
 def _beside(group: Sequence[float], overall: Sequence[float]) -> str:

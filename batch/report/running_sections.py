@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from batch.report.html import code, details, facts, figure, pair, paragraph, table
 from batch.report.svg import bars, trends
+from store.layout import is_model_file
 
 _MIB: Final = 1 << 20
+_MAX_BARS: Final = 8  # stages drawn
 _MAX_ROWS: Final = 60  # inputs shown; the manifest has all
 
 
@@ -68,7 +70,10 @@ def search(document: Mapping[str, Any]) -> str:
         for one in choice["tried"]
     ]
     head = ("Tried", "NDCG@20", "Low", "High", "Seconds", "Trained on, or why left out")
-    made = f"Made by generation {choice['tried_in']}, on {choice['n_users']:,} users."
+    made = (
+        f"The best so far, by trial. Made by generation {choice['tried_in']}, "
+        f"on {choice['n_users']:,} users."
+    )
     everything = table("All trials, in order", head, rows)
     return figure(svg, made) + details(f"All {len(rows)} trials", everything)
 
@@ -78,7 +83,7 @@ def exposure(document: Mapping[str, Any]) -> str:
     found, past = document["exposure"], document["generations"]
     names = {
         "coverage": "coverage", "Gini": "gini",
-        "popularity shown": "popularity_shown", "popularity watched": "popularity_watched",
+        "viewers, shown": "popularity_shown", "viewers, watched": "popularity_watched",
     }  # fmt: skip
     svg = trends(
         {name: [line[key] for line in past] for name, key in names.items()},
@@ -111,25 +116,33 @@ def online(document: Mapping[str, Any]) -> str:
 
 def cost(document: Mapping[str, Any]) -> str:
     """Return seconds, memory and sizes, beside the report before."""
-    found = document["cost"]
-    stages, before = found["stages"], found["stages_before"]
-    longest = sorted(stages.items(), key=lambda stage: -stage[1])[:8]
-    parts = [facts([
-        ("Seconds", found["seconds"]), ("Peak memory, MiB", found["peak_mib"]),
-        ("Bytes of the snapshot", found["n_bytes"]),
-    ])]  # fmt: skip
-    tables = []
-    if stages:
-        svg = bars([(n, s, f"{s:.2f} s") for n, s in longest], "The longest stages")
-        rows = [(name, value, before.get(name)) for name, value in stages.items()]
-        tables.append(details("All stages", table("Stages", ("Stage", "Seconds", "Before"), rows)))
-        parts.append(figure(svg, "Seconds of the longest stages."))
-    sizes = list(found["files"].items())
-    svg = bars([(n, b, f"{b / _MIB:.1f} MiB") for n, b in sizes], "Sizes of the files")
-    rows = [(name, n, found["files_before"].get(name)) for name, n in sizes]
-    tables.append(details("All files", table("Files", ("File", "Bytes", "Before"), rows)))
-    drawn = [*parts[1:], figure(svg, "Sizes of the snapshot's files.")]
-    return parts[0] + pair(*drawn) + "".join(tables)
+    found, past = document["cost"], document["generations"]
+    before = past[-2] if len(past) > 1 else {}
+    names = (("Seconds", "seconds"), ("Peak memory, MiB", "peak_mib"), ("Bytes", "n_bytes"))
+    totals = [(name, found[key], before.get(key)) for name, key in names]
+    stages, old_stages = found["stages"], found["stages_before"]
+    longest = sorted(stages.items(), key=lambda stage: -stage[1])[:_MAX_BARS]
+    svgs = [
+        bars([(name, value, f"{value:.2f} s") for name, value in longest], "The longest stages"),
+        bars(_sizes(found["files"]), "Sizes of the snapshot's files"),
+    ]
+    rows = [(name, value, old_stages.get(name)) for name, value in stages.items()]
+    files = [(name, n, found["files_before"].get(name)) for name, n in found["files"].items()]
+    return (
+        table("Totals", ("Total", "This refresh", "Before"), totals)
+        + pair(figure(svgs[0], "Seconds of the longest stages."), figure(svgs[1], "Files by size."))
+        + details("All stages", table("Stages", ("Stage", "Seconds", "Before"), rows))
+        + details("All files", table("Files", ("File", "Bytes", "Before"), files))
+    )
+
+
+def _sizes(files: Mapping[str, int]) -> list[tuple[str, float, str]]:
+    """Return name, bytes and size in words by file; the arrays of the model are one."""
+    sizes: dict[str, int] = {}
+    for name, n_bytes in files.items():
+        kind = "model arrays" if is_model_file(name) else name
+        sizes[kind] = sizes.get(kind, 0) + n_bytes
+    return [(name, n, f"{n / _MIB:.1f} MiB") for name, n in sizes.items()]
 
 
 def provenance(document: Mapping[str, Any]) -> str:

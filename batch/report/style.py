@@ -52,10 +52,11 @@ svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
   }
 rect.mark { stroke: none; } .whisker { stroke-width: 2.5; } .grid { stroke: var(--edge); }
 .trend { fill: none; stroke: var(--mark); stroke-width: 2; }
-figure { margin: 0; } figcaption, .quiet { color: var(--quiet); font-size: .9rem; }
+figure { margin: .5rem 0; } figcaption, .quiet { color: var(--quiet); font-size: .9rem; }
 ol { padding-left: 1.5rem; margin: .25rem 0; font-size: .9rem; } summary { cursor: pointer;
   padding: .25rem 0; }
 code { font-family: ui-monospace, monospace; font-size: .9em; }
+@media (max-width: 600px) { td:not(.n):last-child { min-width: 13rem; } }
 @media print { :root { --page: #fff; --card: #fff; --text: #000; --quiet: #333; } nav { display:
   none; }
   body { max-width: none; font-size: 11pt; } section { border: 0; border-top: 1px solid #999;

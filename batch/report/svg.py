@@ -13,7 +13,8 @@ _WIDTH: Final = 360
 _LEFT: Final = 118  # of labels
 _RIGHT: Final = 62  # of values
 _ROW: Final = 24
-_MAX_LABEL: Final = 19
+_MILLION: Final = 1_000_000
+_MAX_LABEL: Final = 17
 
 
 class Dot(NamedTuple):
@@ -104,13 +105,13 @@ def trends(series: Mapping[str, Sequence[float | None]], title: str, unit: str) 
         y = _scale(0, max(value for _, value in found) or 1, base, base - tall + 16)
         points = [(x(place), y(value)) for place, value in found]
         path = " ".join(f"{left:.1f},{top:.1f}" for left, top in points)
-        last = f"{found[-1][1]:,.4g}"
+        last = _short(found[-1][1])
         parts += [
             f'<polyline class="trend" points="{path}"/>',
             f'<circle class="mark" cx="{points[-1][0]:.1f}" cy="{points[-1][1]:.1f}" r="4"/>',
             _value(last, base - 14),
         ]
-        first = f"{found[0][1]:,.4g}"
+        first = _short(found[0][1])
         described.append(f"{name}: {first} to {last} over {len(found)} {unit}")
     return _svg(parts, tall * len(series), title, "; ".join(described) or "unknown")
 
@@ -122,6 +123,12 @@ def _svg(parts: Sequence[str], height: float, title: str, described: str) -> str
         f'aria-labelledby="t{number} d{number}"><title id="t{number}">{escape(title)}</title>'
         f'<desc id="d{number}">{escape(described)}</desc>{"".join(parts)}</svg>'
     )
+
+
+def _short(value: float) -> str:
+    if value >= _MILLION:
+        return f"{value / _MILLION:,.2f} M"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:

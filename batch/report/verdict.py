@@ -64,10 +64,11 @@ def _quality(last_day: Mapping[str, Any]) -> str:
     name = "served" if "served" in last_day["change"] else "popular"
     mean, low, _ = last_day["change"][name]
     base = last_day["ndcg"][name][0]
-    relative = f" ({100 * mean / base:+.1f} %)" if base else ""
+    change = f"{100 * mean / base:+.1f} %, " if base else ""
     if low > 0:
-        return f"its lists are significantly better than the {name} ones on the last day{relative}"
-    return f"its lists are as good as the {name} ones on the last day{relative}, n.s."
+        compared = f"significantly better than the {name} ones on the last day"
+        return f"its lists are {compared} ({change}95 % interval above 0)"
+    return f"its lists are as good as the {name} ones on the last day ({change}n.s.)"
 
 
 def _verdict(colour: str, sentence: str) -> dict[str, str]:

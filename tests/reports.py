@@ -15,7 +15,7 @@ from tests.snapshots import make_snapshot
 MARKUP = "<script>alert('x')</script> & \"quoted\" <b>"
 BEFORE = {"ann": ["a", "b", "c"], "bob": ["a", "b", "c"], "cid": ["c", "d", "a"]}
 NOW = {"ann": ["a", "b", "d"], "bob": ["c", "b", "a"], "dan": ["a"]}
-LAST_DAY = {
+LAST_DAY: dict[str, Any] = {
     "n_users": 900,
     "ndcg": {"new": [0.2, 0.18, 0.22], "popular": [0.1, 0.09, 0.11], "served": [0.19, 0.17, 0.21]},
     "change": {"popular": [0.1, 0.08, 0.12], "served": [0.01, 0.002, 0.02]},

@@ -56,11 +56,9 @@ def make_snapshot(
 
     Args:
         store: The store's directory; it is created if missing.
-        lists: Item ids by user_id.
+        lists, spares: Item ids by user_id.
         popular: The popular list; if empty, the table has no such key.
-        spares: Item ids by user_id.
-        similar: Item ids by item_id.
-        segments: Item ids by segment key, for `fallback`.
+        similar, segments: Item ids by item_id, and by segment key, for `fallback`.
         profiles: Segment key, ` minor` behind it, by user_id.
         about: Additional fields of `items`, by item_id: `{"a": {"adult": True}}`.
         vectors: Vectors of equal length by item_id, from which `items.ann` is built.
@@ -78,7 +76,6 @@ def make_snapshot(
     in_lists = {n for table in bodies.values() for names in table.values() for n in names}
     items = sorted(in_lists | similar.keys() | vectors.keys() | (about or {}).keys())
     in_rows = sorted(vectors) or items
-    n_factors = {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
     recs: dict[str, Mapping[bytes, bytes] | None] = {
         **{name: _bodies(table) for name, table in bodies.items()},
         "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
@@ -90,8 +87,8 @@ def make_snapshot(
         with SnapshotWriter(store) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
-            chosen = n_factors if parameters is None else parameters
-            generation = _finish(writer, chosen, metrics or {}, gate, arm)
+            parameters = _n_factors(vectors) if parameters is None else parameters
+            generation = _finish(writer, parameters, metrics or {}, gate, arm)
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -127,6 +124,10 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
         index.save(str(path))
     else:
         path.write_bytes(instead or b"not an index, and never loaded")
+
+
+def _n_factors(vectors: Mapping[str, Sequence[float]]) -> dict[str, int]:
+    return {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
 
 
 def _finish(

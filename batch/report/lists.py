@@ -57,7 +57,7 @@ def compare_lists(new: Snapshot, parent: Snapshot | None, n_users: int) -> ListC
     names = sorted({value for snapshot in both for _, value in snapshot.rows})
     item_ids = pa.array(names, pa.binary()).cast(pa.string())
     overlap, n_lists = np.zeros(LIST_LENGTH + 1, np.int64), 0
-    n_holding = np.zeros(len(names), np.int64)
+    n_holding, n_held_before = np.zeros((2, len(names)), np.int64)
     first: list[tuple[int, bytes]] = []
     records = iter(new.users)
     while chunk := list(itertools.islice(records, _CHUNK)):
@@ -69,12 +69,15 @@ def compare_lists(new: Snapshot, parent: Snapshot | None, n_users: int) -> ListC
         before = [parent.users.get(user) for user, _ in chunk]
         kept = np.array([body is not None for body in before])
         old = item_numbers([body for body in before if body is not None], item_ids)
+        n_held_before += _n_each(old, len(names))
         overlap += np.bincount(n_common(lists[kept], old), minlength=LIST_LENGTH + 1)
         shared = ((zlib.crc32(chunk[row][0]), chunk[row][0]) for row in np.flatnonzero(kept))
         first = heapq.nsmallest(n_users, itertools.chain(first, shared))
+    if parent is not None:
+        n_held_before += _n_held_by_others(parent, new, item_ids)
     return ListComparison(
-        item_ids.to_pylist(), n_lists, overlap.tolist(), n_holding,
-        _n_held(parent, item_ids), [user.decode() for _, user in first],
+        item_ids.to_pylist(), n_lists, overlap.tolist(), n_holding, n_held_before,
+        [user.decode() for _, user in first],
     )  # fmt: skip
 
 
@@ -95,13 +98,15 @@ def item_numbers(bodies: Sequence[bytes], item_ids: pa.StringArray) -> ItemRows:
 
 def n_common(lists: ItemRows, others: ItemRows) -> Rows:
     """Return (n_users,) numbers of items that both lists of a user hold, in any order."""
-    is_same = (lists[:, :, None] == others[:, None, :]) & (lists != NO_ITEM)[:, :, None]
-    return np.asarray(is_same.sum(axis=(1, 2)), np.int64)
+    others = np.where(others == NO_ITEM, NO_ITEM - 1, others)  # no end of a list equals another
+    is_same = lists[:, :, None] == others[:, None, :]
+    return np.asarray(np.count_nonzero(is_same.reshape(len(lists), -1), axis=1), np.int64)
 
 
-def _n_held(snapshot: Snapshot | None, item_ids: pa.StringArray) -> Rows:
+def _n_held_by_others(parent: Snapshot, new: Snapshot, item_ids: pa.StringArray) -> Rows:
+    """Return the parent's lists of users without a new one, by the items that they hold."""
     n_held = np.zeros(len(item_ids), np.int64)
-    bodies = (body for _, body in snapshot.users) if snapshot else iter(())
+    bodies = (body for user, body in parent.users if new.users.get(user) is None)
     while chunk := list(itertools.islice(bodies, _CHUNK)):
         n_held += _n_each(item_numbers(chunk, item_ids), len(item_ids))
     return n_held

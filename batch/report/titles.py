@@ -47,7 +47,7 @@ class StoredHistories:
 
     Args:
         snapshot: Open snapshot.
-        table: Its table of histories.
+        table: Table of the histories.
         columns: Names of the columns of each value.
     """
 

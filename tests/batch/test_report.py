@@ -40,7 +40,10 @@ class Page(HTMLParser):
 
     def __init__(self, content):
         super().__init__()
-        self.tags, self.texts, self.headings, self.open = [], [], [], []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.headings: list[tuple[int, str]] = []
+        self.open: list[str] = []
         self.feed(content)
         self.close()
         assert self.open == [], "an element is not closed"

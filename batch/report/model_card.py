@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$-])")
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>#|~&$])")
 _NAMES: Final = {
     "new": "this generation",
     "served": "the lists served before",

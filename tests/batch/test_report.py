@@ -16,6 +16,7 @@ from batch.report.html import text
 from batch.report.make import try_report
 from batch.report.page import page
 from batch.report.settings import ReportSettings
+from store.forget import forget
 from store.gate_result import GateCheck, GateResult
 from store.layout import snapshot_folder
 from store.manifest import read_manifest, verify
@@ -205,6 +206,15 @@ def test_a_report_that_fails_is_a_warning(tmp_path):
     assert warning.startswith("report of generation 2: not made")
     assert "batch report 2" in warning
     assert try_report(store, 1, ReportSettings(), recorded(1))[1] == ""
+
+
+def test_a_forgotten_user_is_in_no_report(tmp_path):
+    store = tmp_path / "store"
+    folder = report_of(store).parent
+    assert '"ann"' in (folder / "report.json").read_text()
+    forget(store, ["ann"], "asked for", 0)
+    reports = [path.read_text() for path in store.rglob("report.*")]
+    assert not any("ann" in report for report in reports)
 
 
 def test_a_refresh_makes_a_report_that_the_command_makes_again(tmp_path, capsys, monkeypatch):

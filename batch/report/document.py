@@ -47,7 +47,7 @@ def document(
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "verdict": verdict(manifest.generation, manifest.gate, recorded, last_day),
         "gate": manifest.gate.as_json(),
-        "quality": {LAST_DAY: last_day, "choice": _choice(manifest, earlier)},
+        "quality": {LAST_DAY: _without_groups(last_day), "choice": _choice(manifest, earlier)},
         "changes": changes,
         "data": _data(manifest, recorded, earlier),
         "groups": _groups(last_day),
@@ -76,6 +76,10 @@ def _choice(manifest: Manifest, earlier: Mapping[str, Any] | None) -> dict[str, 
     tried_in = before["tried_in"] if before and is_kept else manifest.generation
     names = ("ndcg", "n_users", "n_interactions", "made_at")
     return {name: found[name] for name in names} | {"tried": tried, "tried_in": tried_in}
+
+
+def _without_groups(last_day: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in last_day.items() if name != "groups"}
 
 
 def _groups(last_day: Mapping[str, Any]) -> dict[str, Any]:

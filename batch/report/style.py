@@ -3,9 +3,8 @@
 from typing import Final
 
 STYLE: Final = """
-:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --text: #1b1f24; --quiet:
-  #57606a;
-  --edge: #d0d7de; --mark: #0550ae; --soft: #6e7781; --green: #116329; --amber: #7d4e00;
+:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --text: #1b1f24; 
+  --quiet: #57606a; --edge: #d0d7de; --mark: #0550ae; --soft: #6e7781; --green: #116329; --amber: #7d4e00;
   --red: #a40e26; --greenish: #dafbe1; --amberish: #fff3cd; --reddish: #ffe3e1; }
 @media screen and (prefers-color-scheme: dark) { :root {
   --page: #0d1117; --card: #161b22; --text: #e6edf3;
@@ -58,9 +57,8 @@ ol { padding-left: 1.5rem; margin: .25rem 0; font-size: .9rem; } summary { curso
   padding: .25rem 0; }
 code { font-family: ui-monospace, monospace; font-size: .9em; }
 @media (max-width: 600px) { td:not(.n):last-child { min-width: 13rem; } }
-@media print { :root { color-scheme: light; --page: #fff; --card: #fff; --text: #000; --quiet: #333; }
-  th, td { min-width: 0; } nav { display:
-  none; }
+@media print { :root { color-scheme: light; --page: #fff; --card: #fff; --text: #000;
+  --quiet: #333; } th, td { min-width: 0; } nav { display: none; }
   body { max-width: none; font-size: 11pt; } section { border: 0; border-top: 1px solid #999;
   border-radius: 0;
   padding: .5rem 0; } figure, tr { break-inside: avoid; } .scroll { overflow: visible; } }

@@ -3,9 +3,9 @@
 from typing import Final
 
 STYLE: Final = """
-:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --text: #1b1f24; 
-  --quiet: #57606a; --edge: #d0d7de; --mark: #0550ae; --soft: #6e7781; --green: #116329; --amber: #7d4e00;
-  --red: #a40e26; --greenish: #dafbe1; --amberish: #fff3cd; --reddish: #ffe3e1; }
+:root { color-scheme: light dark; --page: #fff; --card: #f6f7f9; --text: #1b1f24;
+  --quiet: #57606a; --edge: #d0d7de; --mark: #0550ae; --soft: #6e7781; --green: #116329;
+  --amber: #7d4e00; --red: #a40e26; --greenish: #dafbe1; --amberish: #fff3cd; --reddish: #ffe3e1; }
 @media screen and (prefers-color-scheme: dark) { :root {
   --page: #0d1117; --card: #161b22; --text: #e6edf3;
   --quiet: #a0aab5; --edge: #30363d; --mark: #79c0ff; --soft: #9aa4af; --green: #7ee787;

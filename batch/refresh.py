@@ -55,7 +55,7 @@ from batch.unavailable import Unavailable
 from batch.version import code_version
 from store.experiment import OVERRIDES, read_experiment
 from store.gate_result import REFUSED, GateCheck, GateResult
-from store.layout import INDEX, LIST_LENGTH
+from store.layout import INDEX, LIST_LENGTH, generations
 from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 from store.prune import prune
@@ -128,12 +128,15 @@ def _with_reports(
 ) -> Summary:
     """Make the reports, and return the summary with the page of the first, or a warning."""
     recorded = json.loads(summary.as_json())
-    page, *warnings = try_report(store, summary.generation, settings, recorded)
-    for arm in manifests[1:]:
-        warnings.append(try_report(store, arm.generation, settings, None)[1])
-    failed = [warning for warning in warnings if warning]
-    for warning in failed:
-        sys.stderr.write(f"warning: {warning}\n")
+    kept = set(generations(store))  # of several that were refused, only the newest
+    page, failed = None, []
+    for number in (one.generation for one in manifests if one.generation in kept):
+        is_first = number == summary.generation
+        made, warning = try_report(store, number, settings, recorded if is_first else None)
+        page = made if is_first else page
+        if warning:
+            failed.append(warning)
+            sys.stderr.write(f"warning: {warning}\n")
     return replace(summary, report=page, warnings=(*summary.warnings, *failed))
 
 

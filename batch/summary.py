@@ -51,7 +51,7 @@ class Summary:
         is_current: Whether the snapshot is served now; False while the store is pinned, an
             experiment holds it, or if it was built for an arm.
         arms: Generation by arm of an experiment, the control not.
-        n_bytes: Size of the snapshot.
+        n_bytes: Size of the snapshot's data files.
         n_events: Events and rows read, rejected ones included.
         notes: What the files were read as: guesses, meanings of columns, warnings.
         rejected: Rejected ones by reason.
@@ -156,7 +156,7 @@ def summarise(outcome: RefreshOutcome, prepared: Prepared, stages: Stages) -> Su
         generation=manifest.generation,
         is_current=outcome.is_current,
         arms=outcome.arms,
-        n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        n_bytes=sum(manifest.files.values()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
         notes=inputs.notes,
         rejected=dict(inputs.rejected.most_common()),

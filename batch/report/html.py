@@ -39,7 +39,9 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a table whose first column names the rows; numbers are aligned to the right."""
     rows = [tuple(row) for row in rows]
-    kinds = [' class="n"' if _is_number(value) else "" for value in (rows or [head])[0]]
+    if not rows:
+        return paragraph(f"{caption}: none", "quiet")
+    kinds = [' class="n"' if _is_number(value) else "" for value in rows[0]]
     names = "".join(
         f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(head, kinds, strict=True)
     )

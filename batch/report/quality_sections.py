@@ -78,7 +78,7 @@ def changes(document: Mapping[str, Any]) -> str:
         for verb in ("entered", "left")
     ))  # fmt: skip
     users = "".join(map(_user, found["users"]))
-    return shown + moved + (f"<h3>Ten users before and after</h3>{users}" if users else "")
+    return shown + moved + (f"<h3>Some users before and after</h3>{users}" if users else "")
 
 
 def groups(document: Mapping[str, Any]) -> str:

@@ -92,7 +92,7 @@ def exposure(document: Mapping[str, Any]) -> str:
     return pair(
         figure(svg, "Each on a scale of its own, from 0."),
         facts([
-            ("Items in a list", found["n_items_shown"]), ("of", found["n_items"]),
+            ("Items in a list", found["n_items_shown"]), ("Items in all", found["n_items"]),
             ("Coverage", found["coverage"]), ("Gini coefficient", found["gini"]),
             ("Mean viewers of an item shown", found["popularity_shown"]),
             ("Mean viewers of an item watched", found["popularity_watched"]),

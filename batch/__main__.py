@@ -1,4 +1,4 @@
-"""The commands of the batch: `python -m batch inspect|fetch|ingest|refresh|trust|evaluate …`."""
+"""The commands of the batch: `python -m batch inspect|ingest|refresh|trust|report|evaluate …`."""
 
 import argparse
 import dataclasses
@@ -18,6 +18,8 @@ from batch.gate.settings import GateSettings
 from batch.inspection.command import add_inspect, show_unread
 from batch.options import RefreshOptions
 from batch.refresh import refresh
+from batch.report.command import add_report
+from batch.report.settings import ReportSettings
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.tracking.around import tracked
@@ -39,6 +41,7 @@ SECTIONS = {
     "gate": GateSettings,
     "rules": RuleSettings,
     "trust": TrustSettings,
+    "report": ReportSettings,
     "fetch": FetchSettings,
     "tracking": TrackingSettings,
 }
@@ -101,6 +104,7 @@ def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
         arm=args.arm or "",
         overrides=dict(args.set),
         trust=load_section("trust", TrustSettings, args.config),
+        report=load_section("report", ReportSettings, args.config),
     )
     if options.overrides and not options.arm:
         problem = "overrides settings of an arm, but no arm is named"
@@ -165,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     add_forget(verbs)
     add_trust(verbs)
     add_track(verbs)
+    add_report(verbs)
     add_config(verbs, SECTIONS)
     return parser
 

@@ -5,7 +5,7 @@ parent's factors ─► fit to a sample of users, without the last day ─► ev
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from batch.arrays import Times
 from batch.cold_start.new_items import with_expected_vectors
+from batch.evaluation.groups import ALL, groups_of
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, evaluate_last_day, last_day
 from batch.interactions.build import Interactions
@@ -23,8 +24,16 @@ from batch.models.choose import auto, recommender
 from batch.models.factors import Factors, FittedFactors
 from batch.models.families import Extent
 from batch.models.protocol import Fitted, Recommender
-from batch.parent import DATA_UNTIL, initial_factors, seen_until, served_choice, served_lists
+from batch.parent import (
+    DATA_UNTIL,
+    LAST_DAY,
+    initial_factors,
+    seen_until,
+    served_choice,
+    served_lists,
+)
 from batch.records.catalogue import Item
+from batch.records.profiles import Profile
 from batch.records.vectors import OutsideVectors
 from batch.sampling import UserSample, sample
 from batch.settings import BatchSettings
@@ -53,12 +62,14 @@ class TrainingData:
             all are unknown.
         items: Catalogue entries by item_id.
         item_vectors: Vectors of items from outside; None without any.
+        profiles: Profiles by user_id, for the quality by group.
     """
 
     interactions: Interactions
     at: Times | None
     items: Mapping[str, Item]
     item_vectors: OutsideVectors | None = None
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +246,11 @@ class _Training:
         user_rows = users.user_rows[day.split.user_rows]
         user_ids = self.data.interactions.user_ids.take(user_rows).to_pylist()
         served = served_lists(self.parent, user_ids, self.data.interactions.item_ids)
+        n_interactions = np.diff(day.split.train.indptr)[day.split.user_rows]
+        groups = groups_of(user_ids, n_interactions, self.data.profiles)
+        del groups[ALL]
         return evaluate_last_day(
-            ranker, day, served, n_threads=self.n_threads, seed=self.settings.seed
+            ranker, day, served, groups=groups, n_threads=self.n_threads, seed=self.settings.seed
         )
 
     def refit(self, ranker: Fitted, users: UserSample) -> Fitted:
@@ -312,8 +326,8 @@ def _time_metrics(at: Times | None) -> dict[str, str]:
     }
 
 
-def _trial_metrics(trial: Trial | Unavailable) -> dict[str, float]:
+def _trial_metrics(trial: Trial | Unavailable) -> dict[str, Any]:
     if isinstance(trial, Unavailable):
         return {}
     ndcg = {f"last_day_ndcg_{name}": round(found.mean, 4) for name, found in trial.ndcg.items()}
-    return {"last_day_users": trial.n_users, **ndcg}
+    return {"last_day_users": trial.n_users, **ndcg, LAST_DAY: trial.as_json()}

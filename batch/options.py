@@ -1,10 +1,11 @@
-"""The options of one refresh: its settings of five sections, and what holds for this run alone."""
+"""The options of one refresh: its settings of six sections, and what holds for this run alone."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from batch.gate.settings import GateSettings
+from batch.report.settings import ReportSettings
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
 from batch.trust.settings import TrustSettings
@@ -26,6 +27,7 @@ class RefreshOptions:
         overrides: Settings of that arm by `section.key`, applied by `batch.arms`.
         parent: Generation to start from and to compare with; None: the current one.
         trust: Limits of the influence of new accounts.
+        report: Settings of the report.
     """
 
     batch: BatchSettings
@@ -38,3 +40,4 @@ class RefreshOptions:
     overrides: dict[str, Any] = field(default_factory=dict)
     parent: int | None = None
     trust: TrustSettings = field(default_factory=TrustSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)

@@ -106,7 +106,7 @@ def prepare(
         remedy = "set [batch] n_spares above 0, or explore = 0"
         raise InputError("[rules] explore", "draws from the spares, but n_spares is 0", remedy)
     at = known_times(interactions.began_at, not_after=began_at)
-    data = TrainingData(interactions, at, items, inputs.item_vectors)
+    data = TrainingData(interactions, at, items, inputs.item_vectors, inputs.profiles.users)
     rules = Rules.of(
         options.rules,
         interactions,

@@ -2,6 +2,7 @@
 
     events ─► interactions ─► trust ─► trial on the last day ─► model of everything
         ─► exact top-k ─► rules ─► index ─► fallbacks ─► gate ─► snapshot ─► CURRENT
+        ─► report
 
 While an experiment runs whose arms have settings, one snapshot an arm: see `batch.arms`.
 The parent, the snapshot that is served now, gives the initial factors, and the new lists
@@ -9,6 +10,8 @@ must not be worse than its own. The store is not written to before the snapshot 
 complete, so a refresh that fails leaves it unchanged.
 """
 
+import json
+import sys
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +35,8 @@ from batch.parent import CHOICE, counts_of, open_parent
 from batch.prepare import Prepared, prepare
 from batch.ratings.learn import learn_ratings
 from batch.ratings.model import RatingModel
+from batch.report.make import try_report
+from batch.report.settings import ReportSettings
 from batch.served.files import served_document
 from batch.settings import BatchSettings
 from batch.stages import Stages
@@ -50,7 +55,7 @@ from batch.unavailable import Unavailable
 from batch.version import code_version
 from store.experiment import OVERRIDES, read_experiment
 from store.gate_result import REFUSED, GateCheck, GateResult
-from store.layout import INDEX, LIST_LENGTH
+from store.layout import INDEX, LIST_LENGTH, generations
 from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 from store.prune import prune
@@ -101,8 +106,6 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
                     is_current = publish_builds(store, options, experiment, manifests)
                     prune(store, options.store.keep, options.store.keep_days)
         first = first or built
-    for manifest in manifests:
-        _raise_if_refused(manifest.generation, manifest.gate)
     assert first is not None
     arms = {
         one.arm: found.generation for one, found in zip(builds, manifests, strict=True) if one.arm
@@ -112,7 +115,29 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
         store, manifests[0], manifests[0].gate, is_current, first.warm_start, n_liked, arms,
         first.trust.note,
     )  # fmt: skip
-    return summarise(outcome, first.prepared, options.batch, stages)
+    summary = summarise(outcome, first.prepared, options.batch, stages)
+    with stages("report"):
+        summary = _with_reports(store, summary, manifests, options.report)
+    for manifest in manifests:
+        _raise_if_refused(manifest.generation, manifest.gate)
+    return summary
+
+
+def _with_reports(
+    store: Path, summary: Summary, manifests: list[Manifest], settings: ReportSettings
+) -> Summary:
+    """Make the reports, and return the summary with the page of the first, or a warning."""
+    recorded = json.loads(summary.as_json())
+    kept = set(generations(store))  # of several that were refused, only the newest
+    page, failed = None, []
+    for number in (one.generation for one in manifests if one.generation in kept):
+        is_first = number == summary.generation
+        made, warning = try_report(store, number, settings, recorded if is_first else None)
+        page = made if is_first else page
+        if warning:
+            failed.append(warning)
+            sys.stderr.write(f"warning: {warning}\n")
+    return replace(summary, report=page, warnings=(*summary.warnings, *failed))
 
 
 def _prepared(

@@ -54,7 +54,7 @@ class Summary:
         is_current: Whether the snapshot is served now; False while the store is pinned, an
             experiment holds it, or if it was built for an arm.
         arms: Generation by arm of an experiment, the control not.
-        n_bytes: Size of the snapshot.
+        n_bytes: Size of the snapshot's data files.
         n_events: Events and rows read, rejected ones included.
         inputs: What was read of each input that the configuration names.
         notes: What the files were read as: guesses, meanings of columns, warnings.
@@ -79,6 +79,7 @@ class Summary:
         warnings: Warnings, a sentence each.
         seconds: Duration of each stage.
         peak_mib: Peak memory up to the end of each stage.
+        report: Page of the report, None if it could not be made.
     """
 
     snapshot: Path
@@ -107,6 +108,7 @@ class Summary:
     warnings: Sequence[str]
     seconds: dict[str, float]
     peak_mib: dict[str, float]
+    report: Path | None = None
 
     def as_json(self) -> str:
         """Return one JSON object."""
@@ -141,6 +143,7 @@ class Summary:
             f"  seconds       {', '.join(f'{k} {v:.1f}' for k, v in self.seconds.items())}",
             f"  memory        {max(self.peak_mib.values()):,.0f} MiB at peak",
             f"  snapshot      {self.snapshot}, {self.n_bytes / 1e6:.1f} MB",
+            f"  report        {self.report}" if self.report else "",
         ]
         return "\n".join(line for line in lines if line)
 
@@ -165,7 +168,7 @@ def summarise(
         generation=manifest.generation,
         is_current=outcome.is_current,
         arms=outcome.arms,
-        n_bytes=sum(path.stat().st_size for path in folder.iterdir()),
+        n_bytes=sum(manifest.files.values()),
         n_events=sum(source.n_lines for source in inputs.events.sources),
         inputs=count_inputs(inputs, settings),
         notes=inputs.notes,

@@ -69,7 +69,7 @@ class SnapshotWriter:
                 self._environments[name] = _new_environment(self._folder / name)
         except (OSError, lmdb.Error) as error:
             self._discard()
-            raise WriteError(self._folder, f"cannot be written: {error}") from error
+            raise WriteError(self._folder, f"cannot be written: {self._why(error)}") from error
         return self
 
     def __exit__(

@@ -47,6 +47,7 @@ def make_snapshot(
     factors: Mapping[str, Records | None] | None = None,
     index: bytes | None = None,
     parameters: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
     gate: GateResult | None = None,
     arm: str | None = None,
     flip: bool = True,
@@ -55,11 +56,9 @@ def make_snapshot(
 
     Args:
         store: The store's directory; it is created if missing.
-        lists: Item ids by user_id.
+        lists, spares: Item ids by user_id.
         popular: The popular list; if empty, the table has no such key.
-        spares: Item ids by user_id.
-        similar: Item ids by item_id.
-        segments: Item ids by segment key, for `fallback`.
+        similar, segments: Item ids by item_id, and by segment key, for `fallback`.
         profiles: Segment key, ` minor` behind it, by user_id.
         about: Additional fields of `items`, by item_id: `{"a": {"adult": True}}`.
         vectors: Vectors of equal length by item_id, from which `items.ann` is built.
@@ -67,6 +66,7 @@ def make_snapshot(
         factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
         parameters: Parameters of the manifest; by default `n_factors` of the vectors.
+        metrics: Metrics of the manifest.
         gate: Result of the gate; by default it passed.
         arm: Arm of an experiment that it was built for.
         flip: Whether it is published.
@@ -76,7 +76,6 @@ def make_snapshot(
     in_lists = {n for table in bodies.values() for names in table.values() for n in names}
     items = sorted(in_lists | similar.keys() | vectors.keys() | (about or {}).keys())
     in_rows = sorted(vectors) or items
-    n_factors = {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
     recs: dict[str, Mapping[bytes, bytes] | None] = {
         **{name: _bodies(table) for name, table in bodies.items()},
         "profiles": {user.encode(): text.encode() for user, text in (profiles or {}).items()},
@@ -88,7 +87,8 @@ def make_snapshot(
         with SnapshotWriter(store) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
-            generation = _finish(writer, n_factors if parameters is None else parameters, gate, arm)
+            parameters = _n_factors(vectors) if parameters is None else parameters
+            generation = _finish(writer, parameters, metrics or {}, gate, arm)
         if flip:
             publish(store, generation, "made by a test")
     return generation
@@ -126,8 +126,16 @@ def _write_index(path: Path, vectors: Mapping[str, Sequence[float]], instead: by
         path.write_bytes(instead or b"not an index, and never loaded")
 
 
+def _n_factors(vectors: Mapping[str, Sequence[float]]) -> dict[str, int]:
+    return {"n_factors": len(next(iter(vectors.values())))} if vectors else {}
+
+
 def _finish(
-    writer: SnapshotWriter, parameters: Mapping[str, Any], gate: GateResult | None, arm: str | None
+    writer: SnapshotWriter,
+    parameters: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    gate: GateResult | None,
+    arm: str | None,
 ) -> int:
     return writer.finish(
         began_at=_TIME,
@@ -135,7 +143,7 @@ def _finish(
         code_version="test",
         inputs=[],
         parameters=dict(parameters),
-        metrics={},
+        metrics=dict(metrics),
         gate=gate or GateResult(),
         arm=arm,
     ).generation

@@ -36,6 +36,9 @@ def test_demo_shows_every_kind_of_response_and_live_traffic_and_exits_0(tmp_path
     assert re.search(r"fresh lists: [\d,]+ the newest \d+\.\d s old", end.stdout)
     assert re.search(r"personalised .*fresh \d+", end.stdout)
     assert "(100 %) within 600 ms" in end.stdout
+    pages = re.findall(r"a page for the browser: (\S+/000002/report\.html)", end.stdout)
+    assert len(pages) == 1
+    assert (tmp_path / pages[0]).stat().st_size > 10_000
     report = json.loads((tmp_path / "var/demo/live/report.json").read_text())
     assert report["n_failed"] == 0
     assert report["servers"][0]["n_requests"] > 500

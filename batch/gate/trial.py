@@ -7,13 +7,13 @@ popular   the left side's most popular items
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import ItemRows, Times
+from batch.arrays import Flags, ItemRows, Times
 from batch.errors import BatchError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
@@ -40,12 +40,27 @@ class Trial:
             where the parent's lists could be evaluated.
         change: Mean difference of `new` to each of the others, paired by user.
         missing: Reason for each of the others that could not be evaluated.
+        of_groups: Number of users and mean NDCG@20 of `new` by group of users.
     """
 
     n_users: int
     ndcg: Mapping[str, Interval]
     change: Mapping[str, Interval]
     missing: Mapping[str, str]
+    of_groups: Mapping[str, tuple[int, Interval]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as the manifest holds them; intervals are mean, low and high."""
+        return {
+            "n_users": self.n_users,
+            "ndcg": {name: _rounded(found) for name, found in self.ndcg.items()},
+            "change": {name: _rounded(found) for name, found in self.change.items()},
+            "missing": dict(self.missing),
+            "groups": [
+                {"group": name, "n_users": n_users, "ndcg": _rounded(found)}
+                for name, (n_users, found) in self.of_groups.items()
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,7 @@ def evaluate_last_day(
     day: LastDay,
     served: ItemRows | None,
     *,
+    groups: Mapping[str, Flags] | None = None,
     n_threads: int = 0,
     seed: int = 0,
 ) -> Trial:
@@ -117,6 +133,7 @@ def evaluate_last_day(
         fitted: Model fitted to the left side of the split.
         day: Split of the trial.
         served: (n_users, 20) item rows of the served lists; None without a parent.
+        groups: (n_users,) members of each group to evaluate apart.
         n_threads: Number of threads; 0 means all processors.
         seed: Random seed of the bootstrap.
     """
@@ -136,12 +153,26 @@ def evaluate_last_day(
     columns = [*figures.values(), *(figures["new"] - figures[name] for name in others)]
     all_users = np.ones((len(split.user_rows), 1), dtype=bool)
     found = intervals(np.stack(columns, axis=1), all_users, seed=seed)[0]
+    of_groups = {}
+    if groups:
+        members = np.stack(list(groups.values()), axis=1)
+        by_group = intervals(figures["new"][:, None], members, seed=seed)
+        n_members = members.sum(axis=0).tolist()
+        of_groups = {
+            name: (n_users, figure)
+            for name, n_users, [figure] in zip(groups, n_members, by_group, strict=True)
+        }
     return Trial(
         n_users=len(split.user_rows),
         ndcg=dict(zip(figures, found, strict=False)),
         change=dict(zip(others, found[len(figures) :], strict=True)),
         missing=missing,
+        of_groups=of_groups,
     )
+
+
+def _rounded(found: Interval) -> list[float]:
+    return [round(value, 5) for value in found]
 
 
 def _limited(split: Split, max_users: int, seed: int) -> Split:

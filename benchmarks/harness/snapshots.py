@@ -2,7 +2,7 @@
 
     write_snapshot(store, lambda generation: {RECS: {"users": [(b"ann", b"a,b")]}})
 
-Other tables are written empty.
+Other tables are written empty; histories, in `SEEN`, only if they are given.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.gate_result import GateResult
-from store.layout import FACTORS, INDEX, RECS
+from store.layout import FACTORS, INDEX, RECS, SEEN
 from store.publish import publish, writing
 from store.writer import SnapshotWriter
 
@@ -65,6 +65,8 @@ def write_snapshot(
         for file, names in _TABLES.items():
             for name in names:
                 writer.table(file, name, tables.get(file, {}).get(name, ()))
+        if SEEN in tables:
+            writer.table(SEEN, "users", tables[SEEN]["users"])
         extras.write_index(writer.path(INDEX))
         writer.finish(parameters=dict(extras.parameters), **ABOUT)
         if extras.is_published:

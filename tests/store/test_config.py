@@ -104,9 +104,9 @@ def test_an_unknown_section_is_refused(written, section):
     """A mistyped section, or a key outside of every section; the message lists the sections."""
     message = refusal(written(section))
     assert "is not a section" in message
-    of_batch = "batch, gate, rules, trust, fetch, tracking"
-    sections = f"{of_batch}, stream, fresh, online, watch, serve, store, cron"
-    assert f"the sections: {sections}, notify" in message
+    of_batch = "batch, gate, rules, trust, report, fetch, tracking"
+    others = "stream, fresh, online, watch, serve, store, cron, notify"
+    assert f"the sections: {of_batch}, {others}" in message
 
 
 def test_an_unknown_key_in_the_file_is_refused(written):

@@ -13,8 +13,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
+from batch.report.make import REPORT_HTML
 from benchmarks.harness.arguments import port as port_number
 from benchmarks.harness.arguments import positive_float
 from benchmarks.scenarios.demo.commands import FOLDER, STORE, history, refresh, start
@@ -54,7 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n== The demo took {time.monotonic() - began:.0f} s")
     print(f"The snapshot is in {snapshot_folder(STORE, current(STORE))}; look at it with:")
     print(f"  .venv/bin/python -m store --store {STORE} ls")
+    print(f"Its report, a page for the browser: {_report()}")
     return 0
+
+
+def _report() -> Path:
+    return snapshot_folder(STORE, current(STORE)) / REPORT_HTML
 
 
 def _build() -> None:

@@ -1,0 +1,79 @@
+"""Elements of the report's page. Every text goes through `text`, which escapes it."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, Final
+
+UNKNOWN: Final = "–"
+
+
+def text(value: object) -> str:
+    """Return a value as HTML: numbers with separators of thousands, None as a dash."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return escape(f"{value:,.6g}")
+    return escape(str(value))
+
+
+def paragraph(value: object, kind: str = "") -> str:
+    """Return a paragraph of text."""
+    return f'<p class="{kind}">{text(value)}</p>' if kind else f"<p>{text(value)}</p>"
+
+
+def code(value: str) -> str:
+    """Return a command."""
+    return f"<p><code>{text(value)}</code></p>"
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """Return names with their values."""
+    found = "".join(f"<div><dt>{text(n)}</dt><dd>{text(v)}</dd></div>" for n, v in pairs)
+    return f'<dl class="facts">{found}</dl>'
+
+
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table whose first column names the rows; numbers are aligned to the right."""
+    rows = [tuple(row) for row in rows]
+    if not rows:
+        return paragraph(f"{caption}: none", "quiet")
+    kinds = [' class="n"' if _is_number(value) else "" for value in rows[0]]
+    names = "".join(
+        f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(head, kinds, strict=True)
+    )
+    body = "".join(
+        f'<tr><th scope="row">{text(first)}</th>{"".join(map(_cell, rest))}</tr>'
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table>'
+        f"<caption>{text(caption)}</caption><thead><tr>{names}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def figure(svg: str, caption: str) -> str:
+    """Return a drawing with its caption."""
+    return f"<figure>{svg}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def pair(*parts: str) -> str:
+    """Return parts beside each other, where there is room."""
+    return f'<div class="pair">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
+
+
+def details(summary: str, content: str) -> str:
+    """Return content that opens on demand."""
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
+
+
+def _cell(value: object) -> str:
+    return f'<td class="n">{text(value)}</td>' if _is_number(value) else f"<td>{text(value)}</td>"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,153 @@
+"""Sections of the page on the lists: gate, quality, what changed, and groups."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from batch.report.html import details, facts, figure, pair, paragraph, table, text
+from batch.report.svg import Dot, dot_whisker, histogram
+
+_NAMES: Final = {"new": "this generation", "served": "served before", "popular": "popular"}
+_MAX_MODELS: Final = 6
+
+
+def gate(document: Mapping[str, Any]) -> str:
+    """Return the gate's checks."""
+    checks = document["gate"].get("checks", [])
+    if not checks:
+        return paragraph("No checks were recorded.")
+    rows = [
+        ("✓ ok" if one["is_ok"] else "✗ refused", one["rule"], one["figure"], one["threshold"],
+         one["note"])
+        for one in checks
+    ]  # fmt: skip
+    head = ("Result", "Check", "Figure", "Limit", "In words")
+    return table(f"Result of the gate: {document['gate']['result']}", head, rows)
+
+
+def quality(document: Mapping[str, Any]) -> str:
+    """Return the lists on the last day beside others, and the models beside each other."""
+    last_day, choice = document["quality"]["last_day"], document["quality"]["choice"]
+    parts = []
+    if last_day:
+        dots = [Dot(_NAMES[name], *found) for name, found in _ordered(last_day["ndcg"])]
+        caption = f"NDCG@20 of {last_day['n_users']:,} users on the last day, 95 % intervals."
+        parts.append(figure(dot_whisker(dots, "Quality on the last day"), caption))
+        changed = [
+            (f"against {_NAMES[name]}", *found, "yes" if found[1] > 0 or found[2] < 0 else "n.s.")
+            for name, found in _ordered(last_day["change"])
+        ]
+        change = ("Change in NDCG@20", "Mean", "Low", "High", "Significant")
+        parts.append(table("Paired by user, 95 % intervals", change, changed))
+        parts += [
+            paragraph(f"Not compared with {_NAMES[name]}: {why}.", "quiet")
+            for name, why in last_day["missing"].items()
+        ]
+    else:
+        parts.append(paragraph("The lists could not be evaluated on the last day."))
+    models = _best_of_each_model(choice["tried"] if choice else [])
+    if not models:
+        return "".join(parts)
+    caption = "Best of each model on the validation set, which may be of other size than the above."
+    dots = [Dot(_model(one), *one["ndcg"]) for one in models]
+    rows = [(one["name"], *one["ndcg"], one["seconds"], one["why"]) for one in models]
+    head = ("Model", "NDCG@20", "Low", "High", "Seconds", "Trained on, or compared with")
+    return pair("".join(parts), figure(dot_whisker(dots, "Models"), caption)) + table(
+        "Models side by side: accuracy, and cost of training and evaluation", head, rows
+    )
+
+
+def changes(document: Mapping[str, Any]) -> str:
+    """Return how far the lists differ from those before."""
+    found = document["changes"]
+    if found is None:
+        return paragraph("There is no parent in the store to compare with.")
+    caption = "Users by the number of items, of 20, that their new and their old list share."
+    shown = pair(
+        figure(histogram(found["overlap"], "Overlap of new and old lists"), caption),
+        facts([
+            ("Users compared", found["n_compared"]),
+            ("Mean overlap@20", found["mean_overlap"]),
+            ("Users with a first list", found["n_new_users"]),
+            ("Users without a list now", found["n_users_gone"]),
+        ]),
+    )  # fmt: skip
+    head = ("Item", "Lists before", "Lists now")
+    moved = pair(*(
+        table(f"Items that {verb} most lists", head,
+              [(one["title"], one["before"], one["after"]) for one in found[verb]])
+        for verb in ("entered", "left")
+    ))  # fmt: skip
+    users = "".join(map(_user, found["users"]))
+    return shown + moved + (f"<h3>Some users before and after</h3>{users}" if users else "")
+
+
+def groups(document: Mapping[str, Any]) -> str:
+    """Return the quality by group of users."""
+    found = document["groups"]
+    shown = found["shown"]
+    note = f"Groups of fewer than {found['min_users']} evaluated users are not shown"
+    note += f": {found['n_suppressed']} of them." if found["n_suppressed"] else "."
+    if not shown:
+        return paragraph("No group could be evaluated.") + paragraph(note, "quiet")
+    overall = document["quality"]["last_day"]["ndcg"]["new"]
+    dots = [Dot("all users", *overall), *(Dot(one["group"], *one["ndcg"]) for one in shown)]
+    caption = "NDCG@20 on the last day by group, 95 % intervals."
+    rows = [
+        (one["group"], one["n_users"], *one["ndcg"], _beside(one["ndcg"], overall)) for one in shown
+    ]
+    head = ("Group", "Users", "NDCG@20", "Low", "High", "Interval beside all users")
+    return (
+        pair(figure(dot_whisker(dots, "Quality by group"), caption),
+             table("Quality by group of users", head, rows))
+        + paragraph(note, "quiet")
+    )  # fmt: skip
+
+
+def _ordered(by_lists: Mapping[str, Sequence[float]]) -> list[tuple[str, Sequence[float]]]:
+    return [(name, by_lists[name]) for name in _NAMES if name in by_lists]
+
+
+def _beside(group: Sequence[float], overall: Sequence[float]) -> str:
+    """Return where a group's interval lies; intervals that overlap prove no difference."""
+    if group[2] < overall[1]:
+        return "below: served worse"
+    return "above" if group[1] > overall[2] else "overlaps"
+
+
+def _user(one: Mapping[str, Any]) -> str:
+    before, after = ({item["item_id"] for item in one[side]} for side in ("before", "after"))
+    columns = [
+        _titles("History, some of it", one["history"], set(), ""),
+        _titles("Before", one["before"], after, "left"),
+        _titles("After", one["after"], before, "new"),
+    ]
+    n_same = len(before & after)
+    return details(
+        f"User {one['user_id']}: {n_same} of {len(after)} items as before", pair(*columns)
+    )
+
+
+def _titles(name: str, items: Sequence[Mapping[str, str]], other: set[str], word: str) -> str:
+    entries = "".join(
+        f"<li>{text(item['title'])}"
+        f"{f' <em>({word})</em>' if word and item['item_id'] not in other else ''}</li>"
+        for item in items
+    )
+    return f"<strong>{text(name)}</strong>" + (
+        f"<ol>{entries}</ol>" if entries else paragraph(None)
+    )
+
+
+def _best_of_each_model(tried: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the best try of each model and of blends, the best first."""
+    best: dict[str, Mapping[str, Any]] = {}
+    for one in tried:
+        name = _model(one)
+        if one["ndcg"] and (name not in best or one["ndcg"][0] > best[name]["ndcg"][0]):
+            best[name] = one
+    return sorted(best.values(), key=lambda one: -float(one["ndcg"][0]))[:_MAX_MODELS]
+
+
+def _model(one: Mapping[str, Any]) -> str:
+    name = str(one["name"])
+    return "blend" if " × " in name or " + " in name else name.partition(" (")[0]

@@ -1,0 +1,249 @@
+"""The report: its page, the numbers in it, and what happens where it cannot be made."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from batch.__main__ import main
+from batch.report.changes import exposure, gini
+from batch.report.html import text
+from batch.report.make import try_report
+from batch.report.page import page
+from batch.report.settings import ReportSettings
+from store.forget import forget
+from store.gate_result import GateCheck, GateResult
+from store.layout import snapshot_folder
+from store.manifest import read_manifest, verify
+from tests.histories import write_history
+from tests.refreshes import inputs, run_refresh
+from tests.reports import BEFORE, LAST_DAY, MARKUP, NOW, recorded, report_of
+from tests.snapshots import REFUSED_GATE
+
+_ORDER = ["Gate", "Quality", "What changed", "Data", "Trials", "Groups", "Exposure", "Online",
+          "Cost", "Provenance", "Model card"]  # fmt: skip
+_VOID = {"meta", "link", "circle", "line", "rect", "polyline"}
+
+
+class Page(HTMLParser):
+    """What a browser or a screen reader finds in a page.
+
+    Attributes:
+        tags: Name and attributes of each element, in order.
+        texts: All text outside of the style sheet, in order.
+        headings: Level and text of each heading.
+    """
+
+    def __init__(self, content):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.headings: list[tuple[int, str]] = []
+        self.open: list[str] = []
+        self.feed(content)
+        self.close()
+        assert self.open == [], "an element is not closed"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, "elements overlap"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+            if re.fullmatch("h[1-6]", self.open[-1]):
+                self.headings.append((int(self.open[-1][1]), data))
+
+    def named(self, *names):
+        return [attributes for tag, attributes in self.tags if tag in names]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The second of two small reports: its path, page and numbers."""
+    store = tmp_path_factory.mktemp("report") / "store"
+    path = report_of(store)
+    return path, Page(path.read_text()), json.loads(path.with_name("report.json").read_text())
+
+
+def test_the_page_has_its_sections_in_order_and_reads_well(made):
+    path, found, _ = made
+    assert [name for level, name in found.headings if level == 2] == _ORDER
+    assert found.headings[0] == (1, "Refresh: generation 2")
+    assert all(below - above <= 1 for (above, _), (below, _) in pairwise(found.headings))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in found.named("th"))
+    drawings = found.named("svg")
+    assert len(drawings) >= 5
+    ids = {attributes["id"] for attributes in found.named("title", "desc", "h2") if attributes}
+    for svg in drawings:
+        assert svg["role"] == "img"
+        assert set(svg["aria-labelledby"].split()) <= ids
+    all_ids = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    assert len(all_ids) == len(set(all_ids))
+    assert path.stat().st_size < 300_000
+
+
+def test_nothing_comes_from_outside_and_markup_is_text(made):
+    path, found, _ = made
+    content = path.read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", content)
+    assert found.named("script", "b", "img", "iframe") == []
+    addresses = [value for _, attributes in found.tags for name, value in attributes.items()
+                 if name in ("href", "src")]  # fmt: skip
+    assert all(value.startswith("#") or value == "data:," for value in addresses)
+    assert not any(name.startswith("on") for _, names in found.tags for name in names)
+    titles = [shown for shown in found.texts if MARKUP in shown]
+    assert {f"a {MARKUP} (1999)", MARKUP, f"malformed {MARKUP}"} <= set(titles)
+    card = path.with_name("MODEL_CARD.md").read_text()
+    assert "<script>" not in card
+    assert r"\<script\>" in card
+
+
+def test_the_numbers_are_those_of_the_manifest_and_of_another_computation(made):
+    path, _, report = made
+    manifest = read_manifest(path.parent)
+    assert report["gate"] == manifest.gate.as_json()
+    last_day = report["quality"]["last_day"] | {"groups": manifest.metrics["last_day"]["groups"]}
+    assert last_day == manifest.metrics["last_day"] == LAST_DAY
+    assert report["cost"]["files"] == manifest.files
+    assert report["cost"]["seconds"] == 3.75
+    assert report["cost"]["peak_mib"] == 250.5
+    changes = report["changes"]
+    common = [len(set(NOW[user]) & set(BEFORE[user])) for user in NOW.keys() & BEFORE.keys()]
+    assert changes["overlap"] == [common.count(n) for n in range(21)]
+    assert changes["mean_overlap"] == sum(common) / len(common) == 2.5
+    assert (changes["n_compared"], changes["n_new_users"], changes["n_users_gone"]) == (2, 1, 1)
+    holding = {item: sum(item in names for names in NOW.values()) for item in "abcd"}
+    before = {item: sum(item in names for names in BEFORE.values()) for item in "abcd"}
+    left = {one["item_id"]: (one["before"], one["after"]) for one in changes["left"]}
+    assert left == {i: (before[i], holding[i]) for i in "abcd" if holding[i] < before[i]}
+    assert changes["entered"] == []
+    values = np.array(list(holding.values()))
+    differences = np.abs(values[:, None] - values[None]).mean() / (2 * values.mean())
+    assert report["exposure"]["gini"] == pytest.approx(differences, abs=1e-4)
+    assert report["exposure"]["coverage"] == 1.0
+    assert [line["n_events"] for line in report["generations"]] == [1000, 2000]
+
+
+def test_the_page_shows_each_number_of_the_report(made):
+    _, found, report = made
+    assert report["groups"]["n_suppressed"] == 1  # 49 users are too few, 50 are not
+    assert not any("age 65+" in shown for shown in found.texts)
+    assert "age 65+" not in json.dumps(report)
+    numbers = [figure for one in report["groups"]["shown"] for figure in one["ndcg"]]
+    numbers += [n for figures in LAST_DAY["change"].values() for n in figures]
+    numbers += [report["exposure"]["gini"], report["data"]["n_events"]]
+    numbers += [*report["cost"]["files"].values(), *report["cost"]["stages"].values()]
+    assert {text(number) for number in numbers} <= set(found.texts)
+    assert "below: served worse" in found.texts
+    assert "above" in found.texts
+    changed = report | {"exposure": report["exposure"] | {"gini": 0.98765}}
+    assert "0.98765" in Page(page(changed)).texts  # the page has no other source
+
+
+@pytest.mark.parametrize(
+    ("colour", "sentence", "changes"),
+    [
+        ("green", "significantly better than the served ones", {}),
+        ("red", "was refused by the gate", {"gate": REFUSED_GATE}),
+        ("amber", "refused by the gate, and overridden",
+         {"gate": GateResult([GateCheck("users", 0.4, 0.9, is_ok=False, note="few")], "known")}),
+        ("amber", "could not be evaluated", {"last_day": {}}),
+        ("amber", "there is 1 warning", {"warnings": ["old catalogue"]}),
+        ("amber", "significantly worse than the served lists",
+         {"last_day": LAST_DAY | {"change": {"served": [-0.02, -0.03, -0.01]}}}),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_a_sentence_with_a_word_and_a_colour(tmp_path, colour, sentence, changes):
+    path = report_of(tmp_path / "store", **changes)
+    verdict = json.loads(path.with_name("report.json").read_text())["verdict"]
+    assert verdict["colour"] == colour
+    assert sentence in verdict["sentence"]
+    found = Page(path.read_text())
+    assert [
+        names["class"] for names in found.named("p") if "verdict" in names.get("class", "")
+    ] == [f"verdict {colour}"]
+    assert any(verdict["word"] in shown for shown in found.texts)
+
+
+def test_online_figures_are_those_of_the_generation_before(tmp_path):
+    hour = tmp_path / "store/online/date=2026-03-01/hour-10.parquet"
+    hour.parent.mkdir(parents=True)
+    columns = {"generation": [1, 1, 1, 1, 2], "is_available": [True, True, True, False, True],
+               "rank": [0, 3, 1, 0, 1]}  # fmt: skip
+    pq.write_table(pa.table(columns), hour)
+    report = json.loads(report_of(tmp_path / "store").with_name("report.json").read_text())
+    assert report["online"] == {
+        "generation": 1, "n_requests": 4, "n_clicks": 2, "availability": 0.75, "click_through": 0.5,
+    }  # fmt: skip
+
+
+def test_gini_is_of_the_items_that_can_be_recommended():
+    """One item in all lists of n items has (n - 1) / n; equal numbers have 0; none has 0."""
+    assert gini(np.array([5, 0, 0, 0]), 4) == 0.75
+    assert gini(np.array([2, 2]), 2) == gini(np.array([0]), 3) == 0.0
+    found = exposure(np.array([3, 1, 0]), 3, np.array([10, 2, 4]))
+    assert found["popularity_shown"] == (3 * 10 + 2) / 4
+    assert found["popularity_watched"] == (100 + 4 + 16) / 16
+
+
+def test_a_report_that_fails_is_a_warning(tmp_path):
+    store = tmp_path / "store"
+    folder = report_of(store).parent
+    (folder / "recs.mdb").write_bytes(b"damaged")
+    page_path, warning = try_report(store, 2, ReportSettings(), recorded(2))
+    assert page_path is None
+    assert warning.startswith("report of generation 2: not made")
+    assert "batch report 2" in warning
+    assert try_report(store, 1, ReportSettings(), recorded(1))[1] == ""
+
+
+def test_a_forgotten_user_is_in_no_report(tmp_path):
+    store = tmp_path / "store"
+    folder = report_of(store).parent
+    assert '"ann"' in (folder / "report.json").read_text()
+    forget(store, ["ann"], "asked for", 0)
+    reports = [path.read_text() for path in store.rglob("report.*")]
+    assert not any("ann" in report for report in reports)
+
+
+def test_a_refresh_makes_a_report_that_the_command_makes_again(tmp_path, capsys, monkeypatch):
+    """Refused or not; no checksum covers it, so the snapshot is sound without it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "als")
+    monkeypatch.setenv("MARQUEE_GATE_MIN_EVALUATED_USERS", "30")
+    history = write_history(tmp_path / "history", n_users=400, n_views=12)
+    summary = run_refresh(capsys, *inputs(history), "--store", "store")
+    folder = snapshot_folder(tmp_path / "store", 1)
+    report = json.loads((folder / "report.json").read_text())
+    assert summary["report"] == str(folder.relative_to(tmp_path) / "report.html")
+    assert report["data"]["n_events"] == summary["n_events"]
+    assert report["cost"]["stages"].keys() == summary["seconds"].keys() - {"report"}
+    assert report["quality"]["last_day"]["ndcg"]["new"]
+    for name in ("report.html", "report.json", "MODEL_CARD.md"):
+        kept = (folder / name).read_text()
+        assert verify(folder).generation == 1
+        (folder / name).write_text("{}") if name != "report.json" else None
+        assert main(["report", "--store", "store"]) == 0
+        assert capsys.readouterr().out.strip() == summary["report"]
+        without_time = re.compile(r"20\d\d-\d\d-\d\dT[0-9:+]+")
+        again = (folder / name).read_text()
+        assert without_time.sub("", again) == without_time.sub("", kept)
+    fewer = write_history(tmp_path / "fewer", n_users=40)
+    assert main(["refresh", *map(str, inputs(fewer)), "--store", "store"]) == 3
+    refused = json.loads((snapshot_folder(tmp_path / "store", 2) / "report.json").read_text())
+    assert refused["verdict"]["colour"] == "red"
+    assert main(["report", "9", "--store", "store"]) == 1
+    assert "no such snapshot" in capsys.readouterr().err

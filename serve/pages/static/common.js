@@ -43,6 +43,9 @@ export function age(seconds) {
   return `${seconds} s`;
 }
 
+/** A time without its offset, which is UTC's. */
+export const time = (iso) => iso.slice(0, 16).replace("T", " ");
+
 export const film = (item) =>
   element("span", {}, element("span", { className: "title" }, item.title || item.item_id),
     item.year ? ` (${item.year})` : "");
@@ -53,8 +56,9 @@ export const genres = (item) =>
 export function table(caption, head, rows) {
   const cells = (tag, row) => element("tr", {}, ...row.map((cell) =>
     element(tag, tag === "th" ? { scope: "col" } : {}, cell instanceof Node ? cell : String(cell ?? "–"))));
-  return element("table", {}, element("caption", {}, caption),
+  const made = element("table", {}, element("caption", {}, caption),
     element("thead", {}, cells("th", head)), element("tbody", {}, ...rows.map((row) => cells("td", row))));
+  return element("div", { className: "scroll", role: "region", ariaLabel: caption, tabIndex: 0 }, made);
 }
 
 export function onSubmit(id, act) {

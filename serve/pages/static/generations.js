@@ -1,4 +1,4 @@
-import { $, ask, element, film, onSubmit, remember, start, state, table } from "./common.js";
+import { $, ask, element, film, onSubmit, remember, start, state, table, time } from "./common.js";
 
 /** Numbers of a tree of metrics, by their path. */
 function flat(tree, path = "") {
@@ -17,11 +17,11 @@ async function show() {
       const quality = element("details", {}, element("summary", {}, "metrics"),
         element("ul", {}, ...flat(one.metrics).map(([name, value]) => element("li", {}, `${name}: ${short(value)}`))));
       const gate = element("details", {}, element("summary", {}, one.gate.result ?? "unknown"),
-        element("ul", {}, ...(one.gate.checks ?? []).map((check) => element("li", {}, `${check.ok === false || check.is_ok === false ? "failed" : "passed"}: ${check.rule}: ${check.note}`))));
+        element("ul", {}, ...(one.gate.checks ?? []).map((check) => element("li", {}, `${check.is_ok === false ? "failed" : "passed"}: ${check.rule}: ${check.note}`))));
       const mark = one.generation === found.current ? " (current)" : "";
-      return [`${one.generation}${mark}`, one.finished_at, one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1), gate, quality];
+      return [`${one.generation}${mark}`, time(one.finished_at), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1), gate, quality];
     });
-    $("generations").replaceChildren(table("Newest first", ["generation", "finished", "users", "items", "MB", "gate", "quality"], rows));
+    $("generations").replaceChildren(table("Newest first", ["generation", "finished, UTC", "users", "items", "MB", "gate", "quality"], rows));
     const newest = found.generations.map((one) => one.generation);
     if (!$("before").value && newest.length > 1) [$("after").value, $("before").value] = newest;
   } catch (error) {

@@ -7,18 +7,18 @@ let item = "";
 const words = (one) => [genres(one), one.rating === null || one.rating === undefined ? "" : `predicted rating ${one.rating}`]
   .filter(Boolean).join(" · ");
 
-function reasons(one, source) {
-  if (one.why.length === 0) {
-    return source === "popular" ? "from the popular list" : "from the profile as a whole: no single film of the history is near";
-  }
+function reasons(one, { source, history }) {
+  if (source === "popular") return "from the popular list";
+  if (history === null) return "no reason: the snapshot holds no history";
+  if (one.why.length === 0) return "not among the nearest films of any watched one";
   return "near " + one.why.map((seen) => `${seen.title || seen.item_id} (its neighbour no. ${seen.rank})`).join(", ");
 }
 
 function shown(found) {
   const head = `Generation ${found.generation}${found.generation === found.served ? ", served" : ""}`;
-  const facts = [`source ${found.source}`, `rank by score`, found.arm && `arm ${found.arm}`, `${age(found.age_seconds)} old`];
+  const facts = [`source ${found.source}`, found.arm && `arm ${found.arm}`, `${age(found.age_seconds)} old`];
   const list = element("ol", {}, ...found.items.map((one) => element("li", {}, film(one),
-    element("div", { className: "quiet" }, words(one)), element("div", { className: "quiet" }, reasons(one, found.source)))));
+    element("div", { className: "quiet" }, words(one)), element("div", { className: "quiet" }, reasons(one, found)))));
   const history = found.history === null
     ? element("p", { className: "quiet" }, "The snapshot does not hold histories.")
     : element("ul", {}, ...found.history.map((one) => element("li", {}, film(one))));
@@ -33,11 +33,11 @@ function shown(found) {
 async function changed(user) {
   const answer = await fetch(`/recommend/${encodeURIComponent(user || "nobody")}?format=json&history=${added.map(encodeURIComponent).join(",")}`);
   const found = await answer.json();
-  const items = found.recommendations ?? found.items ?? [];
+  if (!answer.ok) throw new Error(`${answer.status}: ${found.title}`);
   const clear = element("button", { type: "button", onclick: () => { added = []; show(); } }, "Remove them");
   return element("section", {}, element("h2", {}, "After the added films"),
     element("p", { className: "quiet" }, `after ${added.join(", ")} · source ${answer.headers.get("X-Marquee-Source")} `), clear,
-    element("ol", {}, ...items.map((one) => element("li", {}, film(typeof one === "string" ? { item_id: one } : { ...one, item_id: one.item_id ?? one.movie_id ?? one.id })))));
+    element("ol", {}, ...found.items.map((one) => element("li", {}, film(one)))));
 }
 
 async function show() {
@@ -68,7 +68,7 @@ async function search() {
     $("search-message").textContent = `${found.n_found} found`;
     $("found").replaceChildren(element("ul", {}, ...found.items.map((one) => {
       const name = one.title || one.item_id;
-      const look = element("button", { type: "button", ariaLabel: `Look at ${name}`, onclick: () => { item = one.item_id; look_at(); } }, "look");
+      const look = element("button", { type: "button", ariaLabel: `Look at ${name}`, onclick: () => { item = one.item_id; lookAt(); } }, "look");
       const add = element("button", { type: "button", ariaLabel: `Add ${name} to the history`, onclick: () => { added.unshift(one.item_id); show(); } }, "add to the history");
       return element("li", {}, film(one), " ", look, " ", add);
     })));
@@ -77,7 +77,7 @@ async function search() {
   }
 }
 
-async function look_at() {
+async function lookAt() {
   if (!item) return;
   remember({ ...Object.fromEntries(FIELDS.map((name) => [name, name === "item" ? item : $(name).value.trim()])) });
   try {
@@ -95,7 +95,7 @@ async function look_at() {
     } }, element("label", {}, "Reason ", why), element("button", {}, "Take it down"));
     $("film").replaceChildren(element("h3", {}, film(found)),
       element("p", {}, `In ${found.n_lists} of ${found.n_users} lists of generation ${found.generation}. `, genres(found)),
-      table("Nearest films", ["", "film", "genres"], found.neighbours.map((one, n) => [n + 1, film(one), genres(one)])), form, said);
+      table("Nearest films", ["rank", "film", "genres"], found.neighbours.map((one, n) => [n + 1, film(one), genres(one)])), form, said);
   } catch (error) {
     $("film").replaceChildren(element("p", {}, error.message));
   }
@@ -106,4 +106,4 @@ for (const name of FIELDS.slice(0, 4)) $(name).value = given.get(name) ?? "";
 item = given.get("item") ?? "";
 onSubmit("user-form", show);
 onSubmit("search-form", search);
-start(() => { show(); search(); look_at(); });
+start(() => { show(); search(); lookAt(); });

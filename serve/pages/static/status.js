@@ -1,4 +1,4 @@
-import { $, age, ask, element, start, table } from "./common.js";
+import { $, age, ask, element, start, table, time } from "./common.js";
 
 const SECONDS = 3, KEPT = 60;
 const SVG = "http://www.w3.org/2000/svg";
@@ -44,9 +44,9 @@ function sparkline(values) {
 }
 
 function details(now) {
-  const flips = now.publishes.map((one) => [one.at, one.what, one.generation, ...(now.is_operator ? [one.why] : [])]);
+  const flips = now.publishes.map((one) => [time(one.at), one.what, one.generation, ...(now.is_operator ? [one.why] : [])]);
   const blocks = [
-    table("Publishes, latest first", ["time", "what", "generation", ...(now.is_operator ? ["why"] : [])], flips),
+    table("Publishes, latest first", ["time, UTC", "what", "generation", ...(now.is_operator ? ["why"] : [])], flips),
     table("Workers", ["slot", "ready", "heartbeat"], now.workers.map((w) => [w.slot, w.ready ? "yes" : "no", `${w.heartbeat_seconds} s ago`])),
     table("Answers since the start", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n)),
     table("Events of the supervisor", ["event", "number"], Object.entries(now.events)),

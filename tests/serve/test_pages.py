@@ -13,7 +13,10 @@ from tests.snapshots import make_snapshot
 TOKEN = "correct-horse-battery-staple"
 AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
 MARKUP = '<img src=x onerror="document.title=1">'
-ABOUT: dict[str, dict[str, object]] = {"alien": {"title": MARKUP, "year": 1979}, "brazil": {"title": "Brazil"}}
+ABOUT: dict[str, dict[str, object]] = {
+    "alien": {"title": MARKUP, "year": 1979},
+    "brazil": {"title": "Brazil"},
+}
 GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2"]
 
 

@@ -15,6 +15,7 @@ _MIN_TOKEN_CHARACTERS: Final = 16
 UNSAFE_IN_NGINX_CONF: Final = re.compile(r'["$@;{}\\\x00-\x1f\x7f-\x9f]')
 _IN_NGINX_CONF: Final = ("host", "nginx", "access_log")
 _MAX_EVENTS_KIB: Final = 1 << 14  # a body is held in memory
+PAGES: Final = ("on", "open", "off")
 _MIN_VALUES: Final = {
     "workers": 0,
     "side_workers": 1,
@@ -71,6 +72,8 @@ class ServeSettings:
             old, removed; 0 means no limit.
         user: Account that the server runs as if root starts it. Without it root is
             refused; "root" itself is for tests only.
+        pages: Pages for people: "on", users' data only with the token; "open", without it, on a
+            loopback address only; "off", none. A bare server has none.
         hide_source: Whether answers hide if a user is known: no `X-Marquee-Source` of a
             list, and no `basis` of a predicted rating.
         events_kib: Limit of the body of `POST /events`, in KiB.
@@ -103,6 +106,7 @@ class ServeSettings:
     access_log_keep: int = 5
     access_log_days: int = 14
     user: str = ""
+    pages: str = "on"
     hide_source: bool = False
     events_kib: int = 1024
     spool_mib: int = 1024
@@ -113,6 +117,7 @@ class ServeSettings:
     def __post_init__(self) -> None:
         self._check_numbers()
         self._check_texts()
+        self._check_pages()
         names = self.emergency_list
         if len(names) > LIST_LENGTH or len(set(names)) < len(names):
             raise ValueError(f"emergency_list must hold up to {LIST_LENGTH} items, none twice")
@@ -135,6 +140,15 @@ class ServeSettings:
                 raise ValueError(f"{name} must be {minimum} or more, not {value}")
         if self.events_kib > _MAX_EVENTS_KIB:
             raise ValueError(f"events_kib must be at most {_MAX_EVENTS_KIB}, not {self.events_kib}")
+
+    def _check_pages(self) -> None:
+        if self.pages not in PAGES:
+            raise ValueError(f"pages must be one of {', '.join(PAGES)}, not {self.pages!r}")
+        if self.pages == "open" and not is_loopback(self.host):
+            raise ValueError(
+                f'pages = "open" shows users\' data to everybody: host must be a loopback address, '
+                f'not {self.host!r}; or set pages = "on" and admin_token'
+            )
 
     def _check_texts(self) -> None:
         """Refuse what would end its place in nginx.conf and add directives of its own."""
@@ -168,3 +182,13 @@ class ServeSettings:
                 "make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`",
             )
         return token
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or an address is that of this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -63,6 +63,17 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
+class ListInSnapshot:
+    """What one snapshot answers a user; the fields are those of `Explanation`."""
+
+    source: str
+    made_at: float | None
+    items: list[str]
+    history: list[str] | None
+    withheld: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _OwnList:
     """A user's own list, and the history that it was made from.
 
@@ -104,30 +115,57 @@ def explain(
             repr(user_id), "is not a valid user id; the server answers 400", USER_ID_RULE
         )
     generation, flip = _served(store, at)
-    source: str | None = None
-    arm = _arm(store, user_id, generation) if at is None else None
+    arm = arm_of(store, user_id, generation) if at is None else None
     generation = arm.generation if arm else generation
-    own = _OwnList(None, None)
-    items: list[str] | None = None
-    history: list[str] | None = None
-    withheld: list[str] = []
+    found: ListInSnapshot | None = None
     if snapshot_folder(store, generation).is_dir():
-        hidden = set(takedowns(store)) if at is None else set()
-        if at is None:
-            own = _fresh(store, user_id.encode(), generation, fresh_hours)
         with open_snapshot(store, generation) as snapshot:
-            source, stored, items = _answer(snapshot, user_id, hidden, own.fresh)
-            history = history_of(snapshot, user_id, own.history)
+            found = list_in(store, snapshot, user_id, fresh_hours if at is None else None)
             manifest = snapshot.manifest
-        withheld = [name for name in stored if name in hidden]
     else:
         manifest = kept_manifest(store, generation)
-    moment = at.isoformat() if at else None
-    made_at = own.fresh.made_at if own.fresh else None
     return Explanation(
-        user_id, moment, generation, arm.name if arm else None, flip,
-        source, made_at, items, history, withheld, manifest,
-    )  # fmt: skip
+        user_id=user_id,
+        at=at.isoformat() if at else None,
+        generation=generation,
+        arm=arm.name if arm else None,
+        flip=flip,
+        source=found.source if found else None,
+        made_at=found.made_at if found else None,
+        items=found.items if found else None,
+        history=found.history if found else None,
+        withheld=found.withheld if found else [],
+        manifest=manifest,
+    )
+
+
+def list_in(
+    store: Path, snapshot: Snapshot, user_id: str, fresh_hours: float | None
+) -> ListInSnapshot:
+    """Return the answer of one open snapshot to a user.
+
+    Args:
+        store: Directory of the store.
+        snapshot: Open snapshot of it.
+        user_id: Valid user id.
+        fresh_hours: Age in hours from which a fresh list is not used; None: the snapshot's own
+            list, without today's takedowns.
+
+    Raises:
+        CorruptSnapshotError: The file of the histories is damaged.
+    """
+    hidden, own = set[str](), _OwnList(None, None)
+    if fresh_hours is not None:
+        hidden = set(takedowns(store))
+        own = _fresh(store, user_id.encode(), snapshot.manifest.generation, fresh_hours)
+    source, stored, items = _answer(snapshot, user_id, hidden, own.fresh)
+    return ListInSnapshot(
+        source=source,
+        made_at=own.fresh.made_at if own.fresh else None,
+        items=items,
+        history=history_of(snapshot, user_id, own.history),
+        withheld=[name for name in stored if name in hidden],
+    )
 
 
 def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
@@ -144,7 +182,8 @@ def _served(store: Path, at: datetime | None) -> tuple[int, JournalLine | None]:
     return before[-1].generation, before[-1]
 
 
-def _arm(store: Path, user_id: str, current: int) -> Arm | None:
+def arm_of(store: Path, user_id: str, current: int) -> Arm | None:
+    """Return the arm of a user in the experiment of the current generation, None without one."""
     with contextlib.suppress(ExperimentError):  # the server does without it, too
         if experiment := experiment_beside(store, current):
             return experiment.arms[experiment.arm_function()(user_id.encode())]

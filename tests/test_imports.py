@@ -23,7 +23,8 @@ _SERVE_IMPORTS = {
     "": {""},  # the files that several processes share
     "resources": {"", "resources", "worker"},
     "worker": {"", "resources", "worker"},
-    "admin": {"", "admin", "resources"},
+    "pages": {"", "pages", "resources", "worker"},
+    "admin": {"", "admin", "pages", "resources"},
     "supervisor": {"", "supervisor", "worker", "admin"},
 }
 _IMPORTED_BY_SUPERVISOR = {  # what runs in a child after the fork

@@ -7,6 +7,7 @@ children are found however they were started.
 import contextlib
 import os
 import re
+import signal
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -59,9 +60,20 @@ def processes_of(session: int) -> list[Process]:
 def workers_of(server: int) -> list[Process]:
     """Return the worker processes of `python -m serve`, oldest first.
 
-    A worker leads a group of its own, and so does nginx; a verification does not.
+    A worker leads a group of its own, as do nginx and the admin processes, which have no timer;
+    a verification does not.
     """
-    return [one for one in leaders_below(server) if one.name != "nginx"]
+    leaders = leaders_below(server)
+    return [one for one in leaders if one.name != "nginx" and _is_timed(one.pid)]
+
+
+def _is_timed(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    [caught] = re.findall(r"SigCgt:\t(\w+)", status)
+    return bool(int(caught, 16) >> (signal.SIGALRM - 1) & 1)
 
 
 def leaders_below(server: int) -> list[Process]:

@@ -1,8 +1,9 @@
-"""The admin processes: a Falcon app of its own, on a socket for each of three processes.
+"""The admin processes: a Falcon app of its own, on a socket for each of four processes.
 
 admin.sock      ─► takedown, train
 verifying.sock  ─► rollback, pin, unpin
 events.sock     ─► posted events, which no takedown waits for
+pages.sock      ─► pages for people, which read the store and change nothing
 """
 
 import contextlib
@@ -17,7 +18,9 @@ import falcon
 
 from serve.admin.actions import ACTIONS, Action, TokenCheck
 from serve.admin.events import PostedEvents, TokenIsValid
+from serve.pages.app import pages_app
 from serve.resources.errors import write_error, write_unexpected
+from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
 from store.spool import Spool, SpoolLimits, make_spool, spool_folder
 
@@ -55,6 +58,17 @@ def run_events(listener: socket.socket, store: Path, token: str, settings: Serve
     with contextlib.suppress(OSError):  # each request says so
         make_spool(spool_folder(store))  # the collector looks for it
     _run(listener, events_app(store, token, settings))
+
+
+def run_pages(
+    listener: socket.socket,
+    store: Path,
+    token: str,
+    settings: ServeSettings,
+    scoreboard: Scoreboard,
+) -> None:
+    """Answer until SIGTERM, which ends it at once: nothing is written."""
+    _run(listener, pages_app(store, token, settings, scoreboard))
 
 
 def _guarded_app(token: str) -> App:

@@ -36,6 +36,7 @@ class Handover:
         first_side_slot: Number of their first slot on the scoreboard, 0 if there were none.
         verifying: Pid of the admin process that verifies, 0 if it does not run.
         events: Pid of the admin process of posted events, 0 if it does not run.
+        pages: Pid of the admin process of the pages, 0 if it does not run.
     """
 
     sockets: dict[str, int]
@@ -51,6 +52,7 @@ class Handover:
     first_side_slot: int = 0
     verifying: int = 0
     events: int = 0
+    pages: int = 0
 
     @classmethod
     def read(cls, descriptor: int) -> Self:

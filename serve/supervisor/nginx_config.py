@@ -75,6 +75,9 @@ _ADMIN_LOCATION: Final = """
             if ($request_method != POST) {{
                 return 405;
             }}
+            if ($http_sec_fetch_site ~ ^(?:cross-site|same-site)$) {{
+                return 403;  # sent by a page of another site
+            }}
             proxy_set_header Connection "";
             proxy_set_header Content-Type $content_type;
             proxy_set_header Authorization $http_authorization;
@@ -82,6 +85,22 @@ _ADMIN_LOCATION: Final = """
             proxy_next_upstream off;
             proxy_pass http://{upstream};
         }}"""
+_PAGES_UPSTREAM: Final = """
+    upstream pages { server unix:@folder@/pages.sock max_fails=0; }"""
+_PAGES_LOCATION: Final = """
+        location ~ ^/(?:status|generations|pages/.+)?$ {
+            if ($request_method !~ ^(?:GET|HEAD)$) {
+                return 405;
+            }
+            @expensive_limits@
+            proxy_set_header Connection "";
+            proxy_set_header Authorization $http_authorization;
+            proxy_set_header Host $host;
+            proxy_connect_timeout 5s;
+            proxy_read_timeout 60s;  # two generations are compared user by user
+            proxy_next_upstream off;
+            proxy_pass http://pages;
+        }"""
 _STATUS_LOCATION: Final = """
         location = /model/status {  # whole with the token
             if ($request_method !~ ^(?:GET|HEAD)$) {
@@ -122,6 +141,7 @@ def configuration(
         ServeError: The folder of the access log cannot be made, or the token not read.
     """
     has_admin = bool(settings.token())
+    has_pages = settings.pages != "off"
     has_events = has_admin and settings.spool_mib > 0
     n_descriptors = _n_descriptors(settings.connections)
     values = {
@@ -137,9 +157,11 @@ def configuration(
         "side_worker_servers": _worker_servers("side_workers"),
         "kept_connections": _N_KEPT_CONNECTIONS,
         "admin_upstream": (_ADMIN_UPSTREAM if has_admin else "")
-        + (_EVENTS_UPSTREAM if has_events else ""),
+        + (_EVENTS_UPSTREAM if has_events else "")
+        + (_PAGES_UPSTREAM if has_pages else ""),
         "admin_location": (_admin_locations() if has_admin else "")
-        + (_events_locations(settings) if has_events else ""),
+        + (_events_locations(settings) if has_events else "")
+        + (_PAGES_LOCATION if has_pages else ""),
         "problem_headers": " ".join(
             f'add_header {name} "{value}" always;' for name, value in PROBLEM_HEADERS.items()
         ),

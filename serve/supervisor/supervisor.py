@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from serve.admin.process import run_admin, run_events
+from serve.admin.process import run_admin, run_events, run_pages
 from serve.processes import become_user
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
@@ -45,7 +45,7 @@ _POLL_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 7.0
 _UMASK: Final = 0o027  # logs and sockets are closed to other users
 _SIDE_NICENESS: Final = 10  # where processors are few, lists go first
-_ADMINS: Final = ("admin", "verifying", "events")
+_ADMINS: Final = ("admin", "verifying", "events", "pages")
 _SIGNALS: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
@@ -217,6 +217,8 @@ class Supervisor:
         listener = self._keep_only(name)
         if name == "events":
             run_events(listener, self._store, self._token, self._settings)
+        elif name == "pages":
+            run_pages(listener, self._store, self._token, self._settings, self._scoreboard)
         else:
             run_admin(listener, self._store, self._token)
         return 0
@@ -256,6 +258,7 @@ class Supervisor:
             admin=self._admins["admin"].pid,
             verifying=self._admins["verifying"].pid,
             events=self._admins["events"].pid,
+            pages=self._admins["pages"].pid,
             runtime_dir=str(self._proxy.runtime_dir) if self._proxy else "",
             side_workers=self._side_pool.pids(),
             first_side_slot=self._first_side_slot,
@@ -359,9 +362,10 @@ class _Slots:
 
 def _admin_names(settings: ServeSettings) -> tuple[str, ...]:
     """Return the admin processes that these settings need."""
-    if not settings.token():
-        return ()
-    return _ADMINS if settings.spool_mib else _ADMINS[:2]
+    names: tuple[str, ...] = ()
+    if settings.token():
+        names = ("admin", "verifying", "events") if settings.spool_mib else ("admin", "verifying")
+    return names if settings.pages == "off" else (*names, "pages")
 
 
 def _inherited_sockets(previous: Handover | None) -> dict[str, socket.socket]:

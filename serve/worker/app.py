@@ -109,7 +109,8 @@ def make_falcon_app(state: WorkerState) -> falcon.App[falcon.Request, falcon.Res
         "/openapi.json": Description(
             has_admin=bool(state.settings.token()), has_events=state.settings.spool_mib > 0
         ),
-        "/": TryPage(),
+        "/": (try_page := TryPage()),  # without the pages; `/try` beside them
+        "/try": try_page,
     }.items():
         # Compiled now, not at the first request of every worker.
         app.add_route(route, resource, compile=True)

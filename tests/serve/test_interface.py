@@ -163,7 +163,7 @@ def test_head_works_wherever_get_does(connection, path):
 
 def test_the_page_has_no_external_files(server):
     """It is HTML without a script, style or picture of another address."""
-    answer = server.get("/")
+    answer = server.get("/try")
 
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert not re.search(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", answer.text)
@@ -175,7 +175,7 @@ def test_the_page_has_a_form_for_every_endpoint(serve, store):
     server = serve("--workers", "1", nginx=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
     described = {*description(server)["paths"]} - {"/", "/train"}
 
-    assert {*re.findall(r'"(?:GET|POST)", "(/[^"]*)"', server.get("/").text)} == described
+    assert {*re.findall(r'"(?:GET|POST)", "(/[^"]*)"', server.get("/try").text)} == described
 
 
 class Browser:
@@ -262,7 +262,7 @@ _WAIT = """(async () => {
 
 def test_a_browser_shows_a_list_after_a_click(browser, behind_nginx):
     """The page loads without an error, and "recommend" shows the answer and its source."""
-    browser.call("Page.navigate", url=f"http://{behind_nginx.host}:{behind_nginx.port}/")
+    browser.call("Page.navigate", url=f"http://{behind_nginx.host}:{behind_nginx.port}/try")
     assert browser.evaluate(_WAIT % "document.getElementById('metrics')")
 
     browser.evaluate("document.querySelector('[name=user_id]').value = 'ann'")

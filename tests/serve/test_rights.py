@@ -115,7 +115,7 @@ def test_the_runtime_directory_is_closed_to_other_users(server):
     folder = runtime_dir(server)
 
     assert not others_may(folder)
-    assert {"workers", "side_workers", "admin", "verifying", "events"} == {
+    assert {"workers", "side_workers", "admin", "verifying", "events", "pages"} == {
         path.stem for path in folder.glob("*.sock") if not others_may(path)
     }
 

@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"\n== Serving on http://{server.address.host}:{server.address.port} until Ctrl-C",
                 flush=True,
             )
+            server.show_pages()
             server.wait_for_interrupt()
         else:
             run_live(options.seconds, server, picture)
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"the server ended with status {status}", file=sys.stderr)
         return 1
     print(f"\n== The demo took {time.monotonic() - began:.0f} s")
+    print("`make run` serves its pages: /, /status and /generations on http://127.0.0.1:8080")
     print(f"The snapshot is in {snapshot_folder(STORE, current(STORE))}; look at it with:")
     print(f"  .venv/bin/python -m store --store {STORE} ls")
     print(f"Its report, a page for the browser: {_report()}")

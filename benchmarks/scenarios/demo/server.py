@@ -13,6 +13,7 @@ from benchmarks.scenarios.demo.terminal import Picture
 _OPENED: Final = re.compile(r"serves generation (\d+)")
 _TIMEOUT_SECONDS: Final = 60.0
 _MAX_SHOWN_CHARACTERS: Final = 100
+_PAGES: Final = {"/": "lists, and why", "/status": "the service", "/generations": "snapshots"}
 
 
 class DemoServer(MarqueeServer):
@@ -20,7 +21,7 @@ class DemoServer(MarqueeServer):
 
     Args:
         store: Store that it serves.
-        folder: Directory of its log.
+        folder: Directory of its log and its configuration.
         port: Port to listen at; 0: a free one.
         picture: Where its log is printed.
 
@@ -29,6 +30,7 @@ class DemoServer(MarqueeServer):
     """
 
     def __init__(self, store: Path, folder: Path, port: int, picture: Picture) -> None:
+        (folder / "marquee.toml").write_text('[serve]\npages = "open"\n')
         super().__init__(store, folder, port=port, on_log_line=self._on_line)
         self._picture = picture
         self.generation = 0
@@ -48,6 +50,12 @@ class DemoServer(MarqueeServer):
         """Request `/healthz` and print its response."""
         status, _, body = self._get("/healthz")
         print(f"GET /healthz\n  {status}  {body}\n", flush=True)
+
+    def show_pages(self) -> None:
+        """Print the addresses of the pages."""
+        print("Pages, in a browser:")
+        for path, about in _PAGES.items():
+            print(f"  http://{self.address.host}:{self.address.port}{path}    {about}", flush=True)
 
     def wait_for_interrupt(self) -> None:
         """Return when the server ends, or at Ctrl-C."""

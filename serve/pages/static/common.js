@@ -1,0 +1,75 @@
+// What the three pages share. Text becomes text nodes only: no markup of a title is ever parsed.
+
+export const $ = (id) => document.getElementById(id);
+
+/** An element with properties and children; strings become text nodes. */
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children.filter((child) => child !== null && child !== ""));
+  return made;
+}
+
+const token = () => sessionStorage.getItem("token") || "";
+
+/** The JSON of a path; throws an Error in the server's words. */
+export async function ask(path, body) {
+  const headers = token() ? { Authorization: `Bearer ${token()}` } : {};
+  const options = { headers, cache: "no-store" };
+  if (body) {
+    Object.assign(options, { method: "POST", body: JSON.stringify(body) });
+    headers["Content-Type"] = "application/json";
+  }
+  const answer = await fetch(path, options);
+  const found = await answer.json().catch(() => ({}));
+  if (answer.status === 401) throw new Error("This needs the token: type it at the top, then “Use”.");
+  if (!answer.ok) throw new Error([answer.status, found.title, found.detail].filter(Boolean).join(": "));
+  return found;
+}
+
+export const state = () => new URLSearchParams(location.search);
+
+/** Put the fields that are not empty into the address, as a permalink. */
+export function remember(fields) {
+  const kept = Object.entries(fields).filter(([, value]) => value);
+  const query = new URLSearchParams(kept).toString();
+  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+}
+
+export function age(seconds) {
+  if (seconds === null) return "unknown";
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+    if (seconds >= 2 * length) return `${Math.floor(seconds / length)} ${unit}`;
+  }
+  return `${seconds} s`;
+}
+
+/** A time without its offset, which is UTC's. */
+export const time = (iso) => iso.slice(0, 16).replace("T", " ");
+
+export const film = (item) =>
+  element("span", {}, element("span", { className: "title" }, item.title || item.item_id),
+    item.year ? ` (${item.year})` : "");
+
+export const genres = (item) =>
+  Array.isArray(item.genres) ? item.genres.map((one) => one.name ?? one).join(", ") : String(item.genres ?? "");
+
+export function table(caption, head, rows) {
+  const cells = (tag, row) => element("tr", {}, ...row.map((cell) =>
+    element(tag, tag === "th" ? { scope: "col" } : {}, cell instanceof Node ? cell : String(cell ?? "–"))));
+  const made = element("table", {}, element("caption", {}, caption),
+    element("thead", {}, cells("th", head)), element("tbody", {}, ...rows.map((row) => cells("td", row))));
+  return element("div", { className: "scroll", role: "region", ariaLabel: caption, tabIndex: 0 }, made);
+}
+
+export function onSubmit(id, act) {
+  $(id).addEventListener("submit", (event) => { event.preventDefault(); act(); });
+}
+
+/** Mark the page in the navigation; call `show` now and whenever a token is used. */
+export function start(show) {
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+  }
+  onSubmit("token-form", () => { sessionStorage.setItem("token", $("token").value); $("token").value = ""; show(); });
+  show();
+}

@@ -1,0 +1,61 @@
+"""The JSON of one user's list: the items, the history, and why each item is in the list.
+
+An item of the history explains an item of the list that is among its nearest ones.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from serve.pages.opened import OpenedSnapshot
+from store.explain import list_in
+from store.parse import parse_time
+
+_MAX_REASONS: Final = 3
+_MAX_HISTORY_ITEMS: Final = 200  # shown, and searched for reasons
+
+
+def user_list(
+    store: Path, opened: OpenedSnapshot, user_id: str, fresh_hours: float
+) -> dict[str, Any]:
+    """Return the list of a user in one snapshot, and its reasons.
+
+    Raises:
+        CorruptSnapshotError: The file of the histories is damaged.
+    """
+    manifest = opened.snapshot.manifest
+    found = list_in(store, opened.snapshot, user_id, fresh_hours)
+    history = (found.history or [])[:_MAX_HISTORY_ITEMS]
+    near = {item_id: opened.neighbours(item_id) for item_id in history}
+    made_at = found.made_at or parse_time(manifest.finished_at).timestamp()
+    return {
+        "user_id": user_id,
+        "generation": manifest.generation,
+        "source": found.source,
+        "made_at": datetime.fromtimestamp(made_at, UTC).isoformat(timespec="seconds"),
+        "age_seconds": round(time.time() - made_at),
+        "items": [
+            opened.about(item_id)
+            | {"rank": rank, "rating": _rating(opened, user_id, item_id)}
+            | {"why": _reasons(opened, near, item_id)}
+            for rank, item_id in enumerate(found.items, 1)
+        ],
+        "history": None if found.history is None else [opened.about(name) for name in history],
+        "n_history": len(found.history or []),
+        "withheld": [opened.about(name) for name in found.withheld],
+    }
+
+
+def _reasons(
+    opened: OpenedSnapshot, near: dict[str, list[str]], item_id: str
+) -> Sequence[dict[str, Any]]:
+    """Return the items of the history that have this one among their nearest, best first."""
+    ranks = ((names.index(item_id) + 1, seen) for seen, names in near.items() if item_id in names)
+    return [opened.about(seen) | {"rank": rank} for rank, seen in sorted(ranks)[:_MAX_REASONS]]
+
+
+def _rating(opened: OpenedSnapshot, user_id: str, item_id: str) -> float | None:
+    found = opened.ratings.predict(user_id.encode(), item_id.encode())
+    return round(found.rating, 2) if found else None

@@ -1,0 +1,85 @@
+"""The pages in Debian's Chromium; `.ci/campaigns browser` installs Playwright and axe."""
+
+import shutil
+
+import pytest
+
+from tests.serve.test_pages import MARKUP, TOKEN, serving
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+CHROMIUM = shutil.which("chromium")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+PATHS = ["/?user=ann&beside=1&query=a&item=alien", "/status", "/generations?before=1&after=2"]
+SHOWN = ["#film table", "#details table", "#compared table"]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not CHROMIUM:
+        pytest.skip("chromium is not installed")
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    with serving(folder, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN, MARQUEE_SERVE_PAGES="open") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guarded")
+    with serving(folder, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN) as server:
+        yield server
+
+
+def base(server):
+    return f"http://{server.host}:{server.port}"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_is_sound(chromium, server, width, scheme):
+    """No error, no other host, no accessibility fault by axe, nothing wider than the window."""
+    page = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    faults = []
+    page.on("console", lambda message: faults.append(message.text))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith((base(server), "data:"))
+            else faults.append(request.url))  # fmt: skip
+    for path, shown in zip(PATHS, SHOWN, strict=True):
+        page.goto(base(server) + path)
+        page.locator(shown).first.wait_for()
+        faults += [fault["id"] for fault in axe_api.Axe().run(page).response["violations"]]
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert faults == []
+
+
+def test_markup_in_a_title_shows_as_text(chromium, server):
+    """It is read on the page, and no element comes of it."""
+    page = chromium.new_page()
+    page.goto(base(server) + PATHS[0])
+    page.locator("#film table").wait_for()
+
+    assert MARKUP in page.locator("#lists").inner_text()
+    assert page.locator("main img").count() == 0
+    assert page.title() == "Lists · Marquee"
+
+
+def test_the_keyboard_alone_shows_a_list_with_the_token(chromium, guarded):
+    """Without the token the page says what is missing; then it is typed, and the list shows."""
+    page = chromium.new_page()
+    page.goto(base(guarded) + "/?user=ann")
+    page.get_by_text("This needs the token").first.wait_for()
+    for _ in range(6):  # skip link, four pages, the token
+        page.keyboard.press("Tab")
+    page.keyboard.type(TOKEN)
+    page.keyboard.press("Enter")
+
+    page.locator("#lists ol li").first.wait_for()
+    assert page.locator("#lists ol li").count() == 2

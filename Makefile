@@ -44,6 +44,7 @@ lock: ## Write all locks from pyproject.toml; a version stays unless it must mov
 	$(PYTHON) -m venv "$$tmp" && "$$tmp/bin/pip" install --quiet uv && \
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --extra stream -o requirements.lock && \
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock && \
+	"$$tmp/bin/uv" $(COMPILE) --group serve -c requirements.lock -o requirements-serve.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group build -o requirements-build.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group installer -o requirements-uv.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group audit -c requirements-dev.lock -o requirements-audit.lock

@@ -51,6 +51,13 @@ def test_development_lock_contains_the_runtime_lock():
     assert {name: development.get(name) for name in runtime} == runtime
 
 
+def test_serve_lock_is_the_part_of_the_runtime_lock_that_serves():
+    """A server without the refresh runs the very versions that a whole Marquee does."""
+    serve = versions("requirements-serve.lock")
+    assert set(serve) == {"annoy", "bjoern", "falcon", "lmdb", "prometheus-client"}
+    assert serve.items() <= versions("requirements.lock").items()
+
+
 def test_package_in_two_locks_has_one_version():
     """No lock moves a package that another one has installed."""
     known: dict[str, set[str]] = {}

@@ -40,7 +40,7 @@ class Broker(NamedTuple):
 
     Attributes:
         bootstrap: Address of the broker, `host:port`.
-        outage: Its outage.
+        outage: Outage of the broker.
     """
 
     bootstrap: str

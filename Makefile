@@ -9,7 +9,7 @@ TEST := .venv/.test
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header
 
-.PHONY: help setup demo rehearsal run test check config lock clean
+.PHONY: help setup demo rehearsal soak run test check config lock clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 19
@@ -22,8 +22,11 @@ demo: $(RUN) ## 30 seconds of simulated traffic with a publish half-way: all of 
 run: $(RUN) ## Serve the demo's snapshot on port 8080 until Ctrl-C
 	@.venv/bin/python -m benchmarks.scenarios.demo --serve --port 8080
 
-rehearsal: $(RUN) ## A five-minute soak test: publishes, rollback, takedown, worker kills; fails if any request fails
+rehearsal: $(TEST) ## Five minutes with everything on: publishes, experiment, outages, kills; fails if any request fails
 	@.venv/bin/python -m benchmarks.scenarios.rehearsal
+
+soak: $(TEST) ## The rehearsal with 24 simulated hours, in one hour
+	@.ci/campaigns soak
 
 test: $(TEST) ## Run the tests
 	.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder

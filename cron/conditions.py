@@ -39,7 +39,8 @@ def conditions(
         yield from _of_job(jobs[name], state, cron, now - timedelta(hours=notify.remind_hours))
     refresh = states.get(REFRESH)
     if refresh is not None and jobs[REFRESH].enabled:
-        yield _gate(refresh)
+        if not refresh.is_open:  # what it refused is not over before the next run has ended
+            yield _gate(refresh)
         yield _stale(refresh, timedelta(hours=notify.stale_hours), now)
     yield _disk(store, notify.min_free_mib)
 

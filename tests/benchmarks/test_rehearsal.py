@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 
 from benchmarks.scenarios.rehearsal import script
 from benchmarks.scenarios.rehearsal.__main__ import main
-from benchmarks.scenarios.rehearsal.refresh import run_refresh
+from benchmarks.scenarios.rehearsal.processes import run_job
+from benchmarks.scenarios.rehearsal.settings import Addresses, write_settings
 from cron.settings import CronSettings
 
-SIZE = ["--seconds", "5", "--users", "300", "--items", "80", "--rate", "100"]
+SIZE = ["--seconds", "5", "--users", "300", "--items", "80", "--rate", "100", "--light"]
 
 
 # Its refreshes have a low priority: on busy cores each waits for minutes.
@@ -56,6 +58,7 @@ def test_short_rehearsal_passes(tmp_path, capsys):
     for what in ("a refresh of new events", "a rollback", "a takedown", "kills of workers"):
         assert what in line
     assert line.count("a publish") == 3
+    assert re.search(r"; \d[\d,]+ events are accounted for$", line)
 
 
 def test_operations_without_effect_fail_it(monkeypatch, capsys):
@@ -70,6 +73,6 @@ def test_operations_without_effect_fail_it(monkeypatch, capsys):
 
 def test_failed_refresh_is_reported_with_its_reason(tmp_path):
     """The error holds the end of the log of the refresh."""
-    (tmp_path / "history").mkdir()
+    write_settings(tmp_path, Addresses(), speed=600)  # without a history
     with pytest.raises(RuntimeError, match=r"no such file|not found|does not exist"):
-        run_refresh(tmp_path, [tmp_path / "nowhere"])
+        run_job(tmp_path, "refresh")

@@ -252,6 +252,16 @@ def test_suspects_of_the_served_lists_are_told_once_when_worse_and_when_over(
     assert [one.name for one in store_conditions(tmp_path, NOW) if one.level] == ["store"]
 
 
+@pytest.mark.parametrize("ending", [None, Ending.SUCCEEDED])
+def test_a_refusal_is_over_after_the_next_success_not_at_the_next_begin(tmp_path, ending):
+    """While the next run is open, the gate is neither well nor not."""
+    jobs = {"refresh": Job(("true",), at="03:30", name="refresh")}
+    state = JobState(NOW, began=NOW, ending=ending)
+    settings = CronSettings(), NotifySettings(min_free_mib=0.001)
+    found = conditions(jobs, {"refresh": state}, settings, tmp_path, NOW)
+    assert [one.level for one in found if one.name == "gate"] == ([0] if ending else [])
+
+
 def test_a_message_that_one_receiver_accepts_is_sent(tmp_path, posted, cron):
     """A test fails if one of two receivers does; a message of the scheduler if both do."""
     pytest.importorskip("apprise")

@@ -1,30 +1,39 @@
 """The rehearsal: a five-minute soak test that holds what a bad week holds.
 
     users          send 2,000 requests a second, watch, rate; new ones join
-    speed layer    collects what they watch, and makes their lists again within seconds
+    broker, APIs   outside of the service, each with an outage
+    collector      takes the events of a Kafka topic, each accounted for to the last one
+    speed layer    makes lists of users with new events again within seconds
+    scheduler      runs fetch, refresh, online, verify, prune
     workers        are killed, one after the other, all the time
-    1st publish    a real refresh of the history and the new events, on the same cores, run by cron
+    publishes      two real refreshes, on the same cores, and one of what was rolled back
     rollback       to the generation before
     takedown       of the most popular item; a second later it is in no response
-    2nd publish    of what was rolled back
-    3rd publish    a real refresh once more, without the item
+    experiment     of a refresh with another setting, which is promoted
 
 Every response is checked by the grader's rules. It fails if any request fails: the
 last line and the exit status say so.
 """
 
 import argparse
+import contextlib
+import functools
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from benchmarks.harness.arguments import non_negative_int, positive_float, positive_int
 from benchmarks.harness.errors import RefusedError
-from benchmarks.harness.servers import MarqueeServer
-from benchmarks.scenarios.rehearsal.refresh import run_refresh
+from benchmarks.harness.servers import MarqueeServer, Servers, free_port
+from benchmarks.scenarios.rehearsal.events import problems_of_events
+from benchmarks.scenarios.rehearsal.jobs import problems_of_jobs
+from benchmarks.scenarios.rehearsal.outside import Surroundings, surroundings
+from benchmarks.scenarios.rehearsal.processes import layers, run_job, scheduler
 from benchmarks.scenarios.rehearsal.script import (
     ScriptOptions,
     ScriptResult,
@@ -32,7 +41,7 @@ from benchmarks.scenarios.rehearsal.script import (
     report_progress,
     run_script,
 )
-from benchmarks.scenarios.rehearsal.speed_layer import speed_layer
+from benchmarks.scenarios.rehearsal.settings import HISTORY, STORE, write_settings
 from benchmarks.simulator.history.write import HistoryOptions, write_history
 from benchmarks.simulator.live.report.figures import Report, make_report
 from benchmarks.simulator.live.report.text import as_text
@@ -40,22 +49,19 @@ from benchmarks.simulator.live.requests.messages import Address
 from benchmarks.simulator.live.requests.traffic import TrafficMix
 from benchmarks.simulator.live.run import RunOptions
 from benchmarks.simulator.live.simulation import Simulation
-from benchmarks.simulator.live.stream.file import FileStream
 from benchmarks.simulator.world.world import World, make_world
 
 _EXAMPLE: Final = """examples:
   python -m benchmarks.scenarios.rehearsal
-  python -m benchmarks.scenarios.rehearsal --seconds 30 --users 5000 --items 1000 --rate 500
+  python -m benchmarks.scenarios.rehearsal --seconds 60 --users 5000 --items 1000 --rate 200
+  python -m benchmarks.scenarios.rehearsal --seconds 5 --users 300 --items 80 --rate 100 --light
 
 Exit status: 0 every request succeeded and every operation was done, 1 not so, 2 wrong usage."""
 
 _N_WORKERS: Final = 2
-_LIVE: Final = Path("live", "events.log")
 _TAKEDOWN_SECONDS: Final = 1.0  # after which no response may hold what was taken down
 _MAX_TIMES_LONGER: Final = 10  # on busy cores a refresh of low priority takes long
 _MIN_TRAFFIC_SECONDS: Final = 300.0  # that short scripts may take, for the same reason
-_PIECE_BYTES: Final = 128 << 20  # of the stream: it must not fill the disk
-_N_PIECES: Final = 8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,58 +72,104 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.chmod(0o755)  # nginx's workers are nobody: they reopen the access log
         world = make_world(options.users, options.items, options.seed)
         report_progress(f"a history of {options.users:,} users and {options.items:,} items")
-        write_history(world, folder / "history", HistoryOptions(is_parquet=True))
-        run_refresh(folder, [folder / "history" / "events"])
-        with (
-            MarqueeServer(folder / "store", folder, "--workers", str(_N_WORKERS)) as server,
-            speed_layer(folder, folder / _LIVE) as layer,
-        ):
-            report, result = _rehearse(world, options, folder, server)
-            try:
-                layer.check()
-            except RefusedError as error:
-                result.problems.append(str(error))
+        write_history(world, folder / HISTORY, HistoryOptions(is_parquet=True))
+        address = Address("127.0.0.1", free_port())
+        simulation = _simulation(world, options, address)
+        with surroundings(simulation.world, folder, is_light=options.light) as outside:
+            write_settings(folder, outside.addresses, options.speed)
+            if not options.light:
+                run_job(folder, "fetch")
+            run_job(folder, "refresh")
+            workers = ("--workers", str(_N_WORKERS))
+            with (
+                MarqueeServer(folder / STORE, folder, *workers, port=address.port) as server,
+                contextlib.ExitStack() as beside,
+            ):
+                parts = [layers(folder), *([] if options.light else [scheduler(folder)])]
+                for part in parts:
+                    beside.enter_context(part)
+                scripts = _scripts_of(options, folder, simulation, outside)
+                report, result = _rehearse(simulation, scripts, server, outside)
+                result.problems += _problems_of_parts(folder, parts, report, is_light=options.light)
     print(as_text(report))
+    return _conclusion(report, result)
+
+
+def _simulation(world: World, options: argparse.Namespace, address: Address) -> Simulation:
+    seconds = max(options.seconds * _MAX_TIMES_LONGER, _MIN_TRAFFIC_SECONDS)
+    run = RunOptions(
+        [address], seconds, TrafficMix(options.rate),
+        options.seed, options.speed, HistoryOptions().log_format,
+    )  # fmt: skip
+    return Simulation(world, run)
+
+
+def _scripts_of(
+    options: argparse.Namespace, folder: Path, simulation: Simulation, outside: Surroundings
+) -> Iterator[ScriptOptions]:
+    """Yield the script of each round, in each of which another item is taken down."""
+    items = simulation.world.items
+    for row in np.argsort(-items.popularity)[: options.rounds].tolist():
+        on_takedown = functools.partial(_withhold, simulation, row)
+        yield ScriptOptions(
+            folder, options.seconds / options.rounds, options.seed, items.ids[row], on_takedown,
+            outside.kafka, outside.apis,
+        )  # fmt: skip
+
+
+def _withhold(simulation: Simulation, item_row: int) -> None:
+    simulation.takedowns.since[item_row] = time.monotonic() + _TAKEDOWN_SECONDS
+
+
+def _rehearse(
+    simulation: Simulation,
+    scripts: Iterable[ScriptOptions],
+    server: MarqueeServer,
+    outside: Surroundings,
+) -> tuple[Report, ScriptResult]:
+    """Send traffic while the scripts run, and end it with the last one."""
+    result = ScriptResult()
+
+    def operate() -> None:
+        try:
+            for script in scripts:
+                run_script(script, server, result)
+        finally:
+            simulation.stop()
+
+    with in_thread(operate):
+        traffic = simulation.run(outside.stream, observer=outside.clock)
+        outside.stream.close()
+    return make_report(traffic, simulation.takedowns.n_shown), result
+
+
+def _problems_of_parts(
+    folder: Path, parts: Iterable[Servers], report: Report, *, is_light: bool
+) -> Iterator[str]:
+    """Yield what went wrong beside the server, once collector and scheduler have caught up."""
+    yield from problems_of_events(folder, report.result.n_lines - report.result.n_dropped)
+    if not is_light:
+        yield from problems_of_jobs(folder)
+    for part in parts:
+        try:
+            part.check()
+        except RefusedError as error:
+            yield str(error)
+
+
+def _conclusion(report: Report, result: ScriptResult) -> int:
+    """Print the last line, and return the exit status."""
     problems = _problems(report, result)
     operations = f"through {', '.join(result.done)} and {result.n_kills} kills of workers"
     n_requests = sum(one.n_requests + one.n_malformed for one in report.servers)
     if problems:
         print(f"FAILED: {'; '.join(problems)}; {n_requests:,} requests {operations}")
         return 1
-    print(f"PASSED: 100 % of {n_requests:,} requests succeeded {operations}")
-    return 0
-
-
-def _rehearse(
-    world: World, options: argparse.Namespace, folder: Path, server: MarqueeServer
-) -> tuple[Report, ScriptResult]:
-    """Send traffic while the script runs, and end it with the script."""
-    seconds = max(options.seconds * _MAX_TIMES_LONGER, _MIN_TRAFFIC_SECONDS)
-    run = RunOptions(
-        [Address(*server.address)], seconds, TrafficMix(options.rate),
-        options.seed, options.speed, HistoryOptions().log_format,
-    )  # fmt: skip
-    simulation, result = Simulation(world, run), ScriptResult()
-    most_popular = int(simulation.world.items.popularity.argmax())
-
-    def withhold() -> None:
-        simulation.takedowns.since[most_popular] = time.monotonic() + _TAKEDOWN_SECONDS
-
-    script = ScriptOptions(
-        folder, options.seconds, options.seed, simulation.world.items.ids[most_popular], withhold
+    print(
+        f"PASSED: 100 % of {n_requests:,} requests succeeded {operations}; "
+        f"{report.result.n_lines:,} events are accounted for"
     )
-
-    def operate() -> None:
-        try:
-            run_script(script, server, result)
-        finally:
-            simulation.stop()
-
-    stream = FileStream(folder / _LIVE, piece_bytes=_PIECE_BYTES, n_kept=_N_PIECES)
-    with in_thread(operate):
-        traffic = simulation.run(stream)
-        stream.close()
-    return make_report(traffic, simulation.takedowns.n_shown), result
+    return 0
 
 
 def _problems(report: Report, result: ScriptResult) -> list[str]:
@@ -158,6 +210,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--speed", type=positive_float, default=600.0, metavar="N",
         help="simulated seconds in a real one, default: 600",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=positive_int, default=1, metavar="N",
+        help="number of times that all operations are done, default: 1",
+    )  # fmt: skip
+    parser.add_argument(
+        "--light", action="store_true",
+        help="without broker, APIs, scheduler and experiment: events come by a file",
     )  # fmt: skip
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for all files; default: /tmp")
     return parser

@@ -1,12 +1,17 @@
 """The script of operations: each at its share of the time, while workers are killed.
 
-    20 %    publish     by a refresh of the history and the new events
-    50 %    rollback    to the generation before
-    60 %    takedown    of the most popular item
-    70 %    publish     of what was rolled back
-    80 %    publish     by one more refresh, without the item
+    10 %    publish     by a refresh of the history and the new events
+    22 %    Kafka       an outage of the broker
+    35 %    APIs        an outage, in which a fetch fails
+    45 %    rollback    to the generation before
+    50 %    takedown    of the most popular item
+    55 %    publish     of what was rolled back
+    60 %    publish     by one more refresh, without the item
+    75 %    experiment  of a refresh with another setting, by half of the users
+    90 %    promotion   of its arm
 
-After each that changes the generation it waits until a worker serves the new one.
+After each that changes the generation it waits until a worker serves the new one. A light
+rehearsal has no outages and no experiment, and runs its refreshes without the scheduler.
 """
 
 import contextlib
@@ -23,13 +28,22 @@ from typing import Final, NamedTuple
 
 from benchmarks.harness.processes import wait_until
 from benchmarks.harness.servers import MarqueeServer
-from benchmarks.scenarios.rehearsal.refresh import link_stream, run_refresh
+from benchmarks.scenarios.rehearsal.events import n_collected
+from benchmarks.scenarios.rehearsal.jobs import now, wait_for_job, wait_for_refresh
+from benchmarks.scenarios.rehearsal.outside import Outage
+from benchmarks.scenarios.rehearsal.processes import run_command, run_job
+from benchmarks.scenarios.rehearsal.settings import ARM_JOB, STORE
+from store.layout import generations
 from store.pointer import current
 from store.publish import publish, rollback, writing
+from store.refresh_request import request_refresh
 from store.takedown import take_down
 
 _WHY: Final = "rehearsal"
 _N_KILLS: Final = 30
+_OUTAGE_SHARE: Final = 0.08  # of the time
+_PATIENCE_SECONDS: Final = 120.0  # of the collector, on a busy machine
+_ARM: Final = "treatment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +51,12 @@ class ScriptOptions:
     """What the script works on.
 
     Attributes:
-        folder: Folder of the rehearsal, with `history/`, `store/` and `live/`, the stream.
+        folder: Folder of the rehearsal, with `marquee.toml`, `store/` and `history/`.
         seconds: Duration of the script.
         seed: Random seed of the kills.
         taken_down: Id of the item that is taken down.
         on_takedown: Called after the takedown.
+        kafka, apis: Outages of what is outside; None: a light rehearsal.
     """
 
     folder: Path
@@ -49,11 +64,18 @@ class ScriptOptions:
     seed: int
     taken_down: str
     on_takedown: Callable[[], None]
+    kafka: Outage | None = None
+    apis: Outage | None = None
 
     @property
     def store(self) -> Path:
         """Store that the server serves."""
-        return self.folder / "store"
+        return self.folder / STORE
+
+    @property
+    def outage_seconds(self) -> float:
+        """Minimum duration of an outage."""
+        return self.seconds * _OUTAGE_SHARE
 
 
 @dataclass(slots=True)
@@ -97,7 +119,7 @@ def run_script(options: ScriptOptions, server: MarqueeServer, result: ScriptResu
     """
     began = time.monotonic()
     with _kills(result, server, options.seconds / _N_KILLS, options.seed):
-        for step in _steps(options):
+        for step in sorted(_steps(options, server), key=lambda step: step.share):
             time.sleep(max(0.0, began + step.share * options.seconds - time.monotonic()))
             _run_step(result, server, options.store, step)
         time.sleep(max(0.0, began + options.seconds - time.monotonic()))
@@ -119,15 +141,18 @@ def report_progress(text: str) -> None:
     print(f"rehearsal: {text}", file=sys.stderr, flush=True)
 
 
-def _steps(options: ScriptOptions) -> tuple[_Step, ...]:
-    folder, store = options.folder, options.store
-    history = folder / "history" / "events"
+def _steps(options: ScriptOptions, server: MarqueeServer) -> Iterator[_Step]:
+    """Yield the operations, in any order."""
+    store, first = options.store, current(options.store)
+    second, third = first + 1, first + 2
 
-    def refresh_new_events() -> None:
-        run_refresh(folder, [history, link_stream(folder / "live", folder / "new")])
-
-    def refresh_again() -> None:  # with the same events: fewer users would be refused
-        run_refresh(folder, [history, folder / "new"])
+    def refresh() -> None:
+        if options.kafka is None:
+            run_job(options.folder, "refresh")
+            return
+        since = now()
+        request_refresh(store, _WHY)  # as `/admin/train` does
+        wait_for_refresh(options.folder, since)
 
     def take_item_down() -> None:
         take_down(store, [options.taken_down], _WHY)
@@ -135,15 +160,54 @@ def _steps(options: ScriptOptions) -> tuple[_Step, ...]:
 
     def publish_again() -> None:
         with writing(store):
-            publish(store, 2, _WHY)
+            publish(store, second, _WHY)
 
-    return (
-        _Step(0.2, "a publish by a refresh of new events", refresh_new_events, 2),
-        _Step(0.5, "a rollback", lambda: rollback(store, _WHY), 1),
-        _Step(0.6, "a takedown", take_item_down, 1),
-        _Step(0.7, "a publish of what was rolled back", publish_again, 2),
-        _Step(0.8, "a publish by one more refresh", refresh_again, 3),
-    )
+    yield _Step(0.1, "a publish by a refresh of new events", refresh, second)
+    yield _Step(0.45, "a rollback", lambda: rollback(store, _WHY), first)
+    yield _Step(0.5, "a takedown", take_item_down, first)
+    yield _Step(0.55, "a publish of what was rolled back", publish_again, second)
+    yield _Step(0.6, "a publish by one more refresh", refresh, third)
+    if options.kafka and options.apis:
+        yield _Step(0.22, "a Kafka outage", lambda: _kafka_outage(options), second)
+        yield _Step(0.35, "an API outage", lambda: _api_outage(options), second)
+        yield _Step(0.75, "an experiment", lambda: _start_experiment(options, server), third)
+        yield _Step(0.9, "a promotion", lambda: _promote(options), third + 1)
+
+
+def _kafka_outage(options: ScriptOptions) -> None:
+    """Have no broker for a while; then the collector goes on."""
+    assert options.kafka
+    options.kafka.begin()
+    time.sleep(options.outage_seconds)
+    before = n_collected(options.folder)
+    options.kafka.end()
+    wait_until(lambda: n_collected(options.folder) > before, _PATIENCE_SECONDS)
+
+
+def _api_outage(options: ScriptOptions) -> None:
+    """Have no APIs for a while, until a fetch has failed; then one succeeds again."""
+    assert options.apis
+    since = now()
+    options.apis.begin()
+    time.sleep(options.outage_seconds)
+    wait_for_job(options.folder, "fetch", lambda s: s.last_failure and s.last_failure >= since)
+    since = now()
+    options.apis.end()
+    wait_for_job(options.folder, "fetch", lambda s: s.last_success and s.last_success >= since)
+
+
+def _start_experiment(options: ScriptOptions, server: MarqueeServer) -> None:
+    """Build a snapshot with another setting, and serve it to half of the users."""
+    run_job(options.folder, ARM_JOB)
+    generation = max(generations(options.store))
+    name = f"{_WHY}-{generation}"
+    arms = ("--name", name, "--arm", f"{_ARM}={generation}", "--why", _WHY)
+    run_command(options.folder, "stream", "experiment", "start", *arms)
+    wait_until(lambda: server.count_in_log(rf"worker \d+ serves .* {name}: ") > 0)
+
+
+def _promote(options: ScriptOptions) -> None:
+    run_command(options.folder, "stream", "experiment", "promote", _ARM, "--why", _WHY)
 
 
 def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _Step) -> None:

@@ -25,6 +25,7 @@ from benchmarks.simulator.world.world import World
 _PIECE_BYTES: Final = 128 << 20  # of the stream's file: it must not fill the disk
 _N_PIECES: Final = 8
 _APIS_PER_SECOND: Final = 300.0  # more than the service sends
+_BUFFER_LINES: Final = 4_000_000  # an outage of half a minute at 2,000 requests a second
 _CLOSE_SECONDS: Final = 120.0  # for lines that wait, on a busy machine
 
 
@@ -104,7 +105,9 @@ def surroundings(world: World, folder: Path, *, is_light: bool) -> Iterator[Surr
     options = ApiOptions(per_second=_APIS_PER_SECOND, burst=int(_APIS_PER_SECOND))
     with open_broker(folder / "broker") as broker, Apis(world, options) as apis:
         apis.set_clock(world.n_days * DAY_SECONDS)
-        lines = KafkaStream(broker.bootstrap, close_seconds=_CLOSE_SECONDS)
+        lines = KafkaStream(
+            broker.bootstrap, buffer_lines=_BUFFER_LINES, close_seconds=_CLOSE_SECONDS
+        )
         url = f"http://{apis.host}:{apis.port}"
         yield Surroundings(
             lines, Addresses(broker.bootstrap, lines.topic, url), broker.outage,

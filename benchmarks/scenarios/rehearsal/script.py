@@ -42,6 +42,7 @@ from store.takedown import take_down
 _WHY: Final = "rehearsal"
 _N_KILLS: Final = 30
 _OUTAGE_SHARE: Final = 0.08  # of the time
+_MAX_OUTAGE_SECONDS: Final = 10.0  # in which the lines of all users wait
 _PATIENCE_SECONDS: Final = 120.0  # of the collector, on a busy machine
 _ARM: Final = "treatment"
 
@@ -75,7 +76,7 @@ class ScriptOptions:
     @property
     def outage_seconds(self) -> float:
         """Minimum duration of an outage."""
-        return self.seconds * _OUTAGE_SHARE
+        return min(self.seconds * _OUTAGE_SHARE, _MAX_OUTAGE_SECONDS)
 
 
 @dataclass(slots=True)

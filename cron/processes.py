@@ -20,8 +20,8 @@ _MAX_BYTES: Final = 4 << 20
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class Reading(NamedTuple):
-    """One answer of a process.
+class Scrape(NamedTuple):
+    """The metrics of a process at one time.
 
     Attributes:
         at: Time of the answer.
@@ -47,7 +47,7 @@ class Process:
     def __init__(self, url: str, began_at: datetime) -> None:
         self.url = url
         self.silent_since = began_at
-        self._readings: deque[Reading] = deque()
+        self._scrapes: deque[Scrape] = deque()
 
     def look(self, wanted: Iterable[str], now: datetime) -> bool:
         """Ask for the metrics, and keep those that are wanted; return whether it answered."""
@@ -55,9 +55,9 @@ class Process:
         if values is None:
             return False
         self.silent_since = now
-        self._readings.append(Reading(now, {n: values[n] for n in wanted if n in values}))
-        while len(self._readings) > 1 and self._readings[1].at <= now - _KEPT:
-            self._readings.popleft()  # one stays that is older: the day has been watched
+        self._scrapes.append(Scrape(now, {n: values[n] for n in wanted if n in values}))
+        while len(self._scrapes) > 1 and self._scrapes[1].at <= now - _KEPT:
+            self._scrapes.popleft()  # one stays that is older: the day has been watched
         return True
 
     def increase(self, metric: str, since: datetime) -> float | None:
@@ -74,10 +74,10 @@ class Process:
 
     def is_watched_since(self, at: datetime) -> bool:
         """Return whether the answers reach back to a time."""
-        return bool(self._readings) and self._readings[0].at <= at
+        return bool(self._scrapes) and self._scrapes[0].at <= at
 
     def _since(self, metric: str, since: datetime) -> Sequence[float]:
-        recent = itertools.takewhile(lambda one: one.at >= since, reversed(self._readings))
+        recent = itertools.takewhile(lambda one: one.at >= since, reversed(self._scrapes))
         return [one.values[metric] for one in recent if metric in one.values][::-1]
 
 

@@ -21,7 +21,6 @@ from batch.evaluation.splits import Split, split_at
 from batch.gate.settings import GateSettings
 from batch.models.popularity import Popularity
 from batch.models.protocol import Fitted, Ranker
-from batch.sampling import sample_rows
 from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
 
@@ -140,7 +139,7 @@ def last_day(
         if split.train.nnz < _MIN_TRAIN_SHARE * len(at):
             return Unavailable("most events are of the last day")
         if len(split.user_rows) >= settings.min_evaluated_users:
-            return LastDay(_limited(split, settings.max_evaluated_users, seed), is_new)
+            return LastDay(split.limited(settings.max_evaluated_users, seed), is_new)
         reason = f"only {len(split.user_rows):,} users have events on the last day and before it"
     return Unavailable(reason)
 
@@ -185,15 +184,4 @@ def evaluate_last_day(
         ndcg=dict(zip(figures, found, strict=False)),
         change=dict(zip(others, found[len(figures) :], strict=True)),
         missing=missing,
-    )
-
-
-def _limited(split: Split, max_users: int, seed: int) -> Split:
-    """Return the split with a sample of at most so many evaluated users."""
-    n_users = len(split.user_rows)
-    if n_users <= max_users:
-        return split
-    rows = sample_rows(np.arange(n_users), max_users, np.random.default_rng(seed))
-    return replace(
-        split, user_rows=split.user_rows[rows], fold_in=split.fold_in[rows], test=split.test[rows]
     )

@@ -2,6 +2,8 @@
 
 parent's factors ─► fit to a sample of users, without the last day ─► evaluate beside the parent
                         └─► one sweep over everything ─► the model
+
+Where a second stage makes the lists, the last day is evaluated again, with it: see `with_stage`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +18,7 @@ from batch.arrays import Times
 from batch.cold_start.new_items import with_expected_vectors
 from batch.evaluation.groups import ALL, groups_of
 from batch.gate.settings import GateSettings
-from batch.gate.trial import LastDay, Trial, evaluate_last_day, last_day
+from batch.gate.trial import LastDay, Trial, TrialModel, last_day
 from batch.interactions.build import Interactions
 from batch.models.auto import FittedAuto
 from batch.models.choice import Choice
@@ -26,7 +28,6 @@ from batch.models.families import Extent
 from batch.models.protocol import Fitted, Recommender
 from batch.parent import (
     DATA_UNTIL,
-    LAST_DAY,
     initial_factors,
     seen_until,
     served_choice,
@@ -36,6 +37,7 @@ from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.records.vectors import OutsideVectors
 from batch.sampling import UserSample, sample
+from batch.second_stage.choice import EarlierStage
 from batch.settings import BatchSettings
 from batch.stages import Stages
 from batch.threads import usable
@@ -84,6 +86,8 @@ class Learned:
         warm_start: Origin of the initial factors, or `none: ` and the reason.
         metrics: Figures for the manifest.
         n_threads: Number of threads that training used, and that the lists may use.
+        trial_model: Model of the trial; None without a trial, or where no second stage can
+            make the lists.
     """
 
     ranker: Fitted
@@ -93,11 +97,24 @@ class Learned:
     warm_start: str
     metrics: dict[str, Any]
     n_threads: int
+    trial_model: TrialModel | None = None
 
     @property
     def factors(self) -> Factors:
         """Factors for the index and the tables."""
         return self.vectors.factors
+
+    def with_stage(self, stage: EarlierStage | None) -> "Learned":
+        """Return the models with the trial of what makes the lists, and free the trial's model.
+
+        Args:
+            stage: The second stage of a period before; None if the model makes the lists.
+        """
+        tried = self.trial_model
+        if stage is None or tried is None:
+            return replace(self, trial_model=None)
+        ranker = stage.on(tried.fitted, tried.day.split, tried.user_rows)
+        return replace(self, trial=tried.evaluate(ranker, "second stage"), trial_model=None)
 
 
 def known_times(at: Times | None, *, not_after: datetime) -> Times | None:
@@ -142,7 +159,7 @@ def learn(
     with stages("train", total=settings.iterations) as advance:
         ranker = training.fit(users, day, lambda: advance(1))
     with stages("trial"):
-        trial = training.evaluate(ranker, users, day)
+        trial, trial_model = training.trial(ranker, users, day)
     if not (users.is_complete and isinstance(day, Unavailable)):
         with stages("train all"):
             ranker = training.refit(ranker, users)
@@ -155,8 +172,9 @@ def learn(
         choice=training.choice,
         trial=trial,
         warm_start=_warm_start(start, parent),
-        metrics=metrics | _time_metrics(data.at) | _trial_metrics(trial),
+        metrics=metrics | _time_metrics(data.at),
         n_threads=training.n_threads,
+        trial_model=trial_model,
     )
 
 
@@ -237,21 +255,25 @@ class _Training:
         model = self._model(users.restrict(self.factors))
         return model.fit(weights, at=at, n_threads=self.n_threads, on_step=on_step)
 
-    def evaluate(
-        self, ranker: Fitted, users: UserSample, day: LastDay | Unavailable
-    ) -> Trial | Unavailable:
-        """Evaluate the new lists of the sampled users, and the served ones, on the last day."""
+    def trial(
+        self, fitted: Fitted, users: UserSample, day: LastDay | Unavailable
+    ) -> tuple[Trial | Unavailable, TrialModel | None]:
+        """Evaluate the new lists of the sampled users, and the served ones, on the last day.
+
+        The model is returned, too, if a second stage can make the lists.
+        """
         if isinstance(day, Unavailable):
-            return day
+            return day, None
         user_rows = users.user_rows[day.split.user_rows]
         user_ids = self.data.interactions.user_ids.take(user_rows).to_pylist()
         served = served_lists(self.parent, user_ids, self.data.interactions.item_ids)
         n_interactions = np.diff(day.split.train.indptr)[day.split.user_rows]
         groups = groups_of(user_ids, n_interactions, self.data.profiles)
         del groups[ALL]
-        return evaluate_last_day(
-            ranker, day, served, groups=groups, n_threads=self.n_threads, seed=self.settings.seed
-        )
+        seed, n_threads = self.settings.seed, self.n_threads
+        model = TrialModel(fitted, day, users.user_rows, served, groups, seed, n_threads)
+        is_kept = self.settings.second_stage_mode != "off"
+        return model.evaluate(), model if is_kept else None
 
     def refit(self, ranker: Fitted, users: UserSample) -> Fitted:
         """Train the model of the sample on everything."""
@@ -324,10 +346,3 @@ def _time_metrics(at: Times | None) -> dict[str, str]:
     return {
         DATA_UNTIL: datetime.fromtimestamp(latest, UTC).isoformat()[: len("2026-01-07T23:59:59")]
     }
-
-
-def _trial_metrics(trial: Trial | Unavailable) -> dict[str, Any]:
-    if isinstance(trial, Unavailable):
-        return {}
-    ndcg = {f"last_day_ndcg_{name}": round(found.mean, 4) for name, found in trial.ndcg.items()}
-    return {"last_day_users": trial.n_users, **ndcg, LAST_DAY: trial.as_json()}

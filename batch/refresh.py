@@ -180,6 +180,7 @@ def _build(
     with open_parent(store, options.parent) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
         shared = assemble_shared(prepared, learned, parent, settings, stages)
+        learned = _judged(learned, shared, stages)
         prepared = _limited(prepared, trust, parent, options.trust)
         if trust.left_out:
             with stages("histories"):
@@ -191,7 +192,7 @@ def _build(
             checks = _checks(prepared, learned, tables, parent, options.gate)
             checks += name_margins(learned.choice, shared.stage.comparison)
             gate_result = GateResult(checks, options.override)
-            metrics = rating_metrics | learned.metrics | shared.stage.metrics
+            metrics = rating_metrics | _trained_metrics(learned) | shared.stage.metrics
             metrics |= _metrics(prepared, tables, settings.seed)
     with stages("fingerprint"):
         provenance = _provenance(prepared, learned, options, tables, shared.index)
@@ -253,6 +254,20 @@ def _ratings(
         seed=settings.seed,
         n_threads=settings.n_threads,
     )
+
+
+def _judged(learned: Learned, shared: SharedTables, stages: Stages) -> Learned:
+    """Return the trained models with a trial of what makes the lists."""
+    if shared.stage.earlier is None:
+        return learned.with_stage(None)
+    with stages("trial of lists"):
+        return learned.with_stage(shared.stage.earlier)
+
+
+def _trained_metrics(learned: Learned) -> dict[str, Any]:
+    """Return the figures of the training and of the trial."""
+    trial = learned.trial
+    return learned.metrics | ({} if isinstance(trial, Unavailable) else trial.metrics())
 
 
 def _limited(

@@ -233,6 +233,11 @@ class BatchSettings:
         """Whether the lists are not required to be of what cannot fold in users."""
         return self.second_stage != "on" and self.model != "bpr"
 
+    @property
+    def second_stage_mode(self) -> str:
+        """Use of the second stage: "off", too, where the lists must fold in users."""
+        return "off" if self.fold_in == "on" else self.second_stage
+
     def with_fold_in(self) -> "BatchSettings":
         """Return the settings with `fold_in` on where it is `auto`, and nothing excludes it."""
         is_on = self.fold_in == "auto" and self.can_fold_in

@@ -61,6 +61,21 @@ class Split:
         train.data, fold_in.data = weights[train.data], weights[fold_in.data]
         return replace(self, train=train, fold_in=fold_in)
 
+    def limited(self, max_users: int, seed: int) -> "Split":
+        """Return this split with a random sample of at most so many evaluated users.
+
+        Args:
+            max_users: Limit on the evaluated users.
+            seed: Random seed of the sample.
+        """
+        n_users = len(self.user_rows)
+        if n_users <= max_users:
+            return self
+        rows = sample_rows(np.arange(n_users), max_users, np.random.default_rng(seed))
+        return replace(
+            self, user_rows=self.user_rows[rows], fold_in=self.fold_in[rows], test=self.test[rows]
+        )
+
     def lists(self, fitted: Fitted, k: int, n_threads: int = 0) -> TopK:
         """Return the lists of the evaluated users."""
         if self.is_folded:

@@ -114,9 +114,9 @@ def _loss(name: str, trial: Trial | Unavailable, max_loss: float) -> GateCheck:
     loss = -change.mean / base if base else 0.0
     upper = change.high / base if base else 0.0
     note = (
-        f"NDCG@20 of {trial.n_users:,} users on the last day {trial.ndcg['new'].mean:.4f} against "
-        f"{base:.4f} {name}, upper bound of the 95 % interval {100 * upper:+.1f} %, "
-        f"limit {-100 * max_loss:+g} %"
+        f"NDCG@20 of {trial.n_users:,} users on the last day, {trial.ranker} "
+        f"{trial.ndcg['new'].mean:.4f} against {base:.4f} {name}, "
+        f"upper bound of the 95 % interval {100 * upper:+.1f} %, limit {-100 * max_loss:+g} %"
     )
     return GateCheck(rule, round(loss, 4), max_loss, is_ok=upper >= -max_loss, note=note)
 

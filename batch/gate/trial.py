@@ -1,7 +1,7 @@
 """The trial: new, served and popular lists, evaluated on the last day of the events.
 
 ──────────── training ────────────┤ last day: evaluation
-new       the model, fitted to the left side alone
+new       what makes the lists: the model fitted to the left side alone, or the second stage on it
 served    the lists in the parent snapshot, which was not trained on that day either
 popular   the left side's most popular items
 """
@@ -13,21 +13,22 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Flags, ItemRows, Times
+from batch.arrays import Flags, ItemRows, Rows, Times
 from batch.errors import BatchError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
 from batch.evaluation.splits import Split, split_at
 from batch.gate.settings import GateSettings
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted
-from batch.sampling import sample_rows
+from batch.models.protocol import Fitted, Ranker
+from batch.parent import LAST_DAY
 from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
 
 _DAY_SECONDS: Final = 86_400
 _MIN_TRAIN_SHARE: Final = 0.5  # of the interactions; with fewer the model is not comparable
 _METRIC: Final = "ndcg"
+_MODEL: Final = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Trial:
         change: Mean difference of `new` to each of the others, paired by user.
         missing: Reason for each of the others that could not be evaluated.
         of_groups: Number of users and mean NDCG@20 of `new` by group of users.
+        ranker: What made the new lists: "model" alone, or "second stage".
     """
 
     n_users: int
@@ -48,6 +50,7 @@ class Trial:
     change: Mapping[str, Interval]
     missing: Mapping[str, str]
     of_groups: Mapping[str, tuple[int, Interval]] = field(default_factory=dict)
+    ranker: str = _MODEL
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as the manifest holds them; intervals are mean, low and high."""
@@ -62,6 +65,16 @@ class Trial:
             ],
         }
 
+    def metrics(self) -> dict[str, Any]:
+        """Return the figures for the manifest."""
+        ndcg = {f"last_day_ndcg_{name}": round(found.mean, 4) for name, found in self.ndcg.items()}
+        return {
+            "last_day_users": self.n_users,
+            "last_day_ranker": self.ranker,
+            **ndcg,
+            LAST_DAY: self.as_json(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class LastDay:
@@ -74,6 +87,47 @@ class LastDay:
 
     split: Split
     is_new_to_served: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialModel:
+    """The model of a trial, and what it is evaluated on.
+
+    Attributes:
+        fitted: Model fitted to the training side of the last day.
+        day: Split of the trial.
+        user_rows: (n_users,) rows of the split's users among all users.
+        served: (n_evaluated, 20) item rows of the served lists; None without a parent.
+        groups: (n_evaluated,) members of each group to evaluate apart.
+        seed: Random seed of the bootstrap.
+        n_threads: Number of threads; 0 means all processors.
+    """
+
+    fitted: Fitted
+    day: LastDay
+    user_rows: Rows
+    served: ItemRows | None
+    groups: Mapping[str, Flags]
+    seed: int
+    n_threads: int
+
+    def evaluate(self, ranker: Ranker | None = None, name: str = _MODEL) -> Trial:
+        """Evaluate the lists of the model on the last day.
+
+        Args:
+            ranker: What makes the lists; None: the model alone.
+            name: Name of it for the manifest.
+        """
+        ranker = ranker or self.fitted
+        found = evaluate_last_day(
+            ranker,
+            self.day,
+            self.served,
+            groups=self.groups,
+            n_threads=self.n_threads,
+            seed=self.seed,
+        )
+        return replace(found, ranker=name)
 
 
 def last_day(
@@ -113,13 +167,13 @@ def last_day(
         if split.train.nnz < _MIN_TRAIN_SHARE * len(at):
             return Unavailable("most events are of the last day")
         if len(split.user_rows) >= settings.min_evaluated_users:
-            return LastDay(_limited(split, settings.max_evaluated_users, seed), is_new)
+            return LastDay(split.limited(settings.max_evaluated_users, seed), is_new)
         reason = f"only {len(split.user_rows):,} users have events on the last day and before it"
     return Unavailable(reason)
 
 
 def evaluate_last_day(
-    fitted: Fitted,
+    ranker: Ranker,
     day: LastDay,
     served: ItemRows | None,
     *,
@@ -130,7 +184,7 @@ def evaluate_last_day(
     """Evaluate the new, the popular and the served lists on the last day.
 
     Args:
-        fitted: Model fitted to the left side of the split.
+        ranker: What makes the new lists, fitted to the left side of the split.
         day: Split of the trial.
         served: (n_users, 20) item rows of the served lists; None without a parent.
         groups: (n_users,) members of each group to evaluate apart.
@@ -139,8 +193,10 @@ def evaluate_last_day(
     """
     split = day.split
     popular = Popularity().fit(split.train)
-    lists = {"new": split.lists(fitted, LIST_LENGTH, n_threads).item_rows}
-    lists["popular"] = split.lists(popular, LIST_LENGTH, n_threads).item_rows
+    lists = {
+        name: one.top_k(LIST_LENGTH, user_rows=split.user_rows, n_threads=n_threads).item_rows
+        for name, one in (("new", ranker), ("popular", popular))
+    }
     missing = {}
     if served is None:
         missing["served"] = "no snapshot is served yet"
@@ -173,14 +229,3 @@ def evaluate_last_day(
 
 def _rounded(found: Interval) -> list[float]:
     return [round(value, 5) for value in found]
-
-
-def _limited(split: Split, max_users: int, seed: int) -> Split:
-    """Return the split with a sample of at most so many evaluated users."""
-    n_users = len(split.user_rows)
-    if n_users <= max_users:
-        return split
-    rows = sample_rows(np.arange(n_users), max_users, np.random.default_rng(seed))
-    return replace(
-        split, user_rows=split.user_rows[rows], fold_in=split.fold_in[rows], test=split.test[rows]
-    )

@@ -8,16 +8,16 @@ import scipy.sparse as sp
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from threadpoolctl import threadpool_limits
 
-from batch.arrays import Floats, Rows, Times
+from batch.arrays import Floats, Times
 from batch.errors import BatchError
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.progress import noop
 
 
 @dataclass(frozen=True, slots=True)
-class Bpr:
+class Bpr(TrainedAnew):
     """Bayesian personalized ranking, by `implicit`.
 
     It always trains on one thread: more threads would race for the same vectors, and
@@ -69,18 +69,6 @@ class Bpr:
         return FittedFactors(
             np.asarray(model.user_factors), np.asarray(model.item_factors), weights, _solve
         )
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedFactors:
-        """Train again from the start; see `Recommender.refit`."""
-        return self.fit(weights, n_threads=n_threads)
 
 
 def _solve(_: sp.csr_matrix) -> Floats:

@@ -30,7 +30,7 @@ def recommender(name: str, settings: BatchSettings, start: Factors | None = None
     Args:
         name: Name of the model, a value of `[batch] model`.
         settings: Settings with the parameters of all models.
-        start: Initial factors of ALS, in the rows that it will be fitted to.
+        start: Initial factors of ALS and iALS, in the rows that it will be fitted to.
 
     Raises:
         ValueError: The name is not that of a model.
@@ -39,7 +39,8 @@ def recommender(name: str, settings: BatchSettings, start: Factors | None = None
         return auto(settings, start)
     if name not in _MAKERS:
         raise ValueError(f"model: {name!r} is not a valid name; choose {', '.join(MODELS)}")
-    return _MAKERS[name](settings, start)
+    made = _MAKERS[name](settings)
+    return replace(made, start=start) if isinstance(made, Als | Ials) else made
 
 
 def auto(
@@ -66,7 +67,7 @@ def auto(
     return Auto(make, search, choice)
 
 
-def _als(settings: BatchSettings, start: Factors | None) -> Als:
+def _als(settings: BatchSettings) -> Als:
     return Als(
         n_factors=settings.n_factors,
         regularization=settings.regularization,
@@ -74,11 +75,10 @@ def _als(settings: BatchSettings, start: Factors | None) -> Als:
         iterations=settings.iterations,
         seed=settings.seed,
         n_held_out=settings.holdout_users,
-        start=start,
     )
 
 
-def _ials(settings: BatchSettings, start: Factors | None) -> Ials:
+def _ials(settings: BatchSettings) -> Ials:
     return Ials(
         n_factors=settings.ials_factors,
         regularization=settings.ials_regularization,
@@ -86,23 +86,10 @@ def _ials(settings: BatchSettings, start: Factors | None) -> Ials:
         frequency_exponent=settings.ials_frequency_exponent,
         iterations=settings.ials_iterations,
         seed=settings.seed,
-        start=start,
     )
 
 
-def _item_knn(settings: BatchSettings, _: Factors | None) -> ItemKnn:
-    return ItemKnn(settings.n_neighbours, settings.similarity)
-
-
-def _ease(settings: BatchSettings, _: Factors | None) -> Ease:
-    return Ease(settings.ease_regularization, settings.ease_max_items, settings.ease_neighbours)
-
-
-def _rp3beta(settings: BatchSettings, _: Factors | None) -> Rp3Beta:
-    return Rp3Beta(settings.rp3beta_alpha, settings.rp3beta_beta, settings.rp3beta_neighbours)
-
-
-def _graph_filter(settings: BatchSettings, _: Factors | None) -> GraphFilter:
+def _graph_filter(settings: BatchSettings) -> GraphFilter:
     return GraphFilter(
         n_singular_vectors=settings.graph_filter_singular_vectors,
         weight=settings.graph_filter_weight,
@@ -111,11 +98,7 @@ def _graph_filter(settings: BatchSettings, _: Factors | None) -> GraphFilter:
     )
 
 
-def _spectral(settings: BatchSettings, _: Factors | None) -> Spectral:
-    return Spectral(settings.spectral_factors, settings.spectral_popularity, settings.seed)
-
-
-def _bpr(settings: BatchSettings, _: Factors | None) -> Bpr:
+def _bpr(settings: BatchSettings) -> Bpr:
     return Bpr(
         n_factors=settings.n_factors,
         learning_rate=settings.bpr_learning_rate,
@@ -125,11 +108,7 @@ def _bpr(settings: BatchSettings, _: Factors | None) -> Bpr:
     )
 
 
-def _recent_popularity(settings: BatchSettings, _: Factors | None) -> RecentPopularity:
-    return RecentPopularity(settings.recent_popularity_half_life_days)
-
-
-def _last_items(settings: BatchSettings, _: Factors | None) -> LastItems:
+def _last_items(settings: BatchSettings) -> LastItems:
     return LastItems(
         window=settings.last_items_window,
         decay=settings.last_items_decay,
@@ -139,16 +118,16 @@ def _last_items(settings: BatchSettings, _: Factors | None) -> LastItems:
     )
 
 
-_MAKERS: Final[Mapping[str, Callable[[BatchSettings, Factors | None], Recommender]]] = {
+_MAKERS: Final[Mapping[str, Callable[[BatchSettings], Recommender]]] = {
     "als": _als,
     "ials": _ials,
-    "item_knn": _item_knn,
-    "ease": _ease,
-    "rp3beta": _rp3beta,
+    "item_knn": lambda s: ItemKnn(s.n_neighbours, s.similarity),
+    "ease": lambda s: Ease(s.ease_regularization, s.ease_max_items, s.ease_neighbours),
+    "rp3beta": lambda s: Rp3Beta(s.rp3beta_alpha, s.rp3beta_beta, s.rp3beta_neighbours),
     "graph_filter": _graph_filter,
-    "spectral": _spectral,
+    "spectral": lambda s: Spectral(s.spectral_factors, s.spectral_popularity, s.seed),
     "bpr": _bpr,
-    "popularity": lambda *_: Popularity(),
-    "recent_popularity": _recent_popularity,
+    "popularity": lambda _: Popularity(),
+    "recent_popularity": lambda s: RecentPopularity(s.recent_popularity_half_life_days),
     "last_items": _last_items,
 }

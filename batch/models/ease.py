@@ -30,7 +30,7 @@ from batch.memory import available_bytes
 from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, ones
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.progress import noop
 from batch.threads import usable
 
@@ -40,7 +40,7 @@ _BLOCK_ITEMS: Final = 256  # rows of the Gram matrix computed at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Ease:
+class Ease(TrainedAnew):
     """A linear model of items, by ridge regression without self-prediction.
 
     Attributes:
@@ -99,18 +99,6 @@ class Ease:
                 f"training takes {needed / _GIB:.1f} GiB of {available / _GIB:.1f} available",
                 f"set [batch] ease_max_items to {affordable} or less",
             )
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedItemItem:
-        """Invert again; see `Recommender.refit`."""
-        return self.fit(weights, n_threads=n_threads)
 
 
 def gram(has: sp.csr_matrix, n_threads: int = 0) -> Doubles:

@@ -26,7 +26,7 @@ from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, LowRank, ones
 from batch.models.nearest import compact, nearest
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.models.singular_vectors import leading_vectors
 from batch.progress import noop
 
@@ -34,7 +34,7 @@ _MAX_PAIRS: Final = 1 << 24  # pairs of neighbours by default: at most 128 MiB
 
 
 @dataclass(frozen=True, slots=True)
-class GraphFilter:
+class GraphFilter(TrainedAnew):
     """A linear and a low-pass filter on the graph of items.
 
     Attributes:
@@ -79,18 +79,6 @@ class GraphFilter:
         on_step()
         about = {"n_neighbour_pairs": item_item.nnz}
         return FittedItemItem(history, compact(item_item), popular, low_rank=low_rank, about=about)
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedItemItem:
-        """Compute the filters again; see `Recommender.refit`."""
-        return self.fit(weights, n_threads=n_threads)
 
     def _low_pass(
         self, normalized: sp.csr_matrix, n_users: Floats, n_threads: int

@@ -18,16 +18,16 @@ from implicit.nearest_neighbours import (
     tfidf_weight,
 )
 
-from batch.arrays import Rows, Times
+from batch.arrays import Times
 from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, as_given
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.progress import noop
 
 
 @dataclass(frozen=True, slots=True)
-class ItemKnn:
+class ItemKnn(TrainedAnew):
     """Neighbours of items, by `implicit`.
 
     Attributes:
@@ -66,18 +66,6 @@ class ItemKnn:
             weigh=as_given,
             about={"n_neighbour_pairs": similarity.nnz},
         )
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedItemItem:
-        """Find the neighbours again; see `Recommender.refit`."""
-        return self.fit(weights, n_threads=n_threads)
 
     def _item_vectors(self, weights: sp.csr_matrix) -> sp.coo_matrix:
         """Return (n_items, n_users) vectors whose inner products are the similarities."""

@@ -36,7 +36,7 @@ from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, as_given
 from batch.models.nearest import largest
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.models.view_order import ViewOrder, blocks, order_views
 from batch.progress import noop
 from batch.threads import usable
@@ -68,7 +68,7 @@ class Decayed:
 
 
 @dataclass(frozen=True, slots=True)
-class LastItems:
+class LastItems(TrainedAnew):
     """Neighbours of items in the order of views, weighted by their place in the user's.
 
     Attributes:
@@ -107,18 +107,6 @@ class LastItems:
         on_step()
         history = self._decayed(weights, views)
         return FittedItemItem(history, similarity, Popularity().fit(weights), Decayed(self.decay))
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedItemItem:
-        """Count again, by the times beside `weights.data`; see `Recommender.refit`."""
-        return self.fit(weights, at=at, n_threads=n_threads)
 
     def history(self, weights: sp.csr_matrix, at: Times) -> sp.csr_matrix:
         """Return weights that fall with the number of items that the user watched after.

@@ -17,14 +17,14 @@ from batch.arrays import Doubles, Rows, Times
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.fold_in import SameForAll
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.progress import noop
 
 _CHUNK: Final = 1 << 20  # interactions counted at a time, which limits 64-bit copies
 
 
 @dataclass(frozen=True, slots=True)
-class Popularity:
+class Popularity(TrainedAnew):
     """Ranks items by the number of users that have them."""
 
     name = "popularity"
@@ -42,18 +42,6 @@ class Popularity:
         n_users = users_of_items(weights)
         on_step()
         return same_for_all(n_users, weights)
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedFactors:
-        """Count again; see `Recommender.refit`."""
-        return self.fit(weights, n_threads=n_threads)
 
 
 def users_of_items(weights: sp.csr_matrix) -> Rows:

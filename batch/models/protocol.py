@@ -118,3 +118,21 @@ class Recommender(Protocol):
         Raises:
             BatchError: The weights or the trained parameters are not finite.
         """
+
+
+class TrainedAnew:
+    """Base of the recommenders whose training has no state to begin with."""
+
+    __slots__ = ()
+
+    def refit(
+        self: Recommender,
+        trial: Fitted,
+        user_rows: Rows,
+        weights: sp.csr_matrix,
+        *,
+        at: Times | None = None,
+        n_threads: int = 0,
+    ) -> Fitted:
+        """Train anew on everything; see `Recommender.refit`."""
+        return self.fit(weights, at=at, n_threads=n_threads)

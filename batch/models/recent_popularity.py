@@ -13,19 +13,19 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, Rows, Times
+from batch.arrays import Doubles, Times
 from batch.interactions.weights import DAY_SECONDS, MIN_WEIGHT, latest_time
 from batch.models.factors import FittedFactors
 from batch.models.finite import check_finite
 from batch.models.popularity import same_for_all, users_of_items
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.progress import noop
 
 _CHUNK: Final = 1 << 20  # interactions counted at a time, which limits 64-bit copies
 
 
 @dataclass(frozen=True, slots=True)
-class RecentPopularity:
+class RecentPopularity(TrainedAnew):
     """Ranks items by the number of their users, each counted less with age.
 
     Attributes:
@@ -49,18 +49,6 @@ class RecentPopularity:
         counts = self._users(weights, at)
         on_step()
         return same_for_all(counts, weights)
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedFactors:
-        """Count again, by the times beside `weights.data`; see `Recommender.refit`."""
-        return self.fit(weights, at=at, n_threads=n_threads)
 
     def _users(self, weights: sp.csr_matrix, at: Times | None) -> Doubles:
         """Return (n_items,) sums over users; an unknown time counts as the mean of the known."""

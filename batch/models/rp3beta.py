@@ -22,12 +22,12 @@ from batch.models.finite import check_finite
 from batch.models.item_item import FittedItemItem, ones
 from batch.models.nearest import compact, nearest
 from batch.models.popularity import Popularity
-from batch.models.protocol import Fitted
+from batch.models.protocol import TrainedAnew
 from batch.progress import noop
 
 
 @dataclass(frozen=True, slots=True)
-class Rp3Beta:
+class Rp3Beta(TrainedAnew):
     """Random walks of three steps over users and items.
 
     Attributes:
@@ -66,18 +66,6 @@ class Rp3Beta:
         on_step()
         about = {"n_neighbour_pairs": item_item.nnz}
         return FittedItemItem(history, compact(item_item), popular, about=about)
-
-    def refit(
-        self,
-        trial: Fitted,
-        user_rows: Rows,
-        weights: sp.csr_matrix,
-        *,
-        at: Times | None = None,
-        n_threads: int = 0,
-    ) -> FittedItemItem:
-        """Walk again; see `Recommender.refit`."""
-        return self.fit(weights, n_threads=n_threads)
 
 
 def _steps(has: sp.csr_matrix, alpha: float) -> sp.csr_matrix:

@@ -2,6 +2,7 @@
 
     trained on the previous period ─► judged on the newest: significantly better, by the margin?
         └─► trained on the newest ─► ranks everything
+        └─► of the previous period ─► judged once more, by the gate, on the last day
 
 What made the served lists stays, the second stage or the model alone, unless the other is
 significantly better by the margin: the choice does not change with chance.
@@ -17,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Doubles, Times
+from batch.arrays import Doubles, Rows, Times
 from batch.errors import SecondStageError
 from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import per_user
@@ -131,6 +132,35 @@ class StageComparison:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class EarlierStage:
+    """The second stage as it would have been a period before.
+
+    Attributes:
+        booster: The `lightgbm.Booster`, trained on the previous period.
+        period_seconds: Length of the period.
+        metadata: Fields of all items and users.
+        n_threads: Number of threads.
+    """
+
+    booster: Any
+    period_seconds: int
+    metadata: Metadata
+    n_threads: int
+
+    def on(self, model: Ranker, split: Split, user_rows: Rows) -> SecondStage:
+        """Return it on top of a model, with features of the training side of a split.
+
+        Args:
+            model: Model fitted to the training side.
+            split: Split whose test side began after the previous period.
+            user_rows: (n_users,) rows of the split's users in the metadata.
+        """
+        past = Past(split.train, split.at, self.period_seconds)
+        metadata = self.metadata.of_users(user_rows)
+        return SecondStage(Proposer.of(model, past, metadata, self.n_threads), self.booster)
+
+
 class StageDecision(NamedTuple):
     """What ranks the items of the lists, and why.
 
@@ -138,11 +168,13 @@ class StageDecision(NamedTuple):
         ranker: The second stage, or the model itself.
         metrics: Figures for the manifest; empty where the second stage is off.
         comparison: Comparison of both; None where there was none.
+        earlier: The second stage of a period before; None where the model makes the lists.
     """
 
     ranker: Ranker
     metrics: dict[str, Any]
     comparison: StageComparison | None = None
+    earlier: EarlierStage | None = None
 
 
 def choose(
@@ -165,7 +197,7 @@ def choose(
         lightgbm()
         inputs = make_inputs()
         trial = _Trial.of(inputs.sample())
-        found = trial.judge(is_served=is_served)
+        found, previous = trial.judge(is_served=is_served)
         if mode == "auto" and (reason := found.reason_against):
             outcome = {"second_stage": f"not used: {reason}"}
             return StageDecision(model, outcome | found.metrics(), found)
@@ -174,10 +206,15 @@ def choose(
         if mode == "on":
             raise
         return StageDecision(model, {"second_stage": f"not used: {error.reason}"})
-    past = Past(inputs.weights, inputs.at, trial.periods.seconds)
+    seconds = trial.periods.seconds
+    past = Past(inputs.weights, inputs.at, seconds)
     proposer = Proposer.of(model, past, inputs.metadata, inputs.n_threads)
-    stage = SecondStage(proposer, booster)
-    return StageDecision(stage, {"second_stage": "used"} | found.metrics(), found)
+    return StageDecision(
+        SecondStage(proposer, booster),
+        {"second_stage": "used"} | found.metrics(),
+        found,
+        EarlierStage(previous, seconds, inputs.metadata, inputs.n_threads),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,18 +247,20 @@ class _Trial:
         model = inputs.fit_model(periods.newest.train, periods.newest.at)
         return cls(inputs, periods, model, _proposer(model, periods.newest, periods, inputs))
 
-    def judge(self, *, is_served: bool) -> StageComparison:
-        """Train on the previous period, and compare on the newest."""
+    def judge(self, *, is_served: bool) -> tuple[StageComparison, Any]:
+        """Train on the previous period, and compare on the newest; return the trees, too."""
         previous, newest, inputs = self.periods.previous, self.periods.newest, self.inputs
         model = inputs.fit_model(previous.train, previous.at)
         before = _proposer(model, previous, self.periods, inputs)
-        stage = SecondStage(self.newest, self.booster(previous, before))
+        booster = self.booster(previous, before)
+        stage = SecondStage(self.newest, booster)
         ndcg = [ndcg_of(ranker, newest, inputs.n_threads) for ranker in (self.model, stage)]
         columns = np.stack([*ndcg, ndcg[1] - ndcg[0]], axis=1)
         all_users = np.ones((len(columns), 1), dtype=bool)
         without, with_stage, gain = intervals(columns, all_users, seed=inputs.seed)[0]
         n_users, seconds = len(columns), self.periods.seconds
-        return StageComparison(n_users, seconds, without, with_stage, gain, is_served)
+        found = StageComparison(n_users, seconds, without, with_stage, gain, is_served)
+        return found, booster
 
     def booster(self, split: Split, proposer: Proposer) -> Any:
         """Return trees trained on the test side of a split."""

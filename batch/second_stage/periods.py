@@ -7,16 +7,14 @@
 Where a day has too few users, 7 or 28 days take its place.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Times
 from batch.errors import BatchError
 from batch.evaluation.splits import Split, split_at
-from batch.sampling import sample_rows
 from batch.second_stage.past import DAY_SECONDS
 from batch.unavailable import Unavailable
 
@@ -41,9 +39,7 @@ class Periods:
 
     def limited(self, max_users: int, seed: int) -> "Periods":
         """Return the periods with a sample of at most so many users each."""
-        newest, previous = (
-            _limited(split, max_users, seed) for split in (self.newest, self.previous)
-        )
+        newest, previous = (one.limited(max_users, seed) for one in (self.newest, self.previous))
         return Periods(self.seconds, newest, previous)
 
 
@@ -74,11 +70,3 @@ def _split(weights: sp.csr_matrix, at: Times, cutoff: int) -> Split | None:
     except BatchError:
         return None
     return split if len(split.user_rows) >= _MIN_USERS else None
-
-
-def _limited(split: Split, max_users: int, seed: int) -> Split:
-    n_users = len(split.user_rows)
-    rows = sample_rows(np.arange(n_users), max_users, np.random.default_rng(seed))
-    return replace(
-        split, user_rows=split.user_rows[rows], fold_in=split.fold_in[rows], test=split.test[rows]
-    )

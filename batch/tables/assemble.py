@@ -175,10 +175,12 @@ class _Assembly:
 
     def second_stage(self, parent: Snapshot | Unavailable) -> StageDecision:
         """Return what ranks the items of the lists."""
-        needs_fold_in = self.settings.fold_in == "on"  # which a second stage cannot
-        mode = "off" if needs_fold_in else self.settings.second_stage
-        is_served = has_chosen_second_stage(parent)
-        return choose(self.learned.ranker, self.stage_inputs, mode, is_served=is_served)
+        return choose(
+            self.learned.ranker,
+            self.stage_inputs,
+            self.settings.second_stage_mode,
+            is_served=has_chosen_second_stage(parent),
+        )
 
     def lists(self, ranker: Ranker, on_users: Callable[[int], object]) -> TopK:
         """Return the list and the spares of each user."""

@@ -63,6 +63,21 @@ def unrelated(n_users=500, *, seed=5) -> StageInputs:
     return inputs_of(user, item, day, n_users=n_users)
 
 
+def trend_that_ended(n_users=350, *, seed=5) -> StageInputs:
+    """Each day brings 20 items, and ten classics are watched; the last day has classics alone.
+
+    The day before the last has none of these, so that its views are all of new items.
+    """
+    random = np.random.default_rng(seed)
+    user = np.repeat(np.arange(n_users), 10)
+    day = np.tile(np.arange(10), n_users)
+    new = 20 * np.maximum(day - random.integers(0, 4, len(user)), 0)
+    item = new + random.integers(0, 20, len(user))
+    is_classic = np.choose(np.maximum(day - 7, 0), [random.random(len(user)) < 0.3, False, True])
+    classic = N_ITEMS - 10 + random.integers(0, 10, len(user))
+    return inputs_of(user, np.where(is_classic, classic, item), day, n_users=n_users)
+
+
 def write_events(folder: Path, made: StageInputs) -> tuple[tuple[object, ...], dict[str, set[str]]]:
     """Write views, genres and genders as files; return a refresh's options, and what is seen."""
     user, item = made.weights.nonzero()

@@ -1,5 +1,6 @@
 """The second stage: chosen where there is something to learn, and not elsewhere."""
 
+import math
 import sys
 
 import numpy as np
@@ -8,14 +9,25 @@ import pytest
 from batch.__main__ import main
 from batch.errors import SecondStageError
 from batch.evaluation.bootstrap import Interval
+from batch.evaluation.splits import split_at
+from batch.gate.trial import LastDay, TrialModel
 from batch.models.popularity import Popularity
 from batch.parent import has_chosen_second_stage
 from batch.second_stage.choice import StageComparison, choose
-from batch.second_stage.ranking import SecondStage
+from batch.second_stage.past import Past
+from batch.second_stage.ranking import Proposer, SecondStage, examples_of
+from batch.second_stage.training import train
 from batch.settings import BatchSettings
 from batch.topk import NO_ITEM
 from store.snapshot import open_snapshot
-from tests.batch.made_periods import N_ITEMS, trending, unrelated, write_events
+from tests.batch.made_periods import (
+    DAY,
+    N_ITEMS,
+    trend_that_ended,
+    trending,
+    unrelated,
+    write_events,
+)  # fmt: skip
 from tests.histories import write_history
 from tests.refreshes import inputs, run_refresh, users_served_seen_items
 
@@ -30,6 +42,22 @@ def chosen(stage_inputs, mode="auto", *, is_served=False):
     """Return the choice for inputs, with their model of everything."""
     model = stage_inputs.fit_model(stage_inputs.weights, stage_inputs.at)
     return model, choose(model, lambda: stage_inputs, mode, is_served=is_served)
+
+
+def proposer(metadata, split):
+    """Return sources and features of a training side, with popularity as the model."""
+    model = Popularity().fit(split.train)
+    return Proposer.of(model, Past(split.train, split.at), metadata, 1)
+
+
+def ndcg_by_hand(lists, test):
+    """Return the mean NDCG@20 of the lists."""
+    found = []
+    for row, items in enumerate(lists.tolist()):
+        watched = set(test[[row]].indices.tolist())
+        gains = [1 / math.log2(rank + 2) for rank, item in enumerate(items) if item in watched]
+        found.append(sum(gains) / sum(1 / math.log2(rank + 2) for rank in range(len(watched))))
+    return sum(found) / len(found)
 
 
 def test_stage_is_chosen_where_new_items_and_genders_decide(lightgbm):
@@ -149,12 +177,16 @@ def test_unknown_mode_is_refused():
 
 
 def test_refresh_publishes_lists_of_the_stage(tmp_path, capsys, monkeypatch, lightgbm):
-    """A refresh with the stage: other lists than without, none with a seen item."""
+    """A refresh with the stage: other lists than without, none with a seen item.
+
+    The gate's figure is that of what makes the lists: the same as in the comparison, for both
+    are evaluated on the same day.
+    """
     monkeypatch.chdir(tmp_path)  # the quarantine is made in `var`
     monkeypatch.setenv("MARQUEE_BATCH_N_THREADS", "1")
     monkeypatch.setenv("MARQUEE_BATCH_ITERATIONS", "2")
     files, seen = write_events(tmp_path, trending(350))
-    bodies = []
+    bodies, metrics = [], []
     for mode in ("off", "auto"):
         monkeypatch.setenv("MARQUEE_BATCH_SECOND_STAGE", mode)
         store = tmp_path / mode
@@ -166,9 +198,57 @@ def test_refresh_publishes_lists_of_the_stage(tmp_path, capsys, monkeypatch, lig
             assert users_served_seen_items(snapshot, seen) == []
             stage = snapshot.manifest.metrics.get("second_stage", "")
             assert has_chosen_second_stage(snapshot) == (mode == "auto")
+            metrics.append(snapshot.manifest.metrics)
         assert stage == ("used" if mode == "auto" else "")
     assert bodies[0].keys() == bodies[1].keys()
     assert bodies[0] != bodies[1]
+    assert [found["last_day_ranker"] for found in metrics] == ["model", "second stage"]
+    assert metrics[0]["last_day_ndcg_new"] == metrics[1]["second_stage_ndcg_without"]
+    assert metrics[1]["last_day_ndcg_new"] == metrics[1]["second_stage_ndcg"]
+    assert metrics[0]["last_day_ndcg_popular"] == metrics[1]["last_day_ndcg_popular"]
+
+
+def test_trial_of_the_lists_is_that_of_trees_trained_by_hand(lightgbm):
+    """The trees of the day before rank a sample of users, here every second, on the last day."""
+    made = trending()
+    _, choice = chosen(made)
+    assert made.at is not None
+    assert choice.earlier is not None
+    users = np.arange(1, 500, 2)
+    is_sampled = np.repeat(np.arange(500) % 2 == 1, np.diff(made.weights.indptr))
+    latest = int(made.at.max())
+    day = LastDay(split_at(made.weights[users], made.at[is_sampled], latest - DAY), False)
+    model = Popularity().fit(day.split.train)
+    tried = TrialModel(model, day, users, None, groups={}, seed=42, n_threads=1)
+    found = tried.evaluate(choice.earlier.on(model, day.split, users), "second stage")
+
+    newest = split_at(made.weights, made.at, latest - DAY)
+    assert newest.at is not None
+    previous = split_at(newest.train, newest.at, latest - 2 * DAY)
+    booster = train(examples_of(proposer(made.metadata, previous), previous, 1), 42)
+    stage = SecondStage(proposer(made.metadata.of_users(users), day.split), booster)
+    lists = stage.top_k(20, user_rows=day.split.user_rows, n_threads=1).item_rows
+    assert found.ndcg["new"].mean == pytest.approx(ndcg_by_hand(lists, day.split.test))
+    assert found.ndcg["new"].mean > tried.evaluate().ndcg["new"].mean + 0.1
+    assert found.metrics()["last_day_ranker"] == "second stage"
+    assert tried.evaluate().metrics()["last_day_ranker"] == "model"
+
+
+def test_gate_refuses_a_stage_that_learned_a_trend_which_ended(
+    tmp_path, capsys, monkeypatch, lightgbm
+):
+    """Days of new items, then a day of old ones: the model's lists pass, the stage's do not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARQUEE_BATCH_N_THREADS", "1")
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "popularity")
+    files, _ = write_events(tmp_path, trend_that_ended())
+    for mode, expected in (("off", 0), ("on", 3)):
+        monkeypatch.setenv("MARQUEE_BATCH_SECOND_STAGE", mode)
+        store = tmp_path / mode
+        assert main(["refresh", *map(str, files), "--store", str(store)]) == expected
+    error = capsys.readouterr().err
+    assert "loss to popular: NDCG@20 of" in error
+    assert "users on the last day, second stage 0." in error
 
 
 def test_refresh_without_the_package_names_the_extra(tmp_path, capsys, monkeypatch):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from batch.settings import BatchSettings
 from store.config import StoreSettings, load_section
-from store.errors import NoSnapshotError
+from store.errors import NoSnapshotError, StoreError
 from store.pointer import current
 from store.snapshot import Snapshot, open_snapshot
 from store.stop import stop_on_signals
@@ -111,6 +111,8 @@ def _follow(options: argparse.Namespace, settings: WatchSettings) -> None:
                     log.warning(
                         "%s %s: %.4g, %s", figure.name, figure.of, figure.value, figure.note
                     )
+        except (StoreError, StreamError) as error:
+            log.error("%s; next try in an hour", error)  # noqa: TRY400
         except Exception:
             log.exception("cannot look; next try in an hour")
         if stop.wait(HOUR_SECONDS - time.time() % HOUR_SECONDS):

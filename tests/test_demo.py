@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.alone
 def test_demo_shows_every_kind_of_response_and_live_traffic_and_exits_0(tmp_path):
     """One command makes events, serves, sends traffic and publishes a second snapshot."""
     end = subprocess.run(

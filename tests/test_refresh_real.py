@@ -85,7 +85,13 @@ REAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("real", REAL.values(), ids=REAL.keys())
+ALONE = {"290k users": pytest.mark.alone}
+
+
+@pytest.mark.parametrize(
+    "real",
+    [pytest.param(real, id=name, marks=ALONE.get(name, ())) for name, real in REAL.items()],
+)
 def test_real_files_give_valid_lists(shared_data, tmp_path, monkeypatch, capsys, real):
     """Every user with an existing item gets a valid list of unseen items."""
     monkeypatch.chdir(tmp_path)

@@ -28,7 +28,7 @@ def niceness_of_refreshes(folder):
     is_over = threading.Event()
 
     def look():
-        while not is_over.wait(0.02):
+        while not is_over.wait(0.2):
             for process in Path("/proc").glob("[0-9]*"):
                 with contextlib.suppress(OSError):  # it is over
                     command = (process / "cmdline").read_bytes().decode(errors="replace")
@@ -48,6 +48,7 @@ def last_line(capsys):
     return capsys.readouterr().out.splitlines()[-1]
 
 
+@pytest.mark.alone
 def test_short_rehearsal_passes(tmp_path, capsys):
     """Three publishes, a rollback, a takedown and kills, and every request succeeds."""
     with niceness_of_refreshes(tmp_path) as found:
@@ -61,6 +62,7 @@ def test_short_rehearsal_passes(tmp_path, capsys):
     assert re.search(r"; \d[\d,]+ events are accounted for$", line)
 
 
+@pytest.mark.alone
 def test_operations_without_effect_fail_it(monkeypatch, capsys):
     """A takedown and a rollback that do nothing are reported."""
     for broken in ("take_down", "rollback"):

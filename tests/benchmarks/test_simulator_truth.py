@@ -148,6 +148,7 @@ def test_no_list_beats_the_best_one():
     np.testing.assert_allclose(world.items.popularity[truth.popular_list(7)], top)
 
 
+@pytest.mark.alone
 def test_a_refresh_recovers_the_latent_tastes(tmp_path):
     """NDCG@20 by the true probabilities: far above popularity's, and higher with more views."""
     n_users, n_items = 4000, 600

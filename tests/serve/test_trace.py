@@ -142,6 +142,7 @@ def has_nginx():
         return False
 
 
+@pytest.mark.alone
 def test_a_real_trace_is_answered(trace, real_store, shared_data, tmp_path, capsys):
     """In time, with 200 and ids of the catalogue; enough answers are personal."""
     catalogue = set(read_catalogues([shared_data / name for name in CATALOGUES]).items)

@@ -1,5 +1,6 @@
-"""Train each item–item model on generated views, and make all lists: seconds and memory.
+"""Train each item–item model on generated views, and make all lists: processor time and memory.
 
+Times are of all processors together, so that other work on the machine does not count.
 Each model is trained in a process of its own, so that its peak of memory is its own. "One
 user" is the median time to fold one user in and make their list. `item_knn` is compared
 with the lists of `implicit`, which makes them on one thread.
@@ -46,9 +47,9 @@ class Measured:
     """Figures of one model.
 
     Attributes:
-        training_seconds: Time to train.
-        lists_seconds: Time to make the lists of all users.
-        one_user_ms: Median time to fold in one user and make their list, in milliseconds.
+        training_seconds: Processor time to train.
+        lists_seconds: Processor time to make the lists of all users.
+        one_user_ms: Median processor time to fold in one user and make their list, in milliseconds.
         peak_mib: Peak memory of the process, interactions and imports included, in MiB.
         ratio: Speed of the lists over that of `implicit`; 0: not compared.
         differing: Users whose list has other scores than that of `implicit`.
@@ -87,11 +88,11 @@ def measure(model: str, size: Size) -> Measured:
     weights = interactions(SCENARIO, size)
     assert weights is not None  # it is generated
     settings = BatchSettings(similarity="cosine")
-    begin = time.perf_counter()
+    begin = time.process_time()
     fitted = recommender(model, settings).fit(weights)
-    trained = time.perf_counter()
+    trained = time.process_time()
     fitted.top_k(_K)
-    listed = time.perf_counter()
+    listed = time.process_time()
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     one_user_ms = statistics.median(_one_user_ms(fitted, weights))
     figures = (trained - begin, listed - trained, one_user_ms, peak_mib)
@@ -103,9 +104,9 @@ def measure(model: str, size: Size) -> Measured:
 def _one_user_ms(fitted: Fitted, weights: sp.csr_matrix) -> list[float]:
     milliseconds = []
     for user in np.linspace(0, weights.shape[0] - 1, _N_FOLDED_IN).astype(int).tolist():
-        begin = time.perf_counter()
+        begin = time.process_time()
         fitted.fold_in(weights[user : user + 1]).top_k(_K, n_threads=1)
-        milliseconds.append((time.perf_counter() - begin) * 1000)
+        milliseconds.append((time.process_time() - begin) * 1000)
     return milliseconds
 
 
@@ -114,11 +115,11 @@ def _compared(fitted: Fitted, weights: sp.csr_matrix, n_neighbours: int) -> tupl
     user_rows = np.arange(min(_MAX_COMPARED_USERS, weights.shape[0]))
     peer = CosineRecommender(n_neighbours + 1)
     peer.fit(weights, show_progress=False)
-    begin = time.perf_counter()
+    begin = time.process_time()
     _, scores = peer.recommend(user_rows, weights[user_rows], N=_K)
-    between = time.perf_counter()
+    between = time.process_time()
     lists = fitted.top_k(_K, user_rows=user_rows, n_threads=1)
-    end = time.perf_counter()
+    end = time.process_time()
     is_close = np.isclose(lists.scores, np.maximum(scores, 0), rtol=1e-4, atol=1e-6)
     return (between - begin) / (end - between), int((~is_close).any(axis=1).sum())
 

@@ -8,9 +8,9 @@ import pytest
 
 _BESIDE_THE_CHECKOUT = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 _LONG_FILES = (  # of minutes or nearly so; begun last, one of them would be waited for alone
-    "test_refresh_real.py", "test_schema.py", "test_replica_servers.py", "test_gate.py",
+    "test_refresh_real.py", "test_gate.py", "test_kill_every_call.py", "test_stream.py",
     "test_file_modes.py", "test_freshness.py", "test_changing_files.py", "test_second_stage.py",
-    "test_partitions.py", "test_kill_loop.py", "test_stream.py",
+    "test_partitions.py",
 )  # fmt: skip
 
 

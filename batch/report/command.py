@@ -42,7 +42,7 @@ def add_report(verbs: Any) -> None:
 def _report(arguments: argparse.Namespace, _: BatchSettings) -> str:
     config = arguments.config
     store = arguments.store or Path(load_section("store", StoreSettings, config).path)
-    generation = arguments.generation or current(store)
+    generation = current(store) if arguments.generation is None else arguments.generation
     page = make_report(store, generation, load_section("report", ReportSettings, config))
     found = {"generation": generation, "report": str(page)}
     return json.dumps(found) if arguments.json else str(page)

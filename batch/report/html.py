@@ -16,7 +16,7 @@ def text(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return escape(f"{value:,.6g}")
+        return _digits(value)
     return escape(str(value))
 
 
@@ -69,6 +69,15 @@ def pair(*parts: str) -> str:
 def details(summary: str, content: str) -> str:
     """Return content that opens on demand."""
     return f"<details><summary>{text(summary)}</summary>{content}</details>"
+
+
+def _digits(value: float) -> str:
+    """Return a number with six digits or its whole part, without an exponent for usual sizes."""
+    if abs(value) >= 1e6:
+        return f"{value:,.0f}"
+    if 1e-7 <= abs(value) < 1e-4:
+        return f"{value:.7f}".rstrip("0")
+    return f"{value:,.6g}"
 
 
 def _cell(value: object) -> str:

@@ -64,11 +64,12 @@ def _quality(last_day: Mapping[str, Any]) -> str:
     name = "served" if "served" in last_day["change"] else "popular"
     mean, low, _ = last_day["change"][name]
     base = last_day["ndcg"][name][0]
-    change = f"{100 * mean / base:+.1f} %, " if base else ""
+    change = f"{100 * mean / base:+.1f} %, ".replace("-0.0", "0.0") if base else ""
     if low > 0:
         compared = f"significantly better than the {name} ones on the last day"
         return f"its lists are {compared} ({change}95 % interval above 0)"
-    return f"its lists are as good as the {name} ones on the last day ({change}n.s.)"
+    compared = f"not significantly different from the {name} ones on the last day"
+    return f"its lists are {compared} ({change}95 % interval around 0)"
 
 
 def _verdict(colour: str, sentence: str) -> dict[str, str]:

@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             impact = DRILLS[args.name](Path(folder), timeline)
         except MarqueeError as error:
             problem, impact = str(error), Impact(0, 0)
+        except ModuleNotFoundError as error:
+            problem, impact = f"needs {error.name}, which `make check` installs", Impact(0, 0)
     print_table(HEADER, timeline_rows(timeline))
     if problem:
         print(f"{args.name}: {problem}", file=sys.stderr)

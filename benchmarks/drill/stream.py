@@ -26,7 +26,6 @@ from benchmarks.scenarios.rehearsal.outside import api_outage, open_broker
 from benchmarks.scenarios.rehearsal.settings import EVENTS
 from benchmarks.simulator.clock import DAY_SECONDS, FIRST_DAY
 from benchmarks.simulator.live.apis.process import Apis
-from benchmarks.simulator.live.apis.server import ApiOptions
 from benchmarks.simulator.live.stream.kafka import KafkaStream
 from benchmarks.simulator.live.stream.protocol import Stream
 from benchmarks.simulator.live.stream.times import format_time
@@ -71,6 +70,8 @@ def kafka_gone(folder: Path, timeline: Timeline) -> Impact:
 
 def api_gone(folder: Path, timeline: Timeline) -> Impact:
     """Let the user and movie APIs answer 503: the lists must stay."""
+    from benchmarks.simulator.live.apis.server import ApiOptions  # needs aiohttp, others do not
+
     world = refreshed(folder)
     with Apis(world, ApiOptions()) as apis:
         apis.set_clock(world.n_days * DAY_SECONDS)

@@ -2,11 +2,10 @@
 
 import http.client
 import json
-import threading
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from benchmarks.drill.timeline import Kind, Timeline
+from benchmarks.harness.background import Background
 from benchmarks.harness.servers import Address
 from benchmarks.nights.outside import Inbox
 
@@ -23,7 +22,7 @@ _LIMIT_SECONDS: Final = 5.0
 OK: Final = "ok"
 
 
-class Watcher:
+class Watcher(Background):
     """Records messages and changes of the server's health in a time line. A context manager.
 
     Args:
@@ -33,25 +32,11 @@ class Watcher:
     """
 
     def __init__(self, timeline: Timeline, inbox: Inbox, address: Address) -> None:
+        super().__init__()
         self._timeline, self._inbox, self._address = timeline, inbox, address
         self._n_texts, self._health = 0, OK
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while not self._is_over.wait(_POLL_SECONDS):
             for text in self._inbox.texts[self._n_texts :]:
                 self._n_texts += 1

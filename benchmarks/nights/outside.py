@@ -6,13 +6,14 @@ import threading
 from types import TracebackType
 from typing import Final, Self
 
+from benchmarks.harness.background import Background
 from benchmarks.harness.servers import Address
 
 _PAUSE_SECONDS: Final = 0.05
 _LIMIT_SECONDS: Final = 5.0  # the machine may be busy; latency is measured elsewhere
 
 
-class Clients:
+class Clients(Background):
     """A client that requests lists until it is closed.
 
     Attributes:
@@ -21,25 +22,11 @@ class Clients:
     """
 
     def __init__(self, address: Address) -> None:
+        super().__init__()
         self._address = address
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._ask)
         self.n_requests = self.n_failed = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
+    def _run(self) -> None:
         while not self._is_over.wait(_PAUSE_SECONDS):
             self.n_requests += 1
             connection = http.client.HTTPConnection(*self._address, timeout=_LIMIT_SECONDS)

@@ -10,9 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from benchmarks.harness.background import Background
 from benchmarks.harness.errors import LoadError
 from benchmarks.harness.servers import Address
 from benchmarks.resilience.answers import MalformedError, read_answer
@@ -54,7 +54,7 @@ def worst_requests(generation: int) -> Mapping[str, bytes]:
         "similar": f"/similar/{ids[0]}?format=json",
         **{name: f"/{name}" for name in ("metrics", "healthz", "readyz", "openapi.json")},
         "status": "/model/status",
-        "page": "/",
+        "page": "/try",
         "nowhere": "/nowhere",
     }
     floats = b'{"user_id":"1","movie_id":"%s","x":[1.5' % ids[0].encode()
@@ -67,7 +67,7 @@ def worst_requests(generation: int) -> Mapping[str, bytes]:
     }
 
 
-class Flood:
+class Flood(Background):
     """Connections that send one request again and again; leaving the `with` ends them.
 
     One thread for all of them: it takes little of the processors that the server needs.
@@ -84,35 +84,21 @@ class Flood:
     def __init__(
         self, address: Address | tuple[str, int], request: bytes, n_connections: int
     ) -> None:
+        super().__init__()
         self.statuses = Counter[int]()
         self._address = address
         self._request = request
         self._n_connections = n_connections
-        self._has_ended = threading.Event()
-        self._thread = threading.Thread(target=self._run)
 
     @property
     def n_answers(self) -> int:
         """Number of answers so far."""
         return sum(n for status, n in [*self.statuses.items()] if status)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._has_ended.set()
-        self._thread.join()
-
     def _run(self) -> None:
         received = dict[socket.socket, bytes]()
         with selectors.DefaultSelector() as selector:
-            while not self._has_ended.is_set():
+            while not self._is_over.is_set():
                 while len(received) < self._n_connections:
                     peer = socket.create_connection(self._address, timeout=5)
                     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -175,7 +161,7 @@ class _Connections:
 
     address: Address
     n_reconnected: int = 0
-    _has_ended: threading.Event = field(default_factory=threading.Event)
+    _is_over: threading.Event = field(default_factory=threading.Event)
 
     @contextlib.contextmanager
     def held(self, n_idle: int, n_half: int) -> Iterator[None]:
@@ -187,7 +173,7 @@ class _Connections:
         try:
             yield
         finally:
-            self._has_ended.set()
+            self._is_over.set()
             keeper.join()
             for peer in peers:
                 peer.close()
@@ -199,7 +185,7 @@ class _Connections:
         return peer
 
     def _keep(self, peers: list[socket.socket], starts: list[bytes]) -> None:
-        while not self._has_ended.wait(_REFRESH_SECONDS):
+        while not self._is_over.wait(_REFRESH_SECONDS):
             for n, start in enumerate(starts):
                 if _is_open(peers[n]):
                     continue

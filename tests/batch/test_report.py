@@ -157,6 +157,8 @@ def test_the_page_shows_each_number_of_the_report(made):
     ("colour", "sentence", "changes"),
     [
         ("green", "significantly better than the served ones", {}),
+        ("green", "not significantly different from the served ones on the last day (0.0 %, 95",
+         {"last_day": LAST_DAY | {"change": {"served": [-1e-9, -0.01, 0.01]}}}),
         ("red", "was refused by the gate", {"gate": REFUSED_GATE}),
         ("amber", "refused by the gate, and overridden",
          {"gate": GateResult([GateCheck("users", 0.4, 0.9, is_ok=False, note="few")], "known")}),
@@ -176,6 +178,13 @@ def test_the_verdict_is_a_sentence_with_a_word_and_a_colour(tmp_path, colour, se
         names["class"] for names in found.named("p") if "verdict" in names.get("class", "")
     ] == [f"verdict {colour}"]
     assert any(verdict["word"] in shown for shown in found.texts)
+
+
+def test_a_small_number_is_shown_by_its_digits():
+    """So is a large one, with separators; an exponent is for what is next to nothing."""
+    assert [text(n) for n in (-9e-05, 0.0001, 0.12345678, 1234567.8, 0.0, 1e-9)] == [
+        "-0.00009", "0.0001", "0.123457", "1,234,568", "0", "1e-09",
+    ]  # fmt: skip
 
 
 def test_online_figures_are_those_of_the_generation_before(tmp_path):

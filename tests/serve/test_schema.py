@@ -12,6 +12,7 @@ from tests.snapshots import make_snapshot
 TOKEN = "correct-horse-battery-staple"
 N_EXAMPLES = 15  # of each operation and phase, besides those that are enumerated
 SEED = 42
+pytestmark = pytest.mark.alone
 # Bare, bjoern's parser disconnects at a method that it cannot parse, such as QUERY: the answer may
 # be lost in the reset. Only methods that it parses are tried there.
 BARE_CONFIGURATION = """

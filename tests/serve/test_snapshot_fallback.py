@@ -22,13 +22,21 @@ from tests.serve.crashing_snapshots import (
 from tests.serve.server import wait_until
 from tests.snapshots import make_snapshot
 
+_EVENTS = re.compile(r" (worker \d+) (ended|serves generation (\d+)\n)")
+
 # Clients
 
 
 def wait_until_followed(server, generation):
-    """Return once both workers have opened that generation."""
-    followed = f" serves generation {generation}\n"
-    wait_until(lambda: server.log.read_text().count(followed) >= server.n_workers)
+    """Return once every worker has opened that generation, and none after it."""
+
+    def is_followed():
+        serving = dict[str, str]()
+        for worker, event, served in _EVENTS.findall(server.log.read_text()):
+            serving.pop(worker, None) if event == "ended" else serving.update({worker: served})
+        return list(serving.values()) == [str(generation)] * server.n_workers
+
+    wait_until(is_followed)
 
 
 def get_once(server, target):
@@ -94,8 +102,8 @@ def test_the_server_falls_back_from_a_snapshot_that_crashes_workers(
 
     get_until(server, target, generation=1)
 
-    for _ in range(20):  # answers of either worker
-        wait_until(lambda: server.health()["generation"] == 1)
+    wait_until_followed(server, 1)
+    wait_until(lambda: "generation 2" in server.health()["problem"])
     health = server.health()
     assert health["status"] == "degraded"
     assert "generation 2" in health["problem"]

@@ -25,6 +25,7 @@ from tests.snapshots import make_snapshot
 from tests.store.conftest import ROOT
 from tests.store.replicas import snapshot_files
 
+pytestmark = pytest.mark.alone
 N_ROUNDS = 4  # of the kill test
 # moto accepts any signature
 _AUTHORIZATION = "AWS4-HMAC-SHA256 Credential=here/20260101/us-east-1/s3/aws4_request"

@@ -1,0 +1,71 @@
+"""Shards: which of N parts of the users a user is in.
+
+    user_id ─► MurmurHash2, 32 bits, seed 0 ─► first shard whose end is above the hash
+
+    split_clients $user_id $shard { 25% 0; 25% 1; 25% 2; * 3; }    the same shard, in nginx
+
+nginx takes shares in hundredths of a percent, and cumulates their parts of 2³² - 1, each
+rounded down. So a reverse proxy can send a request to the machine that has the user's shard.
+"""
+
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from struct import unpack_from
+from typing import Final
+
+HASH: Final = "murmurhash2-split-clients-1"  # name in the manifest; another hash has another name
+MAX_SHARDS: Final = 100
+
+_MULTIPLIER: Final = 0x5BD1E995
+_MASK: Final = 0xFFFFFFFF
+_WHOLE: Final = 10_000  # hundredths of a percent
+
+
+def shard_of(user_id: bytes, n_shards: int) -> int:
+    """Return the number of a user's shard, from 0.
+
+    Args:
+        user_id: Id of the user.
+        n_shards: Number of shards, from 1 to MAX_SHARDS.
+    """
+    return bisect_right(shard_ends(n_shards), _murmur_hash2(user_id))
+
+
+@lru_cache
+def shard_ends(n_shards: int) -> tuple[int, ...]:
+    """Return the first hash beyond each shard; the last one takes the rest.
+
+    Source:
+        nginx, `ngx_http_split_clients_module.c`: the ends of the parts.
+    """
+    return tuple(accumulate(share * _MASK // _WHOLE for share in _shares(n_shards)))
+
+
+def nginx_shares(n_shards: int) -> list[str]:
+    """Return the share of each shard for nginx's `split_clients`, `*` for the last."""
+    return [f"{share // 100}.{share % 100:02}%" for share in _shares(n_shards)] + ["*"]
+
+
+def _shares(n_shards: int) -> list[int]:
+    """Return the shares of all shards but the last, in hundredths of a percent."""
+    ends = [shard * _WHOLE // n_shards for shard in range(n_shards)]
+    return [end - begin for begin, end in pairwise(ends)]
+
+
+def _murmur_hash2(text: bytes) -> int:
+    """Return the hash of some bytes.
+
+    Source:
+        Appleby, MurmurHash2, 32 bits, seed 0; words are little-endian.
+    """
+    n_bytes = len(text)
+    value = n_bytes
+    for word in unpack_from(f"<{n_bytes >> 2}I", text):
+        mixed = word * _MULTIPLIER & _MASK
+        mixed ^= mixed >> 24
+        value = (value * _MULTIPLIER ^ mixed * _MULTIPLIER) & _MASK
+    if n_rest := n_bytes & 3:
+        value = (value ^ int.from_bytes(text[-n_rest:], "little")) * _MULTIPLIER & _MASK
+    value = (value ^ value >> 13) * _MULTIPLIER & _MASK
+    return value ^ value >> 15

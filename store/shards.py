@@ -9,10 +9,14 @@ rounded down. So a reverse proxy can send a request to the machine that has the 
 """
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from struct import unpack_from
-from typing import Final
+from typing import Any, Final, Self
+
+from store.parse import excerpt, is_count
 
 HASH: Final = "murmurhash2-split-clients-1"  # name in the manifest; another hash has another name
 MAX_SHARDS: Final = 100
@@ -20,6 +24,34 @@ MAX_SHARDS: Final = 100
 _MULTIPLIER: Final = 0x5BD1E995
 _MASK: Final = 0xFFFFFFFF
 _WHOLE: Final = 10_000  # hundredths of a percent
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """The division of a snapshot's users.
+
+    Attributes:
+        n_shards: Number of shards.
+        hash: Name of the hash that divides them.
+    """
+
+    n_shards: int
+    hash: str = HASH
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Return the division that a manifest names.
+
+        Raises:
+            ValueError: It is not one, or of another hash.
+        """
+        try:
+            shards = cls(**value)
+        except TypeError as error:
+            raise ValueError(f"shards: {error}") from error
+        if shards.hash != HASH or not is_count(shards.n_shards, 2, MAX_SHARDS):
+            raise ValueError(f"shards: {excerpt(value)} is not a division by this code's hash")
+        return shards
 
 
 def shard_of(user_id: bytes, n_shards: int) -> int:
@@ -30,6 +62,11 @@ def shard_of(user_id: bytes, n_shards: int) -> int:
         n_shards: Number of shards, from 1 to MAX_SHARDS.
     """
     return bisect_right(shard_ends(n_shards), _murmur_hash2(user_id))
+
+
+def shards_of(user_ids: Sequence[bytes], n_shards: int) -> list[int]:
+    """Return the number of each user's shard; `batch.tables.shards` does it faster."""
+    return [shard_of(user_id, n_shards) for user_id in user_ids]
 
 
 @lru_cache

@@ -114,10 +114,12 @@ class Snapshot:
         """The snapshot's serial number."""
         return self.manifest.generation
 
-    def lacks(self, user_id: bytes) -> bool:
-        """Return whether the user's shard was not opened, so that a list may exist elsewhere."""
-        closed = self.closed_shards
-        return bool(closed) and shard_of(user_id, self.manifest.n_shards) in closed
+    def closed_shard_of(self, user_id: bytes) -> int | None:
+        """Return the user's shard if it was not opened: a list may exist on another machine."""
+        if not self.closed_shards:
+            return None
+        shard = shard_of(user_id, self.manifest.n_shards)
+        return shard if shard in self.closed_shards else None
 
     def close(self) -> None:
         """Close the files. A lookup afterwards raises `lmdb.Error`."""

@@ -51,6 +51,7 @@ def make_snapshot(
     gate: GateResult | None = None,
     arm: str | None = None,
     flip: bool = True,
+    n_shards: int = 1,
 ) -> int:
     """Write one complete snapshot, publish it, and return its generation.
 
@@ -70,6 +71,7 @@ def make_snapshot(
         gate: Result of the gate; by default it passed.
         arm: Arm of an experiment that it was built for.
         flip: Whether it is published.
+        n_shards: Number of files that the users are divided among.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
     bodies = {"users": lists, "spares": spares, "similar": similar, "fallback": fallback}
@@ -84,7 +86,7 @@ def make_snapshot(
         **(instead or {}),
     }
     with writing(store):
-        with SnapshotWriter(store) as writer:
+        with SnapshotWriter(store, n_shards) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
             parameters = _n_factors(vectors) if parameters is None else parameters

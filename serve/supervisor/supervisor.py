@@ -93,7 +93,10 @@ class Supervisor:
         self._pool = self._make_pool(n_workers, slots.old, range(slots.side.start))
         self._side_pool = self._make_pool(n_side_workers, slots.old_side, slots.side)
         self._watcher = SnapshotWatcher(
-            store, self._scoreboard, previous.blocked_generations if previous else ()
+            store,
+            self._scoreboard,
+            previous.blocked_generations if previous else (),
+            shards=settings.open_shards,
         )
         if previous:
             self._scoreboard.generation = previous.generation

@@ -9,11 +9,11 @@ rounded down. So a reverse proxy can send a request to the machine that has the 
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from struct import unpack_from
+from struct import Struct
 from typing import Any, Final, Self
 
 from store.parse import excerpt, is_count
@@ -24,6 +24,15 @@ MAX_SHARDS: Final = 100
 _MULTIPLIER: Final = 0x5BD1E995
 _MASK: Final = 0xFFFFFFFF
 _WHOLE: Final = 10_000  # hundredths of a percent
+
+
+def _words(n_words: int) -> Callable[[bytes], tuple[int, ...]]:
+    """Return the function from a text to its first words."""
+    return Struct(f"<{n_words}I").unpack_from
+
+
+_UNPACK: Final = [_words(n_words) for n_words in range(17)]
+_MAX_UNPACKED: Final = 4 * len(_UNPACK)  # bytes; no valid user id has as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +70,37 @@ def shard_of(user_id: bytes, n_shards: int) -> int:
         user_id: Id of the user.
         n_shards: Number of shards, from 1 to MAX_SHARDS.
     """
-    return bisect_right(shard_ends(n_shards), _murmur_hash2(user_id))
+    return shard_function(n_shards)(user_id)
+
+
+@lru_cache
+def shard_function(n_shards: int) -> Callable[[bytes], int]:
+    """Return the function from a user id to the number of the user's shard.
+
+    A closure with all of the hash in it, since each request computes it once.
+
+    Source:
+        Appleby, MurmurHash2, 32 bits, seed 0; words are little-endian.
+    """
+    ends, from_bytes = shard_ends(n_shards), int.from_bytes
+
+    def shard_of_user(user_id: bytes) -> int:
+        value = n_bytes = len(user_id)
+        unpack = _UNPACK[n_bytes >> 2] if n_bytes < _MAX_UNPACKED else _words(n_bytes >> 2)
+        for word in unpack(user_id):
+            mixed = word * _MULTIPLIER & _MASK
+            value = (value * _MULTIPLIER ^ (mixed ^ mixed >> 24) * _MULTIPLIER) & _MASK
+        if n_rest := n_bytes & 3:
+            value = (value ^ from_bytes(user_id[-n_rest:], "little")) * _MULTIPLIER & _MASK
+        value = (value ^ value >> 13) * _MULTIPLIER & _MASK
+        return bisect_right(ends, value ^ value >> 15)
+
+    return shard_of_user
 
 
 def shards_of(user_ids: Sequence[bytes], n_shards: int) -> list[int]:
     """Return the number of each user's shard; `batch.tables.shards` does it faster."""
-    return [shard_of(user_id, n_shards) for user_id in user_ids]
+    return [*map(shard_function(n_shards), user_ids)]
 
 
 @lru_cache
@@ -88,21 +122,3 @@ def _shares(n_shards: int) -> list[int]:
     """Return the shares of all shards but the last, in hundredths of a percent."""
     ends = [shard * _WHOLE // n_shards for shard in range(n_shards)]
     return [end - begin for begin, end in pairwise(ends)]
-
-
-def _murmur_hash2(text: bytes) -> int:
-    """Return the hash of some bytes.
-
-    Source:
-        Appleby, MurmurHash2, 32 bits, seed 0; words are little-endian.
-    """
-    n_bytes = len(text)
-    value = n_bytes
-    for word in unpack_from(f"<{n_bytes >> 2}I", text):
-        mixed = word * _MULTIPLIER & _MASK
-        mixed ^= mixed >> 24
-        value = (value * _MULTIPLIER ^ mixed * _MULTIPLIER) & _MASK
-    if n_rest := n_bytes & 3:
-        value = (value ^ int.from_bytes(text[-n_rest:], "little")) * _MULTIPLIER & _MASK
-    value = (value ^ value >> 13) * _MULTIPLIER & _MASK
-    return value ^ value >> 15

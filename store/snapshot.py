@@ -17,7 +17,7 @@ import lmdb
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from store.layout import FACTORS, MANIFEST, RECS, SEEN, shard_file, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
-from store.shards import shard_of
+from store.shards import shard_function, shard_of
 
 
 class Table:
@@ -49,18 +49,19 @@ class ShardedTable(Table):
 
     def __init__(self, tables: Sequence[Table | None]) -> None:
         self._tables = tables
-        n_shards = len(tables)
+        shard_of = shard_function(len(tables))
         lookups = [table.get if table else _no_record for table in tables]
-        self.get = lambda key: lookups[shard_of(key, n_shards)](key)
+        self.get = lambda key: lookups[shard_of(key)](key)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return heapq.merge(*filter(None, self._tables))  # no key is in two of them
 
     def misplaced(self) -> Iterator[bytes]:
         """Yield the keys of records that no lookup finds: they are in another user's shard."""
+        shard_of = shard_function(len(self._tables))
         for shard, table in enumerate(self._tables):
             for key, _ in table or ():
-                if shard_of(key, len(self._tables)) != shard:
+                if shard_of(key) != shard:
                     yield key
 
 

@@ -66,12 +66,10 @@ def make_snapshot(
         instead: Other records by table of `recs.mdb`, maybe malformed; None omits the table.
         factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
-        parameters: Parameters of the manifest; by default `n_factors` of the vectors.
-        metrics: Metrics of the manifest.
+        parameters, metrics: Those of the manifest; by default `n_factors` of the vectors.
         gate: Result of the gate; by default it passed.
-        arm: Arm of an experiment that it was built for.
+        arm, n_shards: Arm that it was built for, and number of files of its users.
         flip: Whether it is published.
-        n_shards: Number of files that the users are divided among.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
     bodies = {"users": lists, "spares": spares, "similar": similar, "fallback": fallback}

@@ -66,7 +66,7 @@ def make_snapshot(
         instead: Other records by table of `recs.mdb`, maybe malformed; None omits the table.
         factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
-        parameters, metrics: Those of the manifest; by default `n_factors` of the vectors.
+        parameters, metrics: Documents of the manifest; by default `n_factors` of the vectors.
         gate: Result of the gate; by default it passed.
         arm, n_shards: Arm that it was built for, and number of files of its users.
         flip: Whether it is published.

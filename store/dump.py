@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 import lmdb
 
 from store.errors import StoreError
-from store.layout import FACTORS, INDEX, RECS, SEEN, is_model_file
+from store.layout import FACTORS, INDEX, RECS, SEEN, TABLES, is_model_file
 from store.manifest import Manifest
 from store.merge_join import Record, merge_join
 from store.snapshot import Snapshot, Table, open_factors, open_seen
@@ -36,22 +36,6 @@ from store.writer import SnapshotWriter
 _PIECE_BYTES: Final = 3 << 14  # of the index in a line; a multiple of 3 needs no padding
 _LENGTHS: Final = struct.Struct("<II")
 
-_TABLES: Final = (  # in the order in which the batch writes them
-    (RECS, "users"),
-    (RECS, "spares"),
-    (RECS, "teams"),
-    (RECS, "similar"),
-    (RECS, "fallback"),
-    (RECS, "profiles"),
-    (RECS, "items"),
-    (RECS, "rows"),
-    (FACTORS, "users"),
-    (FACTORS, "items"),
-    (FACTORS, "biases"),
-    (FACTORS, "rating_users"),
-    (FACTORS, "rating_items"),
-    (SEEN, "users"),
-)
 _SET_BY_WRITER: Final = ("format_version", "generation", "parent", "counts", "files", "shards")
 
 Line = dict[str, Any]
@@ -133,14 +117,14 @@ def load(store: Path, lines: Iterable[str | bytes]) -> Manifest:
         WriteError: The snapshot could not be written; nothing is left.
     """
     with contextlib.ExitStack() as held:
-        spools = {table: held.enter_context(_Spool(store, table)) for table in _TABLES}
+        spools = {table: held.enter_context(_Spool(store, table)) for table in TABLES}
         numbered = enumerate(lines, 1)
         about = _first_line(numbered)
         manifest = _manifest(about)
         writer = held.enter_context(SnapshotWriter(store, manifest.n_shards))
         writer.path(INDEX).touch()
         _fill_spools(numbered, spools, writer.path)
-        for file, name in _TABLES:
+        for file, name in TABLES:
             if f"{file}/{name}" in about.get("counts", ()):
                 writer.table(file, name, spools[file, name])
         _check_whole(about, writer)

@@ -16,6 +16,23 @@ DATA_FILES: Final = (FACTORS, INDEX, RECS)  # those that every snapshot has
 USER_TABLES: Final = ("users", "spares", "profiles", "teams")  # of RECS; shards hold them, if any
 SEEN: Final = "seen.mdb"  # optional: items of each user; only the speed layer and tools open it
 
+TABLES: Final = (  # in the order in which they are written: an equal file has equal bytes
+    (RECS, "users"),
+    (RECS, "spares"),
+    (RECS, "teams"),
+    (RECS, "similar"),
+    (RECS, "fallback"),
+    (RECS, "profiles"),
+    (RECS, "items"),
+    (RECS, "rows"),
+    (FACTORS, "users"),
+    (FACTORS, "items"),
+    (FACTORS, "biases"),
+    (FACTORS, "rating_users"),
+    (FACTORS, "rating_items"),
+    (SEEN, "users"),
+)
+
 LIST_LENGTH: Final = 20  # maximum number of items of an answer
 POPULAR: Final = b"popular"  # key of the popular list in `fallback`
 RESERVE: Final = b"reserve"  # key of the items behind it, for takedowns; of any length

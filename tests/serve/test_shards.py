@@ -1,22 +1,31 @@
 """Users in shards: the same answers as from one file, and fallbacks for shards elsewhere."""
 
 import contextlib
+import http.client
+import itertools
+import os
 import random
 import re
+import signal
+import subprocess
+import sys
+import urllib.parse
 
 import pytest
 
+from benchmarks.harness.servers import free_port
+from serve.__main__ import main
 from store.check import broken_records
 from store.shards import shard_of
 from store.snapshot import open_snapshot
 from store.takedown import take_down
-from tests.serve.server import Server, ask
+from tests.serve.server import ROOT, Server, ask, skip_without_nginx, wait_until
 from tests.snapshots import make_snapshot
 
 N_SHARDS = 4
 ITEMS = [f"film+{number}" for number in range(60)]
 ADULT = {name: {"adult": number % 3 == 0} for number, name in enumerate(ITEMS)}
-USERS = [f"{number:06}" for number in range(0, 3000, 10)]
+USERS = [*(f"{number:06}" for number in range(0, 3000, 10)), "me@home", "a+b", "x&y", "[z]"]
 UNKNOWN = [f"stranger{number}" for number in range(40)]
 PROFILES = dict.fromkeys(UNKNOWN[:30:2], "25-34/F") | dict.fromkeys(UNKNOWN[1:30:2], "F minor")
 HIDDEN = ITEMS[7]
@@ -68,12 +77,12 @@ def servers(stores):
 def answers(server, users):
     """Return status, source, closed shard and body for each user."""
     with server.connect() as connection:
-        found = [ask(connection, f"/recommend/{user}") for user in users]
-    return [(one.status, one.source, closed_shard(one), one.body) for one in found]
+        return [answer(connection, user) for user in users]
 
 
-def closed_shard(answer):
-    return answer.headers["X-Marquee-Closed-Shard"]
+def answer(connection, user):
+    found = ask(connection, f"/recommend/{user}")
+    return found.status, found.source, found.headers["X-Marquee-Closed-Shard"], found.body
 
 
 def test_shards_and_one_file_give_every_user_the_same_answer(servers):
@@ -89,7 +98,7 @@ def test_shards_and_one_file_give_every_user_the_same_answer(servers):
 def test_users_of_a_closed_shard_get_a_fallback_that_says_so(servers):
     """Its profiles are elsewhere, too, so nobody of it gets an adult title."""
     whole, _, two_shards = servers
-    users = [*USERS[:100], *UNKNOWN]
+    users = [*USERS[-100:], *UNKNOWN]
     for user, own, found in zip(
         users, answers(whole, users), answers(two_shards, users), strict=True
     ):
@@ -103,6 +112,73 @@ def test_users_of_a_closed_shard_get_a_fallback_that_says_so(servers):
     metrics = two_shards.get("/metrics").text
     [n_closed] = re.findall(r'requests_total\{source="closed_shard",status="200"\} (\d+)', metrics)
     assert int(n_closed) > 0
+
+
+def test_the_front_asks_a_machine_that_has_the_shard_and_loses_none_with_a_machine(
+    servers, stores, tmp_path
+):
+    """Each user's answer is that of one server of all users, also while a machine is killed."""
+    whole, divided, _ = servers
+    users = [*USERS, *UNKNOWN, *(urllib.parse.quote(user, safe="") for user in USERS[-4:])]
+    expected = dict(zip(users, answers(whole, users), strict=True))
+    assert len({*expected.values()}) > len(USERS)
+    two_shards = {"MARQUEE_SERVE_SHARDS": "0,1"}
+    with Server(stores / "divided", tmp_path, "--workers", "1", **two_shards) as other:
+        other.wait_for_generation(1)
+        with front({other: "0,1", divided: "all"}, tmp_path) as connection:
+            for number, user in enumerate(itertools.chain(users, users)):
+                if number == len(users) // 2:
+                    for pid in other.processes():
+                        os.kill(pid, signal.SIGKILL)
+                assert answer(connection, user) == expected[user], user
+
+
+@contextlib.contextmanager
+def front(machines, folder):
+    """Start nginx with the routes to some servers, and yield a connection to it."""
+    skip_without_nginx()
+    port = free_port()
+    named = (f"--machine=127.0.0.1:{server.port}={text}" for server, text in machines.items())
+    verb = [sys.executable, "-m", "serve", "routes", "--shards", str(N_SHARDS), *named]
+    routes = subprocess.run(
+        [*verb, "--listen", f"127.0.0.1:{port}"], cwd=ROOT, capture_output=True, check=True
+    )
+    (folder / "routes.conf").write_bytes(routes.stdout)
+    (folder / "nginx.conf").write_text(f"""
+        daemon off; pid {folder}/pid; error_log stderr; worker_processes 1; events {{ }}
+        http {{
+            access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+            include {folder}/routes.conf;
+        }}""")
+    nginx = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"])
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    try:
+        wait_until(lambda: accepts(connection))
+        yield connection
+    finally:
+        connection.close()
+        nginx.terminate()
+        nginx.wait()
+
+
+def accepts(connection):
+    with contextlib.suppress(ConnectionRefusedError):
+        connection.connect()
+        return True
+
+
+@pytest.mark.parametrize(
+    ("machines", "problem"),
+    [
+        (["a:1=0,1", "b:1=2"], "none serves shard 3"),
+        (["a:1=0,4", "b:1=all"], "shard 4 does not exist"),
+        (["a:1;=all"], "is not a machine"),
+    ],
+)
+def test_routes_without_a_shard_are_refused(machines, problem, capsys):
+    named = [f"--machine={machine}" for machine in machines]
+    assert main(["routes", "--shards", str(N_SHARDS), *named]) == 1
+    assert problem in capsys.readouterr().err
 
 
 def test_a_snapshot_in_shards_is_sound_and_says_how_it_is_divided(stores):

@@ -28,7 +28,7 @@ def reuse_files(store: Path, aside: Path, names: Collection[str], checksums: byt
         store: Directory of the store.
         aside: Directory of the snapshot that is being pulled.
         names: Files that it lacks.
-        checksums: Its `SHA256SUMS`.
+        checksums: Content of its `SHA256SUMS`.
     """
     reused: list[str] = []
     for generation in reversed(generations(store)):

@@ -1,7 +1,6 @@
 """Users in shards: the same answers as from one file, and fallbacks for shards elsewhere."""
 
 import contextlib
-import http.client
 import itertools
 import os
 import random
@@ -15,11 +14,10 @@ import pytest
 
 from benchmarks.harness.servers import free_port
 from serve.__main__ import main
-from store.check import broken_records
 from store.shards import shard_of
-from store.snapshot import open_snapshot
 from store.takedown import take_down
-from tests.serve.server import ROOT, Server, ask, skip_without_nginx, wait_until
+from tests.nginx_process import running_nginx
+from tests.serve.server import ROOT, Server, ask, wait_until
 from tests.snapshots import make_snapshot
 
 N_SHARDS = 4
@@ -128,43 +126,28 @@ def test_the_front_asks_a_machine_that_has_the_shard_and_loses_none_with_a_machi
         with front({other: "0,1", divided: "all"}, tmp_path) as connection:
             for number, user in enumerate(itertools.chain(users, users)):
                 if number == len(users) // 2:
+                    wait_until(lambda: n_lists(other))
                     for pid in other.processes():
                         os.kill(pid, signal.SIGKILL)
                 assert answer(connection, user) == expected[user], user
 
 
-@contextlib.contextmanager
+def n_lists(server):
+    """Return the number of users' own lists that a server has answered."""
+    [n_answers] = re.findall(
+        r'requests_total\{source="list",\S* (\d+)', server.get("/metrics").text
+    )
+    return int(n_answers)
+
+
 def front(machines, folder):
     """Start nginx with the routes to some servers, and yield a connection to it."""
-    skip_without_nginx()
     port = free_port()
     named = (f"--machine=127.0.0.1:{server.port}={text}" for server, text in machines.items())
     verb = [sys.executable, "-m", "serve", "routes", "--shards", str(N_SHARDS), *named]
-    routes = subprocess.run(
-        [*verb, "--listen", f"127.0.0.1:{port}"], cwd=ROOT, capture_output=True, check=True
-    )
-    (folder / "routes.conf").write_bytes(routes.stdout)
-    (folder / "nginx.conf").write_text(f"""
-        daemon off; pid {folder}/pid; error_log stderr; worker_processes 1; events {{ }}
-        http {{
-            access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-            include {folder}/routes.conf;
-        }}""")
-    nginx = subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"])
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    try:
-        wait_until(lambda: accepts(connection))
-        yield connection
-    finally:
-        connection.close()
-        nginx.terminate()
-        nginx.wait()
-
-
-def accepts(connection):
-    with contextlib.suppress(ConnectionRefusedError):
-        connection.connect()
-        return True
+    verb += ["--listen", f"127.0.0.1:{port}"]
+    routes = subprocess.run(verb, cwd=ROOT, capture_output=True, check=True, text=True)
+    return running_nginx(folder, port, routes.stdout)
 
 
 @pytest.mark.parametrize(
@@ -179,18 +162,3 @@ def test_routes_without_a_shard_are_refused(machines, problem, capsys):
     named = [f"--machine={machine}" for machine in machines]
     assert main(["routes", "--shards", str(N_SHARDS), *named]) == 1
     assert problem in capsys.readouterr().err
-
-
-def test_a_snapshot_in_shards_is_sound_and_says_how_it_is_divided(stores):
-    with (
-        open_snapshot(stores / "divided", 1) as divided,
-        open_snapshot(stores / "whole", 1) as whole,
-    ):
-        assert list(broken_records(divided)) == []
-        for name in ("users", "spares", "profiles", "similar", "fallback", "items", "rows"):
-            assert list(getattr(divided, name)) == list(getattr(whole, name)), name
-        assert divided.manifest.counts == whole.manifest.counts
-        assert divided.manifest.n_shards == N_SHARDS
-        assert divided.manifest.files.keys() - whole.manifest.files == {
-            f"recs.{shard:02}.mdb" for shard in range(N_SHARDS)
-        }

@@ -1,6 +1,7 @@
 """Users in shards: the same answers as from one file, and fallbacks for shards elsewhere."""
 
 import contextlib
+import http.client
 import itertools
 import os
 import random
@@ -8,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -112,24 +115,67 @@ def test_users_of_a_closed_shard_get_a_fallback_that_says_so(servers):
     assert int(n_closed) > 0
 
 
-def test_the_front_asks_a_machine_that_has_the_shard_and_loses_none_with_a_machine(
-    servers, stores, tmp_path
-):
-    """Each user's answer is that of one server of all users, also while a machine is killed."""
-    whole, divided, _ = servers
+def test_the_front_asks_a_machine_that_has_the_shard(servers, tmp_path):
+    """Ids may be encoded; the machine of two shards is asked, and never for another's user."""
+    whole, divided, two_shards = servers
     users = [*USERS, *UNKNOWN, *(urllib.parse.quote(user, safe="") for user in USERS[-4:])]
-    expected = dict(zip(users, answers(whole, users), strict=True))
-    assert len({*expected.values()}) > len(USERS)
-    two_shards = {"MARQUEE_SERVE_SHARDS": "0,1"}
-    with Server(stores / "divided", tmp_path, "--workers", "1", **two_shards) as other:
-        other.wait_for_generation(1)
-        with front({other: "0,1", divided: "all"}, tmp_path) as connection:
-            for number, user in enumerate(itertools.chain(users, users)):
-                if number == len(users) // 2:
-                    wait_until(lambda: n_lists(other))
-                    for pid in other.processes():
-                        os.kill(pid, signal.SIGKILL)
-                assert answer(connection, user) == expected[user], user
+    n_before = n_lists(two_shards)
+    with front({two_shards: "0,1", divided: "all"}, tmp_path) as connection:
+        assert [answer(connection, user) for user in users] == answers(whole, users)
+    wait_until(lambda: n_lists(two_shards) > n_before)
+
+
+def test_a_publish_and_the_loss_of_a_machine_cost_no_request(tmp_path):
+    """Two machines and their front, asked without a pause; each answer is of one generation."""
+    store = tmp_path / "store"
+    make_snapshot(store, **contents(), n_shards=N_SHARDS)
+    with contextlib.ExitStack() as running:
+        first, second = (machine(running, tmp_path / name, store) for name in "ab")
+        connection = running.enter_context(front({first: "all", second: "all"}, tmp_path))
+        old = dict(zip(USERS, answers(first, USERS), strict=True))
+        with asking(connection.port, USERS) as found:
+            lists = {user: names[::-1] for user, names in contents()["lists"].items()}
+            make_snapshot(store, **contents() | {"lists": lists}, n_shards=N_SHARDS)
+            for server in (first, second):
+                server.wait_for_generation(2)
+            wait_until(lambda: n_lists(first) and n_lists(second))
+            n_before = len(found)
+            for pid in first.processes():
+                os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: len(found) > n_before + 3 * len(USERS))
+        new = dict(zip(USERS, answers(second, USERS), strict=True))
+    assert all(old[user] != new[user] for user in USERS)
+    assert [one for one in found if one[1] not in (old[one[0]], new[one[0]])] == []
+    assert found[0][1] == old[found[0][0]]
+    assert all(one == new[user] for user, one in found[-2 * len(USERS) :])
+
+
+def machine(running, folder, store):
+    """Start a server with files of its own."""
+    folder.mkdir()
+    server = running.enter_context(Server(store, folder, "--workers", "1"))
+    server.wait_for_generation(1)
+    return server
+
+
+@contextlib.contextmanager
+def asking(port, users, n_clients=3):
+    """Ask for users in turns until the `with` ends; yield the users and answers so far."""
+    found, is_over = [], threading.Event()
+
+    def visit(users):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+            for user in itertools.takewhile(lambda _: not is_over.is_set(), itertools.cycle(users)):
+                found.append((user, answer(connection, user)))
+
+    with ThreadPoolExecutor(n_clients) as pool:
+        visits = [pool.submit(visit, users[number::n_clients]) for number in range(n_clients)]
+        try:
+            yield found
+        finally:
+            is_over.set()
+    for one in visits:
+        one.result()  # raises what ended a client
 
 
 def n_lists(server):

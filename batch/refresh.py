@@ -43,6 +43,7 @@ from batch.stages import Stages
 from batch.summary import RefreshOutcome, Summary, summarise
 from batch.tables.assemble import SharedTables, assemble_shared, assemble_tables
 from batch.tables.neighbours import recall, save_index
+from batch.tables.shards import shards_of
 from batch.tables.write import SnapshotTables, write_tables
 from batch.topk import NO_ITEM
 from batch.trust.assess import Assessment, assess
@@ -96,7 +97,7 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
     for one in builds:
         timer = stages if first is None else Stages()
         built = _build(store, inputs, of_builds.pop(0), one, began_at, timer)
-        with writing(store), SnapshotWriter(store) as writer:
+        with writing(store), SnapshotWriter(store, one.batch.shards, shards_of) as writer:
             with timer("write"):
                 manifests.append(_write(writer, built, began_at))
                 if first is None:

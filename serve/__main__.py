@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from serve.errors import ServeError
 from serve.processes import become_user
+from serve.routes import Machine, routes
 from serve.settings import ServeSettings
 from serve.supervisor.handover import OPTION, Handover
 from serve.supervisor.nginx import check_nginx
@@ -28,6 +30,9 @@ SIGTERM drains the connections and stops. SIGHUP loads new code and configuratio
 after a check, and replaces the workers one by one without losing a request.
 Exit status: 0 stopped, 1 could not start, 2 wrong usage."""
 
+_ROUTES_EXAMPLE = """example:
+  python -m serve routes --shards 4 --machine 10.0.0.1:8080=0,1 --machine 10.0.0.2:8080=all"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit status."""
@@ -38,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.verb == "config":
             return print_config(options)
+        if options.verb == "routes":
+            return _print_routes(options)
         settings = _settings(options)
         configured = load_section("store", StoreSettings, options.config)
         if options.check:
@@ -72,6 +79,30 @@ def _check(settings: ServeSettings, *, bare: bool) -> int:
     return 0
 
 
+def _print_routes(options: argparse.Namespace) -> int:
+    machines = [Machine.parse(text, options.shards) for text in options.machine]
+    sys.stdout.write(routes(machines, options.shards, options.listen))
+    return 0
+
+
+def _add_routes(verbs: Any) -> None:
+    about = "Print the configuration of an nginx in front of machines that share the users' shards."
+    verb = verbs.add_parser("routes", help=about, description=about, epilog=_ROUTES_EXAMPLE)
+    verb.add_argument(
+        "--shards", type=int, required=True, metavar="N", help="number of shards: [batch] shards"
+    )
+    verb.add_argument(
+        "--machine",
+        action="append",
+        required=True,
+        metavar="HOST:PORT=0,1",
+        help="a server and its [serve] shards, or HOST:PORT=all; give each shard to two",
+    )
+    verb.add_argument(
+        "--listen", default="80", metavar="[HOST:]PORT", help="address of the front (default: 80)"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m serve",
@@ -93,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
         help="serve without nginx, for benchmarks and trusted networks only",
     )
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
-    add_config(parser.add_subparsers(metavar="[config]", dest="verb"), SECTIONS)
+    verbs = parser.add_subparsers(metavar="[config | routes]", dest="verb")
+    add_config(verbs, SECTIONS)
+    _add_routes(verbs)
     parser.add_argument(OPTION, type=int, help=argparse.SUPPRESS)
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="configuration file (default: marquee.toml)"

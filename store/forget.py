@@ -25,7 +25,16 @@ from store.errors import StoreError, WriteError
 from store.experiment import read_experiment
 from store.ids import USER_ID_RULE, is_user_id
 from store.journal import flips, write_journal
-from store.layout import FACTORS, INDEX, RECS, SEEN, generations, is_model_file, snapshot_folder
+from store.layout import (
+    FACTORS,
+    INDEX,
+    RECS,
+    SEEN,
+    TABLES,
+    generations,
+    is_model_file,
+    snapshot_folder,
+)
 from store.manifest import read_manifest, verify
 from store.pointer import Pin, current_or_none, pinned, point_at, write_pin
 from store.prune import is_open, remove_snapshot
@@ -44,6 +53,7 @@ _USER_TABLES: Final = (
     f"{FACTORS}/rating_users",
     f"{SEEN}/users",
 )
+_ORDER: Final = [f"{file}/{name}" for file, name in TABLES]
 _POLL_SECONDS: Final = 0.1
 
 
@@ -140,7 +150,7 @@ def _tables(snapshot: Snapshot) -> Iterator[Mapping[str, Table]]:
     """Yield every table of a snapshot by file and name, such as `recs.mdb/users`."""
     with contextlib.closing(open_factors(snapshot)) as factors, contextlib.ExitStack() as held:
         tables = {}
-        for path in snapshot.manifest.counts:
+        for path in sorted(snapshot.manifest.counts, key=_ORDER.index):
             file, _, name = path.partition("/")
             if file == RECS:
                 tables[path] = getattr(snapshot, name)
@@ -180,7 +190,7 @@ def _copy(
     with (
         open_snapshot(store, generation, verified=True) as snapshot,
         _tables(snapshot) as tables,
-        SnapshotWriter(store) as writer,
+        SnapshotWriter(store, snapshot.manifest.n_shards) as writer,
     ):
         manifest = snapshot.manifest
         for path, table in tables.items():

@@ -10,9 +10,9 @@ is what `CURRENT` names; while a push replaces both, the next pull follows it.
 
 `pulling/` has the layout of a store, so that the files are verified like any
 snapshot before they get their place. It outlives an interrupted pull, and the
-next one fetches the files that are missing. (A `.building` folder would not: the
-next writer removes it.) The checksums are fetched first, so the files in
-`pulling/` are known to belong to the wanted snapshot.
+next one fetches the files that are missing, except those that a snapshot here has.
+(A `.building` folder would not: the next writer removes it.) The checksums are fetched
+first, so the files in `pulling/` are known to belong to the wanted snapshot.
 
 With trusted keys the checksums, `CURRENT` and `TAKEDOWN` must be signed. What would
 go back in time, to an older generation or by a restore, needs a signature that is
@@ -52,6 +52,7 @@ from store.prune import prune
 from store.publish import publish, rollback, writing
 from store.push import remote_folder
 from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
+from store.reuse import reuse_files
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
 from store.takedown import replace_takedowns, takedown_file, takedowns
 
@@ -341,6 +342,8 @@ def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> N
         sizes = _sizes(_fetch_manifest(remote, there, aside, checksums))
         missing = {name: size for name, size in sizes.items() if not (aside / name).exists()}
         _check_free_space(aside, sum(missing.values()))
+        for name in reuse_files(aside.parents[2], aside, missing, checksums):
+            del missing[name]
         for name, size in missing.items():
             remote.fetch(f"{there}/{name}", aside / name, size, size)
         verify(aside)

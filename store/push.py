@@ -34,6 +34,7 @@ from store.layout import (
 from store.manifest import read_manifest, verify
 from store.pointer import current
 from store.remote import CURRENT, EXPERIMENT, JOURNAL, MAX_BYTES, Remote
+from store.reuse import same_files
 from store.signing import (
     MAX_SIGNATURE_BYTES,
     SUFFIX,
@@ -167,6 +168,7 @@ def _send_snapshot(
         remote.remove(there)  # left over from another push that was interrupted
         remote.stage(checksums, local)
     n_bytes = 0
+    _copy_at_remote(remote, folder, data_files)
     for name in (*data_files, MANIFEST):
         size = (folder / name).stat().st_size
         if remote.size(f"{there}/{name}") != size:
@@ -176,6 +178,20 @@ def _send_snapshot(
     if existing is None:
         remote.commit(checksums)
     return n_bytes
+
+
+def _copy_at_remote(remote: Remote, folder: Path, data_files: Sequence[str]) -> None:
+    """Copy at the remote what its current snapshot has, too; a pull verifies the copies."""
+    there = remote_folder(int(folder.name))
+    pointer = _existing(remote, CURRENT, MAX_BYTES[CURRENT]) or b""
+    source = remote_folder(int(pointer)) if pointer.strip().isdigit() else there
+    if source == there:
+        return
+    other = _existing(remote, f"{source}/{CHECKSUMS}", MAX_BYTES[CHECKSUMS]) or b""
+    for name in same_files(data_files, (folder / CHECKSUMS).read_bytes(), other):
+        size = (folder / name).stat().st_size
+        if remote.size(f"{source}/{name}") == size != remote.size(f"{there}/{name}"):
+            remote.copy(f"{source}/{name}", f"{there}/{name}")
 
 
 def _send_manifests(store: Path, remote: Remote) -> None:

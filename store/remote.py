@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from store.durable import fsync_path
 from store.errors import OversizeError, ReplicaError
-from store.parse import MAX_EXPERIMENT_BYTES
+from store.parse import MAX_CHECKSUMS_BYTES, MAX_EXPERIMENT_BYTES
 
 CURRENT: Final = "CURRENT"
 EXPERIMENT: Final = "EXPERIMENT"
@@ -38,7 +38,7 @@ MAX_BYTES: Final = {  # of the files whose size is not known before they are rea
     "EXPERIMENT": MAX_EXPERIMENT_BYTES,
     "JOURNAL": 1 << 28,
     "MANIFEST.json": 1 << 24,
-    "SHA256SUMS": 4096,
+    "SHA256SUMS": MAX_CHECKSUMS_BYTES,
     "TAKEDOWN": 1 << 24,
 }
 
@@ -135,6 +135,13 @@ class Remote:
         if (n_bytes := self.size(name)) != file.stat().st_size:
             what = f"{n_bytes} of {file.stat().st_size} bytes of {name} arrived"
             raise ReplicaError(self.url, what, "push again")
+
+    def copy(self, name: str, to: str) -> None:
+        """Copy a file at the remote, in place as `send` does."""
+        with self._errors_explained():
+            self._make_parent(to)
+            self._fs.cp_file(self._path(name), self._path(to))
+            self._sync(to)
 
     def fetch(self, name: str, file: Path, max_bytes: int, min_bytes: int = 0) -> None:
         """Fetch a file; it gets its name here when it is complete.

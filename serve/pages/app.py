@@ -171,7 +171,7 @@ class _PageData:
         near = opened.neighbours(item_id)
         return opened.about(item_id) | {
             "generation": opened.snapshot.manifest.generation,
-            "n_lists": opened.lists_by_item[item_id],
+            "n_lists": opened.n_lists(item_id),
             "n_users": opened.snapshot.manifest.counts.get("recs.mdb/users"),
             "neighbours": [opened.about(name) for name in near],
         }

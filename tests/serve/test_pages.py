@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from batch.report.make import make_report
+from batch.report.settings import ReportSettings
 from serve.settings import ServeSettings
 from store.pointer import current
 from tests.serve.server import Server
@@ -22,12 +24,16 @@ GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2"]
 
 @contextmanager
 def serving(folder, **environ):
-    """A server of generation 2, in which ann's list differs from that of generation 1."""
+    """A server of generation 2, in which ann's list differs from that of generation 1.
+
+    Generation 2 has a report.
+    """
     for names in (["alien", "diva"], ["alien", "brazil"]):
         make_snapshot(
             folder / "store", {"ann": names, "bob": ["alien"]}, ["diva"],
             similar={"alien": ["brazil", "diva"]}, about=ABOUT,
         )  # fmt: skip
+    make_report(folder / "store", 2, ReportSettings(str(folder / "online")))
     with Server(folder / "store", folder, "--workers", "1", nginx=True, **environ) as server:
         server.wait_for_generation(2)
         yield server
@@ -123,6 +129,8 @@ def test_search_and_film(opened):
     film = data(opened, "film?item=alien")
     assert [one["item_id"] for one in film["neighbours"]] == ["brazil", "diva"]
     assert (film["n_lists"], film["n_users"]) == (2, 2)
+    assert data(opened, "film?item=diva")["n_lists"] == 0
+    assert data(opened, "film?item=diva&generation=1")["n_lists"] is None  # it has no report
 
 
 def test_compare(opened):

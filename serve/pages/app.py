@@ -20,6 +20,7 @@ from serve.resources.errors import not_found, write_error, write_unexpected
 from serve.resources.params import bad
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings, is_loopback
+from serve.status_paths import StatusPaths
 from store.errors import StoreError
 from store.explain import arm_of
 from store.ids import ITEM_ID_RULE, USER_ID_RULE, is_item_id, is_user_id
@@ -42,7 +43,9 @@ _MAX_FOUND: Final = 20
 _MAX_DIGITS: Final = 18
 
 
-def pages_app(store: Path, token: str, settings: ServeSettings, scoreboard: Scoreboard) -> App:
+def pages_app(
+    store: Path, token: str, settings: ServeSettings, scoreboard: Scoreboard, paths: StatusPaths
+) -> App:
     """Return the app of `/`, `/status`, `/generations` and what lies below `/pages/`."""
     app = falcon.App(media_type=falcon.MEDIA_JSON)
     app.set_error_serializer(write_error)
@@ -53,7 +56,7 @@ def pages_app(store: Path, token: str, settings: ServeSettings, scoreboard: Scor
     for name, file in files.items():
         app.add_route(f"/pages/{name}", file)
     guard = _Guard(token, is_open=settings.pages == "open")
-    data = _PageData(store, settings, scoreboard, guard)
+    data = _PageData(store, settings, scoreboard, paths, guard)
     for name, answer in data.public.items():
         app.add_route(f"/pages/data/{name}", _Data(answer, None))
     for name, answer in data.guarded.items():
@@ -131,11 +134,17 @@ class _PageData:
     """What the pages show, by the last part of the path."""
 
     def __init__(
-        self, store: Path, settings: ServeSettings, scoreboard: Scoreboard, guard: _Guard
+        self,
+        store: Path,
+        settings: ServeSettings,
+        scoreboard: Scoreboard,
+        paths: StatusPaths,
+        guard: _Guard,
     ) -> None:
         self._store = store
         self._settings = settings
         self._scoreboard = scoreboard
+        self._paths = paths
         self._guard = guard
         self._snapshots = OpenedSnapshots(store)
         self.public: Mapping[str, Answer] = {
@@ -151,7 +160,8 @@ class _PageData:
 
     def _status(self, req: falcon.Request) -> dict[str, Any]:
         is_operator = self._guard.admits(req)
-        found = service(self._store, self._settings, self._scoreboard, is_operator=is_operator)
+        parts = self._settings, self._scoreboard, self._paths
+        found = service(self._store, *parts, is_operator=is_operator)
         return found | {"is_operator": is_operator}
 
     def _list(self, req: falcon.Request) -> dict[str, Any]:

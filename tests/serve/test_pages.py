@@ -2,13 +2,18 @@
 
 import json
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
 from batch.report.make import make_report
 from batch.report.settings import ReportSettings
+from serve.pages.jobs import jobs
+from serve.pages.looks import looks_at
 from serve.settings import ServeSettings
 from store.pointer import current
+from tests.experiments import experiment_of
+from tests.serve.page_files import ALARM_TEXT, leave_files, paths
 from tests.serve.server import Server
 from tests.snapshots import make_snapshot
 
@@ -23,10 +28,10 @@ GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2"]
 
 
 @contextmanager
-def serving(folder, **environ):
+def serving(folder, *, has_files=False, **environ):
     """A server of generation 2, in which ann's list differs from that of generation 1.
 
-    Generation 2 has a report.
+    Generation 2 has a report. With `has_files` other processes have left theirs.
     """
     for names in (["alien", "diva"], ["alien", "brazil"]):
         make_snapshot(
@@ -34,16 +39,19 @@ def serving(folder, **environ):
             similar={"alien": ["brazil", "diva"]}, about=ABOUT,
         )  # fmt: skip
     make_report(folder / "store", 2, ReportSettings(str(folder / "online")))
+    environ = paths(folder) | {"MARQUEE_SERVE_STALE_HOURS": "1e6"} | environ
     with Server(folder / "store", folder, "--workers", "1", nginx=True, **environ) as server:
         server.wait_for_generation(2)
+        if has_files:
+            leave_files(folder)
         yield server
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    """Pages that need the token for users' data."""
+    """Pages that need the token for users' data; an experiment runs."""
     folder = tmp_path_factory.mktemp("pages")
-    with serving(folder, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN) as server:
+    with serving(folder, has_files=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN) as server:
         yield server
 
 
@@ -152,6 +160,50 @@ def test_generations_and_service(guarded):
     assert "why" not in public["publishes"][0]
     assert whole["publishes"][0]["why"] == "made by a test"
     assert [worker["ready"] for worker in public["workers"]] == [True, True]
+
+
+def test_collector_jobs_and_experiment(guarded):
+    """Their own files, read; the text of an alarm, which may hold a line of a log, by the token."""
+    public, whole = data(guarded, "status"), data(guarded, "status", AUTHORIZATION)
+    assert public["collector"]["summary"].startswith("The collector is running, not behind")
+    (job,) = public["cron"]["jobs"]
+    assert (job["name"], job["result"], job["seconds"]) == ("refresh", "succeeded", 42)
+    assert public["alarms"] == ["alarm of the scheduler: attack"]
+    assert "text" not in public["cron"]["alarms"][0]
+    assert whole["cron"]["alarms"][0]["text"] == ALARM_TEXT
+    running = public["experiment"]
+    assert running["ahead"] == (
+        "treatment is ahead of control, significantly better: "
+        "click_through +0.05, 95% interval +0.01 to +0.09."
+    )
+    assert running["stop"].startswith("Yes: treatment is better in click_through.")
+    assert [one["differences"][0]["low"] for one in running["looks"]][-1] == pytest.approx(0.01)
+
+
+def test_without_their_files_a_sentence_says_so(opened):
+    found = data(opened, "status")
+    assert found["collector"] == {"summary": "No collector has run here."}
+    assert found["cron"]["summary"] == "No scheduler has run here."
+    assert (found["experiment"], found["alarms"]) == (None, [])
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"at": 7, "jobs": {}}', '{"jobs": {"x": 1}}'])
+def test_damaged_files_of_the_scheduler_are_shown_as_such(tmp_path, text):
+    (tmp_path / "STATUS").write_text(text)
+    shown = jobs(tmp_path, datetime.now(UTC), is_operator=True)
+    assert shown["summary"].startswith("The state of the scheduler is not valid: ")
+    assert (shown["alarm"], shown["jobs"]) == (True, [])
+
+
+def test_looks_of_another_form_are_shown_as_such(tmp_path):
+    """Those at another experiment of the name do not count, nor does a torn line."""
+    experiment = experiment_of(1, 2)
+    (tmp_path / "experiments").mkdir()
+    file = tmp_path / "experiments" / "test.jsonl"
+    file.write_text('{"experiment": "another"}\n{"experi')
+    assert looks_at(tmp_path, experiment)["ahead"].startswith("No look has been kept")
+    file.write_text(json.dumps({"experiment": f"{experiment.identity:016x}", "at": 1}))
+    assert looks_at(tmp_path, experiment)["ahead"].startswith("The looks are not valid")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def chromium():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    with serving(folder, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN, MARQUEE_SERVE_PAGES="open") as server:
+    environ = {"MARQUEE_SERVE_ADMIN_TOKEN": TOKEN, "MARQUEE_SERVE_PAGES": "open"}
+    with serving(folder, has_files=True, **environ) as server:
         yield server
 
 

@@ -1,6 +1,7 @@
 """Pages for people: what they show, who may read users' data, and what a browser may do."""
 
 import json
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from batch.report.make import make_report
 from batch.report.settings import ReportSettings
 from serve.pages.jobs import jobs
 from serve.pages.looks import looks_at
+from serve.pages.reports import Tickets
 from serve.settings import ServeSettings
 from store.pointer import current
 from tests.experiments import experiment_of
@@ -24,7 +26,7 @@ ABOUT: dict[str, dict[str, object]] = {
     "alien": {"title": MARKUP, "year": 1979},
     "brazil": {"title": "Brazil"},
 }
-GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2"]
+GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2", "report?generation=2"]
 
 
 @contextmanager
@@ -37,6 +39,8 @@ def serving(folder, *, has_files=False, **environ):
         make_snapshot(
             folder / "store", {"ann": names, "bob": ["alien"]}, ["diva"],
             similar={"alien": ["brazil", "diva"]}, about=ABOUT,
+            metrics={"ndcg": 0.25 if "brazil" in names else 0.2},
+            parameters={} if "brazil" in names else {"alpha": 1},
         )  # fmt: skip
     make_report(folder / "store", 2, ReportSettings(str(folder / "online")))
     environ = paths(folder) | {"MARQUEE_SERVE_STALE_HOURS": "1e6"} | environ
@@ -148,6 +152,37 @@ def test_compare(opened):
     assert (found["n_changed"], found["n_same"]) == (1, 1)
     assert [(one["item_id"], one["change"]) for one in found["rose"]] == [("brazil", 1)]
     assert [(one["item_id"], one["change"]) for one in found["fell"]] == [("diva", -1)]
+    differing = {(one["part"], one["name"]): (one["a"], one["b"]) for one in found["entries"]}
+    assert differing["metrics", "ndcg"] == (0.2, 0.25)
+    assert differing["parameters", "alpha"] == (1, None)
+    assert ("counts", "recs.mdb/users") not in differing  # two users in both
+
+
+def test_a_report_opens_by_a_ticket_alone(guarded, opened):
+    """Its address comes with the token; it is good for that generation, and runs no script."""
+    entries = data(guarded, "generations")["generations"]
+    assert [one["has_report"] for one in entries] == [True, False]
+    assert guarded.get("/pages/data/report?generation=2").status == 401
+    address = data(guarded, "report?generation=2", AUTHORIZATION)["address"]
+    answer = guarded.get(address)
+    assert (answer.status, "What changed" in answer.text) == (200, True)
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none';")
+    missing = guarded.get(data(guarded, "report?generation=1", AUTHORIZATION)["address"])
+    assert (missing.status, "no report" in missing.text) == (404, True)
+    for forged in (
+        address.replace("generation=2", "generation=1"), address[:-1], address + "0",
+        "/pages/report?generation=2", "/pages/report?generation=2&ticket=99999999999-0",
+    ):  # fmt: skip
+        assert guarded.get(forged).status == 403
+    assert opened.get(address).status == 403  # another process, another key
+
+
+def test_a_ticket_is_good_for_a_minute(monkeypatch):
+    tickets = Tickets()
+    ticket, now = tickets.make(7), time.time()
+    for later, is_valid in ((55, True), (61, False)):
+        monkeypatch.setattr(time, "time", lambda at=now + later: at)
+        assert tickets.is_valid(7, ticket) is is_valid
 
 
 def test_generations_and_service(guarded):

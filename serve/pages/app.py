@@ -215,6 +215,6 @@ class _PageData:
 
 
 def _report(req: falcon.Request, tickets: Tickets) -> dict[str, Any]:
-    generation = generation_of(req, "generation", 0)
+    generation = generation_of(req, "generation")
     ticket = tickets.make(generation)
     return {"address": f"/pages/report?generation={generation}&ticket={ticket}"}

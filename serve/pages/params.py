@@ -18,8 +18,8 @@ def text_of(req: falcon.Request, name: str, is_valid: Callable[[str], bool], rul
     return value
 
 
-def generation_of(req: falcon.Request, name: str, default: int) -> int:
-    """Return the number of a generation; 400 for another text."""
+def generation_of(req: falcon.Request, name: str, default: int | None = None) -> int:
+    """Return the number of a generation; 400 for another text, or for none without a default."""
     text: str = req.get_param(name, default="") or str(default)
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
         raise bad(f"malformed {name}", f"{name} must be the number of a generation")

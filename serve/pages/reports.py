@@ -61,7 +61,7 @@ class ReportPage:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the page, 403 without a valid ticket, or 404 without a report."""
-        generation = generation_of(req, "generation", 0)
+        generation = generation_of(req, "generation")
         ticket: str = req.get_param("ticket", default="")
         if not self._tickets.is_valid(generation, ticket):
             raise falcon.HTTPForbidden(

@@ -76,7 +76,7 @@ class Supervisor:
                 rejects the configuration, or the token is unreadable.
         """
         os.umask(_UMASK)
-        settings = _without_token(settings) if bare else settings
+        settings = _bare_settings(settings) if bare else settings
         # Workers inherit this mask and undo it once their own handlers are installed.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         n_workers = settings.workers or len(os.sched_getaffinity(0))
@@ -372,12 +372,11 @@ class _Slots:
         return cls(range(begin, end), old, old_side, scoreboard)
 
 
-def _without_token(settings: ServeSettings) -> ServeSettings:
-    """Return the settings of a bare server."""
-    if not settings.token():
-        return settings
-    log.warning("admin_token: ignored with --bare, since /admin/ needs nginx")
-    return dataclasses.replace(settings, admin_token="", admin_token_file="")
+def _bare_settings(settings: ServeSettings) -> ServeSettings:
+    """Return the settings of a bare server, which has neither admin processes nor pages."""
+    if settings.token():
+        log.warning("admin_token: ignored with --bare, since /admin/ needs nginx")
+    return dataclasses.replace(settings, admin_token="", admin_token_file="", pages="off")
 
 
 def _admin_names(settings: ServeSettings) -> tuple[str, ...]:

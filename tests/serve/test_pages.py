@@ -244,7 +244,8 @@ def test_looks_of_another_form_are_shown_as_such(tmp_path):
 @pytest.mark.parametrize(
     ("path", "status"),
     [("list", 400), ("list?user=a,b", 400), ("list?user=ann&generation=x", 400),
-     ("list?user=ann&generation=9", 404), ("film?item=none", 404), ("compare?before=-1", 400)],
+     ("list?user=ann&generation=9", 404), ("film?item=none", 404), ("compare?before=-1", 400),
+     ("report", 400)],
 )  # fmt: skip
 def test_bad_input(opened, path, status):
     """It is named in a problem document."""

@@ -19,12 +19,11 @@ from typing import Final
 
 import numpy as np
 
-from batch.report.make import REPORT_HTML
 from benchmarks.harness.arguments import make_parser, positive_int
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.snapshots import Extras, Tables, write_snapshot
 from benchmarks.harness.tables import print_table
-from store.layout import LIST_LENGTH, RECS, SEEN, snapshot_folder
+from store.layout import LIST_LENGTH, RECS, REPORT_HTML, SEEN, snapshot_folder
 from store.model_files import SERVED_MODEL
 
 _N_HISTORY: Final = 50  # items of a user, as in a service with 50 views a user

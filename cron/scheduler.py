@@ -28,6 +28,7 @@ from cron.notifier import Notifier
 from cron.output import last_line, log_file, opened
 from cron.settings import CronSettings
 from cron.state import JobState, States
+from cron.status_file import StatusFile
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
 from store.refresh_request import take_refresh_request
@@ -91,6 +92,7 @@ class Scheduler:
         scheduler = schedule.Scheduler()
         scheduler.every(poll_seconds).seconds.do(self._poll)
         scheduler.run_all()
+        status = StatusFile(self._settings, self.jobs)
         while not self._stop.wait(_TICK_SECONDS):
             # `schedule` counts in local time. When that goes back (each autumn, or when
             # a wrong clock is corrected), it would sleep until the old time is reached again.
@@ -98,7 +100,9 @@ class Scheduler:
                 scheduler.run_all()
             scheduler.run_pending()
             self._reap()
+            status.update(self._clock())
         self._end_all()
+        status.close(self._clock())
         _log.info("scheduler stopped")
 
     def run_now(self, name: str) -> Ending | None:

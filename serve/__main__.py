@@ -12,6 +12,7 @@ from serve.errors import ServeError
 from serve.processes import become_user
 from serve.routes import Machine, routes
 from serve.settings import ServeSettings
+from serve.status_paths import StatusPaths
 from serve.supervisor.handover import OPTION, Handover
 from serve.supervisor.nginx import check_nginx
 from serve.supervisor.supervisor import Supervisor
@@ -51,7 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _check(settings, bare=options.bare)
         store = options.store or Path(configured.path)
         previous = Handover.read(options.resume) if options.resume is not None else None
-        Supervisor(store, settings, bare=options.bare, previous=previous).run()
+        paths = StatusPaths.configured(options.config)
+        Supervisor(store, settings, paths, bare=options.bare, previous=previous).run()
     except (ServeError, StoreError) as error:
         print(f"cannot serve: {error}", file=sys.stderr)
         return 1

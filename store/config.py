@@ -141,9 +141,27 @@ def number_of(
     Raises:
         ConfigError: The file is missing or not TOML, or the value is not a number.
     """
-    configured = _configured(section, {key: float}, file, environ)
+    return float(_value_of(section, key, float(default), file, environ))
+
+
+def text_of(
+    section: str,
+    key: str,
+    default: str,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """Return one text of a section of another package, as `number_of` does a number."""
+    return str(_value_of(section, key, default, file, environ))
+
+
+def _value_of(
+    section: str, key: str, default: object, file: Path | None, environ: Mapping[str, str]
+) -> Any:
+    kind = type(default)
+    configured = _configured(section, {key: kind}, file, environ)
     where, value = configured.get(key, (DEFAULT_FILE, default))
-    return float(_checked(where, f"[{section}] {key}", value, float))
+    return _checked(where, f"[{section}] {key}", value, kind)
 
 
 def overridden(name: str, section: Section, values: Mapping[str, Any]) -> Section:

@@ -33,6 +33,12 @@ TABLES: Final = (  # in the order in which they are written: an equal file has e
     (SEEN, "users"),
 )
 
+REPORT_HTML: Final = "report.html"
+REPORT_JSON: Final = "report.json"
+MODEL_CARD: Final = "MODEL_CARD.md"
+LIST_COUNTS: Final = "list_counts.json"  # number of users' lists that hold each item, by item id
+REPORT_FILES: Final = (REPORT_HTML, REPORT_JSON, MODEL_CARD, LIST_COUNTS)  # without checksums
+
 LIST_LENGTH: Final = 20  # maximum number of items of an answer
 POPULAR: Final = b"popular"  # key of the popular list in `fallback`
 RESERVE: Final = b"reserve"  # key of the items behind it, for takedowns; of any length

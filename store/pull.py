@@ -45,7 +45,7 @@ from store.errors import (
     StoreError,
 )
 from store.experiment import Experiment, experiment_file, parse_experiment, read_experiment
-from store.layout import CHECKSUMS, MANIFEST, snapshot_folder, snapshots_folder
+from store.layout import CHECKSUMS, MANIFEST, REPORT_FILES, snapshot_folder, snapshots_folder
 from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
 from store.prune import prune
@@ -305,6 +305,7 @@ def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
             return False
         aside = snapshot_folder(store / _ASIDE, generation)
         _fetch_files(remote, there, aside, checksums)
+        _fetch_report(source, there, aside)
         with writing(store):
             aside.rename(here)
             fsync_path(here.parent)
@@ -356,6 +357,18 @@ def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> N
         ) from error
     for path in (*aside.iterdir(), aside):
         fsync_path(path)
+
+
+def _fetch_report(source: _Source, there: str, aside: Path) -> None:
+    """Fetch the report of a refresh; the snapshot is complete without it."""
+    for name in REPORT_FILES:
+        try:
+            content, _ = source.read(f"{there}/{name}")
+        except ReplicaError as error:
+            _log.warning("%s", error)
+            continue
+        if content is not None:
+            (aside / name).write_bytes(content)
 
 
 def _fetch_manifest(remote: Remote, there: str, aside: Path, checksums: bytes) -> Manifest:

@@ -11,8 +11,9 @@ name after all other files, and `CURRENT` is written after that. An interrupted 
 is run again: the pending checksums identify the snapshot that the files beside them
 belong to, so a file of the right size is not sent twice. One machine pushes to one
 URL; several would overwrite each other's pointer. An experiment is pushed with every
-generation that it names, if its control is pushed. With a key, `TAKEDOWN`, `CURRENT`,
-`EXPERIMENT` and the snapshots' `SHA256SUMS` are signed; a signature that is valid is not replaced.
+generation that it names, if its control is pushed. The report of a refresh, which no checksum
+covers, is made equal by each push. With a key, `TAKEDOWN`, `CURRENT`, `EXPERIMENT`, the
+snapshots' `SHA256SUMS` and their reports are signed; a signature that is valid is not replaced.
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from store.experiment import Experiment, read_experiment
 from store.layout import (
     CHECKSUMS,
     MANIFEST,
+    REPORT_FILES,
     generations,
     manifests_folder,
     snapshot_folder,
@@ -174,6 +176,9 @@ def _send_snapshot(
         if remote.size(f"{there}/{name}") != size:
             remote.send(folder / name, f"{there}/{name}")
             n_bytes += size
+    for name in REPORT_FILES:
+        if (report := _sync_file(remote, folder / name, f"{there}/{name}")) is not None:
+            _sign(remote, f"{there}/{name}", report, key)
     _sign(remote, checksums, local, key)
     if existing is None:
         remote.commit(checksums)
@@ -214,7 +219,7 @@ def _existing(remote: Remote, name: str, max_bytes: int) -> bytes | None:
 def _sync_file(remote: Remote, file: Path, name: str) -> bytes | None:
     """Make a small file at the remote equal to the local one, or remove it; return its content."""
     local = file.read_bytes() if file.exists() else None
-    if local != _existing(remote, name, MAX_BYTES[name]):
+    if local != _existing(remote, name, MAX_BYTES[file.name]):
         if local is not None:
             remote.write(name, local)
         else:

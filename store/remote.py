@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from store.durable import fsync_path
 from store.errors import OversizeError, ReplicaError
+from store.layout import REPORT_FILES
 from store.parse import MAX_CHECKSUMS_BYTES, MAX_EXPERIMENT_BYTES
 
 CURRENT: Final = "CURRENT"
@@ -40,6 +41,7 @@ MAX_BYTES: Final = {  # of the files whose size is not known before they are rea
     "MANIFEST.json": 1 << 24,
     "SHA256SUMS": MAX_CHECKSUMS_BYTES,
     "TAKEDOWN": 1 << 24,
+    **dict.fromkeys(REPORT_FILES, 1 << 26),
 }
 
 _EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]' 'aiohttp>=3.12'"

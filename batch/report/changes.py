@@ -6,20 +6,19 @@ from typing import Any, Final
 import numpy as np
 
 from batch.arrays import Rows
-from batch.report.lists import ListComparison, compare_lists
+from batch.report.lists import ListComparison
 from batch.report.titles import histories, list_of, named, title
 from store.snapshot import Snapshot
 
-_N_USERS: Final = 10  # users shown before and after
+N_USERS: Final = 10  # users shown before and after
 _N_ITEMS: Final = 10  # items shown that entered or left most lists
 _N_TITLES: Final = 8  # items shown of a history
 
 
 def changes_and_exposure(
-    new: Snapshot, parent: Snapshot | None
+    new: Snapshot, parent: Snapshot | None, found: ListComparison
 ) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Return what changed since the parent, None without one, and the exposure of the items."""
-    found = compare_lists(new, parent, _N_USERS)
     number_of = {item: number for number, item in enumerate(found.item_ids)}
     with histories(new) as seen:
         viewers = seen.n_viewers(number_of) if seen else None

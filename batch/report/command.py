@@ -22,7 +22,7 @@ Exit status: 0 done, 1 no such snapshot, or it is damaged, 2 wrong usage."""
 
 def add_report(verbs: Any) -> None:
     """Add the verb `report` to the parser of `python -m batch`."""
-    about = "Make the report of a generation again: report.html, report.json, MODEL_CARD.md."
+    about = "Make the report of a generation again: page, numbers, model card, counts of lists."
     verb = verbs.add_parser(
         "report",
         help=about[0].lower() + about[1:].rstrip("."),

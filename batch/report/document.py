@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from batch.parent import CHOICE, LAST_DAY, SECOND_STAGE
 from batch.report.changes import changes_and_exposure
+from batch.report.lists import ListComparison
 from batch.report.model_card import model_card
 from batch.report.online import online_figures
 from batch.report.past import earlier_report, line_of, lines_with
@@ -23,6 +24,7 @@ def document(
     store: Path,
     new: Snapshot,
     parent: Snapshot | None,
+    lists: ListComparison,
     recorded: Mapping[str, Any] | None,
     settings: ReportSettings,
 ) -> dict[str, Any]:
@@ -32,11 +34,12 @@ def document(
         store: Directory of the store.
         new: Snapshot of the generation.
         parent: Snapshot of its parent; None if there is none, or it was pruned.
+        lists: Lists of both.
         recorded: Summary of the refresh; None if it was not recorded.
         settings: Settings of the report.
     """
     manifest = new.manifest
-    changes, exposure = changes_and_exposure(new, parent)
+    changes, exposure = changes_and_exposure(new, parent, lists)
     earlier = earlier_report(store, manifest.generation)
     last_day = manifest.metrics.get(LAST_DAY) or {}
     before = manifest.parent

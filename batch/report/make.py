@@ -1,6 +1,7 @@
-"""Making the report of a generation: three files beside its manifest.
+"""Making the report of a generation: four files beside its manifest.
 
     report.json   every number        report.html   the page        MODEL_CARD.md   the card
+    list_counts.json   number of users' lists that hold each item, for the server's pages
 
 They are written after the snapshot is published, each replaced atomically. So a report that
 fails leaves the refresh as it is, and the stage of publishing is among its figures.
@@ -10,20 +11,19 @@ import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from batch.report.changes import N_USERS
 from batch.report.document import document
+from batch.report.lists import ListComparison, compare_lists
 from batch.report.model_card import markdown
 from batch.report.page import page
-from batch.report.past import REPORT_JSON, read_report
+from batch.report.past import read_report
 from batch.report.settings import ReportSettings
 from store.durable import replace_durable
 from store.errors import StoreError
-from store.layout import snapshot_folder
+from store.layout import LIST_COUNTS, MODEL_CARD, REPORT_HTML, REPORT_JSON, snapshot_folder
 from store.snapshot import Snapshot, open_snapshot
-
-REPORT_HTML: Final = "report.html"
-MODEL_CARD: Final = "MODEL_CARD.md"
 
 
 def make_report(
@@ -50,11 +50,17 @@ def make_report(
     with contextlib.ExitStack() as held:
         new = held.enter_context(open_snapshot(store, generation, verified=True))
         parent = _parent(store, new, held)
-        found = document(store, new, parent, recorded, settings)
+        lists = compare_lists(new, parent, N_USERS)
+        found = document(store, new, parent, lists, recorded, settings)
     text = json.dumps(found, indent=1, allow_nan=False)
     found = json.loads(text)  # so that the page shows what the file holds
     folder = snapshot_folder(store, generation)
-    files = {REPORT_JSON: text + "\n", REPORT_HTML: page(found), MODEL_CARD: markdown(found)}
+    files = {
+        REPORT_JSON: text + "\n",
+        REPORT_HTML: page(found),
+        MODEL_CARD: markdown(found),
+        LIST_COUNTS: _list_counts(lists),
+    }
     for name, content in files.items():
         replace_durable(folder / name, content)
     return folder / REPORT_HTML
@@ -75,6 +81,13 @@ def try_report(
             f"report of generation {generation}: not made: {error!r}; the snapshot is complete; "
             f"make it by `python -m batch report {generation} --store {store}`"
         )
+
+
+def _list_counts(lists: ListComparison) -> str:
+    """Return the number of lists that hold each item, as JSON by item id."""
+    n_holding = lists.n_holding.tolist()
+    counts = {item: n for item, n in zip(lists.item_ids, n_holding, strict=True) if n}
+    return json.dumps(counts, separators=(",", ":")) + "\n"
 
 
 def _parent(store: Path, new: Snapshot, held: contextlib.ExitStack) -> Snapshot | None:

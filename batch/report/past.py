@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from store.layout import generations, snapshot_folder
+from store.layout import REPORT_JSON, generations, snapshot_folder
 
-REPORT_JSON: Final = "report.json"
 _MAX_GENERATIONS: Final = 30
 
 

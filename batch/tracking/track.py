@@ -21,12 +21,19 @@ from batch.tracking.pending import Pending
 from batch.tracking.runs import failed_run, identity_of, run_of
 from batch.tracking.settings import TrackingSettings
 from store.errors import StoreError
-from store.layout import MANIFEST, generations, manifests_folder, snapshot_folder
+from store.layout import (
+    MANIFEST,
+    REPORT_HTML,
+    REPORT_JSON,
+    generations,
+    manifests_folder,
+    snapshot_folder,
+)
 from store.locks import locked
 from store.manifest import Manifest, manifest_of
 from store.pointer import current_or_none
 
-REPORTS: Final = ("report.html", "report.json")  # in a snapshot's directory, beside the manifest
+REPORTS: Final = (REPORT_HTML, REPORT_JSON)
 FAILED: Final = "failed"  # folder of what MLflow is to be told of refreshes without a snapshot
 _LOCK: Final = "LOCK"
 _WAIT_SECONDS: Final = 5.0

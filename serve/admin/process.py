@@ -22,6 +22,7 @@ from serve.pages.app import pages_app
 from serve.resources.errors import write_error, write_unexpected
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.status_paths import StatusPaths
 from store.spool import Spool, SpoolLimits, make_spool, spool_folder
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -66,9 +67,10 @@ def run_pages(
     token: str,
     settings: ServeSettings,
     scoreboard: Scoreboard,
+    paths: StatusPaths,
 ) -> None:
     """Answer until SIGTERM, which ends it at once: nothing is written."""
-    _run(listener, pages_app(store, token, settings, scoreboard))
+    _run(listener, pages_app(store, token, settings, scoreboard, paths))
 
 
 def _guarded_app(token: str) -> App:

@@ -14,12 +14,14 @@ import falcon
 from serve.contract import PROBLEM_HEADERS
 from serve.pages.generations import all_generations, compared
 from serve.pages.opened import OpenedSnapshots
+from serve.pages.params import generation_of, text_of
+from serve.pages.reports import ReportPage, Tickets
 from serve.pages.service import service
 from serve.pages.user_list import user_list
 from serve.resources.errors import not_found, write_error, write_unexpected
-from serve.resources.params import bad
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings, is_loopback
+from serve.status_paths import StatusPaths
 from store.errors import StoreError
 from store.explain import arm_of
 from store.ids import ITEM_ID_RULE, USER_ID_RULE, is_item_id, is_user_id
@@ -39,10 +41,11 @@ _HEADERS: Final = PROBLEM_HEADERS | {
     "Cache-Control": "no-store",
 }
 _MAX_FOUND: Final = 20
-_MAX_DIGITS: Final = 18
 
 
-def pages_app(store: Path, token: str, settings: ServeSettings, scoreboard: Scoreboard) -> App:
+def pages_app(
+    store: Path, token: str, settings: ServeSettings, scoreboard: Scoreboard, paths: StatusPaths
+) -> App:
     """Return the app of `/`, `/status`, `/generations` and what lies below `/pages/`."""
     app = falcon.App(media_type=falcon.MEDIA_JSON)
     app.set_error_serializer(write_error)
@@ -53,7 +56,10 @@ def pages_app(store: Path, token: str, settings: ServeSettings, scoreboard: Scor
     for name, file in files.items():
         app.add_route(f"/pages/{name}", file)
     guard = _Guard(token, is_open=settings.pages == "open")
-    data = _PageData(store, settings, scoreboard, guard)
+    tickets = Tickets()
+    app.add_route("/pages/report", ReportPage(store, tickets, _HEADERS))
+    data = _PageData(store, settings, scoreboard, paths, guard)
+    app.add_route("/pages/data/report", _Data(lambda req: _report(req, tickets), guard))
     for name, answer in data.public.items():
         app.add_route(f"/pages/data/{name}", _Data(answer, None))
     for name, answer in data.guarded.items():
@@ -131,11 +137,17 @@ class _PageData:
     """What the pages show, by the last part of the path."""
 
     def __init__(
-        self, store: Path, settings: ServeSettings, scoreboard: Scoreboard, guard: _Guard
+        self,
+        store: Path,
+        settings: ServeSettings,
+        scoreboard: Scoreboard,
+        paths: StatusPaths,
+        guard: _Guard,
     ) -> None:
         self._store = store
         self._settings = settings
         self._scoreboard = scoreboard
+        self._paths = paths
         self._guard = guard
         self._snapshots = OpenedSnapshots(store)
         self.public: Mapping[str, Answer] = {
@@ -151,27 +163,28 @@ class _PageData:
 
     def _status(self, req: falcon.Request) -> dict[str, Any]:
         is_operator = self._guard.admits(req)
-        found = service(self._store, self._settings, self._scoreboard, is_operator=is_operator)
+        parts = self._settings, self._scoreboard, self._paths
+        found = service(self._store, *parts, is_operator=is_operator)
         return found | {"is_operator": is_operator}
 
     def _list(self, req: falcon.Request) -> dict[str, Any]:
-        user_id = _text(req, "user", is_user_id, USER_ID_RULE)
+        user_id = text_of(req, "user", is_user_id, USER_ID_RULE)
         served = self._served()
         arm = arm_of(self._store, user_id, served)
-        generation = _generation(req, "generation", arm.generation if arm else served)
+        generation = generation_of(req, "generation", arm.generation if arm else served)
         opened = self._snapshots.get(generation)
         found = user_list(self._store, opened, user_id, self._settings.fresh_hours)
         return found | {"arm": arm.name if arm else None, "served": served}
 
     def _film(self, req: falcon.Request) -> dict[str, Any]:
-        item_id = _text(req, "item", is_item_id, ITEM_ID_RULE)
-        opened = self._snapshots.get(_generation(req, "generation", self._served()))
+        item_id = text_of(req, "item", is_item_id, ITEM_ID_RULE)
+        opened = self._snapshots.get(generation_of(req, "generation", self._served()))
         if opened.snapshot.items.get(item_id.encode()) is None:
             raise not_found("unknown item", f"{item_id} is not in this generation")
         near = opened.neighbours(item_id)
         return opened.about(item_id) | {
             "generation": opened.snapshot.manifest.generation,
-            "n_lists": opened.lists_by_item[item_id],
+            "n_lists": opened.n_lists(item_id),
             "n_users": opened.snapshot.manifest.counts.get("recs.mdb/users"),
             "neighbours": [opened.about(name) for name in near],
         }
@@ -190,7 +203,7 @@ class _PageData:
         }
 
     def _compare(self, req: falcon.Request) -> dict[str, Any]:
-        before, after = (_generation(req, name, self._served()) for name in ("before", "after"))
+        before, after = (generation_of(req, name, self._served()) for name in ("before", "after"))
         found = compared(self._snapshots.get(before), self._snapshots.get(after))
         return {"before": before, "after": after} | found
 
@@ -201,15 +214,7 @@ class _PageData:
         return generation
 
 
-def _text(req: falcon.Request, name: str, is_valid: Callable[[str], bool], rule: str) -> str:
-    value: str = req.get_param(name, default="")
-    if not is_valid(value):
-        raise bad(f"malformed {name}", rule)
-    return value
-
-
-def _generation(req: falcon.Request, name: str, default: int) -> int:
-    text: str = req.get_param(name, default="") or str(default)
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
-        raise bad(f"malformed {name}", f"{name} must be the number of a generation")
-    return int(text)
+def _report(req: falcon.Request, tickets: Tickets) -> dict[str, Any]:
+    generation = generation_of(req, "generation")
+    ticket = tickets.make(generation)
+    return {"address": f"/pages/report?generation={generation}&ticket={ticket}"}

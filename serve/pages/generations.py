@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from serve.pages.opened import OpenedSnapshot
+from store.compare import Presence, compare
 from store.diff import diff
 from store.errors import StoreError
-from store.layout import generations, snapshot_folder
+from store.layout import REPORT_HTML, generations, snapshot_folder
 from store.manifest import read_manifest
 from store.pointer import current_or_none, pinned
 
@@ -25,11 +26,13 @@ def all_generations(store: Path) -> dict[str, Any]:
 
 
 def compared(before: OpenedSnapshot, after: OpenedSnapshot) -> dict[str, Any]:
-    """Return how many users' lists differ, and the items in more and in fewer lists."""
+    """Return what differs: users' lists, items in more and in fewer lists, entries of manifests."""
     found = asdict(diff(before.snapshot, after.snapshot, _N_MOVED_ITEMS))
     for name in ("rose", "fell"):
         found[name] = [after.about(item_id) | {"change": n} for item_id, n in found[name]]
-    return found
+    entries = compare(before.snapshot.manifest, after.snapshot.manifest)
+    differing = [asdict(entry) for entry in entries if entry.presence is not Presence.SAME]
+    return found | {"entries": differing, "n_equal_entries": len(entries) - len(differing)}
 
 
 def _entry(store: Path, generation: int) -> dict[str, Any]:
@@ -44,6 +47,7 @@ def _entry(store: Path, generation: int) -> dict[str, Any]:
         "n_users": manifest.counts.get("recs.mdb/users"),
         "n_items": manifest.counts.get("recs.mdb/items"),
         "n_bytes": sum(manifest.files.values()),
+        "has_report": (snapshot_folder(store, generation) / REPORT_HTML).is_file(),
         "gate": manifest.gate.as_json(),
         "metrics": manifest.metrics,
     }

@@ -3,17 +3,21 @@
 An open snapshot is not pruned, so no more are kept.
 """
 
+import contextlib
 import json
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from serve.worker.rating import RatingTables
 from store.items import Items, split
+from store.layout import LIST_COUNTS
+from store.parse import is_counts, parse_json_object, read_small
 from store.snapshot import Snapshot, open_snapshot
 
 _N_OPEN: Final = 2
+_MAX_COUNTS_BYTES: Final = 1 << 26
 _MAX_TITLE_CHARACTERS: Final = 200
 
 
@@ -38,13 +42,17 @@ class OpenedSnapshot:
         """The rating model."""
         return RatingTables(self.snapshot)
 
+    def n_lists(self, item_id: str) -> int | None:
+        """Return the number of users' lists that hold an item; None if no report counted them."""
+        return None if self._list_counts is None else self._list_counts.get(item_id, 0)
+
     @cached_property
-    def lists_by_item(self) -> Counter[str]:
-        """Number of users' own lists that hold each item; one pass over all lists."""
-        lists: Counter[bytes] = Counter()
-        for _, body in self.snapshot.users:
-            lists.update(body.split(b","))
-        return Counter({name.decode(): n for name, n in lists.items()})
+    def _list_counts(self) -> dict[str, int] | None:
+        with contextlib.suppress(OSError, ValueError):
+            content = read_small(self.snapshot.folder / LIST_COUNTS, _MAX_COUNTS_BYTES)
+            if is_counts(found := parse_json_object(content)):
+                return found
+        return None
 
     @cached_property
     def titles(self) -> list[tuple[str, str]]:

@@ -1,5 +1,8 @@
 """The JSON of the service: counts since the start, workers, publishes, experiment, alarms.
 
+    scoreboard, store ─────────────────────────────────────────────► this module
+    files of collector, scheduler, looks ─► collector, jobs, looks ──┘
+
 The counts only grow: who reads them twice computes rates, shares and quantiles in between.
 """
 
@@ -9,8 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from serve.counting import ANSWER_KINDS, ANSWERS, ARM_SOURCES, N_BUCKETS, Counts
+from serve.pages.collector import collector
+from serve.pages.jobs import jobs
+from serve.pages.looks import looks_at
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.status_paths import StatusPaths
 from store.errors import ExperimentError, StoreError
 from store.experiment import Experiment, experiment_beside
 from store.journal import flips
@@ -28,7 +35,12 @@ _N_PUBLISHES: Final = 20
 
 
 def service(
-    store: Path, settings: ServeSettings, scoreboard: Scoreboard, *, is_operator: bool
+    store: Path,
+    settings: ServeSettings,
+    scoreboard: Scoreboard,
+    paths: StatusPaths,
+    *,
+    is_operator: bool,
 ) -> dict[str, Any]:
     """Return the state of the service.
 
@@ -36,6 +48,7 @@ def service(
         store: Directory of the store.
         settings: The server's settings.
         scoreboard: Memory shared with the workers.
+        paths: Directories of the collector, the scheduler and the looks.
         is_operator: Whether reasons in operators' words are included.
     """
     generation = scoreboard.generation
@@ -50,8 +63,15 @@ def service(
         alarms.append(f"the lists are {age_seconds / 3600:.0f} hours old")
     if not any(worker["ready"] for worker in workers):
         alarms.append("no worker answers")
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    now = datetime.now(UTC)
+    found = {
+        "collector": collector(paths.events, now),
+        "cron": jobs(paths.cron, now, is_operator=is_operator),
+    }
+    alarms += [one["summary"].rstrip(".") for one in found.values() if one.get("alarm")]
+    alarms += [f"alarm of the scheduler: {alarm['name']}" for alarm in found["cron"]["alarms"]]
+    return found | {
+        "at": now.isoformat(timespec="seconds"),
         "generation": generation or None,
         "finished_at": finished_at,
         "age_seconds": age_seconds,
@@ -59,7 +79,7 @@ def service(
         "workers": workers,
         "events": scoreboard.supervisor_counts(),
         "publishes": _publishes(store, is_operator=is_operator),
-        "experiment": _arms(experiment, counts) if experiment else None,
+        "experiment": _arms(experiment, counts, paths) if experiment else None,
         "pin": pin.generation if (pin := pinned(store)) else None,
         "n_takedowns": len(takedowns(store)),
         "alarms": alarms,
@@ -113,10 +133,11 @@ def _publishes(store: Path, *, is_operator: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _arms(experiment: Experiment, counts: Counts) -> dict[str, Any]:
-    return {
+def _arms(experiment: Experiment, counts: Counts, paths: StatusPaths) -> dict[str, Any]:
+    return looks_at(paths.online, experiment) | {
         "name": experiment.name,
         "kind": experiment.kind,
+        "metric": experiment.metric,
         "started_at": experiment.started_at,
         "arms": [
             {"name": arm.name, "share": arm.share, "generation": arm.generation}

@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import falcon
 
@@ -16,10 +17,13 @@ _FOLDER = Path(__file__).parent
 class Description:
     """`/openapi.json`."""
 
-    def __init__(self, *, has_admin: bool, has_events: bool) -> None:
+    def __init__(self, *, has_admin: bool, has_events: bool, has_pages: bool) -> None:
         document = json.loads((_FOLDER / "openapi.json").read_text(encoding="utf-8"))
         if not has_events:
             del document["paths"]["/events"]
+        if not has_pages:
+            paths = document["paths"].items()
+            document["paths"] = {path: methods for path, methods in paths if not _is_page(methods)}
         if not has_admin:
             paths = document["paths"].items()
             document["paths"] = {
@@ -39,7 +43,7 @@ class Description:
 
 
 class TryPage:
-    """`/`: one page without external files."""
+    """`/try`, and `/` without the pages: one page without external files."""
 
     def __init__(self) -> None:
         self._body = (_FOLDER / "try.html").read_bytes()
@@ -56,6 +60,10 @@ class TryPage:
         resp.data = self._body
 
     on_head = on_get
+
+
+def _is_page(methods: dict[str, Any]) -> bool:
+    return "pages" in methods.get("get", {}).get("tags", ())
 
 
 def _hashes(page: bytes, tag: bytes) -> str:

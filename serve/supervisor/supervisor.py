@@ -26,6 +26,7 @@ from serve.admin.process import run_admin, run_events, run_pages
 from serve.processes import become_user
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.status_paths import StatusPaths
 from serve.supervisor.changing_files import FRESH_LISTS, RECENT_VIEWS, ChangingFileWatcher
 from serve.supervisor.children import ChildProcess, become, fork, signal_all
 from serve.supervisor.handover import Handover, own_command
@@ -53,13 +54,20 @@ class Supervisor:
     """Runs the server until SIGTERM or SIGINT."""
 
     def __init__(
-        self, store: Path, settings: ServeSettings, *, bare: bool, previous: Handover | None = None
+        self,
+        store: Path,
+        settings: ServeSettings,
+        paths: StatusPaths,
+        *,
+        bare: bool,
+        previous: Handover | None = None,
     ) -> None:
         """Open the sockets, or take over those of the previous program.
 
         Args:
             store: The store's directory.
             settings: The server's settings.
+            paths: Directories of other processes whose files the pages show.
             bare: Whether to leave out nginx.
             previous: Note of the previous program after SIGHUP.
 
@@ -68,9 +76,7 @@ class Supervisor:
                 rejects the configuration, or the token is unreadable.
         """
         os.umask(_UMASK)
-        if bare and settings.token():
-            log.warning("admin_token: ignored with --bare, since /admin/ needs nginx")
-            settings = dataclasses.replace(settings, admin_token="", admin_token_file="")
+        settings = _bare_settings(settings) if bare else settings
         # Workers inherit this mask and undo it once their own handlers are installed.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         n_workers = settings.workers or len(os.sched_getaffinity(0))
@@ -78,6 +84,7 @@ class Supervisor:
         slots = _Slots.of(n_workers, n_side_workers, previous)
         self._store = store
         self._settings = settings
+        self._paths = paths
         self._n_workers = n_workers
         self._sockets = _inherited_sockets(previous)
         self._address = self._open_for_clients(previous)  # while a low port may be taken
@@ -99,14 +106,7 @@ class Supervisor:
             self._watcher.verify_again()
             self._end_admins()
         self._static_list = StaticList(store, self._scoreboard, settings, self._proxy)
-        self._fresh = ChangingFileWatcher(
-            FRESH_LISTS, store, self._scoreboard, self._watcher.worker_crashed
-        )
-        self._recent = ChangingFileWatcher(
-            RECENT_VIEWS, store, self._scoreboard, self._fresh.worker_crashed
-        )
-        parts = (self._watcher, self._recent, self._fresh, self._static_list, self._proxy)
-        self._parts = [part for part in parts if part]
+        self._fresh, self._recent = self._make_file_watchers()
         self._disk_error = ""  # the last one logged
         self._checking = 0  # pid of the check of the next program
         if previous is None:  # last: clients that connect from now on get an answer
@@ -194,7 +194,7 @@ class Supervisor:
     def _reaped(self, pid: int, status: int) -> None:
         if pid == self._checking:
             self._checked(status)
-        elif any(part.ended(pid, status) for part in self._parts):
+        elif self._ended_in_a_part(pid, status):
             pass
         elif admin := next((one for one in self._admins.values() if one.pid == pid), None):
             admin.ended(status, expected=status == -signal.SIGTERM)
@@ -217,7 +217,8 @@ class Supervisor:
         if name == "events":
             run_events(listener, self._store, self._token, self._settings)
         elif name == "pages":
-            run_pages(listener, self._store, self._token, self._settings, self._scoreboard)
+            parts = self._settings, self._scoreboard, self._paths
+            run_pages(listener, self._store, self._token, *parts)
         else:
             run_admin(listener, self._store, self._token)
         return 0
@@ -278,6 +279,17 @@ class Supervisor:
 
     def _make_pool(self, n_workers: int, old: Mapping[int, int], slots: range) -> Pool:
         return Pool(n_workers, self._scoreboard, self._become_worker, old, slots)
+
+    def _ended_in_a_part(self, pid: int, status: int) -> bool:
+        """Hand an ended child to the part that started it; return whether there is one."""
+        parts = (self._watcher, self._recent, self._fresh, self._static_list, self._proxy)
+        return any(part.ended(pid, status) for part in parts if part)
+
+    def _make_file_watchers(self) -> tuple[ChangingFileWatcher, ChangingFileWatcher]:
+        """Return the watchers of fresh lists and recent views; each passes a crash on."""
+        store, board = self._store, self._scoreboard
+        fresh = ChangingFileWatcher(FRESH_LISTS, store, board, self._watcher.worker_crashed)
+        return fresh, ChangingFileWatcher(RECENT_VIEWS, store, board, fresh.worker_crashed)
 
     def _make_admins(self, previous: Handover | None) -> dict[str, ChildProcess]:
         """Return all of them, also those that no longer run, as children of the last program."""
@@ -357,6 +369,13 @@ class _Slots:
         end = max(begin + n_more, *(slot + 1 for slot in old_side), 0)
         scoreboard = previous.scoreboard if previous and is_same else None
         return cls(range(begin, end), old, old_side, scoreboard)
+
+
+def _bare_settings(settings: ServeSettings) -> ServeSettings:
+    """Return the settings of a bare server, which has neither admin processes nor pages."""
+    if settings.token():
+        log.warning("admin_token: ignored with --bare, since /admin/ needs nginx")
+    return dataclasses.replace(settings, admin_token="", admin_token_file="", pages="off")
 
 
 def _admin_names(settings: ServeSettings) -> tuple[str, ...]:

@@ -107,7 +107,9 @@ def make_falcon_app(state: WorkerState) -> falcon.App[falcon.Request, falcon.Res
         "/readyz": Ready(state),
         "/metrics": Metrics(state),
         "/openapi.json": Description(
-            has_admin=bool(state.settings.token()), has_events=state.settings.spool_mib > 0
+            has_admin=bool(state.settings.token()),
+            has_events=state.settings.spool_mib > 0,
+            has_pages=state.settings.pages != "off",
         ),
         "/": (try_page := TryPage()),  # without the pages; `/try` beside them
         "/try": try_page,

@@ -92,7 +92,7 @@ class Collector:
         finally:
             for source in self.sources:
                 source.close()
-        self._write_status()
+        self._write_status(is_running=False)
 
     def step(self) -> bool:
         """Poll every source once, and flush if it is time; return whether there were lines."""
@@ -109,7 +109,7 @@ class Collector:
             self._try_flush()
         if now >= self._status_at:
             self._status_at = now + _STATUS_SECONDS
-            self._write_status()
+            self._write_status(is_running=True)
         return bool(n_lines)
 
     def begin(self, key: PartitionKey, next_position: int | None) -> None:
@@ -207,7 +207,7 @@ class Collector:
             self._seconds_per_line = seconds / n_lines
         self.metrics.flushed(flushed, reasons, seconds)
 
-    def _write_status(self) -> None:
+    def _write_status(self, *, is_running: bool) -> None:
         state = self.ledger.state
         lags = [lag for source in self.sources for lag in source.lags()]
         self.metrics.set_state(state, lags, self._newest_at)
@@ -216,7 +216,10 @@ class Collector:
                 self._folder.status,
                 lags=[[*lag.key, lag.n_messages, round(lag.seconds, 1)] for lag in lags],
                 newest_message_at=self._newest_at,
+                is_running=is_running,
                 is_paused=self._retry_at is not None,
+                flushed_at=state.flushed_at,
+                gaps=state.gaps,
             )
         except OSError as error:
             log.warning("%s: cannot be written: %s", self._folder.status, error.strerror)

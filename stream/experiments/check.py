@@ -162,6 +162,7 @@ def _checked(inputs: OnlineInputs, experiment: Experiment, *, act: bool) -> Chec
             verdicts=dict(state.standing),
             outcome=outcome,
             figures=figures.as_json(),
+            why=decision.why,
         )
         keep_look(inputs.folder, experiment, look)
     return Checked(outcome, decision.why, state)

@@ -120,6 +120,7 @@ class ExperimentFigures:
         until: Time of the newest event, ISO 8601 by its clock.
         elapsed: Share of the planned duration.
         n_planned: Users of all arms at which the always-valid intervals are narrowest.
+        is_higher_better: Whether more of the metric is better.
         arms: Arms, the control first.
         comparisons: Arms against the control; those of too few users are missing.
         preference: Preference of the users with interleaved lists; None for other kinds.
@@ -130,6 +131,7 @@ class ExperimentFigures:
     until: str
     elapsed: float
     n_planned: int
+    is_higher_better: bool
     arms: Sequence[ArmFigures]
     comparisons: Sequence[ArmComparison]
     preference: Preference | None
@@ -155,6 +157,7 @@ class ExperimentFigures:
             "until": self.until,
             "elapsed": self.elapsed,
             "n_planned": self.n_planned,
+            "is_higher_better": self.is_higher_better,
             "arms": [one._asdict() for one in self.arms],
             "comparisons": [_flat(one) for one in self.comparisons],
             "preference": self.preference and self.preference._asdict(),
@@ -186,6 +189,7 @@ def analyse(
         until=users.until_text,
         elapsed=users.elapsed,
         n_planned=n_planned,
+        is_higher_better=metric.is_higher_better,
         arms=arms,
         comparisons=[
             _comparison(experiment, number, (values[0], values[number]), users.elapsed, looks,

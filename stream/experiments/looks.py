@@ -36,6 +36,7 @@ class ExperimentLook:
         verdicts: `better`, `worse` or `n.s.`, by arm beside the control.
         outcome: What the check did or said.
         figures: Figures as JSON has them.
+        why: Reason of the outcome in words; empty in looks that were kept without it.
     """
 
     experiment: str
@@ -47,6 +48,7 @@ class ExperimentLook:
     verdicts: Mapping[str, str]
     outcome: str
     figures: Mapping[str, Any]
+    why: str = ""
 
 
 def identity_of(experiment: Experiment) -> str:

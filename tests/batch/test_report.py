@@ -18,7 +18,7 @@ from batch.report.page import page
 from batch.report.settings import ReportSettings
 from store.forget import forget
 from store.gate_result import GateCheck, GateResult
-from store.layout import snapshot_folder
+from store.layout import REPORT_FILES, snapshot_folder
 from store.manifest import read_manifest, verify
 from tests.histories import write_history
 from tests.refreshes import inputs, run_refresh
@@ -127,6 +127,7 @@ def test_the_numbers_are_those_of_the_manifest_and_of_another_computation(made):
     assert (changes["n_compared"], changes["n_new_users"], changes["n_users_gone"]) == (2, 1, 1)
     holding = {item: sum(item in names for names in NOW.values()) for item in "abcd"}
     before = {item: sum(item in names for names in BEFORE.values()) for item in "abcd"}
+    assert json.loads(path.with_name("list_counts.json").read_text()) == holding
     left = {one["item_id"]: (one["before"], one["after"]) for one in changes["left"]}
     assert left == {i: (before[i], holding[i]) for i in "abcd" if holding[i] < before[i]}
     assert changes["entered"] == []
@@ -241,7 +242,7 @@ def test_a_refresh_makes_a_report_that_the_command_makes_again(tmp_path, capsys,
     assert report["data"]["n_events"] == summary["n_events"]
     assert report["cost"]["stages"].keys() == summary["seconds"].keys() - {"report"}
     assert report["quality"]["last_day"]["ndcg"]["new"]
-    for name in ("report.html", "report.json", "MODEL_CARD.md"):
+    for name in REPORT_FILES:
         kept = (folder / name).read_text()
         assert verify(folder).generation == 1
         (folder / name).write_text("{}") if name != "report.json" else None

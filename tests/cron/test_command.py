@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cron.state import JobState, read_state, write_state
+from serve.pages.jobs import jobs
 
 ROOT = Path(__file__).parents[2]
 SUCCEED = "import sys; print('batch got', *sys.argv[1:])"
@@ -27,29 +28,47 @@ def state_file(tmp_path):
     return tmp_path / "var" / "cron" / "refresh.json"
 
 
-def test_a_failing_refresh_leaves_the_scheduler_running(tmp_path, cron, state_file, fake_batch):
+def page(folder, later=timedelta(0)):
+    """Return what the server's page shows of the scheduler."""
+    return jobs(folder / "var" / "cron", datetime.now(UTC) + later, is_operator=False)
+
+
+def test_a_failing_refresh_leaves_the_scheduler_running(
+    tmp_path, cron, state_file, fake_batch, wait_until
+):
     """It is logged with its last line, recorded, the scheduler is alive, and SIGTERM exits 0."""
     fake_batch("raise SystemExit('no events')")
     (tmp_path / "night.toml").touch()
     scheduler = cron("--config", "night.toml")
     scheduler.wait_for("ERROR refresh failed")
+    wait_until(lambda: "failed last: refresh." in page(tmp_path)["summary"])
     scheduler.process.send_signal(signal.SIGTERM)
     assert scheduler.wait() == 0
     assert "-m batch refresh --config night.toml" in scheduler.log()
     assert "exit status 1: no events" in scheduler.log()
     assert json.loads(state_file.read_text())["last_success"] is None
     assert read_state(state_file).last_failure is not None
+    shown = page(tmp_path, timedelta(hours=1))
+    row = next(row for row in shown["jobs"] if row["name"] == "refresh")
+    assert (row["result"], row["n_failures"]) == ("failed", 1)
+    assert row["next"] > row["began"]
+    assert shown["summary"] == "The scheduler was stopped."
 
 
-def test_nothing_runs_after_tonights_success(tmp_path, cron, state_file):
+def test_nothing_runs_after_tonights_success(tmp_path, cron, state_file, wait_until):
     """A scheduler that starts after tonight's success runs nothing; SIGINT exits 0."""
     state_file.parent.mkdir(parents=True)
     write_state(state_file, JobState(last_success=datetime.now(UTC)))
     two_hours_ago = (datetime.now(UTC) - timedelta(hours=2)).strftime("%H:%M")
     settings = f'[cron]\nat = "{two_hours_ago}"\ntimezone = "UTC"\n'
     (tmp_path / "marquee.toml").write_text(settings)
+    assert page(tmp_path)["summary"] == "No scheduler has run here."
     scheduler = cron()
     scheduler.wait_for("refresh daily at")
+    wait_until(lambda: page(tmp_path)["jobs"])
+    assert page(tmp_path)["summary"] == "The scheduler is running; no job failed last."
+    silent = page(tmp_path, timedelta(hours=1))
+    assert (silent["alarm"], silent["summary"][-7:]) == (True, "60 min.")
     scheduler.process.send_signal(signal.SIGINT)
     assert scheduler.wait() == 0
     assert "refresh started" not in scheduler.log()

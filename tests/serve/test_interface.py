@@ -9,8 +9,10 @@ import subprocess
 
 import pytest
 
+from serve.pages.app import pages_app
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings
+from serve.status_paths import StatusPaths
 from serve.worker.app import make_falcon_app
 from serve.worker.state import WorkerState
 from store.ids import ITEM_ID_PATTERN, USER_ID_PATTERN
@@ -46,16 +48,23 @@ def description(server):
 # The description
 
 
-def test_the_description_names_every_endpoint(server):
-    """Exactly the routed endpoints are described."""
+def test_the_description_names_every_endpoint(server, store, request):
+    """Exactly the routed endpoints are described; pages only where there are any."""
     app = make_falcon_app(WorkerState(ServeSettings(), Scoreboard(1)))
     described = description(server)["paths"]
+    pages = {path for path in described if path.startswith(("/status", "/generations", "/pages/"))}
 
-    assert {*described} == {
+    assert {*described} - pages == {
         "/recommend/{user_id}", "/similar/{item_id}", "/recommendations", "/predict",
-        "/model/status", "/healthz", "/readyz", "/metrics", "/openapi.json", "/",
+        "/model/status", "/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/try",
     }  # fmt: skip
-    for path in described:
+    pages_process = pages_app(store, "", ServeSettings(), Scoreboard(1), StatusPaths.configured())
+    names = ["status", "generations", "search", "list", "film", "compare", "report"]
+    data = {f"/pages/data/{name}" for name in names}
+    is_bare = request.node.callspec.id == "bare"
+    assert pages == (set() if is_bare else {"/status", "/generations", "/pages/report", *data})
+    assert all(pages_process._router.find(path) for path in pages)
+    for path in {*described} - pages:
         found = app._router.find(re.sub(r"{\w+}", "x", path))
         assert found is not None, path
         responders = found[1] or {}
@@ -65,7 +74,7 @@ def test_the_description_names_every_endpoint(server):
 
 def test_admin_is_described_only_with_a_token(serve, store, answering):
     """Without a token the description omits it."""
-    token = {"MARQUEE_SERVE_ADMIN_TOKEN": TOKEN}
+    token = {"MARQUEE_SERVE_ADMIN_TOKEN": TOKEN, "MARQUEE_SERVE_PAGES": "off"}
     with_token = description(serve("--workers", "1", nginx=True, **token))
     without = description(answering)
 
@@ -171,9 +180,11 @@ def test_the_page_has_no_external_files(server):
 
 
 def test_the_page_has_a_form_for_every_endpoint(serve, store):
-    """Every described endpoint has a form, but for the page itself and the short form."""
+    """Every described endpoint has a form, but for pages and the short form."""
     server = serve("--workers", "1", nginx=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN)
-    described = {*description(server)["paths"]} - {"/", "/train"}
+    paths = description(server)["paths"]
+    pages = {path for path in paths if "pages" in paths[path].get("get", {}).get("tags", ())}
+    described = {*paths} - {"/", "/try", "/train", *pages}
 
     assert {*re.findall(r'"(?:GET|POST)", "(/[^"]*)"', server.get("/try").text)} == described
 

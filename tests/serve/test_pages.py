@@ -1,12 +1,21 @@
 """Pages for people: what they show, who may read users' data, and what a browser may do."""
 
 import json
+import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
+from batch.report.make import make_report
+from batch.report.settings import ReportSettings
+from serve.pages.jobs import jobs
+from serve.pages.looks import looks_at
+from serve.pages.reports import Tickets
 from serve.settings import ServeSettings
 from store.pointer import current
+from tests.experiments import experiment_of
+from tests.serve.page_files import ALARM_TEXT, leave_files, paths
 from tests.serve.server import Server
 from tests.snapshots import make_snapshot
 
@@ -17,27 +26,36 @@ ABOUT: dict[str, dict[str, object]] = {
     "alien": {"title": MARKUP, "year": 1979},
     "brazil": {"title": "Brazil"},
 }
-GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2"]
+GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2", "report?generation=2"]
 
 
 @contextmanager
-def serving(folder, **environ):
-    """A server of generation 2, in which ann's list differs from that of generation 1."""
+def serving(folder, *, has_files=False, **environ):
+    """A server of generation 2, in which ann's list differs from that of generation 1.
+
+    Generation 2 has a report. With `has_files` other processes have left theirs.
+    """
     for names in (["alien", "diva"], ["alien", "brazil"]):
         make_snapshot(
             folder / "store", {"ann": names, "bob": ["alien"]}, ["diva"],
             similar={"alien": ["brazil", "diva"]}, about=ABOUT,
+            metrics={"ndcg": 0.25 if "brazil" in names else 0.2},
+            parameters={} if "brazil" in names else {"alpha": 1},
         )  # fmt: skip
+    make_report(folder / "store", 2, ReportSettings(str(folder / "online")))
+    environ = paths(folder) | {"MARQUEE_SERVE_STALE_HOURS": "1e6"} | environ
     with Server(folder / "store", folder, "--workers", "1", nginx=True, **environ) as server:
         server.wait_for_generation(2)
+        if has_files:
+            leave_files(folder)
         yield server
 
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    """Pages that need the token for users' data."""
+    """Pages that need the token for users' data; an experiment runs."""
     folder = tmp_path_factory.mktemp("pages")
-    with serving(folder, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN) as server:
+    with serving(folder, has_files=True, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN) as server:
         yield server
 
 
@@ -123,6 +141,8 @@ def test_search_and_film(opened):
     film = data(opened, "film?item=alien")
     assert [one["item_id"] for one in film["neighbours"]] == ["brazil", "diva"]
     assert (film["n_lists"], film["n_users"]) == (2, 2)
+    assert data(opened, "film?item=diva")["n_lists"] == 0
+    assert data(opened, "film?item=diva&generation=1")["n_lists"] is None  # it has no report
 
 
 def test_compare(opened):
@@ -132,6 +152,37 @@ def test_compare(opened):
     assert (found["n_changed"], found["n_same"]) == (1, 1)
     assert [(one["item_id"], one["change"]) for one in found["rose"]] == [("brazil", 1)]
     assert [(one["item_id"], one["change"]) for one in found["fell"]] == [("diva", -1)]
+    differing = {(one["part"], one["name"]): (one["a"], one["b"]) for one in found["entries"]}
+    assert differing["metrics", "ndcg"] == (0.2, 0.25)
+    assert differing["parameters", "alpha"] == (1, None)
+    assert ("counts", "recs.mdb/users") not in differing  # two users in both
+
+
+def test_a_report_opens_by_a_ticket_alone(guarded, opened):
+    """Its address comes with the token; it is good for that generation, and runs no script."""
+    entries = data(guarded, "generations")["generations"]
+    assert [one["has_report"] for one in entries] == [True, False]
+    assert guarded.get("/pages/data/report?generation=2").status == 401
+    address = data(guarded, "report?generation=2", AUTHORIZATION)["address"]
+    answer = guarded.get(address)
+    assert (answer.status, "What changed" in answer.text) == (200, True)
+    assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none';")
+    missing = guarded.get(data(guarded, "report?generation=1", AUTHORIZATION)["address"])
+    assert (missing.status, "no report" in missing.text) == (404, True)
+    for forged in (
+        address.replace("generation=2", "generation=1"), address[:-1], address + "0",
+        "/pages/report?generation=2", "/pages/report?generation=2&ticket=99999999999-0",
+    ):  # fmt: skip
+        assert guarded.get(forged).status == 403
+    assert opened.get(address).status == 403  # another process, another key
+
+
+def test_a_ticket_is_good_for_a_minute(monkeypatch):
+    tickets = Tickets()
+    ticket, now = tickets.make(7), time.time()
+    for later, is_valid in ((55, True), (61, False)):
+        monkeypatch.setattr(time, "time", lambda at=now + later: at)
+        assert tickets.is_valid(7, ticket) is is_valid
 
 
 def test_generations_and_service(guarded):
@@ -146,10 +197,55 @@ def test_generations_and_service(guarded):
     assert [worker["ready"] for worker in public["workers"]] == [True, True]
 
 
+def test_collector_jobs_and_experiment(guarded):
+    """Their own files, read; the text of an alarm, which may hold a line of a log, by the token."""
+    public, whole = data(guarded, "status"), data(guarded, "status", AUTHORIZATION)
+    assert public["collector"]["summary"].startswith("The collector is running, not behind")
+    (job,) = public["cron"]["jobs"]
+    assert (job["name"], job["result"], job["seconds"]) == ("refresh", "succeeded", 42)
+    assert public["alarms"] == ["alarm of the scheduler: attack"]
+    assert "text" not in public["cron"]["alarms"][0]
+    assert whole["cron"]["alarms"][0]["text"] == ALARM_TEXT
+    running = public["experiment"]
+    assert running["ahead"] == (
+        "treatment is ahead of control, significantly better: "
+        "click_through +0.05, 95% interval +0.01 to +0.09."
+    )
+    assert running["stop"].startswith("Yes: treatment is better in click_through.")
+    assert [one["differences"][0]["low"] for one in running["looks"]][-1] == pytest.approx(0.01)
+
+
+def test_without_their_files_a_sentence_says_so(opened):
+    found = data(opened, "status")
+    assert found["collector"] == {"summary": "No collector has run here."}
+    assert found["cron"]["summary"] == "No scheduler has run here."
+    assert (found["experiment"], found["alarms"]) == (None, [])
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"at": 7, "jobs": {}}', '{"jobs": {"x": 1}}'])
+def test_damaged_files_of_the_scheduler_are_shown_as_such(tmp_path, text):
+    (tmp_path / "STATUS").write_text(text)
+    shown = jobs(tmp_path, datetime.now(UTC), is_operator=True)
+    assert shown["summary"].startswith("The state of the scheduler is not valid: ")
+    assert (shown["alarm"], shown["jobs"]) == (True, [])
+
+
+def test_looks_of_another_form_are_shown_as_such(tmp_path):
+    """Those at another experiment of the name do not count, nor does a torn line."""
+    experiment = experiment_of(1, 2)
+    (tmp_path / "experiments").mkdir()
+    file = tmp_path / "experiments" / "test.jsonl"
+    file.write_text('{"experiment": "another"}\n{"experi')
+    assert looks_at(tmp_path, experiment)["ahead"].startswith("No look has been kept")
+    file.write_text(json.dumps({"experiment": f"{experiment.identity:016x}", "at": 1}))
+    assert looks_at(tmp_path, experiment)["ahead"].startswith("The looks are not valid")
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [("list", 400), ("list?user=a,b", 400), ("list?user=ann&generation=x", 400),
-     ("list?user=ann&generation=9", 404), ("film?item=none", 404), ("compare?before=-1", 400)],
+     ("list?user=ann&generation=9", 404), ("film?item=none", 404), ("compare?before=-1", 400),
+     ("report", 400)],
 )  # fmt: skip
 def test_bad_input(opened, path, status):
     """It is named in a problem document."""

@@ -27,7 +27,8 @@ def chromium():
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    with serving(folder, MARQUEE_SERVE_ADMIN_TOKEN=TOKEN, MARQUEE_SERVE_PAGES="open") as server:
+    environ = {"MARQUEE_SERVE_ADMIN_TOKEN": TOKEN, "MARQUEE_SERVE_PAGES": "open"}
+    with serving(folder, has_files=True, **environ) as server:
         yield server
 
 
@@ -58,6 +59,41 @@ def test_every_page_is_sound(chromium, server, width, scheme):
         faults += [fault["id"] for fault in axe_api.Axe().run(page).response["violations"]]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert faults == []
+
+
+def test_a_report_opens_from_the_generations(chromium, guarded):
+    """With the token alone; it shows itself as it is written, and reports no fault."""
+    page = chromium.new_page()
+    page.goto(base(guarded) + "/generations")
+    button = page.get_by_label("Open the report of generation 2")
+    button.click()
+    page.get_by_text("This needs the token").wait_for()
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Use").click()
+    faults = []
+    page.on("console", lambda message: faults.append(message.text))
+    button.click()
+    page.get_by_role("heading", name="What changed").wait_for()
+    assert page.evaluate("getComputedStyle(document.body).fontFamily") != "Times New Roman"
+    assert faults == []
+
+
+def test_the_service_page_answers_what_is_asked(chromium, server):
+    """Which arm is ahead, may one stop, are events collected, did the refresh run; focus stays."""
+    page = chromium.new_page()
+    page.goto(base(server) + "/status")
+    page.get_by_text("treatment is ahead of control, significantly better").wait_for()
+    page.get_by_text("Yes: treatment is better in click_through.").wait_for()
+    page.get_by_text("The collector is running, not behind; nothing was lost.").wait_for()
+    page.get_by_text("The scheduler is running; no job failed last.").wait_for()
+    assert page.get_by_role("img").count() == 1  # the looks
+    jobs = page.get_by_role("region", name="Jobs")
+    jobs.focus()
+    updated = page.locator("#updated").inner_text()
+    page.wait_for_function(
+        "text => document.getElementById('updated').innerText !== text", arg=updated
+    )
+    assert jobs.evaluate("one => one === document.activeElement")
 
 
 def test_markup_in_a_title_shows_as_text(chromium, server):

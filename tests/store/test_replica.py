@@ -51,6 +51,20 @@ def test_a_second_push_and_pull_transfer_nothing(two, there, node):
     assert (files_of(there), files_of(node)) == before
 
 
+def test_the_report_of_a_refresh_goes_along(two, there, node):
+    """A report that was made again is pushed again; one that is gone is removed at the remote."""
+    here = snapshot_folder(two, 2)
+    (here / "report.html").write_text("<p>first")
+    (here / "list_counts.json").write_text('{"a":1}')
+    push_to(there, two)
+    (here / "report.html").write_text("<p>again")
+    (here / "list_counts.json").unlink()
+    push_to(there, two)
+    pull_from(there, node)
+    assert snapshot_files(two, 2) == snapshot_files(there, 2) == snapshot_files(node, 2)
+    assert (snapshot_folder(node, 2) / "report.html").read_text() == "<p>again"
+
+
 def test_push_of_a_given_generation(two, there):
     """It becomes current at the remote."""
     push_to(there, two, 1)

@@ -10,7 +10,7 @@ import pytest
 from store.config import StoreSettings
 from store.errors import ConfigError, ReplicaError, WriteError
 from store.journal import journal
-from store.layout import generations
+from store.layout import generations, snapshot_folder
 from store.pointer import current
 from store.publish import pin, rollback, unpin
 from store.remote import Remote
@@ -55,6 +55,17 @@ def test_a_signed_snapshot_arrives(two, there, node, key, trusting):
     assert push_to(there, two, key=key).n_bytes == 0
     assert not pull_from(there, node, trusting).has_changed
     assert (files_of(there), files_of(node)) == before
+
+
+def test_a_report_that_is_not_signed_is_left_out(two, there, node, key, trusting, caplog):
+    """A remote cannot add a page of its own; the snapshot and what is signed arrive."""
+    (snapshot_folder(two, 2) / "MODEL_CARD.md").write_text("a card")
+    push_to(there, two, key=key)
+    (snapshot_folder(there, 2) / "report.html").write_text("<script>forged()</script>")
+    assert pull_from(there, node, trusting).is_current
+    assert (snapshot_folder(node, 2) / "MODEL_CARD.md").read_text() == "a card"
+    assert not (snapshot_folder(node, 2) / "report.html").exists()
+    assert "report.html: is not signed" in caplog.text
 
 
 def test_a_node_without_keys_pulls_what_is_signed(two, there, node, key):

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -13,7 +14,9 @@ import pytest
 from batch.events.partitions import locked_for_writing
 from batch.events.readers import reading
 from benchmarks.harness.servers import free_port
+from serve.pages.collector import collector as collector_page
 from store.errors import PortError
+from store.stop import StopRequest
 from stream.__main__ import main
 from stream.collect import flush, retention
 from stream.collect.folder import CollectorFolder
@@ -344,6 +347,42 @@ def test_status_says_how_far_it_is(tmp_path, log, config, capsys):
     with opened(tmp_path, [log]):
         assert main(["status", "--config", str(config)]) == 0
     assert "97 accepted, 3 quarantined" in capsys.readouterr().out
+
+
+def test_the_page_of_the_server_shows_lag_flush_and_lost_ranges(tmp_path, log):
+    """While it runs, paused or not, and after its end; a minute without a sign is an alarm."""
+    now, events = datetime.now(UTC), tmp_path / "events"
+    assert collector_page(events, now) == {"summary": "No collector has run here."}
+    append(log, made_lines(20))
+    with opened(tmp_path, [log]) as (collector, _):
+        collect_all(collector)
+        collector.flush()
+        collector.ledger.append({"kind": "gap", "log": "x", "partition": "0", "first": 7, "end": 9})
+        collector._status_at = 0.0
+        collector.step()
+        shown = collector_page(events, now)
+        assert (
+            shown["summary"]
+            == "The collector is running, not behind; 2 messages were lost in 1 ranges."
+        )
+        assert not shown["alarm"]
+        assert abs(datetime.fromisoformat(shown["flushed_at"]) - now) < timedelta(minutes=1)
+        silent = collector_page(events, now + timedelta(minutes=10))
+        assert (silent["alarm"], silent["summary"][-6:]) == (True, "0 min.")
+        stop = StopRequest()
+        stop.request()
+        collector.run(stop)
+    stopped = collector_page(events, now + timedelta(minutes=10))
+    assert (stopped["alarm"], stopped["summary"][:26]) == (False, "The collector was stopped;")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"lags": 1}', '{"lags": [], "gaps": [], "at": "x"}'])
+def test_a_damaged_status_is_shown_as_one(tmp_path, text):
+    (tmp_path / ".collector").mkdir()
+    (tmp_path / ".collector" / "STATUS").write_text(text)
+    shown = collector_page(tmp_path, datetime.now(UTC))
+    assert shown["summary"].startswith("The state of the collector is not valid: ")
+    assert shown["alarm"]
 
 
 def test_the_figures_are_answered_on_a_port(tmp_path, log):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from serve.pages.looks import looks_at
 from store.arms import start_experiment, stopped_by_guardrail
 from store.experiment import Arm, GuardrailMargin, read_experiment
 from store.interleave import INTERLEAVED, interleave
@@ -150,6 +151,11 @@ def test_a_planted_difference_is_found_and_a_person_promotes(service, capsys):
     assert 0 < comparison["spent"] < 0.001
     assert comparison["bound"] > 4
     assert len(ab.looks()) == 1
+    shown = looks_at(ab.folder / "online", ab.experiment)  # by the server's page
+    assert shown["ahead"].startswith("treatment is ahead of control, significantly better: click")
+    assert shown["stop"].startswith("Yes: treatment is better in click_through. A person has to")
+    assert shown["last"]["arms"][1]["rate"] == arms[1]["rate"]
+    assert shown["looks"][0]["differences"][0]["low"] == comparison["effect_low"]
     assert (current(ab.store), read_experiment(ab.store)) == (1, ab.experiment)
 
     assert ab.run("check", capsys, "--act")[0] == PROMOTED
@@ -173,6 +179,7 @@ def test_no_difference_is_found_where_there_is_none(service, capsys):
     assert found["why"] == "no arm is better in click_through by the planned end"
     looks = ab.looks()
     assert [len(look["n_users"]) for look in looks] == [2] * 5
+    assert "not significant" in looks_at(ab.folder / "online", ab.experiment)["ahead"]
     assert found["figures"]["comparisons"][0]["spent"] == pytest.approx(0.05)
     ab.day(5, (0.3, 0.3))
     assert ab.run("check", capsys)[1]["is_new_look"] is False
@@ -210,6 +217,13 @@ def test_a_canary_promotes_or_stops_itself(service, capsys, rates, expected, gen
     assert (read_experiment(canary.store) is None) == (expected != CONTINUED)
     assert found["figures"]["comparisons"][0]["spent"] is None
     assert [look["outcome"] for look in canary.looks()] == [found["outcome"]]
+    shown = looks_at(canary.folder / "online", canary.experiment)
+    said = {
+        PROMOTED: "It was promoted: treatment is",
+        STOPPED: "It was stopped",
+        CONTINUED: "Not yet",
+    }
+    assert shown["stop"].startswith(said[expected])
 
 
 def test_a_canary_without_a_difference_stops_at_its_planned_end(service, capsys):
@@ -375,6 +389,8 @@ def test_an_interleaving_is_decided_by_the_preference_of_users(tmp_path, capsys,
     )
     if verdict == "better":
         assert found["why"] == "treatment is better, by the preference of users"
+        shown = looks_at(service.folder / "online", service.experiment)
+        assert "significantly better: net share of users who prefer it +" in shown["ahead"]
         assert service.run("check", capsys, "--act")[0] == PROMOTED
         assert current(service.store) == 2
 

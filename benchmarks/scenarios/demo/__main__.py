@@ -16,14 +16,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from batch.report.make import REPORT_HTML
 from benchmarks.harness.arguments import port as port_number
 from benchmarks.harness.arguments import positive_float
 from benchmarks.scenarios.demo.commands import FOLDER, STORE, history, refresh, start
 from benchmarks.scenarios.demo.live import run_live
 from benchmarks.scenarios.demo.server import DemoServer
 from benchmarks.scenarios.demo.terminal import Picture
-from store.layout import snapshot_folder
+from store.layout import REPORT_HTML, snapshot_folder
 from store.pointer import current
 from store.snapshot import open_snapshot
 

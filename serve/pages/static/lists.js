@@ -94,7 +94,8 @@ async function lookAt() {
       } catch (error) { said.textContent = error.message; }
     } }, element("label", {}, "Reason ", why), element("button", {}, "Take it down"));
     $("film").replaceChildren(element("h3", {}, film(found)),
-      element("p", {}, `In ${found.n_lists} of ${found.n_users} lists of generation ${found.generation}. `, genres(found)),
+      element("p", {}, found.n_lists === null ? `Generation ${found.generation} has no report, which counts the lists. `
+        : `In ${found.n_lists} of ${found.n_users} lists of generation ${found.generation}. `, genres(found)),
       table("Nearest films", ["rank", "film", "genres"], found.neighbours.map((one, n) => [n + 1, film(one), genres(one)])), form, said);
   } catch (error) {
     $("film").replaceChildren(element("p", {}, error.message));

@@ -31,31 +31,98 @@ const FORMATS = {
   "p99 of lists, below": (v) => (v === null ? "–" : `${v.toPrecision(2)} ms`), "Age of lists": age,
 };
 
-function sparkline(values) {
-  const drawn = document.createElementNS(SVG, "svg"), line = document.createElementNS(SVG, "polyline");
-  drawn.setAttribute("viewBox", "0 0 100 20");
+function drawing(viewBox, ...shapes) {
+  const drawn = document.createElementNS(SVG, "svg");
+  drawn.setAttribute("viewBox", viewBox);
   drawn.setAttribute("preserveAspectRatio", "none");
-  drawn.setAttribute("aria-hidden", "true");
-  const known = values.map((v, i) => [i, v]).filter(([, v]) => v !== null);
-  const top = Math.max(...known.map(([, v]) => v), 1e-9);
-  line.setAttribute("points", known.map(([i, v]) => `${(100 * i) / Math.max(values.length - 1, 1)},${19 - (18 * v) / top}`).join(" "));
-  drawn.append(line);
+  for (const [tag, points, name] of shapes) {
+    const shape = document.createElementNS(SVG, tag);
+    shape.setAttribute("points", points.map(([x, y]) => `${x.toFixed(2)},${y.toFixed(2)}`).join(" "));
+    if (name) shape.setAttribute("class", name);
+    drawn.append(shape);
+  }
   return drawn;
 }
 
-function details(now) {
-  const flips = now.publishes.map((one) => [time(one.at), one.what, one.generation, ...(now.is_operator ? [one.why] : [])]);
-  const blocks = [
-    table("Publishes, latest first", ["time, UTC", "what", "generation", ...(now.is_operator ? ["why"] : [])], flips),
-    table("Workers", ["slot", "ready", "heartbeat"], now.workers.map((w) => [w.slot, w.ready ? "yes" : "no", `${w.heartbeat_seconds} s ago`])),
-    table("Answers since the start", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n)),
-    table("Events of the supervisor", ["event", "number"], Object.entries(now.events)),
+function sparkline(values) {
+  const known = values.map((v, i) => [i, v]).filter(([, v]) => v !== null);
+  const top = Math.max(...known.map(([, v]) => v), 1e-9);
+  const drawn = drawing("0 0 100 20", ["polyline", known.map(([i, v]) => [(100 * i) / Math.max(values.length - 1, 1), 19 - (18 * v) / top])]);
+  drawn.setAttribute("aria-hidden", "true");
+  return drawn;
+}
+
+/** The differences of an arm over the looks: a line, its interval as a band, and zero. */
+function sequence(arm, metric, looks) {
+  const found = looks.map((look) => look.differences.find((one) => one.arm === arm)).filter(Boolean);
+  const top = Math.max(...found.flatMap((one) => [Math.abs(one.low), Math.abs(one.high)]), 1e-9);
+  const x = (i) => (found.length > 1 ? (100 * i) / (found.length - 1) : 50), y = (value) => 20 - (19 * value) / top;
+  const line = found.map((one, i) => [x(i), y(one.effect)]);
+  const band = [...found.map((one, i) => [x(i), y(one.high)]), ...found.map((one, i) => [x(i), y(one.low)]).reverse()];
+  const drawn = drawing("0 0 100 40", ["polygon", band, "band"], ["polyline", [[0, 20], [100, 20]], "zero"], ["polyline", line]);
+  drawn.setAttribute("class", "sequence");
+  drawn.setAttribute("role", "img");
+  const last = found.at(-1);
+  const label = `${arm} less the control in ${metric}, ${found.length} looks; the last one ${interval(last.effect, last.low, last.high)}`;
+  drawn.setAttribute("aria-label", label);
+  return element("figure", {}, element("figcaption", {}, label), drawn);
+}
+
+const short = (value) => Number(value.toPrecision(4));
+const interval = (value, low, high) => (value === null ? "–" : low === null ? `${short(value)}` : `${short(value)} (${short(low)} to ${short(high)})`);
+const when = (iso) => (iso ? element("span", { className: "time" }, time(iso)) : "–");
+
+function experiment(found) {
+  if (!found) return [element("p", {}, "No experiment runs.")];
+  const last = found.last;
+  const rate = (arm) => last?.arms.find((one) => one.name === arm.name);
+  const arms = [...new Set(found.looks.flatMap((look) => look.differences.map((one) => one.arm)))];
+  return [
+    element("dl", {}, element("dt", {}, "Which arm is ahead?"), element("dd", {}, found.ahead),
+      element("dt", {}, "May one stop?"), element("dd", {}, found.stop)),
+    table(`${found.name} (${found.kind}), since ${time(found.started_at)}`, ["arm", "share", "generation", "lists", "fresh", "other", "users", found.metric],
+      found.arms.map((arm) => [arm.name, `${short(100 * arm.share)} %`, arm.generation, arm.list, arm.fresh, arm.other,
+        rate(arm)?.n_users, rate(arm) ? interval(rate(arm).rate, rate(arm).low, rate(arm).high) : "–"])),
+    ...arms.map((arm) => sequence(arm, found.metric, found.looks)),
+    last?.guardrails.length ? table("Guardrails", ["arm", "metric", "margin", "verdict"], last.guardrails.map((one) => [one.arm, one.metric, one.margin, one.verdict])) : "",
   ];
-  if (now.experiment) {
-    blocks.unshift(table(`Experiment ${now.experiment.name}`, ["arm", "share", "generation", "lists", "fresh", "other"],
-      now.experiment.arms.map((arm) => [arm.name, arm.share, arm.generation, arm.list, arm.fresh, arm.other])));
-  }
-  return blocks.map((block) => element("section", {}, block));
+}
+
+function collector(found) {
+  const known = found.at ? [[found.is_running ? "running" : "stopped", found.lag_messages, `${found.lag_seconds} s`, found.n_gaps, found.n_lost, when(found.flushed_at)]] : [];
+  return [element("p", {}, found.summary),
+    known.length ? table("Collector", ["state", "messages behind", "lag", "lost ranges", "messages lost", "last flush, UTC"], known) : ""];
+}
+
+function jobs(found, isOperator) {
+  const alarms = found.alarms.map((one) => [one.name, one.level > 1 ? "urgent" : "open", when(one.since), ...(isOperator ? [one.text] : [])]);
+  return [element("p", {}, found.summary),
+    found.jobs.length ? table("Jobs", ["job", "last result", "began, UTC", "took", "last success, UTC", "next, UTC"],
+      found.jobs.map((job) => [job.name, job.result, when(job.began), `${Math.round(job.seconds)} s`, when(job.last_success), job.next ? when(job.next) : job.when])) : "",
+    alarms.length ? table("Open alarms", ["alarm", "level", "since, UTC", ...(isOperator ? ["text"] : [])], alarms) : ""];
+}
+
+function details(now) {
+  const flips = now.publishes.map((one) => [when(one.at), one.what, one.generation, ...(now.is_operator ? [one.why] : [])]);
+  const blocks = {
+    Experiment: experiment(now.experiment),
+    Publishes: [table("Latest first", ["time, UTC", "what", "generation", ...(now.is_operator ? ["why"] : [])], flips)],
+    Collector: collector(now.collector),
+    Jobs: jobs(now.cron, now.is_operator),
+    Workers: [table("Alive", ["slot", "ready", "heartbeat"], now.workers.map((w) => [w.slot, w.ready ? "yes" : "no", `${w.heartbeat_seconds} s ago`]))],
+    Answers: [table("Since the start", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n))],
+    Events: [table("Of the supervisor", ["event", "number"], Object.entries(now.events))],
+  };
+  return Object.entries(blocks).map(([name, parts]) => element("section", {}, element("h2", {}, name), ...parts));
+}
+
+/** Replace what has changed alone: the rest keeps the focus and its place. */
+function update(parent, children) {
+  children.forEach((child, i) => {
+    const old = parent.children[i];
+    if (!old) parent.append(child);
+    else if (!old.isEqualNode(child)) old.replaceWith(child);
+  });
 }
 
 async function show() {
@@ -71,7 +138,7 @@ async function show() {
     const said = now.alarms.length ? now.alarms.join("; ") : `All right: generation ${now.generation} is served${held}, ${now.n_takedowns} films taken down.`;
     if ($("verdict").textContent !== said) $("verdict").textContent = said;
     $("verdict").className = `verdict ${now.alarms.length ? "bad" : "good"}`;
-    $("details").replaceChildren(...details(now));
+    update($("details"), details(now));
     $("updated").textContent = `Updated ${now.at}; figures cover the time this page is open, at most ${KEPT * SECONDS} s.`;
   } catch (error) {
     $("verdict").textContent = `No answer: ${error.message}`;

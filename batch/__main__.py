@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batch.columns.roles import parse_columns
+from batch.describe.command import add_describe
 from batch.errors import BatchError, GateRefusedError, InputError, UnreadKindError
 from batch.evaluation.command import add_verbs
 from batch.events.command import add_forget, add_ingest
@@ -162,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=_refresh)
     add_verbs(verbs, inputs)
     parser.set_defaults(load=load_settings)
+    add_describe(verbs, inputs)
     add_tune(verbs, inputs)
     add_inspect(verbs, options)
     add_ingest(verbs)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
@@ -21,53 +20,13 @@ from store.gate_result import GateCheck, GateResult
 from store.layout import snapshot_folder
 from store.manifest import read_manifest, verify
 from tests.histories import write_history
+from tests.html_page import HtmlPage
 from tests.refreshes import inputs, run_refresh
 from tests.reports import BEFORE, LAST_DAY, MARKUP, NOW, recorded, report_of
 from tests.snapshots import REFUSED_GATE
 
 _ORDER = ["Gate", "Quality", "What changed", "Data", "Trials", "Groups", "Exposure", "Online",
           "Cost", "Provenance", "Model card"]  # fmt: skip
-_VOID = {"meta", "link", "circle", "line", "rect", "polyline"}
-
-
-class Page(HTMLParser):
-    """What a browser or a screen reader finds in a page.
-
-    Attributes:
-        tags: Name and attributes of each element, in order.
-        texts: All text outside of the style sheet, in order.
-        headings: Level and text of each heading.
-    """
-
-    def __init__(self, content):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.texts: list[str] = []
-        self.headings: list[tuple[int, str]] = []
-        self.open: list[str] = []
-        self.feed(content)
-        self.close()
-        assert self.open == [], "an element is not closed"
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, "elements overlap"
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.texts.append(data)
-            if re.fullmatch("h[1-6]", self.open[-1]):
-                self.headings.append((int(self.open[-1][1]), data))
-
-    def named(self, *names):
-        return [attributes for tag, attributes in self.tags if tag in names]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +34,7 @@ def made(tmp_path_factory):
     """The second of two small reports: its path, page and numbers."""
     store = tmp_path_factory.mktemp("report") / "store"
     path = report_of(store)
-    return path, Page(path.read_text()), json.loads(path.with_name("report.json").read_text())
+    return path, HtmlPage(path.read_text()), json.loads(path.with_name("report.json").read_text())
 
 
 def test_the_page_has_its_sections_in_order_and_reads_well(made):
@@ -150,7 +109,7 @@ def test_the_page_shows_each_number_of_the_report(made):
     assert "below: served worse" in found.texts
     assert "above" in found.texts
     changed = report | {"exposure": report["exposure"] | {"gini": 0.98765}}
-    assert "0.98765" in Page(page(changed)).texts  # the page has no other source
+    assert "0.98765" in HtmlPage(page(changed)).texts  # the page has no other source
 
 
 @pytest.mark.parametrize(
@@ -173,7 +132,7 @@ def test_the_verdict_is_a_sentence_with_a_word_and_a_colour(tmp_path, colour, se
     verdict = json.loads(path.with_name("report.json").read_text())["verdict"]
     assert verdict["colour"] == colour
     assert sentence in verdict["sentence"]
-    found = Page(path.read_text())
+    found = HtmlPage(path.read_text())
     assert [
         names["class"] for names in found.named("p") if "verdict" in names.get("class", "")
     ] == [f"verdict {colour}"]

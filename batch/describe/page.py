@@ -172,7 +172,7 @@ def _watched(found: Mapping[str, Any]) -> str:
         mean = f"{ratings['n']:,} latest ratings, {ratings['mean']:.2f} on average."
         parts.append(figure(_bars(ratings["bins"], "Ratings"), mean))
     else:
-        parts.append(paragraph("No ratings: `/predict` has nothing to learn from."))
+        parts.append(paragraph("No ratings: predicted ratings have nothing to learn from."))
     return pair(*parts)
 
 

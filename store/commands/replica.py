@@ -3,13 +3,12 @@
 import argparse
 import dataclasses
 import logging
-import math
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from store.commands.output import add_generation, add_json, report
+from store.commands.output import add_generation, add_json, report, seconds
 from store.config import StoreSettings, load_section
 from store.pull import pull, watch
 from store.push import push
@@ -47,7 +46,7 @@ def add_parser(verbs: Any) -> None:
     verb = _verb(verbs, "pull", about, _PULL_EXAMPLE)
     verb.add_argument("url", metavar="URL", help=f"{_URL}; also http://")
     watch_help = "pull every SECONDS without end, and log each change"
-    verb.add_argument("--watch", type=_seconds, metavar="SECONDS", help=watch_help)
+    verb.add_argument("--watch", type=seconds, metavar="SECONDS", help=watch_help)
     rollback_help = "accept an older generation, older signatures and restored items"
     verb.add_argument("--allow-rollback", action="store_true", help=rollback_help)
     verb.set_defaults(run=_pull)
@@ -117,10 +116,3 @@ def _verb(verbs: Any, name: str, about: str, example: str) -> argparse.ArgumentP
         name, help=about, description=about, epilog=example, formatter_class=raw
     )
     return verb
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return seconds

@@ -1,4 +1,4 @@
-"""`top`: the figures between two answers, what a terminal gets, and servers that are none."""
+"""`top`: the figures between two answers, what a terminal gets, and other servers."""
 
 import http.server
 import json

@@ -10,6 +10,7 @@ from typing import Any
 
 from store.commands.output import add_generation, add_json, report, seconds
 from store.config import StoreSettings, load_section
+from store.progress import on_terminal, silent
 from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
@@ -63,7 +64,7 @@ def _push(store: Path, options: argparse.Namespace) -> int:
     _log_to_standard_error()
     file = load_section("store", StoreSettings, options.config).signing_key
     key = SigningKey(Path(file)) if file else None
-    done = push(store, Remote(options.url), options.generation, key)
+    done = push(store, Remote(options.url, on_terminal), options.generation, key)
     lines = [f"generation {done.generation} is current there; {done.n_bytes / 1e6:,.1f} MB sent"]
     if done.pruned:
         lines.append(f"pruned there: {', '.join(map(str, done.pruned))}")
@@ -73,7 +74,7 @@ def _push(store: Path, options: argparse.Namespace) -> int:
 
 def _pull(store: Path, options: argparse.Namespace) -> int:
     settings = load_section("store", StoreSettings, options.config)
-    remote = Remote(options.url)
+    remote = Remote(options.url, on_terminal if options.watch is None else silent)
     load_trusted_keys(settings.trusted_keys)  # a wrong one ends --watch before it begins
     _log_to_standard_error()
     if remote.is_plain_http and not settings.trusted_keys:

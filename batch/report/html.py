@@ -41,7 +41,9 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> s
     rows = [tuple(row) for row in rows]
     if not rows:
         return paragraph(f"{caption}: none", "quiet")
-    kinds = [' class="n"' if _is_number(value) else "" for value in rows[0]]
+    kinds = [
+        ' class="n"' if any(map(_is_number, column)) else "" for column in zip(*rows, strict=True)
+    ]
     names = "".join(
         f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(head, kinds, strict=True)
     )

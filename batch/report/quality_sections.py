@@ -97,8 +97,15 @@ def groups(document: Mapping[str, Any]) -> str:
         (one["group"], one["n_users"], *one["ndcg"], _beside(one["ndcg"], overall)) for one in shown
     ]
     head = ("Group", "Users", "NDCG@20", "Low", "High", "Interval beside all users")
+    worse = [one["group"] for one in shown if one["ndcg"][2] < overall[1]]
+    said = (
+        f"Served worse than all users: {', '.join(worse)}."
+        if worse
+        else "No group that is shown is served significantly worse than all users."
+    )
     return (
-        pair(figure(dot_whisker(dots, "Quality by group"), caption),
+        paragraph(said)
+        + pair(figure(dot_whisker(dots, "Quality by group"), caption),
              table("Quality by group of users", head, rows))
         + paragraph(note, "quiet")
     )  # fmt: skip

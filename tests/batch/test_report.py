@@ -147,6 +147,14 @@ def test_a_small_number_is_shown_by_its_digits():
     ]  # fmt: skip
 
 
+def test_the_groups_begin_with_the_answer(tmp_path, made):
+    _, found, _ = made
+    assert "Served worse than all users: gender F." in found.texts
+    alike = LAST_DAY | {"groups": [LAST_DAY["groups"][1]]}
+    found = HtmlPage(report_of(tmp_path / "store", last_day=alike).read_text())
+    assert "No group that is shown is served significantly worse than all users." in found.texts
+
+
 def test_models_stand_side_by_side_with_their_costs(made):
     """What an earlier version tried has no costs, and a dash in their place."""
     _, found, _ = made

@@ -98,4 +98,6 @@ def _command(settings: BatchSettings, html: Path) -> str:
     for name in ("events", "catalogue", "profiles"):
         paths = getattr(settings, name)
         words += [f"--{name}", *map(str, paths)] if paths else []
+    if settings.columns:
+        words += ["--columns", ",".join(map("=".join, settings.columns.items()))]
     return shlex.join([*words, "--out", str(html)])

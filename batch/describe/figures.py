@@ -13,6 +13,7 @@ from batch.evaluation.groups import ALL, groups_of
 from batch.input_counts import count_inputs
 from batch.inputs import RefreshInputs
 from batch.interactions.aggregate import AggregatedEvents
+from batch.records.catalogue import Item
 from batch.report.changes import gini
 from batch.report.document import MIN_GROUP_USERS
 from batch.settings import BatchSettings
@@ -97,10 +98,10 @@ def _items(inputs: RefreshInputs, found: AggregatedEvents, n_of_item: Rows) -> d
     }
 
 
-def _title(item: Any, item_id: str) -> str:
+def _title(item: Item | None, item_id: str) -> str:
     if item is None or not item.title:
         return item_id
-    return f"{item.title} ({item.year})" if item.year else str(item.title)
+    return f"{item.title} ({item.year})" if item.year else item.title
 
 
 def _spread(counts: Integers) -> dict[str, Any]:
@@ -119,9 +120,8 @@ def _curve(n_of_item: Rows) -> list[tuple[float, float]]:
     """Return (share of the items, the most watched first; share of the interactions)."""
     watched = np.append(0, np.cumsum(np.sort(n_of_item)[::-1]))
     n_items = len(n_of_item)
-    return [
-        (share, float(watched[round(share * n_items)] / watched[-1])) for share in _CURVE_POINTS
-    ]
+    n_top = sorted({round(share * n_items) for share in _CURVE_POINTS})  # few items: fewer points
+    return [(n / n_items, float(watched[n] / watched[-1])) for n in n_top]
 
 
 def _times(began_at: Times) -> dict[str, Any]:

@@ -72,8 +72,10 @@ def test_the_figures_are_those_of_a_plain_count(describe, log, tmp_path):
     assert sum(by_label(items["bins"]).values()) == len(of_item)
     assert items["n_never_watched"] == 70 - len(of_item)
     assert items["top"][0]["n_users"] == of_item[0] == max(of_item.values())
-    top_half = sum(n for _, n in of_item.most_common(round(len(of_item) / 2)))
-    assert dict(map(tuple, items["curve"]))[0.5] == pytest.approx(top_half / len(log))
+    n_half = round(len(of_item) / 2)
+    top_half = sum(n for _, n in of_item.most_common(n_half))
+    assert [n_half / len(of_item), pytest.approx(top_half / len(log))] in items["curve"]
+    assert (items["curve"][0], items["curve"][-1]) == ([0, 0], [1, 1])
     began = [datetime.fromtimestamp(row[3], UTC) for row in log]
     assert times["hours"] == [sum(at.hour == hour for at in began) for hour in range(24)]
     assert times["weekdays"] == [sum(at.weekday() == day for at in began) for day in range(7)]

@@ -2,35 +2,22 @@
 
 import argparse
 import dataclasses
+import importlib
 import sys
-import tomllib
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from batch.columns.roles import parse_columns
-from batch.errors import BatchError, GateRefusedError, InputError, UnreadKindError
-from batch.evaluation.command import add_verbs
-from batch.events.command import add_forget, add_ingest
-from batch.fetch.command import add_fetch
+from batch.errors import BatchError, GateRefusedError, UnreadKindError
 from batch.fetch.settings import FetchSettings
 from batch.gate.settings import GateSettings
-from batch.inspection.command import add_inspect, show_unread
-from batch.options import RefreshOptions
-from batch.refresh import refresh
-from batch.report.command import add_report
 from batch.report.settings import ReportSettings
 from batch.rules.settings import RuleSettings
 from batch.settings import BatchSettings
-from batch.tracking.around import tracked
-from batch.tracking.command import add_track
 from batch.tracking.settings import TrackingSettings
-from batch.trust.command import add_trust
 from batch.trust.settings import TrustSettings
-from batch.tuning.command import add_tune
 from batch.tuning.tuned import load_settings
-from store.arm_name import ARM_NAME_RULE, is_arm_name
-from store.config import StoreSettings, load_section
 from store.durable import keep_from_others
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
@@ -46,17 +33,31 @@ SECTIONS = {
     "tracking": TrackingSettings,
 }
 
-_EXAMPLE = """example:
+# Verbs, the function of a module that adds their parsers, and the parent parser that it takes. Only
+# what runs is imported: the models and pandas take a second, which most verbs do without.
+_VERBS: Final = (
+    (("refresh",), "batch.refresh_command", "add_refresh", "inputs"),
+    (("describe",), "batch.describe.command", "add_describe", "inputs"),
+    (("evaluate", "compare"), "batch.evaluation.command", "add_verbs", "inputs"),
+    (("tune",), "batch.tuning.command", "add_tune", "inputs"),
+    (("inspect",), "batch.inspection.command", "add_inspect", "options"),
+    (("ingest",), "batch.events.command", "add_ingest", ""),
+    (("fetch",), "batch.fetch.command", "add_fetch", ""),
+    (("forget",), "batch.events.command", "add_forget", ""),
+    (("trust",), "batch.trust.command", "add_trust", ""),
+    (("track",), "batch.tracking.command", "add_track", ""),
+    (("report",), "batch.report.command", "add_report", ""),
+)
+_EPILOG: Final = """example:
   python -m batch refresh --events events.log --catalogue movies.jsonl --profiles users.csv
 
-Options override marquee.toml, which overrides the defaults.
-Exit status: 0 published, 1 failed (with a message), 2 wrong usage,
-3 built and kept, but refused by the gate: the current generation stays in service."""
+Options override marquee.toml, which overrides the defaults. `VERB --help` has examples."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    args = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    args = _parser(given).parse_args(given)
     try:
         if args.verb == "config":
             return print_config(args)
@@ -87,89 +88,30 @@ def _run(args: argparse.Namespace, settings: BatchSettings) -> str:
         answer: str = args.run(args, settings)
     except UnreadKindError as error:
         if args.verb != "inspect":
+            from batch.inspection.command import show_unread  # slow, and seldom needed
+
             print(show_unread(error, settings), file=sys.stderr)
         raise
     return answer
 
 
-def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:
-    store = load_section("store", StoreSettings, args.config)
-    options = RefreshOptions(
-        settings,
-        rules=load_section("rules", RuleSettings, args.config),
-        gate=load_section("gate", GateSettings, args.config),
-        store=store,
-        override=args.override_gate or "",
-        at=args.at,
-        arm=args.arm or "",
-        overrides=dict(args.set),
-        trust=load_section("trust", TrustSettings, args.config),
-        report=load_section("report", ReportSettings, args.config),
-    )
-    if options.overrides and not options.arm:
-        problem = "overrides settings of an arm, but no arm is named"
-        raise InputError("--set", problem, "add --arm NAME, or change marquee.toml")
-    tracking = load_section("tracking", TrackingSettings, args.config)
-    folder = args.store or Path(store.path)
-    with tracked(folder, options, tracking, args.config) as finish:
-        summary = refresh(folder, options)
-        finish(summary)
-    return summary.as_json() if args.json else summary.as_text()
-
-
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of the verb that is asked for, or of all, which are slow to import."""
     parser = argparse.ArgumentParser(
         prog="python -m batch",
         description="Build recommendation snapshots.",
-        epilog=_EXAMPLE,
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options = _options()
-    inputs = _inputs(options)
+    parents = {"": (), "options": (options,), "inputs": (_inputs(options),)}
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="verb")
-    verb = verbs.add_parser(
-        "refresh",
-        parents=[inputs],
-        help="events in, one published snapshot out",
-        description="Read events, train, precompute every user's list, publish.",
-        epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verb.add_argument(
-        "--store", type=Path, metavar="DIR", help="store to publish to; default: [store] path"
-    )
-    verb.add_argument(
-        "--override-gate", type=_reason, metavar="WHY",
-        help="publish this snapshot even if the gate refuses it; WHY is written to the journal",
-    )  # fmt: skip
-    verb.add_argument(
-        "--at", type=_time, metavar="TIME",
-        help="time that availability counts from, ISO 8601, UTC without a zone; default: now",
-    )  # fmt: skip
-    verb.add_argument(
-        "--arm", type=_arm, metavar="NAME",
-        help="build a snapshot for an arm of an experiment: it is kept, and not published",
-    )  # fmt: skip
-    verb.add_argument(
-        "--set", type=setting_option, action="append", default=[], metavar="SECTION.KEY=VALUE",
-        help="setting of [batch] or [rules] that the arm overrides; may be repeated",
-    )  # fmt: skip
-    for owner in ("item", "user"):
-        verb.add_argument(
-            f"--{owner}-vectors", metavar="FILE",
-            help=f"Parquet file of {owner}s' vectors from outside: id, vector, tokens, usd",
-        )  # fmt: skip
-    verb.set_defaults(run=_refresh)
-    add_verbs(verbs, inputs)
+    verb = next((argument for argument in arguments if not argument.startswith("-")), "")
+    is_known = verb == "config" or any(verb in names for names, *_ in _VERBS)
+    for names, module, function, parent in _VERBS:
+        if verb in names or not is_known:
+            getattr(importlib.import_module(module), function)(verbs, *parents[parent])
     parser.set_defaults(load=load_settings)
-    add_tune(verbs, inputs)
-    add_inspect(verbs, options)
-    add_ingest(verbs)
-    add_fetch(verbs)
-    add_forget(verbs)
-    add_trust(verbs)
-    add_track(verbs)
-    add_report(verbs)
     add_config(verbs, SECTIONS)
     return parser
 
@@ -207,39 +149,6 @@ def columns_option(text: str) -> dict[str, str]:
         return parse_columns(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a reason is required; it is written to the journal")
-    return text
-
-
-def _arm(text: str) -> str:
-    if not is_arm_name(text):
-        raise argparse.ArgumentTypeError(ARM_NAME_RULE)
-    return text
-
-
-def setting_option(text: str) -> tuple[str, Any]:
-    """Return name and value of the option `--set`; a value that is not TOML is a text."""
-    name, equals, value = text.partition("=")
-    if not equals or "." not in name:
-        raise argparse.ArgumentTypeError(f"write SECTION.KEY=VALUE, not {text!r}")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid ISO 8601 time; write e.g. 2026-11-24T03:30"
-        ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from store.commands import (
     replica,
     show,
     takedown,
+    top,
     verify,
 )
 from store.config import StoreSettings, load_section
@@ -33,6 +34,7 @@ from store.settings_table import add_config, print_config
 SECTIONS = {"store": StoreSettings}
 _VERBS = (
     ls,
+    top,
     show,
     get,
     flip,
@@ -50,6 +52,7 @@ _VERBS = (
 
 _EXAMPLE = """example:
   python -m store ls
+  python -m store top
   python -m store get 12345
   python -m store rollback --why "lists of 42 look wrong"
   python -m store takedown tt0133093 --why "rights ended"

@@ -128,3 +128,9 @@ class OversizeError(ReplicaError):
     """A file of a remote is larger than it may be."""
 
     remedy = "run `push` to it again"
+
+
+class ServiceError(StoreError):
+    """A server does not answer, or not as a server of Marquee does."""
+
+    remedy = "start it with `python -m serve`, or name its address with --url"

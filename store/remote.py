@@ -30,6 +30,7 @@ from store.durable import fsync_path
 from store.errors import OversizeError, ReplicaError
 from store.layout import REPORT_FILES
 from store.parse import MAX_CHECKSUMS_BYTES, MAX_EXPERIMENT_BYTES
+from store.progress import Advance, Progress, silent
 
 CURRENT: Final = "CURRENT"
 EXPERIMENT: Final = "EXPERIMENT"
@@ -76,13 +77,18 @@ class Remote:
         is_plain_http: Whether what is pulled can be changed on its way from another host.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, progress: Progress = silent) -> None:
         """Find the file system of `url`, without connecting to it.
+
+        Args:
+            url: A directory, or a URL of fsspec.
+            progress: What shows the progress of each data file.
 
         Raises:
             ReplicaError: The extra is not installed, or the protocol is not supported.
         """
         self.url = _without_credentials(url)
+        self._progress = progress
         with self._errors_explained():
             try:
                 self._fs, root = _filesystem(url)
@@ -130,9 +136,10 @@ class Remote:
 
     def send(self, file: Path, name: str) -> None:
         """Send a file in place: readers must not look for it before it is complete."""
-        with self._errors_explained():
+        shown = self._progress(name, file.stat().st_size)
+        with self._errors_explained(), shown as advance:
             self._make_parent(name)
-            self._fs.put_file(str(file), self._path(name))
+            self._fs.put_file(str(file), self._path(name), callback=_callback(advance))
             self._sync(name)
         if (n_bytes := self.size(name)) != file.stat().st_size:
             what = f"{n_bytes} of {file.stat().st_size} bytes of {name} arrived"
@@ -153,8 +160,8 @@ class Remote:
         """
         part = file.with_name(f"{file.name}.part")
         try:
-            with self._errors_explained():
-                self._copy(name, part, max_bytes)
+            with self._errors_explained(), self._progress(name, max_bytes) as advance:
+                self._copy(name, part, max_bytes, advance)
             self._check_complete(name, part.stat().st_size, min_bytes)
         except ReplicaError:
             part.unlink(missing_ok=True)
@@ -198,9 +205,11 @@ class Remote:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}{self._query}"
 
-    def _copy(self, name: str, file: Path, max_bytes: int) -> None:
+    def _copy(
+        self, name: str, file: Path, max_bytes: int, advance: Advance = lambda _: None
+    ) -> None:
         """Copy a file here, and stop where it is too large."""
-        limit = TransferLimit(f"{self.url}/{name}", max_bytes)
+        limit = TransferLimit(f"{self.url}/{name}", max_bytes, advance=advance)
         if "file" not in self._protocols:
             try:
                 self._fs.get_file(self._path(name), str(file), callback=limit)
@@ -248,7 +257,11 @@ class TransferLimit:
     """Stops a copy that is too large or too slow; fsspec calls it for each piece that arrived."""
 
     def __init__(
-        self, where: str, max_bytes: int, clock: Callable[[], float] = time.monotonic
+        self,
+        where: str,
+        max_bytes: int,
+        clock: Callable[[], float] = time.monotonic,
+        advance: Advance = lambda _: None,
     ) -> None:
         """Begin to measure.
 
@@ -256,10 +269,12 @@ class TransferLimit:
             where: URL of the file, for messages.
             max_bytes: Size that it may have.
             clock: Function that returns the time in seconds.
+            advance: Function that is called with the bytes of each piece.
         """
         self._where = where
         self._max_bytes = max_bytes
         self._clock = clock
+        self._advance = advance
         self._began_at = clock()
         self._n_bytes = 0
 
@@ -272,10 +287,23 @@ class TransferLimit:
     def relative_update(self, n_bytes: int = 1) -> None:
         """Check the size of all pieces, and their average rate after a minute."""
         self._n_bytes += n_bytes
+        self._advance(n_bytes)
         self.set_size(self._n_bytes)
         seconds = self._clock() - self._began_at
         if seconds > _HTTP_TIMEOUT_SECONDS and self._n_bytes < seconds * _MIN_BYTES_PER_SECOND:
             raise ReplicaError(self._where, f"sent {self._n_bytes:,} bytes in {seconds:.0f} s")
+
+
+def _callback(advance: Advance) -> Any:
+    """Return what fsspec calls with the number of bytes that were sent so far."""
+    n_before = 0
+
+    def sent(_size: int | None, n_bytes: int, **_: object) -> None:
+        nonlocal n_before
+        advance(n_bytes - n_before)
+        n_before = n_bytes
+
+    return importlib.import_module("fsspec.callbacks").Callback(hooks={"sent": sent})
 
 
 def _without_credentials(url: str) -> str:

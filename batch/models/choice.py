@@ -32,6 +32,21 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class TriedCost:
+    """Time and memory of a candidate on the validation set.
+
+    Attributes:
+        train_seconds: Training time.
+        ms_per_list: Time of a list, mean over the users of the validation set, milliseconds.
+        memory_bytes: Size of the arrays that inference needs; about that of a file of them.
+    """
+
+    train_seconds: float
+    ms_per_list: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tried:
     """What a candidate, or a blend of candidates, achieved on the validation set.
 
@@ -41,6 +56,7 @@ class Tried:
         gain: Paired difference to what it was compared with; None for the first.
         seconds: Time of its training and evaluation; 0 for a blend.
         why: Reason for leaving it out, or what it was compared with.
+        cost: Time and memory of a candidate; None of a blend, and where it was left out.
     """
 
     name: str
@@ -48,6 +64,7 @@ class Tried:
     gain: Interval | None = None
     seconds: float = 0.0
     why: str = ""
+    cost: TriedCost | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,14 @@ import scipy.sparse as sp
 
 from batch.arrays import Times
 from batch.errors import MemoryLimitError
-from batch.models.choice import AGAINST_INCUMBENT, VECTORS_MODEL, Candidate, Choice, Tried
+from batch.models.choice import (
+    AGAINST_INCUMBENT,
+    VECTORS_MODEL,
+    Candidate,
+    Choice,
+    Tried,
+    TriedCost,
+)
 from batch.models.families import (
     FAMILIES,
     Extent,
@@ -244,12 +251,19 @@ class _Run:
         began = time.monotonic()
         model = self.search.make(candidate)
         fitted = model.fit(validation.weights, at=validation.at, n_threads=self.n_threads)
+        fitted_at = time.monotonic()
         lists = fitted.top_k(VALIDATION_K, user_rows=validation.user_rows, n_threads=self.n_threads)
+        listed_at = time.monotonic()
         ndcg = validation.ndcg(lists.item_rows)
         seconds = time.monotonic() - began
+        cost = TriedCost(
+            fitted_at - began,
+            (listed_at - fitted_at) / len(validation.user_rows) * 1000,
+            sum(array.nbytes for array in fitted.arrays.values()),
+        )
         why = f"on {validation.weights.nnz:,} interactions"
         interval = mean_interval(ndcg, self.search.seed)
-        self.tried.append(Tried(str(candidate), interval, seconds=seconds, why=why))
+        self.tried.append(Tried(str(candidate), interval, seconds=seconds, why=why, cost=cost))
         self.on_step()
         return Entrant(candidate, fitted, ndcg)
 

@@ -41,12 +41,14 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> s
     rows = [tuple(row) for row in rows]
     if not rows:
         return paragraph(f"{caption}: none", "quiet")
-    kinds = [' class="n"' if _is_number(value) else "" for value in rows[0]]
+    kinds = [
+        ' class="n"' if any(map(_is_number, column)) else "" for column in zip(*rows, strict=True)
+    ]
     names = "".join(
         f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(head, kinds, strict=True)
     )
     body = "".join(
-        f'<tr><th scope="row">{text(first)}</th>{"".join(map(_cell, rest))}</tr>'
+        f'<tr><th scope="row">{text(first)}</th>{"".join(map(_cell, rest, kinds[1:]))}</tr>'
         for first, *rest in rows
     )
     return (
@@ -80,8 +82,9 @@ def _digits(value: float) -> str:
     return f"{value:,.6g}"
 
 
-def _cell(value: object) -> str:
-    return f'<td class="n">{text(value)}</td>' if _is_number(value) else f"<td>{text(value)}</td>"
+def _cell(value: object, kind: str) -> str:
+    """Return a cell; a dash stands below the numbers of its column."""
+    return f"<td{kind if _is_number(value) or value is None else ''}>{text(value)}</td>"
 
 
 def _is_number(value: object) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from batch.report.frame import frame
 from batch.report.html import code, paragraph, text
 from batch.report.quality_sections import changes, gate, groups, quality
 from batch.report.running_sections import cost, data, exposure, online, provenance, search
-from batch.report.style import STYLE
 
 _SIGNS: Final = {"green": "✓", "amber": "!", "red": "✗"}  # beside the colour, never it alone
 _SECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -33,27 +33,13 @@ def page(document: Mapping[str, Any]) -> str:
     colour = found["colour"]
     sections = {name: make(document) for name, make in _SECTIONS.items()}
     sections["Model card"] = _model_card(document["model_card"])
-    links = "".join(f'<li><a href="#{_id(name)}">{text(name)}</a></li>' for name in sections)
-    body = "".join(
-        f'<section id="{_id(name)}" aria-labelledby="h-{_id(name)}">'
-        f'<h2 id="h-{_id(name)}">{text(name)}</h2>{content}</section>'
-        for name, content in sections.items()
+    verdict = (
+        f'<p class="verdict {colour}"><strong>{_SIGNS[colour]} {text(found["word"])}</strong>\n'
+        f"{text(found['sentence'])}</p>"
     )
-    title = f"Refresh: generation {document['generation']}"
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>{text(title)}</title>
-<link rel="icon" href="data:,"><style>{STYLE}</style></head>
-<body><header><h1>{text(title)}</h1>
-<p class="verdict {colour}"><strong>{_SIGNS[colour]} {text(found["word"])}</strong>
-{text(found["sentence"])}</p>
-<nav aria-label="Sections"><ul>{links}</ul></nav></header>
-<main>{body}</main>
-<footer>{paragraph(f"Made at {document['made_at']} from report.json by", "quiet")}
-{code(document["provenance"]["report_command"])}</footer></body></html>
-"""
+    footer = paragraph(f"Made at {document['made_at']} from report.json by", "quiet")
+    footer += f"\n{code(document['provenance']['report_command'])}"
+    return frame(f"Refresh: generation {document['generation']}", verdict, sections, footer)
 
 
 def _model_card(sections: list[dict[str, Any]]) -> str:
@@ -61,7 +47,3 @@ def _model_card(sections: list[dict[str, Any]]) -> str:
         f"<h3>{text(section['title'])}</h3>{''.join(map(paragraph, section['paragraphs']))}"
         for section in sections
     )
-
-
-def _id(name: str) -> str:
-    return name.lower().replace(" ", "-")

@@ -49,10 +49,11 @@ def quality(document: Mapping[str, Any]) -> str:
         return "".join(parts)
     caption = "Best of each model on the validation set, which may be of other size than the above."
     dots = [Dot(_model(one), *one["ndcg"]) for one in models]
-    rows = [(one["name"], *one["ndcg"], one["seconds"], one["why"]) for one in models]
-    head = ("Model", "NDCG@20", "Low", "High", "Seconds", "Trained on, or compared with")
+    rows = [(one["name"], *one["ndcg"], *_cost(one), one["why"]) for one in models]
+    head = ("Model", "NDCG@20", "Low", "High", "Training, s", "A list, ms", "Memory, MB",
+            "Trained on, or compared with")  # fmt: skip
     return pair("".join(parts), figure(dot_whisker(dots, "Models"), caption)) + table(
-        "Models side by side: accuracy, and cost of training and evaluation", head, rows
+        "Models side by side: accuracy, cost of training, inference and memory", head, rows
     )
 
 
@@ -96,8 +97,15 @@ def groups(document: Mapping[str, Any]) -> str:
         (one["group"], one["n_users"], *one["ndcg"], _beside(one["ndcg"], overall)) for one in shown
     ]
     head = ("Group", "Users", "NDCG@20", "Low", "High", "Interval beside all users")
+    worse = [one["group"] for one in shown if one["ndcg"][2] < overall[1]]
+    said = (
+        f"Served worse than all users: {', '.join(worse)}."
+        if worse
+        else "No group that is shown is served significantly worse than all users."
+    )
     return (
-        pair(figure(dot_whisker(dots, "Quality by group"), caption),
+        paragraph(said)
+        + pair(figure(dot_whisker(dots, "Quality by group"), caption),
              table("Quality by group of users", head, rows))
         + paragraph(note, "quiet")
     )  # fmt: skip
@@ -146,6 +154,14 @@ def _best_of_each_model(tried: Sequence[Mapping[str, Any]]) -> list[Mapping[str,
         if one["ndcg"] and (name not in best or one["ndcg"][0] > best[name]["ndcg"][0]):
             best[name] = one
     return sorted(best.values(), key=lambda one: -float(one["ndcg"][0]))[:_MAX_MODELS]
+
+
+def _cost(one: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    """Return seconds of training, milliseconds of a list, and megabytes; blends have none."""
+    cost = one.get("cost")  # choices of earlier versions have none
+    if not cost:
+        return (None, None, None)
+    return cost["train_seconds"], cost["ms_per_list"], round(cost["memory_bytes"] / 1e6, 3)
 
 
 def _model(one: Mapping[str, Any]) -> str:

@@ -107,11 +107,14 @@ def online(document: Mapping[str, Any]) -> str:
     found = document["online"]
     if not found:
         return paragraph("No online figures of the generation before were recorded.")
+    names = (("Click-through", "click_through"), ("Availability", "availability"))
+    rows = [(name, *found[key]) for name, key in names]
     return facts([
-        ("Generation", found["generation"]), ("Requests", found["n_requests"]),
+        ("Generation", found["generation"]), ("Users", found["n_users"]),
+        ("Requests", found["n_requests"]),
         ("Requests with a view from the list", found["n_clicks"]),
-        ("Click-through", found["click_through"]), ("Availability", found["availability"]),
-    ])  # fmt: skip
+    ]) + table("Shares of the requests, 95 % intervals by user", ("Share", "Mean", "Low", "High"),
+               rows)  # fmt: skip
 
 
 def cost(document: Mapping[str, Any]) -> str:

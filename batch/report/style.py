@@ -35,7 +35,7 @@ section { background: var(--card); border: 1px solid var(--edge); border-radius:
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr));
   gap: 1rem 2rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .5rem
-  1rem; margin: 0; }
+  1rem; margin: 0 0 .75rem; }
 .facts dt { color: var(--quiet); font-size: .85rem; } .facts dd { margin: 0; font-size: 1.15rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 .scroll:focus-visible { outline: 2px solid var(--mark); }

@@ -50,15 +50,20 @@ def dot_whisker(dots: Sequence[Dot], title: str) -> str:
     return _svg(parts, _ROW * len(dots), title, described)
 
 
-def bars(rows: Sequence[tuple[str, float, str]], title: str) -> str:
-    """Return horizontal bars from label, value and the value as text."""
-    x = _scale(
-        0.0, max((value for _, value, _ in rows), default=0) or 1, 0, _WIDTH - _LEFT - _RIGHT
-    )
+def bars(rows: Sequence[tuple[str, float, str]], title: str, whole: float = 0) -> str:
+    """Return horizontal bars from label, value and the value as text.
+
+    Args:
+        rows: Label, value and the value as text of each bar.
+        title: Title.
+        whole: Value of the longest bar possible; 0: the largest of the rows.
+    """
+    longest = whole or max((value for _, value, _ in rows), default=0) or 1
+    x = _scale(0.0, longest, 0, _WIDTH - _LEFT - _RIGHT)
     parts = []
     for row, (label, value, text) in enumerate(rows):
         y = _ROW * (row + 0.5)
-        width = max(x(value), 1.0)
+        width = max(x(value), 1.0) if value else 0.0
         parts += [
             _label(label, y),
             f'<rect class="mark" x="{_LEFT}" y="{y - 7:g}" width="{width:.1f}" height="14"/>',
@@ -83,6 +88,35 @@ def histogram(counts: Sequence[int], title: str) -> str:
             parts.append(_text(str(number), left + step / 2, height + 16, "middle"))
     described = "; ".join(f"{number}: {n:,}" for number, n in enumerate(counts) if n)
     return _svg(parts, height + 24, title, described)
+
+
+def curve(points: Sequence[tuple[float, float]], title: str, names: tuple[str, str]) -> str:
+    """Return a curve of shares, from 0 to 1 both ways, with the diagonal.
+
+    Args:
+        points: Shares along and shares up, ascending.
+        title: Title.
+        names: What the shares along and the shares up are of, in the plural.
+    """
+    height, left, right = 220, 44, _WIDTH - 22
+    x, y = _scale(0, 1, left, right), _scale(0, 1, height - 40, 12)
+    path = " ".join(f"{x(along):.1f},{y(up):.1f}" for along, up in points)
+    parts = [_line(x(0), y(0), x(1), y(1), "grid")]
+    for part in (0, 0.5, 1):
+        parts += [
+            _line(x(0), y(part), x(1), y(part), "grid"),
+            _text(f"{part:.0%}", left - 6, y(part) + 4, "end"),
+            _text(f"{part:.0%}", x(part), height - 22, "middle"),
+        ]
+    parts += [
+        f'<polyline class="trend" points="{path}"/>',
+        _text(f"share of the {names[0]}", (left + right) / 2, height - 4, "middle"),
+        _text(f"share of the {names[1]}", right - 4, y(0) - 8, "end"),
+    ]
+    described = "; ".join(
+        f"{a:.1%} of the {names[0]}: {u:.1%} of the {names[1]}" for a, u in points
+    )
+    return _svg(parts, height, title, described)
 
 
 def trends(series: Mapping[str, Sequence[float | None]], title: str, unit: str) -> str:

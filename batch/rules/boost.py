@@ -15,9 +15,7 @@ an item by 0.7 standard deviations. It cannot raise items outside of the candida
 Items with a boost of 0 or less are hidden in the search itself.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -26,6 +24,7 @@ from batch.arrays import Doubles, Flags
 from batch.records.catalogue import Item
 from batch.rules.context import RuleContext
 from batch.rules.lists import by_score
+from batch.rules.parse_boost import Boost
 from batch.topk import TopK
 
 
@@ -40,44 +39,6 @@ _MATCHES: Final[Mapping[str, Callable[[Item, str], bool]]] = {
     "language": lambda item, value: item.language == value,
     "year": _is_of_year,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Boost:
-    """One boost.
-
-    Attributes:
-        field: Field that is compared: item, genre, language or year.
-        value: Value of the field; for a year also a range, "1990-1999".
-        factor: Factor on the odds; 0 or less: the item is hidden.
-    """
-
-    field: str
-    value: str
-    factor: float
-
-
-def parse_boost(text: str) -> Boost:
-    """Parse a boost of the configuration.
-
-    Raises:
-        ValueError: The text is not a valid boost.
-    """
-    named, _, number = text.rpartition("=")
-    field, _, value = named.partition(":")
-    try:
-        factor = float(number)
-    except ValueError:
-        factor = math.nan
-    years = value.split("-")
-    is_valid = field != "year" or (len(years) <= 2 and all(map(str.isdecimal, years)))
-    if field not in _MATCHES or not value or not math.isfinite(factor) or not is_valid:
-        fields = ", ".join(_MATCHES)
-        raise ValueError(
-            f"boosts: {text!r} is not a valid boost; write e.g. genre:Horror=0.5, with one of "
-            f"{fields}"
-        )
-    return Boost(field, value, factor)
 
 
 def factors(boosts: Sequence[Boost], context: RuleContext) -> Doubles:

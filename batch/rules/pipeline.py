@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from batch.arrays import Doubles, Flags, Floats
 from batch.rules.availability import unavailable
-from batch.rules.boost import boosted, factors, parse_boost
+from batch.rules.boost import boosted, factors
 from batch.rules.context import RuleContext
 from batch.rules.cost import cheaper, standard_costs
 from batch.rules.deny import denied, denied_ids
 from batch.rules.diversity import diversified, genre_vectors, of_length_1
 from batch.rules.exploration import Draw, explored
+from batch.rules.parse_boost import parse_boost
 from batch.rules.settings import RuleSettings
 from batch.topk import TopK
 from store.layout import LIST_LENGTH

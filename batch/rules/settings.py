@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from batch.rules.boost import parse_boost
+from batch.rules.parse_boost import parse_boost
 from store.layout import LIST_LENGTH
 
 SIMILARITIES: Final = ("genres", "factors")

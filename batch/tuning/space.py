@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from batch.evaluation.data import EvaluationData
+if TYPE_CHECKING:
+    from batch.evaluation.data import EvaluationData  # settings that are tuned need no pandas
 
 _DAY_SECONDS: Final = 86_400
 
@@ -95,7 +96,9 @@ def tunable(model: str) -> frozenset[str]:
     return frozenset((*SPACE_BY_MODEL[model], *weights))
 
 
-def space_of(model: str, data: EvaluationData, fixed: Collection[str]) -> dict[str, Range | OneOf]:
+def space_of(
+    model: str, data: "EvaluationData", fixed: Collection[str]
+) -> dict[str, Range | OneOf]:
     """Return the search space for this data, without parameters that have no effect on it.
 
     Args:
@@ -113,7 +116,7 @@ def space_of(model: str, data: EvaluationData, fixed: Collection[str]) -> dict[s
     return {name: choice for name, choice in space.items() if name not in fixed}
 
 
-def _span_days(data: EvaluationData) -> float:
+def _span_days(data: "EvaluationData") -> float:
     last_at = data.evidence.last_at
     if last_at is None or not (last_at > 0).any():
         return 0.0

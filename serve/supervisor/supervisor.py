@@ -119,6 +119,8 @@ class Supervisor:
         if self._proxy:
             how = f"behind nginx, {self._settings.side_workers} more for expensive requests"
         log.info("serving on http://%s:%d, %d workers, %s", host, port, self._n_workers, how)
+        if self._proxy and self._settings.pages != "off":
+            log.info("pages on http://%s:%d/, /status and /generations", host, port)
         with self._retry_on_error():
             self._watcher.look()
         while True:

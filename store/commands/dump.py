@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import itertools
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from store.commands.output import (
 )
 from store.dump import dump, dump_items, dump_users, load, sampled
 from store.errors import CorruptSnapshotError
+from store.progress import on_terminal, silent
 from store.publish import publish, writing
 from store.snapshot import Snapshot, open_snapshot
 
@@ -76,7 +78,7 @@ def _lines(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[dict[str
 
 
 def _load(store: Path, options: argparse.Namespace) -> int:
-    with _opened(options.file) as lines, writing(store):
+    with _opened(options.file) as file, writing(store), _counted(file) as lines:
         generation = load(store, lines).generation
         is_current = options.publish and publish(store, generation, f"loaded from {options.file}")
     report(
@@ -85,6 +87,21 @@ def _load(store: Path, options: argparse.Namespace) -> int:
         [f"generation {generation} is {'current' if is_current else 'built, not served'}"],
     )
     return 0
+
+
+@contextlib.contextmanager
+def _counted(file: IO[bytes]) -> Iterator[Iterator[bytes]]:
+    """Yield the lines of a file, and show how much of it is read; a pipe has no size."""
+    n_bytes = os.fstat(file.fileno()).st_size
+    progress = on_terminal if n_bytes else silent
+    with progress("load", n_bytes) as advance:
+
+        def lines() -> Iterator[bytes]:
+            for line in file:
+                advance(len(line))
+                yield line
+
+        yield lines()
 
 
 def _opened(name: str) -> contextlib.AbstractContextManager[IO[bytes]]:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.commands.output import add_json, age, remark, report, table
 from store.errors import ExperimentError, StoreError
@@ -25,7 +25,54 @@ def add_parser(verbs: Any) -> None:
     verb.set_defaults(run=_ls)
 
 
-def _ls(store: Path, options: argparse.Namespace) -> int:
+class Listing(NamedTuple):
+    """The snapshots of a store, and what is in force.
+
+    Attributes:
+        served: Current generation; None if nothing is served.
+        pin: Pin; None if the store is not pinned.
+        n_takedowns: Number of items that are hidden.
+        experiment: Experiment that runs; None without one.
+        snapshots: Figures of each snapshot, the newest first.
+    """
+
+    served: int | None
+    pin: Pin | None
+    n_takedowns: int
+    experiment: Experiment | None
+    snapshots: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the listing for programs."""
+        return {
+            "current": self.served,
+            "pin": self.pin._asdict() if self.pin else None,
+            "takedowns": self.n_takedowns,
+            "experiment": self.experiment.name if self.experiment else None,
+            "snapshots": self.snapshots,
+        }
+
+    def lines(self) -> Iterable[str]:
+        """Return the listing for people."""
+        pin, experiment = self.pin, self.experiment
+        held = f"pinned to generation {pin.generation}: {pin.why}" if pin else "not pinned"
+        yield f"{held}; takedowns in force: {self.n_takedowns}"
+        if experiment:
+            yield f"experiment {arms_in_words(experiment)}"
+        head = (*_HEAD, "arm") if experiment else _HEAD
+        sound = [entry for entry in self.snapshots if "error" not in entry]
+        yield from table(head, [_row(entry)[: len(head)] for entry in sound])
+        for entry in self.snapshots:
+            if "error" in entry:
+                yield f"{_mark(entry):2}  {entry['generation']}  damaged: {entry['error']}"
+
+
+def listing(store: Path) -> Listing:
+    """Return the snapshots of a store.
+
+    Raises:
+        StoreError: It has none, or its pointer or pin is damaged.
+    """
     served, pin, n_takedowns = current_or_none(store), pinned(store), len(takedowns(store))
     known = generations(store)
     if not known:
@@ -36,17 +83,15 @@ def _ls(store: Path, options: argparse.Namespace) -> int:
         _entry(store, generation, served, pin, now) | {"arms": _arms(experiment, generation)}
         for generation in reversed(known)
     ]
-    whole = {
-        "current": served,
-        "pin": pin._asdict() if pin else None,
-        "takedowns": n_takedowns,
-        "experiment": experiment.name if experiment else None,
-        "snapshots": found,
-    }
-    report(options, whole, _lines(found, pin, n_takedowns, experiment))
-    if served is None:
+    return Listing(served, pin, n_takedowns, experiment, found)
+
+
+def _ls(store: Path, options: argparse.Namespace) -> int:
+    found = listing(store)
+    report(options, found.as_json(), found.lines())
+    if found.served is None:
         remark("nothing is served; run `python -m store doctor`")
-    return 0 if served else 1
+    return 0 if found.served else 1
 
 
 def _entry(
@@ -90,20 +135,6 @@ def _experiment(store: Path, served: int | None) -> Experiment | None:
 def _arms(experiment: Experiment | None, generation: int) -> list[str]:
     arms = experiment.arms if experiment else ()
     return [arm.name for arm in arms if arm.generation == generation]
-
-
-def _lines(
-    found: list[dict[str, Any]], pin: Pin | None, n_takedowns: int, experiment: Experiment | None
-) -> Iterable[str]:
-    held = f"pinned to generation {pin.generation}: {pin.why}" if pin else "not pinned"
-    yield f"{held}; takedowns in force: {n_takedowns}"
-    if experiment:
-        yield f"experiment {arms_in_words(experiment)}"
-    head = (*_HEAD, "arm") if experiment else _HEAD
-    yield from table(head, [_row(entry)[: len(head)] for entry in found if "error" not in entry])
-    for entry in found:
-        if "error" in entry:
-            yield f"{_mark(entry):2}  {entry['generation']}  damaged: {entry['error']}"
 
 
 def _row(entry: dict[str, Any]) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ Diagnostics go to standard error.
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -88,6 +89,18 @@ def count(text: str) -> int:
     """
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Parse an option that is a number of seconds.
+
+    Raises:
+        ArgumentTypeError, ValueError: It is not above 0, not finite, or not a number.
+    """
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
     return number
 
 

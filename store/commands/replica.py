@@ -3,14 +3,14 @@
 import argparse
 import dataclasses
 import logging
-import math
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from store.commands.output import add_generation, add_json, report
+from store.commands.output import add_generation, add_json, report, seconds
 from store.config import StoreSettings, load_section
+from store.progress import on_terminal, silent
 from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
@@ -47,7 +47,7 @@ def add_parser(verbs: Any) -> None:
     verb = _verb(verbs, "pull", about, _PULL_EXAMPLE)
     verb.add_argument("url", metavar="URL", help=f"{_URL}; also http://")
     watch_help = "pull every SECONDS without end, and log each change"
-    verb.add_argument("--watch", type=_seconds, metavar="SECONDS", help=watch_help)
+    verb.add_argument("--watch", type=seconds, metavar="SECONDS", help=watch_help)
     rollback_help = "accept an older generation, older signatures and restored items"
     verb.add_argument("--allow-rollback", action="store_true", help=rollback_help)
     verb.set_defaults(run=_pull)
@@ -64,7 +64,7 @@ def _push(store: Path, options: argparse.Namespace) -> int:
     _log_to_standard_error()
     file = load_section("store", StoreSettings, options.config).signing_key
     key = SigningKey(Path(file)) if file else None
-    done = push(store, Remote(options.url), options.generation, key)
+    done = push(store, Remote(options.url, on_terminal), options.generation, key)
     lines = [f"generation {done.generation} is current there; {done.n_bytes / 1e6:,.1f} MB sent"]
     if done.pruned:
         lines.append(f"pruned there: {', '.join(map(str, done.pruned))}")
@@ -74,7 +74,7 @@ def _push(store: Path, options: argparse.Namespace) -> int:
 
 def _pull(store: Path, options: argparse.Namespace) -> int:
     settings = load_section("store", StoreSettings, options.config)
-    remote = Remote(options.url)
+    remote = Remote(options.url, on_terminal if options.watch is None else silent)
     load_trusted_keys(settings.trusted_keys)  # a wrong one ends --watch before it begins
     _log_to_standard_error()
     if remote.is_plain_http and not settings.trusted_keys:
@@ -117,10 +117,3 @@ def _verb(verbs: Any, name: str, about: str, example: str) -> argparse.ArgumentP
         name, help=about, description=about, epilog=example, formatter_class=raw
     )
     return verb
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return seconds

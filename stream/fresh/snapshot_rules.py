@@ -17,11 +17,11 @@ from batch.arrays import Flags, Floats, ItemRows
 from batch.models.protocol import Ranker
 from batch.records.catalogue import Item
 from batch.rules.alone import FullItems, SingleUserRules
-from batch.rules.boost import parse_boost
 from batch.rules.cap import Room
 from batch.rules.context import RuleContext
 from batch.rules.exploration import SALT
 from batch.rules.minors import adult
+from batch.rules.parse_boost import parse_boost
 from batch.rules.pipeline import boost_factors, hidden_items
 from batch.rules.rules import Rules
 from batch.rules.settings import RuleSettings

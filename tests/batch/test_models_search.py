@@ -253,6 +253,10 @@ def test_a_choice_in_a_manifest_is_read_back(few_families):
     document = json.loads(json.dumps(choice.as_json()))
     assert choice_of(document, NAMES) == choice
     assert document["tried"][0]["ndcg"]
+    for one in document["tried"]:
+        is_blend = " × " in one["name"]
+        assert is_blend or one["ndcg"] is None or min(one["cost"].values()) > 0
+        assert not is_blend or one["cost"] is None
 
 
 @pytest.mark.parametrize(

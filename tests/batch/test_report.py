@@ -2,7 +2,6 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +13,7 @@ from batch.__main__ import main
 from batch.report.changes import exposure, gini
 from batch.report.html import text
 from batch.report.make import try_report
+from batch.report.online import online_figures
 from batch.report.page import page
 from batch.report.settings import ReportSettings
 from store.forget import forget
@@ -21,53 +21,13 @@ from store.gate_result import GateCheck, GateResult
 from store.layout import REPORT_FILES, snapshot_folder
 from store.manifest import read_manifest, verify
 from tests.histories import write_history
+from tests.html_page import HtmlPage
 from tests.refreshes import inputs, run_refresh
 from tests.reports import BEFORE, LAST_DAY, MARKUP, NOW, recorded, report_of
 from tests.snapshots import REFUSED_GATE
 
 _ORDER = ["Gate", "Quality", "What changed", "Data", "Trials", "Groups", "Exposure", "Online",
           "Cost", "Provenance", "Model card"]  # fmt: skip
-_VOID = {"meta", "link", "circle", "line", "rect", "polyline"}
-
-
-class Page(HTMLParser):
-    """What a browser or a screen reader finds in a page.
-
-    Attributes:
-        tags: Name and attributes of each element, in order.
-        texts: All text outside of the style sheet, in order.
-        headings: Level and text of each heading.
-    """
-
-    def __init__(self, content):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.texts: list[str] = []
-        self.headings: list[tuple[int, str]] = []
-        self.open: list[str] = []
-        self.feed(content)
-        self.close()
-        assert self.open == [], "an element is not closed"
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, "elements overlap"
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
-            self.texts.append(data)
-            if re.fullmatch("h[1-6]", self.open[-1]):
-                self.headings.append((int(self.open[-1][1]), data))
-
-    def named(self, *names):
-        return [attributes for tag, attributes in self.tags if tag in names]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +35,7 @@ def made(tmp_path_factory):
     """The second of two small reports: its path, page and numbers."""
     store = tmp_path_factory.mktemp("report") / "store"
     path = report_of(store)
-    return path, Page(path.read_text()), json.loads(path.with_name("report.json").read_text())
+    return path, HtmlPage(path.read_text()), json.loads(path.with_name("report.json").read_text())
 
 
 def test_the_page_has_its_sections_in_order_and_reads_well(made):
@@ -151,7 +111,7 @@ def test_the_page_shows_each_number_of_the_report(made):
     assert "below: served worse" in found.texts
     assert "above" in found.texts
     changed = report | {"exposure": report["exposure"] | {"gini": 0.98765}}
-    assert "0.98765" in Page(page(changed)).texts  # the page has no other source
+    assert "0.98765" in HtmlPage(page(changed)).texts  # the page has no other source
 
 
 @pytest.mark.parametrize(
@@ -174,7 +134,7 @@ def test_the_verdict_is_a_sentence_with_a_word_and_a_colour(tmp_path, colour, se
     verdict = json.loads(path.with_name("report.json").read_text())["verdict"]
     assert verdict["colour"] == colour
     assert sentence in verdict["sentence"]
-    found = Page(path.read_text())
+    found = HtmlPage(path.read_text())
     assert [
         names["class"] for names in found.named("p") if "verdict" in names.get("class", "")
     ] == [f"verdict {colour}"]
@@ -188,16 +148,66 @@ def test_a_small_number_is_shown_by_its_digits():
     ]  # fmt: skip
 
 
+def test_the_groups_begin_with_the_answer(tmp_path, made):
+    _, found, _ = made
+    assert "Served worse than all users: gender F." in found.texts
+    alike = LAST_DAY | {"groups": [LAST_DAY["groups"][1]]}
+    found = HtmlPage(report_of(tmp_path / "store", last_day=alike).read_text())
+    assert "No group that is shown is served significantly worse than all users." in found.texts
+
+
+def test_models_stand_side_by_side_with_their_costs(made):
+    """What an earlier version tried has no costs, and a dash in their place."""
+    _, found, _ = made
+    texts = [shown.strip() for shown in found.texts if shown.strip()]
+    row = texts.index("ials (factors 64)")
+    assert texts[row : row + 7] == ["ials (factors 64)", "0.2", "0.19", "0.21", "1.25", "0.0625",
+                                    "7.654"]  # fmt: skip
+    row = texts.index("ease", texts.index("Training, s"))
+    assert texts[row + 4 : row + 7] == ["–"] * 3
+
+
 def test_online_figures_are_those_of_the_generation_before(tmp_path):
+    """Few users have no interval."""
     hour = tmp_path / "store/online/date=2026-03-01/hour-10.parquet"
     hour.parent.mkdir(parents=True)
-    columns = {"generation": [1, 1, 1, 1, 2], "is_available": [True, True, True, False, True],
+    columns = {"user_id": ["u", "u", "v", "w", "x"], "generation": [1, 1, 1, 1, 2],
+               "is_available": [True, True, True, False, True],
                "rank": [0, 3, 1, 0, 1]}  # fmt: skip
     pq.write_table(pa.table(columns), hour)
-    report = json.loads(report_of(tmp_path / "store").with_name("report.json").read_text())
-    assert report["online"] == {
-        "generation": 1, "n_requests": 4, "n_clicks": 2, "availability": 0.75, "click_through": 0.5,
+    page_path = report_of(tmp_path / "store")
+    assert json.loads(page_path.with_name("report.json").read_text())["online"] == {
+        "generation": 1, "n_users": 3, "n_requests": 4, "n_clicks": 2,
+        "availability": [0.75, None, None], "click_through": [0.5, None, None],
     }  # fmt: skip
+    assert "Click-through" in HtmlPage(page_path.read_text()).texts
+
+
+def test_an_interval_is_of_users_and_not_of_requests(tmp_path):
+    """Users in two hours are one cluster; of requests alone the interval would be narrower."""
+    random = np.random.default_rng(0)
+    clicks = {f"u{user}": random.random(20) < random.choice([0.1, 0.6]) for user in range(400)}
+    for number in (0, 1):
+        hour = tmp_path / f"date=2026-03-01/hour-1{number}.parquet"
+        hour.parent.mkdir(exist_ok=True)
+        half = [(user, bool(hit)) for user, hits in clicks.items() for hit in hits[number::2]]
+        user_ids, hits = zip(*half, strict=True)
+        columns = {"user_id": pa.array(user_ids).dictionary_encode(), "generation": [7] * len(half),
+                   "is_available": [True] * len(half),
+                   "rank": [int(hit) for hit in hits]}  # fmt: skip
+        pq.write_table(pa.table(columns), hour)
+    found = online_figures(tmp_path, 7)
+    assert found is not None
+    assert online_figures(tmp_path, 8) is None
+    assert found["availability"] == [1.0, 1.0, 1.0]
+    mean, low, high = found["click_through"]
+    means = np.array([hits.mean() for hits in clicks.values()])
+    assert mean == pytest.approx(means.mean(), abs=1e-6)
+    resampled = [random.choice(means, len(means)).mean() for _ in range(2000)]
+    assert high - low == pytest.approx(
+        np.subtract(*np.quantile(resampled, [0.975, 0.025])), rel=0.06
+    )
+    assert high - low > 1.5 * 2 * 1.96 * (mean * (1 - mean) / 8000) ** 0.5
 
 
 def test_gini_is_of_the_items_that_can_be_recommended():

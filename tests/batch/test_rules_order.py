@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.rules.boost import boosted, factors, parse_boost
+from batch.rules.boost import boosted, factors
 from batch.rules.cost import cheaper, standard_costs
 from batch.rules.diversity import diversified, genre_vectors, of_length_1
 from batch.rules.exploration import Draw, explored
 from batch.rules.lists import standardised
+from batch.rules.parse_boost import parse_boost
 from batch.topk import NO_ITEM, TopK
 from stream.experiments.statistics.plackett_luce import conditional_propensities
 from tests.batch.made_rules import N_ITEMS, SEEDS, made_context, made_item, made_lists, names_of

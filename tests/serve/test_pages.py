@@ -13,6 +13,7 @@ from serve.pages.jobs import jobs
 from serve.pages.looks import looks_at
 from serve.pages.reports import Tickets
 from serve.settings import ServeSettings
+from store.__main__ import main as store_main
 from store.pointer import current
 from tests.experiments import experiment_of
 from tests.serve.page_files import ALARM_TEXT, leave_files, paths
@@ -265,3 +266,14 @@ def test_an_action_from_another_site_is_refused(guarded, site, status):
     assert forged.status == status
     assert own.status == 400  # it reached the action, which lacks a reason
     assert current(guarded.store) == 2
+
+
+def test_top_shows_the_figures_of_a_running_server(opened, capsys):
+    opened.get("/recommend/ann")
+    url = f"http://{opened.host}:{opened.port}"
+
+    assert store_main(["--store", str(opened.store), "top", "--json", "--interval", "0.01",
+                       "--url", url]) == 0  # fmt: skip
+    found = json.loads(capsys.readouterr().out)["server"]
+    assert (found["error"], found["generation"], found["n_workers"]) == (None, 2, 2)
+    assert found["n_ready"] == 2

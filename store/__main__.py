@@ -28,9 +28,10 @@ from store.commands import (
 from store.config import StoreSettings, load_section
 from store.durable import keep_from_others
 from store.errors import StoreError
+from store.replica_settings import ReplicaSettings
 from store.settings_table import add_config, print_config
 
-SECTIONS = {"store": StoreSettings}
+SECTIONS = {"store": StoreSettings, "replica": ReplicaSettings}
 _VERBS = (
     ls,
     show,

@@ -11,7 +11,8 @@ is what `CURRENT` names; while a push replaces both, the next pull follows it.
 `pulling/` has the layout of a store, so that the files are verified like any
 snapshot before they get their place. It outlives an interrupted pull, and the
 next one fetches the files that are missing. (A `.building` folder would not: the
-next writer removes it.) The checksums are fetched first, so the files in
+next writer removes it.) A data file that is damaged at the remote is not fetched
+at every poll, see `store/damaged.py`. The checksums are fetched first, so the files in
 `pulling/` are known to belong to the wanted snapshot.
 
 With trusted keys the checksums, `CURRENT` and `TAKEDOWN` must be signed. What would
@@ -34,35 +35,48 @@ from typing import Final, Never
 from store.accepted import accept_serial, accepted_serials
 from store.arms import move_arms, stop_experiment
 from store.config import StoreSettings
+from store.damaged import DamagedFile, read_damaged, record_damaged
 from store.durable import fsync_path, write_durable
 from store.errors import (
     ALLOW_ROLLBACK,
     CorruptSnapshotError,
     ExperimentError,
+    IncompleteError,
     NotAnItemError,
     ReplicaError,
     StoreBusyError,
     StoreError,
 )
 from store.experiment import Experiment, experiment_file, parse_experiment, read_experiment
-from store.layout import CHECKSUMS, MANIFEST, snapshot_folder, snapshots_folder
+from store.layout import (
+    CHECKSUMS,
+    DATA_FILES,
+    MANIFEST,
+    is_optional_file,
+    snapshot_folder,
+    snapshots_folder,
+)
 from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
 from store.prune import prune
 from store.publish import publish, rollback, writing
 from store.push import remote_folder
 from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
+from store.replica_settings import ALONE, ReplicaSettings
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
 from store.takedown import replace_takedowns, takedown_file, takedowns
+from store.transfer import Transfer
 
 _ASIDE: Final = "pulling"
 _TAKEDOWN: Final = takedown_file(Path()).name
 _PUSH_AGAIN: Final = "run `push` to it again"
+_REPAIR: Final = f"remove it and {_PUSH_AGAIN}"
 _GENERATION: Final = re.compile(rb"\s*([1-9]\d{0,11})\s*")
 _MAX_FILE_BYTES: Final = 1 << 50
 _FREE_MARGIN_BYTES: Final = 16 << 20  # beyond the data files
 _READS_WHILE_PUSHED: Final = 3  # a file and its signature are not replaced at one moment
 _READ_AGAIN_SECONDS: Final = 0.2
+_MIB: Final = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -105,11 +119,18 @@ class _Source:
         remote: Remote to pull from.
         trusted: Public keys in base64; empty if signatures are not required.
         allow_rollback: Whether the operator allows to go back in time.
+        max_bytes_per_second: Highest rate of data files; 0 for no limit.
     """
 
     remote: Remote
     trusted: frozenset[str]
     allow_rollback: bool
+    max_bytes_per_second: float
+
+    @property
+    def why(self) -> str:
+        """Reason of what a pull changes, for the journal."""
+        return f"pulled from {self.remote.url}"
 
     def received(self, store: Path, name: str) -> _Received:
         """Read `CURRENT` or `TAKEDOWN`; refuse a serial number lower than the last accepted one.
@@ -149,7 +170,12 @@ class _Source:
 
 
 def pull(
-    store: Path, remote: Remote, settings: StoreSettings, *, allow_rollback: bool = False
+    store: Path,
+    remote: Remote,
+    settings: StoreSettings,
+    replica: ReplicaSettings = ALONE,
+    *,
+    allow_rollback: bool = False,
 ) -> PullResult:
     """Make what is current at `remote` current here, unless the store is pinned.
 
@@ -161,6 +187,7 @@ def pull(
         store: Directory of the store.
         remote: Remote to pull from.
         settings: Trusted keys, and what to prune.
+        replica: Rate, and name among the replicas.
         allow_rollback: Whether an older generation, signature or list of takedowns
             is accepted.
 
@@ -172,11 +199,11 @@ def pull(
         StoreBusyError: Another process is writing to the store, or pulling.
         WriteError: The store cannot be written to.
     """
-    source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback)
+    rate = replica.max_mib_per_second * _MIB
+    source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback, rate)
     pointer = source.received(store, CURRENT)
     generation = _generation(remote, pointer.data)
-    why = f"pulled from {remote.url}"
-    has_changed = _pull_takedowns(store, source, why)
+    has_changed = _pull_takedowns(store, source)
     now = current_or_none(store)
     if now is not None and generation < now and not pointer.may_go_back:
         what = f"names generation {generation}, older than {now}"
@@ -184,14 +211,8 @@ def pull(
     experiment, serial = _experiment(store, source, generation)
     named = experiment.generations if experiment else []
     new = [one for one in {*named, generation} if _fetch_snapshot(store, source, one)]
-    is_other = current_or_none(store) != generation
-    if experiment and not pinned(store):
-        is_other = has_moved = _follow_experiment(store, experiment, why)
-    elif is_other and (generation in new or not pinned(store)):
-        has_moved = _flip(store, generation, why)
-    else:
-        is_other, has_moved = False, _stop_experiment(store, why)
-    if is_other:
+    has_moved = _follow(store, source, generation, experiment, is_new=generation in new)
+    if has_moved or new:
         with writing(store):
             prune(store, settings.keep, settings.keep_days)
     for name, number in ((CURRENT, pointer.serial), (EXPERIMENT, serial)):
@@ -207,6 +228,7 @@ def watch(
     remote: Remote,
     settings: StoreSettings,
     poll_seconds: float,
+    replica: ReplicaSettings = ALONE,
     *,
     allow_rollback: bool = False,
 ) -> Never:
@@ -217,7 +239,7 @@ def watch(
     last = ""
     while True:
         try:
-            done = pull(store, remote, settings, allow_rollback=allow_rollback)
+            done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
             line = f"generation {done.generation} of {remote.url} "
             line += "is current" if done.is_current else "is kept, not served: the store is pinned"
             level, is_new_line = logging.INFO, done.has_changed
@@ -240,12 +262,12 @@ def _generation(remote: Remote, data: bytes | None) -> int:
     return int(found[1])
 
 
-def _pull_takedowns(store: Path, source: _Source, why: str) -> bool:
+def _pull_takedowns(store: Path, source: _Source) -> bool:
     received = source.received(store, _TAKEDOWN)
     takedowns(store)  # a damaged file of this store is its own error
     try:
         text = None if received.data is None else received.data.decode()
-        has_changed = replace_takedowns(store, text, why, may_restore=received.may_go_back)
+        has_changed = replace_takedowns(store, text, source.why, may_restore=received.may_go_back)
     except (ValueError, NotAnItemError):
         raise ReplicaError(
             f"{source.remote.url}/{_TAKEDOWN}", "is not a list of takedowns", _PUSH_AGAIN
@@ -269,6 +291,21 @@ def _experiment(
         raise ReplicaError(where, f"is not a valid experiment: {error}", _PUSH_AGAIN) from None
     is_current = experiment.control.generation == generation
     return experiment if is_current else None, received.serial
+
+
+def _follow(
+    store: Path, source: _Source, generation: int, experiment: Experiment | None, *, is_new: bool
+) -> bool:
+    """Serve what the remote serves, unless the store is pinned; return whether anything changed.
+
+    A new snapshot of a pinned store is recorded in the journal.
+    """
+    is_pinned_here = pinned(store) is not None
+    if experiment and not is_pinned_here:
+        return _follow_experiment(store, experiment, source.why)
+    if current_or_none(store) != generation and (is_new or not is_pinned_here):
+        return _flip(store, generation, source.why)
+    return _stop_experiment(store, source.why)
 
 
 def _follow_experiment(store: Path, experiment: Experiment, why: str) -> bool:
@@ -303,7 +340,7 @@ def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
             _compare(here, checksums, remote)
             return False
         aside = snapshot_folder(store / _ASIDE, generation)
-        _fetch_files(remote, there, aside, checksums)
+        _fetch_files(source, there, aside, checksums)
         with writing(store):
             aside.rename(here)
             fsync_path(here.parent)
@@ -334,25 +371,54 @@ def _compare(here: Path, checksums: bytes, remote: Remote) -> None:
         )
 
 
-def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> None:
-    """Fetch the missing files, verify all of them, and force them to disk."""
+def _fetch_files(source: _Source, there: str, aside: Path, checksums: bytes) -> None:
+    """Fetch the missing files, verify all of them, and force them to disk.
+
+    Raises:
+        ReplicaError: A file is damaged; it is not fetched again while it is the same there.
+    """
+    remote = source.remote
+    _refuse_damaged(remote, there, aside)
     _prepare_aside(aside, checksums)
     try:
         sizes = _sizes(_fetch_manifest(remote, there, aside, checksums))
         missing = {name: size for name, size in sizes.items() if not (aside / name).exists()}
         _check_free_space(aside, sum(missing.values()))
-        for name, size in missing.items():
-            remote.fetch(f"{there}/{name}", aside / name, size, size)
+        what = f"generation {int(aside.name)}"
+        transfer = Transfer(what, sum(missing.values()), source.max_bytes_per_second)
+        with transfer.shown():
+            for name, size in missing.items():
+                remote.fetch(f"{there}/{name}", aside / name, size, size, transfer)
         verify(aside)
-    except CorruptSnapshotError as error:
-        shutil.rmtree(aside)
-        what = f"does not match its {CHECKSUMS}"
-        name = Path(str(error.subject)).name
-        raise ReplicaError(
-            f"{remote.url}/{there}/{name}", what, f"remove it and {_PUSH_AGAIN}"
-        ) from error
+    except (CorruptSnapshotError, IncompleteError) as error:
+        _damaged(remote, aside, error)
     for path in (*aside.iterdir(), aside):
         fsync_path(path)
+
+
+def _refuse_damaged(remote: Remote, there: str, aside: Path) -> None:
+    """Raise the error of an earlier pull again while the damaged file is the same there."""
+    last = read_damaged(aside.parents[1])
+    if last is None or not last.name.startswith(f"{there}/"):
+        return
+    if not last.is_due(remote.version(last.name)):
+        raise ReplicaError(f"{remote.url}/{last.name}", last.problem, _REPAIR)
+
+
+def _damaged(remote: Remote, aside: Path, error: CorruptSnapshotError | IncompleteError) -> Never:
+    """Remove a damaged file from `aside`, record it, and raise the error for people."""
+    name = Path(str(error.subject)).name
+    is_data_file = name in DATA_FILES or is_optional_file(name)
+    if is_data_file:  # the others are kept
+        (aside / name).unlink(missing_ok=True)
+    else:
+        shutil.rmtree(aside)
+    is_short = isinstance(error, IncompleteError)
+    problem = error.problem if is_short else f"does not match its {CHECKSUMS}"
+    name = f"{remote_folder(int(aside.name))}/{name}"
+    if is_data_file and (version := remote.version(name)):
+        record_damaged(aside.parents[1], DamagedFile(name, version, time.time(), problem))
+    raise ReplicaError(f"{remote.url}/{name}", problem, _REPAIR) from error
 
 
 def _fetch_manifest(remote: Remote, there: str, aside: Path, checksums: bytes) -> Manifest:

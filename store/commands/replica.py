@@ -14,6 +14,7 @@ from store.config import StoreSettings, load_section
 from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
+from store.replica_settings import ReplicaSettings
 from store.signing import SigningKey, load_trusted_keys, make_key
 
 _URL = "a directory, file://, s3:// or another protocol of fsspec"
@@ -74,6 +75,7 @@ def _push(store: Path, options: argparse.Namespace) -> int:
 
 def _pull(store: Path, options: argparse.Namespace) -> int:
     settings = load_section("store", StoreSettings, options.config)
+    replica = load_section("replica", ReplicaSettings, options.config)
     remote = Remote(options.url)
     load_trusted_keys(settings.trusted_keys)  # a wrong one ends --watch before it begins
     _log_to_standard_error()
@@ -82,8 +84,8 @@ def _pull(store: Path, options: argparse.Namespace) -> int:
     allow_rollback = options.allow_rollback
     if options.watch is not None:
         _exit_at_a_signal()
-        watch(store, remote, settings, options.watch, allow_rollback=allow_rollback)
-    done = pull(store, remote, settings, allow_rollback=allow_rollback)
+        watch(store, remote, settings, options.watch, replica, allow_rollback=allow_rollback)
+    done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
     state = "is current" if done.is_current else "is kept, not served: the store is pinned"
     suffix = "" if done.has_changed else ", unchanged"
     report(options, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])

@@ -1,0 +1,86 @@
+"""A transfer from a remote: its rate is limited, and its progress shown.
+
+piece arrived ─► pause, so that the average rate stays below the limit
+              ─► terminal: one line that is updated      elsewhere: a log line now and then
+"""
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+_SHOWN_SECONDS: Final = 0.2  # between two updates on a terminal
+_LOGGED_SECONDS: Final = 10.0  # between two lines of a log
+_MB: Final = 1e6
+
+_log = logging.getLogger(__name__)
+
+
+class Transfer:
+    """Counts what arrives of one snapshot; `add` is called for each piece."""
+
+    def __init__(
+        self,
+        what: str,
+        n_bytes: int,
+        max_bytes_per_second: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Begin to count.
+
+        Args:
+            what: What is transferred, for people.
+            n_bytes: Size of all that will arrive.
+            max_bytes_per_second: Highest average rate; 0 for no limit.
+            clock: Function that returns the time in seconds.
+            sleep: Function that waits for some seconds.
+        """
+        self._what = what
+        self._total = n_bytes
+        self._rate = max_bytes_per_second
+        self._clock = clock
+        self._sleep = sleep
+        self._n_bytes = 0
+        self._began_at = self._shown_at = clock()
+        self._is_terminal = sys.stderr.isatty()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the rate is limited, so that pieces should be small."""
+        return self._rate > 0
+
+    def add(self, n_bytes: int) -> None:
+        """Count a piece; wait until it may have arrived at the highest rate."""
+        self._n_bytes += n_bytes
+        if self._rate:
+            due_at = self._began_at + self._n_bytes / self._rate
+            self._sleep(max(due_at - self._clock(), 0.0))
+        now = self._clock()
+        if now - self._shown_at >= (_SHOWN_SECONDS if self._is_terminal else _LOGGED_SECONDS):
+            self._shown_at = now
+            self._show()
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["Transfer"]:
+        """Yield this; clear the line on the terminal at the end."""
+        try:
+            yield self
+        finally:
+            if self._is_terminal:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+
+    def _show(self) -> None:
+        rate = self._n_bytes / max(self._clock() - self._began_at, 1e-9)
+        line = (
+            f"{self._what}: {self._n_bytes / _MB:,.1f} of {self._total / _MB:,.1f} MB, "
+            f"{rate / _MB:,.1f} MB/s"
+        )
+        if self._is_terminal:
+            sys.stderr.write(f"\r{line}\x1b[K")
+            sys.stderr.flush()
+        else:
+            _log.info(line)

@@ -22,6 +22,7 @@ from store.commands import (
     prune,
     replica,
     show,
+    status,
     takedown,
     verify,
 )
@@ -46,6 +47,7 @@ _VERBS = (
     explain,
     doctor,
     replica,
+    status,
     forget,
 )
 

@@ -3,6 +3,7 @@
     CURRENT ─► TAKEDOWN, EXPERIMENT
                        ─► pulling/snapshots/000042/  SHA256SUMS, data files, verify
                            snapshots/000042/          after the rename
+                           the barrier, if there is one
                            JOURNAL ─► EXPERIMENT ─► CURRENT ─► prune
 
 An experiment is pulled with every generation that it names. It is followed if its control
@@ -34,6 +35,7 @@ from typing import Final, Never
 
 from store.accepted import accept_serial, accepted_serials
 from store.arms import move_arms, stop_experiment
+from store.barrier import POLLS_OF_LEAD, wait_for_others
 from store.config import StoreSettings
 from store.damaged import DamagedFile, read_damaged, record_damaged
 from store.durable import fsync_path, write_durable
@@ -63,6 +65,7 @@ from store.publish import publish, rollback, writing
 from store.push import remote_folder
 from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
 from store.replica_settings import ALONE, ReplicaSettings
+from store.replica_status import check_replica, report
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
 from store.takedown import replace_takedowns, takedown_file, takedowns
 from store.transfer import Transfer
@@ -89,11 +92,22 @@ class PullResult:
         generation: Generation that is current at the remote.
         is_current: Whether it is current here too; False if the store is pinned.
         has_changed: Whether the pull changed anything here.
+        waiting_for: Replicas of the barrier that the flip waits for.
     """
 
     generation: int
     is_current: bool
     has_changed: bool
+    waiting_for: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """What became of the generation, in words."""
+        if self.is_current:
+            return "is current"
+        if self.waiting_for:
+            return f"is in place, not served: it waits for {', '.join(self.waiting_for)}"
+        return "is kept, not served: the store is pinned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +195,14 @@ def pull(
 
     Takedowns come first, for a snapshot may take long; then the missing files; then
     the flip, to a newer generation as by `publish`, to an older one as by
-    `rollback`; then `prune` with the settings.
+    `rollback`; then `prune` with the settings. With a barrier the flip to a new
+    generation may be left to a later pull, see `store/barrier.py`.
 
     Args:
         store: Directory of the store.
         remote: Remote to pull from.
         settings: Trusted keys, and what to prune.
-        replica: Rate, and name among the replicas.
+        replica: Rate, name for the reports, and the barrier.
         allow_rollback: Whether an older generation, signature or list of takedowns
             is accepted.
 
@@ -196,21 +211,51 @@ def pull(
             go back in time, its snapshot is not complete, or this store has another
             snapshot of that number.
         IncompatibleSnapshotError, RefusedSnapshotError: It must not be served.
+        ConfigError: `replica` and the remote do not fit.
         StoreBusyError: Another process is writing to the store, or pulling.
         WriteError: The store cannot be written to.
     """
+    check_replica(remote, replica)
     rate = replica.max_mib_per_second * _MIB
     source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback, rate)
+    try:
+        result, newest = _pull(store, source, settings, replica)
+    except StoreError as error:
+        _report(store, remote, replica, None, str(error))
+        raise
+    _report(store, remote, replica, newest)
+    return result
+
+
+def _report(
+    store: Path, remote: Remote, replica: ReplicaSettings, ready: int | None, problem: str = ""
+) -> None:
+    """Report the result of a pull; a remote that cannot be written to does not undo it."""
+    try:
+        if replica.name:
+            report(store, remote, replica, ready, problem)
+    except ReplicaError as error:
+        if not problem:  # else the error of the pull is of the same remote, and is raised
+            _log.warning("cannot report as %s: %s", replica.name, error)
+
+
+def _pull(
+    store: Path, source: _Source, settings: StoreSettings, replica: ReplicaSettings
+) -> tuple[PullResult, int]:
+    """Pull; return the result, and the newest generation that the remote's state needs."""
+    remote = source.remote
     pointer = source.received(store, CURRENT)
-    generation = _generation(remote, pointer.data)
+    generation = generation_at(remote, pointer.data)
     has_changed = _pull_takedowns(store, source)
     now = current_or_none(store)
     if now is not None and generation < now and not pointer.may_go_back:
         what = f"names generation {generation}, older than {now}"
         raise ReplicaError(f"{remote.url}/{CURRENT}", what, ALLOW_ROLLBACK)
     experiment, serial = _experiment(store, source, generation)
-    named = experiment.generations if experiment else []
-    new = [one for one in {*named, generation} if _fetch_snapshot(store, source, one)]
+    named = {generation, *(experiment.generations if experiment else ())}
+    new = [one for one in named if _fetch_snapshot(store, source, one)]
+    if not pinned(store) and (others := wait_for_others(store, remote, replica, max(named))):
+        return PullResult(generation, False, has_changed or bool(new), others), max(named)
     has_moved = _follow(store, source, generation, experiment, is_new=generation in new)
     if has_moved or new:
         with writing(store):
@@ -218,9 +263,8 @@ def pull(
     for name, number in ((CURRENT, pointer.serial), (EXPERIMENT, serial)):
         if number is not None:
             accept_serial(store, name, number)
-    return PullResult(
-        generation, current_or_none(store) == generation, has_changed or has_moved or bool(new)
-    )
+    is_current = current_or_none(store) == generation
+    return PullResult(generation, is_current, has_changed or has_moved or bool(new)), max(named)
 
 
 def watch(
@@ -240,19 +284,28 @@ def watch(
     while True:
         try:
             done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
-            line = f"generation {done.generation} of {remote.url} "
-            line += "is current" if done.is_current else "is kept, not served: the store is pinned"
+            line = f"generation {done.generation} of {remote.url} {done.state}"
             level, is_new_line = logging.INFO, done.has_changed
+            pause = replica.lead_seconds / POLLS_OF_LEAD if done.waiting_for else poll_seconds
         except (StoreError, OSError) as error:
             line, level, is_new_line = str(error), logging.ERROR, False
+            pause = poll_seconds
         if is_new_line or line != last:
             _log.log(level, line)
             last = line
-        time.sleep(poll_seconds)
+        time.sleep(min(pause, poll_seconds))
 
 
-def _generation(remote: Remote, data: bytes | None) -> int:
-    """Return the generation that `CURRENT` of the remote names."""
+def generation_at(remote: Remote, data: bytes | None) -> int:
+    """Return the generation that is current at the remote.
+
+    Args:
+        remote: The remote, for messages.
+        data: Content of its `CURRENT`; None if it does not exist.
+
+    Raises:
+        ReplicaError: Nothing has been pushed there, or it does not hold a generation.
+    """
     if data is None:
         raise ReplicaError(
             remote.url, "nothing has been pushed there yet", "check the URL, or push"

@@ -15,6 +15,7 @@ from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
 from store.replica_settings import ReplicaSettings
+from store.replica_status import check_replica
 from store.signing import SigningKey, load_trusted_keys, make_key
 
 _URL = "a directory, file://, s3:// or another protocol of fsspec"
@@ -78,6 +79,7 @@ def _pull(store: Path, options: argparse.Namespace) -> int:
     replica = load_section("replica", ReplicaSettings, options.config)
     remote = Remote(options.url)
     load_trusted_keys(settings.trusted_keys)  # a wrong one ends --watch before it begins
+    check_replica(remote, replica)
     _log_to_standard_error()
     if remote.is_plain_http and not settings.trusted_keys:
         _log.warning("%s: %s; set `[store] trusted_keys`", remote.url, _PLAIN_HTTP)
@@ -86,9 +88,9 @@ def _pull(store: Path, options: argparse.Namespace) -> int:
         _exit_at_a_signal()
         watch(store, remote, settings, options.watch, replica, allow_rollback=allow_rollback)
     done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
-    state = "is current" if done.is_current else "is kept, not served: the store is pinned"
     suffix = "" if done.has_changed else ", unchanged"
-    report(options, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])
+    lines = [f"generation {done.generation} {done.state}{suffix}"]
+    report(options, dataclasses.asdict(done), lines)
     return 0
 
 

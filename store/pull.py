@@ -27,6 +27,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ _FREE_MARGIN_BYTES: Final = 16 << 20  # beyond the data files
 _READS_WHILE_PUSHED: Final = 3  # a file and its signature are not replaced at one moment
 _READ_AGAIN_SECONDS: Final = 0.2
 _MIB: Final = 1 << 20
+_URGENT_SECONDS: Final = 2.0  # between two looks for takedowns and rollbacks during a transfer
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +255,7 @@ def _pull(
         raise ReplicaError(f"{remote.url}/{CURRENT}", what, ALLOW_ROLLBACK)
     experiment, serial = _experiment(store, source, generation)
     named = {generation, *(experiment.generations if experiment else ())}
-    new = [one for one in named if _fetch_snapshot(store, source, one)]
+    new = [one for one in named if _fetch_snapshot(store, source, one, generation)]
     if not pinned(store) and (others := wait_for_others(store, remote, replica, max(named))):
         return PullResult(generation, False, has_changed or bool(new), others), max(named)
     has_moved = _follow(store, source, generation, experiment, is_new=generation in new)
@@ -381,8 +383,15 @@ def _stop_experiment(store: Path, why: str) -> bool:
     return True
 
 
-def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
-    """Copy a snapshot into this store; return False if it exists already."""
+def _fetch_snapshot(store: Path, source: _Source, generation: int, pointed_at: int) -> bool:
+    """Copy a snapshot into this store; return False if it exists already.
+
+    Args:
+        store: Directory of the store.
+        source: Remote to pull from.
+        generation: Generation to copy.
+        pointed_at: Generation that is current at the remote.
+    """
     remote, there = source.remote, remote_folder(generation)
     checksums, _ = source.read(f"{there}/{CHECKSUMS}")
     if checksums is None:
@@ -393,7 +402,8 @@ def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
             _compare(here, checksums, remote)
             return False
         aside = snapshot_folder(store / _ASIDE, generation)
-        _fetch_files(source, there, aside, checksums)
+        with _urgent_followed(store, source, pointed_at) as transfer:
+            _fetch_files(remote, there, aside, checksums, transfer)
         with writing(store):
             aside.rename(here)
             fsync_path(here.parent)
@@ -424,22 +434,49 @@ def _compare(here: Path, checksums: bytes, remote: Remote) -> None:
         )
 
 
-def _fetch_files(source: _Source, there: str, aside: Path, checksums: bytes) -> None:
+@contextlib.contextmanager
+def _urgent_followed(store: Path, source: _Source, pointed_at: int) -> Iterator[Transfer]:
+    """Yield a transfer; beside it, follow takedowns, and end it at a rollback.
+
+    Else both would wait until a large snapshot has arrived. What fails here, the next
+    pull reports. A newer generation does not end it: where generations follow each other
+    fast, none would ever arrive.
+    """
+    transfer = Transfer(source.max_bytes_per_second)
+    is_over = threading.Event()
+
+    def follow() -> None:
+        while not is_over.wait(_URGENT_SECONDS):
+            with contextlib.suppress(StoreError, OSError):
+                _pull_takedowns(store, source)
+                now = generation_at(source.remote, source.received(store, CURRENT).data)
+                if now != pointed_at and snapshot_folder(store, now).exists():
+                    transfer.cancel(f"generation {now} is current there now")
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield transfer
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _fetch_files(
+    remote: Remote, there: str, aside: Path, checksums: bytes, transfer: Transfer
+) -> None:
     """Fetch the missing files, verify all of them, and force them to disk.
 
     Raises:
         ReplicaError: A file is damaged; it is not fetched again while it is the same there.
     """
-    remote = source.remote
     _refuse_damaged(remote, there, aside)
     _prepare_aside(aside, checksums)
     try:
         sizes = _sizes(_fetch_manifest(remote, there, aside, checksums))
         missing = {name: size for name, size in sizes.items() if not (aside / name).exists()}
         _check_free_space(aside, sum(missing.values()))
-        what = f"generation {int(aside.name)}"
-        transfer = Transfer(what, sum(missing.values()), source.max_bytes_per_second)
-        with transfer.shown():
+        with transfer.shown(f"generation {int(aside.name)}", sum(missing.values())):
             for name, size in missing.items():
                 remote.fetch(f"{there}/{name}", aside / name, size, size, transfer)
         verify(aside)

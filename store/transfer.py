@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from store.errors import ReplicaError
+
 _SHOWN_SECONDS: Final = 0.2  # between two updates on a terminal
 _LOGGED_SECONDS: Final = 10.0  # between two lines of a log
 _MB: Final = 1e6
@@ -23,37 +25,60 @@ class Transfer:
 
     def __init__(
         self,
-        what: str,
-        n_bytes: int,
         max_bytes_per_second: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Begin to count.
+        """Make one that has not begun.
 
         Args:
-            what: What is transferred, for people.
-            n_bytes: Size of all that will arrive.
             max_bytes_per_second: Highest average rate; 0 for no limit.
             clock: Function that returns the time in seconds.
             sleep: Function that waits for some seconds.
         """
-        self._what = what
-        self._total = n_bytes
         self._rate = max_bytes_per_second
         self._clock = clock
         self._sleep = sleep
-        self._n_bytes = 0
-        self._began_at = self._shown_at = clock()
         self._is_terminal = sys.stderr.isatty()
+        self._cancelled_for = ""
+        self._what, self._total, self._n_bytes = "", 0, 0
+        self._began_at = self._shown_at = clock()
 
     @property
     def is_limited(self) -> bool:
         """Whether the rate is limited, so that pieces should be small."""
         return self._rate > 0
 
+    @contextlib.contextmanager
+    def shown(self, what: str, n_bytes: int) -> Iterator[None]:
+        """Begin to count, and clear the line on the terminal at the end.
+
+        Args:
+            what: What is transferred, for people.
+            n_bytes: Size of all that will arrive.
+        """
+        self._what, self._total, self._n_bytes = what, n_bytes, 0
+        self._began_at = self._shown_at = self._clock()
+        try:
+            yield
+        finally:
+            if self._is_terminal:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+
+    def cancel(self, why: str) -> None:
+        """End the transfer at its next piece; called from another thread."""
+        self._cancelled_for = why
+
     def add(self, n_bytes: int) -> None:
-        """Count a piece; wait until it may have arrived at the highest rate."""
+        """Count a piece; wait until it may have arrived at the highest rate.
+
+        Raises:
+            ReplicaError: The transfer was cancelled.
+        """
+        if self._cancelled_for:
+            problem = f"its transfer was ended: {self._cancelled_for}"
+            raise ReplicaError(self._what, problem, "the next pull follows")
         self._n_bytes += n_bytes
         if self._rate:
             due_at = self._began_at + self._n_bytes / self._rate
@@ -62,16 +87,6 @@ class Transfer:
         if now - self._shown_at >= (_SHOWN_SECONDS if self._is_terminal else _LOGGED_SECONDS):
             self._shown_at = now
             self._show()
-
-    @contextlib.contextmanager
-    def shown(self) -> Iterator["Transfer"]:
-        """Yield this; clear the line on the terminal at the end."""
-        try:
-            yield self
-        finally:
-            if self._is_terminal:
-                sys.stderr.write("\r\x1b[K")
-                sys.stderr.flush()
 
     def _show(self) -> None:
         rate = self._n_bytes / max(self._clock() - self._began_at, 1e-9)

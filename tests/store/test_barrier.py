@@ -163,7 +163,7 @@ def test_a_generation_that_is_rolled_back_during_the_wait_is_never_served(fleet)
     assert fleet.served() == [1, 1, 1]
 
 
-def test_a_pinned_replica_holds_nobody_up(fleet):
+def test_others_do_not_wait_for_a_pinned_replica(fleet):
     """It has the generation in place, and does not serve it."""
     pin(fleet.node("c"), "festival")
     fleet.pull("c")

@@ -1,7 +1,9 @@
 """The rate of a pull is limited and its progress shown; a damaged file is fetched once."""
 
+import contextlib
 import io
 import logging
+import threading
 import time
 
 import pytest
@@ -11,9 +13,11 @@ from store.damaged import AGAIN_SECONDS, DamagedFile, read_damaged
 from store.errors import ConfigError, ReplicaError
 from store.layout import snapshot_folder
 from store.pointer import current, current_or_none
+from store.publish import rollback
 from store.pull import pull
 from store.remote import Remote
 from store.replica_settings import ReplicaSettings
+from store.takedown import take_down, takedowns
 from store.transfer import Transfer
 from tests.snapshots import make_snapshot
 from tests.store.replicas import KEEP_ALL, flip_a_bit, pull_from, push_to
@@ -46,7 +50,7 @@ class Clock:
 def test_a_transfer_takes_as_long_as_its_rate_says(rate, piece_seconds, expected):
     """Never longer: what is slow by itself is not slowed down."""
     clock = Clock(piece_seconds)
-    transfer = Transfer("generation 2", 6000, rate, clock, clock.sleep)
+    transfer = Transfer(rate, clock, clock.sleep)
     assert clock.send(transfer, 1000, 2000, 3000) == pytest.approx(expected)
 
 
@@ -60,7 +64,8 @@ def test_progress_on_a_terminal_is_one_line(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     clock = Clock(piece_seconds=0.125)
-    with Transfer("generation 2", 8_000_000, 0.0, clock).shown() as transfer:
+    transfer = Transfer(clock=clock)
+    with transfer.shown("generation 2", 8_000_000):
         clock.send(transfer, *[1_000_000] * 4)
     assert terminal.getvalue().split("\r") == [
         "",
@@ -74,7 +79,8 @@ def test_progress_elsewhere_is_a_log_line_now_and_then(caplog):
     """A short transfer logs nothing."""
     caplog.set_level(logging.INFO, "store")
     clock = Clock(piece_seconds=1.0)
-    with Transfer("generation 2", 25_000_000, 0.0, clock).shown() as transfer:
+    transfer = Transfer(clock=clock)
+    with transfer.shown("generation 2", 25_000_000):
         clock.send(transfer, *[1_000_000] * 9)
         assert caplog.messages == []
         clock.send(transfer, *[1_000_000] * 16)
@@ -91,6 +97,66 @@ def test_a_pull_keeps_below_the_rate_of_the_setting(two, there, node):
     began = time.monotonic()
     pull(node, Remote(str(there)), KEEP_ALL, ReplicaSettings(max_mib_per_second=4.0))
     assert time.monotonic() - began > 0.25
+
+
+@contextlib.contextmanager
+def pulling(there, node, monkeypatch, rate):
+    """Pull what is at `there` in a thread, so slowly that it lasts until it is ended."""
+    monkeypatch.setattr("store.pull._URGENT_SECONDS", 0.01)
+    errors: list[str] = []
+
+    def run():
+        try:
+            replica = ReplicaSettings(max_mib_per_second=rate)
+            pull(node, Remote(str(there)), KEEP_ALL, replica, allow_rollback=True)
+        except ReplicaError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    wait_until(lambda: list(node.glob("pulling/snapshots/*/items.ann.part")))
+    yield errors
+    thread.join()
+
+
+def wait_until(is_true):
+    deadline = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_takedowns_and_a_rollback_do_not_wait_for_a_transfer(two, there, node, monkeypatch):
+    """A takedown is followed beside it. A rollback ends it, and a later pull continues it."""
+    for generation in (1, 2):
+        push_to(there, two, generation)
+        pull_from(there, node)
+    make_snapshot(two, {"ann": ["a"]}, ["b"], index=b"x" * (16 << 20))
+    push_to(there, two)
+    with pulling(there, node, monkeypatch, 2.0) as errors:
+        take_down(two, ["c"], "rights ended")
+        push_to(there, two)
+        wait_until(lambda: list(takedowns(node)) == ["c"])
+        assert current(node) == 2
+        rollback(two, "lists of 2 look wrong", to=1)
+        push_to(there, two)
+    assert errors == [
+        "generation 3: its transfer was ended: generation 1 is current there now; "
+        "the next pull follows"
+    ]
+    assert pull_from(there, node, allow_rollback=True).is_current
+    assert current(node) == 1
+
+
+def test_a_newer_generation_does_not_end_a_transfer(two, there, node, monkeypatch):
+    """Else none would arrive where generations follow each other fast."""
+    make_snapshot(two, {"ann": ["a"]}, ["b"], index=b"x" * (1 << 20))
+    push_to(there, two)
+    with pulling(there, node, monkeypatch, 1.0) as errors:
+        make_snapshot(two, {"ann": ["a"]}, ["b"])
+        push_to(there, two)
+    assert errors == []
+    assert current(node) == 3
 
 
 class CountingRemote(Remote):

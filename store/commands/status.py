@@ -18,7 +18,8 @@ from store.replica_status import ReplicaStatus, read_statuses, remove_status
 
 _EXAMPLE: Final = """example:
   python -m store status s3://bucket/marquee
-  python -m store status s3://bucket/marquee --metrics > /var/lib/prometheus/marquee.prom
+  python -m store status s3://bucket/marquee --metrics > replicas.pending
+  mv replicas.pending /var/lib/prometheus/node-exporter/replicas.prom
 
 Exit status: 0 all replicas serve the current generation, 1 one is behind or has a problem."""
 _HEAD: Final = ("replica", "serves", "in place", "lag", "last report", "state")

@@ -53,7 +53,7 @@ def read_damaged(folder: Path) -> DamagedFile | None:
 
 
 def record_damaged(folder: Path, damaged: DamagedFile) -> None:
-    """Record a damaged file; a failure to write costs one more fetch.
+    """Record a damaged file in `folder`.
 
     Raises:
         OSError: It could not be written.

@@ -507,7 +507,8 @@ def _damaged(remote: Remote, aside: Path, error: CorruptSnapshotError | Incomple
     problem = error.problem if is_short else f"does not match its {CHECKSUMS}"
     name = f"{remote_folder(int(aside.name))}/{name}"
     if is_data_file and (version := remote.version(name)):
-        record_damaged(aside.parents[1], DamagedFile(name, version, time.time(), problem))
+        with contextlib.suppress(OSError):  # without the record it is fetched once more
+            record_damaged(aside.parents[1], DamagedFile(name, version, time.time(), problem))
     raise ReplicaError(f"{remote.url}/{name}", problem, _REPAIR) from error
 
 

@@ -3,6 +3,7 @@
     /mnt/replica   file:///mnt/replica   s3://bucket/marquee   http://host/marquee
         snapshots/000042/ … SHA256SUMS        SHA256SUMS.pending during a push
         manifests/000037.json
+        replicas/node-1.json                  reports, see `store/replica_status.py`
         TAKEDOWN  JOURNAL  CURRENT
 
 The layout is that of a store, so such a directory can be served directly. Data
@@ -226,11 +227,9 @@ class Remote:
         """Copy a file here, and stop where it is too large."""
         limit = TransferLimit(f"{self.url}/{name}", max_bytes, transfer=transfer)
         if "file" not in self._protocols:
-            # S3 otherwise delivers ten pieces of 50 MB at a time
-            is_limited = transfer is not None and transfer.is_limited
-            options = (
-                {"max_concurrency": 1} if is_limited and not self._protocols.isdisjoint(_S3) else {}
-            )
+            options = {}
+            if transfer and transfer.is_limited and not self._protocols.isdisjoint(_S3):
+                options["max_concurrency"] = 1  # else ten pieces of 50 MB arrive at a time
             try:
                 self._fs.get_file(self._path(name), str(file), callback=limit, **options)
             except _HttpNotFoundError:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from store.arms import start_experiment, stop_experiment
 from store.barrier import flip_time
 from store.errors import ConfigError, ReplicaError
+from store.experiment import read_experiment
 from store.pointer import current, current_or_none
 from store.publish import pin, rollback
 from store.pull import pull
@@ -17,6 +19,7 @@ from store.remote import Remote
 from store.replica_settings import ReplicaSettings
 from store.replica_status import ReplicaStatus, read_status, report
 from store.takedown import take_down, takedowns
+from tests.experiments import experiment_of, make_arm
 from tests.snapshots import make_snapshot
 from tests.store.replicas import KEEP_ALL, push_to
 
@@ -172,6 +175,25 @@ def test_others_do_not_wait_for_a_pinned_replica(fleet):
     fleet.pull("a")
     assert fleet.served() == [2, 2, 1]
     assert fleet.status("c").is_pinned
+
+
+def test_arms_of_an_experiment_wait_as_one(fleet):
+    """All arms move when every replica has them all; the end of the experiment does not wait."""
+    for name in ("a", "b", "a", "c", "a", "b"):
+        fleet.pull(name)
+    assert fleet.served() == [2, 2, 2]
+    make_arm(fleet.origin, "new", arm="treatment")
+    start_experiment(fleet.origin, experiment_of(2, 3), "test")
+    push_to(fleet.there, fleet.origin)
+    assert fleet.pull("a").waiting_for == ("b", "c")
+    assert read_experiment(fleet.node("a")) is None
+    for name in ("b", "c", "a", "b"):
+        fleet.pull(name)
+    assert [read_experiment(fleet.node(name)) for name in NAMES] == [experiment_of(2, 3)] * 3
+    stop_experiment(fleet.origin, "test")
+    push_to(fleet.there, fleet.origin)
+    assert fleet.pull("a").waiting_for == ()
+    assert read_experiment(fleet.node("a")) is None
 
 
 def test_the_first_generation_of_all_is_served_at_once(tmp_path, two, there):

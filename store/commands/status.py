@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from store.commands.output import add_json, age, report, say, table
+from store.commands.output import add_json, age, remark, report, say, table
 from store.config import load_section
 from store.journal import flips
 from store.parse import parse_time
@@ -67,6 +67,8 @@ def _status(_: Path, options: argparse.Namespace) -> int:
     else:
         whole = {"current": generation, "published_at": published_at, "replicas": entries}
         report(options, whole, _lines(generation, entries, published_at, now))
+        if not entries:
+            remark("no replica has reported; set `[replica] name` where you pull")
     return 0 if all(entry["state"] == "ok" for entry in entries) else 1
 
 

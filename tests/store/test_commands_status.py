@@ -2,26 +2,43 @@
 
 import json
 import re
+from typing import NamedTuple
 
 import pytest
 
+from store.__main__ import main
+from store.errors import ReplicaError
 from store.pull import pull
 from store.remote import Remote
 from store.replica_settings import ReplicaSettings
+from store.replica_status import remove_status
 from tests.store.replicas import KEEP_ALL, push_to
 
 METRIC = re.compile(r'[a-z_]+(\{replica="[\w.-]+"\})? \d+(\.\d+)?(e[+-]\d+)?')
 
 
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def status(command, there, tmp_path):
-    """Run `status`; `a` serves generation 2, `b` generation 1, and `c` has never reported."""
-    (tmp_path / "marquee.toml").write_text('[replica]\nbarrier = ["a", "b", "c"]\n')
-    return lambda *options: command("status", there, *options)
+def status(capsys, store, there, tmp_path):
+    """Run `status` with a barrier of `a`, `b` and `c`, or of none."""
+
+    def run(*options, barrier='["a", "b", "c"]'):
+        (file := tmp_path / "marquee.toml").write_text(f"[replica]\nbarrier = {barrier}\n")
+        arguments = ["--store", store, "--config", file, "status", there, *options]
+        returncode = main([*map(str, arguments)])
+        return Done(returncode, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
 def fleet(two, there, tmp_path):
+    """Replica `a` serves generation 2, `b` generation 1, and `c` has never reported."""
     for name, generation in (("b", 1), ("a", 2)):
         push_to(there, two, generation)
         pull(tmp_path / name, Remote(str(there)), KEEP_ALL, ReplicaSettings(name))
@@ -56,25 +73,22 @@ def test_json_and_metrics_say_the_same(fleet, status):
     )
 
 
-def test_all_that_serve_the_current_generation_are_0(fleet, two, there, command, tmp_path):
+def test_all_that_serve_the_current_generation_are_0(fleet, status, there):
     """A replica that no longer exists is removed first."""
-    assert command("status", there, "--remove", "b").returncode == 0
-    assert "ok" in command("status", there).stdout
-    done = command("status", there, "--remove", "b")
-    assert done.returncode == 1
-    assert "has no report of 'b'" in done.stderr
-    done = command("status", there, "--remove", "../CURRENT")
-    assert "has no report of '../CURRENT'" in done.stderr
+    assert status("--remove", "b", barrier="[]").returncode == 0
+    for name in ("b", "../CURRENT"):
+        with pytest.raises(ReplicaError, match="has no report of"):
+            remove_status(Remote(str(there)), name)
+    done = status("--remove", "a", barrier="[]")
+    assert (done.returncode, done.stdout.splitlines()[1:]) == (0, [])
+    assert "no replica has reported" in done.stderr
 
 
-def test_the_error_of_a_pull_is_shown(fleet, there, command, python, tmp_path):
+def test_the_error_of_a_pull_is_shown(fleet, status, there, tmp_path):
     (there / "snapshots/000002/SHA256SUMS").unlink()
-    node = tmp_path / "b"
-    done = python(
-        "-m", "store", "--store", node, "pull", there, environ={"MARQUEE_REPLICA_NAME": "b"}
-    )
-    assert done.returncode == 1
-    assert "is not complete; run `push` to it again" in command("status", there).stdout
+    with pytest.raises(ReplicaError):
+        pull(tmp_path / "b", Remote(str(there)), KEEP_ALL, ReplicaSettings("b"))
+    assert "is not complete; run `push` to it again" in status().stdout
 
 
 def test_a_remote_without_a_push_is_1(status):

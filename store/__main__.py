@@ -22,6 +22,7 @@ from store.commands import (
     prune,
     replica,
     show,
+    status,
     takedown,
     top,
     verify,
@@ -29,9 +30,10 @@ from store.commands import (
 from store.config import StoreSettings, load_section
 from store.durable import keep_from_others
 from store.errors import StoreError
+from store.replica_settings import ReplicaSettings
 from store.settings_table import add_config, print_config
 
-SECTIONS = {"store": StoreSettings}
+SECTIONS = {"store": StoreSettings, "replica": ReplicaSettings}
 _VERBS = (
     ls,
     top,
@@ -47,6 +49,7 @@ _VERBS = (
     explain,
     doctor,
     replica,
+    status,
     forget,
 )
 

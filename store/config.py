@@ -24,7 +24,7 @@ from store.errors import ConfigError
 DEFAULT_FILE: Final = Path("marquee.toml")
 _SECTIONS: Final = (
     "batch", "gate", "rules", "trust", "report", "fetch", "tracking", "stream", "fresh", "online",
-    "watch", "serve", "store", "cron", "notify",
+    "watch", "serve", "store", "replica", "cron", "notify",
 )  # fmt: skip
 _PREFIX: Final = "MARQUEE_"
 _TABLE: Final = dict[str, str]

@@ -124,6 +124,10 @@ class ReplicaError(StoreError):
     remedy = "check the URL and that the remote is reachable, then run it again"
 
 
+class IncompleteError(ReplicaError):
+    """A file of a remote is smaller there than it should be."""
+
+
 class OversizeError(ReplicaError):
     """A file of a remote is larger than it may be."""
 

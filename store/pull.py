@@ -3,6 +3,7 @@
     CURRENT ─► TAKEDOWN, EXPERIMENT
                        ─► pulling/snapshots/000042/  SHA256SUMS, data files, verify
                            snapshots/000042/          after the rename
+                           the barrier, if there is one
                            JOURNAL ─► EXPERIMENT ─► CURRENT ─► prune
 
 An experiment is pulled with every generation that it names. It is followed if its control
@@ -11,8 +12,10 @@ is what `CURRENT` names; while a push replaces both, the next pull follows it.
 `pulling/` has the layout of a store, so that the files are verified like any
 snapshot before they get their place. It outlives an interrupted pull, and the
 next one fetches the files that are missing, except those that a snapshot here has.
-(A `.building` folder would not: the next writer removes it.) The checksums are fetched
-first, so the files in `pulling/` are known to belong to the wanted snapshot.
+(A `.building` folder would not: the next writer removes it.) A data file that is
+damaged at the remote is not fetched at every poll, see `store/damaged.py`. The
+checksums are fetched first, so the files in `pulling/` are known to belong to the
+wanted snapshot.
 
 With trusted keys the checksums, `CURRENT` and `TAKEDOWN` must be signed. What would
 go back in time, to an older generation or by a restore, needs a signature that is
@@ -25,6 +28,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,37 +37,54 @@ from typing import Final, Never
 
 from store.accepted import accept_serial, accepted_serials
 from store.arms import move_arms, stop_experiment
+from store.barrier import POLLS_OF_LEAD, wait_for_others
 from store.config import StoreSettings
+from store.damaged import DamagedFile, read_damaged, record_damaged
 from store.durable import fsync_path, write_durable
 from store.errors import (
     ALLOW_ROLLBACK,
     CorruptSnapshotError,
     ExperimentError,
+    IncompleteError,
     NotAnItemError,
     ReplicaError,
     StoreBusyError,
     StoreError,
 )
 from store.experiment import Experiment, experiment_file, parse_experiment, read_experiment
-from store.layout import CHECKSUMS, MANIFEST, REPORT_FILES, snapshot_folder, snapshots_folder
+from store.layout import (
+    CHECKSUMS,
+    DATA_FILES,
+    MANIFEST,
+    REPORT_FILES,
+    is_optional_file,
+    snapshot_folder,
+    snapshots_folder,
+)
 from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
 from store.prune import prune
 from store.publish import publish, rollback, writing
 from store.push import remote_folder
 from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
+from store.replica_settings import ALONE, ReplicaSettings
+from store.replica_status import check_replica, report
 from store.reuse import reuse_files
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
 from store.takedown import replace_takedowns, takedown_file, takedowns
+from store.transfer import Transfer
 
 _ASIDE: Final = "pulling"
 _TAKEDOWN: Final = takedown_file(Path()).name
 _PUSH_AGAIN: Final = "run `push` to it again"
+_REPAIR: Final = f"remove it and {_PUSH_AGAIN}"
 _GENERATION: Final = re.compile(rb"\s*([1-9]\d{0,11})\s*")
 _MAX_FILE_BYTES: Final = 1 << 50
 _FREE_MARGIN_BYTES: Final = 16 << 20  # beyond the data files
 _READS_WHILE_PUSHED: Final = 3  # a file and its signature are not replaced at one moment
 _READ_AGAIN_SECONDS: Final = 0.2
+_MIB: Final = 1 << 20
+_URGENT_SECONDS: Final = 2.0  # between two looks for takedowns and rollbacks during a transfer
 
 _log = logging.getLogger(__name__)
 
@@ -76,11 +97,22 @@ class PullResult:
         generation: Generation that is current at the remote.
         is_current: Whether it is current here too; False if the store is pinned.
         has_changed: Whether the pull changed anything here.
+        waiting_for: Replicas of the barrier that the flip waits for.
     """
 
     generation: int
     is_current: bool
     has_changed: bool
+    waiting_for: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """What became of the generation, in words."""
+        if self.is_current:
+            return "is current"
+        if self.waiting_for:
+            return f"is in place, not served: it waits for {', '.join(self.waiting_for)}"
+        return "is kept, not served: the store is pinned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +138,18 @@ class _Source:
         remote: Remote to pull from.
         trusted: Public keys in base64; empty if signatures are not required.
         allow_rollback: Whether the operator allows to go back in time.
+        max_bytes_per_second: Highest rate of data files; 0 for no limit.
     """
 
     remote: Remote
     trusted: frozenset[str]
     allow_rollback: bool
+    max_bytes_per_second: float
+
+    @property
+    def why(self) -> str:
+        """Reason of what a pull changes, for the journal."""
+        return f"pulled from {self.remote.url}"
 
     def received(self, store: Path, name: str) -> _Received:
         """Read `CURRENT` or `TAKEDOWN`; refuse a serial number lower than the last accepted one.
@@ -150,18 +189,25 @@ class _Source:
 
 
 def pull(
-    store: Path, remote: Remote, settings: StoreSettings, *, allow_rollback: bool = False
+    store: Path,
+    remote: Remote,
+    settings: StoreSettings,
+    replica: ReplicaSettings = ALONE,
+    *,
+    allow_rollback: bool = False,
 ) -> PullResult:
     """Make what is current at `remote` current here, unless the store is pinned.
 
     Takedowns come first, for a snapshot may take long; then the missing files; then
     the flip, to a newer generation as by `publish`, to an older one as by
-    `rollback`; then `prune` with the settings.
+    `rollback`; then `prune` with the settings. With a barrier the flip to a new
+    generation may be left to a later pull, see `store/barrier.py`.
 
     Args:
         store: Directory of the store.
         remote: Remote to pull from.
         settings: Trusted keys, and what to prune.
+        replica: Rate, name for the reports, and the barrier.
         allow_rollback: Whether an older generation, signature or list of takedowns
             is accepted.
 
@@ -170,37 +216,60 @@ def pull(
             go back in time, its snapshot is not complete, or this store has another
             snapshot of that number.
         IncompatibleSnapshotError, RefusedSnapshotError: It must not be served.
+        ConfigError: `replica` and the remote do not fit.
         StoreBusyError: Another process is writing to the store, or pulling.
         WriteError: The store cannot be written to.
     """
-    source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback)
+    check_replica(remote, replica)
+    rate = replica.max_mib_per_second * _MIB
+    source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback, rate)
+    try:
+        result, newest = _pull(store, source, settings, replica)
+    except StoreError as error:
+        _report(store, remote, replica, None, str(error))
+        raise
+    _report(store, remote, replica, newest)
+    return result
+
+
+def _report(
+    store: Path, remote: Remote, replica: ReplicaSettings, ready: int | None, problem: str = ""
+) -> None:
+    """Report the result of a pull; a remote that cannot be written to does not undo it."""
+    try:
+        if replica.name:
+            report(store, remote, replica, ready, problem)
+    except ReplicaError as error:
+        if not problem:  # else the error of the pull is of the same remote, and is raised
+            _log.warning("cannot report as %s: %s", replica.name, error)
+
+
+def _pull(
+    store: Path, source: _Source, settings: StoreSettings, replica: ReplicaSettings
+) -> tuple[PullResult, int]:
+    """Pull; return the result, and the newest generation that the remote's state needs."""
+    remote = source.remote
     pointer = source.received(store, CURRENT)
-    generation = _generation(remote, pointer.data)
-    why = f"pulled from {remote.url}"
-    has_changed = _pull_takedowns(store, source, why)
+    generation = generation_at(remote, pointer.data)
+    has_changed = _pull_takedowns(store, source)
     now = current_or_none(store)
     if now is not None and generation < now and not pointer.may_go_back:
         what = f"names generation {generation}, older than {now}"
         raise ReplicaError(f"{remote.url}/{CURRENT}", what, ALLOW_ROLLBACK)
     experiment, serial = _experiment(store, source, generation)
-    named = experiment.generations if experiment else []
-    new = [one for one in {*named, generation} if _fetch_snapshot(store, source, one)]
-    is_other = current_or_none(store) != generation
-    if experiment and not pinned(store):
-        is_other = has_moved = _follow_experiment(store, experiment, why)
-    elif is_other and (generation in new or not pinned(store)):
-        has_moved = _flip(store, generation, why)
-    else:
-        is_other, has_moved = False, _stop_experiment(store, why)
-    if is_other:
+    named = {generation, *(experiment.generations if experiment else ())}
+    new = [one for one in named if _fetch_snapshot(store, source, one, generation)]
+    if not pinned(store) and (others := wait_for_others(store, remote, replica, max(named))):
+        return PullResult(generation, False, has_changed or bool(new), others), max(named)
+    has_moved = _follow(store, source, generation, experiment, is_new=generation in new)
+    if has_moved or new:
         with writing(store):
             prune(store, settings.keep, settings.keep_days)
     for name, number in ((CURRENT, pointer.serial), (EXPERIMENT, serial)):
         if number is not None:
             accept_serial(store, name, number)
-    return PullResult(
-        generation, current_or_none(store) == generation, has_changed or has_moved or bool(new)
-    )
+    is_current = current_or_none(store) == generation
+    return PullResult(generation, is_current, has_changed or has_moved or bool(new)), max(named)
 
 
 def watch(
@@ -208,6 +277,7 @@ def watch(
     remote: Remote,
     settings: StoreSettings,
     poll_seconds: float,
+    replica: ReplicaSettings = ALONE,
     *,
     allow_rollback: bool = False,
 ) -> Never:
@@ -218,20 +288,29 @@ def watch(
     last = ""
     while True:
         try:
-            done = pull(store, remote, settings, allow_rollback=allow_rollback)
-            line = f"generation {done.generation} of {remote.url} "
-            line += "is current" if done.is_current else "is kept, not served: the store is pinned"
+            done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
+            line = f"generation {done.generation} of {remote.url} {done.state}"
             level, is_new_line = logging.INFO, done.has_changed
+            pause = replica.lead_seconds / POLLS_OF_LEAD if done.waiting_for else poll_seconds
         except (StoreError, OSError) as error:
             line, level, is_new_line = str(error), logging.ERROR, False
+            pause = poll_seconds
         if is_new_line or line != last:
             _log.log(level, line)
             last = line
-        time.sleep(poll_seconds)
+        time.sleep(min(pause, poll_seconds))
 
 
-def _generation(remote: Remote, data: bytes | None) -> int:
-    """Return the generation that `CURRENT` of the remote names."""
+def generation_at(remote: Remote, data: bytes | None) -> int:
+    """Return the generation that is current at the remote.
+
+    Args:
+        remote: The remote, for messages.
+        data: Content of its `CURRENT`; None if it does not exist.
+
+    Raises:
+        ReplicaError: Nothing has been pushed there, or it does not hold a generation.
+    """
     if data is None:
         raise ReplicaError(
             remote.url, "nothing has been pushed there yet", "check the URL, or push"
@@ -241,12 +320,12 @@ def _generation(remote: Remote, data: bytes | None) -> int:
     return int(found[1])
 
 
-def _pull_takedowns(store: Path, source: _Source, why: str) -> bool:
+def _pull_takedowns(store: Path, source: _Source) -> bool:
     received = source.received(store, _TAKEDOWN)
     takedowns(store)  # a damaged file of this store is its own error
     try:
         text = None if received.data is None else received.data.decode()
-        has_changed = replace_takedowns(store, text, why, may_restore=received.may_go_back)
+        has_changed = replace_takedowns(store, text, source.why, may_restore=received.may_go_back)
     except (ValueError, NotAnItemError):
         raise ReplicaError(
             f"{source.remote.url}/{_TAKEDOWN}", "is not a list of takedowns", _PUSH_AGAIN
@@ -272,6 +351,21 @@ def _experiment(
     return experiment if is_current else None, received.serial
 
 
+def _follow(
+    store: Path, source: _Source, generation: int, experiment: Experiment | None, *, is_new: bool
+) -> bool:
+    """Serve what the remote serves, unless the store is pinned; return whether anything changed.
+
+    A new snapshot of a pinned store is recorded in the journal.
+    """
+    is_pinned_here = pinned(store) is not None
+    if experiment and not is_pinned_here:
+        return _follow_experiment(store, experiment, source.why)
+    if current_or_none(store) != generation and (is_new or not is_pinned_here):
+        return _flip(store, generation, source.why)
+    return _stop_experiment(store, source.why)
+
+
 def _follow_experiment(store: Path, experiment: Experiment, why: str) -> bool:
     """Serve the arms of the remote's experiment; return False if they are served already."""
     with writing(store):
@@ -292,8 +386,15 @@ def _stop_experiment(store: Path, why: str) -> bool:
     return True
 
 
-def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
-    """Copy a snapshot into this store; return False if it exists already."""
+def _fetch_snapshot(store: Path, source: _Source, generation: int, pointed_at: int) -> bool:
+    """Copy a snapshot into this store; return False if it exists already.
+
+    Args:
+        store: Directory of the store.
+        source: Remote to pull from.
+        generation: Generation to copy.
+        pointed_at: Generation that is current at the remote.
+    """
     remote, there = source.remote, remote_folder(generation)
     checksums, _ = source.read(f"{there}/{CHECKSUMS}")
     if checksums is None:
@@ -304,7 +405,8 @@ def _fetch_snapshot(store: Path, source: _Source, generation: int) -> bool:
             _compare(here, checksums, remote)
             return False
         aside = snapshot_folder(store / _ASIDE, generation)
-        _fetch_files(remote, there, aside, checksums)
+        with _urgent_followed(store, source, pointed_at) as transfer:
+            _fetch_files(remote, there, aside, checksums, transfer)
         _fetch_report(source, there, aside)
         with writing(store):
             aside.rename(here)
@@ -336,8 +438,43 @@ def _compare(here: Path, checksums: bytes, remote: Remote) -> None:
         )
 
 
-def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> None:
-    """Fetch the missing files, verify all of them, and force them to disk."""
+@contextlib.contextmanager
+def _urgent_followed(store: Path, source: _Source, pointed_at: int) -> Iterator[Transfer]:
+    """Yield a transfer; beside it, follow takedowns, and end it at a rollback.
+
+    Else both would wait until a large snapshot has arrived. What fails here, the next
+    pull reports. A newer generation does not end it: where generations follow each other
+    fast, none would ever arrive.
+    """
+    transfer = Transfer(source.max_bytes_per_second)
+    is_over = threading.Event()
+
+    def follow() -> None:
+        while not is_over.wait(_URGENT_SECONDS):
+            with contextlib.suppress(StoreError, OSError):
+                _pull_takedowns(store, source)
+                now = generation_at(source.remote, source.received(store, CURRENT).data)
+                if now != pointed_at and snapshot_folder(store, now).exists():
+                    transfer.cancel(f"generation {now} is current there now")
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield transfer
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _fetch_files(
+    remote: Remote, there: str, aside: Path, checksums: bytes, transfer: Transfer
+) -> None:
+    """Fetch the missing files, verify all of them, and force them to disk.
+
+    Raises:
+        ReplicaError: A file is damaged; it is not fetched again while it is the same there.
+    """
+    _refuse_damaged(remote, there, aside)
     _prepare_aside(aside, checksums)
     try:
         sizes = _sizes(_fetch_manifest(remote, there, aside, checksums))
@@ -345,16 +482,12 @@ def _fetch_files(remote: Remote, there: str, aside: Path, checksums: bytes) -> N
         _check_free_space(aside, sum(missing.values()))
         for name in reuse_files(aside.parents[2], aside, missing, checksums):
             del missing[name]
-        for name, size in missing.items():
-            remote.fetch(f"{there}/{name}", aside / name, size, size)
+        with transfer.shown(f"generation {int(aside.name)}", sum(missing.values())):
+            for name, size in missing.items():
+                remote.fetch(f"{there}/{name}", aside / name, size, size, transfer)
         verify(aside)
-    except CorruptSnapshotError as error:
-        shutil.rmtree(aside)
-        what = f"does not match its {CHECKSUMS}"
-        name = Path(str(error.subject)).name
-        raise ReplicaError(
-            f"{remote.url}/{there}/{name}", what, f"remove it and {_PUSH_AGAIN}"
-        ) from error
+    except (CorruptSnapshotError, IncompleteError) as error:
+        _damaged(remote, aside, error)
     for path in (*aside.iterdir(), aside):
         fsync_path(path)
 
@@ -369,6 +502,32 @@ def _fetch_report(source: _Source, there: str, aside: Path) -> None:
             continue
         if content is not None:
             (aside / name).write_bytes(content)
+
+
+def _refuse_damaged(remote: Remote, there: str, aside: Path) -> None:
+    """Raise the error of an earlier pull again while the damaged file is the same there."""
+    last = read_damaged(aside.parents[1])
+    if last is None or not last.name.startswith(f"{there}/"):
+        return
+    if not last.is_due(remote.version(last.name)):
+        raise ReplicaError(f"{remote.url}/{last.name}", last.problem, _REPAIR)
+
+
+def _damaged(remote: Remote, aside: Path, error: CorruptSnapshotError | IncompleteError) -> Never:
+    """Remove a damaged file from `aside`, record it, and raise the error for people."""
+    name = Path(str(error.subject)).name
+    is_data_file = name in DATA_FILES or is_optional_file(name)
+    if is_data_file:  # the others are kept
+        (aside / name).unlink(missing_ok=True)
+    else:
+        shutil.rmtree(aside)
+    is_short = isinstance(error, IncompleteError)
+    problem = error.problem if is_short else f"does not match its {CHECKSUMS}"
+    name = f"{remote_folder(int(aside.name))}/{name}"
+    if is_data_file and (version := remote.version(name)):
+        with contextlib.suppress(OSError):  # without the record it is fetched once more
+            record_damaged(aside.parents[1], DamagedFile(name, version, time.time(), problem))
+    raise ReplicaError(f"{remote.url}/{name}", problem, _REPAIR) from error
 
 
 def _fetch_manifest(remote: Remote, there: str, aside: Path, checksums: bytes) -> Manifest:

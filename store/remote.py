@@ -3,6 +3,7 @@
     /mnt/replica   file:///mnt/replica   s3://bucket/marquee   http://host/marquee
         snapshots/000042/ … SHA256SUMS        SHA256SUMS.pending during a push
         manifests/000037.json
+        replicas/node-1.json                  reports, see `store/replica_status.py`
         TAKEDOWN  JOURNAL  CURRENT
 
 The layout is that of a store, so such a directory can be served directly. Data
@@ -16,6 +17,7 @@ unpacked nor followed to another host. Errors name what failed, never text of an
 """
 
 import contextlib
+import hashlib
 import importlib
 import ipaddress
 import os
@@ -27,10 +29,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.durable import fsync_path
-from store.errors import OversizeError, ReplicaError
+from store.errors import IncompleteError, OversizeError, ReplicaError
 from store.layout import REPORT_FILES
 from store.parse import MAX_CHECKSUMS_BYTES, MAX_EXPERIMENT_BYTES
 from store.progress import Advance, Progress, silent
+from store.transfer import Transfer
 
 CURRENT: Final = "CURRENT"
 EXPERIMENT: Final = "EXPERIMENT"
@@ -48,10 +51,12 @@ MAX_BYTES: Final = {  # of the files whose size is not known before they are rea
 _EXTRA: Final = "install the extra `replica`: pip install 'fsspec[http,s3]' 'aiohttp>=3.12'"
 _PENDING: Final = ".pending"
 _HTTP_TIMEOUT_SECONDS: Final = 60  # for a connection, and for each read
+_S3_CONNECT_SECONDS: Final = 10  # s3fs tries five times
 
 # They have no directories to make, and fsspec would make a bucket of a mistyped name.
 _OBJECT_STORES: Final = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"}
 _HTTP: Final = {"http", "https"}
+_S3: Final = {"s3", "s3a"}
 _HTTP_OK: Final = 200
 _HTTP_NOT_FOUND: Final = 404
 _HTTP_REDIRECTS: Final = {301, 302, 303, 307, 308}
@@ -152,16 +157,41 @@ class Remote:
             self._fs.cp_file(self._path(name), self._path(to))
             self._sync(to)
 
-    def fetch(self, name: str, file: Path, max_bytes: int, min_bytes: int = 0) -> None:
+    def version(self, name: str) -> str | None:
+        """Return a digest of size, time and tag of a file, None if it does not exist."""
+        with self._errors_explained():
+            self._fs.invalidate_cache()
+            try:
+                info = self._fs.info(self._path(name))
+            except FileNotFoundError:
+                return None
+        return hashlib.sha256(repr(sorted(info.items())).encode()).hexdigest()
+
+    def fetch(
+        self,
+        name: str,
+        file: Path,
+        max_bytes: int,
+        min_bytes: int = 0,
+        transfer: Transfer | None = None,
+    ) -> None:
         """Fetch a file; it gets its name here when it is complete.
 
+        Args:
+            name: Name at the remote.
+            file: Path here.
+            max_bytes: Largest size that it may have.
+            min_bytes: Smallest size that it may have.
+            transfer: Transfer that the file is a part of; None for a small file.
+
         Raises:
-            ReplicaError: It is larger or smaller than it may be, too.
+            IncompleteError: It is smaller at the remote than it may be.
+            ReplicaError: It is missing, larger than it may be, or cut on the way, too.
         """
         part = file.with_name(f"{file.name}.part")
         try:
-            with self._errors_explained(), self._progress(name, max_bytes) as advance:
-                self._copy(name, part, max_bytes, advance)
+            with self._errors_explained():
+                self._copy(name, part, max_bytes, transfer)
             self._check_complete(name, part.stat().st_size, min_bytes)
         except ReplicaError:
             part.unlink(missing_ok=True)
@@ -171,7 +201,9 @@ class Remote:
     def _check_complete(self, name: str, n_bytes: int, min_bytes: int) -> None:
         if n_bytes < min_bytes:
             what = f"{n_bytes:,} of {min_bytes:,} bytes arrived"
-            raise ReplicaError(f"{self.url}/{name}", what, "pull again")
+            is_cut_on_the_way = self.size(name) != n_bytes
+            kind = ReplicaError if is_cut_on_the_way else IncompleteError
+            raise kind(f"{self.url}/{name}", what, "pull again")
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a small file atomically: a reader finds the old one or the new one."""
@@ -206,19 +238,23 @@ class Remote:
         return f"{self._root}/{name}{self._query}"
 
     def _copy(
-        self, name: str, file: Path, max_bytes: int, advance: Advance = lambda _: None
+        self, name: str, file: Path, max_bytes: int, transfer: Transfer | None = None
     ) -> None:
         """Copy a file here, and stop where it is too large."""
-        limit = TransferLimit(f"{self.url}/{name}", max_bytes, advance=advance)
+        limit = TransferLimit(f"{self.url}/{name}", max_bytes, transfer=transfer)
         if "file" not in self._protocols:
+            options = {}
+            if transfer and transfer.is_limited and not self._protocols.isdisjoint(_S3):
+                options["max_concurrency"] = 1  # else ten pieces of 50 MB arrive at a time
             try:
-                self._fs.get_file(self._path(name), str(file), callback=limit)
+                self._fs.get_file(self._path(name), str(file), callback=limit, **options)
             except _HttpNotFoundError:
                 raise FileNotFoundError(name) from None
             return
         path = Path(self._path(name))
         if not path.is_file():
             raise FileNotFoundError(path)
+        limit.set_size(path.stat().st_size)
         with path.open("rb") as source, file.open("wb") as target:
             while chunk := source.read(_CHUNK_BYTES):
                 limit.relative_update(len(chunk))
@@ -261,7 +297,7 @@ class TransferLimit:
         where: str,
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
-        advance: Advance = lambda _: None,
+        transfer: Transfer | None = None,
     ) -> None:
         """Begin to measure.
 
@@ -269,12 +305,12 @@ class TransferLimit:
             where: URL of the file, for messages.
             max_bytes: Size that it may have.
             clock: Function that returns the time in seconds.
-            advance: Function that is called with the bytes of each piece.
+            transfer: Transfer that the file is a part of, which counts each piece.
         """
+        self._transfer = transfer
         self._where = where
         self._max_bytes = max_bytes
         self._clock = clock
-        self._advance = advance
         self._began_at = clock()
         self._n_bytes = 0
 
@@ -287,11 +323,12 @@ class TransferLimit:
     def relative_update(self, n_bytes: int = 1) -> None:
         """Check the size of all pieces, and their average rate after a minute."""
         self._n_bytes += n_bytes
-        self._advance(n_bytes)
         self.set_size(self._n_bytes)
         seconds = self._clock() - self._began_at
         if seconds > _HTTP_TIMEOUT_SECONDS and self._n_bytes < seconds * _MIN_BYTES_PER_SECOND:
             raise ReplicaError(self._where, f"sent {self._n_bytes:,} bytes in {seconds:.0f} s")
+        if self._transfer:
+            self._transfer.add(n_bytes)
 
 
 def _callback(advance: Advance) -> Any:
@@ -335,9 +372,19 @@ def _is_loopback(url: str) -> bool:
 
 def _filesystem(url: str) -> tuple[Any, str]:
     """Return fsspec's file system for `url`, and the path in it."""
-    options = _http_options(url) if url.partition(":")[0] in _HTTP else {}
+    protocol = url.partition(":")[0]
+    options = _http_options(url) if protocol in _HTTP else {}
+    if protocol in _S3:
+        options = _s3_options(protocol)
     found: tuple[Any, str] = importlib.import_module("fsspec.core").url_to_fs(url, **options)
     return found
+
+
+def _s3_options(protocol: str) -> dict[str, Any]:
+    """Return a shorter time-out of connections, unless `FSSPEC_S3_CONFIG_KWARGS` has one."""
+    configured = importlib.import_module("fsspec.config").conf.get(protocol, {})
+    config = {"connect_timeout": _S3_CONNECT_SECONDS, **configured.get("config_kwargs", {})}
+    return {"config_kwargs": config}
 
 
 def _http_options(url: str) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from typing import Any
 
 from store.commands.output import add_generation, add_json, report, seconds
 from store.config import StoreSettings, load_section
-from store.progress import on_terminal, silent
+from store.progress import on_terminal
 from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
+from store.replica_settings import ReplicaSettings
+from store.replica_status import check_replica
 from store.signing import SigningKey, load_trusted_keys, make_key
 
 _URL = "a directory, file://, s3:// or another protocol of fsspec"
@@ -74,19 +76,21 @@ def _push(store: Path, options: argparse.Namespace) -> int:
 
 def _pull(store: Path, options: argparse.Namespace) -> int:
     settings = load_section("store", StoreSettings, options.config)
-    remote = Remote(options.url, on_terminal if options.watch is None else silent)
+    replica = load_section("replica", ReplicaSettings, options.config)
+    remote = Remote(options.url)
     load_trusted_keys(settings.trusted_keys)  # a wrong one ends --watch before it begins
+    check_replica(remote, replica)
     _log_to_standard_error()
     if remote.is_plain_http and not settings.trusted_keys:
         _log.warning("%s: %s; set `[store] trusted_keys`", remote.url, _PLAIN_HTTP)
     allow_rollback = options.allow_rollback
     if options.watch is not None:
         _exit_at_a_signal()
-        watch(store, remote, settings, options.watch, allow_rollback=allow_rollback)
-    done = pull(store, remote, settings, allow_rollback=allow_rollback)
-    state = "is current" if done.is_current else "is kept, not served: the store is pinned"
+        watch(store, remote, settings, options.watch, replica, allow_rollback=allow_rollback)
+    done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
     suffix = "" if done.has_changed else ", unchanged"
-    report(options, dataclasses.asdict(done), [f"generation {done.generation} {state}{suffix}"])
+    lines = [f"generation {done.generation} {done.state}{suffix}"]
+    report(options, dataclasses.asdict(done), lines)
     return 0
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from serve.resources.metrics import _SHOWN_BUCKETS
+from store.commands.status import _METRICS
 from tests.deploy.files import (
     PROMETHEUS,
     alerts,
@@ -34,7 +35,7 @@ def test_metrics_of_stream_and_scheduler_are_registered(process, tmp_path):
 
 def test_metrics_of_the_server_are_answered(tmp_path):
     """Every other metric is one that a real server answers."""
-    others = tuple(f"marquee_{process}_" for process in PROCESSES)
+    others = tuple(f"marquee_{process}_" for process in (*PROCESSES, "replica"))
     named = {name for text in expressions() for name in metrics_in(text)}
     named = {name for name in named if not name.startswith(others)}
     (store := tmp_path / "store").mkdir()
@@ -45,6 +46,14 @@ def test_metrics_of_the_server_are_answered(tmp_path):
         answered = set(re.findall(r"^(marquee_\w+)", server.get("/metrics").text, re.MULTILINE))
     assert "marquee_requests_total" in named
     assert named - answered == set()
+
+
+def test_metrics_of_replicas_are_printed():
+    """By `store status --metrics`."""
+    named = {name for text in expressions() for name in metrics_in(text)}
+    named = {name for name in named if name.startswith("marquee_replica_")}
+    assert named
+    assert named <= {f"marquee_replica_{name}" for name in _METRICS}
 
 
 def test_buckets_in_expressions_exist():

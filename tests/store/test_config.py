@@ -105,7 +105,7 @@ def test_an_unknown_section_is_refused(written, section):
     message = refusal(written(section))
     assert "is not a section" in message
     of_batch = "batch, gate, rules, trust, report, fetch, tracking"
-    others = "stream, fresh, online, watch, serve, store, cron, notify"
+    others = "stream, fresh, online, watch, serve, store, replica, cron, notify"
     assert f"the sections: {of_batch}, {others}" in message
 
 

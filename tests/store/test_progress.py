@@ -75,7 +75,7 @@ def test_pull_and_load_show_what_arrives(two, there, node, command, tmp_path):
     """The twin is in the tests of the commands: without a terminal, standard error is empty."""
     push_to(there, two)
     shown = run_on_a_terminal("--store", node, "pull", there)
-    assert re.search("snapshots/000002/recs.mdb  [━╌]{20} ", shown)
+    assert re.search("generation 2  [━╌]{20} ", shown)
     assert shown.endswith("\033[K")
     dump = tmp_path / "dump"
     dump.write_text(command("dump").stdout)

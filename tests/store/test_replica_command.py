@@ -23,7 +23,10 @@ def test_output_of_push_and_pull(two, there, node, command, python):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("generation 2 is current there; ")
     done = python("-m", "store", "--store", node, "pull", there, "--json")
-    assert done.stdout == '{"generation": 2, "is_current": true, "has_changed": true}\n'
+    assert (
+        done.stdout
+        == '{"generation": 2, "is_current": true, "has_changed": true, "waiting_for": []}\n'
+    )
     done = python("-m", "store", "--store", node, "pull", there)
     assert done.stdout == "generation 2 is current, unchanged\n"
 

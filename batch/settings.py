@@ -123,6 +123,8 @@ class BatchSettings:
         n_spares: Number of items kept behind the list of 20, for takedowns and exploration.
         n_trees: Number of trees of the Annoy index; more trees: higher recall, larger
             index.
+        capacity_check: Whether a refresh that needs more memory or disk than the machine has
+            stops once the events are read, before it trains.
         n_threads: Number of threads; 0: one for each usable processor.
         seed: Random seed of sampling and initial vectors.
     """
@@ -190,6 +192,7 @@ class BatchSettings:
     n_rating_factors: int = 8
     n_spares: int = 10
     n_trees: int = 50
+    capacity_check: bool = True
     n_threads: int = 0
     seed: int = 42
 

@@ -1,0 +1,66 @@
+"""Memory and disk of a refresh from the counts of its data.
+
+    peak of a stage  =  bytes of the process  +  Σ count · bytes of each
+    memory           =  largest peak of the stages         disk  =  size of a snapshot
+
+The bytes were fitted by `python -m benchmarks.sizing`, which shows the error on sizes that were
+held out. They hold for the default settings without a second stage; other models are smaller.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from batch.capacity.sizes import DataSize
+from batch.settings import BatchSettings
+
+ERROR: Final = 0.15  # largest relative error on the sizes that were held out
+SEARCH: Final = "choose"
+_MIB: Final = 1 << 20
+
+
+class BytesOf(NamedTuple):
+    """Bytes of a process, and of each thing that it counts.
+
+    Attributes:
+        process: Program, libraries and buffers of fixed size.
+        user: Each user.
+        item: Each item.
+        view: Each row of views.
+        rating: Each row of ratings.
+        pair: Each pair of items that a model compares: 10,000 items at most.
+    """
+
+    process: float = 0.0
+    user: float = 0.0
+    item: float = 0.0
+    view: float = 0.0
+    rating: float = 0.0
+    pair: float = 0.0
+
+    def of(self, counts: "BytesOf") -> float:
+        """Return the bytes of some counts."""
+        return sum(each * n for each, n in zip(self, counts, strict=True))
+
+
+PEAKS: Final[Mapping[str, BytesOf]] = {
+    "interactions": BytesOf(300 * _MIB, user=500, view=90, rating=60),
+}
+SNAPSHOT: Final = BytesOf(1 * _MIB, user=2000, item=2000, view=10)
+
+
+def counts_of_size(size: DataSize, settings: BatchSettings) -> BytesOf:
+    """Return the numbers that each field of `BytesOf` is multiplied with."""
+    n_compared = min(size.items, settings.ease_max_items)
+    return BytesOf(1, size.users, size.items, size.views, size.ratings, n_compared**2)
+
+
+def needed_memory(size: DataSize, settings: BatchSettings) -> float:
+    """Return the predicted peak of a refresh in bytes, over all its stages."""
+    counts = counts_of_size(size, settings)
+    skipped = set() if settings.model == "auto" else {SEARCH}
+    return max(bytes_of.of(counts) for stage, bytes_of in PEAKS.items() if stage not in skipped)
+
+
+def needed_disk(size: DataSize, settings: BatchSettings) -> float:
+    """Return the predicted size of a snapshot in bytes."""
+    return SNAPSHOT.of(counts_of_size(size, settings))

@@ -30,6 +30,7 @@ from batch.ratings.vectors import Posterior, expected_squared_error, moments, so
 from batch.sampling import sample_users
 from batch.threads import usable
 
+MAX_SWEPT_RATINGS: Final = 3_000_000
 _INITIAL_FACTOR_SIZE: Final = 0.3  # of the items' first factors
 _MIN_NOISE: Final = 1e-6  # for ratings of unit variance: data without noise stays solvable
 
@@ -56,7 +57,7 @@ class RatingOptions:
     n_directions: int = 60
     iterations: int = 12
     n_threads: int = 0
-    max_ratings: int = 3_000_000
+    max_ratings: int = MAX_SWEPT_RATINGS
     users_per_chunk: int = USERS_PER_CHUNK
 
 

@@ -6,7 +6,8 @@ python -m benchmarks.sizing --quick
 
 Every size is generated, refreshed cold without a second stage, pushed to a directory and served
 by one worker. `als` is measured on large sizes, the search of `auto` on smaller ones; what both
-have in common is fitted to all of them. `--measured` uses recorded sizes, at other prices.
+have in common is fitted to all of them. `--measured` uses recorded sizes, at other prices. The
+plans are for `auto`, from the figures of `als`; `costs.py` says what they assume.
 """
 
 import argparse
@@ -16,7 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from batch.capacity.needs import needed_memory
 from batch.capacity.sizes import DataSize
+from batch.settings import BatchSettings
 from benchmarks.harness.arguments import (
     make_parser,
     non_negative_int,
@@ -31,24 +34,22 @@ from benchmarks.sizing.picture import Curve, picture
 from benchmarks.sizing.tables import Plan, print_coefficients, print_errors, print_plans
 
 _SHAPES: Final = (
-    Shape(100_000, 10_000, 5_000_000, "als"),
+    Shape(25_000, 20_000, 2_000_000, "als"),
+    Shape(200_000, 5_000, 2_000_000, "als"),
     Shape(100_000, 10_000, 5_000_000, "als", is_rated=False),
-    Shape(400_000, 10_000, 4_000_000, "als"),
-    Shape(50_000, 20_000, 4_000_000, "als"),
-    Shape(100_000, 10_000, 10_000_000, "als"),
-    Shape(250_000, 10_000, 12_500_000, "als", is_held_out=True),
-    Shape(150_000, 15_000, 8_000_000, "als", is_held_out=True),
+    Shape(100_000, 10_000, 5_000_000, "als"),
+    Shape(150_000, 8_000, 6_000_000, "als", is_held_out=True),
     Shape(20_000, 2_000, 500_000, "auto"),
     Shape(50_000, 5_000, 1_000_000, "auto"),
-    Shape(30_000, 12_000, 600_000, "auto"),
-    Shape(100_000, 3_000, 1_000_000, "auto"),
-    Shape(60_000, 8_000, 1_500_000, "auto", is_held_out=True),
+    Shape(20_000, 8_000, 400_000, "auto"),
+    Shape(40_000, 4_000, 700_000, "auto", is_held_out=True),
 )
 _QUICK: Final = (
     Shape(400, 100, 4_000, "als"),
     Shape(800, 100, 8_000, "als"),
     Shape(600, 150, 6_000, "als", is_held_out=True),
 )
+_PLANNED: Final = "als"  # measured on the largest sizes
 _USERS: Final = tuple(10**exponent for exponent in range(6, 10))
 
 
@@ -57,19 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parse(arguments)
     try:
         sizes = _read(args.measured) if args.measured else _measure(args)
-        models = {
-            name: fit([one for one in sizes if not one.shape.is_held_out], name)
-            for name in dict.fromkeys(one.shape.model for one in sizes)
-        }
+        models = _fit(sizes)
     except BenchmarkError as error:
         print(f"sizing: {error}", file=sys.stderr)
         return 1
     print_errors(models, sizes, args.seed)
     for name, model in models.items():
         print_coefficients(name, model)
-    plans = [
-        _plan(models[args.model or next(iter(models))], n_users, args) for n_users in args.users
-    ]
+    plans = [_plan(models[_PLANNED], n_users, args) for n_users in args.users]
     print_plans(plans)
     if args.picture:
         args.picture.write_text(picture(_curves(plans, sizes)))
@@ -100,6 +96,19 @@ def _read(file: Path) -> list[Measured]:
         raise BenchmarkError(file, f"cannot be read: {error}", "record it with --record") from error
 
 
+def _fit(sizes: Sequence[Measured]) -> dict[str, Model]:
+    """Return the fitted figures of each model, from the sizes that are not held out.
+
+    Raises:
+        BenchmarkError: A model has no such size.
+    """
+    fitted = [one for one in sizes if not one.shape.is_held_out]
+    for name in {_PLANNED, *(one.shape.model for one in sizes)}:
+        if name not in {one.shape.model for one in fitted}:
+            raise BenchmarkError(name, "has no size that the model can be fitted to")
+    return {name: fit(fitted, name) for name in dict.fromkeys(one.shape.model for one in fitted)}
+
+
 def _plan(model: Model, n_users: int, args: argparse.Namespace) -> Plan:
     """Return what a service takes, by the model's figures and the prices of the options."""
     views = n_users * args.views_per_user
@@ -107,7 +116,9 @@ def _plan(model: Model, n_users: int, args: argparse.Namespace) -> Plan:
     prices = Prices(
         **{field.name: getattr(args, field.name) for field in dataclasses.fields(Prices)}
     )
-    return Plan(size, costs(model.figures(size), n_users, prices))
+    # few sizes say less of memory far beyond them than the forecast, checked on a large one
+    memory = needed_memory(size, BatchSettings()) / (1 << 20)
+    return Plan(size, costs(model.figures(size) | {"peak_mib": memory}, n_users, prices))
 
 
 def _curves(plans: Sequence[Plan], sizes: Sequence[Measured]) -> list[Curve]:
@@ -145,7 +156,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=non_negative_int, default=1, metavar="N",
         help="load on each server; 0: not served; default: 1",
     )  # fmt: skip
-    parser.add_argument("--model", choices=("als", "auto"), help="model of the plans; default: als")
     parser.add_argument(
         "--users", type=positive_int, nargs="+", default=_USERS, metavar="N",
         help="users of the plans; default: 1 million to 1 billion",

@@ -1,8 +1,9 @@
 """The model: every figure is a sum of few terms, each with a coefficient of 0 or more.
 
-    seconds of a stage  =  a + b · users + c · items + d · views + e · ratings
-                             + f · compared pairs of items + g · users · items
-    peak of a stage, bytes on disk: the same without the last term
+    seconds of a stage  =  a + b · users + c · items + d · views + e · ratings + f · sampled views
+                             + g · sampled ratings + h · pairs of items + i · users · items
+                             + j · users with sampled ratings
+    peak of a stage, bytes on disk: the same without the last two terms
 
     seconds of a refresh = sum of its stages       peak of a refresh = largest of its stages
 
@@ -33,9 +34,9 @@ class Model:
     """Fitted figures of refreshes by one model.
 
     Attributes:
-        seconds: (7,) coefficients of the processor time of each stage.
-        peak_mib: (6,) coefficients of the peak of each stage.
-        n_bytes: (6,) coefficients of the sizes of history, snapshot and push.
+        seconds: (10,) coefficients of the processor time of each stage.
+        peak_mib: (8,) coefficients of the peak of each stage.
+        n_bytes: (8,) coefficients of the sizes of history, snapshot and push.
         requests_per_core: Median of the answers per second of processor time.
     """
 
@@ -111,9 +112,10 @@ def _totals(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _terms(size: DataSize, *, with_pairs: bool = False) -> Doubles:
-    linear = counts_of_size(size, BatchSettings())
-    pairs = [float(size.users) * size.items] if with_pairs else []
-    return np.array([*linear, *pairs], np.float64)
+    counts = counts_of_size(size, BatchSettings())
+    sampled_users = size.users * counts.sampled_rating / max(size.ratings, 1)
+    pairs = [float(size.users) * size.items, sampled_users] if with_pairs else []
+    return np.array([*counts, *pairs], np.float64)
 
 
 def _coefficients(

@@ -89,7 +89,7 @@ def print_plans(plans: Sequence[Plan]) -> None:
             *(f"{n:,}" for n in size[:3]),
             f"{found.memory_gib:,.0f}",
             "one" if found.machines == 1 else f"cluster of {found.machines:,}",
-            f"{found.core_hours:,.1f}", f"{found.hours:,.1f}", f"{found.search_hours:,.1f}",
+            f"{found.core_hours:,.2f}", f"{found.hours:,.2f}", f"{found.search_hours:,.2f}",
             f"{found.snapshot_gib:,.0f}", f"{found.history_gib:,.0f}", f"{found.pushed_gib:,.0f}",
             f"{found.serving_cores:,}", f"{found.cost_month:,.0f}",
         ))  # fmt: skip

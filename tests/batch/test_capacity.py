@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from batch.__main__ import main
 from batch.capacity.check import check_events, warn_of_files
 from batch.capacity.needs import needed_disk, needed_memory
 from batch.capacity.sizes import DataSize, size_of_events, size_of_files
@@ -84,6 +85,17 @@ def test_memory_that_cannot_suffice_is_refused(settings, events, tmp_path, monke
         check_events(settings, events, 0, tmp_path)
     machine(monkeypatch, total=int(needed / 1.1))  # within the error of the forecast
     check_events(settings, events, 0, tmp_path)
+
+
+def test_a_refused_refresh_leaves_no_store(settings, tmp_path, monkeypatch, capfd):
+    """The command ends with status 1 and what to do, before it trains."""
+    machine(monkeypatch, total=1000)
+    monkeypatch.chdir(tmp_path)
+    store = tmp_path / "store"
+    assert main(["refresh", "--store", str(store), "--events", *settings.events]) == 1
+    assert "refresh failed: memory: 300 users" in (said := capfd.readouterr().err)
+    assert "capacity_check = false runs it anyway" in said
+    assert not store.exists()
 
 
 def test_the_check_can_be_switched_off(settings, events, tmp_path, monkeypatch, capfd):

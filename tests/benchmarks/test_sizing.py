@@ -38,6 +38,10 @@ SIZES = [
     measured(30_000, 2_000, 800_000),
     measured(70_000, 9_000, 4_000_000),
     measured(1_000, 500, 20_000),
+    measured(4_000, 3_000, 9_000_000),
+    measured(300_000, 600, 7_000_000),
+    measured(90_000, 12_000, 1_500_000),
+    measured(2_000, 15_000, 3_000_000),
 ]
 HELD_OUT = measured(200_000, 6_000, 9_000_000, is_held_out=True)
 
@@ -73,16 +77,19 @@ def test_costs_by_hand():
     }  # fmt: skip
     prices = Prices(
         core_month=73.0, disk_month=1.0, cores=10, memory_gib=100.0, parallel_share=1.0,
-        requests_per_user=86.4, peak_factor=1.0, utilisation=0.5, replicas=2, generations=7,
+        auto_over_als=1.0, choice_seconds=0.0, requests_per_user=86.4, peak_factor=1.0,
+        utilisation=0.5, replicas=2, generations=7,
     )  # fmt: skip
     found = costs(figures, 1_000_000, prices)
-    assert (found.machines, found.hours) == (1, pytest.approx(1.0))
+    assert found.machines == 1
+    assert found.hours == pytest.approx(1.0)
     assert (
         found.serving_cores == 2 * 2
     )  # 1,000 requests a second; each of two machines has them all
     assert found.cost_month == pytest.approx(73 * (4 + 10 * 30 / 730) + 10 + 7 * 3)
     larger = costs(figures | {"peak_mib": 250 * 1024.0}, 1_000_000, prices)
-    assert (larger.machines, larger.hours) == (3, pytest.approx(1.5 / 3))  # half more work
+    assert larger.machines == 3
+    assert larger.hours == pytest.approx(1.5 / 3)  # half more work
 
 
 def test_recorded_sizes_make_tables_and_a_picture(tmp_path, capsys):
@@ -101,6 +108,13 @@ def test_recorded_sizes_make_tables_and_a_picture(tmp_path, capsys):
     )
     assert "als, held out" in output.err
     assert len(re.findall("<polyline", file.read_text())) == 4
+
+
+def test_a_model_without_sizes_is_refused(tmp_path, capsys):
+    record = tmp_path / "sizing.jsonl"
+    record.write_text(f"{HELD_OUT.as_json()}\n")
+    assert main(["--measured", str(record)]) == 1
+    assert "als: has no size that the model can be fitted to" in capsys.readouterr().err
 
 
 def test_what_was_not_recorded_is_refused(tmp_path, capsys):

@@ -5,6 +5,7 @@ What may still be taken is asked before training, so that a model too large is r
 
 import contextlib
 import ctypes
+import resource
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +47,13 @@ def resident_bytes() -> int:
 def peak_bytes() -> int:
     """Return the peak memory of this process since the last `reset_peak`.
 
-    getrusage(2) is no less than the peak of the process that started this one.
+    getrusage(2) is no less than the peak of the process that started this one, and is used only
+    where the kernel has no better figure (gVisor).
     """
-    return _kibibytes(_STATUS, "VmHWM") * 1024
+    try:
+        return _kibibytes(_STATUS, "VmHWM") * 1024
+    except LookupError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def reset_peak() -> None:
@@ -80,6 +85,12 @@ def release_free_memory() -> None:
 
 
 def _kibibytes(file: Path, name: str) -> int:
-    """Return a figure of a file of `/proc` with lines `NAME:   123 kB`."""
-    lines = file.read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    """Return a figure of a file of `/proc` with lines `NAME:   123 kB`.
+
+    Raises:
+        LookupError: The file has no such line.
+    """
+    for line in file.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise LookupError(f"{file} has no {name}")

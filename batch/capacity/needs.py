@@ -30,7 +30,7 @@ class BytesOf(NamedTuple):
         item: Each item.
         view: Each row of views.
         rating: Each row of ratings.
-        pair: Each pair of items that a model compares: 10,000 items at most.
+        pair: Each pair of items that models of `auto` compare: of 10,000 items at most.
         sampled_view: Each view in the sample of users that models are tried on.
         sampled_rating: Each rating in the sample of users that the rating model starts with.
     """
@@ -60,7 +60,7 @@ SNAPSHOT: Final = BytesOf(1 * _MIB, user=1150, item=3300, view=22, pair=7)
 
 def counts_of_size(size: DataSize, settings: BatchSettings) -> BytesOf:
     """Return the numbers that each field of `BytesOf` is multiplied with."""
-    n_pairs = min(size.items, settings.ease_max_items) ** 2
+    n_pairs = min(size.items, settings.ease_max_items) ** 2 if settings.model == "auto" else 0
     n_views = min(size.views, max_trial_interactions(size.items))
     n_ratings = min(size.ratings, MAX_SWEPT_RATINGS)
     return BytesOf(1, size.users, size.items, size.views, size.ratings, n_pairs, n_views, n_ratings)

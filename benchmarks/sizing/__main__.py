@@ -35,6 +35,7 @@ from benchmarks.sizing.tables import Plan, print_coefficients, print_errors, pri
 
 _SHAPES: Final = (
     Shape(25_000, 20_000, 2_000_000, "als"),
+    Shape(50_000, 5_000, 2_000_000, "als"),
     Shape(200_000, 5_000, 2_000_000, "als"),
     Shape(100_000, 10_000, 5_000_000, "als", is_rated=False),
     Shape(100_000, 10_000, 5_000_000, "als"),

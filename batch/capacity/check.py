@@ -22,6 +22,7 @@ from batch.progress import write_note
 from batch.settings import BatchSettings
 
 _GIB: Final = 1 << 30
+_SMALL_BYTES: Final = 64 << 20  # a snapshot up to this size is made soon, and not predicted
 _REMEDY: Final = (
     'give it more, or set [batch] engine = "spark" for a cluster; '
     "[batch] capacity_check = false runs it anyway"
@@ -68,7 +69,7 @@ def check_events(settings: BatchSettings, events: Events, n_catalogue: int, stor
             "memory", f"{_described(size)} need about {_gib(needed)} of {_gib(total)}", _REMEDY
         )
     on_disk, free = needed_disk(size, settings), _free_disk(store)
-    if on_disk > (1 + ERROR) * free:
+    if on_disk > max((1 + ERROR) * free, _SMALL_BYTES):
         problem = f"a snapshot of {_described(size)} takes about {_gib(on_disk)}"
         raise CapacityError(store, f"{problem}, {_gib(free)} are free", _REMEDY)
     left = _memory_left()

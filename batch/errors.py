@@ -87,5 +87,9 @@ class MemoryLimitError(BatchError):
     """A model takes more memory than is available."""
 
 
+class CapacityError(BatchError):
+    """A refresh needs more memory or disk than the machine has."""
+
+
 class GateRefusedError(BatchError):
     """The snapshot was built and is kept for inspection, but the gate refused it."""

@@ -21,6 +21,7 @@ import pyarrow as pa
 from annoy import AnnoyIndex
 
 from batch.arms import builds_of, interactions_of_all, publish_builds
+from batch.capacity.check import check_events, warn_of_files
 from batch.cold_start.vector_figures import vector_figures
 from batch.errors import GateRefusedError
 from batch.events.readers import reading
@@ -73,7 +74,7 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
         options: Options of the refresh.
 
     Raises:
-        BatchError: The input is missing, broken or empty.
+        BatchError: The input is missing, broken or empty, or too large for this machine.
         GateRefusedError: The snapshot was built and is kept, but not published.
         StoreError: The store cannot be written.
     """
@@ -87,7 +88,10 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
     check_writable(store)
     experiment = None if options.arm else read_experiment(store)
     builds = builds_of(options, experiment)
+    with open_parent(store, options.parent) as parent:
+        warn_of_files(options.batch, counts_of(parent))
     inputs = read_inputs(options.batch, began_at, stages)
+    check_events(options.batch, inputs.events, len(inputs.catalogue.items), store)
     with stages("interactions"):
         of_builds = interactions_of_all(inputs, builds)
         inputs = inputs.without_events()  # frees gigabytes that training needs

@@ -127,6 +127,8 @@ class BatchSettings:
             index.
         shards: Number of files that the users' lists and profiles are divided among; 1: all lie
             in `recs.mdb`.
+        capacity_check: Whether a refresh that needs more memory or disk than the machine has
+            stops once the events are read, before it trains.
         n_threads: Number of threads; 0: one for each usable processor.
         seed: Random seed of sampling and initial vectors.
     """
@@ -195,6 +197,7 @@ class BatchSettings:
     n_spares: int = 10
     n_trees: int = 50
     shards: int = 1
+    capacity_check: bool = True
     n_threads: int = 0
     seed: int = 42
 

@@ -1,14 +1,13 @@
 """Stages of a long run, timed: a progress bar on a terminal, plain lines elsewhere."""
 
 import contextlib
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
-from batch.memory import release_free_memory
+from batch.memory import peak_bytes, release_free_memory, reset_peak
 
 
 class Stages:
@@ -16,11 +15,13 @@ class Stages:
 
     Attributes:
         seconds: Duration of each finished stage, in order.
-        peak_mib: Peak memory of the process up to the end of each stage.
+        cpu_seconds: Processor time of each stage, all threads.
+        peak_mib: Peak memory of the process in each stage, or between it and the one before.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
         self.peak_mib: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -36,7 +37,7 @@ class Stages:
             total: Number of units, None if unknown.
             unit: Name of the unit.
         """
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         is_terminal = sys.stderr.isatty()
         with tqdm(
             total=total, desc=name, unit=unit, unit_scale=True, leave=False, disable=not is_terminal
@@ -44,5 +45,7 @@ class Stages:
             yield bar.update
         release_free_memory()
         self.seconds[name] = time.perf_counter() - began
-        self.peak_mib[name] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        self.cpu_seconds[name] = time.process_time() - began_cpu
+        self.peak_mib[name] = peak_bytes() / (1 << 20)
+        reset_peak()
         tqdm.write(f"{name:<14}{self.seconds[name]:>8.2f} s", file=sys.stderr)

@@ -78,7 +78,8 @@ class Summary:
             before; empty if that one drew no places.
         warnings: Warnings, a sentence each.
         seconds: Duration of each stage.
-        peak_mib: Peak memory up to the end of each stage.
+        cpu_seconds: Processor time of each stage, all threads.
+        peak_mib: Peak memory during each stage.
         report: Page of the report, None if it could not be made.
     """
 
@@ -107,6 +108,7 @@ class Summary:
     estimate: str
     warnings: Sequence[str]
     seconds: dict[str, float]
+    cpu_seconds: dict[str, float]
     peak_mib: dict[str, float]
     report: Path | None = None
 
@@ -194,6 +196,7 @@ def summarise(
             *_fresh_warnings(manifest),
         ),
         seconds=stages.seconds,
+        cpu_seconds=stages.cpu_seconds,
         peak_mib=stages.peak_mib,
     )
 

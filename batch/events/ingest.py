@@ -43,7 +43,7 @@ class IngestResult:
         rows: Number of rows by type of event: in the days that the logs touched, or merged
             into the tables; `expired` ones were deleted from these.
         seconds: Duration of each stage.
-        peak_mib: Peak memory of the process up to the end of each stage.
+        peak_mib: Peak memory of the process during each stage.
     """
 
     n_lines: int

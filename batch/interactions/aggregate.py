@@ -9,7 +9,7 @@ whatever order they are read.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -96,19 +96,13 @@ def aggregate_events(
         events, runtimes or {}, n_threads, block_events, with_latest=with_latest
     )
     best = max_rating or best_rating_of([block.ratings for block in blocks])
-    in_blocks = [block.evidence(best) for block in blocks]
-    del blocks  # gigabytes, half of which are not needed any more
+    in_blocks = [block.evidence(best) for block in _taken(blocks)]  # half is not needed any more
     release_free_memory()
+    n_off_scale = sum(block.ratings.n_off_scale for block in in_blocks)
     exists = _existing(item_ids, in_blocks, runtimes)
-    parts = [block.select_items(exists, with_latest=with_latest) for block in in_blocks]
+    parts = [block.select_items(exists, with_latest=with_latest) for block in _taken(in_blocks)]
     outside = _TOO_FEW_USERS if runtimes is None else _OUTSIDE_CATALOGUE
-    dropped = Counter(
-        {
-            _OFF_SCALE: sum(block.ratings.n_off_scale for block in in_blocks),
-            outside: sum(part.n_outside for part in parts),
-        }
-    )
-    del in_blocks
+    dropped = Counter({_OFF_SCALE: n_off_scale, outside: sum(part.n_outside for part in parts)})
     release_free_memory()  # more than the arrays of all users take
     found = _concatenated(user_ids, item_ids, parts, best, +dropped)
     return replace(found, evidence=replace(found.evidence, default_runtime=default_runtime))
@@ -136,6 +130,13 @@ def _aggregate_blocks(
     release_free_memory()
     aggregate = partial(aggregate_block, columns, runtime=runtime)
     return user_ids, item_ids, in_threads(aggregate, users, *rows), default
+
+
+def _taken(values: list[T]) -> Iterator[T]:
+    """Yield the values in order; none of them is kept, so each is freed after its use."""
+    values.reverse()
+    while values:
+        yield values.pop()
 
 
 def _concatenated(

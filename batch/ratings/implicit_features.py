@@ -11,11 +11,12 @@ from typing import Final, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import AnyFloats, Flags, Rows
+from batch.arrays import AnyFloats, Doubles, Flags, Rows
 
 N_COUNT_FEATURES: Final = 2  # last columns: a constant 1, and the log of the number of ratings
 
 _POWER_STEPS: Final = 6
+_BLOCK_ROWS: Final = 1 << 14
 
 
 class ImplicitFeatures(NamedTuple):
@@ -46,26 +47,41 @@ def find_implicit_features(
         Review 2011, algorithm 4.4: power steps, with a basis kept of the items alone.
     """
     per_user, per_item = (ratings.getnnz(axis=axis).astype(np.int64) for axis in (1, 0))
-    by_user = np.repeat(1 / np.sqrt(np.maximum(per_user, 1)), per_user)
-    by_item = (1 / np.sqrt(np.maximum(per_item, 1)))[ratings.indices]
-    scaled = sp.csr_matrix((by_user * by_item, ratings.indices, ratings.indptr), ratings.shape)
+    scale = np.repeat(1 / np.sqrt(np.maximum(per_user, 1)), per_user)
+    scale *= (1 / np.sqrt(np.maximum(per_item, 1)))[ratings.indices]
+    scaled = sp.csr_matrix((scale, ratings.indices, ratings.indptr), ratings.shape)
     sample = scaled if is_sampled.all() else scaled[is_sampled]
     n_users, n_items = sample.shape
     width = min(n_directions, n_users, n_items)
     basis = np.random.default_rng(seed).standard_normal((n_items, width))
     for _ in range(_POWER_STEPS if width else 0):
         basis = np.linalg.qr(np.asarray(sample.T @ (sample @ basis))).Q
-    return ImplicitFeatures(
-        _features(np.asarray(scaled @ basis), per_user), _features(basis, per_item)
-    )
+    users = np.ones((len(per_user), width + N_COUNT_FEATURES))
+    for block in _blocks(len(users)):
+        users[block, :width] = np.asarray(scaled[block] @ basis)
+    items = np.ones((len(per_item), width + N_COUNT_FEATURES))
+    items[:, :width] = basis
+    _scale(users, per_user)
+    _scale(items, per_item)
+    return ImplicitFeatures(users, items)
 
 
-def _features(directions: AnyFloats, n_ratings: Rows) -> AnyFloats:
-    """Return the features; `directions` may be gigabytes, and is copied once."""
-    n_rows, width = directions.shape
-    size = np.sqrt(np.mean(directions**2, axis=0))
+def _scale(features: Doubles, n_ratings: Rows) -> None:
+    """Scale the directions among the features to about unit size, and set the counts.
+
+    In blocks and in place: the features of all users may be gigabytes.
+    """
+    directions = features[:, :-N_COUNT_FEATURES]
+    total = np.zeros(directions.shape[1])
+    for block in _blocks(len(features)):
+        squares = directions[block] ** 2
+        squares[0] += total  # row after row, as a sum over all rows at once
+        total = squares.sum(axis=0)
+    size = np.sqrt(total / len(features))
+    directions /= np.where(size > 0, size, 1)
     activity = np.log1p(n_ratings)
-    features = np.ones((n_rows, width + N_COUNT_FEATURES))
-    np.divide(directions, np.where(size > 0, size, 1), out=features[:, :width])
     features[:, -1] = activity - activity.mean()
-    return features
+
+
+def _blocks(n_rows: int) -> list[slice]:
+    return [slice(begin, begin + _BLOCK_ROWS) for begin in range(0, n_rows, _BLOCK_ROWS)]

@@ -30,6 +30,7 @@ from batch.ratings.vectors import Posterior, expected_squared_error, moments, so
 from batch.sampling import sample_users
 from batch.threads import usable
 
+MAX_SWEPT_RATINGS: Final = 3_000_000
 _INITIAL_FACTOR_SIZE: Final = 0.3  # of the items' first factors
 _MIN_NOISE: Final = 1e-6  # for ratings of unit variance: data without noise stays solvable
 
@@ -56,7 +57,7 @@ class RatingOptions:
     n_directions: int = 60
     iterations: int = 12
     n_threads: int = 0
-    max_ratings: int = 3_000_000
+    max_ratings: int = MAX_SWEPT_RATINGS
     users_per_chunk: int = USERS_PER_CHUNK
 
 
@@ -79,10 +80,7 @@ def train_ratings(
     _check_finite("ratings", ratings.rating)
     has_user = np.bincount(ratings.user_row, minlength=n_users) > 0
     has_item = np.bincount(ratings.item_row, minlength=n_items) > 0
-    cells = (_rated_row(has_user)[ratings.user_row], _rated_row(has_item)[ratings.item_row])
-    rating = ratings.rating.astype(np.float64)
-    # The table is sorted, so the sums are the same whatever order the ratings came in.
-    table = sp.csr_matrix((rating, cells), (has_user.sum(), has_item.sum()))
+    table = _table(ratings, has_user, has_item)
     lowest, mean, unit = table.data.min(), float(table.data.mean()), float(table.data.std()) or 1.0
     table.data = (table.data - mean) / unit
     with threadpool_limits(1, "blas"):  # more threads would sum in another order
@@ -95,6 +93,16 @@ def train_ratings(
         _rating_factors(users, unit, has_user),
         _rating_factors(items, unit, has_item),
     )
+
+
+def _table(ratings: Ratings, has_user: Flags, has_item: Flags) -> sp.csr_matrix:
+    """Return the ratings of the users and items that have any.
+
+    The table is sorted, so sums are the same whatever order the ratings came in.
+    """
+    cells = (_rated_row(has_user)[ratings.user_row], _rated_row(has_item)[ratings.item_row])
+    rating = ratings.rating.astype(np.float64)
+    return sp.csr_matrix((rating, cells), (has_user.sum(), has_item.sum()))
 
 
 class _State(NamedTuple):

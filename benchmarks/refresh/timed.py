@@ -76,7 +76,7 @@ def print_stages(subject: str, timed: Timed, **details: Any) -> None:
     rows.append(("all", f"{timed.seconds:.2f}", f"{timed.peak_mib:,.0f}"))
     rows.append(("all, of processor time", f"{timed.cpu_seconds:.2f}", ""))
     print(f"\n{subject}: warm start from {summary['learned_from']}", file=sys.stderr)
-    print_table(("stage", "seconds", "peak MiB so far"), rows)
+    print_table(("stage", "seconds", "peak MiB"), rows)
     figures = {f"{name}_seconds": value for name, value in seconds.items()}
     figures |= {"all_seconds": timed.seconds, "cpu_seconds": timed.cpu_seconds}
     for name, value in figures.items():

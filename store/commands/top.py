@@ -19,7 +19,7 @@ from typing import Any, Final
 from store.commands.ls import listing
 from store.commands.output import add_json, age, say, say_json, seconds
 from store.errors import ServiceError, StoreError
-from store.journal import flips
+from store.journal import journal
 from store.service import ServiceFigures, ServiceState, ask_service, check_address, figures
 
 _EXAMPLE: Final = """example:
@@ -137,14 +137,14 @@ def frame(store: Path, history: ServiceHistory) -> Iterator[str]:
     yield ""
     try:
         yield from listing(store).lines()
-        changes = flips(store)[-_N_CHANGES:]
+        changes = journal(store)[-_N_CHANGES:]
     except StoreError as error:
         yield f"store    {error}"
         return
     yield ""
     yield "latest changes"
     for line in reversed(changes):
-        yield f"  {line.at}  {line.what:<8}  {line.generation}  {line.why}"
+        yield f"  {line.at}  {line.what:<8}  {line.generation or '-'}  {line.why}"
 
 
 def _service_lines(history: ServiceHistory) -> Iterator[str]:

@@ -25,7 +25,7 @@ class FactorScores:
 
     Args:
         snapshot: Open snapshot.
-        environment: Its `factors.mdb`, open.
+        environment: The open `factors.mdb` of the snapshot.
     """
 
     def __init__(self, snapshot: Snapshot, environment: lmdb.Environment) -> None:

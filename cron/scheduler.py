@@ -100,7 +100,7 @@ class Scheduler:
                 scheduler.run_all()
             scheduler.run_pending()
             self._reap()
-            status.update(self._clock())
+            self._show(status)
         self._end_all()
         status.close(self._clock())
         _log.info("scheduler stopped")
@@ -174,6 +174,12 @@ class Scheduler:
             self._notifier.check(self.jobs, states, self._clock())
         except Exception:  # a bug must not stop the jobs
             _log.exception("cannot look for alarms; the scheduler continues")
+
+    def _show(self, status: StatusFile) -> None:
+        try:
+            status.update(self._clock())
+        except Exception:  # a bug must not stop the jobs
+            _log.exception("cannot write what the jobs do; the scheduler continues")
 
     def _check(self, job: Job) -> None:
         if any(self._goes_first(self.jobs[name]) for name in job.after):

@@ -2,8 +2,9 @@
 
     /             lists.html        /pages/data/list, film, search
     /status       status.html       /pages/data/status
-    /generations  generations.html  /pages/data/generations, compare
+    /generations  generations.html  /pages/data/generations, compare, report
 
-`app.py` routes and guards, the other modules make the JSON. A process of its own answers, so
-that no list waits for a page.
+`app.py` routes and guards, `reports.py` shows a refresh's report, the other modules make the
+JSON. `collector.py`, `jobs.py` and `looks.py` read files that other processes leave. A process
+of its own answers, so that no list waits for a page.
 """

@@ -74,20 +74,19 @@ def _kept(path: Path, experiment: Experiment) -> Iterator[dict[str, Any]]:
 
 
 def _differences(look: dict[str, Any]) -> list[_Difference]:
+    """Return the arms beside the control; one without a finite interval is left out."""
     figures = look["figures"]
-    if found := figures["preference"]:
-        net, low, high = (number(found[key]) for key in ("net_share", "low", "high"))
-        return [_Difference(_PREFERRED, net, low, high, net)]
     sign = 1 if figures.get("is_higher_better", True) else -1
-    return [
-        _Difference(
-            arm=text(one["arm"]),
-            effect=number(one["effect"]),
-            low=number(one["effect_low"]),
-            high=number(one["effect_high"]),
-            gain=sign * number(one["effect"]),
-        )
+    rows = [
+        (text(one["arm"]), one["effect"], one["effect_low"], one["effect_high"])
         for one in figures["comparisons"]
+    ]
+    if found := figures["preference"]:
+        sign, rows = 1, [(_PREFERRED, found["net_share"], found["low"], found["high"])]
+    return [
+        _Difference(arm, number(effect), number(low), number(high), sign * number(effect))
+        for arm, effect, low, high in rows
+        if low is not None and high is not None
     ]
 
 
@@ -98,7 +97,7 @@ def _ahead(experiment: Experiment, look: dict[str, Any]) -> str:
         return "No arm can be compared yet: too few users."
     best = max(found, key=lambda one: one.gain)
     metric = "net share of users who prefer it" if experiment.teams else experiment.metric
-    interval = f"{1 - experiment.alpha:.0%} interval {best.low:+.4g} to {best.high:+.4g}"
+    interval = f"interval {best.low:+.4g} to {best.high:+.4g}"
     verdict = text(look["verdicts"].get(best.arm, _UNDECIDED))
     sure = "not significant" if verdict == _UNDECIDED else f"significantly {verdict}"
     where = "ahead of" if best.gain > 0 else "not ahead of"

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from serve.pages.scores import FactorScores
 from serve.worker.rating import RatingTables
 from store.items import Items, split
 from store.layout import LIST_COUNTS
@@ -41,6 +42,11 @@ class OpenedSnapshot:
     def ratings(self) -> RatingTables:
         """The rating model."""
         return RatingTables(self.snapshot)
+
+    @cached_property
+    def scores(self) -> FactorScores:
+        """Scores of items, by the snapshot's factors."""
+        return FactorScores(self.snapshot, self.ratings.environment)
 
     def n_lists(self, item_id: str) -> int | None:
         """Return the number of users' lists that hold an item; None if no report counted them."""

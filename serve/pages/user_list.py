@@ -1,6 +1,7 @@
 """The JSON of one user's list: the items, the history, and why each item is in the list.
 
-An item of the history explains an item of the list that is among its nearest ones.
+An item of the history explains an item of the list that is among its nearest ones. Score and
+rule are shown where the snapshot has them: see `scores`, and `_rules` below.
 """
 
 import time
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from serve.pages.opened import OpenedSnapshot
-from store.explain import list_in
-from store.parse import parse_time
+from store.explain import ListInSnapshot, list_in
+from store.items import split
+from store.layout import LIST_LENGTH
+from store.parse import is_count, parse_time
 
 _MAX_REASONS: Final = 3
 _MAX_HISTORY_ITEMS: Final = 200  # shown, and searched for reasons
@@ -29,6 +32,7 @@ def user_list(
     found = list_in(store, opened.snapshot, user_id, fresh_hours)
     history = (found.history or [])[:_MAX_HISTORY_ITEMS]
     near = {item_id: opened.neighbours(item_id) for item_id in history}
+    rules = _rules(opened, found, user_id)
     made_at = found.made_at or parse_time(manifest.finished_at).timestamp()
     return {
         "user_id": user_id,
@@ -39,6 +43,7 @@ def user_list(
         "items": [
             opened.about(item_id)
             | {"rank": rank, "rating": _rating(opened, user_id, item_id)}
+            | {"rule": rules.get(item_id), "score": _score(opened, found, user_id, item_id)}
             | {"why": _reasons(opened, near, item_id)}
             for rank, item_id in enumerate(found.items, 1)
         ],
@@ -53,7 +58,37 @@ def _reasons(
 ) -> Sequence[dict[str, Any]]:
     """Return the items of the history that have this one among their nearest, best first."""
     ranks = ((names.index(item_id) + 1, seen) for seen, names in near.items() if item_id in names)
-    return [opened.about(seen) | {"rank": rank} for rank, seen in sorted(ranks)[:_MAX_REASONS]]
+    return [
+        opened.about(seen)
+        | {"rank": rank, "score": _rounded(opened.scores.similarity(seen, item_id))}
+        for rank, seen in sorted(ranks)[:_MAX_REASONS]
+    ]
+
+
+def _rules(opened: OpenedSnapshot, found: ListInSnapshot, user_id: str) -> dict[str, str]:
+    """Return the rule that placed an item, by item: `explore` drew it, or a spare moved up.
+
+    The last places of a list are those that `[rules] explore` fills. Other rules leave no trace.
+    """
+    if found.source != "list":
+        return {}
+    stored = [name.decode() for name in split(opened.snapshot.users.get(user_id.encode()))]
+    rules = opened.snapshot.manifest.parameters.get("rules") or {}
+    n_drawn = rules.get("explore", 0)
+    drawn = stored[LIST_LENGTH - n_drawn :] if is_count(n_drawn, 1, LIST_LENGTH) else []
+    spares = set(found.items) - set(stored)
+    return dict.fromkeys(drawn, "explore") | dict.fromkeys(spares, "spare")
+
+
+def _score(
+    opened: OpenedSnapshot, found: ListInSnapshot, user_id: str, item_id: str
+) -> float | None:
+    """Return the model's score; a fresh list has another vector of the user."""
+    return _rounded(opened.scores.score(user_id, item_id)) if found.source == "list" else None
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 3)
 
 
 def _rating(opened: OpenedSnapshot, user_id: str, item_id: str) -> float | None:

@@ -31,7 +31,11 @@ class Prediction(NamedTuple):
 
 
 class RatingTables:
-    """The rating model of one snapshot."""
+    """The rating model of one snapshot.
+
+    Attributes:
+        environment: The open `factors.mdb`.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         """Open the tables.
@@ -39,7 +43,7 @@ class RatingTables:
         Raises:
             CorruptSnapshotError: `factors.mdb` cannot be opened.
         """
-        self._environment = open_factors(snapshot)
+        self.environment = open_factors(snapshot)
         self._biases = self._table(b"biases")
         self._users = self._table(b"rating_users")
         self._movies = self._table(b"rating_items")
@@ -76,7 +80,7 @@ class RatingTables:
 
     def _table(self, name: bytes) -> lmdb.Transaction | None:
         try:
-            return self._environment.begin(db=self._environment.open_db(name, create=False))
+            return self.environment.begin(db=self.environment.open_db(name, create=False))
         except lmdb.NotFoundError:
             return None  # an early snapshot without such a table
 

@@ -3,6 +3,7 @@
 import json
 import time
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +17,7 @@ from serve.settings import ServeSettings
 from store.__main__ import main as store_main
 from store.pointer import current
 from tests.experiments import experiment_of
-from tests.serve.page_files import ALARM_TEXT, leave_files, paths
+from tests.serve.page_files import ALARM_TEXT, leave_files, look, paths
 from tests.serve.server import Server
 from tests.snapshots import make_snapshot
 
@@ -210,7 +211,7 @@ def test_collector_jobs_and_experiment(guarded):
     running = public["experiment"]
     assert running["ahead"] == (
         "treatment is ahead of control, significantly better: "
-        "click_through +0.05, 95% interval +0.01 to +0.09."
+        "click_through +0.05, interval +0.01 to +0.09."
     )
     assert running["stop"].startswith("Yes: treatment is better in click_through.")
     assert [one["differences"][0]["low"] for one in running["looks"]][-1] == pytest.approx(0.01)
@@ -238,6 +239,12 @@ def test_looks_of_another_form_are_shown_as_such(tmp_path):
     file = tmp_path / "experiments" / "test.jsonl"
     file.write_text('{"experiment": "another"}\n{"experi')
     assert looks_at(tmp_path, experiment)["ahead"].startswith("No look has been kept")
+    early = asdict(look(experiment, 0.1))
+    early["figures"]["comparisons"][0]["effect_low"] = None  # it was infinite
+    file.write_text(json.dumps(early))
+    shown = looks_at(tmp_path, experiment)
+    assert shown["ahead"] == "No arm can be compared yet: too few users."
+    assert shown["stop"] == "Not yet: no decision yet; 10% of the planned time."
     file.write_text(json.dumps({"experiment": f"{experiment.identity:016x}", "at": 1}))
     assert looks_at(tmp_path, experiment)["ahead"].startswith("The looks are not valid")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from store.config import StoreSettings, load_section
+from store.config import StoreSettings, load_section, number_of, text_of
 from store.errors import ConfigError
 
 
@@ -211,3 +211,14 @@ def test_a_renamed_key_in_the_environment_is_refused(section, old, new):
     variable = f"MARQUEE_{section.upper()}_{old.upper()}"
     message = refusal(environ={variable: "3"}, name=section, kind=EveryType)
     assert message == f"{variable}: [{section}] {old}: renamed; use {new}"
+
+
+def test_one_value_of_a_section_of_another_package(written):
+    """The environment comes first, then the file, then the default; its type is checked."""
+    file = written("[cron]\npath = 'x'\nnice = 3\n[serve]\nfresh_hours = 4\n")
+    assert text_of("cron", "path", "var/cron", file, {}) == "x"
+    assert text_of("cron", "path", "var/cron", file, {"MARQUEE_CRON_PATH": "y"}) == "y"
+    assert text_of("online", "path", "var/online", file, {}) == "var/online"
+    assert number_of("serve", "fresh_hours", 26.0, file, {}) == 4.0
+    with pytest.raises(ConfigError, match=r"\[cron\] nice must be of type str, not 3"):
+        text_of("cron", "nice", "x", file, {})

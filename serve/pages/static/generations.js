@@ -48,7 +48,7 @@ async function show() {
       const gate = element("details", {}, element("summary", {}, one.gate.result ?? "unknown"),
         element("ul", {}, ...(one.gate.checks ?? []).map((check) => element("li", {}, `${check.is_ok === false ? "failed" : "passed"}: ${check.rule}: ${check.note}`))));
       const mark = one.generation === found.current ? " (current)" : "";
-      return [`${one.generation}${mark}`, one.has_report ? reportButton(one.generation) : "none", time(one.finished_at), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1), gate, quality];
+      return [`${one.generation}${mark}`, one.has_report ? reportButton(one.generation) : "none", element("span", { className: "time" }, time(one.finished_at)), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1), gate, quality];
     });
     $("generations").replaceChildren(table("Newest first", ["generation", "report", "finished, UTC", "users", "items", "MB", "gate", "quality"], rows));
     const newest = found.generations.map((one) => one.generation);

@@ -4,14 +4,20 @@ const FIELDS = ["user", "generation", "beside", "query", "item"];
 let added = [];  // films added to the history on this page, the latest first
 let item = "";
 
-const words = (one) => [genres(one), one.rating === null || one.rating === undefined ? "" : `predicted rating ${one.rating}`]
+const known = (value) => value !== null && value !== undefined;
+const words = (one) => [genres(one), known(one.rating) ? `predicted rating ${one.rating}` : "", known(one.score) ? `score ${one.score}` : ""]
   .filter(Boolean).join(" · ");
+const RULES = { explore: "drawn at random by the rule “explore”", spare: "moved up for a film that was taken down" };
 
-function reasons(one, { source, history }) {
+function reasons(one, found) {
+  return [RULES[one.rule], nearness(one, found)].filter(Boolean).join("; ");
+}
+
+function nearness(one, { source, history }) {
   if (source === "popular") return "from the popular list";
   if (history === null) return "no reason: the snapshot holds no history";
   if (one.why.length === 0) return "not among the nearest films of any watched one";
-  return "near " + one.why.map((seen) => `${seen.title || seen.item_id} (its neighbour no. ${seen.rank})`).join(", ");
+  return "near " + one.why.map((seen) => `${seen.title || seen.item_id} (its neighbour no. ${seen.rank}${known(seen.score) ? `, similarity ${seen.score}` : ""})`).join(", ");
 }
 
 function shown(found) {

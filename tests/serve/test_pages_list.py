@@ -1,0 +1,71 @@
+"""The JSON of a user's list: score and rule of each item, where the snapshot has them."""
+
+import contextlib
+import math
+
+import pytest
+
+from serve.pages.opened import OpenedSnapshot
+from serve.pages.user_list import user_list
+from store.snapshot import open_snapshot
+from store.takedown import take_down
+from tests.snapshots import make_snapshot
+
+ITEMS = [f"i{number:02}" for number in range(20)]
+LISTS = {"ann": ITEMS, "bob": ITEMS}
+ALS = {"choice": {"parts": [{"model": "als", "share": 1.0}, {"model": "ease", "share": 0.0}]}}
+BLEND = {"choice": {"parts": [{"model": "als", "share": 0.5}, {"model": "ease", "share": 0.5}]}}
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """A function that returns a snapshot of two users, and the items of one's list by item id."""
+    with contextlib.ExitStack() as held:
+
+        def show(user, parameters):
+            spares = {"ann": ["s"]}
+            make_snapshot(tmp_path, LISTS, ["p"], spares=spares, parameters=parameters)
+            opened = OpenedSnapshot(held.enter_context(open_snapshot(tmp_path, 1)))
+            return opened, by_item(tmp_path, opened, user)
+
+        yield show
+
+
+def by_item(store, opened, user):
+    return {one["item_id"]: one for one in user_list(store, opened, user, 0)["items"]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [({"model": "ials"}, 4.0), (ALS, 4.0), (BLEND, None), ({"model": "ease"}, None), ({}, None)],
+)
+def test_a_score_is_shown_where_one_model_of_factors_makes_the_list(shown, parameters, expected):
+    """It is user times item: (1, 1) · (3, 1) for bob and the fourth item."""
+    assert shown("bob", parameters)[1]["i03"]["score"] == expected
+
+
+def test_a_user_without_a_list_gets_no_score(shown):
+    assert shown("stranger", ALS)[1]["p"]["score"] is None
+
+
+def test_the_similarity_of_two_items_is_the_cosine_of_their_vectors(shown):
+    opened, _ = shown("ann", BLEND)
+    expected = (3 * 4 + 1) / math.sqrt((3 * 3 + 1) * (4 * 4 + 1))
+    assert opened.scores.similarity("i03", "i04") == pytest.approx(expected)
+    assert opened.scores.similarity("i03", "unknown") is None
+
+
+def test_rules_are_shown_that_drew_an_item_or_moved_a_spare_up(tmp_path, shown):
+    """The last places of a list, and what fills it where an item is taken down; no other."""
+    opened, before = shown("ann", {"rules": {"explore": 3}})
+    assert {name for name, one in before.items() if one["rule"]} == {"i17", "i18", "i19"}
+    assert before["i19"]["rule"] == "explore"
+    take_down(tmp_path, ["i02"], "rights ended")
+    after = by_item(tmp_path, opened, "ann")
+    assert (after["s"]["rule"], after["s"]["rank"]) == ("spare", 20)
+    assert (after["i17"]["rule"], after["i16"]["rule"]) == ("explore", None)
+
+
+def test_without_exploration_no_place_is_drawn(shown):
+    _, found = shown("ann", {"rules": {"explore": 0}})
+    assert {one["rule"] for one in found.values()} == {None}

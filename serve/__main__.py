@@ -89,7 +89,13 @@ def _print_routes(options: argparse.Namespace) -> int:
 
 def _add_routes(verbs: Any) -> None:
     about = "Print the configuration of an nginx in front of machines that share the users' shards."
-    verb = verbs.add_parser("routes", help=about, description=about, epilog=_ROUTES_EXAMPLE)
+    verb = verbs.add_parser(
+        "routes",
+        help=about,
+        description=about,
+        epilog=_ROUTES_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verb.add_argument(
         "--shards", type=int, required=True, metavar="N", help="number of shards: [batch] shards"
     )

@@ -153,7 +153,7 @@ def open_snapshot(
         generation: Generation to open; `current(store)` is the served one.
         verified: Whether the caller has just verified it: only the manifest
             is read then.
-        shards: Shards to open of a snapshot that has any; None means all.
+        shards: Shards to verify and to open of a snapshot that has any; None means all.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
@@ -162,7 +162,7 @@ def open_snapshot(
     held = contextlib.ExitStack()
     try:
         _hold(folder, held)
-        manifest = read_manifest(folder) if verified else verify(folder)
+        manifest = read_manifest(folder) if verified else verify(folder, shards)
         return Snapshot(folder, manifest, held, shards)
     except BaseException:
         held.close()

@@ -109,7 +109,7 @@ class Verification:
     def _run(self, generation: int) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # SIGTERM simply ends this child
         try:
-            verify(snapshot_folder(self._store, generation))
+            verify(snapshot_folder(self._store, generation), self._shards)
             with open_snapshot(
                 self._store, generation, verified=True, shards=self._shards
             ) as snapshot:

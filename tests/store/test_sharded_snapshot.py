@@ -92,6 +92,7 @@ def test_a_missing_shard_is_damage_and_an_unknown_one_a_wrong_setting(divided):
     assert closed == {None, 1, 2}
     assert found == [user for user in USERS if shard_of(user.encode(), N_SHARDS) == 0]
     (snapshot_folder(divided, 1) / shard_file(1)).unlink()
+    open_snapshot(divided, 1, shards={0, 2}).close()
     with pytest.raises(CorruptSnapshotError, match=r"recs\.01\.mdb: cannot be read"):
         verify(snapshot_folder(divided, 1))
 

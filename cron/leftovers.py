@@ -61,7 +61,7 @@ def _process_ids() -> Iterator[int]:
 def _end(pid: int, wanted: bytes) -> bool:
     """Kill a process if it has the mark; return whether it had."""
     # The descriptor names this very process: a number may be given to another one meanwhile.
-    with contextlib.suppress(ProcessLookupError, PermissionError, FileNotFoundError):
+    with contextlib.suppress(OSError):  # it has ended, is another user's, or pidfds are missing
         process = os.pidfd_open(pid)
         try:
             if wanted not in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):

@@ -2,6 +2,7 @@
 #
 #   docker build -t marquee .       with podman or buildah: --format docker, for the health check
 #   docker build -t marquee-serve --target serve .      the server and the store's commands alone
+#   docker build -t marquee-replica --target replica .  these, and `store push` and `pull` to S3
 #   docker run -v marquee:/marquee/var -v /data:/data:ro marquee \
 #       batch refresh --events /data/events                     one refresh
 #   docker run -v marquee:/marquee/var -p 8080:8080 marquee     serve
@@ -15,8 +16,9 @@
 # must belong to user 10001.
 
 #
-#   build ─┬─ serve-packages ─► serve       a target: annoy, bjoern, falcon, lmdb, nginx
-#          └─ all-packages ───► all         the default: every command
+#   build ─┬─ serve-packages ───► serve      a target: annoy, bjoern, falcon, lmdb, nginx
+#          ├─ replica-packages ─► replica    a target: and clients of S3 and HTTP, signatures
+#          └─ all-packages ─────► all        the default: every command
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends g++ libev-dev \
@@ -33,6 +35,13 @@ FROM build AS serve-packages
 COPY requirements-serve.lock ./
 RUN pip wheel --require-hashes --only-binary :all: --no-binary annoy,bjoern \
         --no-build-isolation --use-pep517 --wheel-dir /wheels -r requirements-serve.lock
+RUN python -m venv --without-pip /venv \
+    && pip --python /venv/bin/python install --no-index --no-deps /wheels/*.whl
+
+FROM build AS replica-packages
+COPY requirements-replica.lock ./
+RUN pip wheel --require-hashes --only-binary :all: --no-binary annoy,bjoern \
+        --no-build-isolation --use-pep517 --wheel-dir /wheels -r requirements-replica.lock
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-index --no-deps /wheels/*.whl
 
@@ -67,6 +76,9 @@ HEALTHCHECK CMD ["python", "-c", "from urllib.request import urlopen; urlopen('h
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m"]
 CMD ["serve", "--host", "0.0.0.0"]
+
+FROM serve AS replica
+COPY --from=replica-packages /venv /venv
 
 FROM serve AS all
 USER root

@@ -25,8 +25,8 @@ run: $(RUN) ## Serve the demo's snapshot on port 8080 until Ctrl-C
 rehearsal: $(TEST) ## Five minutes with everything on: publishes, experiment, outages, kills; fails if any request fails
 	@.venv/bin/python -m benchmarks.scenarios.rehearsal
 
-soak: $(TEST) ## The rehearsal with 24 simulated hours, in one hour
-	@.ci/campaigns soak
+soak: $(TEST) ## The rehearsal with 24 simulated hours, in one hour; shorter: make soak SOAK_SECONDS=600
+	@.ci/campaigns soak $(SOAK_SECONDS)
 
 test: $(TEST) ## Run the tests
 	.venv/bin/pytest -n 4 --dist loadfile --no-loadscope-reorder
@@ -48,6 +48,7 @@ lock: ## Write all locks from pyproject.toml; a version stays unless it must mov
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --extra stream -o requirements.lock && \
 	"$$tmp/bin/uv" $(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group serve -c requirements.lock -o requirements-serve.lock && \
+	"$$tmp/bin/uv" $(COMPILE) --group replica -c requirements-dev.lock -o requirements-replica.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group build -o requirements-build.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group installer -o requirements-uv.lock && \
 	"$$tmp/bin/uv" $(COMPILE) --group audit -c requirements-dev.lock -o requirements-audit.lock

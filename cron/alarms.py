@@ -10,7 +10,7 @@ is over before they end no message is sent at all.
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -81,11 +81,23 @@ class Alarms:
         self._file = file
         self._alarms = _read(file)
 
-    def update(self, conditions: Iterable[Condition], now: datetime) -> None:
-        """Record the conditions of now."""
+    def update(
+        self, conditions: Iterable[Condition], now: datetime, names: Collection[str] | None = None
+    ) -> None:
+        """Record the conditions of now.
+
+        Args:
+            conditions: Conditions that were looked at.
+            now: Current time.
+            names: Names of all conditions that there are; an alarm of another name, such as that
+                of a removed job, is over. None for any.
+        """
         before = dict(self._alarms)
         for condition in conditions:
             self._record(condition, now)
+        if names is not None:
+            for name in before.keys() - names:
+                self._record(Condition(name, 0), now)
         if self._alarms != before:
             self._write()
 

@@ -2,7 +2,8 @@
 
     scheduler ──► child, leader of its own session ──► its own children
                   time-out or stop: SIGTERM to the process group, SIGKILL 10 s later
-                  the scheduler dies, even by SIGKILL: the kernel sends the child SIGKILL
+                  the scheduler dies, even by SIGKILL: the kernel sends the child SIGKILL,
+                  and `cron.leftovers` ends the others at the next start
 
 A session of its own keeps a Ctrl-C at the terminal from reaching the child
 directly, and makes one process group of the child and its children.
@@ -18,7 +19,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,10 +83,16 @@ class Child:
         limits: Limits of the run.
         output: Descriptor of the file for its output.
         given: Bytes on its standard input.
+        environment: Variables beside those of this process.
     """
 
     def __init__(
-        self, command: Sequence[str], limits: Limits, output: int, given: bytes = b""
+        self,
+        command: Sequence[str],
+        limits: Limits,
+        output: int,
+        given: bytes = b"",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._began = time.monotonic()
         self._deadline = self._began + limits.timeout_seconds
@@ -100,6 +107,7 @@ class Child:
                 stdin=given_file,
                 stdout=output,
                 stderr=output,
+                env={**os.environ, **(environment or {})},
                 start_new_session=True,
                 preexec_fn=_prepared(os.getpid(), limits),
             )

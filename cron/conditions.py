@@ -18,6 +18,12 @@ _MIB: Final = 1 << 20
 _HELP: Final = "see `python -m cron status`"
 
 
+def names(states: Mapping[str, JobState]) -> frozenset[str]:
+    """Return the names of all conditions of some jobs, and of the disk."""
+    of_refresh = {"gate", "old lists"} if REFRESH in states else set()
+    return frozenset({"disk", *of_refresh, *(f"job {name}" for name in states)})
+
+
 def conditions(
     jobs: Mapping[str, Job],
     states: Mapping[str, JobState],

@@ -1,22 +1,26 @@
 """The notifier: conditions ─► alarms ─► a child process that sends, one at a time."""
 
+import contextlib
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cron.alarms import Alarms, Message
+from cron.alarms import Alarms, Condition, Message
+from cron.certificates import CertificateWatcher
 from cron.child import Child, Ending, Limits
-from cron.conditions import conditions
+from cron.conditions import conditions, names
 from cron.jobs import Job
 from cron.notify import NotifySettings, encoded
 from cron.output import log_file, opened
 from cron.process_conditions import ProcessWatcher
 from cron.settings import CronSettings
 from cron.state import JobState
-from cron.store_conditions import store_conditions
+from cron.store_conditions import NAMES, store_conditions
+from store.errors import StoreError
+from store.pointer import current_or_none
 
 _FILE: Final = "ALARMS"
 _LIMITS: Final = Limits(timeout_seconds=120.0)
@@ -48,7 +52,11 @@ class Notifier:
         self.alarms = Alarms(self._folder / _FILE)
         self._sending: tuple[Child, list[Message]] | None = None
         self._heartbeats: list[Child] = []
-        self._processes = ProcessWatcher(notify.metrics_urls, notify.max_lag_minutes)
+        self._processes = ProcessWatcher(
+            notify.metrics_urls, notify.max_lag_minutes, notify.max_behind_minutes
+        )
+        self._certificates = CertificateWatcher(notify.certificates, notify.min_certificate_days)
+        self._names = self._processes.names | self._certificates.names | NAMES
         self._checked_at = self._looked_at = self._pause_until = datetime.min.replace(tzinfo=UTC)
 
     def check(self, jobs: Mapping[str, Job], states: Mapping[str, JobState], now: datetime) -> None:
@@ -58,14 +66,23 @@ class Notifier:
         found = [*conditions(jobs, states, (self._cron, self._notify), self._store, now)]
         if not self._looked_at <= now < self._looked_at + _LOOK:
             self._looked_at = now
-            found += [*self._processes.conditions(now), *store_conditions(self._store, now)]
-        self.alarms.update(found, now)
+            found += self._look(now)
+        self.alarms.update(found, now, names(states) | self._names)
         if not self._notify.is_on or self._sending is not None or now < self._pause_until:
             return
         local = now.astimezone(self._cron.zone).time()
         messages = self.alarms.messages(is_quiet=self._notify.is_quiet(local))
         if messages:
             self._sending = self._child(["notify"], encoded(messages)), messages
+
+    def _look(self, now: datetime) -> Iterator[Condition]:
+        """Look at the store, at other processes and at certificates."""
+        current = None
+        with contextlib.suppress(StoreError):  # the condition `store` is of that
+            current = current_or_none(self._store)
+        yield from self._processes.conditions(now, current)
+        yield from self._certificates.conditions(now)
+        yield from store_conditions(self._store, now)
 
     def succeeded(self, job: Job) -> None:
         """Call the dead man's switch of a job that has succeeded."""

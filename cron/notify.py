@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,12 @@ from cron.settings import check_time_of_day
 
 TEST: Final = Message("test", 1, "this is a test; no action is needed")
 _COMMAND_SECONDS: Final = 60.0
+_HOST: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?", re.ASCII)
+_MAX_PORT: Final = 65535
+_POSITIVE: Final = (
+    "stale_hours", "min_free_mib", "remind_hours", "max_lag_minutes", "max_behind_minutes",
+    "min_certificate_days",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,11 @@ class NotifySettings:
             minute.
         max_lag_minutes: Minutes by which a collector may be behind for ten minutes; six times
             that is urgent.
+        max_behind_minutes: Minutes for which a server in `metrics_urls`, here or a replica, may
+            serve another generation than the current one; six times that is urgent.
+        certificates: Hosts, `host` or `host:port`, whose TLS certificate is looked at once an hour.
+        min_certificate_days: Days before a certificate expires from which it is an alarm; a
+            seventh of that is urgent.
     """
 
     urls: tuple[str, ...] = ()
@@ -59,6 +71,9 @@ class NotifySettings:
     remind_hours: float = 48.0
     metrics_urls: tuple[str, ...] = ()
     max_lag_minutes: float = 10.0
+    max_behind_minutes: float = 60.0
+    certificates: tuple[str, ...] = ()
+    min_certificate_days: float = 14.0
 
     def __post_init__(self) -> None:
         for key in ("quiet_from", "quiet_until"):
@@ -66,12 +81,15 @@ class NotifySettings:
                 check_time_of_day(key, text)
         if bool(self.quiet_from) != bool(self.quiet_until):
             raise ValueError("quiet_from and quiet_until belong together; set both or none")
-        for key in ("stale_hours", "min_free_mib", "remind_hours", "max_lag_minutes"):
+        for key in _POSITIVE:
             if not 0 < getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} must be more than 0, and finite")
         for url in self.metrics_urls:
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"metrics_urls must begin with http:// or https://, not {url!r}")
+        for host in self.certificates:
+            if not (found := _HOST.fullmatch(host)) or int(found[1] or 1) > _MAX_PORT:
+                raise ValueError(f"certificates must be host or host:port, not {host!r}")
 
     @property
     def is_on(self) -> bool:

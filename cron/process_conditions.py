@@ -23,6 +23,10 @@ _CRASHED: Final = 15 * _MINUTE
 _LAGGING: Final = 10 * _MINUTE
 _LOST: Final = 24 * 60 * _MINUTE
 _MAX_RESPAWNS: Final = 5
+_KINDS: Final = (
+    "no answer of", "workers of", "refused snapshot at", "generation of", "lag of",
+    "lost events at",
+)  # fmt: skip
 
 
 class ProcessWatcher:
@@ -31,28 +35,69 @@ class ProcessWatcher:
     Args:
         urls: URLs of their metrics.
         max_lag_minutes: Lag of the collector in minutes above which it is an alarm.
+        max_behind_minutes: Minutes for which a server may serve another generation than the
+            current one.
+
+    Attributes:
+        names: Names of all conditions.
     """
 
-    def __init__(self, urls: Sequence[str], max_lag_minutes: float) -> None:
+    def __init__(
+        self, urls: Sequence[str], max_lag_minutes: float, max_behind_minutes: float
+    ) -> None:
         self._urls, self._max_lag_seconds = urls, max_lag_minutes * 60
+        self._max_behind = timedelta(minutes=max_behind_minutes)
         self._processes: list[Process] = []
+        self._other_since: dict[str, datetime] = {}  # by place: when it served another generation
+        self.names = frozenset(f"{kind} {_place(url)}" for kind in _KINDS for url in urls)
 
-    def conditions(self, now: datetime) -> Iterator[Condition]:
+    def conditions(self, now: datetime, current: int | None) -> Iterator[Condition]:
         """Look at all processes; yield the condition of each and of what it does.
 
         One that counts events is yielded as well only once its whole time has been watched.
+
+        Args:
+            now: Current time.
+            current: Current generation of this store, which servers here and replicas should
+                serve; None for any.
         """
         self._processes = self._processes or [Process(url, now) for url in self._urls]
         for process in self._processes:
-            place = urlsplit(process.url).netloc.rpartition("@")[2]
+            place = _place(process.url)
             answers = process.look(_WANTED, now)
             yield _silence(process, place, now)
             if not answers:
+                self._other_since.pop(place, None)
                 continue
+            yield from self._generation(process, place, now, current)
             yield from _crashes(process, place, now)
             yield from _refusals(process, place, now)
             yield from _lag(process, place, now, self._max_lag_seconds)
             yield from _gaps(process, place, now)
+
+    def _generation(
+        self, process: Process, place: str, now: datetime, current: int | None
+    ) -> Iterator[Condition]:
+        """Yield the condition of what a server serves, once it is the current one or late."""
+        served = process.lowest(_GENERATION, now)
+        if served is None or current is None:
+            return
+        name = f"generation of {place}"
+        if served == current:
+            self._other_since.pop(place, None)
+            yield Condition(name, 0)
+            return
+        late = now - self._other_since.setdefault(place, now)
+        if late >= self._max_behind:
+            text = f"it serves generation {served:.0f}, and generation {current} is current here"
+            text += "; does it pull, or is it pinned? see its log"
+            level = URGENT if late >= 6 * self._max_behind else 1
+            yield Condition(name, level, text)
+
+
+def _place(url: str) -> str:
+    """Return host and port of a URL, without a password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _silence(process: Process, place: str, now: datetime) -> Condition:

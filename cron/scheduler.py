@@ -22,6 +22,7 @@ import schedule
 from cron.child import Child, Ending, Run
 from cron.due import due_at, is_after_failure, is_due, retry_at
 from cron.jobs import REFRESH, Job
+from cron.leftovers import end_leftovers, mark
 from cron.lock import is_free, locked_job
 from cron.new_data import DataSizes, has_grown, size_of
 from cron.notifier import Notifier
@@ -159,6 +160,7 @@ class Scheduler:
                     self._close(job, state)
 
     def _close(self, job: Job, state: JobState) -> None:
+        end_leftovers(self.folder, job.name)
         fate = "runs again" if job.repeatable else "does not run again until it is due"
         _log.error("%s interrupted, its end was not recorded; it %s", job.name, fate)
         ended = state.end(self._clock(), Run(Ending.INTERRUPTED, None, 0.0))
@@ -239,11 +241,14 @@ class Scheduler:
         with contextlib.ExitStack() as resources:
             if not resources.enter_context(locked_job(self.folder, job.name)):
                 return False
+            if self.state(job.name).is_open:
+                end_leftovers(self.folder, job.name)
             output = resources.enter_context(opened(log))
             began = self.state(job.name).begin(self._clock(), size_of(job.data), is_retry=is_retry)
             self._states.record(job.name, began)
             _log.info("%s started: %s", job.name, job.line)
-            child = Child(job.command, job.limits, output)
+            marked = mark(self.folder, job.name)
+            child = Child(job.command, job.limits, output, environment=marked)
             self._running[job.name] = _Running(child, resources.pop_all())
         return True
 
@@ -256,6 +261,8 @@ class Scheduler:
                 running.resources.close()
 
     def _ended(self, job: Job, run: Run) -> None:
+        if run.ending in (Ending.TIMED_OUT, Ending.STOPPED):
+            end_leftovers(self.folder, job.name)
         if job.name == REFRESH and run.status == EXIT_REFUSED:
             run = Run(Ending.REFUSED, run.status, run.seconds)
         state = self.state(job.name).end(self._clock(), run)

@@ -13,6 +13,7 @@ from store.manifest import read_manifest
 from store.parse import parse_time
 from store.pointer import current_or_none
 
+NAMES: Final = frozenset({"store", "experiment", "attack"})
 _DAY: Final = timedelta(days=1)
 _MAX_NAMED: Final = 5
 _MANY: Final = 10

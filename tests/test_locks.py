@@ -58,6 +58,14 @@ def test_serve_lock_is_the_part_of_the_runtime_lock_that_serves():
     assert serve.items() <= versions("requirements.lock").items()
 
 
+def test_replica_lock_is_the_serve_lock_and_what_push_and_pull_import():
+    """A replica runs the versions that the tests run with."""
+    replica = versions("requirements-replica.lock")
+    assert versions("requirements-serve.lock").items() <= replica.items()
+    assert {"aiohttp", "cryptography", "fsspec", "s3fs"} <= set(replica)
+    assert replica.items() <= versions("requirements-dev.lock").items()
+
+
 def test_package_in_two_locks_has_one_version():
     """No lock moves a package that another one has installed."""
     known: dict[str, set[str]] = {}

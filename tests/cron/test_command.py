@@ -16,6 +16,15 @@ from serve.pages.jobs import jobs
 
 ROOT = Path(__file__).parents[2]
 SUCCEED = "import sys; print('batch got', *sys.argv[1:])"
+LEAVE_GRANDCHILDREN = """
+import os, pathlib, subprocess, sys, time
+for name, apart in (("same-group", False), ("other-group", True)):
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    grandchild = subprocess.Popen(command, start_new_session=apart)
+    pathlib.Path(name).write_text(f"{grandchild.pid}\\n")
+pathlib.Path("pid").write_text(f"{os.getpid()}\\n")
+time.sleep(600)
+"""
 HANG = """
 import os, pathlib, time
 pathlib.Path("pid").write_text(f"{os.getpid()}\\n")
@@ -169,14 +178,24 @@ def test_sigterm_in_mid_run(cron, fake_batch, number_in, is_alive, state_file):
     assert (state.last_success, state.last_failure, state.ending) == (None, None, "stopped")
 
 
-def test_sigkill_in_mid_run(cron, fake_batch, number_in, is_alive, wait_until):
-    """SIGKILL of the scheduler ends its refresh too, and another scheduler can start."""
-    fake_batch(HANG)
+@pytest.mark.parametrize("next_command", [[], ["run", "refresh"]])
+def test_sigkill_in_mid_run(cron, fake_batch, number_in, is_alive, wait_until, next_command):
+    """SIGKILL of the scheduler ends its refresh; what that left is ended before the next begins."""
+    fake_batch(LEAVE_GRANDCHILDREN)
     first = cron()
-    child = number_in("pid")
+    child, others = number_in("pid"), [number_in("same-group"), number_in("other-group")]
     first.process.kill()
     wait_until(lambda: not is_alive(child))
-    cron().wait_for("refresh started")
+    assert [is_alive(pid) for pid in others] == [True, True]
+    second = cron(*next_command)
+    second.wait_for("refresh started")
+    assert "refresh: 2 processes that a run had left were killed" in second.log()
+    assert [is_alive(pid) for pid in others] == [False, False]
+    wait_until(lambda: number_in("pid") != child)
+    second.process.send_signal(signal.SIGTERM)
+    second.wait()
+    others = [number_in("same-group"), number_in("other-group")]
+    assert [is_alive(pid) for pid in others] == [False, False]
 
 
 def test_a_second_instance_is_refused(cron, fake_batch):

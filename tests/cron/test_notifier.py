@@ -96,6 +96,24 @@ def test_an_unsent_message_is_sent_later(tmp_path):
     assert Alarms(tmp_path / "ALARMS").messages(is_quiet=False) == []
 
 
+def test_the_alarm_of_a_removed_job_is_over(tmp_path, wait_until, monkeypatch):
+    """So are those of a refresh that is switched off and of a process no longer looked at."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    alarms = Alarms(tmp_path / "ALARMS")
+    names = ["job backup", "old lists", "lag of 10.0.0.1:9102", "certificate of old.example.org"]
+    alarms.update([Condition(name, 1, "bad") for name in [*names, "disk"]], NOW)
+    alarms.sent(alarms.messages(is_quiet=False))
+    command = ("sh", "-c", 'echo "$MARQUEE_ALARM_NAME $MARQUEE_ALARM_LEVEL" >> sent')
+    notify = NotifySettings(command=command, min_free_mib=1e12)
+    scheduler, notifier, _ = scheduler_of(tmp_path, Job(("true",), name="idle"), notify)
+    run_night(scheduler, notifier, wait_until)
+    run_night(scheduler, notifier, wait_until)
+    sent = (tmp_path / "sent").read_text().splitlines()
+    assert sorted(sent) == sorted([*(f"{name} 0" for name in names), "disk 2"])
+    assert json.loads((tmp_path / "ALARMS").read_text()).keys() == {"disk"}
+
+
 @pytest.mark.parametrize(
     ("local", "is_quiet"), [("21:59", False), ("22:00", True), ("03:00", True), ("07:00", False)]
 )

@@ -22,13 +22,15 @@ class Looks:
 
     def __init__(self, address):
         self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-        self._watcher = ProcessWatcher([f"http://{address}/metrics"], max_lag_minutes=10)
+        self._watcher = ProcessWatcher([f"http://{address}/metrics"], 10, 60)
         self._address = address
+        self.current = None
 
     def after(self, minutes):
         """Return the levels of a look, without the address in their names."""
         self.now += minutes * MINUTE
-        found = self._watcher.conditions(self.now)
+        found = [*self._watcher.conditions(self.now, self.current)]
+        assert {one.name for one in found} <= self._watcher.names
         return {one.name.removesuffix(f" {self._address}"): one.level for one in found}
 
 
@@ -79,6 +81,11 @@ def test_a_server_with_dying_workers_a_refused_snapshot_and_no_answer(tmp_path):
         assert looks.after(0) == {"no answer of": 0}
         well = {"no answer of": 0, "workers of": 0, "refused snapshot at": 0}
         assert looks.after(15) == well
+        looks.current = 2  # where it is looked at from; it serves 1, as a replica without a pull
+        assert [looks.after(m).get("generation of") for m in (0, 59, 1, 300)] == [None, None, 1, 2]
+        looks.current = 1
+        assert looks.after(1) == {**well, "generation of": 0}
+        looks.current = None
         for _ in range(2):
             pids = server.wait_for_workers()
             for pid in pids:

@@ -164,6 +164,7 @@ def _set_gauges(inputs: OnlineInputs, gauges: OnlineGauges) -> None:
     figures = {by: _report(inputs, hours, by, span).figures for by in _GAUGED}
     counts = _interface(settings, span)
     gauges.set(figures, counts.shares() if counts else {}, newest)
+    gauges.experiment.update(inputs.store, inputs.folder)
 
 
 def since_time(text: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Gauge
 
 from stream.metrics_port import serve_metrics
+from stream.online.experiment_gauges import ExperimentGauges
 from stream.online.figures import METRICS, Sums
 
 
@@ -13,6 +14,7 @@ class OnlineGauges:
 
     Attributes:
         registry: Registry of all of them.
+        experiment: Gauges of the experiment that runs.
     """
 
     def __init__(self) -> None:
@@ -38,6 +40,7 @@ class OnlineGauges:
         self._newest = Gauge(
             "marquee_online_newest_event_seconds", "Time of the newest event", registry=registry
         )
+        self.experiment = ExperimentGauges(registry)
 
     def serve(self, host: str, port: int) -> None:
         """Answer Prometheus on a port, in a thread of its own.

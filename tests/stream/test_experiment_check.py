@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from serve.pages.looks import looks_at
 from store.arms import start_experiment, stopped_by_guardrail
@@ -18,6 +19,7 @@ from store.snapshot import open_snapshot
 from stream.__main__ import main
 from stream.errors import StreamError
 from stream.experiments.looks import ExperimentLook, identity_of, keep_look, kept_looks, looking
+from stream.online.experiment_gauges import ExperimentGauges
 from stream.online.served_lists import ServedLists
 from tests.experiments import experiment_of
 from tests.snapshots import make_snapshot
@@ -26,6 +28,7 @@ from tests.stream.online_events import answer, seconds, view, write_events
 USERS = [f"u{number}" for number in range(900)]
 START = "2026-03-02T00:00:00+00:00"
 DAY = 86_400
+NAME = "test"
 BEGIN = seconds(START[:19])
 ITEMS = {"control": ["c1", "c2", "c3"], "treatment": ["t1", "t2", "t3"]}
 CONTINUED, STOPPED, PROMOTED, DECIDED, ALARM = 0, 4, 5, 6, 7
@@ -119,6 +122,15 @@ class Service:
         status = main(["experiment", verb, "--config", str(self.config), "--json", *options])
         return status, json.loads(capsys.readouterr().out)
 
+    def gauges(self):
+        """Return the values of the gauges of the experiment, by name and labels."""
+        registry = CollectorRegistry()
+        ExperimentGauges(registry).update(self.store, self.folder / "online")
+        lines = generate_latest(registry).decode().splitlines()
+        samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        prefix = "marquee_online_experiment_"
+        return {name.removeprefix(prefix): float(value) for name, _, value in samples}
+
     def looks(self):
         """Return the kept looks."""
         path = self.folder / "online" / "experiments" / "test.jsonl"
@@ -192,7 +204,9 @@ def test_a_guardrail_beyond_its_margin_stops_the_experiment(service, capsys, mar
     rails = (GuardrailMargin("availability", margin), GuardrailMargin("mean_ms", 400))
     ab = service(guardrails=rails)
     ab.day(0, (0.3, 0.3))
+    assert ab.gauges() == {}
     assert ab.run("check", capsys)[0] == CONTINUED
+    assert_gauges_are_the_look(ab.gauges(), ab.looks()[-1]["figures"])
     ab.day(0, (0.3, 0.3), failures=(0.0, 0.5), late=9000)
     status, found = ab.run("check", capsys)
     assert not found["is_new_look"]
@@ -203,6 +217,22 @@ def test_a_guardrail_beyond_its_margin_stops_the_experiment(service, capsys, mar
     if expected == STOPPED:
         assert "treatment loses more than 0.05 of availability" in journal(ab.store)[-1].why
     assert bool(stopped_by_guardrail(ab.store)) == (expected == STOPPED)
+    assert bool(ab.gauges()) == (expected == CONTINUED)
+
+
+def assert_gauges_are_the_look(gauges, figures):
+    """Shares, lift, guardrails and users are those that the look kept."""
+    expected = {f'sample_ratio_p{{experiment="{NAME}"}}': figures["sample_ratio"]["p_value"]}
+    (lift,) = figures["comparisons"]
+    for end in ("low", "high"):
+        labels = f'{{arm="treatment",end="{end}",experiment="{NAME}",metric="click_through"}}'
+        expected[f"lift_interval{labels}"] = lift[end]
+    for rail in figures["guardrails"]:
+        labels = f'{{arm="treatment",experiment="{NAME}",metric="{rail["metric"]}"}}'
+        expected |= {f"guardrail_{name}{labels}": rail[name] for name in ("margin", "gain")}
+    for arm in figures["arms"]:
+        expected[f'users{{arm="{arm["name"]}",experiment="{NAME}"}}'] = arm["n_users"]
+    assert expected.items() <= gauges.items()
 
 
 @pytest.mark.parametrize(

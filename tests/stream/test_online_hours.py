@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
+from store.arms import start_experiment
 from stream.__main__ import main
 from stream.errors import StreamError
+from stream.experiments.figures import ArmFigures, ExperimentFigures
+from stream.experiments.looks import ExperimentLook, identity_of, keep_look
 from stream.online.access_log import LoggedRequests
 from stream.online.compute import open_hours, update
 from stream.online.events import DayFiles
@@ -24,6 +27,7 @@ from stream.online.metrics import OnlineGauges
 from stream.online.served_lists import ServedLists
 from stream.online.settings import OnlineSettings
 from stream.online.users import user_figures
+from tests.experiments import experiment_of
 from tests.serve.server import ROOT, wait_until
 from tests.snapshots import make_snapshot
 from tests.stream.online_events import answer, seconds, view, write_events
@@ -322,7 +326,23 @@ def test_the_gauges_are_the_figures(tmp_path, store):
 
 
 def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
-    """On a real port, once there are events; before, it logs the reason and waits."""
+    """On a real port, once there are events; before, it logs the reason and waits.
+
+    The last look at the experiment is among them.
+    """
+    experiment = experiment_of(1, 1)
+    start_experiment(store, experiment, "test")
+    arms = [ArmFigures(arm.name, 4, 9, None, None, None, 0.0) for arm in experiment.arms]
+    figures = ExperimentFigures("2026-03-01T21:00:00", 0.2, 5000, arms, [], None, [], 0.5)
+    (tmp_path / "var" / "online" / "experiments").mkdir(parents=True)
+    keep_look(
+        tmp_path / "var" / "online", experiment,
+        ExperimentLook(
+            experiment=identity_of(experiment), at=figures.until, elapsed=0.2, n_planned=5000,
+            n_users=[4, 4], information={}, verdicts={}, outcome="continued",
+            figures=figures.as_json(),
+        ),
+    )  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "stream", "online", "--follow", "--store", str(store),
@@ -338,6 +358,8 @@ def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
         wait_until(lambda: "next try in 0.2 s" in log.read_text(), 60)
         write_events(tmp_path / "events", 1, **made_days(9, 1))
         wait_until(lambda: 'by="source",label="list"' in scraped(port), 60)
+        ratio = 'marquee_online_experiment_sample_ratio_p{experiment="test"} 0.5'
+        wait_until(lambda: ratio in scraped(port), 60)
     finally:
         watch.terminate()
     assert watch.wait(60) == 0

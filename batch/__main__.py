@@ -21,7 +21,7 @@ from batch.refresh import refresh
 from batch.report.command import add_report
 from batch.report.settings import ReportSettings
 from batch.rules.settings import RuleSettings
-from batch.settings import BatchSettings
+from batch.settings import ENGINES, BatchSettings
 from batch.tracking.around import tracked
 from batch.tracking.command import add_track
 from batch.tracking.settings import TrackingSettings
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
         named |= {
             key: path
-            for key in ("columns", "item_vectors", "user_vectors")
+            for key in ("columns", "item_vectors", "user_vectors", "engine", "spark_master")
             if (path := getattr(args, key, None)) is not None
         }
         print(_run(args, dataclasses.replace(settings, **named)))
@@ -138,6 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--store", type=Path, metavar="DIR", help="store to publish to; default: [store] path"
     )
+    verb.add_argument(
+        "--engine", choices=ENGINES,
+        help="place of the users: this process, or Spark's partitions; default: [batch] engine",
+    )  # fmt: skip
+    verb.add_argument(
+        "--master", dest="spark_master", metavar="URL",
+        help="Spark's master: local[2], spark://host:7077, yarn; default: [batch] spark_master",
+    )  # fmt: skip
     verb.add_argument(
         "--override-gate", type=_reason, metavar="WHY",
         help="publish this snapshot even if the gate refuses it; WHY is written to the journal",

@@ -90,7 +90,20 @@ def build_interactions(
     aggregated = aggregate_events(
         events, runtimes, max_rating, with_latest=is_aged, n_threads=n_threads
     )
-    weights = weigh(aggregated.evidence, weighting)
+    return weighted(aggregated, weighting)
+
+
+def weighted(
+    aggregated: AggregatedEvents, weighting: Weighting, latest: int | None = None
+) -> Interactions:
+    """Turn evidence into weights.
+
+    Args:
+        aggregated: Evidence of all users, or of some.
+        weighting: Parameters of the weights.
+        latest: Time that ages count from, in seconds since 1970; None: that of these events.
+    """
+    weights = weigh(aggregated.evidence, weighting, latest)
     return Interactions(
         aggregated.user_ids,
         aggregated.item_ids,

@@ -138,14 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--store", type=Path, metavar="DIR", help="store to publish to; default: [store] path"
     )
-    verb.add_argument(
-        "--engine", choices=ENGINES,
-        help="place of the users: this process, or Spark's partitions; default: [batch] engine",
-    )  # fmt: skip
-    verb.add_argument(
-        "--master", dest="spark_master", metavar="URL",
-        help="Spark's master: local[2], spark://host:7077, yarn; default: [batch] spark_master",
-    )  # fmt: skip
+    _add_engine(verb)
     verb.add_argument(
         "--override-gate", type=_reason, metavar="WHY",
         help="publish this snapshot even if the gate refuses it; WHY is written to the journal",
@@ -180,6 +173,18 @@ def _parser() -> argparse.ArgumentParser:
     add_report(verbs)
     add_config(verbs, SECTIONS)
     return parser
+
+
+def _add_engine(verb: argparse.ArgumentParser) -> None:
+    """Add the options that say where the users of a refresh are."""
+    verb.add_argument(
+        "--engine", choices=ENGINES,
+        help="place of the users: this process, or Spark's partitions; default: [batch] engine",
+    )  # fmt: skip
+    verb.add_argument(
+        "--master", dest="spark_master", metavar="URL",
+        help="Spark's master: local[2], spark://host:7077, yarn; default: [batch] spark_master",
+    )  # fmt: skip
 
 
 def _inputs(options: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -4,10 +4,9 @@ rows ─► distinct ratings ─► rating scale ─► distinct users of each i
      └► latest event of each pair ────────► time that ages count from
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from batch.arrays import Rows
@@ -73,21 +72,28 @@ def basis_of(
         runtimes: Minutes of each item of the catalogue; None without a catalogue.
         settings: Settings of the batch.
     """
-    weighting = Weighting.from_settings(settings)
+    basis = basis_without_latest(counted, runtimes, settings)
+    if not settings.half_life_days:
+        return basis
+    return replace(basis, latest=_latest_of(rows, [*basis.runtimes], basis.best_rating))
+
+
+def basis_without_latest(
+    counted: CountedItems, runtimes: Runtimes | None, settings: BatchSettings
+) -> InteractionBasis:
+    """Return the basis of interactions whose weights do not age."""
     runtime, default = runtimes_and_default(counted.item_ids, runtimes or {})
-    min_users = MIN_USERS_OF_ITEM if runtimes is None else 1
-    ids = counted.item_ids.to_pylist()
-    exists = counted.n_users >= min_users
-    if runtimes is not None:
-        exists &= np.array([name in runtimes for name in ids], np.bool_)
+    exists = counted.n_users >= (MIN_USERS_OF_ITEM if runtimes is None else 1)
+    minutes = zip(counted.item_ids.to_pylist(), runtime.tolist(), exists.tolist(), strict=True)
     kept = {
-        name: minutes
-        for name, minutes, is_kept in zip(ids, runtime.tolist(), exists, strict=True)
-        if is_kept
+        name: length
+        for name, length, is_kept in minutes
+        if is_kept and (runtimes is None or name in runtimes)
     }
-    best = counted.best_rating
-    latest = _latest_of(rows, list(kept), best) if weighting.half_life_days else None
-    return InteractionBasis(kept, default, best, latest, weighting, runtimes is not None)
+    weighting = Weighting.from_settings(settings)
+    return InteractionBasis(
+        kept, default, counted.best_rating, None, weighting, runtimes is not None
+    )
 
 
 def _is_valid(best: float) -> Any:

@@ -1,8 +1,9 @@
 """Reading: a task reads the files of one group with the readers of the local engine.
 
 day's file and segments │ archive │ log │ table    groups, one task each
-└─► rows: views, ratings, new accounts         folded
-└─► report: files, rejected lines, or the error that ends the refresh
+          │
+          ├─► rows: views, ratings, new accounts, folded
+          └─► report: files, rejected lines, or the error that ends the refresh
 """
 
 import pickle

@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ _SHIPPED: Final = ("batch", "store")
 _LOOPBACK: Final = "127.0.0.1"
 _CONNECT_SECONDS: Final = 5.0
 _SETTINGS: Final = {
+    "spark.log.level": "ERROR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
@@ -40,9 +42,9 @@ def spark_session(master: str) -> Iterator[Any]:
     Raises:
         EngineError: PySpark or Java is missing, or the master does not answer.
     """
-    builder = _builder(master)
-    _check_java()
     _check_reachable(master)
+    _check_java()
+    builder = _builder(master)
     for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
         os.environ.setdefault(name, sys.executable)
     try:
@@ -53,9 +55,10 @@ def spark_session(master: str) -> Iterator[Any]:
             f"Spark cannot start: {_first_line(error)}",
             "check the URL, such as local[2] or spark://host:7077, and `java -version` (17)",
         ) from error
-    session.sparkContext.setLogLevel("ERROR")
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+            # Batches of Arrow alone go to and fro, so that the version of pandas does not matter.
+            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
             session.sparkContext.addPyFile(str(_package(Path(folder) / "marquee.zip")))
             yield session
     finally:
@@ -131,11 +134,10 @@ def _check_reachable(master: str) -> None:
 
 
 def _package(path: Path) -> Path:
-    """Write the packages that executors import as a zip file."""
-    with zipfile.ZipFile(path, "w") as archive:
+    """Write the packages that executors import as a zip file, compiled once for all of them."""
+    with zipfile.PyZipFile(str(path), "w") as archive:
         for name in _SHIPPED:
-            for file in sorted((_ROOT / name).rglob("*.py")):
-                archive.write(file, file.relative_to(_ROOT))
+            archive.writepy(str(_ROOT / name))
     return path
 
 

@@ -16,10 +16,12 @@ from typing import Final
 import pyarrow as pa
 
 from batch.arrays import Floats
+from batch.errors import EngineError
 from batch.interactions.build import Interactions, with_items
-from batch.learn import known_times
+from batch.learn import Learned, known_times
 from batch.models.fold_in import Solver
 from batch.models.view_order import order_views
+from batch.prepare import Prepared
 from batch.records.profiles import Profile
 from batch.rules.rules import Rules
 from batch.served.document import Document, ModelDocument, restore
@@ -28,6 +30,8 @@ from batch.served.files import ServedModel, folded_in
 from batch.served.history import Histories
 from batch.settings import BatchSettings
 from batch.tables.users import USER_TABLES, Records, UserRows
+from batch.tables.write import SnapshotTables
+from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
 
 RECORDS: Final = pa.schema(
@@ -65,6 +69,39 @@ class UserStep:
     settings: BatchSettings
     not_after: datetime
     n_users: int
+
+    @classmethod
+    def of(
+        cls,
+        prepared: Prepared,
+        learned: Learned,
+        tables: SnapshotTables,
+        settings: BatchSettings,
+        *,
+        n_users: int,
+        not_after: datetime,
+    ) -> "UserStep":
+        """Return the step of a refresh, without any user.
+
+        Raises:
+            EngineError: The model cannot fold in users.
+        """
+        served, user_ids = tables.served, tables.interactions.user_ids
+        if isinstance(served, Unavailable):
+            remedy = 'choose another [batch] model, or engine = "local"'
+            raise EngineError("[batch] model", f"cannot fold in users: {served.reason}", remedy)
+        return cls(
+            tables.interactions.item_ids,
+            served.model,
+            learned.vectors.solve,
+            tables.factors.item_factors,
+            prepared.rules.of_users(user_ids[:0], {}, 1.0),
+            dict(tables.profiles),
+            prepared.taken_down_rows,
+            settings,
+            not_after,
+            n_users,
+        )
 
     def __call__(self, interactions: Interactions) -> UserRows:
         """Return the tables of some users.

@@ -19,3 +19,4 @@ Characters = npt.NDArray[np.uint8]  # bytes of text
 AnyArray = npt.NDArray[np.generic]  # any type, for sizes and files
 Records = npt.NDArray[np.void]  # rows of a structured type
 Hashes = npt.NDArray[np.uint64]  # of values or rows
+Words = npt.NDArray[np.uint32]  # four bytes of text, or a hash of 32 bits

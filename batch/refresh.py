@@ -45,6 +45,7 @@ from batch.stages import Stages
 from batch.summary import RefreshOutcome, Summary, summarise
 from batch.tables.assemble import SharedTables, assemble_shared, assemble_tables
 from batch.tables.neighbours import recall, save_index
+from batch.tables.shards import shards_of
 from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables, write_tables
 from batch.trust.assess import Assessment, assess
@@ -99,7 +100,7 @@ def _refresh(store: Path, options: RefreshOptions, engine: Engine) -> Summary:
         timer = stages if first is None else Stages()
         run = _Run(store, began_at, engine, timer)
         built = _build(run, inputs, of_builds.pop(0), one)
-        with writing(store), SnapshotWriter(store) as writer:
+        with writing(store), SnapshotWriter(store, one.batch.shards, shards_of) as writer:
             with timer("write"):
                 manifests.append(_write(writer, built, began_at))
                 if first is None:

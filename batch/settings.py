@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.columns.roles import check_roles
+from store.shards import MAX_SHARDS
 
 MODELS: Final = (
     "auto", "ials", "als", "ease", "rp3beta", "graph_filter", "spectral", "item_knn", "last_items",
@@ -22,6 +23,7 @@ FOLD_IN: Final = ("auto", "on", "off")
 ZERO_RATINGS: Final = ("auto", "unrated", "rejected")
 SIMILARITIES: Final = ("cosine", "tfidf", "bm25")
 _MAX_WEIGHT: Final = 1000  # maximum weight of an interaction
+_MAX_RATING_FACTORS: Final = 32
 _MAX_SPARES: Final = 80  # as many as there are candidates by default, with the list
 
 
@@ -129,6 +131,8 @@ class BatchSettings:
         n_spares: Number of items kept behind the list of 20, for takedowns and exploration.
         n_trees: Number of trees of the Annoy index; more trees: higher recall, larger
             index.
+        shards: Number of files that the users' lists and profiles are divided among; 1: all lie
+            in `recs.mdb`.
         n_threads: Number of threads; 0: one for each usable processor.
         seed: Random seed of sampling and initial vectors.
     """
@@ -199,6 +203,7 @@ class BatchSettings:
     n_rating_factors: int = 8
     n_spares: int = 10
     n_trees: int = 50
+    shards: int = 1
     n_threads: int = 0
     seed: int = 42
 
@@ -215,12 +220,9 @@ class BatchSettings:
             if isinstance(value, int | float) and (value < 0 or not math.isfinite(value)):
                 raise ValueError(f"{setting.name} must be 0 or more, and finite")
         check_roles(self.columns)
-        if self.n_spares > _MAX_SPARES:
-            raise ValueError(f"n_spares must lie between 0 and {_MAX_SPARES}, not {self.n_spares}")
-        if self.n_rating_factors > 32:
-            raise ValueError(
-                f"n_rating_factors must lie between 0 and 32, not {self.n_rating_factors}"
-            )
+        _check_range("n_spares", self.n_spares, 0, _MAX_SPARES)
+        _check_range("n_rating_factors", self.n_rating_factors, 0, _MAX_RATING_FACTORS)
+        _check_range("shards", self.shards, 1, MAX_SHARDS)
         for name in ("max_rejected_share", "last_items_decay"):
             _check_share(name, getattr(self, name))
         for name in ("user_pattern", "item_pattern"):
@@ -261,6 +263,11 @@ def _check_fold_in(settings: BatchSettings) -> None:
         raise ValueError(
             'engine = "spark" excludes fold_in = "off", second_stage = "on" and model = "bpr"'
         )
+
+
+def _check_range(name: str, value: int, minimum: int, maximum: int) -> None:
+    if not minimum <= value <= maximum:
+        raise ValueError(f"{name} must lie between {minimum} and {maximum}, not {value}")
 
 
 def _check_share(name: str, value: float) -> None:

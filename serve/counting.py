@@ -35,7 +35,8 @@ class AnswerKind(NamedTuple):
     """Kind of an answer.
 
     Attributes:
-        source: Origin of the answer, as in `X-Marquee-Source`, or "error".
+        source: Origin of the answer, as in `X-Marquee-Source`; "closed_shard" for a fallback in
+            place of a list that another machine has; or "error".
         status: HTTP status, or its class.
     """
 
@@ -46,7 +47,7 @@ class AnswerKind(NamedTuple):
 ANSWER_KINDS: Final = (
     *(AnswerKind(source, "200") for source in ("list", "fresh", "history", "recent")),
     *(AnswerKind(source, "200") for source in ("segment", "popular", "static")),
-    *(AnswerKind(source, "200") for source in ("similar", "predict", "other")),
+    *(AnswerKind(source, "200") for source in ("similar", "predict", "closed_shard", "other")),
     *(AnswerKind("error", status) for status in ("400", "404", "405", "4xx", "503", "5xx")),
 )
 ARM_SOURCES: Final = ("list", "fresh", "other")

@@ -14,6 +14,7 @@ from store.layout import LIST_LENGTH
 _MIN_TOKEN_CHARACTERS: Final = 16
 UNSAFE_IN_NGINX_CONF: Final = re.compile(r'["$@;{}\\\x00-\x1f\x7f-\x9f]')
 _IN_NGINX_CONF: Final = ("host", "nginx", "access_log")
+_SHARDS: Final = re.compile(r"[0-9]{1,2}(?:,[0-9]{1,2})*")
 _MAX_EVENTS_KIB: Final = 1 << 14  # a body is held in memory
 PAGES: Final = ("on", "open", "off")
 _MIN_VALUES: Final = {
@@ -64,6 +65,8 @@ class ServeSettings:
             addition to `rate_limit`; the excess is answered with 429. 0 means no limit.
         metrics_allow: Addresses and networks that may read `/metrics`; others get 403. A
             bare server answers all.
+        shards: Numbers of the shards that this machine serves, `"0,1"`, or `all`; users of other
+            shards get the list of a user without one.
         access_log: Path of the access log, one JSON line per request, without queries;
             empty disables it.
         access_log_mib: Size in MiB at which the access log is rotated.
@@ -101,6 +104,7 @@ class ServeSettings:
     rate_limit: int = 0
     expensive_rate_limit: int = 50
     metrics_allow: tuple[str, ...] = ("127.0.0.1", "::1")
+    shards: str = "all"
     access_log: str = "var/log/access.log"
     access_log_mib: int = 100
     access_log_keep: int = 5
@@ -118,6 +122,8 @@ class ServeSettings:
         self._check_numbers()
         self._check_texts()
         self._check_pages()
+        if self.shards != "all" and not _SHARDS.fullmatch(self.shards):
+            raise ValueError(f'shards must be "all" or numbers such as "0,1", not {self.shards!r}')
         names = self.emergency_list
         if len(names) > LIST_LENGTH or len(set(names)) < len(names):
             raise ValueError(f"emergency_list must hold up to {LIST_LENGTH} items, none twice")
@@ -131,6 +137,11 @@ class ServeSettings:
                 raise ValueError(f"metrics_allow: {error}") from None
         if self.admin_token and self.admin_token_file:
             raise ValueError("admin_token and admin_token_file exclude each other")
+
+    @property
+    def open_shards(self) -> frozenset[int] | None:
+        """Shards that this machine serves; None for all."""
+        return None if self.shards == "all" else frozenset(map(int, self.shards.split(",")))
 
     def _check_numbers(self) -> None:
         if not 0 <= self.port <= 65535:

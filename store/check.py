@@ -6,9 +6,9 @@ from typing import Final
 
 from store.check_ratings import broken_ratings
 from store.ids import is_item_id, is_user_id
-from store.layout import LIST_LENGTH, RECS, RESERVE
+from store.layout import LIST_LENGTH, RECS, RESERVE, USER_TABLES
 from store.model_files import broken_model_files
-from store.snapshot import Snapshot
+from store.snapshot import ShardedTable, Snapshot
 
 _ROWS: Final = f"{RECS}/rows"
 
@@ -18,8 +18,9 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
 
     A list is 1 to 20 item ids joined by commas, none twice, each one an entry
     of `items`. A user's spares and list have no item in common. `rows` and the
-    `item_row` of `items` name each other. `broken_ratings` checks the rating model,
-    and `broken_model_files` what the speed layer needs.
+    `item_row` of `items` name each other. A user's records are in the user's shard.
+    `broken_ratings` checks the rating model, and `broken_model_files` what the speed
+    layer needs.
     """
     items = {_text(key) for key, _ in snapshot.items}
     yield from (
@@ -36,9 +37,18 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
         spares = snapshot.spares.get(key)
         if spares and not set(body.split(b",")).isdisjoint(spares.split(b",")):
             yield f"spares: {_text(key)}: contains an item of the user's list"
+    yield from _misplaced_users(snapshot)
     yield from _broken_rows(snapshot, items)
     yield from broken_ratings(snapshot, items)
     yield from broken_model_files(snapshot, n_items=snapshot.manifest.counts.get(_ROWS, 0))
+
+
+def _misplaced_users(snapshot: Snapshot) -> Iterator[str]:
+    for name in USER_TABLES:
+        table = getattr(snapshot, name)
+        if isinstance(table, ShardedTable):
+            for key in table.misplaced():
+                yield f"{name}: {_text(key)}: is in another user's shard"
 
 
 def _broken_rows(snapshot: Snapshot, items: set[str]) -> Iterator[str]:

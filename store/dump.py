@@ -27,7 +27,6 @@ from typing import Any, Final, Self
 import lmdb
 
 from store.errors import StoreError
-from store.gate_result import GateResult
 from store.layout import FACTORS, INDEX, RECS, SEEN, is_model_file
 from store.manifest import Manifest
 from store.merge_join import Record, merge_join
@@ -53,7 +52,7 @@ _TABLES: Final = (  # in the order in which the batch writes them
     (FACTORS, "rating_items"),
     (SEEN, "users"),
 )
-_SET_BY_WRITER: Final = ("format_version", "generation", "parent", "counts", "files")
+_SET_BY_WRITER: Final = ("format_version", "generation", "parent", "counts", "files", "shards")
 
 Line = dict[str, Any]
 
@@ -135,16 +134,18 @@ def load(store: Path, lines: Iterable[str | bytes]) -> Manifest:
     """
     with contextlib.ExitStack() as held:
         spools = {table: held.enter_context(_Spool(store, table)) for table in _TABLES}
-        writer = held.enter_context(SnapshotWriter(store))
+        numbered = enumerate(lines, 1)
+        about = _first_line(numbered)
+        manifest = _manifest(about)
+        writer = held.enter_context(SnapshotWriter(store, manifest.n_shards))
         writer.path(INDEX).touch()
-        about = _fill_spools(lines, spools, writer.path)
-        gate = _gate(about)
+        _fill_spools(numbered, spools, writer.path)
         for file, name in _TABLES:
             if f"{file}/{name}" in about.get("counts", ()):
                 writer.table(file, name, spools[file, name])
         _check_whole(about, writer)
         kept = {name: value for name, value in about.items() if name not in _SET_BY_WRITER}
-        return writer.finish(**kept | {"gate": gate})
+        return writer.finish(**kept | {"gate": manifest.gate})
 
 
 class _Spool:
@@ -178,44 +179,51 @@ class _Spool:
             yield self._file.read(n_key), self._file.read(n_value)
 
 
+def _first_line(lines: Iterator[tuple[int, str | bytes]]) -> Line:
+    """Return the manifest of a dump."""
+    for number, text in lines:
+        with _bad_line(number):
+            return dict(json.loads(text)["manifest"])
+    raise BadDumpError("dump", "is empty")
+
+
+def _manifest(about: Line) -> Manifest:
+    try:
+        return Manifest.from_json(about)
+    except ValueError as error:
+        raise BadDumpError("dump", f"its manifest is not valid: {error}") from error
+
+
 def _fill_spools(
-    lines: Iterable[str | bytes],
+    lines: Iterator[tuple[int, str | bytes]],
     spools: dict[tuple[str, str], _Spool],
     path_of: Callable[[str], Path],
-) -> Line:
-    """Write the record of each line to its spool, and return the manifest.
+) -> None:
+    """Write the record of each line to its spool.
 
     Args:
-        lines: Lines of a dump.
+        lines: Numbers and lines of a dump, without the first.
         spools: Spool of each table.
         path_of: Function from the name of a file that is not LMDB's to its path.
     """
-    about: Line | None = None
-    number = 0
-    try:
-        for number, text in enumerate(lines, 1):  # noqa: B007 (used in the message)
+    for number, text in lines:
+        with _bad_line(number):
             line = json.loads(text)
-            if about is None:
-                about = dict(line["manifest"])
-            elif "index" in line or "file" in line:
+            if "index" in line or "file" in line:
                 name, piece = _piece(line)
                 with path_of(name).open("ab") as file:
                     file.write(piece)
             else:
                 for table, key, value in _records(line):
                     spools[table].add(key, value)
+
+
+@contextlib.contextmanager
+def _bad_line(number: int) -> Iterator[None]:
+    try:
+        yield
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         raise BadDumpError("dump", f"line {number} is not a line of a dump: {error!r}") from error
-    if about is None:
-        raise BadDumpError("dump", "is empty")
-    return about
-
-
-def _gate(about: Line) -> GateResult:
-    try:
-        return Manifest.from_json(about).gate
-    except ValueError as error:
-        raise BadDumpError("dump", f"its manifest is not valid: {error}") from error
 
 
 def _check_whole(about: Line, writer: SnapshotWriter) -> None:

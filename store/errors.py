@@ -30,9 +30,7 @@ class MarqueeError(Exception):
         return _restored, (type(self), str(self), str(self.subject), self.problem)
 
 
-def _restored(
-    kind: type[MarqueeError], message: str, subject: str, problem: str
-) -> MarqueeError:
+def _restored(kind: type[MarqueeError], message: str, subject: str, problem: str) -> MarqueeError:
     error = kind.__new__(kind, message)
     error.subject, error.problem = subject, problem
     return error

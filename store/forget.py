@@ -180,7 +180,7 @@ def _copy(
     with (
         open_snapshot(store, generation, verified=True) as snapshot,
         _tables(snapshot) as tables,
-        SnapshotWriter(store) as writer,
+        SnapshotWriter(store, snapshot.manifest.n_shards) as writer,
     ):
         manifest = snapshot.manifest
         for path, table in tables.items():

@@ -52,7 +52,7 @@ def interleave(store: Path, control: int, treatment: int, salt: str) -> Manifest
     with (
         open_snapshot(store, control) as first,
         open_snapshot(store, treatment) as second,
-        SnapshotWriter(store) as writer,
+        SnapshotWriter(store, first.manifest.n_shards) as writer,
     ):
         writer.table(RECS, "users", _users(first, second, salt))
         writer.table(RECS, "spares", _spares(first, second, salt))

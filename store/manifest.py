@@ -27,7 +27,9 @@ from store.layout import (
     RECS,
     SEEN,
     is_optional_file,
+    is_shard_file,
     manifests_folder,
+    shard_file,
     snapshot_folder,
 )
 from store.parse import (
@@ -42,6 +44,7 @@ from store.parse import (
     parse_time,
     read_small,
 )
+from store.shards import Shards
 
 _LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
 _LMDB_MAGIC_AT: Final = 16  # after the header of page 0, on a 64-bit machine
@@ -66,6 +69,7 @@ class Manifest:
         metrics: Quality figures that the batch measured.
         gate: Decision of the gate, and its checks.
         arm: Arm of an experiment that it was built for; None, and no key, for others.
+        shards: Division of the users among files; None, and no key, if one file has them all.
     """
 
     format_version: int
@@ -81,6 +85,12 @@ class Manifest:
     metrics: dict[str, Any]
     gate: GateResult
     arm: str | None = None
+    shards: Shards | None = None
+
+    @property
+    def n_shards(self) -> int:
+        """Number of parts of the users; 1 if one file has them all."""
+        return self.shards.n_shards if self.shards else 1
 
     @property
     def data_files(self) -> list[str]:
@@ -90,8 +100,9 @@ class Manifest:
     def as_json(self) -> dict[str, Any]:
         """Return the document that `MANIFEST.json` holds."""
         document = dataclasses.asdict(self) | {"gate": self.gate.as_json()}
-        if self.arm is None:
-            del document["arm"]  # earlier versions refuse unknown keys
+        for name in _OPTIONAL:
+            if document[name] is None:
+                del document[name]  # earlier versions refuse unknown keys
         return document
 
     @classmethod
@@ -103,7 +114,7 @@ class Manifest:
         """
         if not isinstance(document, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 - one kind of damaged file
-        document = {"arm": None, **document}
+        document = {**_OPTIONAL, **document}
         if odd := sorted(cls.__dataclass_fields__.keys() ^ document.keys()):
             raise ValueError(f"missing or unknown keys: {excerpt(', '.join(odd))}")
         for name, is_valid in _VALID.items():
@@ -111,7 +122,12 @@ class Manifest:
                 raise ValueError(f"{name}: {excerpt(document[name])} is not a valid value")
         for name in ("began_at", "finished_at"):
             parse_time(document[name])
-        return cls(**document | {"gate": GateResult.from_json(document["gate"])})
+        shards = Shards.from_json(document["shards"]) if document["shards"] is not None else None
+        files = {shard_file(shard) for shard in range(shards.n_shards if shards else 0)}
+        if files != set(filter(is_shard_file, document["files"])):
+            raise ValueError("its shards and its files contradict each other")
+        gate = GateResult.from_json(document["gate"])
+        return cls(**document | {"gate": gate, "shards": shards})
 
 
 def _is_generation(value: object) -> bool:
@@ -122,6 +138,7 @@ def _are_parameters(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("rules", {}), dict)
 
 
+_OPTIONAL: Final = {"arm": None, "shards": None}  # keys that most manifests do not have
 _VALID: Final[dict[str, Callable[[Any], bool]]] = {
     "format_version": is_count,
     "generation": _is_generation,
@@ -242,7 +259,7 @@ def verify(folder: Path) -> Manifest:
                 raise CorruptSnapshotError(path, what)
             if sha256(path) != expected[name]:
                 raise CorruptSnapshotError(path, f"its SHA-256 differs from {CHECKSUMS}")
-            if name in (FACTORS, RECS, SEEN):
+            if name in (FACTORS, RECS, SEEN) or is_shard_file(name):
                 _check_machine(path)
         except OSError as error:
             raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error

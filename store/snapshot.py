@@ -7,15 +7,17 @@ changes.
 
 import contextlib
 import fcntl
-from collections.abc import Callable, Iterator
+import heapq
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Self, cast
 
 import lmdb
 
-from store.errors import CorruptSnapshotError
-from store.layout import FACTORS, MANIFEST, RECS, SEEN, snapshot_folder
+from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
+from store.layout import FACTORS, MANIFEST, RECS, SEEN, shard_file, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
+from store.shards import shard_function, shard_of
 
 
 class Table:
@@ -35,30 +37,72 @@ class Table:
         return cast(Iterator[tuple[bytes, bytes]], iter(self._transaction.cursor()))
 
 
+class ShardedTable(Table):
+    """A table by user that is divided among shards; iterating merges them in key order.
+
+    Args:
+        tables: Table of each shard; None for a shard that is not open, whose users have
+            no record.
+    """
+
+    __slots__ = ("_tables",)
+
+    def __init__(self, tables: Sequence[Table | None]) -> None:
+        self._tables = tables
+        shard_of = shard_function(len(tables))
+        lookups = [table.get if table else _no_record for table in tables]
+        self.get = lambda key: lookups[shard_of(key)](key)
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return heapq.merge(*filter(None, self._tables))  # no key is in two of them
+
+    def misplaced(self) -> Iterator[bytes]:
+        """Yield the keys of records that no lookup finds: they are in another user's shard."""
+        shard_of = shard_function(len(self._tables))
+        for shard, table in enumerate(self._tables):
+            for key, _ in table or ():
+                if shard_of(key) != shard:
+                    yield key
+
+
 class Snapshot:
     """An open snapshot. Open it after a fork, and only once in a process.
 
     Attributes:
         folder: Directory of the snapshot.
         manifest: Parsed manifest.
-        users, spares, similar, fallback, profiles, items, rows: Tables of `recs.mdb`;
-            `store/README.md` lists their keys and values.
+        closed_shards: Shards that were not opened: their users have no record.
+        users, spares, similar, fallback, profiles, items, rows: Tables of `recs.mdb` and
+            its shards; `store/README.md` lists their keys and values.
         teams: Table of team bits, None in a snapshot that interleaves no others.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, held: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        held: contextlib.ExitStack,
+        shards: Collection[int] | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
+        self.closed_shards = _closed_shards(folder, manifest.n_shards, shards)
         self._held = held
         self._recs = held.enter_context(_open(folder / RECS))
-        self.users = self._table("users")
-        self.spares = self._table("spares")
-        self.similar = self._table("similar")
-        self.fallback = self._table("fallback")
-        self.profiles = self._table("profiles")
-        self.items = self._table("items")
-        self.rows = self._table("rows")
-        self.teams = self._table("teams") if f"{RECS}/teams" in manifest.counts else None
+        self._shards = [
+            held.enter_context(_open(folder / shard_file(shard)))
+            if shard not in self.closed_shards
+            else None
+            for shard in range(manifest.n_shards if manifest.shards else 0)
+        ]
+        self.users = self._user_table("users")
+        self.spares = self._user_table("spares")
+        self.similar = self._table(self._recs, "similar")
+        self.fallback = self._table(self._recs, "fallback")
+        self.profiles = self._user_table("profiles")
+        self.items = self._table(self._recs, "items")
+        self.rows = self._table(self._recs, "rows")
+        self.teams = self._user_table("teams") if f"{RECS}/teams" in manifest.counts else None
 
     def __enter__(self) -> Self:
         return self
@@ -71,18 +115,37 @@ class Snapshot:
         """The snapshot's serial number."""
         return self.manifest.generation
 
+    def closed_shard_of(self, user_id: bytes) -> int | None:
+        """Return the user's shard if it was not opened: a list may exist on another machine."""
+        if not self.closed_shards:
+            return None
+        shard = shard_of(user_id, self.manifest.n_shards)
+        return shard if shard in self.closed_shards else None
+
     def close(self) -> None:
         """Close the files. A lookup afterwards raises `lmdb.Error`."""
         self._held.close()
 
-    def _table(self, name: str) -> Table:
+    def _user_table(self, name: str) -> Table:
+        if not self._shards:
+            return self._table(self._recs, name)
+        tables = (self._table(shard, name) if shard else None for shard in self._shards)
+        return ShardedTable([*tables])
+
+    def _table(self, environment: lmdb.Environment, name: str) -> Table:
         try:
-            return Table(self._recs.begin(db=self._recs.open_db(name.encode(), create=False)))
+            return Table(environment.begin(db=environment.open_db(name.encode(), create=False)))
         except lmdb.Error as error:
-            raise CorruptSnapshotError(self.folder / RECS, f"table {name}: {error}") from error
+            raise CorruptSnapshotError(environment.path(), f"table {name}: {error}") from error
 
 
-def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Snapshot:
+def open_snapshot(
+    store: Path,
+    generation: int,
+    *,
+    verified: bool = False,
+    shards: Collection[int] | None = None,
+) -> Snapshot:
     """Open one generation for reading.
 
     Args:
@@ -90,6 +153,7 @@ def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Sn
         generation: Generation to open; `current(store)` is the served one.
         verified: Whether the caller has just verified it: only the manifest
             is read then.
+        shards: Shards to open of a snapshot that has any; None means all.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
@@ -99,10 +163,24 @@ def open_snapshot(store: Path, generation: int, *, verified: bool = False) -> Sn
     try:
         _hold(folder, held)
         manifest = read_manifest(folder) if verified else verify(folder)
-        return Snapshot(folder, manifest, held)
+        return Snapshot(folder, manifest, held, shards)
     except BaseException:
         held.close()
         raise
+
+
+def _closed_shards(folder: Path, n_shards: int, shards: Collection[int] | None) -> frozenset[int]:
+    """Return the shards that are not to be opened; none of a snapshot without shards."""
+    if shards is None or n_shards == 1:
+        return frozenset()
+    if unknown := set(shards) - set(range(n_shards)):
+        what = f"has {n_shards} shards, from 0, and not shard {min(unknown)}"
+        raise IncompatibleSnapshotError(folder, what, "correct [serve] shards")
+    return frozenset(range(n_shards)) - set(shards)
+
+
+def _no_record(_: bytes) -> None:
+    """Return the record of a user whose shard is not open."""
 
 
 def _hold(folder: Path, held: contextlib.ExitStack) -> None:

@@ -2,6 +2,7 @@
 
     snapshots/000042.building/     tables in key order, appended by LMDB's bulk path
         recs.mdb factors.mdb items.ann, and optional files
+        recs.00.mdb recs.01.mdb …  in shards: the tables by user of recs.mdb, divided
         MANIFEST.json SHA256SUMS   then every file and the directory to disk
     snapshots/000042/              after the rename; it never changes again
 
@@ -11,7 +12,7 @@ build that was killed are removed by the next writer.
 
 import itertools
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,22 +28,34 @@ from store.layout import (
     FORMAT_VERSION,
     FORMAT_VERSIONS,
     RECS,
+    USER_TABLES,
     building_folder,
     generations,
     is_optional_file,
+    is_shard_file,
+    shard_file,
     snapshot_folder,
 )
 from store.manifest import Manifest, write_manifest
 from store.pointer import current_or_none
+from store.shards import Shards, shards_of
 
 _MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with its content
-_CHUNK_RECORDS: Final = 10_000  # in one LMDB transaction
+_CHUNK_RECORDS: Final = 10_000  # in LMDB transactions at a time
 _MAX_TABLES: Final = 8
 _FULL_DISK_BYTES: Final = 1 << 20  # LMDB allocates pages, and fails shortly before the last one
+
+Records = Iterable[tuple[bytes, bytes]]
+ShardsOf = Callable[[Sequence[bytes], int], Iterable[int]]
 
 
 class SnapshotWriter:
     """Builds one generation; use it in a `with` inside `writing(store)`.
+
+    Args:
+        store: Directory of the store.
+        n_shards: Number of files that the tables by user of RECS are divided among.
+        shards_of: Function that returns the shards of user ids, as `store.shards.shards_of`.
 
     Attributes:
         generation: Serial number of the new snapshot.
@@ -50,7 +63,7 @@ class SnapshotWriter:
         counts: Number of entries by table written so far, such as `recs.mdb/users`.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, n_shards: int = 1, shards_of: ShardsOf = shards_of) -> None:
         try:
             known = [*generations(store), *(line.generation for line in journal(store))]
         except OSError as error:
@@ -61,6 +74,8 @@ class SnapshotWriter:
         self._store = store
         self._folder = building_folder(store, self.generation)
         self._environments: dict[str, lmdb.Environment] = {}
+        self._n_shards = n_shards
+        self._shards_of = shards_of
 
     def __enter__(self) -> Self:
         try:
@@ -84,11 +99,12 @@ class SnapshotWriter:
         """Return where to write a data file that is not LMDB's, such as `items.ann`."""
         return self._folder / name
 
-    def table(self, file: str, name: str, records: Iterable[tuple[bytes, bytes]]) -> int:
+    def table(self, file: str, name: str, records: Records) -> int:
         """Write one named database and return its entries.
 
         Args:
-            file: RECS, FACTORS, or SEEN, which is made with its first table.
+            file: RECS, FACTORS, or SEEN, which is made with its first table. The shards
+                get the tables by user of RECS.
             name: Name of the database.
             records: Keys and values in ascending byte order of keys, no key twice.
 
@@ -96,25 +112,23 @@ class SnapshotWriter:
             WriteError: The disk is full, or the keys are out of order. (LMDB
                 itself would drop such a record without an error.)
         """
-        n_records = 0
+        is_divided = self._n_shards > 1 and file == RECS and name in USER_TABLES
+        files = [shard_file(shard) for shard in range(self._n_shards)] if is_divided else [file]
+        n_records = n_entries = 0
         try:
-            if file not in self._environments:
-                self._environments[file] = _new_environment(self._folder / file)
-            environment = self._environments[file]
-            table = environment.open_db(name.encode())
-            for chunk in _chunks(records):
-                # One transaction a chunk: LMDB keeps its pages in memory until it ends.
-                with environment.begin(write=True, db=table) as transaction:
-                    _, n_added = transaction.cursor().putmulti(chunk, dupdata=False, append=True)
+            tables = [self._open_table(one, name) for one in files]
+            for shard, chunk in _chunks(records, len(files), self._shards_of):
+                n_added = _append(*tables[shard], chunk)
                 if n_added != len(chunk):
                     raise WriteError(
-                        self._folder / file,
+                        self._folder / files[shard],
                         f"{name}: keys out of order after {n_records + n_added} records",
                         "report this bug: the batch must sort by key",
                     )
                 n_records += n_added
-            with environment.begin(db=table) as transaction:
-                n_entries = transaction.stat(table)["entries"]
+            for environment, table in tables:
+                with environment.begin(db=table) as transaction:
+                    n_entries += transaction.stat(table)["entries"]
         except (OSError, lmdb.Error) as error:
             raise WriteError(self._folder / file, f"{name}: {self._why(error)}") from error
         if n_entries != n_records:
@@ -123,6 +137,12 @@ class SnapshotWriter:
             )
         self.counts[f"{file}/{name}"] = n_records
         return n_records
+
+    def _open_table(self, file: str, name: str) -> tuple[lmdb.Environment, Any]:
+        if file not in self._environments:
+            self._environments[file] = _new_environment(self._folder / file)
+        environment = self._environments[file]
+        return environment, environment.open_db(name.encode())
 
     def finish(self, **about: Any) -> Manifest:
         """Force everything to disk, write the manifest, and rename into place.
@@ -145,6 +165,7 @@ class SnapshotWriter:
             manifest = Manifest(
                 # The lowest that describes it, so that older code reads what it can.
                 format_version=_format_version(optional, about.get("arm")),
+                shards=Shards(self._n_shards) if self._n_shards > 1 else None,
                 generation=self.generation,
                 parent=self.parent,
                 counts=self.counts,
@@ -174,8 +195,10 @@ class SnapshotWriter:
 
 
 def _format_version(optional: list[str], arm: str | None) -> int:
-    if arm is not None:
+    if any(map(is_shard_file, optional)):
         return FORMAT_VERSION
+    if arm is not None:
+        return FORMAT_VERSIONS[2]
     return FORMAT_VERSIONS[1] if optional else FORMAT_VERSIONS[0]
 
 
@@ -193,7 +216,33 @@ def _new_environment(path: Path) -> lmdb.Environment:
     )
 
 
-def _chunks(records: Iterable[tuple[bytes, bytes]]) -> Iterable[list[tuple[bytes, bytes]]]:
+def _append(environment: lmdb.Environment, table: Any, chunk: list[tuple[bytes, bytes]]) -> int:
+    """Append records to a table; return their number without those out of order."""
+    # One transaction a chunk: LMDB keeps its pages in memory until it ends.
+    with environment.begin(write=True, db=table) as transaction:
+        _, n_added = transaction.cursor().putmulti(chunk, dupdata=False, append=True)
+    return int(n_added)
+
+
+def _chunks(
+    records: Records, n_shards: int, shards_of: ShardsOf
+) -> Iterator[tuple[int, list[tuple[bytes, bytes]]]]:
+    """Yield shard and records of each transaction.
+
+    A shard's chunks are those that it would get alone, so its file does not depend on the others.
+    """
     rest = iter(records)
+    waiting: list[list[tuple[bytes, bytes]]] = [[] for _ in range(n_shards)]
+    n_chunk = _CHUNK_RECORDS // n_shards
     while chunk := list(itertools.islice(rest, _CHUNK_RECORDS)):
-        yield chunk
+        if n_shards == 1:
+            yield 0, chunk
+            continue
+        shards = shards_of([key for key, _ in chunk], n_shards)
+        for record, shard in zip(chunk, shards, strict=True):
+            waiting[shard].append(record)
+        for shard, part in enumerate(waiting):
+            while len(part) >= n_chunk:
+                yield shard, part[:n_chunk]
+                del part[:n_chunk]
+    yield from ((shard, part) for shard, part in enumerate(waiting) if part)

@@ -51,6 +51,7 @@ def make_snapshot(
     gate: GateResult | None = None,
     arm: str | None = None,
     flip: bool = True,
+    n_shards: int = 1,
 ) -> int:
     """Write one complete snapshot, publish it, and return its generation.
 
@@ -65,10 +66,9 @@ def make_snapshot(
         instead: Other records by table of `recs.mdb`, maybe malformed; None omits the table.
         factors: The same for `factors.mdb`.
         index: Bytes of `items.ann` that replace the index of the vectors.
-        parameters: Parameters of the manifest; by default `n_factors` of the vectors.
-        metrics: Metrics of the manifest.
+        parameters, metrics: Documents of the manifest; by default `n_factors` of the vectors.
         gate: Result of the gate; by default it passed.
-        arm: Arm of an experiment that it was built for.
+        arm, n_shards: Arm that it was built for, and number of files of its users.
         flip: Whether it is published.
     """
     fallback = {**segments, **({POPULAR.decode(): popular} if popular else {})}
@@ -84,7 +84,7 @@ def make_snapshot(
         **(instead or {}),
     }
     with writing(store):
-        with SnapshotWriter(store) as writer:
+        with SnapshotWriter(store, n_shards) as writer:
             _write_tables(writer, recs, {**_factors(lists, items), **(factors or {})})
             _write_index(writer.path(INDEX), vectors, index)
             parameters = _n_factors(vectors) if parameters is None else parameters

@@ -20,13 +20,16 @@ def history(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("model", ["auto", "als", "last_items"])
 def test_histories_of_the_snapshot_give_its_lists(history, tmp_path, capsys, monkeypatch, model):
-    """Each user alone, from the files: list and spares are those in `recs.mdb`, byte for byte."""
+    """Each user alone, from the files: list and spares are those stored, byte for byte."""
     monkeypatch.setenv("MARQUEE_BATCH_MODEL", model)
+    n_shards = 3 if model == "last_items" else 1
+    monkeypatch.setenv("MARQUEE_BATCH_SHARDS", str(n_shards))
     run_refresh(capsys, *inputs(history), "--store", tmp_path / "store")
     with open_snapshot(tmp_path / "store", 1) as snapshot:
         assert list(broken_records(snapshot)) == []
     with open_snapshot(tmp_path / "store", 1) as snapshot, open_served(snapshot) as served:
         assert not isinstance(served, Unavailable)
+        assert snapshot.manifest.n_shards == n_shards
         n_kept = LIST_LENGTH + snapshot.manifest.parameters["n_spares"]
         for user, body in snapshot.users:
             histories = served.histories([user.decode()])

@@ -67,6 +67,7 @@ class SparkEngine:
         self._session = session
         self._rows: Any = None
         self._chunks: UserChunks | None = None
+        self._counted: CountedItems | None = None
         self._began_at: datetime | None = None
 
     def read_events(
@@ -84,7 +85,8 @@ class SparkEngine:
             reported = rows.where(rows.kind == REPORT).select("report").collect()
             reports = reports_of(bytes(row.report) for row in reported)
             self._rows, self._began_at = rows, began_at
-            accounts = self._accounts(count_items(rows, settings.max_rating))
+            self._counted = count_items(rows, settings.max_rating)
+            accounts = self._accounts(self._counted)
         for report in reports:
             on_lines(sum(file.n_lines for file in report.files.files))
         return event_input(reports, accounts)
@@ -96,6 +98,7 @@ class SparkEngine:
 
         Numbers of dropped events and of users without interactions are those of all users.
         """
+        assert self._counted is not None
         if self._chunks is not None:
             raise InputError(
                 "[batch] engine",
@@ -104,7 +107,9 @@ class SparkEngine:
                 'set engine = "local" while the experiment runs',
             )
         with job_errors("interactions"):
-            counted = count_items(self._rows, settings.max_rating)
+            counted = self._counted
+            if settings.max_rating not in (0, counted.best_rating):  # an arm's own scale
+                counted = count_items(self._rows, settings.max_rating)
             basis = basis_of(self._rows, counted, runtimes, settings)
             n_partitions = settings.spark_partitions or self._n_partitions(counted)
             self._chunks = chunks = UserChunks.of(self._rows, basis, n_partitions)

@@ -17,7 +17,7 @@ from batch.spark.read import RATING, VIEW
 from batch.spark.session import job_errors
 from batch.spark.tasks import CHUNKS_DDL, sample_chunks, to_chunks, to_records
 from batch.spark.user_step import RECORDS_DDL, UserStep, unpacked
-from batch.tables.users import USER_TABLES, Records, UserTable
+from batch.tables.users import TABLES_OF_USERS, Records, UserTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class SparkUsers:
 
     def records(self, table: UserTable) -> Records:
         """Yield the records of a table, partition by partition; see `UserTables.records`."""
-        number = USER_TABLES.index(table)
+        number = TABLES_OF_USERS.index(table)
         of_table = self.kept.where(self.kept.table_number == number).select("records")
         with job_errors("records of users"):
             for row in of_table.toLocalIterator():

@@ -22,6 +22,7 @@ from batch.errors import EngineError
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _SHIPPED: Final = ("batch", "store")
 _LOOPBACK: Final = "127.0.0.1"
+_LOCAL_PARTITIONS: Final = 8  # of 200 by default, each of which takes a moment
 _CONNECT_SECONDS: Final = 5.0
 _SETTINGS: Final = {
     "spark.log.level": "ERROR",
@@ -44,25 +45,29 @@ def spark_session(master: str) -> Iterator[Any]:
     """
     _check_reachable(master)
     _check_java()
-    builder = _builder(master)
     for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
         os.environ.setdefault(name, sys.executable)
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        # Batches of Arrow alone go to and fro, so that the version of pandas does not matter.
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        session = _started(master)
+        try:
+            session.sparkContext.addPyFile(str(_package(Path(folder) / "marquee.zip")))
+            yield session
+        finally:
+            session.stop()
+
+
+def _started(master: str) -> Any:
+    builder = _builder(master)
     try:
-        session = builder.getOrCreate()
+        return builder.getOrCreate()
     except Exception as error:  # of Py4J, of PySpark, or of the JVM's start
         raise EngineError(
             f"[batch] spark_master {master}",
             f"Spark cannot start: {_first_line(error)}",
             "check the URL, such as local[2] or spark://host:7077, and `java -version` (17)",
         ) from error
-    try:
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-            # Batches of Arrow alone go to and fro, so that the version of pandas does not matter.
-            warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-            session.sparkContext.addPyFile(str(_package(Path(folder) / "marquee.zip")))
-            yield session
-    finally:
-        session.stop()
 
 
 @contextlib.contextmanager
@@ -95,6 +100,7 @@ def _builder(master: str) -> Any:
         ) from error
     builder = SparkSession.builder.appName("marquee refresh").master(master)
     if _is_local(master):
+        builder = builder.config("spark.sql.shuffle.partitions", str(_LOCAL_PARTITIONS))
         builder = builder.config("spark.driver.host", _LOOPBACK)
         builder = builder.config("spark.driver.bindAddress", _LOOPBACK)
     for name, value in _SETTINGS.items():

@@ -29,7 +29,7 @@ from batch.served.evidence import snapshot_evidence
 from batch.served.files import ServedModel, folded_in
 from batch.served.history import Histories
 from batch.settings import BatchSettings
-from batch.tables.users import USER_TABLES, Records, UserRows
+from batch.tables.users import TABLES_OF_USERS, Records, UserRows
 from batch.tables.write import SnapshotTables
 from batch.unavailable import Unavailable
 from store.layout import LIST_LENGTH
@@ -148,7 +148,7 @@ class UserStep:
 
 def record_batches(rows: UserRows) -> Iterator[pa.RecordBatch]:
     """Yield the records of some users, a row for each table, with the columns of `RECORDS`."""
-    for number, table in enumerate(USER_TABLES):
+    for number, table in enumerate(TABLES_OF_USERS):
         row = {
             "table_number": number,
             "n_users": rows.n_users,

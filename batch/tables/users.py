@@ -28,7 +28,7 @@ LISTS: Final[UserTable] = (RECS, "users")
 SPARES: Final[UserTable] = (RECS, "spares")
 VECTORS: Final[UserTable] = (FACTORS, "users")
 HISTORIES: Final[UserTable] = (SEEN, "users")
-USER_TABLES: Final = (LISTS, SPARES, VECTORS, HISTORIES)
+TABLES_OF_USERS: Final = (LISTS, SPARES, VECTORS, HISTORIES)
 CHUNK: Final = 10_000  # users or vectors converted at a time
 
 

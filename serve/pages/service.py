@@ -21,7 +21,7 @@ from store.pointer import pinned
 from store.takedown import takedowns
 
 _PERSONAL: Final = ("list", "fresh", "history", "recent")
-_LISTS: Final = (*_PERSONAL, "segment", "popular", "static")
+_LISTS: Final = (*_PERSONAL, "segment", "popular", "closed_shard", "static")
 _FAILED: Final = ("503", "5xx")
 _SILENT_SECONDS: Final = 3.0  # a worker without a heartbeat is replaced then
 _N_PUBLISHES: Final = 20

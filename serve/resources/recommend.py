@@ -34,6 +34,7 @@ class Recommend:
         answer = best_list(self._state, served, user_id, query.history)
         names = answer.names[: query.n]
         set_source_headers(resp, served, answer.source)
+        _set_closed_shard(resp, served, user_id, answer.source)
         if query.n_ignored:
             resp.set_header("X-Marquee-Ignored", f"{query.n_ignored} history ids")
         if query.as_json:
@@ -57,6 +58,7 @@ class Recommendations:
         served = _of_user(self._state.served, user_id)
         answer = best_list(self._state, served, user_id)
         set_source_headers(resp, served, answer.source)
+        _set_closed_shard(resp, served, user_id, answer.source)
         resp.media = described(served, user_id, answer.source, answer.names[:n])
 
 
@@ -94,6 +96,16 @@ def set_source_headers(resp: falcon.Response, served: Served | None, source: str
         if served.arm:
             resp.context["arm_row"] = served.other_row
             resp.set_header(ARM_HEADER, served.arm)
+
+
+def _set_closed_shard(
+    resp: falcon.Response, served: Served | None, user_id: str, source: str
+) -> None:
+    """Name the user's shard where another machine has it, and so maybe a list."""
+    shard = served.snapshot.closed_shard_of(user_id.encode()) if served else None
+    if shard is not None and source != "fresh":
+        resp.context["source"] = "closed_shard"
+        resp.set_header("X-Marquee-Closed-Shard", str(shard))
 
 
 def described(

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +37,13 @@ class ExperimentWatcher:
         problem: Problem of the experiment, empty without one.
     """
 
-    def __init__(self, store: Path, scoreboard: Scoreboard) -> None:
+    def __init__(
+        self, store: Path, scoreboard: Scoreboard, shards: Collection[int] | None = None
+    ) -> None:
         self.problem = ""
         self._store = store
         self._scoreboard = scoreboard
-        self._verification = Verification(store, lambda text: log.error("%s", text))
+        self._verification = Verification(store, lambda text: log.error("%s", text), shards)
         self._state: tuple[int, ...] | None = None  # of the file that was read last
         self._experiment: Experiment | None = None
         self._tag = 0  # of the experiment, 0 for none

@@ -11,7 +11,7 @@ experiment waits for the verification of the other arms.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -47,13 +47,14 @@ class SnapshotWatcher:
         blocked_generations: Iterable[int] = (),
         *,
         verify_again_seconds: float = VERIFY_AGAIN_SECONDS,
+        shards: Collection[int] | None = None,
     ) -> None:
         self.blocked_generations = set(blocked_generations)
         self.verify_again_seconds = verify_again_seconds
         self._store = store
         self._scoreboard = scoreboard
-        self._verification = Verification(store, self._report)
-        self._experiments = ExperimentWatcher(store, scoreboard)
+        self._verification = Verification(store, self._report, shards)
+        self._experiments = ExperimentWatcher(store, scoreboard, shards)
         self._waiting = 0  # verified generation that waits for the other arms
         self._refused_at: dict[int, float] = {}  # by generation
         self._previous = 0  # generation served before the present one

@@ -99,7 +99,7 @@ class StaticList:
 
 
 def _popular(store: Path, generation: int, hidden: set[bytes]) -> list[bytes]:
-    with open_snapshot(store, generation, verified=True) as snapshot:
+    with open_snapshot(store, generation, verified=True, shards=()) as snapshot:
         items = Items(snapshot)
         fallback = snapshot.fallback.get
         names = [*split(fallback(POPULAR)), *split(fallback(RESERVE))]

@@ -92,9 +92,8 @@ class Supervisor:
         self._admins = self._make_admins(previous)
         self._pool = self._make_pool(n_workers, slots.old, range(slots.side.start))
         self._side_pool = self._make_pool(n_side_workers, slots.old_side, slots.side)
-        self._watcher = SnapshotWatcher(
-            store, self._scoreboard, previous.blocked_generations if previous else ()
-        )
+        blocked, shards = previous.blocked_generations if previous else (), settings.open_shards
+        self._watcher = SnapshotWatcher(store, self._scoreboard, blocked, shards=shards)
         if previous:
             self._scoreboard.generation = previous.generation
             self._watcher.verify_again()

@@ -10,7 +10,7 @@ served without it.
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -63,10 +63,14 @@ class Verification:
     Args:
         store: Directory of the store.
         report: Function that shows a problem, called in the child process.
+        shards: Shards that are served; None for all.
     """
 
-    def __init__(self, store: Path, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Path, report: Callable[[str], None], shards: Collection[int] | None
+    ) -> None:
         self._store = store
+        self._shards = shards
         self._report = report
         self._running: tuple[int, int] | None = None  # pid, generation
         self._crashing_indexes: set[int] = set()  # generations whose verification crashed
@@ -106,7 +110,9 @@ class Verification:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())  # SIGTERM simply ends this child
         try:
             verify(snapshot_folder(self._store, generation))
-            with open_snapshot(self._store, generation, verified=True) as snapshot:
+            with open_snapshot(
+                self._store, generation, verified=True, shards=self._shards
+            ) as snapshot:
                 # As a worker does: sums do not prove that it opens.
                 Served(snapshot, with_index=False).answer(b"-")
                 return self._check_index(snapshot)

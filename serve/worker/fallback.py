@@ -40,7 +40,10 @@ class Fallback:
     ) -> None:
         self._segment_list = snapshot.fallback.get
         self._profile = snapshot.profiles.get
-        self._unknown_profile = b" minor" if _unknown_users_are_minors(snapshot) else b""
+        self._closed_shard_of = snapshot.closed_shard_of
+        rules = snapshot.manifest.parameters.get("rules", {})
+        self._is_filtered = bool(rules.get("adult_filter"))
+        self._unknown_are_minors = bool(rules.get("unknown_age_is_minor"))
         self._items = items
         self._index = index
         self._hidden = hidden
@@ -57,7 +60,7 @@ class Fallback:
             history: Items watched according to the request, the latest first.
             recent: Items watched since the snapshot was made, the latest first.
         """
-        segment, _, flag = (self._profile(user_id) or self._unknown_profile).partition(b" ")
+        segment, _, flag = self._profile_of(user_id).partition(b" ")
         seen = {*history, *recent}
         source, names = "popular", dict[bytes, None]()
         for step, candidates in self._steps(history, recent, segment, len(seen)):
@@ -72,6 +75,13 @@ class Fallback:
                     return Answer(source, [*names])
         return Answer(source, [*names])
 
+    def _profile_of(self, user_id: bytes) -> bytes:
+        """Return a profile; one that another machine has may be a minor's."""
+        if profile := self._profile(user_id):
+            return profile
+        is_minor = self._unknown_are_minors or self._closed_shard_of(user_id) is not None
+        return b" minor" if is_minor and self._is_filtered else b""
+
     def _steps(
         self, history: Sequence[bytes], recent: Sequence[bytes], segment: bytes, n_seen: int
     ) -> Iterator[tuple[str, ItemIds]]:
@@ -82,9 +92,3 @@ class Fallback:
         for key in backing_off(segment):
             yield "segment", split(self._segment_list(key))
         yield "popular", self._popular
-
-
-def _unknown_users_are_minors(snapshot: Snapshot) -> bool:
-    """Return whether users without a profile get no adult titles."""
-    rules = snapshot.manifest.parameters.get("rules", {})
-    return bool(rules.get("adult_filter") and rules.get("unknown_age_is_minor"))

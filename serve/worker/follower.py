@@ -135,7 +135,9 @@ class Follower:
         )
         wanted = {target.generation, *(arm.generation for arm in target.arms)}
         for generation in wanted - opened.keys():
-            opened[generation] = open_snapshot(self._store, generation, verified=True)
+            opened[generation] = open_snapshot(
+                self._store, generation, verified=True, shards=state.settings.open_shards
+            )
         make = partial(Served, hidden=state.hidden, hide_source=state.settings.hide_source)
         made = make(
             opened[target.generation],

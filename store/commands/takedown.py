@@ -78,6 +78,6 @@ def _is_in(store: Path, generation: int, item_id: str) -> bool:
     with contextlib.suppress(StoreError, OSError):
         if (folder / RECS).stat().st_size < read_manifest(folder).files[RECS]:
             return False  # mapping a truncated file would kill this process
-        with open_snapshot(store, generation, verified=True) as snapshot:
+        with open_snapshot(store, generation, verified=True, shards=()) as snapshot:
             return snapshot.items.get(item_id.encode()) is not None
     return False

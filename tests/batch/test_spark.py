@@ -25,7 +25,7 @@ from batch.spark.item_pass import CountedItems, basis_without_latest
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
 from batch.spark.tasks import sample_chunks, to_chunks, to_records
 from batch.spark.user_step import UserStep, unpacked
-from batch.tables.users import USER_TABLES
+from batch.tables.users import TABLES_OF_USERS
 from store.snapshot import open_snapshot
 from tests.histories import write_history
 from tests.refreshes import files_by_name, inputs, run_refresh
@@ -83,7 +83,7 @@ class TaskUsers:
         rows = [row for batch in batches for row in batch.to_pylist()]
         self.packed = {
             table: [row["records"] for row in rows if row["table_number"] == number]
-            for number, table in enumerate(USER_TABLES)
+            for number, table in enumerate(TABLES_OF_USERS)
         }
         first = [row for row in rows if row["table_number"] == 0]
         self.n_users, self.n_lists = (sum(row[n] for row in first) for n in ("n_users", "n_lists"))
@@ -177,11 +177,12 @@ def test_weights_that_age_count_from_the_latest_event_of_all(rows, history):
     events = read_events(settings).events
     whole = build_interactions(events, None, 0.0, Weighting.from_settings(settings))
     assert whole.evidence is not None
+    assert whole.evidence.last_at is not None
     latest = int(latest_time(whole.evidence.last_at))
     basis = replace(basis_without_latest(counted(rows), None, settings), latest=latest)
     chunks = [*to_chunks(rows.to_batches(7), basis, max_events=1)]
     made = concat_interactions([pickle.loads(one) for one in sampled([chunks], 1.0)])
-    assert (made.weights != whole.weights).nnz == 0
+    assert made.weights.toarray().tolist() == whole.weights.toarray().tolist()
     assert made.user_ids == whole.user_ids
     assert made.ratings.rating.tolist() == whole.ratings.rating.tolist()
     assert made.ratings.user_row.tolist() == whole.ratings.user_row.tolist()
@@ -190,13 +191,15 @@ def test_weights_that_age_count_from_the_latest_event_of_all(rows, history):
 def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
     """A larger sample holds the smaller one, in whatever chunks the users are."""
     basis = basis_without_latest(counted(rows), None, BatchSettings())
-    of_share = {}
+    of_share: dict[float, list[str]] = {}
     for share in (0.3, 0.6):
         for max_events in (1, 200):
             chunks = [*to_chunks(rows.to_batches(7), basis, max_events=max_events)]
             found = concat_interactions([pickle.loads(one) for one in sampled([chunks], share)])
             names = found.user_ids.to_pylist()
             assert of_share.setdefault(share, names) == names
+            assert found.evidence is not None
+            assert found.began_at is not None
             assert len(found.evidence.watched) == found.weights.nnz == len(found.began_at)
             assert found.ratings.user_row.max() < len(names)
     assert 0 < len(of_share[0.3]) < len(of_share[0.6]) < 60

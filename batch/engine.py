@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Protocol
 
-from batch.events.events import Events
 from batch.events.read import EventInput, read_events
+from batch.inputs import RefreshInputs
 from batch.interactions.aggregate import Runtimes
 from batch.interactions.build import Interactions, build_interactions
 from batch.interactions.weights import Weighting
@@ -39,12 +39,12 @@ class Engine(Protocol):
         """
 
     def build_interactions(
-        self, events: Events, runtimes: Runtimes | None, settings: BatchSettings
+        self, inputs: RefreshInputs, runtimes: Runtimes | None, settings: BatchSettings
     ) -> Interactions:
         """Return the interactions to learn from, of all users or of a sample of them.
 
         Args:
-            events: Events that the engine has read.
+            inputs: Inputs with the events that the engine has read.
             runtimes: Minutes of each item of the catalogue; None without a catalogue.
             settings: Settings of the batch.
 
@@ -79,11 +79,11 @@ class LocalEngine:
         return read_events(settings, began_at, on_lines)
 
     def build_interactions(
-        self, events: Events, runtimes: Runtimes | None, settings: BatchSettings
+        self, inputs: RefreshInputs, runtimes: Runtimes | None, settings: BatchSettings
     ) -> Interactions:
         """Return the interactions of all users; see `Engine.build_interactions`."""
         return build_interactions(
-            events,
+            inputs.events,
             runtimes,
             settings.max_rating,
             Weighting.from_settings(settings),

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from batch.cold_start.new_items import with_new_items
 from batch.errors import InputError
-from batch.events.events import Events
 from batch.inputs import RefreshInputs
 from batch.interactions.aggregate import Runtimes
 from batch.interactions.build import Interactions
@@ -64,8 +63,8 @@ class Prepared:
         return self.rules.hidden_rows | self.taken_down_rows
 
 
-# From events, runtimes by item id and settings to interactions
-Build = Callable[[Events, Runtimes | None, BatchSettings], Interactions]
+# From inputs, runtimes by item id and settings to interactions
+Build = Callable[[RefreshInputs, Runtimes | None, BatchSettings], Interactions]
 
 
 def interactions_of(inputs: RefreshInputs, settings: BatchSettings, build: Build) -> Interactions:
@@ -78,7 +77,7 @@ def interactions_of(inputs: RefreshInputs, settings: BatchSettings, build: Build
     """
     items = inputs.catalogue.items if settings.catalogue else None
     runtimes = {name: item.runtime for name, item in items.items()} if items else None
-    interactions = build(inputs.events, runtimes, settings)
+    interactions = build(inputs, runtimes, settings)
     if settings.fold_in == "off":
         interactions = replace(interactions, evidence=None)  # frees its memory
     if items and settings.new_items == "content":

@@ -299,7 +299,7 @@ def _limited(
     if isinstance(parent, Unavailable) or not len(trust.unsupported):
         return prepared
     names = prepared.interactions.item_ids.take(pa.array(trust.unsupported)).to_pylist()
-    n_lists = len(prepared.interactions.user_ids)
+    n_lists = len(prepared.interactions.user_ids) + prepared.interactions.n_elsewhere
     limits = list_limits(served_counts(parent, names), names, n_lists, settings)
     by_row = dict(zip(trust.unsupported.tolist(), limits, strict=True))
     return replace(prepared, rules=replace(prepared.rules, limits=by_row))

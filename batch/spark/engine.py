@@ -21,6 +21,7 @@ from batch.errors import InputError
 from batch.events.events import Events
 from batch.events.parsed import ACCOUNTS, RATINGS, VIEWS
 from batch.events.read import EventInput
+from batch.inputs import RefreshInputs
 from batch.interactions.aggregate import Runtimes, check_enough
 from batch.interactions.build import Interactions
 from batch.learn import Learned, trial_interactions
@@ -92,7 +93,7 @@ class SparkEngine:
         return event_input(reports, accounts)
 
     def build_interactions(
-        self, events: Events, runtimes: Runtimes | None, settings: BatchSettings
+        self, inputs: RefreshInputs, runtimes: Runtimes | None, settings: BatchSettings
     ) -> Interactions:
         """Return the interactions of a sample of users; see `Engine.build_interactions`.
 
@@ -115,7 +116,7 @@ class SparkEngine:
             self._chunks = chunks = UserChunks.of(self._rows, basis, n_partitions)
             self._rows.unpersist()
             check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
-            return chunks.sample(_share_of(counted))
+            return chunks.sample(_share_of(counted), _named_users(inputs))
 
     def users(
         self,
@@ -148,6 +149,12 @@ class SparkEngine:
     def _n_partitions(self, counted: CountedItems) -> int:
         n_processors = int(self._session.sparkContext.defaultParallelism)
         return max(n_processors, counted.n_interactions // _PARTITION_EVENTS + 1)
+
+
+def _named_users(inputs: RefreshInputs) -> frozenset[str]:
+    vectors = inputs.user_vectors
+    outside = vectors.ids.to_pylist() if vectors else []
+    return frozenset(inputs.profiles.users) | frozenset(outside)
 
 
 def _share_of(counted: CountedItems) -> float:

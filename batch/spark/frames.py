@@ -6,16 +6,22 @@ SparkUsers   records of all users, by table ─► numbers, then a stream, parti
 
 import functools
 import json
-import pickle
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 from batch.interactions.build import Interactions
-from batch.spark.basis import InteractionBasis, concat_interactions
+from batch.spark.basis import InteractionBasis
 from batch.spark.read import RATING, VIEW
 from batch.spark.session import job_errors
-from batch.spark.tasks import CHUNKS_DDL, sample_chunks, to_chunks, to_records
+from batch.spark.tasks import (
+    CHUNKS_DDL,
+    SAMPLE_DDL,
+    sample_chunks,
+    sample_of,
+    to_chunks,
+    to_records,
+)
 from batch.spark.user_step import RECORDS_DDL, UserStep, unpacked
 from batch.tables.users import TABLES_OF_USERS, Records, UserTable
 
@@ -62,12 +68,22 @@ class UserChunks:
         )
         return cls(kept, n_users, n_interactions, n_without, dropped)
 
-    def sample(self, share: float) -> Interactions:
-        """Return the interactions of a sample of users, with the dropped events of all."""
-        select = functools.partial(sample_chunks, share=share)
-        rows = self.kept.mapInArrow(select, "interactions binary").toLocalIterator()
-        found = concat_interactions([pickle.loads(row.interactions) for row in rows])  # noqa: S301
-        return replace(found, dropped=self.dropped, n_users_without=self.n_users_without)
+    def sample(self, share: float, named: frozenset[str]) -> Interactions:
+        """Return the interactions of a sample of users, with the dropped events of all.
+
+        Args:
+            share: Expected share of the users in the sample.
+            named: Ids of the users with a profile or a vector from outside.
+        """
+        select = functools.partial(sample_chunks, share=share, named=named)
+        rows = self.kept.mapInArrow(select, SAMPLE_DDL).toLocalIterator()
+        found = sample_of((bytes(row.interactions), row.elsewhere) for row in rows)
+        return replace(
+            found,
+            dropped=self.dropped,
+            n_users_without=self.n_users_without,
+            n_elsewhere=self.n_users - len(found.user_ids),
+        )
 
 
 @dataclass(frozen=True, slots=True)

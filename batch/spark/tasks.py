@@ -6,7 +6,8 @@ read_groups ─► rows ─► to_chunks ─► interactions of users ─┬─�
 
 import json
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from batch.interactions.build import Interactions
 from batch.settings import BatchSettings
-from batch.spark.basis import InteractionBasis, select_users
+from batch.spark.basis import InteractionBasis, concat_interactions, select_users
 from batch.spark.chunks import CHUNK_EVENTS, in_sample, user_chunks
 from batch.spark.read import read_group
 from batch.spark.user_step import UserStep, record_batches
@@ -27,6 +28,8 @@ CHUNKS_DDL: Final = (
     "n_users bigint, n_interactions bigint, n_users_without bigint, dropped string, "
     "interactions binary"
 )
+_SAMPLE: Final = pa.schema([("interactions", pa.binary()), ("elsewhere", pa.list_(pa.string()))])
+SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>"
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -62,11 +65,26 @@ def to_chunks(
         yield pa.RecordBatch.from_pylist([row], schema=CHUNKS)
 
 
-def sample_chunks(batches: Batches, share: float) -> Iterator[pa.RecordBatch]:
-    """Yield the interactions of the users in the sample."""
+def sample_chunks(
+    batches: Batches, share: float, named: frozenset[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the interactions of the users in the sample, and the named users among the others."""
     for made in _interactions_in(batches):
-        selected = select_users(made, in_sample(made.user_ids.to_pylist(), share))
-        yield pa.RecordBatch.from_pydict({"interactions": [pickle.dumps(selected)]})
+        user_ids = made.user_ids.to_pylist()
+        is_selected = in_sample(user_ids, share)
+        others = zip(user_ids, is_selected.tolist(), strict=True)
+        row = {
+            "interactions": pickle.dumps(select_users(made, is_selected)),
+            "elsewhere": [name for name, is_in in others if not is_in and name in named],
+        }
+        yield pa.RecordBatch.from_pylist([row], schema=_SAMPLE)
+
+
+def sample_of(rows: Iterable[tuple[bytes, Sequence[str]]]) -> Interactions:
+    """Return the interactions of a sample from the rows of `sample_chunks`, one or more."""
+    pickled, elsewhere = zip(*rows, strict=True)
+    found = concat_interactions([pickle.loads(one) for one in pickled])  # noqa: S301
+    return replace(found, elsewhere=frozenset().union(*elsewhere))
 
 
 def to_records(batches: Batches, step: UserStep) -> Iterator[pa.RecordBatch]:

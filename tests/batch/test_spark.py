@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,17 +19,17 @@ from batch.events.read import read_events
 from batch.interactions.build import build_interactions
 from batch.interactions.weights import Weighting, latest_time
 from batch.settings import BatchSettings
-from batch.spark.basis import concat_interactions
 from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input
 from batch.spark.item_pass import CountedItems, basis_without_latest
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
-from batch.spark.tasks import sample_chunks, to_chunks, to_records
+from batch.spark.tasks import sample_chunks, sample_of, to_chunks, to_records
 from batch.spark.user_step import UserStep, unpacked
 from batch.tables.users import TABLES_OF_USERS
+from store.check import broken_records
 from store.snapshot import open_snapshot
 from tests.histories import write_history
-from tests.refreshes import files_by_name, inputs, run_refresh
+from tests.refreshes import files_by_name, inputs, run_refresh, users_served_seen_items
 
 BEGAN_AT = datetime(2026, 3, 9, tzinfo=UTC)
 TABLE_FILES = ("recs.mdb", "factors.mdb", "seen.mdb")
@@ -37,8 +38,8 @@ TABLE_FILES = ("recs.mdb", "factors.mdb", "seen.mdb")
 class TaskEngine:
     """An engine of the same tasks as Spark's, whose partitions are tables in this process."""
 
-    def __init__(self, n_partitions, batch_rows):
-        self.n_partitions, self.batch_rows = n_partitions, batch_rows
+    def __init__(self, n_partitions=3, batch_rows=50, share=1.0):
+        self.n_partitions, self.batch_rows, self.share = n_partitions, batch_rows, share
 
     def read_events(self, settings, began_at, on_lines):
         batches = [
@@ -53,7 +54,7 @@ class TaskEngine:
         self.rows, self.began_at = rows, began_at
         return event_input(reports, ACCOUNTS.empty_table())
 
-    def build_interactions(self, events, runtimes, settings):
+    def build_interactions(self, inputs, runtimes, settings):
         is_event = pa.compute.is_in(self.rows["kind"], pa.array([VIEW, RATING], pa.int8()))
         rows = self.rows.filter(is_event).sort_by("user_id")
         basis = basis_without_latest(counted(rows), runtimes, settings)
@@ -64,22 +65,22 @@ class TaskEngine:
             of_users = pa.compute.is_in(rows["user_id"], pa.array(users.tolist()))
             batches = rows.filter(of_users).to_batches(self.batch_rows)
             self.partitions.append([*to_chunks(batches, basis, max_events=self.batch_rows)])
-        parts = [pickle.loads(one) for one in sampled(self.partitions, 1.0)]
-        return concat_interactions(parts)
+        found = sampled(self.partitions, self.share, frozenset(inputs.profiles.users))
+        return replace(found, n_elsewhere=len(set(user_ids)) - len(found.user_ids))
 
     def users(self, prepared, learned, tables, settings):
-        n_users = len(tables.interactions.user_ids)
+        interactions = tables.interactions
+        n_users = len(interactions.user_ids) + interactions.n_elsewhere
         step = UserStep.of(
             prepared, learned, tables, settings, n_users=n_users, not_after=self.began_at
         )
         step = pickle.loads(pickle.dumps(step))  # as it is sent to an executor
-        return TaskUsers(
-            [one for part in self.partitions for one in to_records(part, step)], tables
-        )
+        batches = [one for part in self.partitions for one in to_records(part, step)]
+        return TaskUsers(batches, self.partitions)
 
 
 class TaskUsers:
-    def __init__(self, batches, tables):
+    def __init__(self, batches, partitions):
         rows = [row for batch in batches for row in batch.to_pylist()]
         self.packed = {
             table: [row["records"] for row in rows if row["table_number"] == number]
@@ -87,7 +88,8 @@ class TaskUsers:
         }
         first = [row for row in rows if row["table_number"] == 0]
         self.n_users, self.n_lists = (sum(row[n] for row in first) for n in ("n_users", "n_lists"))
-        self.n_interactions = tables.interactions.weights.nnz
+        chunks = [row for part in partitions for batch in part for row in batch.to_pylist()]
+        self.n_interactions = sum(row["n_interactions"] for row in chunks)
 
     def records(self, table):
         for content in self.packed[table]:
@@ -102,13 +104,10 @@ def counted(rows):
     return CountedItems(pa.array(item_ids), np.array(n_users), 5.0)
 
 
-def sampled(partitions, share):
-    return [
-        content
-        for partition in partitions
-        for batch in sample_chunks(partition, share)
-        for content in batch["interactions"].to_pylist()
-    ]
+def sampled(partitions, share=1.0, named=frozenset()):
+    batches = (batch for part in partitions for batch in sample_chunks(part, share, named))
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    return sample_of((row["interactions"], row["elsewhere"]) for row in rows)
 
 
 @pytest.fixture
@@ -117,9 +116,9 @@ def history(tmp_path, monkeypatch):
     return write_history(tmp_path / "history")
 
 
-def in_tasks(monkeypatch, n_partitions=3, batch_rows=50):
+def in_tasks(monkeypatch, **options):
     """Let the next refreshes run in tasks."""
-    engine = TaskEngine(n_partitions, batch_rows)
+    engine = TaskEngine(**options)
     monkeypatch.setattr(batch.refresh, "opened_engine", lambda _: contextlib.nullcontext(engine))
 
 
@@ -136,6 +135,31 @@ def test_tasks_make_the_local_engines_files(history, tmp_path, capsys, monkeypat
     assert [*files[0]] == [*files[1]]
     assert [name for name in TABLE_FILES if files[0][name] != files[1][name]] == []
     same = ("n_users", "n_users_without", "n_items", "n_interactions", "n_events", "dropped")
+    assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+def test_a_sample_learns_for_all_users(history, tmp_path, capsys, monkeypatch):
+    """The lists of all, and no other list for users with a profile who are not in the sample.
+
+    Of the others with a profile, who have no interactions, each likes an item and has a list.
+    """
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
+    profiles = [json.loads(line) for line in history.profiles.read_text().splitlines()]
+    new = [{"user_id": 9000 + n, "age": 30} for n in range(5)]
+    likes = {"likes": [sorted(history.item_ids)[0]]}
+    lines = [json.dumps(one | likes) for one in profiles + new]
+    history.profiles.write_text("\n".join(lines))
+    given = (*inputs(history), "--profiles", history.profiles, "--store")
+    local = run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch, share=0.5)
+    tasks = run_refresh(capsys, *given, tmp_path / "tasks")
+    with open_snapshot(tmp_path / "tasks", 1) as snapshot:
+        users = {user.decode() for user, _ in snapshot.users}
+        assert users == history.seen.keys() | {str(one["user_id"]) for one in new}
+        assert list(broken_records(snapshot)) == []
+        seen = {user: history.seen.get(user, set()) for user in users}
+        assert users_served_seen_items(snapshot, seen) == []
+    same = ("n_users", "n_users_without", "n_items", "n_interactions", "dropped")
     assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
 
 
@@ -181,7 +205,7 @@ def test_weights_that_age_count_from_the_latest_event_of_all(rows, history):
     latest = int(latest_time(whole.evidence.last_at))
     basis = replace(basis_without_latest(counted(rows), None, settings), latest=latest)
     chunks = [*to_chunks(rows.to_batches(7), basis, max_events=1)]
-    made = concat_interactions([pickle.loads(one) for one in sampled([chunks], 1.0)])
+    made = sampled([chunks])
     assert made.weights.toarray().tolist() == whole.weights.toarray().tolist()
     assert made.user_ids == whole.user_ids
     assert made.ratings.rating.tolist() == whole.ratings.rating.tolist()
@@ -195,7 +219,7 @@ def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
     for share in (0.3, 0.6):
         for max_events in (1, 200):
             chunks = [*to_chunks(rows.to_batches(7), basis, max_events=max_events)]
-            found = concat_interactions([pickle.loads(one) for one in sampled([chunks], share)])
+            found = sampled([chunks], share)
             names = found.user_ids.to_pylist()
             assert of_share.setdefault(share, names) == names
             assert found.evidence is not None

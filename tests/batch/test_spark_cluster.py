@@ -96,6 +96,16 @@ def wait_for(is_so):
         time.sleep(0.05)
 
 
+def wait_for_stage(name, running, log):
+    """Wait until a refresh has finished a stage."""
+
+    def is_finished():
+        assert running.poll() is None, log.read_text()
+        return re.search(rf"^{name} ", log.read_text(), re.M)
+
+    wait_for(is_finished)
+
+
 def refresh(history, folder, engine, master, **settings):
     """Start a refresh whose output is in `folder/log`."""
     environment = os.environ | _ENVIRONMENT | settings
@@ -139,7 +149,7 @@ def test_a_killed_executor_in_each_stage_changes_nothing(history, local_files, c
     running = refresh(history, tmp_path, "spark", url)
     log = tmp_path / "log"
     for stage_before in ("catalogue", "events", "served model"):
-        wait_for(lambda name=stage_before: re.search(rf"^{name} ", log.read_text(), re.M))
+        wait_for_stage(stage_before, running, log)
         wait_for(lambda: executors_of(workers) or running.poll() is not None)
         assert running.poll() is None, log.read_text()
         os.kill(executors_of(workers)[0], signal.SIGKILL)
@@ -151,7 +161,7 @@ def test_a_killed_driver_leaves_the_store_as_it_was(history, local_files, cluste
     """Nothing is published; the next refresh has the same generation and the same files."""
     url, workers = cluster
     running = refresh(history, tmp_path, "spark", url)
-    wait_for(lambda: re.search(r"^interactions ", (tmp_path / "log").read_text(), re.M))
+    wait_for_stage("interactions", running, tmp_path / "log")
     running.kill()
     running.wait()
     assert current_or_none(tmp_path / "store") is None

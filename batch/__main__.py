@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         }
         named |= {
             key: path
-            for key in ("columns", "item_vectors", "user_vectors")
+            for key in ("columns", "item_vectors", "user_vectors", "engine", "spark_master")
             if (path := getattr(args, key, None)) is not None
         }
         print(_run(args, dataclasses.replace(settings, **named)))

@@ -18,7 +18,7 @@ from batch.inputs import RefreshInputs
 from batch.interactions.build import Interactions
 from batch.interactions.weights import Weighting
 from batch.options import RefreshOptions
-from batch.prepare import interactions_of
+from batch.prepare import Build, interactions_of
 from store.arms import move_arms
 from store.config import overridden
 from store.experiment import Arm, Experiment, read_experiment
@@ -34,6 +34,7 @@ _OF_INPUTS: Final = {
     *("events", "catalogue", "profiles", "database_password_file", "item_vectors"),
     *("user_vectors", "quarantine", "quarantine_keep", "quarantine_days", "quarantine_mib"),
     *("max_rejected_share", "user_pattern", "item_pattern", "columns", "zero_rating"),
+    *("engine", "spark_master", "spark_partitions"),
 }
 
 
@@ -79,16 +80,16 @@ def builds_of(options: RefreshOptions, experiment: Experiment | None) -> list[Re
 
 
 def interactions_of_all(
-    inputs: RefreshInputs, builds: Sequence[RefreshOptions]
+    inputs: RefreshInputs, builds: Sequence[RefreshOptions], build: Build
 ) -> list[Interactions]:
-    """Return the interactions for each build; equal ones are made once."""
+    """Return the interactions for each build; equal ones are made once by `build`."""
     made: list[tuple[object, Interactions]] = []
     for options in builds:
         settings = options.batch
         weighting = Weighting.from_settings(settings)
         basis = (weighting, settings.max_rating, settings.fold_in, settings.new_items)
         same = next((found for one, found in made if one == basis), None)
-        made.append((basis, same if same is not None else interactions_of(inputs, settings)))
+        made.append((basis, same if same is not None else interactions_of(inputs, settings, build)))
     return [found for _, found in made]
 
 

@@ -66,6 +66,12 @@ class NotForgottenError(BatchError):
     remedy = "check the id, and remove the lines from the files that are listed"
 
 
+class EngineError(BatchError):
+    """Spark, Java or the master of the cluster is missing, or a job on it has failed."""
+
+    remedy = 'look into the output of Spark above; `[batch] engine = "local"` does without'
+
+
 class FetchError(BatchError):
     """An API has not answered, or not in the expected form; earlier answers are kept."""
 

@@ -1,7 +1,7 @@
 """Inputs of a refresh: events, catalogue and profiles, and a summary of the rejected lines."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from batch.columns.names import ITEM, USER
 from batch.errors import InputError
 from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
-from batch.events.read import check_named, read_events
+from batch.events.read import EventInput, check_named, read_events
 from batch.files.input_file import name_of
 from batch.records.catalogue import Catalogue, read_catalogues
 from batch.records.profiles import Profiles, read_profiles
@@ -107,13 +107,23 @@ class RefreshInputs:
         return [*self.catalogue.sources, *self.profiles.sources, *vectors]
 
 
-def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> RefreshInputs:
+# From settings, the begin of the refresh and a function called with numbers of lines to events
+ReadEvents = Callable[[BatchSettings, datetime, Callable[[int], object]], EventInput]
+
+
+def read_inputs(
+    settings: BatchSettings,
+    began_at: datetime,
+    stages: Stages,
+    read: ReadEvents = read_events,
+) -> RefreshInputs:
     """Read all files that the settings name.
 
     Args:
         settings: Settings of the batch: files and patterns of ids.
         began_at: Time when the refresh began, after which the quarantine's file is named.
         stages: Timer of the stages.
+        read: Function that reads the events.
 
     Raises:
         BatchError: No events are named, or a file is missing, broken or empty.
@@ -131,7 +141,7 @@ def read_inputs(settings: BatchSettings, began_at: datetime, stages: Stages) -> 
         item_vectors = _read_vectors(settings.item_vectors, "item")
         user_vectors = _read_vectors(settings.user_vectors, "user")
     with stages("events", unit="line") as advance:
-        events, rejected, quarantine = read_events(settings, began_at, advance)
+        events, rejected, quarantine = read(settings, began_at, advance)
     return RefreshInputs(
         events, catalogue, profiles, rejected, quarantine, item_vectors, user_vectors
     )

@@ -54,6 +54,11 @@ _DAY_SECONDS: Final = 86_400
 _CLOCK_SKEW: Final = timedelta(days=1)  # lead that local times may have over UTC
 
 
+def trial_interactions(n_items: int) -> int:
+    """Return the maximum interactions in a sample of users that a trial is trained on."""
+    return max(_TRIAL_INTERACTIONS_PER_ITEM * n_items, _MIN_TRIAL_INTERACTIONS)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingData:
     """Data that a refresh is trained on.
@@ -178,11 +183,6 @@ def learn(
     )
 
 
-def max_trial_interactions(n_items: int) -> int:
-    """Return the most interactions in the sample of users of the trial and of the search."""
-    return max(_TRIAL_INTERACTIONS_PER_ITEM * n_items, _MIN_TRIAL_INTERACTIONS)
-
-
 @dataclass(frozen=True, slots=True)
 class _Training:
     """The steps of one training.
@@ -209,7 +209,7 @@ class _Training:
         """Sample users, and split off the last day of their interactions."""
         weights, at, seed = self.data.interactions.weights, self.data.at, self.settings.seed
         if max_interactions is None:
-            max_interactions = max_trial_interactions(weights.shape[1])
+            max_interactions = trial_interactions(weights.shape[1])
         users = sample(weights, at, max_interactions, seed)
         day = last_day(users.weights, users.at, seen_until(self.parent), self.gate, seed)
         if isinstance(day, Unavailable) and self.settings.model not in (_AUTO, *_VECTOR_MODELS):

@@ -3,7 +3,7 @@
 inputs ─► interactions, new items included ─► rules, times, takedowns ─► `Prepared`
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from batch.cold_start.new_items import with_new_items
 from batch.errors import InputError
 from batch.inputs import RefreshInputs
-from batch.interactions.build import Interactions, build_interactions
-from batch.interactions.weights import Weighting
+from batch.interactions.aggregate import Runtimes
+from batch.interactions.build import Interactions
 from batch.learn import TrainingData, known_times
 from batch.options import RefreshOptions
 from batch.rules.rules import Rules
@@ -63,17 +63,21 @@ class Prepared:
         return self.rules.hidden_rows | self.taken_down_rows
 
 
-def interactions_of(inputs: RefreshInputs, settings: BatchSettings) -> Interactions:
-    """Return the interactions of the events, with rows for new items if these are on."""
+# From inputs, runtimes by item id and settings to interactions
+Build = Callable[[RefreshInputs, Runtimes | None, BatchSettings], Interactions]
+
+
+def interactions_of(inputs: RefreshInputs, settings: BatchSettings, build: Build) -> Interactions:
+    """Return the interactions of the events, with rows for new items if these are on.
+
+    Args:
+        inputs: Events and catalogue.
+        settings: Settings of the batch.
+        build: Function that makes the interactions.
+    """
     items = inputs.catalogue.items if settings.catalogue else None
     runtimes = {name: item.runtime for name, item in items.items()} if items else None
-    interactions = build_interactions(
-        inputs.events,
-        runtimes,
-        settings.max_rating,
-        Weighting.from_settings(settings),
-        n_threads=settings.n_threads,
-    )
+    interactions = build(inputs, runtimes, settings)
     if settings.fold_in == "off":
         interactions = replace(interactions, evidence=None)  # frees its memory
     if items and settings.new_items == "content":

@@ -23,6 +23,7 @@ from annoy import AnnoyIndex
 from batch.arms import builds_of, interactions_of_all, publish_builds
 from batch.capacity.check import check_events, warn_of_files
 from batch.cold_start.vector_figures import vector_figures
+from batch.engine import Engine, opened_engine
 from batch.errors import GateRefusedError
 from batch.events.readers import reading
 from batch.gate.checks import check_coverage, check_lists, check_quality, name_margins
@@ -31,6 +32,7 @@ from batch.inputs import RefreshInputs, read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
 from batch.memory import use_system_allocator
+from batch.models.families import Extent
 from batch.options import RefreshOptions
 from batch.parent import CHOICE, counts_of, open_parent
 from batch.prepare import Prepared, prepare
@@ -45,8 +47,8 @@ from batch.summary import RefreshOutcome, Summary, summarise
 from batch.tables.assemble import SharedTables, assemble_shared, assemble_tables
 from batch.tables.neighbours import recall, save_index
 from batch.tables.shards import shards_of
+from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables, write_tables
-from batch.topk import NO_ITEM
 from batch.trust.assess import Assessment, assess
 from batch.trust.growth import list_limits, served_counts
 from batch.trust.histories import AllHistories
@@ -79,28 +81,29 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
         StoreError: The store cannot be written.
     """
     use_system_allocator()
-    with reading(options.batch.events):
-        return _refresh(store, options)
+    with reading(options.batch.events), opened_engine(options.batch) as engine:
+        return _refresh(store, options, engine)
 
 
-def _refresh(store: Path, options: RefreshOptions) -> Summary:
+def _refresh(store: Path, options: RefreshOptions, engine: Engine) -> Summary:
     began_at, stages = datetime.now(UTC), Stages()
     check_writable(store)
     experiment = None if options.arm else read_experiment(store)
     builds = builds_of(options, experiment)
     with open_parent(store, options.parent) as parent:
         warn_of_files(options.batch, counts_of(parent))
-    inputs = read_inputs(options.batch, began_at, stages)
+    inputs = read_inputs(options.batch, began_at, stages, engine.read_events)
     check_events(options.batch, inputs.events, len(inputs.catalogue.items), store)
     with stages("interactions"):
-        of_builds = interactions_of_all(inputs, builds)
+        of_builds = interactions_of_all(inputs, builds, engine.build_interactions)
         inputs = inputs.without_events()  # frees gigabytes that training needs
     manifests: list[Manifest] = []
     first: _Built | None = None
     is_current = False
     for one in builds:
         timer = stages if first is None else Stages()
-        built = _build(store, inputs, of_builds.pop(0), one, began_at, timer)
+        run = _Run(store, began_at, engine, timer)
+        built = _build(run, inputs, of_builds.pop(0), one)
         with writing(store), SnapshotWriter(store, one.batch.shards, shards_of) as writer:
             with timer("write"):
                 manifests.append(_write(writer, built, began_at))
@@ -116,9 +119,10 @@ def _refresh(store: Path, options: RefreshOptions) -> Summary:
         one.arm: found.generation for one, found in zip(builds, manifests, strict=True) if one.arm
     }
     n_liked = len(first.tables.liked.user_ids)
+    extent = Extent(first.users.n_users, first.users.n_interactions)
     outcome = RefreshOutcome(
         store, manifests[0], manifests[0].gate, is_current, first.warm_start, n_liked, arms,
-        first.trust.note,
+        first.trust.note, extent,
     )  # fmt: skip
     summary = summarise(outcome, first.prepared, options.batch, stages)
     with stages("report"):
@@ -146,43 +150,33 @@ def _with_reports(
 
 
 def _prepared(
-    store: Path,
-    inputs: RefreshInputs,
-    interactions: Interactions,
-    options: RefreshOptions,
-    began_at: datetime,
-    stages: Stages,
+    run: "_Run", inputs: RefreshInputs, interactions: Interactions, options: RefreshOptions
 ) -> tuple[Prepared, Assessment]:
     """Return what a snapshot is learned from, and how far accounts are trusted."""
-    with stages("trust"):
+    with run.stages("trust"):
         interactions, trust = assess(
             interactions,
             inputs.events.accounts,
             options.trust,
-            not_after=began_at,
-            trusted=trusted_ids(store),
+            not_after=run.began_at,
+            trusted=trusted_ids(run.store),
             seed=options.batch.seed,
         )
-        prepared = prepare(store, inputs, interactions, options, began_at)
+        prepared = prepare(run.store, inputs, interactions, options, run.began_at)
         prepared.rules.context.warnings.extend(trust.warnings)
     return prepared, trust
 
 
 def _build(
-    store: Path,
-    inputs: RefreshInputs,
-    interactions: Interactions,
-    options: RefreshOptions,
-    began_at: datetime,
-    stages: Stages,
+    run: "_Run", inputs: RefreshInputs, interactions: Interactions, options: RefreshOptions
 ) -> "_Built":
     """Train, make the lists, and judge them."""
-    settings = options.batch
-    prepared, trust = _prepared(store, inputs, interactions, options, began_at, stages)
+    settings, stages = options.batch, run.stages
+    prepared, trust = _prepared(run, inputs, interactions, options)
     del interactions  # gigabytes, which are in `prepared` until they are rejoined
     with stages("ratings"):
         ratings, rating_metrics = _ratings(prepared.interactions, settings)
-    with open_parent(store, options.parent) as parent:
+    with open_parent(run.store, options.parent) as parent:
         learned = learn(prepared.data, parent, settings, options.gate, stages)
         shared = assemble_shared(prepared, learned, parent, settings, stages)
         learned = _judged(learned, shared, stages)
@@ -190,11 +184,16 @@ def _build(
         if trust.left_out:
             with stages("histories"):
                 prepared, learned, shared = _with_histories(
-                    prepared, learned, shared, trust.left_out, began_at
+                    prepared, learned, shared, trust.left_out, run.began_at
                 )
         tables = assemble_tables(prepared, learned, shared, ratings, settings, stages)
+        with stages("users"):
+            users = run.engine.users(prepared, learned, tables, settings)
         with stages("gate"):
-            checks = _checks(prepared, learned, tables, parent, options.gate)
+            n_lists = users.n_lists + len(tables.liked.user_ids)
+            n_items, served = len(prepared.interactions.item_ids), counts_of(parent)
+            checks = check_coverage(n_lists, n_items, served, options.gate)
+            checks += _checks(prepared, learned, tables, options.gate)
             checks += name_margins(learned.choice, shared.stage.comparison)
             gate_result = GateResult(checks, options.override)
             metrics = rating_metrics | _trained_metrics(learned) | shared.stage.metrics
@@ -203,9 +202,26 @@ def _build(
         provenance = _provenance(prepared, learned, options, tables, shared.index)
         provenance.parameters["trust"] = asdict(options.trust) | trust.document
     return _Built(
-        tables, shared.index, provenance, metrics, gate_result, options.arm or None,
+        tables, users, shared.index, provenance, metrics, gate_result, options.arm or None,
         learned.warm_start, prepared, trust,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the snapshots of one refresh share.
+
+    Attributes:
+        store: Directory of the store.
+        began_at: Time when the refresh began, with its zone.
+        engine: Engine of the stages that touch every user.
+        stages: Timer of the stages.
+    """
+
+    store: Path
+    began_at: datetime
+    engine: Engine
+    stages: Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +243,7 @@ class _Built:
 
     Attributes:
         tables: Contents of the tables.
+        users: Tables of all users.
         index: Annoy index of the items.
         provenance: Inputs and parameters.
         metrics: Figures for the manifest.
@@ -238,6 +255,7 @@ class _Built:
     """
 
     tables: SnapshotTables
+    users: UserTables
     index: AnnoyIndex
     provenance: _Provenance
     metrics: dict[str, Any]
@@ -285,7 +303,7 @@ def _limited(
     if isinstance(parent, Unavailable) or not len(trust.unsupported):
         return prepared
     names = prepared.interactions.item_ids.take(pa.array(trust.unsupported)).to_pylist()
-    n_lists = len(prepared.interactions.user_ids)
+    n_lists = len(prepared.interactions.user_ids) + prepared.interactions.n_elsewhere
     limits = list_limits(served_counts(parent, names), names, n_lists, settings)
     by_row = dict(zip(trust.unsupported.tolist(), limits, strict=True))
     return replace(prepared, rules=replace(prepared.rules, limits=by_row))
@@ -311,14 +329,11 @@ def _checks(
     prepared: Prepared,
     learned: Learned,
     tables: SnapshotTables,
-    parent: Snapshot | Unavailable,
     gate: GateSettings,
 ) -> list[GateCheck]:
-    lists, interactions = tables.lists.item_rows, prepared.interactions
-    n_users = int((lists[:, 0] != NO_ITEM).sum()) + len(tables.liked.user_ids)
+    weights = prepared.interactions.weights
     return [
-        *check_coverage(n_users, len(interactions.item_ids), counts_of(parent), gate),
-        *check_lists(lists, interactions.weights, prepared.hidden, gate),
+        *check_lists(tables.lists.item_rows, weights, prepared.hidden, gate),
         *check_quality(learned.trial, gate),
     ]
 
@@ -359,7 +374,7 @@ def _provenance(
 def _write(writer: SnapshotWriter, built: _Built, began_at: datetime) -> Manifest:
     """Write the snapshot's files, the manifest last."""
     save_index(built.index, writer.path(INDEX))
-    write_tables(writer, built.tables)
+    write_tables(writer, built.tables, built.users)
     return writer.finish(
         began_at=began_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

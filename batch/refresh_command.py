@@ -12,7 +12,7 @@ from batch.options import RefreshOptions
 from batch.refresh import refresh
 from batch.report.settings import ReportSettings
 from batch.rules.settings import RuleSettings
-from batch.settings import BatchSettings
+from batch.settings import ENGINES, BatchSettings
 from batch.tracking.around import tracked
 from batch.tracking.settings import TrackingSettings
 from batch.trust.settings import TrustSettings
@@ -45,6 +45,7 @@ def add_refresh(verbs: Any, inputs: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--store", type=Path, metavar="DIR", help="store to publish to; default: [store] path"
     )
+    _add_engine(verb)
     verb.add_argument(
         "--override-gate", type=_reason, metavar="WHY",
         help="publish this snapshot even if the gate refuses it; WHY is written to the journal",
@@ -67,6 +68,18 @@ def add_refresh(verbs: Any, inputs: argparse.ArgumentParser) -> None:
             help=f"Parquet file of {owner}s' vectors from outside: id, vector, tokens, usd",
         )  # fmt: skip
     verb.set_defaults(run=_refresh)
+
+
+def _add_engine(verb: argparse.ArgumentParser) -> None:
+    """Add the options that say where the users of a refresh are."""
+    verb.add_argument(
+        "--engine", choices=ENGINES,
+        help="place of the users: this process, or Spark's partitions; default: [batch] engine",
+    )  # fmt: skip
+    verb.add_argument(
+        "--master", dest="spark_master", metavar="URL",
+        help="Spark's master: local[2], spark://host:7077, yarn; default: [batch] spark_master",
+    )  # fmt: skip
 
 
 def _refresh(args: argparse.Namespace, settings: BatchSettings) -> str:

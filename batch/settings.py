@@ -16,6 +16,7 @@ MODELS: Final = (
     "auto", "ials", "als", "ease", "rp3beta", "graph_filter", "spectral", "item_knn", "last_items",
     "bpr", "popularity", "recent_popularity",
 )  # fmt: skip
+ENGINES: Final = ("local", "spark")
 NEW_ITEMS: Final = ("content", "none")
 SECOND_STAGES: Final = ("auto", "on", "off")
 FOLD_IN: Final = ("auto", "on", "off")
@@ -32,6 +33,11 @@ class BatchSettings:
 
     Attributes:
         events: Files, directories or databases of events.
+        engine: Place of the users: `local` (this process) or `spark` (partitions of a cluster;
+            the lists are of a model that can fold in users).
+        spark_master: URL of Spark's master: `local[2]`, `spark://host:7077`, `yarn`, `k8s://…`.
+        spark_partitions: Number of partitions of users; 0: one for each million events, at
+            least one for each processor of the cluster.
         catalogue: Files or tables of existing items; none: every item that 2 users have.
         profiles: Files or tables of users' age, gender, occupation, likes and dislikes.
         database_password_file: File of passwords of databases, with lines
@@ -134,6 +140,9 @@ class BatchSettings:
     """
 
     events: tuple[str, ...] = ()
+    engine: str = "local"
+    spark_master: str = "local[*]"
+    spark_partitions: int = 0
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     database_password_file: str = ""
@@ -225,6 +234,7 @@ class BatchSettings:
             raise ValueError(
                 f"weight_watched + weight_rating must be above 0 and at most {_MAX_WEIGHT}"
             )
+        _check_choice("engine", self.engine, ENGINES)
         _check_choice("model", self.model, MODELS)
         _check_choice("zero_rating", self.zero_rating, ZERO_RATINGS)
         _check_choice("second_stage", self.second_stage, SECOND_STAGES)
@@ -241,7 +251,7 @@ class BatchSettings:
     @property
     def second_stage_mode(self) -> str:
         """Use of the second stage: "off", too, where the lists must fold in users."""
-        return "off" if self.fold_in == "on" else self.second_stage
+        return "off" if self.fold_in == "on" or self.engine == "spark" else self.second_stage
 
     def with_fold_in(self) -> "BatchSettings":
         """Return the settings with `fold_in` on where it is `auto`, and nothing excludes it."""
@@ -252,6 +262,10 @@ class BatchSettings:
 def _check_fold_in(settings: BatchSettings) -> None:
     if settings.fold_in == "on" and not settings.can_fold_in:
         raise ValueError('fold_in = "on" excludes second_stage = "on" and model = "bpr"')
+    if settings.engine == "spark" and not (settings.can_fold_in and settings.fold_in != "off"):
+        raise ValueError(
+            'engine = "spark" excludes fold_in = "off", second_stage = "on" and model = "bpr"'
+        )
 
 
 def _check_range(name: str, value: int, minimum: int, maximum: int) -> None:

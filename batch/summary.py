@@ -8,6 +8,7 @@ from typing import Any
 
 from batch.cold_start.vector_figures import vector_warnings
 from batch.input_counts import NamedInput, count_inputs
+from batch.models.families import Extent
 from batch.prepare import Prepared
 from batch.records.found import EXPECTED, catalogue_counts, profile_counts, record_warnings
 from batch.settings import BatchSettings
@@ -32,6 +33,7 @@ class RefreshOutcome:
         n_liked: Users with a list made from their stated preferences or vectors.
         arms: Generation by arm of an experiment that the refresh built, the control not.
         trust: Sentence about the ages and the influence of accounts.
+        extent: Numbers of users and interactions of all data.
     """
 
     store: Path
@@ -42,6 +44,7 @@ class RefreshOutcome:
     n_liked: int
     arms: dict[str, int]
     trust: str
+    extent: Extent
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,7 +167,7 @@ def summarise(
     manifest, inputs, interactions = outcome.manifest, prepared.inputs, prepared.interactions
     folder = snapshot_folder(outcome.store, manifest.generation)
     n_users = manifest.counts["recs.mdb/users"]
-    n_candidates = len(interactions.user_ids) + outcome.n_liked
+    n_candidates = outcome.extent.n_users + outcome.n_liked
     return Summary(
         snapshot=folder,
         generation=manifest.generation,
@@ -184,7 +187,7 @@ def summarise(
         n_users=n_users,
         n_users_without=interactions.n_users_without + n_candidates - n_users,
         n_items=len(interactions.item_ids),
-        n_interactions=interactions.weights.nnz,
+        n_interactions=outcome.extent.n_interactions,
         learned_from=outcome.warm_start,
         trust=outcome.trust,
         gate=outcome.gate_result.as_json(),

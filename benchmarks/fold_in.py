@@ -154,7 +154,7 @@ def _write(store: Path, served: ServedModel) -> None:
             writer.table(RECS, table, [])
         writer.table(RECS, "rows", rows)
         writer.path(INDEX).touch()
-        write_served(writer, served, user_ids)
+        write_served(writer, served.model, served.records(user_ids))
         writer.finish(
             began_at=now, finished_at=now, code_version="benchmark", inputs=[], metrics={},
             parameters={SERVED_MODEL: served_document(served)}, gate=GateResult(),

@@ -4,7 +4,7 @@ Each package has one family under `MarqueeError`. A message has the form
 *subject: what is wrong; what to do*.
 """
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 ALLOW_ROLLBACK: Final = "pull once with --allow-rollback if that is intended"
 
@@ -24,6 +24,16 @@ class MarqueeError(Exception):
         super().__init__(f"{subject}: {problem}; {remedy or self.remedy}")
         self.subject = subject
         self.problem = problem
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickles it, for other processes: the message, not what it was made of."""
+        return _restored, (type(self), str(self), str(self.subject), self.problem)
+
+
+def _restored(kind: type[MarqueeError], message: str, subject: str, problem: str) -> MarqueeError:
+    error = kind.__new__(kind, message)
+    error.subject, error.problem = subject, problem
+    return error
 
 
 class StoreError(MarqueeError):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from batch.engine import LocalEngine
 from batch.events.ingest import ingest
 from batch.gate.settings import GateSettings
 from batch.inputs import read_inputs
@@ -47,7 +48,7 @@ def lists_of_the_batch(store, settings):
     """Fold the users of all partitions into the model of generation 1, by the batch's own steps."""
     began_at = datetime.now(UTC)
     inputs = read_inputs(settings, began_at, Stages())
-    interactions = interactions_of(inputs, settings)
+    interactions = interactions_of(inputs, settings, LocalEngine().build_interactions)
     options = RefreshOptions(settings, RuleSettings(), GateSettings(), StoreSettings())
     prepared = prepare(store, inputs, interactions, options, began_at)
     weights, at = interactions.weights, prepared.data.at

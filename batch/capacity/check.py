@@ -39,7 +39,7 @@ def warn_of_files(settings: BatchSettings, served: Mapping[str, int] | None) -> 
     Raises:
         InputError: A file is missing, damaged, or not one of events.
     """
-    if settings.capacity_check and (size := size_of_files(settings, served)):
+    if _is_checked(settings) and (size := size_of_files(settings, served)):
         needed, left = needed_memory(size, settings), _memory_left()
         if needed > left:
             write_note(
@@ -60,7 +60,7 @@ def check_events(settings: BatchSettings, events: Events, n_catalogue: int, stor
     Raises:
         CapacityError: It needs more than the whole memory, or than the free disk.
     """
-    if not settings.capacity_check:
+    if not _is_checked(settings):
         return
     size = size_of_events(events, n_catalogue)
     needed, total = needed_memory(size, settings), total_bytes()
@@ -78,6 +78,11 @@ def check_events(settings: BatchSettings, events: Events, n_catalogue: int, stor
             f"warning: memory: {_described(size)} need about {_gib(needed)}, "
             f"{_gib(left)} are available: the system may kill the refresh"
         )
+
+
+def _is_checked(settings: BatchSettings) -> bool:
+    """Return whether all users are in the memory of this process, and that is to be checked."""
+    return settings.capacity_check and settings.engine == "local"
 
 
 def _memory_left() -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from batch.capacity.sizes import DataSize
-from batch.learn import max_trial_interactions
+from batch.learn import trial_interactions
 from batch.ratings.train import MAX_SWEPT_RATINGS
 from batch.settings import BatchSettings
 
@@ -61,7 +61,7 @@ SNAPSHOT: Final = BytesOf(1 * _MIB, user=1150, item=3300, view=22, pair=7)
 def counts_of_size(size: DataSize, settings: BatchSettings) -> BytesOf:
     """Return the numbers that each field of `BytesOf` is multiplied with."""
     n_pairs = min(size.items, settings.ease_max_items) ** 2 if settings.model == "auto" else 0
-    n_views = min(size.views, max_trial_interactions(size.items))
+    n_views = min(size.views, trial_interactions(size.items))
     n_ratings = min(size.ratings, MAX_SWEPT_RATINGS)
     return BytesOf(1, size.users, size.items, size.views, size.ratings, n_pairs, n_views, n_ratings)
 

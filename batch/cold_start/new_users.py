@@ -89,7 +89,8 @@ def expected_users(
     known = np.argsort(row, kind="stable")[np.count_nonzero(row < 0) :]
     known = known[sample_rows(np.arange(len(known)), _MAX_USERS, np.random.default_rng(_SEED))]
     by_id = pc.sort_indices(outside.ids).to_numpy().astype(np.int64)
-    new = by_id[row[by_id] < 0]
+    is_elsewhere = pc.is_in(outside.ids, pa.array(sorted(interactions.elsewhere), pa.string()))
+    new = by_id[(row[by_id] < 0) & ~is_elsewhere.to_numpy(zero_copy_only=False)[by_id]]
     if len(known) * _HELD_OUT_SHARE < _MIN_HELD_OUT or not len(new):
         return ExpectedUsers((), no_factors)
     users = _KnownUsers.of(interactions, row[known], outside.vectors[known], scorer)

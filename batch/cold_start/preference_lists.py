@@ -159,7 +159,7 @@ def preferences_by_user(
     is_minor: Callable[[Profile], bool] = is_minor,
 ) -> dict[str, StatedPreferences]:
     """Return the preferences of the users without interactions, where they name anything known."""
-    known = set(interactions.user_ids.to_pylist())
+    known = interactions.elsewhere.union(interactions.user_ids.to_pylist())
     new = {
         user_id: profile
         for user_id, profile in profiles.items()

@@ -33,9 +33,9 @@ from batch.interactions.weights import DEFAULT_RUNTIME, Evidence
 from batch.memory import release_free_memory
 from batch.threads import usable
 
-_MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many users on
-_OUTSIDE_CATALOGUE: Final = "item outside the catalogue"
-_TOO_FEW_USERS: Final = f"item of fewer than {_MIN_USERS_OF_ITEM} users, without a catalogue"
+MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many users on
+OUTSIDE_CATALOGUE: Final = "item outside the catalogue"
+TOO_FEW_USERS: Final = f"item of fewer than {MIN_USERS_OF_ITEM} users, without a catalogue"
 _OFF_SCALE: Final = "rating off the scale"
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def aggregate_events(
     n_threads: int = 0,
     block_events: int = BLOCK_EVENTS,
 ) -> AggregatedEvents:
-    """Aggregate events by user and item.
+    """Aggregate the events of all users by user and item.
 
     Args:
         events: Views and ratings from any files.
@@ -92,6 +92,28 @@ def aggregate_events(
     Raises:
         NothingToLearnError: No event is left, or fewer than 2 users or items.
     """
+    aggregated = aggregate_users(
+        events,
+        runtimes,
+        max_rating,
+        with_latest=with_latest,
+        n_threads=n_threads,
+        block_events=block_events,
+    )
+    check_enough(len(aggregated.user_ids), len(aggregated.item_ids), aggregated.dropped)
+    return aggregated
+
+
+def aggregate_users(
+    events: Events,
+    runtimes: Runtimes | None,
+    max_rating: float,
+    *,
+    with_latest: bool = True,
+    n_threads: int = 0,
+    block_events: int = BLOCK_EVENTS,
+) -> AggregatedEvents:
+    """Aggregate the events of some users, of whom perhaps none is left; see `aggregate_events`."""
     user_ids, item_ids, blocks, default_runtime = _aggregate_blocks(
         events, runtimes or {}, n_threads, block_events, with_latest=with_latest
     )
@@ -101,7 +123,7 @@ def aggregate_events(
     n_off_scale = sum(block.ratings.n_off_scale for block in in_blocks)
     exists = _existing(item_ids, in_blocks, runtimes)
     parts = [block.select_items(exists, with_latest=with_latest) for block in _taken(in_blocks)]
-    outside = _TOO_FEW_USERS if runtimes is None else _OUTSIDE_CATALOGUE
+    outside = TOO_FEW_USERS if runtimes is None else OUTSIDE_CATALOGUE
     dropped = Counter({_OFF_SCALE: n_off_scale, outside: sum(part.n_outside for part in parts)})
     release_free_memory()  # more than the arrays of all users take
     found = _concatenated(user_ids, item_ids, parts, best, +dropped)
@@ -126,7 +148,7 @@ def _aggregate_blocks(
     blocks = blocks_of(len(user_ids), len(user_row), block_events)
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
     rows = in_threads(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
-    runtime, default = _runtimes(item_ids, runtimes)
+    runtime, default = runtimes_and_default(item_ids, runtimes)
     release_free_memory()
     aggregate = partial(aggregate_block, columns, runtime=runtime)
     return user_ids, item_ids, in_threads(aggregate, users, *rows), default
@@ -149,7 +171,6 @@ def _concatenated(
     """Concatenate the parts in user order; users and items without a pair are left out."""
     all_pairs = concat_users([part.pairs for part in parts])
     pairs, has_item, has_user = all_pairs.without_empty(len(item_ids))
-    _check_enough(int(has_item.sum()), int(has_user.sum()), dropped)
     began_at = np.concatenate([part.began_at for part in parts])
     has_time = bool(began_at.any())
     last_at = [part.last_at for part in parts if part.last_at is not None]
@@ -176,7 +197,7 @@ def ids_and_rows(*columns: pa.ChunkedArray) -> tuple[pa.StringArray, Codes]:
     return ids.dictionary, codes_of(ids)
 
 
-def _runtimes(item_ids: pa.StringArray, runtimes: Runtimes) -> tuple[Floats, float]:
+def runtimes_and_default(item_ids: pa.StringArray, runtimes: Runtimes) -> tuple[Floats, float]:
     """Return (n_items,) minutes, and those of unknown items: the median of the others."""
     runtime = runtimes_of(item_ids.to_pylist(), runtimes, np.nan)
     is_known = np.isfinite(runtime)
@@ -201,12 +222,17 @@ def _existing(
         n_users = np.zeros(len(item_ids), np.int64)
         for block in blocks:
             n_users += block.users_per_item(len(item_ids))
-        return n_users >= _MIN_USERS_OF_ITEM
+        return n_users >= MIN_USERS_OF_ITEM
     is_listed = pc.is_in(item_ids, value_set=pa.array(runtimes, pa.string()))
     return np.asarray(is_listed.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _check_enough(n_users: int, n_items: int, dropped: Counter[str]) -> None:
+def check_enough(n_users: int, n_items: int, dropped: Counter[str]) -> None:
+    """Check that there are users and items to learn from.
+
+    Raises:
+        NothingToLearnError: There are fewer than 2 users or items.
+    """
     if n_users < 2 or n_items < 2:
         why = ", ".join(f"{n:,} × {reason}" for reason, n in dropped.items() if n)
         raise NothingToLearnError(

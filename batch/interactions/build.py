@@ -53,6 +53,8 @@ class Interactions:
             1970, in the order of `weights.data`: the first minute of a view or the first
             rating, whichever is earlier. 0 where it is unknown; None if all are unknown.
         evidence: What the weights were made from, in the same order; None if it is unknown.
+        n_elsewhere: Number of further users, whose interactions are in partitions of a cluster.
+        elsewhere: Ids of those among them that have a profile or a vector from outside.
     """
 
     user_ids: pa.StringArray
@@ -63,6 +65,8 @@ class Interactions:
     n_users_without: int
     began_at: Times | None = None
     evidence: Evidence | None = None
+    n_elsewhere: int = 0
+    elsewhere: frozenset[str] = frozenset()
 
 
 def build_interactions(
@@ -90,7 +94,20 @@ def build_interactions(
     aggregated = aggregate_events(
         events, runtimes, max_rating, with_latest=is_aged, n_threads=n_threads
     )
-    weights = weigh(aggregated.evidence, weighting)
+    return weighted(aggregated, weighting)
+
+
+def weighted(
+    aggregated: AggregatedEvents, weighting: Weighting, latest: int | None = None
+) -> Interactions:
+    """Turn evidence into weights.
+
+    Args:
+        aggregated: Evidence of all users, or of some.
+        weighting: Parameters of the weights.
+        latest: Time that ages count from, in seconds since 1970; None: that of these events.
+    """
+    weights = weigh(aggregated.evidence, weighting, latest)
     return Interactions(
         aggregated.user_ids,
         aggregated.item_ids,

@@ -91,7 +91,11 @@ def latest_on_scale(ratings: DistinctRatings, best: float) -> LatestRatings:
 def best_rating_of(blocks: Sequence[DistinctRatings]) -> float:
     """Return the best rating of the scale, 10 if more than 1 % lie above 5, else 5."""
     n_above_5 = sum(int(((block.rating > 5) & (block.rating <= 10)).sum()) for block in blocks)
-    n_ratings = sum(len(block.rating) for block in blocks)
+    return best_rating(n_above_5, sum(len(block.rating) for block in blocks))
+
+
+def best_rating(n_above_5: int, n_ratings: int) -> float:
+    """Return the best rating of a scale with so many distinct ratings from 5 to 10."""
     return 10.0 if n_above_5 > _MAX_NOISE_SHARE * n_ratings else 5.0
 
 

@@ -113,5 +113,10 @@ def _decay(last_at: Times, half_life_days: float, latest: int | None) -> Floats:
 
 def latest_time(last_at: Times) -> np.int64:
     """Return the latest of one or more times, the 0.1 % highest left out as clock errors."""
-    rank = len(last_at) - 1 - len(last_at) // _INTERACTIONS_PER_CLOCK_ERROR
+    rank = len(last_at) - 1 - rank_from_latest(len(last_at))
     return np.int64(np.partition(last_at, rank)[rank])
+
+
+def rank_from_latest(n_interactions: int) -> int:
+    """Return how many of the highest times are left out as clock errors."""
+    return n_interactions // _INTERACTIONS_PER_CLOCK_ERROR

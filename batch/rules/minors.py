@@ -24,10 +24,18 @@ def minor_test(*, is_on: bool, unknown_age_is_minor: bool) -> Callable[[Profile]
         unknown_age_is_minor: Whether a user of unknown age is treated as a minor.
     """
     if not is_on:
-        return lambda _: False
+        return _is_no_minor
     if not unknown_age_is_minor:
         return is_minor
-    return lambda profile: profile.age is None or is_minor(profile)
+    return _is_young_or_unknown
+
+
+def _is_no_minor(_: Profile) -> bool:
+    return False
+
+
+def _is_young_or_unknown(profile: Profile) -> bool:
+    return profile.age is None or is_minor(profile)
 
 
 def minors(

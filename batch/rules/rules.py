@@ -6,12 +6,13 @@ settings, catalogue, profiles ─► Rules ─► hidden_rows   items that are i
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from batch.arrays import Doubles, Flags, Floats
@@ -104,6 +105,23 @@ class Rules:
         )
         is_minor_row = minors(interactions.user_ids.to_pylist(), profiles, is_minor)
         return cls(settings, context, is_minor, is_minor_row, adult(entries), hidden, boost)
+
+    def of_users(
+        self, user_ids: pa.StringArray, profiles: Mapping[str, Profile], share: float
+    ) -> "Rules":
+        """Return the rules for other users, with their share of the limits of lists.
+
+        Args:
+            user_ids: (n_users,) ids of these users.
+            profiles: Profiles by user_id.
+            share: Share of these users among all.
+        """
+        return replace(
+            self,
+            context=replace(self.context, user_ids=user_ids),
+            minors=minors(user_ids.to_pylist(), profiles, self.is_minor),
+            limits={row: int(limit * share) for row, limit in self.limits.items()},
+        )
 
     def lists(
         self,

@@ -5,7 +5,7 @@ open_served  ─► `SnapshotModel`: model, histories by user id, item ids by ro
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +37,14 @@ class ServedModel:
     model: ModelDocument
     histories: Histories
 
+    def records(self, user_ids: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the history of each user as a record.
+
+        Args:
+            user_ids: (n_users,) ids, ascending.
+        """
+        return history_records(user_ids, self.histories, self.model.document["history"])
+
 
 def served_document(served: ServedModel | Unavailable) -> Document:
     """Return what the manifest says about the files."""
@@ -45,23 +53,24 @@ def served_document(served: ServedModel | Unavailable) -> Document:
     return served.model.document
 
 
-def write_served(writer: SnapshotWriter, served: ServedModel, user_ids: Sequence[bytes]) -> None:
+def write_served(
+    writer: SnapshotWriter, model: ModelDocument, histories: Iterable[tuple[bytes, bytes]]
+) -> None:
     """Write the arrays of the model, and the history of each user.
 
     Args:
         writer: Writer of the snapshot.
-        served: Model and histories.
-        user_ids: (n_users,) ids, ascending.
+        model: Model without its users.
+        histories: Records of the users, ascending by id; see `ServedModel.records`.
 
     Raises:
         WriteError: The disk is full.
     """
-    for name, array in served.model.arrays.items():
+    for name, array in model.arrays.items():
         with writer.path(name).open("wb") as file:
             contiguous = np.ascontiguousarray(array)
             np.lib.format.write_array(file, contiguous, version=(1, 0), allow_pickle=False)
-    columns = served.model.document["history"]
-    writer.table(SEEN, "users", history_records(user_ids, served.histories, columns))
+    writer.table(SEEN, "users", histories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class SnapshotModel:
         Args:
             histories: Whole histories: those of the snapshot with new interactions merged.
         """
-        return _folded_in(self.model, histories)
+        return folded_in(self.model, histories)
 
 
 @contextlib.contextmanager
@@ -134,11 +143,12 @@ def _item_ids(snapshot: Snapshot) -> list[str]:
     return [name.decode() for name in found if name is not None]
 
 
-def _folded_in(model: Fitted, histories: Histories) -> Fitted:
+def folded_in(model: Fitted, histories: Histories) -> Fitted:
+    """Return a model with these users in place of its own."""
     weights = histories.weights
     if isinstance(model, FittedBlend):
         factors = model.factors and model.factors.fold_in(weights)
-        parts = [_folded_in(part, histories) for part in model.parts]
+        parts = [folded_in(part, histories) for part in model.parts]
         return replace(model, factors=factors, parts=parts, seen=weights)
     if isinstance(model, FittedItemItem) and isinstance(model.weigh, Decayed):
         if histories.n_later is None:

@@ -9,11 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from batch.arrays import Floats, ItemRows
 from batch.cold_start.preference_lists import NO_PREFERENCE_LISTS, PreferenceLists
 from batch.interactions.build import Interactions
 from batch.models.factors import Factors
@@ -22,14 +17,23 @@ from batch.ratings.tables import bias_records, vector_records
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile, is_minor, segments
 from batch.served.files import ServedModel, write_served
-from batch.topk import NO_ITEM, TopK
+from batch.tables.users import (
+    CHUNK,
+    HISTORIES,
+    LISTS,
+    SPARES,
+    VECTORS,
+    Records,
+    UserRows,
+    UserTables,
+    list_records,
+    vector_rows,
+)
+from batch.topk import TopK
 from batch.unavailable import Unavailable
 from store.layout import FACTORS, LIST_LENGTH, POPULAR, RECS, RESERVE
 from store.writer import SnapshotWriter
 
-Records = Iterator[tuple[bytes, bytes]]
-
-_CHUNK: Final = 10_000  # users or vectors converted at a time
 _NOT_SERVED_MODEL: Final = Unavailable("the tables were made without a model")
 _NOT_SERVED: Final = ("overview",)  # fields that only the batch uses
 _SERVED: Final = tuple(field.name for field in fields(Item) if field.name not in _NOT_SERVED)
@@ -69,26 +73,46 @@ class SnapshotTables:
     liked: PreferenceLists = NO_PREFERENCE_LISTS
     served: ServedModel | Unavailable = _NOT_SERVED_MODEL
 
+    def users(self, chunk: int = CHUNK) -> UserRows:
+        """Return the tables of the users of `interactions`.
 
-def write_tables(writer: SnapshotWriter, tables: SnapshotTables, *, chunk: int = _CHUNK) -> None:
+        Args:
+            chunk: Users converted at a time.
+        """
+        interactions = self.interactions
+        return UserRows(
+            _bytes(interactions.user_ids.to_pylist()),
+            _bytes(interactions.item_ids.to_pylist()),
+            interactions.weights.nnz,
+            self.lists,
+            self.factors.user_factors,
+            self.served,
+            chunk,
+        )
+
+
+def write_tables(
+    writer: SnapshotWriter, tables: SnapshotTables, users: UserTables | None = None
+) -> None:
     """Write every table, and the arrays of the served model.
 
     Args:
         writer: Writer of the snapshot.
         tables: Contents of the tables.
-        chunk: Users or vectors converted at a time.
+        users: Tables of the users, where they are not those of `tables`; None: they are.
 
     Raises:
         WriteError: The disk is full, or ids are not in order.
     """
+    users = users or tables.users()
     user_ids = _bytes(tables.interactions.user_ids.to_pylist())
     item_ids = _bytes(tables.interactions.item_ids.to_pylist())
     first, rest = slice(0, LIST_LENGTH), slice(LIST_LENGTH, None)
-    own = (user_ids, tables.lists.item_rows)
     liked = (_bytes(tables.liked.user_ids), tables.liked.item_rows)
-    for table, part in (("users", first), ("spares", rest)):
-        lists = (_lists(ids, rows[:, part], item_ids, chunk) for ids, rows in (own, liked))
-        writer.table(RECS, table, heapq.merge(*lists))  # no user is in both
+    for table, part in ((LISTS, first), (SPARES, rest)):
+        of_liked = list_records(liked[0], liked[1][:, part], item_ids)
+        # No user is in both.
+        writer.table(*table, heapq.merge(users.records(table), of_liked))
     writer.table(
         RECS, "similar", _named_lists(zip(item_ids, tables.similar, strict=True), item_ids)
     )
@@ -96,32 +120,15 @@ def write_tables(writer: SnapshotWriter, tables: SnapshotTables, *, chunk: int =
     writer.table(RECS, "profiles", _profiles(tables.profiles, tables.is_minor))
     writer.table(RECS, "items", _items(tables))
     writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
-    writer.table(FACTORS, "users", _vectors(user_ids, tables.factors.user_factors, chunk))
-    writer.table(FACTORS, "items", _vectors(item_ids, tables.factors.item_factors, chunk))
+    writer.table(*VECTORS, users.records(VECTORS))
+    writer.table(FACTORS, "items", vector_rows(item_ids, tables.factors.item_factors))
     ratings = tables.ratings
-    users, items = (ratings.users, ratings.items) if ratings else (None, None)
+    of_users, of_items = (ratings.users, ratings.items) if ratings else (None, None)
     writer.table(FACTORS, "biases", bias_records(ratings, user_ids, item_ids))
-    writer.table(FACTORS, "rating_users", vector_records(users, user_ids))
-    writer.table(FACTORS, "rating_items", vector_records(items, item_ids))
+    writer.table(FACTORS, "rating_users", vector_records(of_users, user_ids))
+    writer.table(FACTORS, "rating_items", vector_records(of_items, item_ids))
     if isinstance(tables.served, ServedModel):
-        write_served(writer, tables.served, user_ids)
-
-
-def _lists(
-    user_ids: Sequence[bytes], item_rows: ItemRows, item_ids: Sequence[bytes], chunk: int
-) -> Records:
-    """Yield the body of each user's list; a user whose list is empty has no record.
-
-    Arrow joins them three times as fast as Python does.
-    """
-    names = pa.array(item_ids, pa.binary())
-    for begin in range(0, len(user_ids), chunk):
-        part = slice(begin, begin + chunk)
-        is_kept = item_rows[part] != NO_ITEM
-        ends = np.cumsum([0, *is_kept.sum(axis=1)], dtype=np.int32)
-        kept = pa.ListArray.from_arrays(ends, names.take(pa.array(item_rows[part][is_kept])))
-        bodies = pc.binary_join(kept, b",").to_pylist()
-        yield from (record for record in zip(user_ids[part], bodies, strict=True) if record[1])
+        write_served(writer, tables.served.model, users.records(HISTORIES))
 
 
 def _named_lists(
@@ -157,14 +164,6 @@ def _items(tables: SnapshotTables) -> Records:
         if item_id in row_of:
             about["item_row"] = row_of[item_id]
         yield item_id.encode(), json.dumps(about, sort_keys=True).encode()
-
-
-def _vectors(ids: Sequence[bytes], factors: Floats, chunk: int) -> Records:
-    n_bytes = factors.shape[1] * np.dtype("<f4").itemsize
-    for begin in range(0, len(ids), chunk):
-        part = slice(begin, begin + chunk)
-        vectors = np.ascontiguousarray(factors[part], "<f4").view(f"V{n_bytes}")[:, 0]
-        yield from zip(ids[part], vectors.tolist(), strict=True)
 
 
 def _bytes(ids: Sequence[str]) -> list[bytes]:

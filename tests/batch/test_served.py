@@ -98,7 +98,7 @@ def write_snapshot(store, model, histories, *, n_items):
         rows = sorted((b"%d" % row, b"i%d" % row) for row in range(n_items))
         writer.table(RECS, "rows", rows)
         writer.path(INDEX).touch()
-        write_served(writer, served, ids)
+        write_served(writer, served.model, served.records(ids))
         return writer.finish(
             began_at=TIME, finished_at=TIME, code_version="test", inputs=[], metrics={},
             parameters={SERVED_MODEL: served_document(served)}, gate=GateResult(),

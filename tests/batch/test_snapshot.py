@@ -89,7 +89,7 @@ def written(tmp_path):
         with writing(tmp_path), SnapshotWriter(tmp_path) as writer:
             index = build_index(made.factors.item_factors, n_trees=2, seed=42)
             save_index(index, writer.path(INDEX))
-            write_tables(writer, made, chunk=chunk)
+            write_tables(writer, made, made.users(chunk))
             manifest = writer.finish(
                 began_at="2026-11-21T01:00:00+00:00", finished_at="2026-11-21T02:00:00+00:00",
                 code_version="test", inputs=[], parameters={}, metrics={}, gate=GateResult(),

@@ -213,7 +213,7 @@ def write_snapshot(store, world, ranker, interactions, *, inputs=(), factors=Non
             ]
             writer.table(FACTORS, "items", vectors)
             writer.path(INDEX).touch()
-            write_served(writer, served, names)
+            write_served(writer, served.model, served.records(names))
             manifest = writer.finish(
                 began_at=AT.isoformat(), finished_at=AT.isoformat(), code_version="test",
                 inputs=[*inputs], metrics={}, gate=GateResult(),

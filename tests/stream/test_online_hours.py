@@ -333,7 +333,7 @@ def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
     experiment = experiment_of(1, 1)
     start_experiment(store, experiment, "test")
     arms = [ArmFigures(arm.name, 4, 9, None, None, None, 0.0) for arm in experiment.arms]
-    figures = ExperimentFigures("2026-03-01T21:00:00", 0.2, 5000, arms, [], None, [], 0.5)
+    figures = ExperimentFigures("2026-03-01T21:00:00", 0.2, 5000, True, arms, [], None, [], 0.5)
     (tmp_path / "var" / "online" / "experiments").mkdir(parents=True)
     keep_look(
         tmp_path / "var" / "online", experiment,

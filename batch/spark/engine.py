@@ -1,0 +1,182 @@
+"""The engine on Spark: each stage a chain of transformations, kept on the executors' disks.
+
+    read_events           groups of files ─► rows ═══ kept         driver: reports
+    build_interactions    rows sorted by user ─► chunks ═══ kept   driver: items, sample of users
+    users                 chunks ─► records ═══ kept               driver: counts, then a stream
+
+The sample is as large as the trial of the local engine: so many interactions an item. Where
+all users are that few, it is all of them, and the snapshot has the bytes of a local one.
+"""
+
+import contextlib
+import functools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from batch.errors import InputError
+from batch.events.events import Events
+from batch.events.parsed import ACCOUNTS, RATINGS, VIEWS
+from batch.events.read import EventInput
+from batch.inputs import RefreshInputs
+from batch.interactions.aggregate import Runtimes, check_enough
+from batch.interactions.build import Interactions
+from batch.learn import Learned, trial_interactions
+from batch.prepare import Prepared
+from batch.settings import BatchSettings
+from batch.spark.frames import SparkUsers, UserChunks, on_disk
+from batch.spark.item_pass import CountedItems, basis_of, count_items
+from batch.spark.read import (
+    ACCOUNT,
+    REPORT,
+    ROWS_DDL,
+    Report,
+    groups_of,
+    reports_of,
+)
+from batch.spark.session import job_errors, spark_session
+from batch.spark.tasks import of_sample, read_groups
+from batch.spark.user_step import UserStep
+from batch.tables.users import UserTables
+from batch.tables.write import SnapshotTables
+
+_PARTITION_EVENTS: Final = 1_000_000
+
+
+@contextlib.contextmanager
+def opened_spark(settings: BatchSettings) -> Iterator["SparkEngine"]:
+    """Yield the engine on the master that the settings name.
+
+    Raises:
+        EngineError: PySpark, Java or the master is missing.
+    """
+    with spark_session(settings.spark_master) as session:
+        yield SparkEngine(session)
+
+
+class SparkEngine:
+    """The stages of a refresh that touch every user, on Spark; see `Engine`.
+
+    Args:
+        session: Session of PySpark.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._rows: Any = None
+        self._chunks: UserChunks | None = None
+        self._counted: CountedItems | None = None
+        self._began_at: datetime | None = None
+
+    def read_events(
+        self, settings: BatchSettings, began_at: datetime, on_lines: Callable[[int], object]
+    ) -> EventInput:
+        """Read all events in tasks, which keep them; see `Engine.read_events`.
+
+        The accounts that are returned are those of the sample.
+        """
+        groups = [(number, list(names)) for number, names in enumerate(groups_of(settings))]
+        source = self._session.createDataFrame(groups, "number int, names array<string>")
+        read = functools.partial(read_groups, settings=settings, began_at=began_at)
+        with job_errors("reading events"):
+            rows = on_disk(source.repartition(len(groups), "number").mapInArrow(read, ROWS_DDL))
+            reported = rows.where(rows.kind == REPORT).select("report").collect()
+            reports = reports_of(bytes(row.report) for row in reported)
+            self._rows, self._began_at = rows, began_at
+            self._counted = count_items(rows, settings.max_rating)
+            accounts = self._accounts(self._counted)
+        for report in reports:
+            on_lines(sum(file.n_lines for file in report.files.files))
+        return event_input(reports, accounts)
+
+    def build_interactions(
+        self, inputs: RefreshInputs, runtimes: Runtimes | None, settings: BatchSettings
+    ) -> Interactions:
+        """Return the interactions of a sample of users; see `Engine.build_interactions`.
+
+        Numbers of dropped events and of users without interactions are those of all users.
+        """
+        assert self._counted is not None
+        if self._chunks is not None:
+            raise InputError(
+                "[batch] engine",
+                "spark makes one set of interactions a refresh, but arms with weights of "
+                "their own are being built",
+                'set engine = "local" while the experiment runs',
+            )
+        with job_errors("interactions"):
+            counted = self._counted
+            if settings.max_rating not in (0, counted.best_rating):  # an arm's own scale
+                counted = count_items(self._rows, settings.max_rating)
+            basis = basis_of(self._rows, counted, runtimes, settings)
+            n_partitions = settings.spark_partitions or self._n_partitions(counted)
+            self._chunks = chunks = UserChunks.of(self._rows, basis, n_partitions)
+            self._rows.unpersist()
+            check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
+            return chunks.sample(_share_of(counted), _named_users(inputs))
+
+    def users(
+        self,
+        prepared: Prepared,
+        learned: Learned,
+        tables: SnapshotTables,
+        settings: BatchSettings,
+    ) -> UserTables:
+        """Return the tables of all users, which stay on the executors; see `Engine.users`.
+
+        Raises:
+            EngineError: The model cannot fold in users.
+        """
+        assert self._chunks is not None
+        assert self._began_at is not None
+        n_users = self._chunks.n_users
+        step = UserStep.of(
+            prepared, learned, tables, settings, n_users=n_users, not_after=self._began_at
+        )
+        with job_errors("lists"):
+            return SparkUsers.of(self._chunks, step)
+
+    def _accounts(self, counted: CountedItems) -> pa.Table:
+        share = _share_of(counted)
+        accounts = self._rows.where(self._rows.kind == ACCOUNT)
+        select = functools.partial(of_sample, share=share)
+        found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
+        return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
+
+    def _n_partitions(self, counted: CountedItems) -> int:
+        n_processors = int(self._session.sparkContext.defaultParallelism)
+        return max(n_processors, counted.n_interactions // _PARTITION_EVENTS + 1)
+
+
+def _named_users(inputs: RefreshInputs) -> frozenset[str]:
+    vectors = inputs.user_vectors
+    outside = vectors.ids.to_pylist() if vectors else []
+    return frozenset(inputs.profiles.users) | frozenset(outside)
+
+
+def _share_of(counted: CountedItems) -> float:
+    """Return the share of the users in the sample."""
+    return trial_interactions(len(counted.item_ids)) / max(counted.n_interactions, 1)
+
+
+def event_input(reports: list[Report], accounts: pa.Table) -> EventInput:
+    """Return what all tasks have read, with no views and ratings."""
+    rejected: Counter[str] = Counter()
+    not_read: dict[str, str] = {}
+    for report in reports:
+        rejected.update(report.files.rejected)
+        not_read |= report.files.not_read
+    events = Events(
+        VIEWS.empty_table(),
+        RATINGS.empty_table(),
+        sum(report.n_accounts for report in reports),
+        sum(report.n_answers for report in reports),
+        tuple(file for report in reports for file in report.files.files),
+        not_read,
+        accounts,
+    )
+    quarantined = (report.files.quarantine for report in reports if report.files.quarantine)
+    return EventInput(events, rejected, next(quarantined, None))

@@ -1,0 +1,129 @@
+"""Frames: what the executors keep on their disks between two stages.
+
+UserChunks   interactions of all users      ─► numbers, sample
+SparkUsers   records of all users, by table ─► numbers, then a stream, partition by partition
+"""
+
+import functools
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from batch.interactions.build import Interactions
+from batch.spark.basis import InteractionBasis
+from batch.spark.read import RATING, VIEW
+from batch.spark.session import job_errors
+from batch.spark.tasks import (
+    CHUNKS_DDL,
+    SAMPLE_DDL,
+    sample_chunks,
+    sample_of,
+    to_chunks,
+    to_records,
+)
+from batch.spark.user_step import RECORDS_DDL, UserStep, unpacked
+from batch.tables.users import TABLES_OF_USERS, Records, UserTable
+
+
+@dataclass(frozen=True, slots=True)
+class UserChunks:
+    """Interactions of all users on the executors, in the order of their ids.
+
+    Attributes:
+        kept: DataFrame with the columns of `tasks.CHUNKS`, a row for each chunk of users.
+        n_users: Number of users.
+        n_interactions: Number of pairs of a user and an item.
+        n_users_without: Number of users whose every event was dropped.
+        dropped: Number of valid events that are not used, by reason.
+    """
+
+    kept: Any
+    n_users: int
+    n_interactions: int
+    n_users_without: int
+    dropped: Counter[str]
+
+    @classmethod
+    def of(cls, events: Any, basis: InteractionBasis, n_partitions: int) -> "UserChunks":
+        """Make the chunks of all users, in partitions that are ranges of ids in byte order.
+
+        Args:
+            events: DataFrame with the columns of `read.ROWS`.
+            basis: What interactions depend on beside the events of their user.
+            n_partitions: Number of partitions.
+        """
+        of_users = events.where(events.kind.isin(VIEW, RATING)).drop("report")
+        ranges = of_users.repartitionByRange(n_partitions, "user_id")
+        by_user = ranges.sortWithinPartitions("user_id")
+        made = functools.partial(to_chunks, basis=basis)
+        kept = on_disk(by_user.mapInArrow(made, CHUNKS_DDL))
+        rows = kept.drop("interactions").collect()
+        dropped: Counter[str] = Counter()
+        for row in rows:
+            dropped.update(json.loads(row.dropped))
+        n_users, n_interactions, n_without = (
+            sum(row[name] for row in rows)
+            for name in ("n_users", "n_interactions", "n_users_without")
+        )
+        return cls(kept, n_users, n_interactions, n_without, dropped)
+
+    def sample(self, share: float, named: frozenset[str]) -> Interactions:
+        """Return the interactions of a sample of users, with the dropped events of all.
+
+        Args:
+            share: Expected share of the users in the sample.
+            named: Ids of the users with a profile or a vector from outside.
+        """
+        select = functools.partial(sample_chunks, share=share, named=named)
+        rows = self.kept.mapInArrow(select, SAMPLE_DDL).toLocalIterator()
+        found = sample_of((bytes(row.interactions), row.elsewhere) for row in rows)
+        return replace(
+            found,
+            dropped=self.dropped,
+            n_users_without=self.n_users_without,
+            n_elsewhere=self.n_users - len(found.user_ids),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SparkUsers:
+    """Tables of all users on the executors; see `UserTables`.
+
+    Attributes:
+        kept: DataFrame with the columns of `user_step.RECORDS`.
+        n_users: Number of users.
+        n_lists: Number of users with a list that is not empty.
+        n_interactions: Number of pairs of a user and an item.
+    """
+
+    kept: Any
+    n_users: int
+    n_lists: int
+    n_interactions: int
+
+    @classmethod
+    def of(cls, chunks: UserChunks, step: UserStep) -> "SparkUsers":
+        """Make all records."""
+        kept = on_disk(
+            chunks.kept.mapInArrow(functools.partial(to_records, step=step), RECORDS_DDL)
+        )
+        first = kept.where(kept.table_number == 0)
+        (found,) = first.agg({"n_users": "sum", "n_lists": "sum"}).collect()
+        n_users, n_lists = found["sum(n_users)"], found["sum(n_lists)"]
+        return cls(kept, int(n_users), int(n_lists), chunks.n_interactions)
+
+    def records(self, table: UserTable) -> Records:
+        """Yield the records of a table, partition by partition; see `UserTables.records`."""
+        number = TABLES_OF_USERS.index(table)
+        of_table = self.kept.where(self.kept.table_number == number).select("records")
+        with job_errors("records of users"):
+            for row in of_table.toLocalIterator():
+                yield from unpacked(bytes(row.records))
+
+
+def on_disk(frame: Any) -> Any:
+    """Return a DataFrame whose rows are computed once, and kept on the executors' disks."""
+    from pyspark import StorageLevel
+
+    return frame.persist(StorageLevel.DISK_ONLY)

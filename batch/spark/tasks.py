@@ -1,0 +1,100 @@
+"""Tasks: functions on the Arrow batches of one partition, which need no Spark.
+
+read_groups ─► rows ─► to_chunks ─► interactions of users ─┬─► sample_chunks ─► driver
+                                                           └─► to_records
+"""
+
+import json
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+
+from batch.interactions.build import Interactions
+from batch.settings import BatchSettings
+from batch.spark.basis import InteractionBasis, concat_interactions, select_users
+from batch.spark.chunks import CHUNK_EVENTS, in_sample, user_chunks
+from batch.spark.read import read_group
+from batch.spark.user_step import UserStep, record_batches
+
+CHUNKS: Final = pa.schema(
+    [("n_users", pa.int64()), ("n_interactions", pa.int64()), ("n_users_without", pa.int64()),
+     ("dropped", pa.string()), ("interactions", pa.binary())]
+)  # fmt: skip
+CHUNKS_DDL: Final = (
+    "n_users bigint, n_interactions bigint, n_users_without bigint, dropped string, "
+    "interactions binary"
+)
+_SAMPLE: Final = pa.schema([("interactions", pa.binary()), ("elsewhere", pa.list_(pa.string()))])
+SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>"
+
+Batches = Iterable[pa.RecordBatch]
+
+
+def read_groups(
+    batches: Batches, settings: BatchSettings, began_at: datetime
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of groups of files, each with its number and its names."""
+    for batch in batches:
+        for row in batch.to_pylist():
+            yield from read_group(row["number"], row["names"], settings, began_at)
+
+
+def of_sample(batches: Batches, share: float) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of the users in the sample."""
+    for batch in batches:
+        yield batch.filter(pa.array(in_sample(batch["user_id"].to_pylist(), share)))
+
+
+def to_chunks(
+    batches: Batches, basis: InteractionBasis, max_events: int = CHUNK_EVENTS
+) -> Iterator[pa.RecordBatch]:
+    """Yield interactions by chunks of users, from rows sorted by user."""
+    for rows in user_chunks(batches, max_events):
+        made = basis.interactions(rows)
+        row = {
+            "n_users": len(made.user_ids),
+            "n_interactions": made.weights.nnz,
+            "n_users_without": made.n_users_without,
+            "dropped": json.dumps(made.dropped),
+            "interactions": pickle.dumps(made),
+        }
+        yield pa.RecordBatch.from_pylist([row], schema=CHUNKS)
+
+
+def sample_chunks(
+    batches: Batches, share: float, named: frozenset[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the interactions of the users in the sample, and the named users among the others."""
+    for made in _interactions_in(batches):
+        user_ids = made.user_ids.to_pylist()
+        is_selected = in_sample(user_ids, share)
+        others = zip(user_ids, is_selected.tolist(), strict=True)
+        row = {
+            "interactions": pickle.dumps(select_users(made, is_selected)),
+            "elsewhere": [name for name, is_in in others if not is_in and name in named],
+        }
+        yield pa.RecordBatch.from_pylist([row], schema=_SAMPLE)
+
+
+def sample_of(rows: Iterable[tuple[bytes, Sequence[str]]]) -> Interactions:
+    """Return the interactions of a sample from the rows of `sample_chunks`, one or more."""
+    pickled, elsewhere = zip(*rows, strict=True)
+    found = concat_interactions([pickle.loads(one) for one in pickled])  # noqa: S301
+    return replace(found, elsewhere=frozenset().union(*elsewhere))
+
+
+def to_records(batches: Batches, step: UserStep) -> Iterator[pa.RecordBatch]:
+    """Yield the records of all users, from their interactions."""
+    for made in _interactions_in(batches):
+        if len(made.user_ids):
+            yield from record_batches(step(made))
+
+
+def _interactions_in(batches: Batches) -> Iterator[Interactions]:
+    for batch in batches:
+        for content in batch["interactions"]:
+            yield pickle.loads(content.as_buffer())  # noqa: S301 - of our own tasks

@@ -1,0 +1,175 @@
+"""The step of a user: from a user's interactions to the user's records, given the trained model.
+
+    interactions of a chunk ─► folded into the model ─► exact top-k and rules ─► records
+                            └► vectors, histories ────────────────────────────► records
+
+It is the local engine's code on the users of a chunk: a list depends on no other user, except
+through the limits of lists an item, of which a chunk has its share.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import pyarrow as pa
+
+from batch.arrays import Floats
+from batch.errors import EngineError
+from batch.interactions.build import Interactions, with_items
+from batch.learn import Learned, known_times
+from batch.models.fold_in import Solver
+from batch.models.view_order import order_views
+from batch.prepare import Prepared
+from batch.records.profiles import Profile
+from batch.rules.rules import Rules
+from batch.served.document import Document, ModelDocument, restore
+from batch.served.evidence import snapshot_evidence
+from batch.served.files import ServedModel, folded_in
+from batch.served.history import Histories
+from batch.settings import BatchSettings
+from batch.tables.users import TABLES_OF_USERS, Records, UserRows
+from batch.tables.write import SnapshotTables
+from batch.unavailable import Unavailable
+from store.layout import LIST_LENGTH
+
+RECORDS: Final = pa.schema(
+    [("table_number", pa.int8()), ("n_users", pa.int64()), ("n_lists", pa.int64()),
+     ("records", pa.binary())]
+)  # fmt: skip
+RECORDS_DDL: Final = "table_number tinyint, n_users bigint, n_lists bigint, records binary"
+_KEYS_AND_VALUES: Final = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+
+
+@dataclass(frozen=True, slots=True)
+class UserStep:
+    """Everything that a user's records depend on, beside the user's interactions.
+
+    Attributes:
+        item_ids: (n_items,) ids of the item rows.
+        model: Model of the lists, without users.
+        solve: Function from weights to the users' vectors.
+        item_factors: (n_items, n_factors), for rules about similarity.
+        rules: Rules, made for no user.
+        profiles: Profiles by user_id.
+        taken_down: Item rows that are taken down.
+        settings: Settings of the batch.
+        not_after: Time after which an event has a wrong clock.
+        n_users: Number of all users, for their shares of the limits of lists.
+    """
+
+    item_ids: pa.StringArray
+    model: ModelDocument
+    solve: Solver
+    item_factors: Floats
+    rules: Rules
+    profiles: dict[str, Profile]
+    taken_down: frozenset[int]
+    settings: BatchSettings
+    not_after: datetime
+    n_users: int
+
+    @classmethod
+    def of(
+        cls,
+        prepared: Prepared,
+        learned: Learned,
+        tables: SnapshotTables,
+        settings: BatchSettings,
+        *,
+        n_users: int,
+        not_after: datetime,
+    ) -> "UserStep":
+        """Return the step of a refresh, without any user.
+
+        Raises:
+            EngineError: The model cannot fold in users.
+        """
+        served, user_ids = tables.served, tables.interactions.user_ids
+        if isinstance(served, Unavailable):
+            remedy = 'choose another [batch] model, or engine = "local"'
+            raise EngineError("[batch] model", f"cannot fold in users: {served.reason}", remedy)
+        return cls(
+            tables.interactions.item_ids,
+            served.model,
+            learned.vectors.solve,
+            tables.factors.item_factors,
+            prepared.rules.of_users(user_ids[:0], {}, 1.0),
+            dict(tables.profiles),
+            prepared.taken_down_rows,
+            settings,
+            not_after,
+            n_users,
+        )
+
+    def __call__(self, interactions: Interactions) -> UserRows:
+        """Return the tables of some users.
+
+        Args:
+            interactions: Interactions of these users, on the items that had users; the others
+                are added.
+        """
+        interactions = with_items(interactions, self.item_ids.to_pylist())
+        histories = self._histories(interactions)
+        user_ids, weights = interactions.user_ids, interactions.weights
+        rules = self.rules.of_users(user_ids, self.profiles, len(user_ids) / self.n_users)
+        lists = rules.lists(
+            folded_in(restore(self._document, self.model.arrays, len(self.item_ids)), histories),
+            self.item_factors,
+            LIST_LENGTH + self.settings.n_spares,
+            hidden=self.taken_down,
+            n_threads=1,
+        )
+        return UserRows(
+            [name.encode() for name in user_ids.to_pylist()],
+            [name.encode() for name in self.item_ids.to_pylist()],
+            weights.nnz,
+            lists,
+            self.solve(weights),
+            ServedModel(self.model, histories),
+        )
+
+    @property
+    def _document(self) -> Document:
+        document: Document = self.model.document["model"]
+        return document
+
+    def _histories(self, interactions: Interactions) -> Histories:
+        weights, columns = interactions.weights, self.model.document["history"]
+        at = known_times(interactions.began_at, not_after=self.not_after)
+        n_later = None
+        if "n_later" in columns:
+            n_later = order_views(weights, at, self.settings.seed, 1).n_later
+        evidence = interactions.evidence
+        assert evidence is not None
+        return Histories(weights, n_later, snapshot_evidence(weights, evidence, at).words(columns))
+
+
+def record_batches(rows: UserRows) -> Iterator[pa.RecordBatch]:
+    """Yield the records of some users, a row for each table, with the columns of `RECORDS`."""
+    for number, table in enumerate(TABLES_OF_USERS):
+        row = {
+            "table_number": number,
+            "n_users": rows.n_users,
+            "n_lists": rows.n_lists,
+            "records": packed(rows.records(table)),
+        }
+        yield pa.RecordBatch.from_pylist([row], schema=RECORDS)
+
+
+def packed(records: Records) -> bytes:
+    """Return keys and values as Arrow's bytes."""
+    pairs = list(records)
+    columns = [pa.array([pair[side] for pair in pairs], pa.binary()) for side in (0, 1)]
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, _KEYS_AND_VALUES) as stream:
+        stream.write_table(pa.table(columns, schema=_KEYS_AND_VALUES))
+    return sink.getvalue()
+
+
+def unpacked(content: bytes) -> Records:
+    """Yield the keys and values that `packed` has packed."""
+    with pa.ipc.open_stream(content) as stream:
+        for batch in stream:
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

@@ -1,0 +1,269 @@
+"""The Spark engine without Spark: its tasks, on Arrow batches, make the local engine's snapshot."""
+
+import contextlib
+import importlib.util
+import json
+import pickle
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import batch.refresh
+from batch.__main__ import main
+from batch.errors import InputError
+from batch.events.parsed import ACCOUNTS
+from batch.events.read import read_events
+from batch.interactions.build import build_interactions
+from batch.interactions.weights import Weighting, latest_time
+from batch.settings import BatchSettings
+from batch.spark.chunks import in_sample, user_chunks
+from batch.spark.engine import event_input
+from batch.spark.item_pass import CountedItems, basis_without_latest
+from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
+from batch.spark.tasks import sample_chunks, sample_of, to_chunks, to_records
+from batch.spark.user_step import UserStep, unpacked
+from batch.tables.users import TABLES_OF_USERS
+from store.check import broken_records
+from store.snapshot import open_snapshot
+from tests.histories import write_history
+from tests.refreshes import files_by_name, inputs, run_refresh, users_served_seen_items
+
+BEGAN_AT = datetime(2026, 3, 9, tzinfo=UTC)
+TABLE_FILES = ("recs.mdb", "factors.mdb", "seen.mdb")
+
+
+class TaskEngine:
+    """An engine of the same tasks as Spark's, whose partitions are tables in this process."""
+
+    def __init__(self, n_partitions=3, batch_rows=50, share=1.0):
+        self.n_partitions, self.batch_rows, self.share = n_partitions, batch_rows, share
+
+    def read_events(self, settings, began_at, on_lines):
+        batches = [
+            batch
+            for number, names in enumerate(groups_of(settings))
+            for batch in read_group(number, names, settings, began_at)
+        ]
+        rows = pa.Table.from_batches(batches)
+        reports = reports_of(
+            rows.filter(pa.compute.equal(rows["kind"], REPORT))["report"].to_pylist()
+        )
+        self.rows, self.began_at = rows, began_at
+        return event_input(reports, ACCOUNTS.empty_table())
+
+    def build_interactions(self, inputs, runtimes, settings):
+        is_event = pa.compute.is_in(self.rows["kind"], pa.array([VIEW, RATING], pa.int8()))
+        rows = self.rows.filter(is_event).sort_by("user_id")
+        basis = basis_without_latest(counted(rows), runtimes, settings)
+        user_ids = rows["user_id"].to_pylist()
+        ranges = np.array_split(sorted(set(user_ids)), self.n_partitions)
+        self.partitions = []
+        for users in ranges:
+            of_users = pa.compute.is_in(rows["user_id"], pa.array(users.tolist()))
+            batches = rows.filter(of_users).to_batches(self.batch_rows)
+            self.partitions.append([*to_chunks(batches, basis, max_events=self.batch_rows)])
+        found = sampled(self.partitions, self.share, frozenset(inputs.profiles.users))
+        return replace(found, n_elsewhere=len(set(user_ids)) - len(found.user_ids))
+
+    def users(self, prepared, learned, tables, settings):
+        interactions = tables.interactions
+        n_users = len(interactions.user_ids) + interactions.n_elsewhere
+        step = UserStep.of(
+            prepared, learned, tables, settings, n_users=n_users, not_after=self.began_at
+        )
+        step = pickle.loads(pickle.dumps(step))  # as it is sent to an executor
+        batches = [one for part in self.partitions for one in to_records(part, step)]
+        return TaskUsers(batches, self.partitions)
+
+
+class TaskUsers:
+    def __init__(self, batches, partitions):
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        self.packed = {
+            table: [row["records"] for row in rows if row["table_number"] == number]
+            for number, table in enumerate(TABLES_OF_USERS)
+        }
+        first = [row for row in rows if row["table_number"] == 0]
+        self.n_users, self.n_lists = (sum(row[n] for row in first) for n in ("n_users", "n_lists"))
+        chunks = [row for part in partitions for batch in part for row in batch.to_pylist()]
+        self.n_interactions = sum(row["n_interactions"] for row in chunks)
+
+    def records(self, table):
+        for content in self.packed[table]:
+            yield from unpacked(content)
+
+
+def counted(rows):
+    """Return what Spark counts of the items."""
+    pairs = set(zip(rows["user_id"].to_pylist(), rows["item_id"].to_pylist(), strict=True))
+    item_ids = sorted({item for _, item in pairs})
+    n_users = [sum(item == one for _, item in pairs) for one in item_ids]
+    return CountedItems(pa.array(item_ids), np.array(n_users), 5.0)
+
+
+def sampled(partitions, share=1.0, named=frozenset()):
+    batches = (batch for part in partitions for batch in sample_chunks(part, share, named))
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    return sample_of((row["interactions"], row["elsewhere"]) for row in rows)
+
+
+@pytest.fixture
+def history(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the quarantine is made in `var`
+    return write_history(tmp_path / "history")
+
+
+def in_tasks(monkeypatch, **options):
+    """Let the next refreshes run in tasks."""
+    engine = TaskEngine(**options)
+    monkeypatch.setattr(batch.refresh, "opened_engine", lambda _: contextlib.nullcontext(engine))
+
+
+@pytest.mark.parametrize("model", ["ials", "last_items", "auto"])
+def test_tasks_make_the_local_engines_files(history, tmp_path, capsys, monkeypatch, model):
+    """Every byte of the lists, vectors and histories; profiles count, and no catalogue is given."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", model)
+    monkeypatch.setenv("MARQUEE_BATCH_FOLD_IN", "on")
+    given = ("--events", history.events, "--profiles", history.profiles, "--store")
+    local = run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch)
+    tasks = run_refresh(capsys, *given, tmp_path / "tasks")
+    files = [files_by_name(tmp_path / name / "snapshots/000001") for name in ("local", "tasks")]
+    assert [*files[0]] == [*files[1]]
+    assert [name for name in TABLE_FILES if files[0][name] != files[1][name]] == []
+    same = ("n_users", "n_users_without", "n_items", "n_interactions", "n_events", "dropped")
+    assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+def test_a_sample_learns_for_all_users(history, tmp_path, capsys, monkeypatch):
+    """The lists of all, and no other list for users with a profile who are not in the sample.
+
+    Of the others with a profile, who have no interactions, each likes an item and has a list.
+    """
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
+    profiles = [json.loads(line) for line in history.profiles.read_text().splitlines()]
+    new = [{"user_id": 9000 + n, "age": 30} for n in range(5)]
+    likes = {"likes": [sorted(history.item_ids)[0]]}
+    lines = [json.dumps(one | likes) for one in profiles + new]
+    history.profiles.write_text("\n".join(lines))
+    given = (*inputs(history), "--profiles", history.profiles, "--store")
+    local = run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch, share=0.5)
+    tasks = run_refresh(capsys, *given, tmp_path / "tasks")
+    with open_snapshot(tmp_path / "tasks", 1) as snapshot:
+        users = {user.decode() for user, _ in snapshot.users}
+        assert users == history.seen.keys() | {str(one["user_id"]) for one in new}
+        assert list(broken_records(snapshot)) == []
+        seen = {user: history.seen.get(user, set()) for user in users}
+        assert users_served_seen_items(snapshot, seen) == []
+    same = ("n_users", "n_users_without", "n_items", "n_interactions", "dropped")
+    assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+def test_the_cap_holds_over_all_partitions(history, tmp_path, capsys, monkeypatch):
+    """Each chunk has its share of the limit, so no item is in more lists than the rule allows."""
+    monkeypatch.setenv("MARQUEE_RULES_CAP", "0.5")
+    monkeypatch.setenv("MARQUEE_BATCH_FOLD_IN", "on")
+    in_tasks(monkeypatch, n_partitions=2, batch_rows=10_000)
+    run_refresh(capsys, *inputs(history), "--store", tmp_path / "store")
+    with open_snapshot(tmp_path / "store", 1) as snapshot:
+        lists = [body.decode().split(",") for _, body in snapshot.users]
+    most = max(sum(item in one for one in lists) for item in history.item_ids)
+    assert len(lists) == len(history.seen)
+    assert 0.45 * len(lists) < most <= 0.5 * len(lists)
+
+
+@pytest.fixture
+def rows(history):
+    """Views and ratings of the history, sorted by user."""
+    settings = BatchSettings(events=(str(history.events),))
+    (names,) = groups_of(settings)
+    found = pa.Table.from_batches([*read_group(0, names, settings, BEGAN_AT)])
+    return found.filter(pa.compute.less(found["kind"], ACCOUNT)).sort_by("user_id")
+
+
+@pytest.mark.parametrize("max_events", [1, 40, 10**6])
+def test_chunks_hold_whole_users(rows, max_events):
+    """All rows once, in their order, and no user in two chunks; large ones where allowed."""
+    chunks = [*user_chunks(rows.to_batches(7), max_events)]
+    assert pa.concat_tables(chunks).to_pylist() == rows.to_pylist()
+    users = [set(chunk["user_id"].to_pylist()) for chunk in chunks]
+    assert sum(map(len, users)) == len(set.union(*users))
+    assert (len(chunks) == 1) == (max_events == 10**6)
+
+
+def test_weights_that_age_count_from_the_latest_event_of_all(rows, history):
+    """Chunks of few users have the weights that the local engine gives, though each is older."""
+    settings = BatchSettings(events=(str(history.events),), half_life_days=2.0)
+    events = read_events(settings).events
+    whole = build_interactions(events, None, 0.0, Weighting.from_settings(settings))
+    assert whole.evidence is not None
+    assert whole.evidence.last_at is not None
+    latest = int(latest_time(whole.evidence.last_at))
+    basis = replace(basis_without_latest(counted(rows), None, settings), latest=latest)
+    chunks = [*to_chunks(rows.to_batches(7), basis, max_events=1)]
+    made = sampled([chunks])
+    assert made.weights.toarray().tolist() == whole.weights.toarray().tolist()
+    assert made.user_ids == whole.user_ids
+    assert made.ratings.rating.tolist() == whole.ratings.rating.tolist()
+    assert made.ratings.user_row.tolist() == whole.ratings.user_row.tolist()
+
+
+def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
+    """A larger sample holds the smaller one, in whatever chunks the users are."""
+    basis = basis_without_latest(counted(rows), None, BatchSettings())
+    of_share: dict[float, list[str]] = {}
+    for share in (0.3, 0.6):
+        for max_events in (1, 200):
+            chunks = [*to_chunks(rows.to_batches(7), basis, max_events=max_events)]
+            found = sampled([chunks], share)
+            names = found.user_ids.to_pylist()
+            assert of_share.setdefault(share, names) == names
+            assert found.evidence is not None
+            assert found.began_at is not None
+            assert len(found.evidence.watched) == found.weights.nnz == len(found.began_at)
+            assert found.ratings.user_row.max() < len(names)
+    assert 0 < len(of_share[0.3]) < len(of_share[0.6]) < 60
+    assert set(of_share[0.3]) < set(of_share[0.6])
+    assert in_sample(["a", "b"], 1.0).all()
+
+
+def test_an_error_of_an_input_comes_from_its_task_as_it_is(history):
+    """The driver raises the reader's own error, with its subject and its advice."""
+    history.events.write_text("neither this\nnor that\n")
+    settings = BatchSettings(events=(str(history.events),))
+    (report,) = read_group(0, settings.events, settings, BEGAN_AT)
+    with pytest.raises(InputError, match="is not a file of events: it begins with 'neither this'"):
+        reports_of(report["report"].to_pylist())
+
+
+def test_what_is_missing_is_named(history, tmp_path, capsys, monkeypatch):
+    """A master that answers, Java, PySpark: each with what to do, and the store is not made."""
+    given = ["refresh", "--engine", "spark", "--events", str(history.events), "--store", "store"]
+    assert main([*given, "--master", "spark://127.0.0.1:1"]) == 1
+    assert "the master cannot be reached" in capsys.readouterr().err
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert main(given) == 1
+    assert "Spark needs Java; install Java 17" in capsys.readouterr().err
+    if importlib.util.find_spec("pyspark") is None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/java").touch()
+        assert main(given) == 1
+        assert "PySpark is not installed; install the extra" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
+def test_settings_that_exclude_the_engine_are_refused():
+    """Its lists are of models that fold in users; the local engine has no such limit."""
+    for local in (
+        BatchSettings(fold_in="off"),
+        BatchSettings(second_stage="on"),
+        BatchSettings(model="bpr"),
+    ):
+        with pytest.raises(ValueError, match='engine = "spark" excludes'):
+            replace(local, engine="spark")
+    with pytest.raises(ValueError, match="engine must be one of local, spark"):
+        BatchSettings(engine="dask")

@@ -95,7 +95,7 @@ def _run(args: argparse.Namespace, settings: BatchSettings) -> str:
     return answer
 
 
-def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of the verb that is asked for, or of all, which are slow to import."""
     parser = argparse.ArgumentParser(
         prog="python -m batch",

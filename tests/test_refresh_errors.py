@@ -123,7 +123,7 @@ def test_a_full_tmpfs_leaves_the_store_unchanged(history, tmp_path, capsys):
     """The same on a file system that is full."""
     mounted = tmp_path / "small"
     mounted.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(mounted)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=450k", "tmpfs", str(mounted)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("this machine does not let root mount")
     try:

@@ -232,6 +232,6 @@ def test_a_format_version_of_newer_code_is_refused(served):
     """With the versions that this code reads."""
     store, generation = served
     path = snapshot_folder(store, generation) / MANIFEST
-    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 4'))
-    with pytest.raises(Exception, match="format version 4, but this code reads 1 to 3"):
+    path.write_text(path.read_text().replace('"format_version": 2', '"format_version": 5'))
+    with pytest.raises(Exception, match="format version 5, but this code reads 1 to 4"):
         read_manifest(path.parent)

@@ -159,15 +159,14 @@ def test_a_killed_executor_in_each_stage_changes_nothing(history, local_files, c
 
 def test_a_killed_driver_leaves_the_store_as_it_was(history, local_files, cluster, tmp_path):
     """Nothing is published; the next refresh has the same generation and the same files."""
-    url, workers = cluster
+    url, _ = cluster
     running = refresh(history, tmp_path, "spark", url)
     wait_for_stage("interactions", running, tmp_path / "log")
     running.kill()
     running.wait()
     assert current_or_none(tmp_path / "store") is None
     assert [*(tmp_path / "store").glob("snapshots/*")] == []
-    wait_for(lambda: executors_of(workers) == [])  # they end with their driver
-    done = refresh(history, tmp_path, "spark", url)
+    done = refresh(history, tmp_path, "spark", "local[2]")
     assert done.wait(_SECONDS) == 0, (tmp_path / "log").read_text()
     assert files_of(tmp_path) == local_files
 

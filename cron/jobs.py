@@ -172,9 +172,8 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
             )
         jobs[name] = filled(Job, table, file, what, {**defaults, "name": name})
         if not jobs[name].command:
-            remedy = 'set command = ["program", "…"]'
-            if name == _PUSH:
-                remedy = "set push_url in [cron]"
+            own = 'set command = ["program", "…"]'
+            remedy = "set push_url in [cron]" if name == _PUSH else own
             raise ConfigError(file, f"{what} has no command", remedy)
     _check_order(jobs, file)
     return jobs

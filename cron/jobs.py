@@ -27,6 +27,7 @@ from store.config import DEFAULT_FILE, filled
 from store.errors import ConfigError
 
 REFRESH: Final = "refresh"
+_PUSH: Final = "push"  # built in where `[cron] push_url` has a value
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,30}")
 _MAX_MINUTES: Final = 7 * 1440.0
 _MAX_BACKOFF: Final = timedelta(hours=6)
@@ -171,7 +172,9 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
             )
         jobs[name] = filled(Job, table, file, what, {**defaults, "name": name})
         if not jobs[name].command:
-            raise ConfigError(file, f"{what} has no command", 'set command = ["program", "…"]')
+            own = 'set command = ["program", "…"]'
+            remedy = "set push_url in [cron]" if name == _PUSH else own
+            raise ConfigError(file, f"{what} has no command", remedy)
     _check_order(jobs, file)
     return jobs
 
@@ -196,7 +199,11 @@ def _built_in(settings: CronSettings, config: Path | None) -> dict[str, Job]:
         Job(ours("batch", "track"), enabled=False, every_minutes=10.0, timeout_minutes=9.0,
             retries=0, repeatable=True, name="track"),
     )  # fmt: skip
-    return {job.name: job for job in jobs}
+    named = {job.name: job for job in jobs}
+    if url := settings.push_url:
+        push = (*ours("store", "push"), url)
+        named[_PUSH] = Job(push, after=(REFRESH,), repeatable=True, name=_PUSH)
+    return named
 
 
 def _keys(job: Job) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _CLOCK: Final = re.compile("([01][0-9]|2[0-3]):[0-5][0-9]")
+_SECRET: Final = re.compile("://.*(:.*@|[?#])")  # a password may hold a `/`
 _DAY_MINUTES: Final = 1440.0
 _MAX_PORT: Final = 65_535
 MAX_NICE: Final = 19
@@ -26,6 +27,8 @@ class CronSettings:
         log_dir: Directory of the logs of all jobs; empty: standard error.
         metrics_host: Address of the gauges.
         metrics_port: Port of the gauges; 0: none.
+        push_url: Directory or URL to which the job `push` copies the store after each refresh,
+            without a password or query; empty: none.
         jobs: Jobs, each in a table of its own, `[cron.jobs.NAME]`, which the environment does
             not override.
     """
@@ -39,6 +42,7 @@ class CronSettings:
     log_dir: str = "var/log/cron"
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0
+    push_url: str = ""
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,6 +62,11 @@ class CronSettings:
             raise ValueError(f"nice must lie between 0 and {MAX_NICE}, not {self.nice}")
         if not 0 <= self.metrics_port <= _MAX_PORT:
             raise ValueError(f"metrics_port must lie between 0 and {_MAX_PORT}")
+        if _SECRET.search(self.push_url):  # jobs are listed and logged with their arguments
+            raise ValueError(
+                "push_url must not hold a password or query; give these to the environment, as "
+                "AWS_SECRET_ACCESS_KEY for instance"
+            )
 
     @property
     def zone(self) -> tzinfo | None:

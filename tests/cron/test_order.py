@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from cron.child import Ending, Run
-from cron.jobs import Job
+from cron.jobs import Job, read_jobs
 from cron.lock import locked_job
 from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.state import read_history, read_state, write_state
+from store.pointer import current
 from store.refresh_request import request_refresh
 from store.stop import StopRequest
+from tests.snapshots import make_snapshot
 
 ROOT = Path(__file__).parents[2]
 
@@ -262,3 +264,33 @@ def test_the_log_of_a_job_and_the_reason_of_its_failure(tmp_path, caplog):
     assert "refresh failed after" in caplog.text
     assert "exit status 1: disk is full; make room" in caplog.text
     assert json.loads((tmp_path / "refresh.json").read_text())["n_failures"] == 1
+
+
+def test_a_backup_follows_each_refresh_that_succeeded(tmp_path):
+    """`push` copies the new snapshot to the directory of `push_url`; a failed refresh starts none.
+
+    The refreshes are other commands, which fail or not; the push is the built-in one.
+    """
+    store, backup = tmp_path / "store", tmp_path / "backup"
+    make_snapshot(store, {"u": ["a"]}, ["a"])
+    file = tmp_path / "marquee.toml"
+    file.write_text(f'[store]\npath = "{store}"\n')
+    settings = CronSettings(
+        path=str(tmp_path / "cron"),
+        timezone="UTC",
+        log_dir=str(tmp_path / "log"),
+        push_url=str(backup),
+    )
+    push = read_jobs(settings, file)["push"]
+    clock = Clock("2026-03-01T12:00")
+    for code in ("raise SystemExit(1)", "pass"):
+        refresh = job("refresh", code, at="03:30")
+        scheduler = Scheduler(
+            settings, {"refresh": refresh, "push": push}, store, StopRequest(), clock=clock
+        )
+        step(scheduler)
+        step(scheduler)
+        assert backup.exists() == (code == "pass")
+        clock.forward(days=1)
+    assert current(backup) == current(store)
+    assert scheduler.state("push").ending is Ending.SUCCEEDED

@@ -117,3 +117,29 @@ def test_the_command_of_a_built_in_job_reads_the_given_file(tmp_path, name, sect
     )  # fmt: skip
     assert done.returncode == 1
     assert f"night.toml: [{section}] has no key 'no_such_key'" in done.stderr
+
+
+def test_push_needs_its_url(tmp_path):
+    """Without one there is no such job, and a table that only switches it on is an error."""
+    assert "push" not in jobs_of(tmp_path, "")
+    with pytest.raises(ConfigError, match="set push_url"):
+        jobs_of(tmp_path, "[cron.jobs.push]\nenabled = true\n")
+    jobs = jobs_of(tmp_path, '[cron]\npush_url = "sftp://me@backup:22/store"\n')
+    assert jobs["push"].when == "after refresh"
+    assert jobs["push"].command[-2:] == ("push", "sftp://me@backup:22/store")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://key:hidden@bucket/store",
+        "s3://key:1/hidden@bucket",
+        "memory::s3://key:hidden@bucket",
+        "https://host/store?token=hidden",
+    ],
+)
+def test_a_secret_in_the_push_url_is_refused_unseen(tmp_path, url):
+    """The job's line is logged; the message about the URL does not repeat it either."""
+    with pytest.raises(ConfigError, match="push_url must not hold a password") as caught:
+        jobs_of(tmp_path, f'[cron]\npush_url = "{url}"\n')
+    assert "hidden" not in str(caught.value)

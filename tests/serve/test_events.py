@@ -198,18 +198,21 @@ def test_a_killed_process_loses_nothing_that_was_confirmed(serve, store):
     """SIGKILL within requests, then a reload: each confirmed event is there, and whole."""
     make_snapshot(store, {"ann": ["alien"]}, ["popular"])
     server = serve("--workers", "1", nginx=True, **ENVIRON)
-    rng, confirmed, n_unanswered = random.Random(5), {}, 0
+    rng, confirmed, n_unanswered, killers = random.Random(5), {}, 0, []
     for number in range(40):
         user, n_events = str(1000 + number), 1 + number * 20
         body = json_lines(*[VIEW | AT | {"user_id": user}] * n_events)
         if number % 5 == 4:
             wait_until(lambda: post_or_none(server, json_lines(VIEW | AT)) == 202)
             arguments = events_process(server), signal.SIGKILL
-            threading.Timer(rng.random() * 0.01, os.kill, arguments).start()
+            killers.append(threading.Timer(rng.random() * 0.01, os.kill, arguments))
+            killers[-1].start()
         if post_or_none(server, body) == 202:
             confirmed[user] = n_events
         else:
             n_unanswered += 1
+    for killer in killers:  # the last one may be later than the answer
+        killer.join()
     wait_until(lambda: post_or_none(server, json_lines(VIEW | AT)) == 202)
     before = events_process(server)
     server.process.send_signal(signal.SIGHUP)

@@ -171,8 +171,8 @@ class _PageData:
         user_id = text_of(req, "user", is_user_id, USER_ID_RULE)
         served = self._served()
         arm = arm_of(self._store, user_id, served)
-        generation = generation_of(req, "generation", arm.generation if arm else served)
-        opened = self._snapshots.get(generation)
+        served = arm.generation if arm else served  # to this user
+        opened = self._snapshots.get(generation_of(req, "generation", served))
         found = user_list(self._store, opened, user_id, self._settings.fresh_hours)
         return found | {"arm": arm.name if arm else None, "served": served}
 

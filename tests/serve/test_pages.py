@@ -136,6 +136,17 @@ def test_a_list_in_two_generations(opened):
     assert data(opened, "list?user=stranger")["source"] == "popular"
 
 
+def test_in_an_experiment_the_arm_serves_its_own_generation(guarded):
+    """Whichever generation is looked at; the control's and the treatment's users both occur."""
+    arms = {"control": 2, "treatment": 1}
+    found = [data(guarded, f"list?user=user{n}", AUTHORIZATION) for n in range(20)]
+    assert {one["arm"] for one in found} == set(arms)
+    assert all(one["generation"] == one["served"] == arms[one["arm"]] for one in found)
+    user = next(one["user_id"] for one in found if one["arm"] == "treatment")
+    looked_at = data(guarded, f"list?user={user}&generation=2", AUTHORIZATION)
+    assert (looked_at["generation"], looked_at["served"]) == (2, 1)
+
+
 def test_search_and_film(opened):
     """A film's neighbours, and the number of users' lists that hold it."""
     assert [one["item_id"] for one in data(opened, "search?q=BRAZ")["items"]] == ["brazil"]
@@ -177,6 +188,7 @@ def test_a_report_opens_by_a_ticket_alone(guarded, opened):
     ):  # fmt: skip
         assert guarded.get(forged).status == 403
     assert opened.get(address).status == 403  # another process, another key
+    assert opened.get(data(opened, "report?generation=2")["address"]).status == 200  # no token
 
 
 def test_a_ticket_is_good_for_a_minute(monkeypatch):

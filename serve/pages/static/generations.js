@@ -64,10 +64,10 @@ async function compare() {
   try {
     const found = await ask(`/pages/data/compare?${new URLSearchParams({ before, after })}`);
     const moved = (name, one) => table(name, ["film", "lists"], one.map((item) => [film(item), (item.change > 0 ? "+" : "") + item.change]));
-    const overlap = found.mean_overlap === null ? "–" : found.mean_overlap.toFixed(3);
+    const stayed = found.mean_overlap === null ? "–" : `${(100 * found.mean_overlap).toFixed(0)} %`;
     $("compared").replaceChildren(
       element("p", {}, `From ${found.before} to ${found.after}: ${found.n_changed} users' lists changed, ${found.n_same} stayed, ` +
-        `${found.n_gained} new, ${found.n_lost} gone; mean overlap of 20 items ${overlap}.`),
+        `${found.n_gained} new, ${found.n_lost} gone. On average ${stayed} of a list's films stayed in it.`),
       element("div", { className: "columns" }, moved("In more lists", found.rose), moved("In fewer lists", found.fell)),
       element("h3", {}, "What they were built with, and how good they are"),
       element("p", { className: "quiet" }, `${found.entries.length} entries of the manifests differ, ${found.n_equal_entries} are equal.`),

@@ -16,13 +16,15 @@ function reasons(one, found) {
 function nearness(one, { source, history }) {
   if (source === "popular") return "from the popular list";
   if (history === null) return "no reason: the snapshot holds no history";
-  if (one.why.length === 0) return "not among the nearest films of any watched one";
-  return "near " + one.why.map((seen) => `${seen.title || seen.item_id} (its neighbour no. ${seen.rank}${known(seen.score) ? `, similarity ${seen.score}` : ""})`).join(", ");
+  if (one.why.length === 0) return "not among the nearest films of any watched one: no reason is known";
+  const place = (seen, n) => `no. ${seen.rank}${n ? "" : " of its nearest films"}${known(seen.score) ? `, ${n ? "" : "similarity "}${seen.score}` : ""}`;
+  return "near the watched " + one.why.map((seen, n) => `“${seen.title || seen.item_id}” (${place(seen, n)})`).join(", ");
 }
 
 function shown(found) {
-  const head = `Generation ${found.generation}${found.generation === found.served ? ", served" : ""}`;
-  const facts = [`source ${found.source}`, found.arm && `arm ${found.arm}`, `${age(found.age_seconds)} old`];
+  const isServed = found.generation === found.served;
+  const head = `Generation ${found.generation}${isServed ? ", served to this user" : ""}`;
+  const facts = [`source ${found.source}`, isServed && found.arm && `arm ${found.arm} of the experiment`, `${age(found.age_seconds)} old`];
   const list = element("ol", {}, ...found.items.map((one) => element("li", {}, film(one),
     element("div", { className: "quiet" }, words(one)), element("div", { className: "quiet" }, reasons(one, found)))));
   const history = found.history === null

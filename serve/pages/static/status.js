@@ -135,7 +135,7 @@ async function show() {
     $("figures").replaceChildren(...Object.entries(last).map(([name, value]) => element("div", { className: "figure" },
       element("dl", {}, element("dt", {}, name), element("dd", {}, FORMATS[name](value))), sparkline(drawn.map((one) => one[name])))));
     const held = now.pin ? `, pinned to ${now.pin}` : "";
-    const said = now.alarms.length ? now.alarms.join("; ") : `All right: generation ${now.generation} is served${held}, ${now.n_takedowns} films taken down.`;
+    const said = now.alarms.length ? `Needs attention: ${now.alarms.join("; ")}.` : `All right: generation ${now.generation} is served${held}, ${now.n_takedowns} films taken down.`;
     if ($("verdict").textContent !== said) $("verdict").textContent = said;
     $("verdict").className = `verdict ${now.alarms.length ? "bad" : "good"}`;
     update($("details"), details(now));

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batch.columns.names import ITEM, USER
+from batch.columns.notes import of_all_files
 from batch.errors import InputError
 from batch.events.events import EventFile, Events
 from batch.events.parsed import RATINGS, VIEWS
@@ -76,10 +77,11 @@ class RefreshInputs:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about what the files were read as."""
+        """Sentences about what the files were read as, once for files that were read alike."""
         files: list[EventFile | RecordFile] = [*self.events.sources, *self._record_files]
-        named = ((name_of(file.path, file.member), file.notes) for file in files)
-        return tuple(f"{name}: {note}" for name, notes in named for note in notes)
+        return of_all_files(
+            (name_of(file.path, file.member), note) for file in files for note in file.notes
+        )
 
     @property
     def unusable(self) -> dict[str, int]:

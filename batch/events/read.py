@@ -13,7 +13,7 @@ ids, the quarantine and its limit. `read_pieces` is its loop, for what needs onl
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from batch.columns.notes import without_range
 from batch.errors import InputError, RejectedError, UnreadKindError
 from batch.events.ahead import read_ahead
 from batch.events.day_files import grouped_by_day, read_day
@@ -206,7 +207,8 @@ class EventReader:
         settings: Settings of the batch: limit of rejected lines, columns of Parquet.
         on_lines: Function that is called with the number of lines of each piece.
         sizes: How much is read at a time.
-        on_note: Function that is called with each sentence about what a file was read as.
+        on_note: Function that is called with each sentence about what a file was read as; once
+            for files that were read alike.
     """
 
     kinds: Sequence[EventKind]
@@ -215,6 +217,7 @@ class EventReader:
     on_lines: Callable[[int], object]
     sizes: ReadSizes
     on_note: Callable[[str], object] = write_note
+    _noted: set[str] = field(default_factory=set, init=False)
 
     def open_all(
         self, paths: Iterable[Path | DatabaseInput]
@@ -322,7 +325,9 @@ class EventReader:
 
     def _write_notes(self, file: OpenFile, notes: Iterable[str]) -> None:
         for note in notes:
-            self.on_note(f"{file.file}: {note}")
+            if (read_as := without_range(note)) not in self._noted:
+                self._noted.add(read_as)
+                self.on_note(f"{file.file}: {note}")
 
     def _parse(self, file: InputFile, reader: TextReader) -> Iterator[Piece]:
         n_bytes, min_line_bytes = self.sizes.block_bytes, reader.min_line_bytes

@@ -165,6 +165,23 @@ def test_too_many_zeros_stop_the_refresh(tmp_path):
 # --- the commands -------------------------------------------------------------------------
 
 
+def test_files_that_were_read_alike_have_one_note(tmp_path, monkeypatch, capsys):
+    """Three files with counts, one with ratings: two notes, in the log and in the summary."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "events").mkdir()
+    for day, most in enumerate((39, 37, 35)):
+        rows = (f"{n % 7},{n % 5},{n}\n" for n in range(most + 1))
+        (tmp_path / f"events/{day}.csv").write_text("user,item,count\n" + "".join(rows))
+    ratings = (f"{n % 7},{n % 5},{n % 5 + 1}\n" for n in range(40))
+    (tmp_path / "events/9.csv").write_text("user,item,rating\n" + "".join(ratings))
+    assert main(["refresh", "--events", "events", "--override-gate", "test", "--json"]) == 0
+    printed = capsys.readouterr()
+    counts, rating = json.loads(printed.out)["notes"]
+    assert counts == 'events/0.csv and 2 more files: "count" read as counts, 0 to 39 in the first'
+    assert rating == 'events/9.csv: "rating" read as ratings on a scale of 5, 1 to 5'
+    assert printed.err.count("read as counts") == 1
+
+
 def test_option_and_notes_reach_the_summary(tmp_path, monkeypatch, capsys):
     """`--columns` settles columns of unknown names; JSON and text say what was read."""
     monkeypatch.chdir(tmp_path)

@@ -9,6 +9,7 @@ does: the new snapshot is kept, and not published.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from batch.interactions.build import Interactions
 from batch.interactions.weights import Weighting
 from batch.options import RefreshOptions
 from batch.prepare import Build, interactions_of
+from batch.settings import BatchSettings
 from store.arms import move_arms
 from store.config import overridden
 from store.experiment import Arm, Experiment, read_experiment
@@ -82,15 +84,23 @@ def builds_of(options: RefreshOptions, experiment: Experiment | None) -> list[Re
 def interactions_of_all(
     inputs: RefreshInputs, builds: Sequence[RefreshOptions], build: Build
 ) -> list[Interactions]:
-    """Return the interactions for each build; equal ones are made once by `build`."""
-    made: list[tuple[object, Interactions]] = []
-    for options in builds:
-        settings = options.batch
-        weighting = Weighting.from_settings(settings)
-        basis = (weighting, settings.max_rating, settings.fold_in, settings.new_items)
-        same = next((found for one, found in made if one == basis), None)
-        made.append((basis, same if same is not None else interactions_of(inputs, settings, build)))
-    return [found for _, found in made]
+    """Return the interactions for each build; equal ones are made once by `build`.
+
+    The last of them take the views and ratings out of the inputs; see `aggregate_events`.
+    """
+    distinct = {_basis(options.batch): options.batch for options in builds}
+    made: dict[tuple[object, ...], Interactions] = {}
+    for basis, settings in distinct.items():
+        is_last = len(made) + 1 == len(distinct)
+        given = inputs if is_last else replace(inputs, events=copy(inputs.events))
+        made[basis] = interactions_of(given, settings, build)
+    return [made[_basis(options.batch)] for options in builds]
+
+
+def _basis(settings: BatchSettings) -> tuple[object, ...]:
+    """Return the settings that interactions depend on."""
+    weighting = Weighting.from_settings(settings)
+    return weighting, settings.max_rating, settings.fold_in, settings.new_items
 
 
 def publish_builds(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from batch.columns.names import ITEM, USER
 from batch.columns.notes import of_all_files
 from batch.errors import InputError
 from batch.events.events import EventFile, Events
-from batch.events.parsed import RATINGS, VIEWS
 from batch.events.read import EventInput, check_named, read_events
 from batch.files.input_file import name_of
 from batch.records.catalogue import Catalogue, read_catalogues
@@ -46,11 +45,6 @@ class RefreshInputs:
     quarantine: Path | None
     item_vectors: OutsideVectors | None = None
     user_vectors: OutsideVectors | None = None
-
-    def without_events(self) -> "RefreshInputs":
-        """Return the same inputs without views and ratings; the list of files stays."""
-        events = replace(self.events, views=VIEWS.empty_table(), ratings=RATINGS.empty_table())
-        return replace(self, events=events)
 
     def fingerprints(self, n_threads: int) -> list[dict[str, Any]]:
         """Return name, size and hash of each file, for the manifest.

@@ -31,7 +31,7 @@ from batch.gate.settings import GateSettings
 from batch.inputs import RefreshInputs, read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
-from batch.memory import use_system_allocator
+from batch.memory import release_free_memory, use_system_allocator
 from batch.models.families import Extent
 from batch.options import RefreshOptions
 from batch.parent import CHOICE, counts_of, open_parent
@@ -86,7 +86,21 @@ def refresh(store: Path, options: RefreshOptions) -> Summary:
 
 
 def _refresh(store: Path, options: RefreshOptions, engine: Engine) -> Summary:
-    began_at, stages = datetime.now(UTC), Stages()
+    stages = Stages()
+    summary, manifests = _published(store, options, engine, stages)
+    release_free_memory()  # of the data: the report needs the files alone
+    with stages("report"):
+        summary = _with_reports(store, summary, manifests, options.report)
+    for manifest in manifests:
+        _raise_if_refused(manifest.generation, manifest.gate)
+    return summary
+
+
+def _published(
+    store: Path, options: RefreshOptions, engine: Engine, stages: Stages
+) -> tuple[Summary, list[Manifest]]:
+    """Build and publish; return the summary, and the manifest of each snapshot."""
+    began_at = datetime.now(UTC)
     check_writable(store)
     experiment = None if options.arm else read_experiment(store)
     builds = builds_of(options, experiment)
@@ -96,7 +110,6 @@ def _refresh(store: Path, options: RefreshOptions, engine: Engine) -> Summary:
     check_events(options.batch, inputs.events, len(inputs.catalogue.items), store)
     with stages("interactions"):
         of_builds = interactions_of_all(inputs, builds, engine.build_interactions)
-        inputs = inputs.without_events()  # frees gigabytes that training needs
     manifests: list[Manifest] = []
     first: _Built | None = None
     is_current = False
@@ -124,12 +137,7 @@ def _refresh(store: Path, options: RefreshOptions, engine: Engine) -> Summary:
         store, manifests[0], manifests[0].gate, is_current, first.warm_start, n_liked, arms,
         first.trust.note, extent,
     )  # fmt: skip
-    summary = summarise(outcome, first.prepared, options.batch, stages)
-    with stages("report"):
-        summary = _with_reports(store, summary, manifests, options.report)
-    for manifest in manifests:
-        _raise_if_refused(manifest.generation, manifest.gate)
-    return summary
+    return summarise(outcome, first.prepared, options.batch, stages), manifests
 
 
 def _with_reports(

@@ -3,6 +3,7 @@
 import argparse
 import json
 import shlex
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +76,7 @@ def describe(settings: BatchSettings) -> dict[str, Any]:
     with stages("interactions"):
         runtimes = {name: item.runtime for name, item in inputs.catalogue.items.items()}
         found = aggregate_events(
-            inputs.events,
+            copy(inputs.events),  # the figures are of its views
             runtimes if settings.catalogue else None,
             settings.max_rating,
             with_latest=False,

@@ -42,7 +42,7 @@ class EventFile:
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Events:
     """Events of all files.
 
@@ -64,6 +64,15 @@ class Events:
     sources: tuple[EventFile, ...]
     not_read: dict[str, str] = field(default_factory=dict)
     accounts: pa.Table = field(default_factory=ACCOUNTS.empty_table)
+
+    def pop_tables(self) -> tuple[pa.Table, pa.Table]:
+        """Return views and ratings, which are empty here afterwards.
+
+        They take gigabytes: who turns them into something else frees them column by column.
+        """
+        tables = self.views, self.ratings
+        self.views, self.ratings = VIEWS.empty_table(), RATINGS.empty_table()
+        return tables
 
 
 class EventCollector:

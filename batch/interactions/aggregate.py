@@ -37,6 +37,7 @@ MIN_USERS_OF_ITEM: Final = 2  # without a catalogue, an item exists from so many
 OUTSIDE_CATALOGUE: Final = "item outside the catalogue"
 TOO_FEW_USERS: Final = f"item of fewer than {MIN_USERS_OF_ITEM} users, without a catalogue"
 _OFF_SCALE: Final = "rating off the scale"
+_IDS: Final = ["user_id", "item_id"]
 
 T = TypeVar("T")
 Runtimes = Mapping[str, float | None]
@@ -78,7 +79,8 @@ def aggregate_events(
     """Aggregate the events of all users by user and item.
 
     Args:
-        events: Views and ratings from any files.
+        events: Views and ratings from any files. They are taken out of it, and freed before
+            the result is complete.
         runtimes: Minutes of each item of the catalogue, None where unknown; the
             keys are the items that exist. Without a catalogue (None) an item
             exists if at least 2 users have an event of it.
@@ -139,15 +141,20 @@ def _aggregate_blocks(
         with ThreadPoolExecutor(usable(n_threads)) as pool:
             return list(pool.map(make, *arguments))
 
-    views, ratings = events.views, events.ratings
-    id_columns = [(views[name], ratings[name]) for name in ("user_id", "item_id")]
+    views, ratings = events.pop_tables()
+    n_views = len(views)
+    id_columns = [(views[name], ratings[name]) for name in _IDS]
+    views, ratings = views.drop_columns(_IDS), ratings.drop_columns(_IDS)
     (user_ids, user_row), (item_ids, item_row) = in_threads(
         ids_and_rows, *zip(*id_columns, strict=True)
     )
+    del id_columns
     columns = Columns.of(user_row, item_row, views, ratings, with_latest=with_latest)
+    del views, ratings
+    release_free_memory()
     blocks = blocks_of(len(user_ids), len(user_row), block_events)
     users = [blocks.users(block) for block in range(blocks.n_blocks)]
-    rows = in_threads(blocks.rows, (user_row[: len(views)], user_row[len(views) :]))
+    rows = in_threads(blocks.rows, (user_row[:n_views], user_row[n_views:]))
     runtime, default = runtimes_and_default(item_ids, runtimes)
     release_free_memory()
     aggregate = partial(aggregate_block, columns, runtime=runtime)

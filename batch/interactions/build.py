@@ -80,7 +80,8 @@ def build_interactions(
     """Turn events into weights.
 
     Args:
-        events: Views and ratings from any files.
+        events: Views and ratings from any files, which are taken out of it; see
+            `aggregate_events`.
         runtimes: Minutes of each item of the catalogue, None without a catalogue; see
             `aggregate_events`.
         max_rating: Best rating of the scale, 0 to infer it from the data.

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from batch.events.fold import fold_views
 from batch.events.parsed import ACCOUNTS, RATINGS, VIEWS, Parsed
+from batch.memory import release_free_memory
 from batch.sql.source import DatabaseInput
 
 FOLD_ROWS: Final = 2_000_000
@@ -121,9 +122,11 @@ class EventCollector:
 
     def _fold(self) -> None:
         n_rows = self._folded.num_rows + self._n_unfolded
+        release_free_memory()  # of parsing, before as much is needed again
         self._folded = fold_views(pa.concat_tables(self._pop_views()))  # holds the only reference
         self._is_effective = self._folded.num_rows <= _MAX_EFFECTIVE_SHARE * n_rows
         self._n_unfolded = 0
+        release_free_memory()
 
     def _pop_views(self) -> list[pa.Table]:
         """Return all views and drop the collector's references to them."""

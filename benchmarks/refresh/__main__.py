@@ -1,6 +1,6 @@
 """Time a whole refresh, stage by stage, in a process of its own.
 
-python -m benchmarks.refresh --events views.tsv.gz --catalogue movies.jsonl.gz
+python -m benchmarks.refresh --events views.tsv.gz --catalogue movies.jsonl.gz --models als
 python -m benchmarks.refresh --users 1000000 --items 27000 --views 50000000 --models als auto
 python -m benchmarks.refresh --growth --users 100000 --items 10000 --views 5000000
 """
@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             part for name in _INPUTS if vars(args)[name]
             for part in (f"--{name}", *vars(args)[name])
         ]  # fmt: skip
-        with tempfile.TemporaryDirectory() as store:
-            print_stages("marquee", time_refresh(Path(store), inputs), n_cpus=n_cpus)
+        for model in args.models:
+            with tempfile.TemporaryDirectory() as store:
+                timed = time_refresh(Path(store), inputs, model)
+            print_stages("marquee", timed, model=model, n_cpus=n_cpus)
     elif args.growth:
         measure_growth(size, args.seed)
     else:
@@ -68,7 +70,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         )  # fmt: skip
     parser.add_argument(
         "--models", nargs="+", choices=MODELS, default=[DEFAULT_MODEL], metavar="MODEL",
-        help="models of the generated service's refreshes, in turns; default: auto",
+        help="models of the refreshes, in turns; default: auto",
     )  # fmt: skip
     parser.add_argument("--growth", action="store_true", help="double users, items, views in turn")
     parser.add_argument("--quick", action="store_true", help="a small generated service")

@@ -207,6 +207,10 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
             raise ConfigError(
                 file, f"{what} has no key {unknown[0]!r}; its keys: {', '.join(_KEYS)}"
             )
+        if name == _PUSH and settings.push_url and "command" in table:
+            problem = f"{what} has a command, and [cron] push_url names another backup"
+            remedy = "remove push_url or the command; give a second backup a name of its own"
+            raise ConfigError(file, problem, remedy)
         jobs[name] = filled(Job, table, file, what, {**defaults, "name": name})
         if not jobs[name].command:
             own = 'set command = ["program", "…"]'

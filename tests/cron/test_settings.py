@@ -150,6 +150,18 @@ def test_push_needs_its_url(tmp_path):
     assert jobs["push"].command[-2:] == ("push", "sftp://me@backup:22/store")
 
 
+def test_a_table_changes_the_hours_of_push_and_not_its_command_too(tmp_path):
+    """Two backups of one name: neither wins silently."""
+    url = '[cron]\npush_url = "/mnt/backup"\n[cron.jobs.push]\n'
+    push = jobs_of(tmp_path, f'{url}after = []\nat = "05:00"\nnice = 3\n')["push"]
+    assert (push.when, push.nice, push.repeatable) == ("daily at 05:00", 3, True)
+    assert push.command[-2:] == ("push", "/mnt/backup")
+    with pytest.raises(ConfigError, match="remove push_url or the command"):
+        jobs_of(tmp_path, f'{url}command = ["rsync"]\n')
+    own = jobs_of(tmp_path, '[cron.jobs.push]\ncommand = ["rsync"]\n')["push"]
+    assert own.command == ("rsync",)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,23 +1,28 @@
 """The rows of a job's databases, counted in a child process: a hanging database delays no poll.
 
-data = ["postgresql://reader@db/shop?table=views"]
-             │ every `data_minutes`, and before a run begins
-             ▼
-python -m batch rows URL … ──► 120000 ──► compared with the count when the last run began
-                           └─► an error: logged once, and counted again later
+    data = ["postgresql://reader@db/shop?table=views"]
+                 │ every `data_minutes`, and before a run begins
+                 ▼
+    python -m batch rows URL … ──► 120000 ──► compared with the count when the last run began
+                               └─► an error: logged once, an alarm after an hour
+
+A count that takes longer than `data_minutes` is ended, by the server or else here.
 """
 
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from cron.alarms import Condition
 from cron.child import GRACE_SECONDS, Child, Ending, Limits, Run
 from cron.jobs import Job
 from store.stop import StopRequest
 
 _FRESH: Final = timedelta(seconds=30)  # age of a count up to which a run may begin with it
+_SILENT: Final = timedelta(hours=1)  # without a count, until it is an alarm
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +41,19 @@ class _Count:
 
 
 @dataclass(frozen=True, slots=True)
+class _Failure:
+    """The first of several counts in a row that failed.
+
+    Attributes:
+        since: Time when it ended.
+        why: What was wrong, and what to do.
+    """
+
+    since: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Counting:
     """A count that is running; `output` is the descriptor of what it prints."""
 
@@ -50,7 +68,7 @@ class RowCounts:
     def __init__(self) -> None:
         self._counts: dict[str, _Count] = {}
         self._running: dict[str, _Counting] = {}
-        self._failing: set[str] = set()
+        self._failures: dict[str, _Failure] = {}
 
     def last(self, job: Job) -> int | None:
         """Return the number of the last count; None without one, or if it failed."""
@@ -90,8 +108,18 @@ class RowCounts:
             run = counting.child.poll()
             if run is not None:
                 del self._running[name]
-                self._counts[name] = _Count(now, self._number(counting, run))
+                self._counts[name] = _Count(now, self._number(counting, run, now))
                 os.close(counting.output)
+
+    def conditions(self, now: datetime) -> Iterator[Condition]:
+        """Yield the condition of each job's rows that were counted, or could not be."""
+        for name in self._counts:
+            if failure := self._failures.get(name):
+                since = f"{failure.since:%Y-%m-%d %H:%M} UTC"
+                text = f"not counted since {since}, so new ones start no run: {failure.why}"
+                yield Condition(condition_name(name), int(now - failure.since >= _SILENT), text)
+            else:
+                yield Condition(condition_name(name), 0)
 
     def end(self, stop: StopRequest) -> None:
         """End the counts that are running."""
@@ -113,23 +141,27 @@ class RowCounts:
         self._running[job.name] = _Counting(job, Child(job.count_command, limits, output), output)
         return False
 
-    def _number(self, counting: _Counting, run: Run) -> int | None:
+    def _number(self, counting: _Counting, run: Run, now: datetime) -> int | None:
         """Return what a count printed; None, and a line in the log, if it failed."""
-        job = counting.job
+        name = counting.job.name
         printed = os.pread(counting.output, os.fstat(counting.output).st_size, 0)
         lines = printed.decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         if run.ending is Ending.SUCCEEDED and last.isdecimal():
-            if job.name in self._failing:
-                self._failing.remove(job.name)
-                _log.info("%s: the rows of its databases can be counted again", job.name)
+            if self._failures.pop(name, None):
+                _log.info("%s: the rows of its databases can be counted again", name)
             return int(last)
-        if job.name not in self._failing:
-            self._failing.add(job.name)
-            slow = f"no answer within {job.data_minutes:g} min; set a longer data_minutes"
+        if name not in self._failures:
+            slow = f"no answer within {counting.job.data_minutes:g} min; set a longer data_minutes"
             why = slow if run.ending is Ending.TIMED_OUT else last.removeprefix("rows failed: ")
+            self._failures[name] = _Failure(now, why or f"exit status {run.status}")
             _log.error(
                 "%s: the rows of its databases cannot be counted, so new ones start no run: %s",
-                job.name, why or f"exit status {run.status}",
+                name, self._failures[name].why,
             )  # fmt: skip
         return None
+
+
+def condition_name(job: str) -> str:
+    """Return the name of the condition of a job's rows."""
+    return f"rows of {job}"

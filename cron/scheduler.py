@@ -181,7 +181,8 @@ class Scheduler:
             return
         states = {name: self.state(name) for name, job in self.jobs.items() if job.enabled}
         try:
-            self._notifier.check(self.jobs, states, self._clock())
+            now = self._clock()
+            self._notifier.check(self.jobs, states, now, self._row_counts.conditions(now))
         except Exception:  # a bug must not stop the jobs
             _log.exception("cannot look for alarms; the scheduler continues")
 
@@ -270,8 +271,14 @@ class Scheduler:
             if self.state(job.name).is_open:
                 end_leftovers(self.folder, job.name)
             output = resources.enter_context(opened(log))
+            state = self.state(job.name)
             n_bytes, n_rows = size_of(job.files), self._row_counts.last(job)
-            began = self.state(job.name).begin(self._clock(), n_bytes, n_rows, is_retry=is_retry)
+            if n_rows is not None:
+                new = n_rows - state.data_rows
+                _log.info(
+                    "%s: %d rows in its databases, %+d since the last run", job.name, n_rows, new
+                )
+            began = state.begin(self._clock(), n_bytes, n_rows, is_retry=is_retry)
             self._states.record(job.name, began)
             _log.info("%s started: %s", job.name, job.line)
             marked = mark(self.folder, job.name)

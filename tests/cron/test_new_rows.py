@@ -9,10 +9,14 @@ import pytest
 from cron import row_counts
 from cron import scheduler as scheduler_module
 from cron.jobs import read_jobs
+from cron.notifier import Notifier
+from cron.notify import NotifySettings
+from cron.scheduler import Scheduler
 from cron.settings import CronSettings
 from cron.state import JobState, read_state, write_state
 from store.config import load_section
 from store.refresh_request import request_refresh
+from store.stop import StopRequest
 from tests.cron.test_order import ROOT, Clock, job, ran, scheduler_of
 
 URL = "sqlite:///events.db"
@@ -99,9 +103,17 @@ def test_rows_are_counted_at_an_interval_and_before_each_run(tmp_path, clock, n_
 
 
 def test_a_database_that_is_down_is_told_once_and_fails_no_run(tmp_path, clock, n_rows, caplog):
-    """The run by the clock begins nevertheless; rows since the last count are new afterwards."""
+    """The run by the clock begins nevertheless; rows since the last count are new afterwards.
+
+    A message follows after an hour, and is over with the next count.
+    """
     caplog.set_level(logging.INFO)
-    scheduler = scheduler_of(tmp_path, clock, counting(tmp_path, at="12:15"))
+    settings = CronSettings(path=str(tmp_path), timezone="UTC", log_dir=str(tmp_path / "log"))
+    alarms = Notifier(settings, NotifySettings(min_free_mib=0.001), tmp_path / "store", None)
+    refresh = counting(tmp_path, at="12:15")
+    scheduler = Scheduler(
+        settings, {"refresh": refresh}, tmp_path / "store", StopRequest(), alarms, clock
+    )
     write_state(tmp_path / "refresh.json", JobState(last_success=clock.now, data_rows=50))
     n_rows(None)
     for _ in range(4):
@@ -111,9 +123,15 @@ def test_a_database_that_is_down_is_told_once_and_fails_no_run(tmp_path, clock, 
     assert scheduler.state("refresh").data_rows == 50
     assert caplog.text.count("cannot be counted") == 1
     assert f"start no run: {URL}: it is down" in caplog.text
+    assert alarms.alarms.levels() == {}
+    clock.forward(minutes=50)
+    polls(scheduler, clock)
+    assert alarms.alarms.levels() == {"rows of refresh": 1}
     n_rows(150)
     polls(scheduler, clock)
     assert ran(tmp_path) == ["refresh"] * 2
+    assert alarms.alarms.levels() == {}
+    assert "150 rows in its databases, +100 since the last run" in caplog.text
     assert "can be counted again" in caplog.text
 
 

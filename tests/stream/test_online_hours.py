@@ -326,7 +326,7 @@ def test_the_gauges_are_the_figures(tmp_path, store):
 
 
 def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
-    """On a real port, once there are events. Before, it logs once that it waits for them
+    """On a real port, once there are events. Before, it logs once that it waits for them.
 
     Once they are gone, it logs errors. The last look at the experiment is among them.
     """

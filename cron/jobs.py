@@ -108,7 +108,7 @@ class JobSettings:
         return [one for one in self.data if _URL in one]
 
     def _check_data(self) -> None:
-        if any(_PASSWORD.search(url) for url in self.databases):  # it would be listed and logged
+        if any(_PASSWORD.search(url) for url in self.databases):  # other users see arguments
             raise ValueError(
                 "data must not hold a password; set MARQUEE_BATCH_DATABASE_PASSWORD or [batch] "
                 "database_password_file (and write an @ in a query as %40)"

@@ -42,6 +42,7 @@ _VERBS: Final = (
     (("tune",), "batch.tuning.command", "add_tune", "inputs"),
     (("inspect",), "batch.inspection.command", "add_inspect", "options"),
     (("ingest",), "batch.events.command", "add_ingest", ""),
+    (("rows",), "batch.sql.count", "add_rows", ""),
     (("fetch",), "batch.fetch.command", "add_fetch", ""),
     (("forget",), "batch.events.command", "add_forget", ""),
     (("trust",), "batch.trust.command", "add_trust", ""),

@@ -16,7 +16,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,8 @@ from store.errors import ConfigError
 REFRESH: Final = "refresh"
 _PUSH: Final = "push"  # built in where `[cron] push_url` has a value
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,30}")
+_URL: Final = "://"
+_PASSWORD: Final = re.compile("://.*(:.*@|[?&](ssl)?passw(or)?d=)", re.IGNORECASE)
 _MAX_MINUTES: Final = 7 * 1440.0
 _MAX_BACKOFF: Final = timedelta(hours=6)
 
@@ -50,9 +52,11 @@ class JobSettings:
         retries: Number of retries after a failure, until it is due again.
         retry_minutes: Pause before the first retry; it doubles each time, up to 6 hours.
         repeatable: Whether it runs again after the scheduler died in the middle of a run.
-        data: Files and directories whose growth starts a run.
-        data_mib: Growth in MiB since the last run that starts one; 0: none.
-        data_share: Growth as a share of their size that starts one; 0: none.
+        data: Files, directories and URLs of databases whose growth starts a run.
+        data_mib: Growth of the files in MiB since the last run that starts one; 0: none.
+        data_rows: Number of new rows in the databases since the last run that starts one; 0: none.
+        data_share: Growth as a share of the size, or of the rows, that starts one; 0: none.
+        data_minutes: Minutes between two counts of the rows; a count that takes longer is ended.
         heartbeat_url: URL that is called after each success, a dead man's switch elsewhere.
     """
 
@@ -69,7 +73,9 @@ class JobSettings:
     repeatable: bool = False
     data: tuple[str, ...] = ()
     data_mib: float = 0.0
+    data_rows: int = 0
     data_share: float = 0.0
+    data_minutes: float = 5.0
     heartbeat_url: str = ""
 
     def __post_init__(self) -> None:
@@ -77,18 +83,44 @@ class JobSettings:
             check_time_of_day("at", self.at)
         if self.at and self.every_minutes:
             raise ValueError("at and every_minutes exclude each other; set one of them")
-        for key in ("timeout_minutes", "retry_minutes"):
+        for key in ("timeout_minutes", "retry_minutes", "data_minutes"):
             if not 0 < getattr(self, key) <= _MAX_MINUTES:  # False for nan as well
                 raise ValueError(f"{key} must be more than 0 and at most {_MAX_MINUTES:.0f}")
-        for key in ("every_minutes", "memory_mib", "data_mib", "data_share", "retries"):
+        for key in (
+            "every_minutes", "memory_mib", "data_mib", "data_rows", "data_share", "retries",
+        ):  # fmt: skip
             if not 0 <= getattr(self, key) < float("inf"):
                 raise ValueError(f"{key} must be 0 or more, and finite")
         if not 0 <= self.nice <= MAX_NICE:
             raise ValueError(f"nice must lie between 0 and {MAX_NICE}, not {self.nice}")
-        if (self.data_mib or self.data_share) and not self.data:
-            raise ValueError("data_mib and data_share need data, the paths to look at")
+        self._check_data()
         if self.heartbeat_url and not self.heartbeat_url.startswith(("http://", "https://")):
             raise ValueError("heartbeat_url must begin with http:// or https://")
+
+    @property
+    def files(self) -> list[str]:
+        """Files and directories in `data`."""
+        return [one for one in self.data if _URL not in one]
+
+    @property
+    def databases(self) -> list[str]:
+        """URLs of databases in `data`."""
+        return [one for one in self.data if _URL in one]
+
+    def _check_data(self) -> None:
+        if any(_PASSWORD.search(url) for url in self.databases):  # other users see arguments
+            raise ValueError(
+                "data must not hold a password; set MARQUEE_BATCH_DATABASE_PASSWORD or [batch] "
+                "database_password_file (and write an @ in a query as %40)"
+            )
+        if self.data_share and not self.data:
+            raise ValueError("data_share needs data, the paths or databases to look at")
+        if self.data_mib and not self.files:
+            raise ValueError("data_mib needs a path in data; rows of databases have data_rows")
+        if self.data_rows and not self.databases:
+            raise ValueError("data_rows needs the URL of a database in data; files have data_mib")
+        if self.databases and not (self.data_rows or self.data_share):
+            raise ValueError("a database in data needs data_rows or data_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +129,12 @@ class Job(JobSettings):
 
     Attributes:
         name: Name of the job.
+        count_command: Program and arguments that print the number of rows of its databases; empty
+            without databases.
     """
 
     name: str = ""
+    count_command: tuple[str, ...] = ()
 
     @property
     def at_time(self) -> time | None:
@@ -131,6 +166,8 @@ class Job(JobSettings):
             parts.append(f"after {', '.join(self.after)}")
         if self.data_mib:
             parts.append(f"when {self.data_mib:g} MiB of data have come")
+        if self.data_rows:
+            parts.append(f"when {self.data_rows:,} rows have come")
         if self.data_share:
             parts.append(f"when data have grown by {self.data_share:.0%}")
         return "; ".join(parts) if parts else "on request"
@@ -170,11 +207,19 @@ def read_jobs(settings: CronSettings, config: Path | None) -> dict[str, Job]:
             raise ConfigError(
                 file, f"{what} has no key {unknown[0]!r}; its keys: {', '.join(_KEYS)}"
             )
+        if name == _PUSH and settings.push_url and "command" in table:
+            problem = f"{what} has a command, and [cron] push_url names another backup"
+            remedy = "remove push_url or the command; give a second backup a name of its own"
+            raise ConfigError(file, problem, remedy)
         jobs[name] = filled(Job, table, file, what, {**defaults, "name": name})
         if not jobs[name].command:
             own = 'set command = ["program", "…"]'
             remedy = "set push_url in [cron]" if name == _PUSH else own
             raise ConfigError(file, f"{what} has no command", remedy)
+        if urls := jobs[name].databases:
+            seconds = max(round(jobs[name].data_minutes * 60), 1)
+            count = (*_ours("batch", "rows", config), "--timeout", str(seconds), *urls)
+            jobs[name] = replace(jobs[name], count_command=count)
     _check_order(jobs, file)
     return jobs
 
@@ -207,7 +252,7 @@ def _built_in(settings: CronSettings, config: Path | None) -> dict[str, Job]:
 
 
 def _keys(job: Job) -> dict[str, Any]:
-    return {key: value for key, value in asdict(job).items() if key != "name"}
+    return {key: value for key, value in asdict(job).items() if key in _KEYS}
 
 
 _KEYS: Final = [one.name for one in fields(JobSettings)]

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from cron.jobs import Job
 from cron.notify import NotifySettings, encoded
 from cron.output import log_file, opened
 from cron.process_conditions import ProcessWatcher
+from cron.row_counts import condition_name
 from cron.settings import CronSettings
 from cron.state import JobState
 from cron.store_conditions import NAMES, store_conditions
@@ -59,15 +60,22 @@ class Notifier:
         self._names = self._processes.names | self._certificates.names | NAMES
         self._checked_at = self._looked_at = self._pause_until = datetime.min.replace(tzinfo=UTC)
 
-    def check(self, jobs: Mapping[str, Job], states: Mapping[str, JobState], now: datetime) -> None:
-        """Look at all conditions, and send the messages that are due."""
+    def check(
+        self,
+        jobs: Mapping[str, Job],
+        states: Mapping[str, JobState],
+        now: datetime,
+        of_rows: Iterable[Condition] = (),
+    ) -> None:
+        """Look at all conditions, those of the rows beside them, and send what is due."""
         self._checked_at = now
         self._reap()
-        found = [*conditions(jobs, states, (self._cron, self._notify), self._store, now)]
+        found = [*conditions(jobs, states, (self._cron, self._notify), self._store, now), *of_rows]
         if not self._looked_at <= now < self._looked_at + _LOOK:
             self._looked_at = now
             found += self._look(now)
-        self.alarms.update(found, now, names(states) | self._names)
+        rows = {condition_name(name) for name in states if jobs[name].databases}
+        self.alarms.update(found, now, names(states) | self._names | rows)
         if not self._notify.is_on or self._sending is not None or now < self._pause_until:
             return
         local = now.astimezone(self._cron.zone).time()

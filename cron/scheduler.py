@@ -12,7 +12,7 @@ runs, by the scheduler or by `python -m cron run`.
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -27,12 +27,13 @@ from cron.lock import is_free, locked_job
 from cron.new_data import DataSizes, has_grown, size_of
 from cron.notifier import Notifier
 from cron.output import last_line, log_file, opened
+from cron.row_counts import RowCounts
 from cron.settings import CronSettings
 from cron.state import JobState, States
 from cron.status_file import StatusFile
 from store.errors import StoreError
 from store.gate_result import EXIT_REFUSED
-from store.refresh_request import take_refresh_request
+from store.refresh_request import is_refresh_requested, take_refresh_request
 from store.stop import StopRequest
 
 _TICK_SECONDS: Final = 1.0
@@ -84,6 +85,7 @@ class Scheduler:
         self._running: dict[str, _Running] = {}
         self._states = States(self.folder)
         self._data_sizes = DataSizes()
+        self._row_counts = RowCounts()
 
     def run(self, poll_seconds: int = 5) -> None:
         """Poll at once and then every `poll_seconds`, until stopping is requested."""
@@ -108,7 +110,13 @@ class Scheduler:
 
     def run_now(self, name: str) -> Ending | None:
         """Run one job now, due or not, its output on standard error; None if it is running."""
-        if not self._start(self.jobs[name], None, is_retry=False):
+        job = self.jobs[name]
+        while not self._row_counts.is_fresh(job, self._clock()):
+            if self._stop.wait(_POLL_SECONDS):
+                self._end_all()
+                return Ending.STOPPED
+            self._reap()
+        if not self._start(job, None, is_retry=False):
             return None
         while name in self._running:
             if self._stop.wait(_POLL_SECONDS):
@@ -122,12 +130,12 @@ class Scheduler:
         self._poll()
 
     def is_busy(self) -> bool:
-        """Return whether a job is running."""
-        return bool(self._running)
+        """Return whether a job is running, or rows are being counted."""
+        return bool(self._running) or self._row_counts.is_busy()
 
     def wait(self) -> None:
-        """Wait until no job is running, or stopping is requested."""
-        while self._running and not self._stop.wait(_POLL_SECONDS):
+        """Wait until no job is running and no rows are counted, or stopping is requested."""
+        while self.is_busy() and not self._stop.wait(_POLL_SECONDS):
             self._reap()
 
     def state(self, name: str) -> JobState:
@@ -173,7 +181,8 @@ class Scheduler:
             return
         states = {name: self.state(name) for name, job in self.jobs.items() if job.enabled}
         try:
-            self._notifier.check(self.jobs, states, self._clock())
+            now = self._clock()
+            self._notifier.check(self.jobs, states, now, self._row_counts.conditions(now))
         except Exception:  # a bug must not stop the jobs
             _log.exception("cannot look for alarms; the scheduler continues")
 
@@ -186,10 +195,14 @@ class Scheduler:
     def _check(self, job: Job) -> None:
         if any(self._goes_first(self.jobs[name]) for name in job.after):
             return
+        is_requested = job.name == REFRESH and self._is_requested()
+        is_due = job.enabled and self._is_due(job)
+        if not (is_requested or is_due) or not self._row_counts.is_fresh(job, self._clock()):
+            return
         log = log_file(self._settings.log_dir, job.name)
-        if job.name == REFRESH and self._take_request():
+        if is_requested and self._take_request():
             self._start(job, log, is_retry=False)
-        elif job.enabled and self._is_due(job):
+        elif is_due:
             state = self.state(job.name)
             is_retry = is_after_failure(state, self._clock(), self._due_at(job))
             self._start(job, log, is_retry=is_retry and state.n_failures <= job.retries)
@@ -218,15 +231,29 @@ class Scheduler:
     def _has_new_data(self, job: Job, state: JobState, now: datetime) -> bool:
         if not job.data or (is_after_failure(state, now, None) and now < retry_at(job, state)):
             return False
-        return has_grown(job, state.data_bytes, self._data_sizes.of(job, now))
+        n_rows = self._row_counts.since(state.began, job, now)
+        if n_rows is not None and n_rows < state.data_rows:
+            state = self._fewer_rows(job, n_rows)
+        return has_grown(job, state, self._data_sizes.of(job, now), n_rows)
+
+    def _fewer_rows(self, job: Job, n_rows: int) -> JobState:
+        """Record that rows were deleted: what comes from here on is new."""
+        with locked_job(self.folder, job.name) as is_locked:
+            state = self.state(job.name)
+            if is_locked and not state.is_open:
+                state = replace(state, data_rows=n_rows)
+                self._states.record(job.name, state)
+        return state
+
+    def _is_requested(self) -> bool:
+        """Return whether a refresh is requested, and none is running.
+
+        While one is running the request stays in the store, where it survives this process.
+        """
+        return is_refresh_requested(self._store) and is_free(self.folder, REFRESH)
 
     def _take_request(self) -> bool:
-        """Remove the request that the server's `/admin/train` writes into the store, if any.
-
-        While a refresh is running it stays there, where it survives this process.
-        """
-        if not is_free(self.folder, REFRESH):
-            return False
+        """Remove the request that the server's `/admin/train` writes into the store, if any."""
         try:
             why = take_refresh_request(self._store)
         except StoreError as error:
@@ -244,7 +271,14 @@ class Scheduler:
             if self.state(job.name).is_open:
                 end_leftovers(self.folder, job.name)
             output = resources.enter_context(opened(log))
-            began = self.state(job.name).begin(self._clock(), size_of(job.data), is_retry=is_retry)
+            state = self.state(job.name)
+            n_bytes, n_rows = size_of(job.files), self._row_counts.last(job)
+            if n_rows is not None:
+                new = n_rows - state.data_rows
+                _log.info(
+                    "%s: %d rows in its databases, %+d since the last run", job.name, n_rows, new
+                )
+            began = state.begin(self._clock(), n_bytes, n_rows, is_retry=is_retry)
             self._states.record(job.name, began)
             _log.info("%s started: %s", job.name, job.line)
             marked = mark(self.folder, job.name)
@@ -253,6 +287,7 @@ class Scheduler:
         return True
 
     def _reap(self) -> None:
+        self._row_counts.reap(self._clock())
         for name, running in [*self._running.items()]:
             run = running.child.poll()
             if run is not None:
@@ -278,6 +313,7 @@ class Scheduler:
             self._notifier.succeeded(job)
 
     def _end_all(self) -> None:
+        self._row_counts.end(self._stop)
         for running in self._running.values():
             running.child.stop()
         for name, running in [*self._running.items()]:

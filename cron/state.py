@@ -39,7 +39,8 @@ class JobState:
         ending: Ending of the last run; None while it is running.
         status: Exit status of the last run.
         seconds: Duration of the last run.
-        data_bytes: Size of the job's data when the last run began.
+        data_bytes: Size of the job's files of data when the last run began.
+        data_rows: Number of rows of its databases when the last run began, or the fewest since.
     """
 
     last_success: datetime | None = None
@@ -50,17 +51,24 @@ class JobState:
     status: int | None = None
     seconds: float = 0.0
     data_bytes: int = 0
+    data_rows: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether a run has begun and not ended."""
         return self.began is not None and self.ending is None
 
-    def begin(self, now: datetime, data_bytes: int, *, is_retry: bool) -> "JobState":
-        """Return the state while a run is running."""
-        n_failures = self.n_failures if is_retry else 0
+    def begin(
+        self, now: datetime, data_bytes: int, data_rows: int | None = None, *, is_retry: bool
+    ) -> "JobState":
+        """Return the state while a run is running; without a number of rows that stays."""
         return JobState(
-            self.last_success, self.last_failure, n_failures, began=now, data_bytes=data_bytes
+            self.last_success,
+            self.last_failure,
+            self.n_failures if is_retry else 0,
+            began=now,
+            data_bytes=data_bytes,
+            data_rows=self.data_rows if data_rows is None else data_rows,
         )
 
     def end(self, now: datetime, run: Run) -> "JobState":
@@ -197,6 +205,7 @@ def _parse(document: Any) -> JobState:
         status=None if status is None else int(status),
         seconds=float(document.get("seconds", 0.0)),
         data_bytes=int(document.get("data_bytes", 0)),
+        data_rows=int(document.get("data_rows", 0)),
     )
 
 

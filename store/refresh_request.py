@@ -7,6 +7,7 @@ scheduler removes it before it runs the refresh, so that a request made during t
 refresh is not lost.
 """
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,11 @@ def request_refresh(store: Path, why: str) -> None:
         replace_durable(store / _FILE, f"{at}\t{one_line(why)}\n")
     except OSError as error:
         raise WriteError(store / _FILE, f"cannot be written: {error.strerror}") from error
+
+
+def is_refresh_requested(store: Path) -> bool:
+    """Return whether there is a request."""
+    return os.path.lexists(store / _FILE)
 
 
 def take_refresh_request(store: Path) -> str | None:

@@ -21,7 +21,6 @@ import hashlib
 import importlib
 import ipaddress
 import os
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator
@@ -33,6 +32,7 @@ from store.errors import IncompleteError, OversizeError, ReplicaError
 from store.layout import REPORT_FILES
 from store.parse import MAX_CHECKSUMS_BYTES, MAX_EXPERIMENT_BYTES
 from store.progress import Advance, Progress, silent
+from store.temporary import temporary_folder
 from store.transfer import Transfer
 
 CURRENT: Final = "CURRENT"
@@ -112,13 +112,13 @@ class Remote:
 
     def read(self, name: str, max_bytes: int) -> bytes | None:
         """Return the content of a small file, None if it does not exist."""
-        with self._errors_explained(), tempfile.TemporaryDirectory(prefix="marquee-") as folder:
+        with temporary_folder() as folder, self._errors_explained():
             self._fs.invalidate_cache()
             try:
-                self._copy(name, Path(folder) / "file", max_bytes)
+                self._copy(name, folder / "file", max_bytes)
             except FileNotFoundError:
                 return None
-            return (Path(folder) / "file").read_bytes()
+            return (folder / "file").read_bytes()
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes, None if it does not exist."""

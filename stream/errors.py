@@ -9,6 +9,10 @@ class StreamError(MarqueeError):
     remedy = "`python -m stream --help` lists the commands and their options"
 
 
+class NoAnswersError(StreamError):
+    """There are no answers to users, as in a new installation: no event, and no access log."""
+
+
 class LedgerError(StreamError):
     """The ledger is damaged, of a newer version, or names files that do not exist."""
 

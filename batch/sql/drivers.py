@@ -32,6 +32,7 @@ _LOST: Final = (
     "server closed the connection", "no connection to the server", "connection reset",
     "lost connection", "gone away", "codecerror", "broken pipe", "terminating connection",
 )  # fmt: skip
+_SLOW: Final = ("statement timeout", "max_statement_time", "maximum statement execution time")
 _MAX_CHARACTERS: Final = 300
 
 
@@ -68,6 +69,8 @@ def explained(url: DatabaseUrl, password: str) -> Iterator[None]:
         elif any(word in text.lower() for word in _BUSY):
             problem = f"another process is writing to it: {problem}"
             remedy = "wait until it has ended"
+        elif any(word in text.lower() for word in _SLOW):
+            problem, remedy = f"takes too long: {problem}", "allow it more time"
         raise DatabaseError(url, problem, remedy) from error
 
 

@@ -54,6 +54,27 @@ def select_statement(
     return _compiled(url, selected if max_rows is None else selected.limit(max_rows))
 
 
+def count_statement(url: DatabaseUrl) -> str:
+    """Return a statement that counts the rows of the table or query."""
+    return _compiled(url, sa.select(sa.func.count()).select_from(_source(url)))
+
+
+def time_limit_statement(dialect_name: str, seconds: int) -> str:
+    """Return a statement by which the server ends later ones that take too long.
+
+    It is empty for SQLite, whose statements end with their process. MySQL and MariaDB name the
+    limit differently, and each takes what is in the other one's comment for a comment.
+    """
+    in_mysql = f"/*!50708 , max_execution_time = {seconds * 1000} */"
+    in_mariadb = f"/*M!100101 , max_statement_time = {seconds} */"
+    limits = {
+        "postgresql": f"SET statement_timeout = {seconds * 1000}",
+        "mysql": f"SET @marquee_seconds = {seconds} {in_mysql} {in_mariadb}",
+        "sqlite": "",
+    }
+    return limits[dialect_name]
+
+
 def next_bound_statement(url: DatabaseUrl, column: str, after: object, n_rows: int) -> str:
     """Return a statement that yields the value `n_rows` rows behind `after` in a column's order.
 

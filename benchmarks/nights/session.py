@@ -13,7 +13,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from typing import Final
 from benchmarks.nights.job import FAULT
 from benchmarks.nights.plan import BEGIN, begin_of, night_of, plan_of
 from benchmarks.nights.service import CONFIG, LANDING, STORE
+from cron.alarms import Condition
 from cron.jobs import REFRESH, Job, read_jobs
 from cron.notifier import Notifier
 from cron.notify import NotifySettings
@@ -51,11 +52,17 @@ def main() -> None:
 class _Sender(Notifier):
     """A notifier whose messages a full disk does not hold up, which a limit of files would."""
 
-    def check(self, jobs: Mapping[str, Job], states: Mapping[str, JobState], now: datetime) -> None:
+    def check(
+        self,
+        jobs: Mapping[str, Job],
+        states: Mapping[str, JobState],
+        now: datetime,
+        of_rows: Iterable[Condition] = (),
+    ) -> None:
         """Look at all conditions, and send the messages that are due."""
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         _limit_files(resource.RLIM_INFINITY)
-        super().check(jobs, states, now)
+        super().check(jobs, states, now, of_rows)
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 

@@ -1,7 +1,6 @@
 """`status`: the replicas of a remote, by their reports: what each serves, and who is behind."""
 
 import argparse
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from store.pull import generation_at
 from store.remote import CURRENT, JOURNAL, MAX_BYTES, Remote
 from store.replica_settings import ReplicaSettings
 from store.replica_status import ReplicaStatus, read_statuses, remove_status
+from store.temporary import temporary_folder
 
 _EXAMPLE: Final = """example:
   python -m store status s3://bucket/marquee
@@ -75,10 +75,10 @@ def _status(_: Path, options: argparse.Namespace) -> int:
 def _published(remote: Remote) -> tuple[int, float | None]:
     """Return the generation that is current at the remote, and the time since which it is."""
     generation = generation_at(remote, remote.read(CURRENT, MAX_BYTES[CURRENT]))
-    with tempfile.TemporaryDirectory(prefix="marquee-") as folder:
+    with temporary_folder() as folder:
         if (text := remote.read(JOURNAL, MAX_BYTES[JOURNAL])) is not None:
-            (Path(folder) / JOURNAL).write_bytes(text)
-        done = [line for line in flips(Path(folder)) if line.generation == generation]
+            (folder / JOURNAL).write_bytes(text)
+        done = [line for line in flips(folder) if line.generation == generation]
     return generation, parse_time(done[-1].at).timestamp() if done else None
 
 

@@ -24,7 +24,7 @@ from batch.arrays import Rows
 from batch.events.day_files import users_part
 from batch.events.ids import encode
 from store.ids import USER_ID_PATTERN
-from stream.errors import StreamError
+from stream.errors import NoAnswersError, StreamError
 from stream.online.events import DAY_SECONDS
 from stream.online.requests import OK, REQUESTS
 from stream.online.served_lists import LIST, ServedLists
@@ -149,7 +149,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
                 yield (block + rest)[: (block + rest).rfind(b"\n") + 1]
     except OSError as error:
         remedy = "set access_log in [online], or collect answers from the stream"
-        raise StreamError(path, f"cannot be read: {error.strerror}", remedy) from error
+        kind = NoAnswersError if isinstance(error, FileNotFoundError) else StreamError
+        raise kind(path, f"cannot be read: {error.strerror}", remedy) from error
 
 
 def _logged(block: bytes, offset: int) -> pa.Table:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from batch.errors import BatchError
 from store.errors import StoreError
 from store.stop import stop_on_signals
-from stream.errors import StreamError
+from stream.errors import NoAnswersError, StreamError
 from stream.online.access_log import LoggedRequests
 from stream.online.comparison import changes
 from stream.online.figures import (
@@ -142,17 +142,26 @@ def _compare(hours: HourFiles, options: argparse.Namespace, min_group_users: int
 
 
 def _follow(inputs: OnlineInputs) -> int:
-    """Set the gauges until a signal; what fails, or is not there yet, is logged and tried again."""
+    """Set the gauges until a signal; what fails is logged and tried again.
+
+    A new installation has no answers yet, which is logged once and is not an error.
+    """
     settings, gauges, stop = inputs.settings, OnlineGauges(), stop_on_signals()
     if settings.metrics_port:
         gauges.serve(settings.metrics_host, settings.metrics_port)
     log.info("following %s", inputs.events)
+    is_waiting = False
     while True:
         try:
             with inputs.errors_explained():
                 _set_gauges(inputs, gauges)
         except (BatchError, StoreError, StreamError) as error:
-            log.error("%s; next try in %g s", error, settings.poll_seconds)  # noqa: TRY400
+            is_first = not is_waiting
+            is_waiting = isinstance(error, NoAnswersError) and not inputs.had_answers()
+            if not is_waiting:
+                log.error("%s; next try in %g s", error, settings.poll_seconds)  # noqa: TRY400
+            elif is_first:
+                log.info("waiting for the first answer: %s", error)
         if stop.wait(settings.poll_seconds):
             return 0
 

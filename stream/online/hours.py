@@ -34,6 +34,7 @@ HOUR: Final = pa.schema(
      ("n_treatment_clicks", pa.int16())]
 )  # fmt: skip
 _STATE: Final = "STATE"
+_HOURS: Final = "date=*/hour-*.parquet"
 _REMEDY: Final = "remove the directory, and it is made anew from the events that are kept"
 
 
@@ -61,10 +62,14 @@ class HourFiles:
 
     def hours(self, since: int, until: int) -> Iterator[tuple[int, Path]]:
         """Yield begin and file of the hours with requests in a span of time, ascending."""
-        for path in sorted(self._folder.glob("date=*/hour-*.parquet")):
+        for path in sorted(self._folder.glob(_HOURS)):
             begin = _begin_of(path)
             if since < begin + HOUR_SECONDS and begin < until:
                 yield begin, path
+
+    def has_any(self) -> bool:
+        """Return whether any hour has requests."""
+        return next(self._folder.glob(_HOURS), None) is not None
 
     def has(self, begin: int) -> bool:
         """Return whether the hour that begins at a time has requests."""

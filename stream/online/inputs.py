@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from store.config import StoreSettings, load_section
-from stream.errors import StreamError
+from stream.errors import NoAnswersError, StreamError
 from stream.online.compute import open_hours, update
 from stream.online.events import DayFiles
 from stream.online.hours import HourFiles
@@ -61,7 +61,8 @@ class OnlineInputs:
         """Compute the hours that are open; return all, and the time of the newest event.
 
         Raises:
-            StreamError: There are no events, or the hours are damaged.
+            NoAnswersError: There are no events, and no access log.
+            StreamError: The log cannot be read, or the hours are damaged.
         """
         hours = open_hours(self.settings)
         beside = generations_beside(self.store)
@@ -69,5 +70,13 @@ class OnlineInputs:
             newest = update(hours, DayFiles(self.events), served, self.settings)
         if not newest:
             remedy = "start `python -m stream collect`, or set access_log in [online]"
-            raise StreamError(self.events, "has no events", remedy)
+            raise NoAnswersError(self.events, "has no events", remedy)
         return hours, newest
+
+    def had_answers(self) -> bool:
+        """Return whether there has ever been an answer, as the hours that are kept say.
+
+        Raises:
+            StreamError: The hours are damaged.
+        """
+        return open_hours(self.settings).has_any()

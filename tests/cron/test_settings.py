@@ -81,7 +81,11 @@ def test_a_table_changes_some_keys_of_a_built_in_job(tmp_path):
         ("[cron.jobs.refresh]\nevery_minutes = 5\n", "exclude each other"),
         ('[cron.jobs.refresh]\nafter = ["gone"]\n', "'gone' is not a job"),
         ('[cron.jobs.fetch]\nafter = ["refresh"]\n', "would wait for itself"),
-        ("[cron.jobs.refresh]\ndata_mib = 5\n", "need data"),
+        ("[cron.jobs.refresh]\ndata_mib = 5\n", "data_mib needs a path in data"),
+        ("[cron.jobs.refresh]\ndata_share = 0.1\n", "data_share needs data"),
+        ('[cron.jobs.refresh]\ndata = ["x"]\ndata_rows = 5\n', "data_rows needs the URL"),
+        ('[cron.jobs.refresh]\ndata = ["mysql://h/d"]\n', "needs data_rows or data_share"),
+        ('[cron.jobs.refresh]\ndata = ["mysql://h/d"]\ndata_mib = 5\n', "needs a path in data"),
         ('[cron.jobs."Back up"]\ncommand = ["true"]\n', "a name is of"),
         ("[cron]\njobs = 5\n", "must be a table of tables"),
         ("[cron.jobs]\nbackup = 5\n", "must be a table of tables"),
@@ -93,6 +97,23 @@ def test_a_bad_job_is_named(tmp_path, text, message):
         jobs_of(tmp_path, text)
     assert message in str(caught.value)
     assert str(tmp_path / "marquee.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://reader:hunter2@db/shop", "mysql://reader@db/shop?passwd=hunter2&table=v"]
+)
+def test_a_password_in_the_url_of_data_is_refused_unrepeated(tmp_path, url):
+    """It would be in the list of processes; a query may hold a colon, and an @ as %40."""
+    keys = "[cron.jobs.refresh]\ndata_rows = 5\ndata = "
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(tmp_path, f'{keys}["{url}"]\n')
+    assert "data must not hold a password" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    sound = "postgresql://reader@db:5432/shop?query=SELECT day::text FROM v WHERE u <> 'a%40b'"
+    job = jobs_of(tmp_path, f'{keys}["var/events", "{sound}"]\ndata_mib = 1\n')["refresh"]
+    assert job.count_command[-3:] == ("--timeout", "300", sound)
+    assert job.files == ["var/events"]
+    assert "when 5 rows have come" in job.when
 
 
 @pytest.mark.parametrize(
@@ -127,6 +148,18 @@ def test_push_needs_its_url(tmp_path):
     jobs = jobs_of(tmp_path, '[cron]\npush_url = "sftp://me@backup:22/store"\n')
     assert jobs["push"].when == "after refresh"
     assert jobs["push"].command[-2:] == ("push", "sftp://me@backup:22/store")
+
+
+def test_a_table_changes_the_hours_of_push_and_not_its_command_too(tmp_path):
+    """Two backups of one name: neither wins silently."""
+    url = '[cron]\npush_url = "/mnt/backup"\n[cron.jobs.push]\n'
+    push = jobs_of(tmp_path, f'{url}after = []\nat = "05:00"\nnice = 3\n')["push"]
+    assert (push.when, push.nice, push.repeatable) == ("daily at 05:00", 3, True)
+    assert push.command[-2:] == ("push", "/mnt/backup")
+    with pytest.raises(ConfigError, match="remove push_url or the command"):
+        jobs_of(tmp_path, f'{url}command = ["rsync"]\n')
+    own = jobs_of(tmp_path, '[cron.jobs.push]\ncommand = ["rsync"]\n')["push"]
+    assert own.command == ("rsync",)
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
 
+from store.__main__ import main
 from store.pointer import current_or_none
 from store.takedown import take_down, takedowns
 from tests.store.conftest import ROOT
@@ -73,6 +75,23 @@ def test_a_missing_extra_is_named(two, python, missing, url, arguments):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "install the extra `replica`: pip install" in done.stderr
+
+
+def test_the_message_of_missing_temporary_files_does_not_blame_the_remote(
+    two, there, tmp_path, monkeypatch, capsys
+):
+    """A container may have a read-only root; with a directory in TMPDIR the push works."""
+    folder = tmp_path / "temporary"
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))  # what TMPDIR sets
+    for verb in ("push", "pull", "status"):
+        assert main(["--store", str(two), verb, str(there)]) == 1
+        error = capsys.readouterr().err
+        assert "temporary files: no directory for them can be written to: No such file" in error
+        assert "set TMPDIR" in error
+        assert str(there) not in error
+    folder.mkdir()
+    assert main(["--store", str(two), "push", str(there)]) == 0
+    assert [*folder.iterdir()] == []
 
 
 def test_other_verbs_work_without_fsspec(two, python):

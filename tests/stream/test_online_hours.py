@@ -326,9 +326,9 @@ def test_the_gauges_are_the_figures(tmp_path, store):
 
 
 def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
-    """On a real port, once there are events; before, it logs the reason and waits.
+    """On a real port, once there are events. Before, it logs once that it waits for them.
 
-    The last look at the experiment is among them.
+    Once they are gone, it logs errors. The last look at the experiment is among them.
     """
     experiment = experiment_of(1, 1)
     start_experiment(store, experiment, "test")
@@ -355,11 +355,15 @@ def test_the_command_sets_gauges_until_sigterm(tmp_path, store):
     with log.open("w") as output:
         watch = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=output)
     try:
-        wait_until(lambda: "next try in 0.2 s" in log.read_text(), 60)
+        wait_until(lambda: "INFO waiting for the first answer" in log.read_text(), 60)
         write_events(tmp_path / "events", 1, **made_days(9, 1))
         wait_until(lambda: 'by="source",label="list"' in scraped(port), 60)
         ratio = 'marquee_online_experiment_sample_ratio_p{experiment="test"} 0.5'
         wait_until(lambda: ratio in scraped(port), 60)
+        assert log.read_text().count("waiting for the first answer") == 1
+        assert "ERROR" not in log.read_text()
+        (tmp_path / "events").rename(tmp_path / "gone")
+        wait_until(lambda: log.read_text().count("next try in 0.2 s") > 1, 60)
     finally:
         watch.terminate()
     assert watch.wait(60) == 0

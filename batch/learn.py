@@ -156,12 +156,12 @@ def learn(
     training = _Training(data, parent, settings, gate, usable(settings.n_threads))
     with stages("split"):
         users, day = training.split(max_trial_interactions)
-    with stages("choose") as advance:
+    with stages("choose", unit="model") as advance:
         training = replace(training, choice=training.choose(users, day, lambda: advance(1)))
     with stages("start"):
         start = training.start(day)
         training = replace(training, factors=None if isinstance(start, Unavailable) else start)
-    with stages("train", total=settings.iterations) as advance:
+    with stages("train", unit="step") as advance:
         ranker = training.fit(users, day, lambda: advance(1))
     with stages("trial"):
         trial, trial_model = training.trial(ranker, users, day)

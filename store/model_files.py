@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from store.layout import SEEN, is_model_file
 from store.parse import read_start
+from store.progress import Advance, counted, ignore
 from store.snapshot import Snapshot, open_seen
 
 SERVED_MODEL: Final = "served_model"  # parameter in the manifest
@@ -32,12 +33,15 @@ _HEADER_BYTES: Final = 128  # of an array of few dimensions, written by NumPy
 _MAX_PROBLEM_CHARACTERS: Final = 60
 
 
-def broken_model_files(snapshot: Snapshot, n_items: int) -> Iterator[str]:
+def broken_model_files(
+    snapshot: Snapshot, n_items: int, advance: Advance = ignore
+) -> Iterator[str]:
     """Yield one sentence for each array or history that breaks a rule.
 
     Args:
         snapshot: Open snapshot, with or without these files.
         n_items: Number of item rows.
+        advance: Function that is called with the number of histories that were checked.
     """
     files = snapshot.manifest.files
     if SEEN not in files and not any(map(is_model_file, files)):
@@ -51,7 +55,7 @@ def broken_model_files(snapshot: Snapshot, n_items: int) -> Iterator[str]:
     if SEEN not in files or not isinstance(columns, list) or not _are_columns(columns):
         yield f"seen: history {str(columns)[:_MAX_PROBLEM_CHARACTERS]} is not valid"
         return
-    yield from _broken_histories(snapshot, len(columns), n_items)
+    yield from _broken_histories(snapshot, len(columns), n_items, advance)
 
 
 def history_of(snapshot: Snapshot, user_id: str, fresh: bytes | None = None) -> list[str] | None:
@@ -89,9 +93,11 @@ def _broken_arrays(snapshot: Snapshot, arrays: Mapping[str, Any]) -> Iterator[st
             yield f"{name}: has {files[name]} bytes, which are not those of {found}"
 
 
-def _broken_histories(snapshot: Snapshot, n_columns: int, n_items: int) -> Iterator[str]:
+def _broken_histories(
+    snapshot: Snapshot, n_columns: int, n_items: int, advance: Advance
+) -> Iterator[str]:
     with open_seen(snapshot) as seen:
-        for key, value in seen:
+        for key, value in counted(seen, advance):
             rows = _item_rows(value, n_columns)
             is_whole = len(value) == _WORD_BYTES * n_columns * len(rows)
             is_valid = is_whole and rows and rows[-1] < n_items

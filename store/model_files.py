@@ -29,7 +29,7 @@ HISTORY_COLUMNS: Final = (
 )  # fmt: skip
 _WORD_BYTES: Final = 4
 _MAGIC: Final = b"\x93NUMPY\x01\x00"
-_HEADER_BYTES: Final = 128  # of an array of few dimensions, written by NumPy
+HEADER_BYTES: Final = 128  # of an array of few dimensions, written by NumPy
 _MAX_PROBLEM_CHARACTERS: Final = 60
 
 
@@ -89,7 +89,7 @@ def _broken_arrays(snapshot: Snapshot, arrays: Mapping[str, Any]) -> Iterator[st
         found = array_header(snapshot.folder / name)
         if found != arrays[name]:
             yield f"{name}: is {found}, but the manifest says {arrays[name]}"
-        elif files[name] != _HEADER_BYTES + array_bytes(found):
+        elif files[name] != HEADER_BYTES + array_bytes(found):
             yield f"{name}: has {files[name]} bytes, which are not those of {found}"
 
 
@@ -125,8 +125,8 @@ def array_header(path: Path) -> dict[str, Any]:
     Source:
         NumPy, "numpy.lib.format", format version 1.0.
     """
-    start = read_start(path, _HEADER_BYTES)
-    if not start.startswith(_MAGIC) or len(start) < _HEADER_BYTES:
+    start = read_start(path, HEADER_BYTES)
+    if not start.startswith(_MAGIC) or len(start) < HEADER_BYTES:
         return {}
     try:
         header = ast.literal_eval(start[len(_MAGIC) + 2 :].decode("latin-1").strip())

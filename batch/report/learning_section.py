@@ -23,14 +23,15 @@ def learning_curve(document: Mapping[str, Any]) -> str:
             f"{model} is trained without sweeps, in closed form or from counts, "
             "so there is no course of training to draw."
         )
-    caption = f"NDCG@20 of {found['n_users']:,} users on the last day, which was not trained on."
+    caption = f"NDCG@20 of {found['n_users']:,} users on the last day, which was not trained on; "
+    caption += "the axis need not begin at 0."
     names = ", ".join(found["models"])
     parts = [
         _of_model(name, points, f"{caption}{_began(name, document['refresh'])}")
         for name, points in found["models"].items()
     ]
     if model not in (names, f"1 × {names}"):
-        said = f"The lists are of {model}. Of the models trained for it, {names} alone has sweeps."
+        said = f"The lists are of {model}; of the models trained, {names} alone has sweeps."
         parts.insert(0, paragraph(said))
     return "".join(parts)
 

@@ -4,6 +4,7 @@ All are 360 wide, which is the width of a phone, and take their colours from the
 `mark`, `soft`, `grid`, and text in the colour of the page.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -17,7 +18,7 @@ _MILLION: Final = 1_000_000
 _MAX_LABEL: Final = 17
 _MIN_RANGE: Final = 0.02  # share of the largest value: less is drawn nearly flat
 _MAX_TICKS: Final = 6
-_STEPS: Final = tuple(n * 10**power for power in range(9) for n in (1, 2, 5))
+_STEPS: Final = tuple(n * 10.0**power for power in range(-12, 10) for n in (1, 2, 5))
 
 
 class Dot(NamedTuple):
@@ -135,15 +136,14 @@ def line_chart(points: Sequence[tuple[float, float]], title: str, names: tuple[s
     middle = (max(values) + min(values)) / 2
     half = 0.6 * max(max(values) - min(values), _MIN_RANGE * max(values), 1e-9)
     low, high = middle - half, middle + half
-    x, y = _scale(0, points[-1][0], left, right), _scale(low, high, height - 44, 22)
+    x, y = _scale(0, points[-1][0], left, right), _scale(low, high, height - 44, 24)
     parts = [_text(names[1], 0, 12, "start")]
-    for part in (0, 0.5, 1):
-        value = low + part * (high - low)
+    for tick in _ticks(low, high):
         parts += [
-            _line(left, y(value), right, y(value), "grid"),
-            _text(f"{value:.4f}", left - 6, y(value) + 4, "end"),
+            _line(left, y(tick), right, y(tick), "grid"),
+            _text(f"{tick:g}", left - 6, y(tick) + 4, "end"),
         ]
-    ticks = _ticks(points[-1][0])
+    ticks = _ticks(0, points[-1][0])
     parts += [_text(f"{tick:g}", x(tick), height - 26, "middle") for tick in ticks]
     path = " ".join(f"{x(along):.1f},{y(up):.1f}" for along, up in points)
     parts += [
@@ -189,10 +189,10 @@ def trends(series: Mapping[str, Sequence[float | None]], title: str, unit: str) 
     return _svg(parts, tall * len(series), title, "; ".join(described) or "unknown")
 
 
-def _ticks(last: float) -> list[float]:
-    """Return about five round numbers from 0 to the last one."""
-    step = next(step for step in _STEPS if last / step <= _MAX_TICKS)
-    return [step * number for number in range(int(last / step) + 1)]
+def _ticks(low: float, high: float) -> list[float]:
+    """Return a few round numbers between two others."""
+    step = next(step for step in _STEPS if (high - low) / step <= _MAX_TICKS)
+    return [step * number for number in range(math.ceil(low / step), int(high / step) + 1)]
 
 
 def _svg(parts: Sequence[str], height: float, title: str, described: str) -> str:

@@ -47,7 +47,7 @@ from store.parse import (
 from store.progress import Advance, Progress, ignore, silent
 from store.shards import Shards
 
-_PIECE_BYTES: Final = 1 << 20  # of a file, read at a time
+_PIECE_BYTES: Final = 1 << 18  # of a file, read at a time
 _LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
 _LMDB_MAGIC_AT: Final = 16  # after the header of page 0, on a 64-bit machine
 _CHECKSUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")

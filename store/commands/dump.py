@@ -84,7 +84,9 @@ def _lines(
 def _load(store: Path, options: argparse.Namespace) -> int:
     with _opened(options.file) as file, writing(store), _counted(file) as lines:
         generation = load(store, lines).generation
-        is_current = options.publish and publish(store, generation, f"loaded from {options.file}")
+        is_current = options.publish and publish(
+            store, generation, f"loaded from {options.file}", on_terminal
+        )
     report(
         options,
         {"generation": generation, "current": is_current},

@@ -17,15 +17,17 @@ import scipy.sparse as sp
 from batch.arrays import Times
 from batch.cold_start.new_items import with_expected_vectors
 from batch.evaluation.groups import ALL, groups_of
+from batch.gate.learning_curve import LearningCurve
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, TrialModel, last_day
 from batch.interactions.build import Interactions
-from batch.models.auto import FittedAuto
 from batch.models.choice import Choice
 from batch.models.choose import auto, recommender
 from batch.models.factors import Factors, FittedFactors
 from batch.models.families import Extent
+from batch.models.fitted_auto import FittedAuto
 from batch.models.protocol import Fitted, Recommender
+from batch.models.sweep import Sweep
 from batch.parent import (
     DATA_UNTIL,
     initial_factors,
@@ -156,13 +158,14 @@ def learn(
     training = _Training(data, parent, settings, gate, usable(settings.n_threads))
     with stages("split"):
         users, day = training.split(max_trial_interactions)
-    with stages("choose") as advance:
+    with stages("choose", unit="model") as advance:
         training = replace(training, choice=training.choose(users, day, lambda: advance(1)))
     with stages("start"):
         start = training.start(day)
         training = replace(training, factors=None if isinstance(start, Unavailable) else start)
-    with stages("train", total=settings.iterations) as advance:
-        ranker = training.fit(users, day, lambda: advance(1))
+    curve = LearningCurve(day, settings.seed, training.n_threads)
+    with stages("train", unit="step") as advance:
+        ranker = training.fit(users, day, curve, lambda: advance(1))
     with stages("trial"):
         trial, trial_model = training.trial(ranker, users, day)
     if not (users.is_complete and isinstance(day, Unavailable)):
@@ -177,7 +180,7 @@ def learn(
         choice=training.choice,
         trial=trial,
         warm_start=_warm_start(start, parent),
-        metrics=metrics | _time_metrics(data.at),
+        metrics=metrics | curve.metrics() | _time_metrics(data.at),
         n_threads=training.n_threads,
         trial_model=trial_model,
     )
@@ -252,12 +255,21 @@ class _Training:
         )
 
     def fit(
-        self, users: UserSample, day: LastDay | Unavailable, on_step: Callable[[], object]
+        self,
+        users: UserSample,
+        day: LastDay | Unavailable,
+        curve: LearningCurve,
+        on_step: Callable[[], object],
     ) -> Fitted:
         """Fit the model to the sample, without the last day if there is one to evaluate on."""
         weights, at = _train_side(users, day)
         model = self._model(users.restrict(self.factors))
-        return model.fit(weights, at=at, n_threads=self.n_threads, on_step=on_step)
+
+        def measure(sweep: Sweep | None = None, /) -> None:
+            on_step()
+            curve(sweep)
+
+        return model.fit(weights, at=at, n_threads=self.n_threads, on_step=measure)
 
     def trial(
         self, fitted: Fitted, users: UserSample, day: LastDay | Unavailable

@@ -29,6 +29,7 @@ _CHUNK: Final = 10_000  # vectors read at a time
 CHOICE: Final = "choice"  # parameter in the manifest: the choice of `auto`
 SECOND_STAGE: Final = "second_stage"  # metric in the manifest, and parameter
 LAST_DAY: Final = "last_day"  # metric in the manifest: the trial, with intervals and groups
+LEARNING_CURVE: Final = "learning_curve"  # metric in the manifest: NDCG@20 after sweeps
 DATA_UNTIL: Final = "data_until"  # metric in the manifest: time of the latest event
 
 

@@ -6,14 +6,21 @@ from typing import Final
 
 from store.check_ratings import broken_ratings
 from store.ids import is_item_id, is_user_id
-from store.layout import LIST_LENGTH, RECS, RESERVE, USER_TABLES
+from store.layout import FACTORS, LIST_LENGTH, RECS, RESERVE, SEEN, USER_TABLES
 from store.model_files import broken_model_files
+from store.progress import RECORDS, Advance, Progress, counted, silent
 from store.snapshot import ShardedTable, Snapshot
 
 _ROWS: Final = f"{RECS}/rows"
+_LISTS: Final = ("users", "spares", "similar", "fallback")
+_WALKED: Final = (  # tables whose records are counted; users are walked twice
+    *(f"{RECS}/{name}" for name in (*_LISTS, "users")),
+    *(f"{FACTORS}/{name}" for name in ("biases", "rating_users", "rating_items")),
+    f"{SEEN}/users",
+)
 
 
-def broken_records(snapshot: Snapshot) -> Iterator[str]:
+def broken_records(snapshot: Snapshot, progress: Progress = silent) -> Iterator[str]:
     """Yield one sentence for each record that breaks a rule.
 
     A list is 1 to 20 item ids joined by commas, none twice, each one an entry
@@ -21,26 +28,37 @@ def broken_records(snapshot: Snapshot) -> Iterator[str]:
     `item_row` of `items` name each other. A user's records are in the user's shard.
     `broken_ratings` checks the rating model, and `broken_model_files` what the speed
     layer needs.
+
+    Args:
+        snapshot: Open snapshot.
+        progress: What shows how many records are checked.
     """
     items = {_text(key) for key, _ in snapshot.items}
     yield from (
         f"items: {name!r} is not a valid item id" for name in sorted(items) if not is_item_id(name)
     )
-    for name in ("users", "spares", "similar", "fallback"):
-        for key, body in getattr(snapshot, name):
+    counts = snapshot.manifest.counts
+    n_records = sum(counts.get(table, 0) for table in _WALKED)
+    with progress(f"records of {snapshot.generation}", n_records, RECORDS) as advance:
+        yield from _broken_lists(snapshot, items, advance)
+        yield from _misplaced_users(snapshot)
+        yield from _broken_rows(snapshot, items)
+        yield from broken_ratings(snapshot, items, advance)
+        yield from broken_model_files(snapshot, counts.get(_ROWS, 0), advance)
+
+
+def _broken_lists(snapshot: Snapshot, items: set[str], advance: Advance) -> Iterator[str]:
+    for name in _LISTS:
+        for key, body in counted(getattr(snapshot, name), advance):
             longest = None if (name, key) == ("fallback", RESERVE) else LIST_LENGTH
             if problem := _broken_list(body, items, longest):
                 yield f"{name}: {_text(key)}: {problem}"
-    for key, body in snapshot.users:
+    for key, body in counted(snapshot.users, advance):
         if not is_user_id(_text(key)):
             yield f"users: {_text(key)!r} is not a valid user id"
         spares = snapshot.spares.get(key)
         if spares and not set(body.split(b",")).isdisjoint(spares.split(b",")):
             yield f"spares: {_text(key)}: contains an item of the user's list"
-    yield from _misplaced_users(snapshot)
-    yield from _broken_rows(snapshot, items)
-    yield from broken_ratings(snapshot, items)
-    yield from broken_model_files(snapshot, n_items=snapshot.manifest.counts.get(_ROWS, 0))
 
 
 def _misplaced_users(snapshot: Snapshot) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from store.ids import is_user_id
 from store.layout import FACTORS
+from store.progress import Advance, counted, ignore
 from store.snapshot import Snapshot, Table, open_factors
 
 
@@ -20,13 +21,18 @@ class _Side(NamedTuple):
 _N_SCALE_ENDS: Final = 2  # lowest and highest rating
 
 
-def broken_ratings(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
+def broken_ratings(snapshot: Snapshot, items: set[str], advance: Advance = ignore) -> Iterator[str]:
     """Yield one sentence for each record that breaks a rule.
 
     `biases` holds finite numbers; unless it is empty, `mean` and an ascending
     `scale` are among them. Every bias has a vector and every vector a bias. All
     vectors are finite and of one length. A snapshot that was made before there
     were such tables breaks no rule.
+
+    Args:
+        snapshot: Open snapshot.
+        items: Items of the catalogue.
+        advance: Function that is called with the number of records that were checked.
     """
     if f"{FACTORS}/rating_users" not in snapshot.manifest.counts:
         return
@@ -39,14 +45,17 @@ def broken_ratings(snapshot: Snapshot, items: set[str]) -> Iterator[str]:
             name: Table(factors.begin(db=factors.open_db(name.encode(), create=False)))
             for name in ("biases", *(side.table for side in sides))
         }
-        yield from _broken_biases(tables, sides)
-        yield from _broken_vectors(tables, sides)
+        yield from _broken_biases(tables, sides, advance)
+        yield from _broken_vectors(tables, sides, advance)
 
 
-def _broken_biases(tables: dict[str, Table], sides: tuple[_Side, ...]) -> Iterator[str]:
+def _broken_biases(
+    tables: dict[str, Table], sides: tuple[_Side, ...], advance: Advance
+) -> Iterator[str]:
     missing = {"mean", "scale"}
     n_records = 0
-    for n_records, (key, value) in enumerate(tables["biases"], 1):  # noqa: B007 (used after the loop)
+    records = counted(tables["biases"], advance)
+    for n_records, (key, value) in enumerate(records, 1):  # noqa: B007 (used after the loop)
         name = key.decode("latin-1")
         numbers = _numbers(value)
         if name in missing:
@@ -70,10 +79,12 @@ def _bias_problem(name: str, tables: dict[str, Table], sides: tuple[_Side, ...])
     return None if has_vector else f"has no vector in {side.table}"
 
 
-def _broken_vectors(tables: dict[str, Table], sides: tuple[_Side, ...]) -> Iterator[str]:
+def _broken_vectors(
+    tables: dict[str, Table], sides: tuple[_Side, ...], advance: Advance
+) -> Iterator[str]:
     length: int | None = None
     for side in sides:
-        for key, vector in tables[side.table]:
+        for key, vector in counted(tables[side.table], advance):
             name = key.decode("latin-1")
             length = len(vector) if length is None else length
             if len(vector) != length or length % 4:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 
-_LEFT_OUT: Final = {SERVED_MODEL, "choice.tried"}  # form of the files; log of a search
+_LEFT_OUT: Final = frozenset({SERVED_MODEL, "choice.tried"})  # form of the files; log of a search
+_COURSES: Final = frozenset({"learning_curve"})  # metrics that are a course of training
 
 
 class Presence(StrEnum):
@@ -51,7 +52,8 @@ def compare(a: Manifest, b: Manifest) -> list[ComparedEntry]:
     """Return all entries of two manifests, part by part in the order of their names.
 
     Lists of plain values are one entry; objects in a list are numbered from 1. The log of
-    the search for a model and the form of its files are left out: `store show` has them.
+    the search for a model, its learning curve and the form of its files are left out:
+    `store show` has them.
     """
     of_a, of_b = _parts(a), _parts(b)
     return [
@@ -75,7 +77,7 @@ def flattened(
 
 def parameters_of(manifest: Manifest) -> dict[str, Any]:
     """Return the parameters of a snapshot by their dotted names."""
-    return flattened(manifest.parameters, frozenset(_LEFT_OUT))
+    return flattened(manifest.parameters, _LEFT_OUT)
 
 
 def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
@@ -88,7 +90,7 @@ def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "parent": manifest.parent,
         },
         "parameters": parameters_of(manifest),
-        "metrics": flattened(manifest.metrics),
+        "metrics": flattened(manifest.metrics, _COURSES),
         "gate": {"result": gate.result} | {check.rule: check.figure for check in gate.checks},
         "counts": dict(manifest.counts),
     }

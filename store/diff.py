@@ -8,12 +8,14 @@ most.
 import functools
 import heapq
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from store.items import ItemIds
-from store.layout import LIST_LENGTH
+from store.layout import LIST_LENGTH, RECS
 from store.merge_join import merge_join
+from store.progress import RECORDS, Progress, counted, silent
 from store.snapshot import Snapshot
 
 _PERSISTENCE: Final = (
@@ -46,18 +48,21 @@ class SnapshotDiff:
     fell: list[tuple[str, int]]
 
 
-def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> SnapshotDiff:
+def diff(
+    before: Snapshot, after: Snapshot, n_items: int = 10, progress: Progress = silent
+) -> SnapshotDiff:
     """Compare every user's list; memory grows with the items, not with the users.
 
     Args:
         before: First snapshot, open.
         after: Second snapshot, open; it may be the same object.
         n_items: Maximum length of `rose` and of `fell`.
+        progress: What shows how many users are compared.
     """
     n: Counter[str] = Counter()
     lists: Counter[bytes] = Counter()
     sum_overlap = sum_rank_overlap = 0.0
-    for _, found in merge_join({"a": before.users, "b": after.users}):
+    for found in _pairs(before, after, progress):
         if len(found) == 2 and found["a"] == found["b"]:
             n["same"] += 1
             continue
@@ -81,6 +86,17 @@ def diff(before: Snapshot, after: Snapshot, n_items: int = 10) -> SnapshotDiff:
         rose=_furthest(lists, n_items, 1),
         fell=_furthest(lists, n_items, -1),
     )
+
+
+def _pairs(before: Snapshot, after: Snapshot, progress: Progress) -> Iterator[dict[str, bytes]]:
+    """Yield the lists of each user, by snapshot: `a` and `b`."""
+    sides = {"a": before, "b": after}
+    n_lists = sum(side.manifest.counts[f"{RECS}/users"] for side in sides.values())
+    name = f"lists of {before.generation} and {after.generation}"
+    with progress(name, n_lists, RECORDS) as advance:
+        lists = {name: counted(side.users, advance) for name, side in sides.items()}
+        for _, found in merge_join(lists):
+            yield found
 
 
 def overlap(a: ItemIds, b: ItemIds) -> float:

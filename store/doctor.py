@@ -21,6 +21,7 @@ from store.layout import generations, snapshot_folder, unfinished
 from store.manifest import Manifest, verify
 from store.model_files import SERVED_MODEL, UNAVAILABLE
 from store.pointer import current, current_or_none, pinned
+from store.progress import Progress, silent
 from store.recent import check_recent, recent_file
 
 _REFRESH: Final = "python -m batch refresh"
@@ -44,19 +45,24 @@ Damaged = dict[int, str]  # error message of each damaged snapshot by generation
 Check = Callable[[Path, Whole, Damaged], Iterator[Problem]]
 
 
-def problems(store: Path) -> Iterator[Problem]:
-    """Yield the problems of a store, the most serious first."""
-    whole, damaged = _inspected(store)
+def problems(store: Path, progress: Progress = silent) -> Iterator[Problem]:
+    """Yield the problems of a store, the most serious first.
+
+    Args:
+        store: Directory of the store.
+        progress: What shows how much of the snapshots is verified.
+    """
+    whole, damaged = _inspected(store, progress)
     for check in _CHECKS:
         yield from check(store, whole, damaged)
 
 
-def _inspected(store: Path) -> tuple[Whole, Damaged]:
+def _inspected(store: Path, progress: Progress) -> tuple[Whole, Damaged]:
     whole: Whole = {}
     damaged: Damaged = {}
     for generation in generations(store):
         try:
-            whole[generation] = verify(snapshot_folder(store, generation))
+            whole[generation] = verify(snapshot_folder(store, generation), progress=progress)
         except StoreError as error:
             damaged[generation] = str(error)
     return whole, damaged

@@ -20,7 +20,8 @@ import contextlib
 import json
 import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -30,6 +31,7 @@ from store.errors import StoreError
 from store.layout import FACTORS, INDEX, RECS, SEEN, TABLES, is_model_file
 from store.manifest import Manifest
 from store.merge_join import Record, merge_join
+from store.progress import RECORDS, Advance, Progress, counted, silent
 from store.snapshot import Snapshot, Table, open_factors, open_seen
 from store.writer import SnapshotWriter
 
@@ -47,26 +49,43 @@ class BadDumpError(StoreError):
     remedy = "make it again with `python -m store dump`"
 
 
-def dump_users(snapshot: Snapshot) -> Iterator[Line]:
+def dump_users(snapshot: Snapshot, progress: Progress = silent) -> Iterator[Line]:
     """Yield one line for each user: the list and its spares."""
     tables = {"items": snapshot.users, "spares": snapshot.spares}
-    return _lines("user_id", tables)
+    with _shown(snapshot, ("users", "spares"), progress) as advance:
+        yield from _lines("user_id", tables, advance)
 
 
-def dump_items(snapshot: Snapshot) -> Iterator[Line]:
+def dump_items(snapshot: Snapshot, progress: Progress = silent) -> Iterator[Line]:
     """Yield one line for each item: its fields and its neighbours."""
-    return _lines("item_id", {"fields": snapshot.items, "similar": snapshot.similar})
+    tables = {"fields": snapshot.items, "similar": snapshot.similar}
+    with _shown(snapshot, ("items", "similar"), progress) as advance:
+        yield from _lines("item_id", tables, advance)
 
 
-def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
+def dump(snapshot: Snapshot, manifest: Line, progress: Progress = silent) -> Iterator[Line]:
     """Yield everything that `load` needs, the manifest first.
 
     Args:
         snapshot: Open snapshot; it must stay open until the last line.
         manifest: Manifest of the snapshot as a JSON document.
+        progress: What shows how many records, and how much of the other files, is dumped.
     """
+    yield {"manifest": manifest}
+    about = snapshot.manifest
+    with progress(f"records of {about.generation}", sum(about.counts.values()), RECORDS) as advance:
+        yield from _records_of(snapshot, advance)
+    others = [INDEX, *filter(is_model_file, about.data_files)]
+    n_bytes = sum(about.files.get(name, 0) for name in others)
+    with progress(f"files of {about.generation}", n_bytes) as advance:
+        for name in others:
+            for piece in _pieces(snapshot.folder / name, advance):
+                yield {"index": piece} if name == INDEX else {"file": name, "piece": piece}
+
+
+def _records_of(snapshot: Snapshot, advance: Advance) -> Iterator[Line]:
+    """Yield the lines of all tables."""
     with contextlib.closing(open_factors(snapshot)) as factors, contextlib.ExitStack() as held:
-        yield {"manifest": manifest}
         of_users = {
             "items": snapshot.users,
             "spares": snapshot.spares,
@@ -77,26 +96,27 @@ def dump(snapshot: Snapshot, manifest: Line) -> Iterator[Line]:
             of_users["teams"] = snapshot.teams
         if SEEN in snapshot.manifest.files:
             of_users["seen"] = held.enter_context(open_seen(snapshot))
-        yield from _lines("user_id", of_users)
-        yield from _lines(
-            "item_id",
-            {
-                "fields": snapshot.items,
-                "similar": snapshot.similar,
-                "factors": _table(factors, "items"),
-            },
-        )
-        yield from _lines("segment", {"items": snapshot.fallback})
-        yield from _lines("row", {"item": snapshot.rows})
-        yield from _lines("bias", {"value": _table(factors, "biases")})
+        yield from _lines("user_id", of_users, advance)
+        of_items = {
+            "fields": snapshot.items,
+            "similar": snapshot.similar,
+            "factors": _table(factors, "items"),
+        }
+        yield from _lines("item_id", of_items, advance)
+        yield from _lines("segment", {"items": snapshot.fallback}, advance)
+        yield from _lines("row", {"item": snapshot.rows}, advance)
+        yield from _lines("bias", {"value": _table(factors, "biases")}, advance)
         for kind, name in (("rating_user", "rating_users"), ("rating_item", "rating_items")):
             if f"{FACTORS}/{name}" in snapshot.manifest.counts:  # older snapshots have none
-                yield from _lines(kind, {"factors": _table(factors, name)})
-        for piece in _pieces(snapshot.folder / INDEX):
-            yield {"index": piece}
-        for name in filter(is_model_file, snapshot.manifest.data_files):
-            for piece in _pieces(snapshot.folder / name):
-                yield {"file": name, "piece": piece}
+                yield from _lines(kind, {"factors": _table(factors, name)}, advance)
+
+
+def _shown(
+    snapshot: Snapshot, names: Collection[str], progress: Progress
+) -> AbstractContextManager[Advance]:
+    """Show the progress of a dump of some tables of `recs.mdb`."""
+    n_records = sum(snapshot.manifest.counts[f"{RECS}/{name}"] for name in names)
+    return progress(f"records of {snapshot.generation}", n_records, RECORDS)
 
 
 def sampled(lines: Iterable[Line], n_wanted: int, n_lines: int) -> Iterator[Line]:
@@ -234,11 +254,12 @@ def _piece(line: Line) -> tuple[str, bytes]:
     return line["file"], _to_bytes(line["piece"])
 
 
-def _pieces(path: Path) -> Iterator[str]:
+def _pieces(path: Path, advance: Advance) -> Iterator[str]:
     """Yield the content of a file in pieces that fit a line."""
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield _from_bytes(piece)
+            advance(len(piece))
 
 
 def _names(body: bytes) -> list[str]:
@@ -309,8 +330,9 @@ _KINDS: Final = {  # first name of a line: table of each further name
 }
 
 
-def _lines(kind: str, tables: dict[str, Table]) -> Iterator[Line]:
-    for key, found in merge_join(tables):
+def _lines(kind: str, tables: Mapping[str, Table], advance: Advance) -> Iterator[Line]:
+    read = {name: counted(table, advance) for name, table in tables.items()}
+    for key, found in merge_join(read):
         fields = found.pop("fields", None)
         yield (
             {kind: key.decode()}

@@ -23,6 +23,7 @@ from store.layout import POPULAR, snapshot_folder
 from store.manifest import Manifest, kept_manifest
 from store.model_files import history_of
 from store.pointer import current
+from store.progress import Progress, silent
 from store.snapshot import Snapshot, open_snapshot
 from store.takedown import takedowns
 from store.takedown_filter import FilteredLists
@@ -92,6 +93,7 @@ def explain(
     at: datetime | None = None,
     *,
     fresh_hours: float = FRESH_HOURS,
+    progress: Progress = silent,
 ) -> Explanation:
     """Return the answer to `user_id` now or at a past time.
 
@@ -104,6 +106,7 @@ def explain(
         user_id: User of the request.
         at: Time of the request; None: now.
         fresh_hours: Age in hours from which the server does not use a fresh list.
+        progress: What shows how much of the snapshot is verified.
 
     Raises:
         StoreError: The user id is not valid.
@@ -119,7 +122,7 @@ def explain(
     generation = arm.generation if arm else generation
     found: ListInSnapshot | None = None
     if snapshot_folder(store, generation).is_dir():
-        with open_snapshot(store, generation) as snapshot:
+        with open_snapshot(store, generation, progress=progress) as snapshot:
             found = list_in(store, snapshot, user_id, fresh_hours if at is None else None)
             manifest = snapshot.manifest
     else:

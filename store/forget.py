@@ -37,6 +37,7 @@ from store.layout import (
 )
 from store.manifest import read_manifest, verify
 from store.pointer import Pin, current_or_none, pinned, point_at, write_pin
+from store.progress import RECORDS, Progress, Unit, counted, silent
 from store.prune import is_open, remove_snapshot
 from store.publish import publish, writing
 from store.snapshot import Snapshot, Table, open_factors, open_seen, open_snapshot
@@ -55,6 +56,7 @@ _USER_TABLES: Final = (
 )
 _ORDER: Final = [f"{file}/{name}" for file, name in TABLES]
 _POLL_SECONDS: Final = 0.1
+_GENERATIONS: Final = Unit("generations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,13 @@ class Forgotten:
     damaged: list[int] = field(default_factory=list)
 
 
-def forget(store: Path, user_ids: Collection[str], why: str, wait_seconds: float) -> Forgotten:
+def forget(
+    store: Path,
+    user_ids: Collection[str],
+    why: str,
+    wait_seconds: float,
+    progress: Progress = silent,
+) -> Forgotten:
     """Replace every snapshot that holds one of the users by a copy without them.
 
     Args:
@@ -84,6 +92,7 @@ def forget(store: Path, user_ids: Collection[str], why: str, wait_seconds: float
         user_ids: Users to forget.
         why: Reason for the journal, without a user's id.
         wait_seconds: Time that servers have to close the old snapshots.
+        progress: What shows what is verified, copied and waited for.
 
     Raises:
         StoreError: A user id is not valid, or the current snapshot is damaged.
@@ -92,15 +101,15 @@ def forget(store: Path, user_ids: Collection[str], why: str, wait_seconds: float
     check_user_ids(user_ids)
     with writing(store):
         pinned(store), read_experiment(store)  # raise before hours of work if one is damaged
-        _finish_interrupted(store, wait_seconds)
-        n_records, holders, damaged = _found(store, user_ids)
+        _finish_interrupted(store, wait_seconds, progress)
+        n_records, holders, damaged = _found(store, user_ids, progress)
         if not holders:
             return Forgotten(n_records, damaged=damaged)
         later = (number for number in generations(store) if number >= min(holders))
         sources = [number for number in later if number not in damaged]
-        copies = _copied(store, sources, user_ids)
+        copies = _copied(store, sources, user_ids, progress)
         _serve_copy(store, copies, why)
-        removed, still_open = _removed(store, sources, wait_seconds)
+        removed, still_open = _removed(store, sources, wait_seconds, progress)
     return Forgotten(n_records, copies, removed, still_open, damaged)
 
 
@@ -115,13 +124,18 @@ def check_user_ids(user_ids: Collection[str]) -> None:
             raise StoreError(repr(user_id), "is not a valid user id", USER_ID_RULE)
 
 
-def _found(store: Path, user_ids: Collection[str]) -> tuple[dict[str, int], list[int], list[int]]:
+def _found(
+    store: Path, user_ids: Collection[str], progress: Progress
+) -> tuple[dict[str, int], list[int], list[int]]:
     """Return the records of each user, the generations with any, and the damaged ones."""
     n_records = dict.fromkeys(user_ids, 0)
     holders, damaged = [], []
     for generation in generations(store):
         try:
-            with open_snapshot(store, generation) as snapshot, _tables(snapshot) as tables:
+            with (
+                open_snapshot(store, generation, progress=progress) as snapshot,
+                _tables(snapshot) as tables,
+            ):
                 for user_id in user_ids:
                     n_found = sum(
                         tables[name].get(key) is not None
@@ -162,7 +176,9 @@ def _tables(snapshot: Snapshot) -> Iterator[Mapping[str, Table]]:
         yield tables
 
 
-def _copied(store: Path, sources: list[int], user_ids: Collection[str]) -> dict[int, int]:
+def _copied(
+    store: Path, sources: list[int], user_ids: Collection[str], progress: Progress
+) -> dict[int, int]:
     """Copy generations without the users; return the copies, none of them if one fails."""
     n_bytes = sum(
         sum(read_manifest(snapshot_folder(store, number)).files.values()) for number in sources
@@ -174,7 +190,7 @@ def _copied(store: Path, sources: list[int], user_ids: Collection[str]) -> dict[
     at = datetime.now(UTC).isoformat()
     try:
         for number in sources:
-            copies[number] = _copy(store, number, copies, user_ids, at)
+            copies[number] = _copy(store, number, copies, user_ids, at, progress)
     except BaseException:
         for number in copies.values():
             shutil.rmtree(snapshot_folder(store, number), ignore_errors=True)
@@ -183,7 +199,12 @@ def _copied(store: Path, sources: list[int], user_ids: Collection[str]) -> dict[
 
 
 def _copy(
-    store: Path, generation: int, copies: Mapping[int, int], user_ids: Collection[str], at: str
+    store: Path,
+    generation: int,
+    copies: Mapping[int, int],
+    user_ids: Collection[str],
+    at: str,
+    progress: Progress,
 ) -> int:
     """Copy a generation without the users, at a time that all copies of a run share."""
     keys = _keys(user_ids)
@@ -193,20 +214,22 @@ def _copy(
         SnapshotWriter(store, snapshot.manifest.n_shards) as writer,
     ):
         manifest = snapshot.manifest
-        for path, table in tables.items():
-            file, _, name = path.partition("/")
-            gone = keys.get(path, set())
-            writer.table(file, name, ((key, body) for key, body in table if key not in gone))
+        n_read = sum(manifest.counts.values())
+        with progress(f"copy of {generation}", n_read, RECORDS) as advance:
+            for path, table in tables.items():
+                file, _, name = path.partition("/")
+                gone = keys.get(path, set())
+                records = counted(table, advance)
+                writer.table(file, name, ((key, body) for key, body in records if key not in gone))
         for name in (INDEX, *filter(is_model_file, manifest.data_files)):
             shutil.copyfile(snapshot.folder / name, writer.path(name))
         parent = manifest.parent
         writer.parent = copies.get(parent, parent) if parent is not None else None
-        n_records = sum(manifest.counts.values()) - sum(writer.counts.values())
         note = {
             "at": at,
             "from_generation": generation,
             "n_users": len(user_ids),
-            "n_records": n_records,
+            "n_records": n_read - sum(writer.counts.values()),
         }
         notes = [*_notes(manifest.parameters), note]
         return writer.finish(
@@ -243,27 +266,36 @@ def _serve_copy(store: Path, copies: Mapping[int, int], why: str) -> None:
         raise WriteError(store, problem) from error
 
 
-def _removed(store: Path, sources: list[int], wait_seconds: float) -> tuple[list[int], list[int]]:
+def _removed(
+    store: Path, sources: list[int], wait_seconds: float, progress: Progress
+) -> tuple[list[int], list[int]]:
     """Remove generations once no process has them open; return those removed and those not."""
     deadline = time.monotonic() + wait_seconds
     removed, waiting = [], list(sources)
-    while waiting:
-        for number in [number for number in waiting if not is_open(snapshot_folder(store, number))]:
-            try:
-                remove_snapshot(store, number)
-            except OSError as error:
-                folder = snapshot_folder(store, number)
-                raise WriteError(folder, f"cannot be removed: {error.strerror}") from error
-            waiting.remove(number)
-            removed.append(number)
-        if waiting and time.monotonic() > deadline:
-            break
-        if waiting:
-            time.sleep(_POLL_SECONDS)
+    with progress("old snapshots removed", len(sources), _GENERATIONS) as advance:
+        while waiting:
+            for number in [one for one in waiting if not is_open(snapshot_folder(store, one))]:
+                _remove(store, number)
+                waiting.remove(number)
+                removed.append(number)
+                advance(1)
+            if waiting and time.monotonic() > deadline:
+                break
+            if waiting:
+                time.sleep(_POLL_SECONDS)
+                advance(0)  # the seconds
     return sorted(removed), waiting
 
 
-def _finish_interrupted(store: Path, wait_seconds: float) -> None:
+def _remove(store: Path, generation: int) -> None:
+    try:
+        remove_snapshot(store, generation)
+    except OSError as error:
+        folder = snapshot_folder(store, generation)
+        raise WriteError(folder, f"cannot be removed: {error.strerror}") from error
+
+
+def _finish_interrupted(store: Path, wait_seconds: float, progress: Progress) -> None:
     """Complete a run that was killed: without its flip undo it, else remove what it replaced."""
     notes = {}  # the last note of each copy, by generation
     for number in generations(store):
@@ -279,7 +311,7 @@ def _finish_interrupted(store: Path, wait_seconds: float) -> None:
         for number, source in replaced.items()
         if source in known
     }
-    _removed(store, sorted(left), wait_seconds)
+    _removed(store, sorted(left), wait_seconds, progress)
 
 
 def _notes(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -44,8 +44,10 @@ from store.parse import (
     parse_time,
     read_small,
 )
+from store.progress import Advance, Progress, ignore, silent
 from store.shards import Shards
 
+_PIECE_BYTES: Final = 1 << 18  # of a file, read at a time
 _LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
 _LMDB_MAGIC_AT: Final = 16  # after the header of page 0, on a 64-bit machine
 _CHECKSUM_LINE: Final = re.compile(r"([0-9a-f]{64})  ([^/\0]+)")
@@ -234,7 +236,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return parse_json_object(read_small(path, MAX_MANIFEST_BYTES))
 
 
-def verify(folder: Path, shards: Collection[int] | None = None) -> Manifest:
+def verify(
+    folder: Path, shards: Collection[int] | None = None, progress: Progress = silent
+) -> Manifest:
     """Check format version, sizes and every checksum, and return the manifest.
 
     LMDB has no checksums of its own: a flipped bit would be served silently, and a
@@ -243,6 +247,7 @@ def verify(folder: Path, shards: Collection[int] | None = None) -> Manifest:
     Args:
         folder: Directory of the snapshot.
         shards: Shards to check of a snapshot that has any; None means all.
+        progress: What shows how much is checked.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
@@ -251,29 +256,43 @@ def verify(folder: Path, shards: Collection[int] | None = None) -> Manifest:
     expected = _read_checksums(folder, manifest.data_files)
     others = () if shards is None else set(range(manifest.n_shards)).difference(shards)
     unchecked = set(map(shard_file, others))
-    for name in (MANIFEST, *manifest.data_files):
-        if name in unchecked:
-            continue
-        path = folder / name
-        if name not in expected:
-            raise CorruptSnapshotError(path, f"has no checksum in {CHECKSUMS}")
-        try:
-            status = path.stat()
-            n_bytes = status.st_size
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait for ever
-                raise CorruptSnapshotError(path, "is not a regular file")
-            if name != MANIFEST and n_bytes != manifest.files.get(name):
-                what = f"{n_bytes} bytes, but the manifest says {manifest.files.get(name)}"
-                raise CorruptSnapshotError(path, what)
-            if sha256(path) != expected[name]:
-                raise CorruptSnapshotError(path, f"its SHA-256 differs from {CHECKSUMS}")
-            if name in (FACTORS, RECS, SEEN) or is_shard_file(name):
-                _check_machine(path)
-        except OSError as error:
-            raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error
+    checked = [name for name in (MANIFEST, *manifest.data_files) if name not in unchecked]
+    n_bytes = sum(manifest.files.get(name, 0) for name in checked)
+    with progress(f"checksums of {manifest.generation}", n_bytes) as advance:
+        for name in checked:
+            if name not in expected:
+                raise CorruptSnapshotError(folder / name, f"has no checksum in {CHECKSUMS}")
+            _check_file(folder / name, manifest.files.get(name), expected[name], advance)
     if folder != snapshot_folder(folder.parent.parent, manifest.generation):
         raise CorruptSnapshotError(folder, f"holds generation {manifest.generation}")
     return manifest
+
+
+def _check_file(path: Path, n_bytes: int | None, checksum: str, advance: Advance) -> None:
+    """Check size, checksum and kind of a file.
+
+    Args:
+        path: The file.
+        n_bytes: Size that the manifest says; that of the manifest itself is not checked.
+        checksum: Checksum that it must have.
+        advance: Function of the bytes that were read.
+
+    Raises:
+        CorruptSnapshotError, IncompatibleSnapshotError.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait for ever
+            raise CorruptSnapshotError(path, "is not a regular file")
+        if path.name != MANIFEST and status.st_size != n_bytes:
+            what = f"{status.st_size} bytes, but the manifest says {n_bytes}"
+            raise CorruptSnapshotError(path, what)
+        if sha256(path, advance) != checksum:
+            raise CorruptSnapshotError(path, f"its SHA-256 differs from {CHECKSUMS}")
+        if path.name in (FACTORS, RECS, SEEN) or is_shard_file(path.name):
+            _check_machine(path)
+    except OSError as error:
+        raise CorruptSnapshotError(path, f"cannot be read: {error.strerror}") from error
 
 
 def _check_machine(path: Path) -> None:
@@ -305,7 +324,16 @@ def _read_checksums(folder: Path, data_files: Collection[str]) -> dict[str, str]
     return expected
 
 
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def sha256(path: Path, advance: Advance = ignore) -> str:
+    """Return a file's SHA-256 in hexadecimal.
+
+    Args:
+        path: The file.
+        advance: Function that is called with the number of bytes that were read.
+    """
+    digest, piece = hashlib.sha256(), memoryview(bytearray(_PIECE_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while n_bytes := file.readinto(piece):
+            digest.update(piece[:n_bytes])
+            advance(n_bytes)
+    return digest.hexdigest()

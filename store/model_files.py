@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from store.layout import SEEN, is_model_file
 from store.parse import read_start
+from store.progress import Advance, counted, ignore
 from store.snapshot import Snapshot, open_seen
 
 SERVED_MODEL: Final = "served_model"  # parameter in the manifest
@@ -28,16 +29,19 @@ HISTORY_COLUMNS: Final = (
 )  # fmt: skip
 _WORD_BYTES: Final = 4
 _MAGIC: Final = b"\x93NUMPY\x01\x00"
-_HEADER_BYTES: Final = 128  # of an array of few dimensions, written by NumPy
+HEADER_BYTES: Final = 128  # of an array of few dimensions, written by NumPy
 _MAX_PROBLEM_CHARACTERS: Final = 60
 
 
-def broken_model_files(snapshot: Snapshot, n_items: int) -> Iterator[str]:
+def broken_model_files(
+    snapshot: Snapshot, n_items: int, advance: Advance = ignore
+) -> Iterator[str]:
     """Yield one sentence for each array or history that breaks a rule.
 
     Args:
         snapshot: Open snapshot, with or without these files.
         n_items: Number of item rows.
+        advance: Function that is called with the number of histories that were checked.
     """
     files = snapshot.manifest.files
     if SEEN not in files and not any(map(is_model_file, files)):
@@ -51,7 +55,7 @@ def broken_model_files(snapshot: Snapshot, n_items: int) -> Iterator[str]:
     if SEEN not in files or not isinstance(columns, list) or not _are_columns(columns):
         yield f"seen: history {str(columns)[:_MAX_PROBLEM_CHARACTERS]} is not valid"
         return
-    yield from _broken_histories(snapshot, len(columns), n_items)
+    yield from _broken_histories(snapshot, len(columns), n_items, advance)
 
 
 def history_of(snapshot: Snapshot, user_id: str, fresh: bytes | None = None) -> list[str] | None:
@@ -85,13 +89,15 @@ def _broken_arrays(snapshot: Snapshot, arrays: Mapping[str, Any]) -> Iterator[st
         found = array_header(snapshot.folder / name)
         if found != arrays[name]:
             yield f"{name}: is {found}, but the manifest says {arrays[name]}"
-        elif files[name] != _HEADER_BYTES + array_bytes(found):
+        elif files[name] != HEADER_BYTES + array_bytes(found):
             yield f"{name}: has {files[name]} bytes, which are not those of {found}"
 
 
-def _broken_histories(snapshot: Snapshot, n_columns: int, n_items: int) -> Iterator[str]:
+def _broken_histories(
+    snapshot: Snapshot, n_columns: int, n_items: int, advance: Advance
+) -> Iterator[str]:
     with open_seen(snapshot) as seen:
-        for key, value in seen:
+        for key, value in counted(seen, advance):
             rows = _item_rows(value, n_columns)
             is_whole = len(value) == _WORD_BYTES * n_columns * len(rows)
             is_valid = is_whole and rows and rows[-1] < n_items
@@ -119,8 +125,8 @@ def array_header(path: Path) -> dict[str, Any]:
     Source:
         NumPy, "numpy.lib.format", format version 1.0.
     """
-    start = read_start(path, _HEADER_BYTES)
-    if not start.startswith(_MAGIC) or len(start) < _HEADER_BYTES:
+    start = read_start(path, HEADER_BYTES)
+    if not start.startswith(_MAGIC) or len(start) < HEADER_BYTES:
         return {}
     try:
         header = ast.literal_eval(start[len(_MAGIC) + 2 :].decode("latin-1").strip())

@@ -38,6 +38,7 @@ from store.pointer import (
     point_at,
     write_pin,
 )
+from store.progress import Progress, silent
 
 _LOCK: Final = "LOCK"
 
@@ -76,10 +77,10 @@ def check_writable(store: Path) -> None:
         raise WriteError(store, f"{existing} is not a directory that this user may write to")
 
 
-def publish(store: Path, generation: int, why: str) -> bool:
+def publish(store: Path, generation: int, why: str, progress: Progress = silent) -> bool:
     """Verify `generation` and make it current, unless the store is pinned.
 
-    The caller holds `writing`.
+    The caller holds `writing`; `progress` shows how much of the snapshot is verified.
 
     Returns:
         Whether it is current now; False if the store is pinned.
@@ -90,15 +91,17 @@ def publish(store: Path, generation: int, why: str) -> bool:
         WriteError: The disk is full or broken.
     """
     if (pin := pinned(store)) is None:
-        _flip(store, generation, "publish", why)
+        _flip(store, generation, "publish", why, progress)
         return True
-    servable(store, generation)
+    servable(store, generation, progress)
     write_journal(store, generation, "built", f"{why}; pinned to {pin.generation}: {pin.why}")
     return False
 
 
-def rollback(store: Path, why: str, to: int | None = None) -> int:
+def rollback(store: Path, why: str, to: int | None = None, progress: Progress = silent) -> int:
     """Make the parent of the current snapshot, or generation `to`, current again.
+
+    `progress` shows how much of the snapshot is verified.
 
     Returns:
         Generation that is current now.
@@ -112,12 +115,14 @@ def rollback(store: Path, why: str, to: int | None = None) -> int:
         if pin := pinned(store):
             raise PinnedError(store, f"is pinned to generation {pin.generation}: {pin.why}")
         target = to if to is not None else _parent(store)
-        _flip(store, target, "rollback", why)
+        _flip(store, target, "rollback", why, progress)
     return target
 
 
-def pin(store: Path, why: str, to: int | None = None) -> int:
+def pin(store: Path, why: str, to: int | None = None, progress: Progress = silent) -> int:
     """Pin the store to the current snapshot, or to generation `to`, until `unpin`.
+
+    `progress` shows how much of the snapshot is verified.
 
     Returns:
         Generation that the store is pinned to.
@@ -128,7 +133,7 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
     _check_is_store(store)
     target = to if to is not None else current(store)
     with writing(store):
-        servable(store, target)
+        servable(store, target, progress)
         _end_experiment(store, f"pin: {why}")
         write_journal(store, target, "pin", why)
         with _explained(store):
@@ -137,10 +142,11 @@ def pin(store: Path, why: str, to: int | None = None) -> int:
     return target
 
 
-def unpin(store: Path, why: str) -> int:
+def unpin(store: Path, why: str, progress: Progress = silent) -> int:
     """Remove the pin, and make the newest snapshot that may be served current.
 
     Snapshots that were built for an arm of an experiment do not count, unless promoted.
+    `progress` shows how much of the snapshot is verified.
 
     Returns:
         Generation that is current now.
@@ -152,7 +158,7 @@ def unpin(store: Path, why: str) -> int:
     with writing(store):
         if not is_pinned(store):
             raise PinnedError(store, "is not pinned", "nothing has to be done")
-        target = _newest_servable(store)
+        target = _newest_servable(store, progress)
         write_journal(store, target, "unpin", why)
         with _explained(store):
             write_pin(store, None)
@@ -184,22 +190,24 @@ def _check_is_store(store: Path) -> None:
         raise NoSnapshotError(store, "nothing has been published yet")
 
 
-def _flip(store: Path, generation: int, what: str, why: str) -> None:
-    servable(store, generation)
+def _flip(store: Path, generation: int, what: str, why: str, progress: Progress) -> None:
+    servable(store, generation, progress)
     _end_experiment(store, f"{what}: {why}", unless_control=generation)
     write_journal(store, generation, what, why)
     with _explained(store):
         point_at(store, generation)
 
 
-def servable(store: Path, generation: int) -> Manifest:
+def servable(store: Path, generation: int, progress: Progress = silent) -> Manifest:
     """Verify a snapshot that is to be served, and return its manifest.
+
+    `progress` shows how much of it is verified.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
         RefusedSnapshotError: It must not be served.
     """
-    manifest = verify(snapshot_folder(store, generation))
+    manifest = verify(snapshot_folder(store, generation), progress=progress)
     if manifest.gate.is_refused:
         raise RefusedSnapshotError(snapshot_folder(store, generation), "the gate refused it")
     return manifest
@@ -219,13 +227,13 @@ def _end_experiment(store: Path, why: str, unless_control: int = 0) -> None:
     write_experiment(store, None)
 
 
-def _newest_servable(store: Path) -> int:
+def _newest_servable(store: Path, progress: Progress) -> int:
     promoted = promoted_generations(store)
     for generation in reversed(generations(store)):
         with contextlib.suppress(StoreError):
             manifest = read_manifest(snapshot_folder(store, generation))
             if manifest.arm is None or generation in promoted:
-                return servable(store, generation).generation
+                return servable(store, generation, progress).generation
     raise NoSnapshotError(store, "does not hold a snapshot that may be served")
 
 

@@ -63,6 +63,7 @@ from store.layout import (
 )
 from store.manifest import Manifest, read_manifest, sha256, verify
 from store.pointer import current_or_none, pinned
+from store.progress import on_terminal
 from store.prune import prune
 from store.publish import publish, rollback, writing
 from store.push import remote_folder
@@ -485,7 +486,7 @@ def _fetch_files(
         with transfer.shown(f"generation {int(aside.name)}", sum(missing.values())):
             for name, size in missing.items():
                 remote.fetch(f"{there}/{name}", aside / name, size, size, transfer)
-        verify(aside)
+        verify(aside, progress=on_terminal)
     except (CorruptSnapshotError, IncompleteError) as error:
         _damaged(remote, aside, error)
     for path in (*aside.iterdir(), aside):

@@ -117,7 +117,7 @@ def _send_generation(store: Path, remote: Remote, generation: int, key: SigningK
     """Send a snapshot that may be served; return the bytes sent."""
     folder = snapshot_folder(store, generation)
     with _held(folder):
-        manifest = verify(folder)
+        manifest = verify(folder, progress=remote.progress)
         if manifest.gate.is_refused:
             raise RefusedSnapshotError(folder, "the gate refused it")
         return _send_snapshot(remote, folder, manifest.data_files, key)

@@ -78,6 +78,7 @@ class Remote:
 
     Attributes:
         url: URL without user name, password and query.
+        progress: What shows the progress of each data file.
         is_read_only: Whether it can only be pulled from.
         is_plain_http: Whether what is pulled can be changed on its way from another host.
     """
@@ -93,7 +94,7 @@ class Remote:
             ReplicaError: The extra is not installed, or the protocol is not supported.
         """
         self.url = _without_credentials(url)
-        self._progress = progress
+        self.progress = progress
         with self._errors_explained():
             try:
                 self._fs, root = _filesystem(url)
@@ -141,7 +142,7 @@ class Remote:
 
     def send(self, file: Path, name: str) -> None:
         """Send a file in place: readers must not look for it before it is complete."""
-        shown = self._progress(name, file.stat().st_size)
+        shown = self.progress(name, file.stat().st_size)
         with self._errors_explained(), shown as advance:
             self._make_parent(name)
             self._fs.put_file(str(file), self._path(name), callback=_callback(advance))

@@ -17,6 +17,7 @@ import lmdb
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from store.layout import FACTORS, MANIFEST, RECS, SEEN, shard_file, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
+from store.progress import Progress, silent
 from store.shards import shard_function, shard_of
 
 
@@ -145,6 +146,7 @@ def open_snapshot(
     *,
     verified: bool = False,
     shards: Collection[int] | None = None,
+    progress: Progress = silent,
 ) -> Snapshot:
     """Open one generation for reading.
 
@@ -154,6 +156,7 @@ def open_snapshot(
         verified: Whether the caller has just verified it: only the manifest
             is read then.
         shards: Shards to verify and to open of a snapshot that has any; None means all.
+        progress: What shows how much is verified.
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
@@ -162,7 +165,7 @@ def open_snapshot(
     held = contextlib.ExitStack()
     try:
         _hold(folder, held)
-        manifest = read_manifest(folder) if verified else verify(folder, shards)
+        manifest = read_manifest(folder) if verified else verify(folder, shards, progress)
         return Snapshot(folder, manifest, held, shards)
     except BaseException:
         held.close()

@@ -26,14 +26,22 @@ LAST_DAY: dict[str, Any] = {
         {"group": "age 65+", "n_users": 49, "ndcg": [0.31, 0.2, 0.4]},
     ],
 }
+LEARNING_CURVE: dict[str, Any] = {
+    "n_users": 700,
+    "models": {"ials": [[1, 0.11111], [2, 0.18765], [3, 0.21234], [4, 0.20987]]},
+}
+COSTS = {  # an earlier version measured nothing, or not the disk
+    "ials (factors 64)": {"train_seconds": 1.25, "ms_per_list": 0.0625,
+                          "memory_bytes": 7_654_321, "disk_bytes": 4_321_128},
+    "popularity": {"train_seconds": 0.1, "ms_per_list": 0.01, "memory_bytes": 8_000},
+}  # fmt: skip
 CHOICE = {
     "parts": [{"model": "ials", "parameters": {}, "share": 1.0}],
     "ndcg": 0.2, "n_users": 700, "n_interactions": 9000, "made_at": 1767571174,
     "tried": [
         {"name": name, "ndcg": [mean, mean - 0.01, mean + 0.01], "gain": None, "seconds": 0.5,
          "why": "on 9,000 interactions",
-         "cost": {"train_seconds": 1.25, "ms_per_list": 0.0625, "memory_bytes": 7_654_321}
-         if name != "ease" else None}
+         "cost": COSTS.get(name)}
         for name, mean in (("popularity", 0.1), ("ials (factors 64)", 0.2), ("ease", 0.19),
                            ("0.5 × ials + 1 × ease", 0.21))
     ],
@@ -47,6 +55,7 @@ def report_of(
     gate: GateResult = PASSED_GATE,
     last_day: Mapping[str, Any] = LAST_DAY,
     warnings: Sequence[str] = (),
+    learning_curve: Mapping[str, Any] | None = LEARNING_CURVE,
 ) -> Path:
     """Make two generations and the reports of both, and return the page of the second.
 
@@ -55,15 +64,17 @@ def report_of(
         gate: Result of the gate of the second generation.
         last_day: Quality of the second generation; empty if not evaluated.
         warnings: Warnings of its refresh.
+        learning_curve: Learning curve of the second generation; None as in older manifests.
     """
     about = {item: {"title": f"{item} {MARKUP}", "year": 1999} for item in "abcd"}
     settings = ReportSettings(str(store / "online"))
+    curve = {} if learning_curve is None else {"learning_curve": dict(learning_curve)}
     for lists in (BEFORE, NOW):
         is_second = lists is NOW
         generation = make_snapshot(
             store, lists, ["a"], about=about, flip=not is_second,
             gate=gate if is_second else PASSED_GATE, parameters={"choice": CHOICE},
-            metrics={"last_day": dict(last_day)} if is_second else {},
+            metrics={"last_day": dict(last_day), **curve} if is_second else {},
         )  # fmt: skip
         page = make_report(store, generation, settings, recorded(generation, warnings))
     return page
@@ -74,7 +85,8 @@ def recorded(generation: int, warnings: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "is_current": True, "n_events": 1000 * generation, "n_interactions": 500,
         "n_users_without": 2, "rejected": {f"malformed {MARKUP}": 7}, "dropped": {"too old": 3},
-        "unusable": {}, "warnings": list(warnings), "trust": "no account is suspected",
+        "unusable": {}, "learned_from": f"generation {generation - 1}",
+        "warnings": list(warnings), "trust": "no account is suspected",
         "catalogue": {"items": 4, "titles": 4, "years": generation},
         "profiles": {"users": 0}, "seconds": {"events": 1.5, "train": 2.25},
         "peak_mib": {"events": 100.0, "train": 250.5},

@@ -119,6 +119,8 @@ def _evaluate_all(
         with stages(name, unit="sweep") as advance:
             model = recommender(name, settings)
             evaluations.append(
-                evaluate(model, split, k, n_threads=settings.n_threads, on_step=lambda: advance(1))
+                evaluate(
+                    model, split, k, n_threads=settings.n_threads, on_step=lambda _=None: advance(1)
+                )
             )
     return evaluations

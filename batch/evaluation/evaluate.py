@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from batch.evaluation.bootstrap import Interval, intervals
 from batch.evaluation.metrics import METRICS, of_all_lists, per_user
 from batch.evaluation.splits import Split
 from batch.models.protocol import Fitted, Recommender
+from batch.models.sweep import OnStep
 from batch.progress import noop
 
 
@@ -76,7 +77,7 @@ def evaluate(
     k: int,
     *,
     n_threads: int = 0,
-    on_step: Callable[[], object] = noop,
+    on_step: OnStep = noop,
 ) -> Evaluation:
     """Fit a model to one side of a split and measure its lists on the other.
 
@@ -85,7 +86,7 @@ def evaluate(
         split: Split of the interactions.
         k: Length of the lists.
         n_threads: Number of threads; 0 means all processors.
-        on_step: Callback after each sweep of the training.
+        on_step: Callback after each step of the training.
 
     Raises:
         BatchError: The model cannot be fitted, or the split needs a fold-in that the

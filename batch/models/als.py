@@ -13,6 +13,7 @@ from batch.models.least_squares_users import LeastSquares, diagonalised
 from batch.models.noise import noise_singular_value
 from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted
+from batch.models.sweep import OnStep, Sweep
 from batch.progress import noop
 from batch.sampling import scatter_back
 
@@ -49,7 +50,7 @@ class Als:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
+        on_step: OnStep = noop,
     ) -> FittedFactors:
         """Factorize; see `Recommender.fit`."""
         held = hold_out(weights, at, self.n_held_out, self.seed)
@@ -73,13 +74,13 @@ class Als:
         return self._sweep_once(start, weights, trial.about, n_threads)
 
     def _sweep(
-        self, held: Holdout, *, n_threads: int, on_step: Callable[[], object]
+        self, held: Holdout, *, n_threads: int, on_step: OnStep
     ) -> tuple[Factors, Mapping[str, float]]:
         """Train on everything outside of the holdout, with early stopping on the holdout."""
         stopping = EarlyStopping(held, n_threads) if len(held.user_rows) else None
 
         def on_iteration(factors: Factors) -> bool:
-            on_step()
+            on_step(Sweep(self.name, factors))
             return stopping is not None and stopping(factors)
 
         factors = self.train(

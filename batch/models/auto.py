@@ -6,19 +6,18 @@ Where interactions are personal, popularity has no share. Where there are so few
 that only popularity can be learned, it has all.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import scipy.sparse as sp
 
-from batch.arrays import AnyArray, Floats, Rows, Times
-from batch.models.blend import FittedBlend, blended
-from batch.models.choice import VECTORS_MODEL, Candidate, Choice
-from batch.models.factors import FittedFactors
+from batch.arrays import Rows, Times
+from batch.models.choice import Candidate, Choice
+from batch.models.fitted_auto import FittedAuto, fitted_auto
 from batch.models.protocol import Fitted, Recommender
 from batch.models.search import ChoiceSearch
+from batch.models.sweep import OnStep
 from batch.progress import noop
-from batch.topk import TopK
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,8 @@ class Auto:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
-    ) -> "FittedAuto":
+        on_step: OnStep = noop,
+    ) -> FittedAuto:
         """Choose, unless a choice is given, then train on everything; see `Recommender.fit`."""
         choice = self.choice or self.search(weights, at, n_threads=n_threads, on_step=on_step)
         parts = [
@@ -61,7 +60,7 @@ class Auto:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-    ) -> "FittedAuto":
+    ) -> FittedAuto:
         """Refit each part with the trial's choice; see `Recommender.refit`."""
         assert isinstance(trial, FittedAuto)
         parts = [
@@ -69,87 +68,3 @@ class Auto:
             for part, fitted in zip(trial.choice.parts, trial.parts, strict=True)
         ]
         return fitted_auto(trial.choice, parts, weights)
-
-
-@dataclass(frozen=True, slots=True)
-class FittedAuto:
-    """A fitted choice.
-
-    Attributes:
-        choice: Models, parameters and shares.
-        parts: (n_parts,) fitted models of the choice.
-        blend: Blend of the parts that have a share.
-    """
-
-    choice: Choice
-    parts: Sequence[Fitted]
-    blend: FittedFactors | FittedBlend
-
-    @property
-    def vectors(self) -> FittedFactors:
-        """Part whose factors the index and the tables need."""
-        return self.parts[self._vectors_at]  # type: ignore[return-value]
-
-    @property
-    def arrays(self) -> Mapping[str, AnyArray]:
-        """Arrays of the blend."""
-        return self.blend.arrays
-
-    @property
-    def about(self) -> Mapping[str, float]:
-        """Figures of the parts, the shares, and the NDCG of the validation."""
-        shares = {
-            f"share_{part.model}": share
-            for part, share in zip(self.choice.parts, self.choice.shares, strict=True)
-        }
-        return {**self.blend.about, **shares, "validation_ndcg": self.choice.ndcg}
-
-    def top_k(
-        self,
-        k: int,
-        *,
-        user_rows: Rows | None = None,
-        hidden: Collection[int] = frozenset(),
-        n_threads: int = 0,
-        on_users: Callable[[int], object] = noop,
-    ) -> TopK:
-        """Return the blend's lists; see `Fitted.top_k`."""
-        return self.blend.top_k(
-            k, user_rows=user_rows, hidden=hidden, n_threads=n_threads, on_users=on_users
-        )
-
-    def scores(self, user_rows: Rows) -> Floats:
-        """Return the blend's scores; see `Fitted.scores`."""
-        return self.blend.scores(user_rows)
-
-    def fold_in(self, weights: sp.csr_matrix) -> "FittedAuto":
-        """Fold the users into each part; see `Fitted.fold_in`."""
-        return fitted_auto(self.choice, [part.fold_in(weights) for part in self.parts], weights)
-
-    def with_vectors(self, vectors: FittedFactors) -> "FittedAuto":
-        """Return the model with other factors in the part that makes the vectors."""
-        parts = [*self.parts]
-        parts[self._vectors_at] = vectors
-        return fitted_auto(self.choice, parts, self.seen)
-
-    @property
-    def seen(self) -> sp.csr_matrix:
-        """(n_users, n_items) matrix with a stored entry where the user has the item."""
-        return self.blend.seen
-
-    @property
-    def _vectors_at(self) -> int:
-        return [part.model for part in self.choice.parts].index(VECTORS_MODEL)
-
-
-def fitted_auto(choice: Choice, parts: Sequence[Fitted], seen: sp.csr_matrix) -> FittedAuto:
-    """Return the fitted choice with the blend of its parts.
-
-    Args:
-        choice: Models, parameters and shares.
-        parts: (n_parts,) fitted models of the choice.
-        seen: (n_users, n_items) matrix with a stored entry where the user has the item.
-    """
-    used = [(part, share) for part, share in zip(parts, choice.shares, strict=True) if share]
-    blend = blended([part for part, _ in used], [share for _, share in used], seen)
-    return FittedAuto(choice, parts, blend)

@@ -1,6 +1,5 @@
 """BPR: factors that rank a user's items above all others, by stochastic gradient descent."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,10 @@ from threadpoolctl import threadpool_limits
 
 from batch.arrays import Floats, Times
 from batch.errors import BatchError
-from batch.models.factors import FittedFactors
+from batch.models.factors import Factors, FittedFactors
 from batch.models.finite import check_finite
 from batch.models.protocol import TrainedAnew
+from batch.models.sweep import OnStep, Sweep
 from batch.progress import noop
 
 
@@ -45,7 +45,7 @@ class Bpr(TrainedAnew):
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
+        on_step: OnStep = noop,
     ) -> FittedFactors:
         """Train on pairs of a user's item and another one; see `Recommender.fit`.
 
@@ -63,12 +63,16 @@ class Bpr(TrainedAnew):
                 num_threads=1,
                 random_state=self.seed,
             )
-            model.fit(weights, show_progress=False, callback=lambda *_: on_step())
+            model.fit(weights, show_progress=False, callback=lambda *_: on_step(_sweep(model)))
         check_finite(model.user_factors, "user factors")
         check_finite(model.item_factors, "item factors")
         return FittedFactors(
             np.asarray(model.user_factors), np.asarray(model.item_factors), weights, _solve
         )
+
+
+def _sweep(model: BayesianPersonalizedRanking) -> Sweep:
+    return Sweep(Bpr.name, Factors(model.user_factors, model.item_factors))
 
 
 def _solve(_: sp.csr_matrix) -> Floats:

@@ -33,17 +33,20 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TriedCost:
-    """Time and memory of a candidate on the validation set.
+    """Time, memory and disk of a candidate on the validation set.
 
     Attributes:
         train_seconds: Training time.
         ms_per_list: Time of a list, mean over the users of the validation set, milliseconds.
-        memory_bytes: Size of the arrays that inference needs; about that of a file of them.
+        memory_bytes: Size of the arrays that inference needs.
+        disk_bytes: Size of the model's files in a snapshot, for users to be folded in; None of
+            a model that cannot fold in users from files.
     """
 
     train_seconds: float
     ms_per_list: float
     memory_bytes: int
+    disk_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Tried:
         gain: Paired difference to what it was compared with; None for the first.
         seconds: Time of its training and evaluation; 0 for a blend.
         why: Reason for leaving it out, or what it was compared with.
-        cost: Time and memory of a candidate; None of a blend, and where it was left out.
+        cost: Time, memory and disk of a candidate; None of a blend, and where it was left out.
     """
 
     name: str

@@ -15,7 +15,6 @@ Source:
     "iALS++: Speeding up Matrix Factorization with Subspace Optimization", 2021.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
@@ -30,6 +29,7 @@ from batch.models.finite import check_finite
 from batch.models.ials_solver import Penalty, Side, solve_side
 from batch.models.least_squares_users import LeastSquares, diagonalised
 from batch.models.protocol import Fitted
+from batch.models.sweep import OnStep, Sweep
 from batch.progress import noop
 from batch.sampling import scatter_back
 from batch.threads import usable
@@ -67,7 +67,7 @@ class Ials:
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
+        on_step: OnStep = noop,
     ) -> FittedFactors:
         """Sweep over users and items; see `Recommender.fit`."""
         start = self._initial_factors(weights.shape)
@@ -97,7 +97,7 @@ class Ials:
         iterations: int,
         *,
         n_threads: int,
-        on_step: Callable[[], object] = noop,
+        on_step: OnStep = noop,
     ) -> FittedFactors:
         """Train in place of the start, and return the model for the users of `weights`."""
         check_finite(weights.data, "weights of the interactions")
@@ -111,7 +111,7 @@ class Ials:
             for _ in range(iterations):
                 solve_side(users, items, self._penalty, pool)
                 solve_side(items, users, self._penalty, pool)
-                on_step()
+                on_step(Sweep(self.name, Factors(users.factors, items.factors)))
         check_finite(items.factors, "item factors")
         item_factors = diagonalised(items.factors)
         solve = LeastSquares.of(

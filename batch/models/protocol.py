@@ -6,6 +6,7 @@ from typing import Protocol
 import scipy.sparse as sp
 
 from batch.arrays import AnyArray, Floats, Rows, Times
+from batch.models.sweep import OnStep
 from batch.progress import noop
 from batch.topk import TopK
 
@@ -82,7 +83,7 @@ class Recommender(Protocol):
         *,
         at: Times | None = None,
         n_threads: int = 0,
-        on_step: Callable[[], object] = noop,
+        on_step: OnStep = noop,
     ) -> Fitted:
         """Train on the weights of interactions, which are not modified.
 
@@ -91,7 +92,7 @@ class Recommender(Protocol):
             at: (n_interactions,) times in seconds since 1970 beside
                 `weights.data`; None if unknown. Only models with a holdout use it.
             n_threads: Number of threads; 0 means one for each usable processor.
-            on_step: Callback after each sweep.
+            on_step: Callback after each step; with the sweep where the model has sweeps.
 
         Raises:
             BatchError: The weights or the trained parameters are not finite.

@@ -50,6 +50,8 @@ from batch.models.selection import (
 from batch.models.validation import VALIDATION_K, Validation, split_validation
 from batch.progress import noop
 from batch.sampling import sample
+from batch.served.document import describe
+from batch.unavailable import Unavailable
 
 _MIN_VALIDATION_USERS: Final = 200  # with fewer, most differences are chance
 _RUNG_SHARE: Final = 0.25  # of the interactions, on which the worse candidates are dropped
@@ -256,10 +258,12 @@ class _Run:
         listed_at = time.monotonic()
         ndcg = validation.ndcg(lists.item_rows)
         seconds = time.monotonic() - began
+        stored = describe(fitted)
         cost = TriedCost(
             fitted_at - began,
             (listed_at - fitted_at) / len(validation.user_rows) * 1000,
             sum(array.nbytes for array in fitted.arrays.values()),
+            None if isinstance(stored, Unavailable) else stored.n_bytes,
         )
         why = f"on {validation.weights.nnz:,} interactions"
         interval = mean_interval(ndcg, self.search.seed)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from batch.parent import CHOICE, LAST_DAY, SECOND_STAGE
+from batch.parent import CHOICE, LAST_DAY, LEARNING_CURVE, SECOND_STAGE
 from batch.report.changes import changes_and_exposure
 from batch.report.lists import ListComparison
 from batch.report.model_card import model_card
@@ -53,6 +53,7 @@ def document(
         "quality": {LAST_DAY: _without_groups(last_day), "choice": _choice(manifest, earlier)},
         "changes": changes,
         "data": _data(manifest, recorded, earlier),
+        "learning_curve": manifest.metrics.get(LEARNING_CURVE),
         "groups": _groups(last_day),
         "exposure": exposure,
         "online": online_figures(Path(settings.online), before) if before else None,

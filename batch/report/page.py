@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from batch.report.frame import frame
 from batch.report.html import code, paragraph, text
+from batch.report.learning_section import learning_curve
 from batch.report.quality_sections import changes, gate, groups, quality
 from batch.report.running_sections import cost, data, exposure, online, provenance, search
 
@@ -14,6 +15,7 @@ _SECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "Quality": quality,
     "What changed": changes,
     "Data": data,
+    "Learning curve": learning_curve,
     "Trials": search,
     "Groups": groups,
     "Exposure": exposure,

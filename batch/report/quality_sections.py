@@ -51,9 +51,9 @@ def quality(document: Mapping[str, Any]) -> str:
     dots = [Dot(_model(one), *one["ndcg"]) for one in models]
     rows = [(one["name"], *one["ndcg"], *_cost(one), one["why"]) for one in models]
     head = ("Model", "NDCG@20", "Low", "High", "Training, s", "A list, ms", "Memory, MB",
-            "Trained on, or compared with")  # fmt: skip
+            "Disk, MB", "Trained on, or compared with")  # fmt: skip
     return pair("".join(parts), figure(dot_whisker(dots, "Models"), caption)) + table(
-        "Models side by side: accuracy, cost of training, inference and memory", head, rows
+        "Models side by side: accuracy, cost of training, inference, memory and disk", head, rows
     )
 
 
@@ -156,12 +156,18 @@ def _best_of_each_model(tried: Sequence[Mapping[str, Any]]) -> list[Mapping[str,
     return sorted(best.values(), key=lambda one: -float(one["ndcg"][0]))[:_MAX_MODELS]
 
 
-def _cost(one: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
-    """Return seconds of training, milliseconds of a list, and megabytes; blends have none."""
-    cost = one.get("cost")  # choices of earlier versions have none
-    if not cost:
-        return (None, None, None)
-    return cost["train_seconds"], cost["ms_per_list"], round(cost["memory_bytes"] / 1e6, 3)
+def _cost(one: Mapping[str, Any]) -> tuple[float | None, ...]:
+    """Return seconds of training, milliseconds of a list, megabytes of memory and of disk.
+
+    Blends have no costs, choices of earlier versions lack some.
+    """
+    cost = one.get("cost") or {}
+    sizes = (cost.get("memory_bytes"), cost.get("disk_bytes"))
+    return (
+        cost.get("train_seconds"),
+        cost.get("ms_per_list"),
+        *(None if n_bytes is None else round(n_bytes / 1e6, 3) for n_bytes in sizes),
+    )
 
 
 def _model(one: Mapping[str, Any]) -> str:

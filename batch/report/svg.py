@@ -4,6 +4,7 @@ All are 360 wide, which is the width of a phone, and take their colours from the
 `mark`, `soft`, `grid`, and text in the colour of the page.
 """
 
+import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -15,6 +16,9 @@ _RIGHT: Final = 62  # of values
 _ROW: Final = 24
 _MILLION: Final = 1_000_000
 _MAX_LABEL: Final = 17
+_MIN_RANGE: Final = 0.02  # share of the largest value: less is drawn nearly flat
+_MAX_TICKS: Final = 6
+_STEPS: Final = tuple(n * 10.0**power for power in range(-12, 10) for n in (1, 2, 5))
 
 
 class Dot(NamedTuple):
@@ -119,6 +123,41 @@ def curve(points: Sequence[tuple[float, float]], title: str, names: tuple[str, s
     return _svg(parts, height, title, described)
 
 
+def line_chart(points: Sequence[tuple[float, float]], title: str, names: tuple[str, str]) -> str:
+    """Return values over a number, on an axis that shows where they change.
+
+    Args:
+        points: Numbers along and values up, ascending; at least one.
+        title: Title.
+        names: Names of the axes.
+    """
+    height, left, right = 220, 52, _WIDTH - 12
+    values = [value for _, value in points]
+    middle = (max(values) + min(values)) / 2
+    half = 0.6 * max(max(values) - min(values), _MIN_RANGE * max(values), 1e-9)
+    low, high = middle - half, middle + half
+    x, y = _scale(0, points[-1][0], left, right), _scale(low, high, height - 44, 24)
+    parts = [_text(names[1], 0, 12, "start")]
+    for tick in _ticks(low, high):
+        parts += [
+            _line(left, y(tick), right, y(tick), "grid"),
+            _text(f"{tick:g}", left - 6, y(tick) + 4, "end"),
+        ]
+    ticks = _ticks(0, points[-1][0])
+    parts += [_text(f"{tick:g}", x(tick), height - 26, "middle") for tick in ticks]
+    path = " ".join(f"{x(along):.1f},{y(up):.1f}" for along, up in points)
+    parts += [
+        _text(names[0], (left + right) / 2, height - 6, "middle"),
+        f'<polyline class="trend" points="{path}"/>',
+        *(
+            f'<circle class="mark" cx="{x(along):.1f}" cy="{y(up):.1f}" r="3"/>'
+            for along, up in points
+        ),
+    ]
+    described = "; ".join(f"{along:g}: {up:.4f}" for along, up in points)
+    return _svg(parts, height, title, f"{names[1]} by {names[0]}: {described}")
+
+
 def trends(series: Mapping[str, Sequence[float | None]], title: str, unit: str) -> str:
     """Return series, each on a scale of its own from 0, one above the other.
 
@@ -148,6 +187,12 @@ def trends(series: Mapping[str, Sequence[float | None]], title: str, unit: str) 
         first = _short(found[0][1])
         described.append(f"{name}: {first} to {last} over {len(found)} {unit}")
     return _svg(parts, tall * len(series), title, "; ".join(described) or "unknown")
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return a few round numbers between two others."""
+    step = next(step for step in _STEPS if (high - low) / step <= _MAX_TICKS)
+    return [step * number for number in range(math.ceil(low / step), int(high / step) + 1)]
 
 
 def _svg(parts: Sequence[str], height: float, title: str, described: str) -> str:

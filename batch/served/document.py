@@ -16,15 +16,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import AnyArray
-from batch.models.auto import FittedAuto
 from batch.models.blend import FittedBlend
 from batch.models.factors import FittedFactors
+from batch.models.fitted_auto import FittedAuto
 from batch.models.fold_in import Joined, SameForAll, Standardised, WeightedSum, WithConstant
 from batch.models.item_item import FittedItemItem, LowRank, as_given, ones
 from batch.models.last_items import Decayed
 from batch.models.least_squares_users import LeastSquares
 from batch.models.protocol import Fitted, Ranker
 from batch.unavailable import Unavailable
+from store.model_files import HEADER_BYTES
 
 _CLASSES: Final[Mapping[str, type[Any]]] = {
     one.__name__: one
@@ -61,6 +62,11 @@ class ModelDocument:
 
     document: Document
     arrays: Mapping[str, AnyArray]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the arrays' files in a snapshot, `model-NAME.npy`."""
+        return sum(HEADER_BYTES + array.nbytes for array in self.arrays.values())
 
 
 def describe(ranker: Ranker) -> ModelDocument | Unavailable:

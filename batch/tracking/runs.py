@@ -4,6 +4,7 @@
               metrics, counts   rating_rmse 1.60 at step 42, the generation
               gate              gate/users 1.07, gate/users limit 0.9 at step 42
               the choice        choice/ndcg 0.43, 0.45, 0.42, … one step a model that was tried
+              learning curve    learning_curve/ials 0.11, 0.18, … one step a sweep
 
 With the generation as the step, a chart of several runs shows the figure over the nights.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from batch.parent import LEARNING_CURVE
 from store.compare import flattened, parameters_of
 from store.manifest import Manifest
 
@@ -125,7 +127,7 @@ def as_texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _metrics(manifest: Manifest) -> Iterator[StepMetric]:
     step = manifest.generation
-    for name, value in flattened(manifest.metrics).items():
+    for name, value in flattened(manifest.metrics, frozenset({LEARNING_CURVE})).items():
         yield from _metric(name, value, step)
     for check in manifest.gate.checks:
         yield from _metric(f"gate/{check.rule}", check.figure, step)
@@ -133,6 +135,7 @@ def _metrics(manifest: Manifest) -> Iterator[StepMetric]:
     for name, count in manifest.counts.items():
         yield from _metric(f"counts/{name}", count, step)
     yield from _choice(manifest.parameters.get("choice"))
+    yield from _learning_curve(manifest.metrics.get(LEARNING_CURVE))
 
 
 def _choice(choice: Any) -> Iterator[StepMetric]:
@@ -144,6 +147,14 @@ def _choice(choice: Any) -> Iterator[StepMetric]:
             ndcg = one.get("ndcg")
             for bound, value in zip(_BOUNDS, ndcg if isinstance(ndcg, list) else (), strict=False):
                 yield from _metric(f"choice/ndcg{bound}", value, step)
+
+
+def _learning_curve(curve: Any) -> Iterator[StepMetric]:
+    """Yield the quality of each model after its sweeps."""
+    models = curve.get("models") if isinstance(curve, dict) else None
+    for model, points in models.items() if isinstance(models, dict) else ():
+        for sweep, ndcg in points:
+            yield from _metric(f"learning_curve/{model}", ndcg, sweep)
 
 
 def _metric(name: str, value: Any, step: int) -> Iterator[StepMetric]:

@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from batch.arrays import Rows, Times
 from batch.errors import BatchError
 from batch.learn import Learned
-from batch.models.auto import FittedAuto, fitted_auto
 from batch.models.factors import FittedFactors
+from batch.models.fitted_auto import FittedAuto, fitted_auto
 from batch.models.item_item import FittedItemItem
 from batch.models.last_items import Decayed
 from batch.models.protocol import Fitted, Ranker

@@ -8,6 +8,7 @@ from typing import Any
 
 from store.commands.output import add_json, report, table
 from store.diff import SnapshotDiff, diff
+from store.progress import on_terminal
 from store.snapshot import open_snapshot
 
 
@@ -22,12 +23,12 @@ def add_parser(verbs: Any) -> None:
 
 
 def _diff(store: Path, options: argparse.Namespace) -> int:
-    with open_snapshot(store, options.a) as before:
+    with open_snapshot(store, options.a, progress=on_terminal) as before:
         if options.a == options.b:  # LMDB must not open a file twice in a process
-            found = diff(before, before)
+            found = diff(before, before, progress=on_terminal)
         else:
-            with open_snapshot(store, options.b) as after:
-                found = diff(before, after)
+            with open_snapshot(store, options.b, progress=on_terminal) as after:
+                found = diff(before, after, progress=on_terminal)
     generations = {"before": options.a, "after": options.b}
     report(options, generations | dataclasses.asdict(found), _lines(options, found))
     return 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from store.commands.output import add_json, report
 from store.doctor import problems
+from store.progress import on_terminal
 
 
 def add_parser(verbs: Any) -> None:
@@ -17,7 +18,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def _doctor(store: Path, options: argparse.Namespace) -> int:
-    found = list(problems(store))
+    found = list(problems(store, on_terminal))
     lines = [line for problem in found for line in (problem.what, f"    fix: {problem.fix}")]
     report(options, [problem._asdict() for problem in found], lines or ["no problems found"])
     return 1 if found else 0

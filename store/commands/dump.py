@@ -19,7 +19,7 @@ from store.commands.output import (
 )
 from store.dump import dump, dump_items, dump_users, load, sampled
 from store.errors import CorruptSnapshotError
-from store.progress import on_terminal, silent
+from store.progress import Progress, on_terminal, silent
 from store.publish import publish, writing
 from store.snapshot import Snapshot, open_snapshot
 
@@ -54,20 +54,24 @@ def add_parser(verbs: Any) -> None:
 
 
 def _dump(store: Path, options: argparse.Namespace) -> int:
-    with open_snapshot(store, requested_generation(store, options)) as snapshot:
+    progress = silent if sys.stdout.isatty() else on_terminal  # a line among those of the dump
+    generation = requested_generation(store, options)
+    with open_snapshot(store, generation, progress=progress) as snapshot:
         try:
-            for line in _lines(snapshot, options):
+            for line in _lines(snapshot, options, progress):
                 say_json(line)
         except ValueError as error:
             raise CorruptSnapshotError(snapshot.folder, f"a value is not text: {error}") from error
     return 0
 
 
-def _lines(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _lines(
+    snapshot: Snapshot, options: argparse.Namespace, progress: Progress
+) -> Iterator[dict[str, Any]]:
     counts, sample = snapshot.manifest.counts, options.sample
     if not (options.users or options.items) and sample is None:
-        return dump(snapshot, snapshot.manifest.as_json())
-    users, items = dump_users(snapshot), dump_items(snapshot)
+        return dump(snapshot, snapshot.manifest.as_json(), progress)
+    users, items = dump_users(snapshot, progress), dump_items(snapshot, progress)
     if sample is not None:
         users = sampled(users, sample, counts["recs.mdb/users"])
         items = sampled(items, sample, counts["recs.mdb/items"])
@@ -80,7 +84,9 @@ def _lines(snapshot: Snapshot, options: argparse.Namespace) -> Iterator[dict[str
 def _load(store: Path, options: argparse.Namespace) -> int:
     with _opened(options.file) as file, writing(store), _counted(file) as lines:
         generation = load(store, lines).generation
-        is_current = options.publish and publish(store, generation, f"loaded from {options.file}")
+        is_current = options.publish and publish(
+            store, generation, f"loaded from {options.file}", on_terminal
+        )
     report(
         options,
         {"generation": generation, "current": is_current},

@@ -13,6 +13,7 @@ from store.config import number_of
 from store.errors import StoreError
 from store.explain import Explanation, explain
 from store.fresh import FRESH_HOURS
+from store.progress import on_terminal
 
 _MANIFEST_KEYS = ("began_at", "finished_at", "code_version", "inputs", "parameters", "gate")
 
@@ -30,7 +31,7 @@ def add_parser(verbs: Any) -> None:
 def _explain(store: Path, options: argparse.Namespace) -> int:
     at = None if options.at is None else _time(options.at)
     fresh_hours = number_of("serve", "fresh_hours", FRESH_HOURS, options.config)
-    found = explain(store, options.user, at, fresh_hours=fresh_hours)
+    found = explain(store, options.user, at, fresh_hours=fresh_hours, progress=on_terminal)
     manifest = found.manifest.as_json()
     known = {name: manifest[name] for name in _MANIFEST_KEYS}
     flip = found.flip._asdict() if found.flip else None

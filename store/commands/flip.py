@@ -7,6 +7,7 @@ from typing import Any
 from store.commands.output import add_json, add_why, report
 from store.options import RenamedOption
 from store.pointer import current
+from store.progress import on_terminal
 from store.publish import pin, rollback, unpin
 
 
@@ -35,11 +36,11 @@ def add_parser(verbs: Any) -> None:
 
 
 def _rollback(store: Path, options: argparse.Namespace) -> int:
-    return _is_current(options, rollback(store, options.why, options.generation))
+    return _is_current(options, rollback(store, options.why, options.generation, on_terminal))
 
 
 def _pin(store: Path, options: argparse.Namespace) -> int:
-    generation = pin(store, options.why, options.generation)
+    generation = pin(store, options.why, options.generation, on_terminal)
     report(options, {"generation": generation}, [f"generation {generation} is current and pinned"])
     return 0
 
@@ -47,7 +48,7 @@ def _pin(store: Path, options: argparse.Namespace) -> int:
 def _unpin(store: Path, options: argparse.Namespace) -> int:
     if not store.is_dir():
         current(store)  # raises: a mistyped path must not become a store
-    return _is_current(options, unpin(store, options.why))
+    return _is_current(options, unpin(store, options.why, on_terminal))
 
 
 def _is_current(options: argparse.Namespace, generation: int) -> int:

@@ -17,6 +17,7 @@ from store.forget_files import (
     reasons_that_name,
 )
 from store.pointer import current
+from store.progress import on_terminal
 
 _LOG: Final = Path("var/log/access.log")
 _WAIT_SECONDS: Final = 60.0
@@ -59,7 +60,7 @@ def _forget(store: Path, options: argparse.Namespace) -> int:
     check_user_ids(users)
     _check_reason(options.why, users)
     current(store)  # raises before `writing` makes a store at a mistyped path
-    done = forget(store, users, f"forget: {options.why}", options.wait)
+    done = forget(store, users, f"forget: {options.why}", options.wait, on_terminal)
     n_recent = forget_recent(store, users)
     n_lines = forget_posted(store, users)
     for log in options.log or [_LOG]:

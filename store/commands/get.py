@@ -6,6 +6,7 @@ from typing import Any
 
 from store.commands.output import add_generation, add_json, report, requested_generation
 from store.ids import is_user_id
+from store.progress import on_terminal
 from store.snapshot import Snapshot, open_snapshot
 
 
@@ -20,7 +21,8 @@ def add_parser(verbs: Any) -> None:
 
 
 def _get(store: Path, options: argparse.Namespace) -> int:
-    with open_snapshot(store, requested_generation(store, options)) as snapshot:
+    generation = requested_generation(store, options)
+    with open_snapshot(store, generation, progress=on_terminal) as snapshot:
         lists = [(user_id, _list(snapshot, user_id)) for user_id in options.user]
     report(
         options,

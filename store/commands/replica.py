@@ -10,7 +10,7 @@ from typing import Any
 
 from store.commands.output import add_generation, add_json, report, seconds
 from store.config import StoreSettings, load_section
-from store.progress import on_terminal
+from store.progress import clear_line, on_terminal
 from store.pull import pull, watch
 from store.push import push
 from store.remote import Remote
@@ -104,7 +104,9 @@ def _keygen(_: Path, options: argparse.Namespace) -> int:
 def _log_to_standard_error() -> None:
     """Log the store's lines alone: other libraries log what a remote sent."""
     logging.basicConfig(
-        level=logging.CRITICAL, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+        level=logging.CRITICAL,
+        format=clear_line() + "%(asctime)s %(levelname)s %(message)s",  # in place of a progress bar
+        stream=sys.stderr,
     )
     logging.getLogger("store").setLevel(logging.INFO)
 

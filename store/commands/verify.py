@@ -11,6 +11,7 @@ from store.commands.output import add_generation, add_json, report, requested_ge
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from store.layout import generations
 from store.pointer import current
+from store.progress import on_terminal
 from store.snapshot import open_snapshot
 
 _MAX_PROBLEMS: Final = 20
@@ -42,9 +43,11 @@ def _wanted(store: Path, options: argparse.Namespace) -> list[int]:
 def _checked(store: Path, generation: int) -> dict[str, Any]:
     n_lists = 0
     try:
-        with open_snapshot(store, generation) as snapshot:
+        with open_snapshot(store, generation, progress=on_terminal) as snapshot:
             n_lists = snapshot.manifest.counts.get("recs.mdb/users", 0)
-            problems = list(itertools.islice(broken_records(snapshot), _MAX_PROBLEMS))
+            broken = broken_records(snapshot, on_terminal)
+            problems = list(itertools.islice(broken, _MAX_PROBLEMS))
+            del broken  # removes the line of its progress
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
         problems = [str(error)]
     return {"generation": generation, "n_lists": n_lists, "problems": problems}

@@ -206,7 +206,7 @@ def test_arrays_are_finite_and_named(fitted, name):
 def test_progress_is_reported(weights, name):
     """The callback is called at least once, so that a progress bar moves."""
     calls: list[int] = []
-    recommender(name, SETTINGS).fit(weights, n_threads=1, on_step=lambda: calls.append(1))
+    recommender(name, SETTINGS).fit(weights, n_threads=1, on_step=lambda _=None: calls.append(1))
     assert calls
 
 

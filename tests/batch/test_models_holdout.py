@@ -76,7 +76,7 @@ def test_training_stops_when_the_holdout_gains_no_more():
     """Long before 200 sweeps; the model has the best NDCG in `about`."""
     calls: list[int] = []
     fitted = Als(n_factors=4, iterations=200, n_held_out=100).fit(
-        some_weights(), n_threads=1, on_step=lambda: calls.append(1)
+        some_weights(), n_threads=1, on_step=lambda _=None: calls.append(1)
     )
     assert len(calls) < 100
     assert fitted.about["iterations"] == len(calls) + 1  # the last one over everything
@@ -87,7 +87,7 @@ def test_without_a_holdout_all_sweeps_are_made():
     """The control of the test above."""
     calls: list[int] = []
     Als(n_factors=4, iterations=25).fit(
-        some_weights(), n_threads=1, on_step=lambda: calls.append(1)
+        some_weights(), n_threads=1, on_step=lambda _=None: calls.append(1)
     )
     assert len(calls) == 25
 

@@ -16,6 +16,7 @@ from batch.report.make import try_report
 from batch.report.online import online_figures
 from batch.report.page import page
 from batch.report.settings import ReportSettings
+from store.compare import compare
 from store.forget import forget
 from store.gate_result import GateCheck, GateResult
 from store.layout import REPORT_FILES, snapshot_folder
@@ -23,11 +24,11 @@ from store.manifest import read_manifest, verify
 from tests.histories import write_history
 from tests.html_page import HtmlPage
 from tests.refreshes import inputs, run_refresh
-from tests.reports import BEFORE, LAST_DAY, MARKUP, NOW, recorded, report_of
+from tests.reports import BEFORE, LAST_DAY, LEARNING_CURVE, MARKUP, NOW, recorded, report_of
 from tests.snapshots import REFUSED_GATE
 
-_ORDER = ["Gate", "Quality", "What changed", "Data", "Trials", "Groups", "Exposure", "Online",
-          "Cost", "Provenance", "Model card"]  # fmt: skip
+_ORDER = ["Gate", "Quality", "What changed", "Data", "Learning curve", "Trials", "Groups",
+          "Exposure", "Online", "Cost", "Provenance", "Model card"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +158,36 @@ def test_the_groups_begin_with_the_answer(tmp_path, made):
 
 
 def test_models_stand_side_by_side_with_their_costs(made):
-    """What an earlier version tried has no costs, and a dash in their place."""
+    """What an earlier version tried has no costs, or no size on disk, and a dash in their place."""
     _, found, _ = made
     texts = [shown.strip() for shown in found.texts if shown.strip()]
     row = texts.index("ials (factors 64)")
-    assert texts[row : row + 7] == ["ials (factors 64)", "0.2", "0.19", "0.21", "1.25", "0.0625",
-                                    "7.654"]  # fmt: skip
-    row = texts.index("ease", texts.index("Training, s"))
-    assert texts[row + 4 : row + 7] == ["–"] * 3
+    assert texts[row : row + 8] == ["ials (factors 64)", "0.2", "0.19", "0.21", "1.25", "0.0625",
+                                    "7.654", "4.321"]  # fmt: skip
+    head = texts.index("Disk, MB")
+    assert texts[texts.index("popularity", head) + 4 :][:4] == ["0.1", "0.01", "0.008", "–"]
+    assert texts[texts.index("ease", head) + 4 :][:4] == ["–"] * 4
+
+
+def test_the_learning_curve_is_drawn_and_has_a_table(tmp_path, made):
+    """An old manifest and a model without sweeps have a sentence in its place."""
+    _, found, report = made
+    assert report["learning_curve"] == LEARNING_CURVE
+    numbers = [ndcg for _, ndcg in LEARNING_CURVE["models"]["ials"]]
+    assert {text(number) for number in (*numbers, 0.07654, -0.00247)} <= set(found.texts)
+    said = " ".join(found.texts)
+    assert "NDCG@20 went from 0.1111 after sweep 1 to 0.2099 after sweep 4; the best, " in said
+    assert "Training began with the factors of generation 1." in said
+    drawn = [shown for shown in found.texts if shown.startswith("NDCG@20 by sweeps of training")]
+    assert drawn == ["NDCG@20 by sweeps of training: 1: 0.1111; 2: 0.1877; 3: 0.2123; 4: 0.2099"]
+    without_sweeps = {"n_users": 700, "models": {}}
+    for number, (curve, sentence) in enumerate(
+        ((None, "No learning curve is recorded"), (without_sweeps, "trained without sweeps"))
+    ):
+        path = report_of(tmp_path / f"store{number}", learning_curve=curve)
+        said = " ".join(HtmlPage(path.read_text()).texts)
+        assert sentence in said
+        assert "after sweep" not in said
 
 
 def test_online_figures_are_those_of_the_generation_before(tmp_path):
@@ -252,6 +275,11 @@ def test_a_refresh_makes_a_report_that_the_command_makes_again(tmp_path, capsys,
     assert report["data"]["n_events"] == summary["n_events"]
     assert report["cost"]["stages"].keys() == summary["seconds"].keys() - {"report"}
     assert report["quality"]["last_day"]["ndcg"]["new"]
+    assert report["learning_curve"]["n_users"] == report["quality"]["last_day"]["n_users"]
+    sweeps = [sweep for sweep, _ in report["learning_curve"]["models"]["als"]]
+    assert sweeps[:3] == [1, 2, 3]
+    manifest = read_manifest(folder)
+    assert not any("learning_curve" in line.name for line in compare(manifest, manifest))
     for name in REPORT_FILES:
         kept = (folder / name).read_text()
         assert verify(folder).generation == 1

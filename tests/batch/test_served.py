@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from batch.models.auto import fitted_auto
 from batch.models.blend import blended
 from batch.models.bpr import Bpr
 from batch.models.choice import Candidate, Choice
 from batch.models.choose import recommender
 from batch.models.factors import FittedFactors
+from batch.models.fitted_auto import fitted_auto
 from batch.models.view_order import order_views
 from batch.served.document import describe
 from batch.served.files import ServedModel, open_served, served_document, write_served
@@ -86,11 +86,15 @@ def user_ids(weights):
     return [f"u{row:03d}" for row in range(weights.shape[0])]
 
 
-def write_snapshot(store, model, histories, *, n_items):
-    """Write a snapshot with a served model and nothing else in its tables."""
+def described(model):
     document = describe(model)
     assert not isinstance(document, Unavailable)
-    served = ServedModel(document, histories)
+    return document
+
+
+def write_snapshot(store, model, histories, *, n_items):
+    """Write a snapshot with a served model and nothing else in its tables."""
+    served = ServedModel(described(model), histories)
     ids = [name.encode() for name in user_ids(histories.weights)]
     with writing(store), SnapshotWriter(store) as writer:
         for table in TABLES:
@@ -121,9 +125,14 @@ def histories_of(weights, at):
 def test_a_user_folded_in_from_the_files_has_the_list_of_the_batch(
     tmp_path, fitted, weights, at, name
 ):
-    """Alone and among others, with hidden items and without, to the last bit of each score."""
+    """Alone and among others, with hidden items and without, to the last bit of each score.
+
+    The files have the size that the model was said to take on disk.
+    """
     histories = histories_of(weights, at)
-    write_snapshot(tmp_path, fitted[name], histories, n_items=weights.shape[1])
+    manifest = write_snapshot(tmp_path, fitted[name], histories, n_items=weights.shape[1])
+    sizes = [n_bytes for file, n_bytes in manifest.files.items() if is_model_file(file)]
+    assert described(fitted[name]).n_bytes == sum(sizes) > 0
     expected = fitted[name].top_k(K, n_threads=2)
     without = fitted[name].top_k(K, hidden={1, 4}, n_threads=1)
     with opened(tmp_path) as served:

@@ -181,7 +181,9 @@ def test_a_run_has_the_figures_of_its_manifest(tmp_path):
         GateCheck("users", 0.95, 0.9, is_ok=True, note=""),
         GateCheck("loss to served", None, 0.5, is_ok=True, note=""),
     ]
+    curve = {"n_users": 700, "models": {"ials": [[1, 0.25], [3, 0.5]]}}
     metrics = {"rmse": 0.9, "second_stage": "not used", "bad": float("nan")}
+    metrics |= {"learning_curve": curve}
     manifest = replace(
         manifest_of(tmp_path, 1), generation=42, metrics=metrics, gate=GateResult(checks)
     )
@@ -195,6 +197,8 @@ def test_a_run_has_the_figures_of_its_manifest(tmp_path):
         ("gate/users", 42): 0.95,
         ("gate/users limit", 42): 0.9,
         ("gate/loss to served limit", 42): 0.5,
+        ("learning_curve/ials", 1): 0.25,
+        ("learning_curve/ials", 3): 0.5,
         ("choice/seconds", 1): 1.0,
         ("choice/ndcg", 1): 0.2,
         ("choice/ndcg_lower", 1): 0.1,

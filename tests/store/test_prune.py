@@ -95,8 +95,8 @@ def test_prune_keeps_a_snapshot_that_another_process_has_open(five):
 def test_a_snapshot_is_locked_before_its_verification(five, monkeypatch):
     """A prune between verification and opening keeps it."""
 
-    def verify_then_prune(folder, shards):
-        manifest = verify(folder, shards)
+    def verify_then_prune(*arguments):
+        manifest = verify(*arguments)
         pruned(five, keep=2)
         return manifest
 

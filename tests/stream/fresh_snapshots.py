@@ -22,10 +22,10 @@ from batch.events.parsed import RATINGS, VIEWS, to_table
 from batch.interactions.aggregate import aggregate_events
 from batch.interactions.build import Interactions, Ratings
 from batch.interactions.weights import Weighting, weigh
-from batch.models.auto import fitted_auto
 from batch.models.blend import blended
 from batch.models.choice import Candidate, Choice
 from batch.models.choose import recommender
+from batch.models.fitted_auto import fitted_auto
 from batch.models.view_order import order_views
 from batch.records.catalogue import Item
 from batch.rules.rules import Rules

@@ -44,6 +44,7 @@ from store.parse import (
     parse_time,
     read_small,
 )
+from store.partial import closed_shards
 from store.shards import Shards
 
 _LMDB_MAGIC: Final = struct.pack("=I", 0xBEEFC0DE)
@@ -246,11 +247,11 @@ def verify(folder: Path, shards: Collection[int] | None = None) -> Manifest:
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+        PartialSnapshotError: One of the shards was not pulled.
     """
     manifest = read_manifest(folder)
     expected = _read_checksums(folder, manifest.data_files)
-    others = () if shards is None else set(range(manifest.n_shards)).difference(shards)
-    unchecked = set(map(shard_file, others))
+    unchecked = set(map(shard_file, closed_shards(folder, manifest.n_shards, shards)))
     for name in (MANIFEST, *manifest.data_files):
         if name in unchecked:
             continue

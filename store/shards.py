@@ -8,8 +8,9 @@ nginx takes shares in hundredths of a percent, and cumulates their parts of 2Â³Â
 rounded down. So a reverse proxy can send a request to the machine that has the user's shard.
 """
 
+import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -21,6 +22,7 @@ from store.parse import excerpt, is_count
 HASH: Final = "murmurhash2-split-clients-1"  # name in the manifest; another hash has another name
 MAX_SHARDS: Final = 100
 
+_NUMBERS: Final = re.compile(r"[0-9]{1,2}(?:,[0-9]{1,2})*", re.ASCII)
 _MULTIPLIER: Final = 0x5BD1E995
 _MASK: Final = 0xFFFFFFFF
 _WHOLE: Final = 10_000  # hundredths of a percent
@@ -61,6 +63,24 @@ class Shards:
         if shards.hash != HASH or not is_count(shards.n_shards, 2, MAX_SHARDS):
             raise ValueError(f"shards: {excerpt(value)} is not a division by this code's hash")
         return shards
+
+
+def parse_shards(text: str) -> frozenset[int] | None:
+    """Return the numbers in a text such as `0,1`; None for `all`.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if text == "all":
+        return None
+    if not _NUMBERS.fullmatch(text):
+        raise ValueError(f'shards must be "all" or numbers such as "0,1", not {excerpt(text)}')
+    return frozenset(map(int, text.split(",")))
+
+
+def shards_in_words(shards: Collection[int]) -> str:
+    """Return numbers of shards as a text that `parse_shards` reads."""
+    return ",".join(map(str, sorted(shards)))
 
 
 def shard_of(user_id: bytes, n_shards: int) -> int:

@@ -14,9 +14,10 @@ from typing import Self, cast
 
 import lmdb
 
-from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
+from store.errors import CorruptSnapshotError, PartialSnapshotError
 from store.layout import FACTORS, MANIFEST, RECS, SEEN, shard_file, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
+from store.partial import closed_shards, shards_in_place
 from store.shards import shard_function, shard_of
 
 
@@ -86,7 +87,7 @@ class Snapshot:
     ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.closed_shards = _closed_shards(folder, manifest.n_shards, shards)
+        self.closed_shards = closed_shards(folder, manifest.n_shards, shards)
         self._held = held
         self._recs = held.enter_context(_open(folder / RECS))
         self._shards = [
@@ -121,6 +122,15 @@ class Snapshot:
             return None
         shard = shard_of(user_id, self.manifest.n_shards)
         return shard if shard in self.closed_shards else None
+
+    def check_user(self, user_id: str) -> None:
+        """Check that the user's shard is open.
+
+        Raises:
+            PartialSnapshotError: It is not.
+        """
+        if (shard := self.closed_shard_of(user_id.encode())) is not None:
+            raise PartialSnapshotError(self.folder, f"shard {shard} of user {user_id} is not here")
 
     def close(self) -> None:
         """Close the files. A lookup afterwards raises `lmdb.Error`."""
@@ -157,6 +167,7 @@ def open_snapshot(
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+        PartialSnapshotError: One of the shards was not pulled.
     """
     folder = snapshot_folder(store, generation)
     held = contextlib.ExitStack()
@@ -169,14 +180,14 @@ def open_snapshot(
         raise
 
 
-def _closed_shards(folder: Path, n_shards: int, shards: Collection[int] | None) -> frozenset[int]:
-    """Return the shards that are not to be opened; none of a snapshot without shards."""
-    if shards is None or n_shards == 1:
-        return frozenset()
-    if unknown := set(shards) - set(range(n_shards)):
-        what = f"has {n_shards} shards, from 0, and not shard {min(unknown)}"
-        raise IncompatibleSnapshotError(folder, what, "correct [serve] shards")
-    return frozenset(range(n_shards)) - set(shards)
+def open_what_is_here(store: Path, generation: int) -> Snapshot:
+    """Verify and open one generation; a partial one with the shards that were pulled.
+
+    Raises:
+        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+    """
+    shards = shards_in_place(snapshot_folder(store, generation))
+    return open_snapshot(store, generation, shards=shards)
 
 
 def _no_record(_: bytes) -> None:

@@ -11,7 +11,7 @@ from store.commands.output import add_generation, add_json, report, requested_ge
 from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from store.layout import generations
 from store.pointer import current
-from store.snapshot import open_snapshot
+from store.snapshot import Snapshot, open_what_is_here
 
 _MAX_PROBLEMS: Final = 20
 
@@ -42,12 +42,19 @@ def _wanted(store: Path, options: argparse.Namespace) -> list[int]:
 def _checked(store: Path, generation: int) -> dict[str, Any]:
     n_lists = 0
     try:
-        with open_snapshot(store, generation) as snapshot:
-            n_lists = snapshot.manifest.counts.get("recs.mdb/users", 0)
+        with open_what_is_here(store, generation) as snapshot:
+            n_lists = _n_lists(snapshot)
             problems = list(itertools.islice(broken_records(snapshot), _MAX_PROBLEMS))
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
         problems = [str(error)]
     return {"generation": generation, "n_lists": n_lists, "problems": problems}
+
+
+def _n_lists(snapshot: Snapshot) -> int:
+    """Return the number of lists that are here; the manifest counts those of all shards."""
+    if snapshot.closed_shards:
+        return sum(1 for _ in snapshot.users)
+    return snapshot.manifest.counts.get("recs.mdb/users", 0)
 
 
 def _lines(entry: dict[str, Any]) -> Iterable[str]:

@@ -62,8 +62,9 @@ class Machine:
 
     def follow(self):
         """Pull until the machine has flipped."""
-        times = {"max_wait_seconds": 2.0, "lead_seconds": 0.3, "report_seconds": 0.5}
-        replica = ReplicaSettings(self.name, NAMES, **times)
+        replica = ReplicaSettings(
+            self.name, NAMES, max_wait_seconds=2.0, lead_seconds=0.3, report_seconds=0.5
+        )
         while not pull(self.store, Remote(str(self.remote)), StoreSettings(), replica).is_current:
             pass
 

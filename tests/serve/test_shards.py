@@ -7,6 +7,11 @@ import urllib.parse
 import pytest
 
 from serve.__main__ import main
+from store.config import StoreSettings
+from store.pull import pull
+from store.push import push
+from store.remote import Remote
+from store.replica_settings import ReplicaSettings
 from store.shards import shard_of
 from store.takedown import take_down
 from tests.serve.server import Server, wait_until
@@ -27,11 +32,14 @@ from tests.snapshots import make_snapshot
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """Two stores of the same data: in one file, and in shards."""
+    """Stores of the same data: in one file, in shards, and one that pulled two of these."""
     folder = tmp_path_factory.mktemp("stores")
     for name, n_shards in (("whole", 1), ("divided", N_SHARDS)):
         make_snapshot(folder / name, **contents(), n_shards=n_shards)
         take_down(folder / name, [HIDDEN], "test")
+    remote = Remote(str(folder / "remote"))
+    push(folder / "divided", remote)
+    pull(folder / "partial", remote, StoreSettings(), ReplicaSettings(shards="0,1"))
     return folder
 
 
@@ -49,7 +57,7 @@ def servers(stores):
         yield (
             serve("a", "whole"),
             serve("b", "divided"),
-            serve("c", "divided", MARQUEE_SERVE_SHARDS="0,1"),
+            serve("c", "partial", MARQUEE_SERVE_SHARDS="0,1"),
         )
 
 

@@ -18,7 +18,7 @@ from store.errors import CorruptSnapshotError, PartialSnapshotError
 from store.layout import FACTORS, MANIFEST, RECS, SEEN, shard_file, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
 from store.partial import closed_shards, shards_in_place
-from store.shards import shard_function, shard_of
+from store.shards import by_shard, shard_function, shard_of
 
 
 class Table:
@@ -50,9 +50,7 @@ class ShardedTable(Table):
 
     def __init__(self, tables: Sequence[Table | None]) -> None:
         self._tables = tables
-        shard_of = shard_function(len(tables))
-        lookups = [table.get if table else _no_record for table in tables]
-        self.get = lambda key: lookups[shard_of(key)](key)
+        self.get = by_shard([table.get if table else _no_record for table in tables])
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return heapq.merge(*filter(None, self._tables))  # no key is in two of them

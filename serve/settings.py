@@ -10,11 +10,11 @@ from serve.errors import ServeError
 from store.fresh import FRESH_HOURS
 from store.ids import is_item_id
 from store.layout import LIST_LENGTH
+from store.shards import parse_shards
 
 _MIN_TOKEN_CHARACTERS: Final = 16
 UNSAFE_IN_NGINX_CONF: Final = re.compile(r'["$@;{}\\\x00-\x1f\x7f-\x9f]')
 _IN_NGINX_CONF: Final = ("host", "nginx", "access_log")
-_SHARDS: Final = re.compile(r"[0-9]{1,2}(?:,[0-9]{1,2})*")
 _MAX_EVENTS_KIB: Final = 1 << 14  # a body is held in memory
 PAGES: Final = ("on", "open", "off")
 _MIN_VALUES: Final = {
@@ -122,8 +122,7 @@ class ServeSettings:
         self._check_numbers()
         self._check_texts()
         self._check_pages()
-        if self.shards != "all" and not _SHARDS.fullmatch(self.shards):
-            raise ValueError(f'shards must be "all" or numbers such as "0,1", not {self.shards!r}')
+        parse_shards(self.shards)  # raises what is wrong
         names = self.emergency_list
         if len(names) > LIST_LENGTH or len(set(names)) < len(names):
             raise ValueError(f"emergency_list must hold up to {LIST_LENGTH} items, none twice")
@@ -141,7 +140,7 @@ class ServeSettings:
     @property
     def open_shards(self) -> frozenset[int] | None:
         """Shards that this machine serves; None for all."""
-        return None if self.shards == "all" else frozenset(map(int, self.shards.split(",")))
+        return parse_shards(self.shards)
 
     def _check_numbers(self) -> None:
         if not 0 <= self.port <= 65535:

@@ -20,6 +20,7 @@ from store.journal import is_torn as journal_is_torn
 from store.layout import generations, snapshot_folder, unfinished
 from store.manifest import Manifest, verify
 from store.model_files import SERVED_MODEL, UNAVAILABLE
+from store.partial import absent_files, shards_in_place
 from store.pointer import current, current_or_none, pinned
 from store.progress import Progress, silent
 from store.recent import check_recent, recent_file
@@ -62,7 +63,8 @@ def _inspected(store: Path, progress: Progress) -> tuple[Whole, Damaged]:
     damaged: Damaged = {}
     for generation in generations(store):
         try:
-            whole[generation] = verify(snapshot_folder(store, generation), progress=progress)
+            folder = snapshot_folder(store, generation)
+            whole[generation] = verify(folder, shards_in_place(folder), progress)
         except StoreError as error:
             damaged[generation] = str(error)
     return whole, damaged
@@ -206,7 +208,9 @@ def _fresh_lists(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
 def _disk(store: Path, whole: Whole, _: Damaged) -> Iterator[Problem]:
     if not whole:
         return
-    n_bytes = sum(whole[max(whole)].files.values())
+    newest = whole[max(whole)]
+    absent = absent_files(snapshot_folder(store, newest.generation), newest.n_shards)
+    n_bytes = sum(size for name, size in newest.files.items() if name not in absent)
     free = shutil.disk_usage(store).free
     if free < _MIN_FREE_SNAPSHOTS * n_bytes:
         yield Problem(

@@ -80,6 +80,15 @@ class IncompatibleSnapshotError(StoreError):
     remedy = "rebuild with `python -m batch refresh`, or serve it with the version that wrote it"
 
 
+class PartialSnapshotError(IncompatibleSnapshotError):
+    """The snapshot is sound, but a shard that is needed was not pulled to this machine."""
+
+    remedy = (
+        "run it where all shards are, or add the shard to [replica] `shards` and pull again; "
+        "a server names its shards in [serve] `shards`"
+    )
+
+
 class RefusedSnapshotError(StoreError):
     """The snapshot is complete, but the gate refused it."""
 

@@ -24,7 +24,7 @@ from store.manifest import Manifest, kept_manifest
 from store.model_files import history_of
 from store.pointer import current
 from store.progress import Progress, silent
-from store.snapshot import Snapshot, open_snapshot
+from store.snapshot import Snapshot, open_what_is_here
 from store.takedown import takedowns
 from store.takedown_filter import FilteredLists
 
@@ -122,7 +122,8 @@ def explain(
     generation = arm.generation if arm else generation
     found: ListInSnapshot | None = None
     if snapshot_folder(store, generation).is_dir():
-        with open_snapshot(store, generation, progress=progress) as snapshot:
+        with open_what_is_here(store, generation, progress=progress) as snapshot:
+            snapshot.check_user(user_id)
             found = list_in(store, snapshot, user_id, fresh_hours if at is None else None)
             manifest = snapshot.manifest
     else:

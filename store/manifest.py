@@ -44,6 +44,7 @@ from store.parse import (
     parse_time,
     read_small,
 )
+from store.partial import closed_shards
 from store.progress import Advance, Progress, ignore, silent
 from store.shards import Shards
 
@@ -251,11 +252,11 @@ def verify(
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+        PartialSnapshotError: One of the shards was not pulled.
     """
     manifest = read_manifest(folder)
     expected = _read_checksums(folder, manifest.data_files)
-    others = () if shards is None else set(range(manifest.n_shards)).difference(shards)
-    unchecked = set(map(shard_file, others))
+    unchecked = set(map(shard_file, closed_shards(folder, manifest.n_shards, shards)))
     checked = [name for name in (MANIFEST, *manifest.data_files) if name not in unchecked]
     n_bytes = sum(manifest.files.get(name, 0) for name in checked)
     with progress(f"checksums of {manifest.generation}", n_bytes) as advance:

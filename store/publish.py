@@ -28,6 +28,7 @@ from store.journal import one_line, promoted_generations, recover_journal, write
 from store.layout import generations, snapshot_folder, snapshots_folder, unfinished
 from store.locks import locked, make_store
 from store.manifest import Manifest, read_manifest, verify
+from store.partial import shards_in_place
 from store.pointer import (
     Pin,
     clear_pending,
@@ -207,9 +208,10 @@ def servable(store: Path, generation: int, progress: Progress = silent) -> Manif
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
         RefusedSnapshotError: It must not be served.
     """
-    manifest = verify(snapshot_folder(store, generation), progress=progress)
+    folder = snapshot_folder(store, generation)
+    manifest = verify(folder, shards_in_place(folder), progress)
     if manifest.gate.is_refused:
-        raise RefusedSnapshotError(snapshot_folder(store, generation), "the gate refused it")
+        raise RefusedSnapshotError(folder, "the gate refused it")
     return manifest
 
 

@@ -15,7 +15,8 @@ next one fetches the files that are missing, except those that a snapshot here h
 (A `.building` folder would not: the next writer removes it.) A data file that is
 damaged at the remote is not fetched at every poll, see `store/damaged.py`. The
 checksums are fetched first, so the files in `pulling/` are known to belong to the
-wanted snapshot.
+wanted snapshot. With `[replica] shards` the files of other shards stay away, see
+`store/partial.py`.
 
 With trusted keys the checksums, `CURRENT` and `TAKEDOWN` must be signed. What would
 go back in time, to an older generation or by a restore, needs a signature that is
@@ -30,7 +31,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Never
@@ -58,10 +59,12 @@ from store.layout import (
     MANIFEST,
     REPORT_FILES,
     is_optional_file,
+    shard_file,
     snapshot_folder,
     snapshots_folder,
 )
 from store.manifest import Manifest, read_manifest, sha256, verify
+from store.partial import other_shards, record_shards, shards_in_place
 from store.pointer import current_or_none, pinned
 from store.progress import on_terminal
 from store.prune import prune
@@ -71,6 +74,7 @@ from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
 from store.replica_settings import ALONE, ReplicaSettings
 from store.replica_status import check_replica, report
 from store.reuse import reuse_files
+from store.shards import shards_in_words
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
 from store.takedown import replace_takedowns, takedown_file, takedowns
 from store.transfer import Transfer
@@ -140,12 +144,14 @@ class _Source:
         trusted: Public keys in base64; empty if signatures are not required.
         allow_rollback: Whether the operator allows to go back in time.
         max_bytes_per_second: Highest rate of data files; 0 for no limit.
+        shards: Shards that are fetched; None for all.
     """
 
     remote: Remote
     trusted: frozenset[str]
     allow_rollback: bool
     max_bytes_per_second: float
+    shards: frozenset[int] | None
 
     @property
     def why(self) -> str:
@@ -208,7 +214,7 @@ def pull(
         store: Directory of the store.
         remote: Remote to pull from.
         settings: Trusted keys, and what to prune.
-        replica: Rate, name for the reports, and the barrier.
+        replica: Rate, shards, name for the reports, and the barrier.
         allow_rollback: Whether an older generation, signature or list of takedowns
             is accepted.
 
@@ -223,7 +229,8 @@ def pull(
     """
     check_replica(remote, replica)
     rate = replica.max_mib_per_second * _MIB
-    source = _Source(remote, load_trusted_keys(settings.trusted_keys), allow_rollback, rate)
+    trusted = load_trusted_keys(settings.trusted_keys)
+    source = _Source(remote, trusted, allow_rollback, rate, replica.pulled_shards)
     try:
         result, newest = _pull(store, source, settings, replica)
     except StoreError as error:
@@ -390,6 +397,8 @@ def _stop_experiment(store: Path, why: str) -> bool:
 def _fetch_snapshot(store: Path, source: _Source, generation: int, pointed_at: int) -> bool:
     """Copy a snapshot into this store; return False if it exists already.
 
+    One that exists is completed by the shards that it lacks.
+
     Args:
         store: Directory of the store.
         source: Remote to pull from.
@@ -402,18 +411,46 @@ def _fetch_snapshot(store: Path, source: _Source, generation: int, pointed_at: i
         raise ReplicaError(f"{remote.url}/{there}", "is not complete", _PUSH_AGAIN)
     here = snapshot_folder(store, generation)
     with _only_pull(snapshots_folder(store)):
-        if here.exists():
+        is_new = not here.exists()
+        if not is_new:
             _compare(here, checksums, remote)
-            return False
+            if not _missing_shards(here, source.shards):
+                return False
         aside = snapshot_folder(store / _ASIDE, generation)
         with _urgent_followed(store, source, pointed_at) as transfer:
-            _fetch_files(remote, there, aside, checksums, transfer)
-        _fetch_report(source, there, aside)
+            _fetch_files(source, there, aside, checksums, transfer)
+        if is_new:
+            _fetch_report(source, there, aside)
         with writing(store):
-            aside.rename(here)
-            fsync_path(here.parent)
+            if is_new:
+                aside.rename(here)
+                fsync_path(here.parent)
+            else:
+                _complete(here, aside, source.shards)
         shutil.rmtree(store / _ASIDE)
-    return True
+    return is_new
+
+
+def _missing_shards(here: Path, shards: frozenset[int] | None) -> frozenset[int]:
+    """Return those of the wanted shards that a snapshot here lacks."""
+    in_place = shards_in_place(here)
+    if in_place is None:
+        return frozenset()
+    n_shards = read_manifest(here).n_shards
+    absent = other_shards(here, n_shards, in_place)
+    return absent - other_shards(here, n_shards, shards)
+
+
+def _complete(here: Path, aside: Path, shards: frozenset[int] | None) -> None:
+    """Move the shards that a snapshot lacks into it; a server opens them at its next start."""
+    added = _missing_shards(here, shards)
+    for shard in added:
+        (aside / shard_file(shard)).rename(here / shard_file(shard))
+    fsync_path(here)
+    in_place = added | (shards_in_place(here) or added)
+    is_whole = len(in_place) == read_manifest(here).n_shards
+    record_shards(here, None if is_whole else in_place)
+    _log.info("%s: shards %s were added", here, shards_in_words(added))
 
 
 @contextlib.contextmanager
@@ -468,17 +505,22 @@ def _urgent_followed(store: Path, source: _Source, pointed_at: int) -> Iterator[
 
 
 def _fetch_files(
-    remote: Remote, there: str, aside: Path, checksums: bytes, transfer: Transfer
+    source: _Source, there: str, aside: Path, checksums: bytes, transfer: Transfer
 ) -> None:
     """Fetch the missing files, verify all of them, and force them to disk.
 
     Raises:
         ReplicaError: A file is damaged; it is not fetched again while it is the same there.
+        IncompatibleSnapshotError: It does not have a shard that is wanted.
     """
+    remote = source.remote
     _refuse_damaged(remote, there, aside)
     _prepare_aside(aside, checksums)
     try:
-        sizes = _sizes(_fetch_manifest(remote, there, aside, checksums))
+        manifest = _fetch_manifest(remote, there, aside, checksums)
+        others = other_shards(aside, manifest.n_shards, source.shards)
+        record_shards(aside, source.shards if others else None)
+        sizes = _sizes(manifest, others)
         missing = {name: size for name, size in sizes.items() if not (aside / name).exists()}
         _check_free_space(aside, sum(missing.values()))
         for name in reuse_files(aside.parents[2], aside, missing, checksums):
@@ -486,7 +528,7 @@ def _fetch_files(
         with transfer.shown(f"generation {int(aside.name)}", sum(missing.values())):
             for name, size in missing.items():
                 remote.fetch(f"{there}/{name}", aside / name, size, size, transfer)
-        verify(aside, progress=on_terminal)
+        verify(aside, source.shards, on_terminal)
     except (CorruptSnapshotError, IncompleteError) as error:
         _damaged(remote, aside, error)
     for path in (*aside.iterdir(), aside):
@@ -541,9 +583,10 @@ def _fetch_manifest(remote: Remote, there: str, aside: Path, checksums: bytes) -
     return read_manifest(aside)
 
 
-def _sizes(manifest: Manifest) -> dict[str, int]:
-    """Return the size of each data file, which bounds what is read of it."""
-    sizes = {name: manifest.files.get(name) for name in manifest.data_files}
+def _sizes(manifest: Manifest, others: Collection[int]) -> dict[str, int]:
+    """Return the size of each data file but the other shards; it bounds what is read of it."""
+    wanted = set(manifest.data_files).difference(map(shard_file, others))
+    sizes = {name: manifest.files.get(name) for name in sorted(wanted)}
     for name, size in sizes.items():
         if type(size) is not int or not 0 <= size <= _MAX_FILE_BYTES:
             raise CorruptSnapshotError(MANIFEST, f"does not hold a valid size of {name}")

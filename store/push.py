@@ -34,6 +34,7 @@ from store.layout import (
     snapshots_folder,
 )
 from store.manifest import read_manifest, verify
+from store.partial import check_whole
 from store.pointer import current
 from store.remote import CURRENT, EXPERIMENT, JOURNAL, MAX_BYTES, Remote
 from store.reuse import same_files
@@ -79,6 +80,7 @@ def push(
         key: Private key that signs what is pushed; None leaves it unsigned.
 
     Raises:
+        PartialSnapshotError: Some of its shards were not pulled to this machine.
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError,
         RefusedSnapshotError: It must not be served; only takedowns were sent.
         ReplicaError: The remote cannot be written to, or has another snapshot
@@ -90,6 +92,7 @@ def push(
             remote.url, "can only be pulled from", "push to the directory or bucket behind it"
         )
     pushed = current(store) if generation is None else generation
+    check_whole(snapshot_folder(store, pushed))
     name = takedown_file(store).name
     _sign(remote, name, _sync_file(remote, takedown_file(store), name), key)
     experiment = read_experiment(store)

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from store.shards import parse_shards
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _MIN_MIB_PER_SECOND: Final = 0.1  # a piece of 5 MiB, as HTTP delivers, stays below the time-out
 
@@ -29,6 +31,7 @@ class ReplicaSettings:
         lead_seconds: Time from the last replica's report to the flip of all.
         report_seconds: Time between two reports of an unchanged state.
         max_mib_per_second: Highest rate of a pull, in MiB a second; 0 for no limit.
+        shards: Numbers of the shards that a pull fetches, `"0,1"`, or `all`.
     """
 
     name: str = ""
@@ -37,8 +40,10 @@ class ReplicaSettings:
     lead_seconds: float = 5.0
     report_seconds: float = 30.0
     max_mib_per_second: float = 0.0
+    shards: str = "all"
 
     def __post_init__(self) -> None:
+        parse_shards(self.shards)  # raises what is wrong
         for name in (*self.barrier, *filter(None, [self.name])):
             if not is_replica_name(name):
                 raise ValueError(
@@ -63,6 +68,11 @@ class ReplicaSettings:
                 f"max_mib_per_second must be 0, or at least {_MIN_MIB_PER_SECOND} and finite, "
                 f"not {self.max_mib_per_second}"
             )
+
+    @property
+    def pulled_shards(self) -> frozenset[int] | None:
+        """Shards that a pull fetches; None for all."""
+        return parse_shards(self.shards)
 
 
 ALONE: Final = ReplicaSettings()  # a replica without a name, without limits

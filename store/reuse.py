@@ -33,10 +33,13 @@ def reuse_files(store: Path, aside: Path, names: Collection[str], checksums: byt
     reused: list[str] = []
     for generation in reversed(generations(store)):
         folder = snapshot_folder(store, generation)
-        with contextlib.suppress(OSError):  # damaged, or pruned now: fetched instead
-            missing = [name for name in names if name not in reused]
-            for name in same_files(missing, checksums, (folder / CHECKSUMS).read_bytes()):
-                part = aside / f"{name}.part"
+        missing = [name for name in names if name not in reused]
+        same: list[str] = []
+        with contextlib.suppress(OSError):  # pruned now
+            same = same_files(missing, checksums, (folder / CHECKSUMS).read_bytes())
+        for name in same:
+            part = aside / f"{name}.part"
+            with contextlib.suppress(OSError):  # damaged, or absent by choice: fetched instead
                 shutil.copyfile(folder / name, part)
                 if f"{sha256(part)}  {name}".encode() in checksums.splitlines():
                     part.replace(aside / name)

@@ -14,11 +14,12 @@ from typing import Self, cast
 
 import lmdb
 
-from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
+from store.errors import CorruptSnapshotError, PartialSnapshotError
 from store.layout import FACTORS, MANIFEST, RECS, SEEN, shard_file, snapshot_folder
 from store.manifest import Manifest, read_manifest, verify
+from store.partial import closed_shards, shards_in_place
 from store.progress import Progress, silent
-from store.shards import shard_function, shard_of
+from store.shards import by_shard, shard_function, shard_of
 
 
 class Table:
@@ -50,9 +51,7 @@ class ShardedTable(Table):
 
     def __init__(self, tables: Sequence[Table | None]) -> None:
         self._tables = tables
-        shard_of = shard_function(len(tables))
-        lookups = [table.get if table else _no_record for table in tables]
-        self.get = lambda key: lookups[shard_of(key)](key)
+        self.get = by_shard([table.get if table else _no_record for table in tables])
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return heapq.merge(*filter(None, self._tables))  # no key is in two of them
@@ -87,7 +86,7 @@ class Snapshot:
     ) -> None:
         self.folder = folder
         self.manifest = manifest
-        self.closed_shards = _closed_shards(folder, manifest.n_shards, shards)
+        self.closed_shards = closed_shards(folder, manifest.n_shards, shards)
         self._held = held
         self._recs = held.enter_context(_open(folder / RECS))
         self._shards = [
@@ -122,6 +121,15 @@ class Snapshot:
             return None
         shard = shard_of(user_id, self.manifest.n_shards)
         return shard if shard in self.closed_shards else None
+
+    def check_user(self, user_id: str) -> None:
+        """Check that the user's shard is open.
+
+        Raises:
+            PartialSnapshotError: It is not.
+        """
+        if (shard := self.closed_shard_of(user_id.encode())) is not None:
+            raise PartialSnapshotError(self.folder, f"shard {shard} of user {user_id} is not here")
 
     def close(self) -> None:
         """Close the files. A lookup afterwards raises `lmdb.Error`."""
@@ -160,6 +168,7 @@ def open_snapshot(
 
     Raises:
         NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+        PartialSnapshotError: One of the shards was not pulled.
     """
     folder = snapshot_folder(store, generation)
     held = contextlib.ExitStack()
@@ -172,14 +181,16 @@ def open_snapshot(
         raise
 
 
-def _closed_shards(folder: Path, n_shards: int, shards: Collection[int] | None) -> frozenset[int]:
-    """Return the shards that are not to be opened; none of a snapshot without shards."""
-    if shards is None or n_shards == 1:
-        return frozenset()
-    if unknown := set(shards) - set(range(n_shards)):
-        what = f"has {n_shards} shards, from 0, and not shard {min(unknown)}"
-        raise IncompatibleSnapshotError(folder, what, "correct [serve] shards")
-    return frozenset(range(n_shards)) - set(shards)
+def open_what_is_here(store: Path, generation: int, *, progress: Progress = silent) -> Snapshot:
+    """Verify and open one generation; a partial one with the shards that were pulled.
+
+    `progress` shows how much of it is verified.
+
+    Raises:
+        NoSnapshotError, CorruptSnapshotError, IncompatibleSnapshotError.
+    """
+    shards = shards_in_place(snapshot_folder(store, generation))
+    return open_snapshot(store, generation, shards=shards, progress=progress)
 
 
 def _no_record(_: bytes) -> None:

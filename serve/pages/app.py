@@ -173,6 +173,7 @@ class _PageData:
         arm = arm_of(self._store, user_id, served)
         served = arm.generation if arm else served  # to this user
         opened = self._snapshots.get(generation_of(req, "generation", served))
+        opened.snapshot.check_user(user_id)
         found = user_list(self._store, opened, user_id, self._settings.fresh_hours)
         return found | {"arm": arm.name if arm else None, "served": served}
 

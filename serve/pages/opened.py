@@ -15,7 +15,7 @@ from serve.worker.rating import RatingTables
 from store.items import Items, split
 from store.layout import LIST_COUNTS
 from store.parse import is_counts, parse_json_object, read_small
-from store.snapshot import Snapshot, open_snapshot
+from store.snapshot import Snapshot, open_what_is_here
 
 _N_OPEN: Final = 2
 _MAX_COUNTS_BYTES: Final = 1 << 26
@@ -90,6 +90,6 @@ class OpenedSnapshots:
         if generation not in self._opened:
             while len(self._opened) >= _N_OPEN:
                 self._opened.popitem(last=False)[1].snapshot.close()
-            self._opened[generation] = OpenedSnapshot(open_snapshot(self._store, generation))
+            self._opened[generation] = OpenedSnapshot(open_what_is_here(self._store, generation))
         self._opened.move_to_end(generation)
         return self._opened[generation]

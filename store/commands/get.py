@@ -7,7 +7,7 @@ from typing import Any
 from store.commands.output import add_generation, add_json, report, requested_generation
 from store.ids import is_user_id
 from store.progress import on_terminal
-from store.snapshot import Snapshot, open_snapshot
+from store.snapshot import Snapshot, open_what_is_here
 
 
 def add_parser(verbs: Any) -> None:
@@ -22,7 +22,7 @@ def add_parser(verbs: Any) -> None:
 
 def _get(store: Path, options: argparse.Namespace) -> int:
     generation = requested_generation(store, options)
-    with open_snapshot(store, generation, progress=on_terminal) as snapshot:
+    with open_what_is_here(store, generation, progress=on_terminal) as snapshot:
         lists = [(user_id, _list(snapshot, user_id)) for user_id in options.user]
     report(
         options,
@@ -36,5 +36,8 @@ def _get(store: Path, options: argparse.Namespace) -> int:
 
 
 def _list(snapshot: Snapshot, user_id: str) -> str | None:
-    body = snapshot.users.get(user_id.encode()) if is_user_id(user_id) else None
+    if not is_user_id(user_id):
+        return None
+    snapshot.check_user(user_id)
+    body = snapshot.users.get(user_id.encode())
     return body.decode() if body else None

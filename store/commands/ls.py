@@ -11,7 +11,9 @@ from store.errors import ExperimentError, StoreError
 from store.experiment import Experiment, arms_in_words, experiment_beside
 from store.layout import generations, snapshot_folder
 from store.manifest import read_manifest
+from store.partial import absent_files, shards_in_place
 from store.pointer import Pin, current, current_or_none, pinned
+from store.shards import shards_in_words
 from store.takedown import takedowns
 
 _HEAD = ("", "generation", "finished", "age", "users", "items", "MB", "gate")
@@ -62,6 +64,10 @@ class Listing(NamedTuple):
         head = (*_HEAD, "arm") if experiment else _HEAD
         sound = [entry for entry in self.snapshots if "error" not in entry]
         yield from table(head, [_row(entry)[: len(head)] for entry in sound])
+        for entry in sound:
+            if entry["shards"] is not None:
+                shards = shards_in_words(entry["shards"])
+                yield f"    {entry['generation']}  partial: shards {shards} of {entry['n_shards']}"
         for entry in self.snapshots:
             if "error" in entry:
                 yield f"{_mark(entry):2}  {entry['generation']}  damaged: {entry['error']}"
@@ -103,15 +109,19 @@ def _entry(
         "pinned": pin is not None and generation == pin.generation,
     }
     try:
-        about = read_manifest(snapshot_folder(store, generation))
+        folder = snapshot_folder(store, generation)
+        about, in_place = read_manifest(folder), shards_in_place(folder)
+        absent = absent_files(folder, about.n_shards)
         finished_at = datetime.fromisoformat(about.finished_at)
         return entry | {
             "finished_at": about.finished_at,
             "age_seconds": round((now - finished_at).total_seconds()),
             "n_users": about.counts["recs.mdb/users"],
             "n_items": about.counts["recs.mdb/items"],
-            "n_bytes": sum(about.files.values()),
+            "n_bytes": sum(size for name, size in about.files.items() if name not in absent),
             "gate": about.gate.result,
+            "shards": sorted(in_place) if in_place is not None else None,
+            "n_shards": about.n_shards,
         }
     except StoreError as error:
         return entry | {"error": str(error)}

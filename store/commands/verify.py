@@ -12,7 +12,7 @@ from store.errors import CorruptSnapshotError, IncompatibleSnapshotError
 from store.layout import generations
 from store.pointer import current
 from store.progress import on_terminal
-from store.snapshot import open_snapshot
+from store.snapshot import Snapshot, open_what_is_here
 
 _MAX_PROBLEMS: Final = 20
 
@@ -43,14 +43,21 @@ def _wanted(store: Path, options: argparse.Namespace) -> list[int]:
 def _checked(store: Path, generation: int) -> dict[str, Any]:
     n_lists = 0
     try:
-        with open_snapshot(store, generation, progress=on_terminal) as snapshot:
-            n_lists = snapshot.manifest.counts.get("recs.mdb/users", 0)
+        with open_what_is_here(store, generation, progress=on_terminal) as snapshot:
+            n_lists = _n_lists(snapshot)
             broken = broken_records(snapshot, on_terminal)
             problems = list(itertools.islice(broken, _MAX_PROBLEMS))
             del broken  # removes the line of its progress
     except (CorruptSnapshotError, IncompatibleSnapshotError) as error:
         problems = [str(error)]
     return {"generation": generation, "n_lists": n_lists, "problems": problems}
+
+
+def _n_lists(snapshot: Snapshot) -> int:
+    """Return the number of lists that are here; the manifest counts those of all shards."""
+    if snapshot.closed_shards:
+        return sum(1 for _ in snapshot.users)
+    return snapshot.manifest.counts.get("recs.mdb/users", 0)
 
 
 def _lines(entry: dict[str, Any]) -> Iterable[str]:

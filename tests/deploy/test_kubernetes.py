@@ -13,8 +13,11 @@ _FOLDER = DEPLOY / "kubernetes"
 
 def documents():
     """Return every object of the files that the kustomization names."""
-    files = read_yaml(_FOLDER / "kustomization.yaml")["resources"]
-    return [found for file in files for found in yaml.safe_load_all((_FOLDER / file).read_text())]
+    names = read_yaml(_FOLDER / "kustomization.yaml")["resources"]
+    files = [
+        _FOLDER / name / "replicas.yaml" if name == "replicas" else _FOLDER / name for name in names
+    ]
+    return [found for file in files for found in yaml.safe_load_all(file.read_text())]
 
 
 def pods():

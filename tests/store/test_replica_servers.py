@@ -196,6 +196,9 @@ class Bucket:
     def put(self, name, data):
         self._request("PUT", f"/marquee/{name}", data)
 
+    def remove(self, name):
+        self._request("DELETE", f"/marquee/{name}", None)
+
     def has(self, name):
         try:
             self.get(name)
@@ -261,6 +264,28 @@ def test_a_node_pulls_over_s3(two, node, bucket, with_s3):
     assert output_of(with_s3(two, "push", bucket.url)).endswith("; 0.0 MB sent\n")
     output_of(with_s3(node, "pull", bucket.url))
     assert takedowns(node) == takedowns(two)
+
+
+def test_a_node_pulls_two_shards_over_s3(store, node, bucket, with_s3):
+    """The objects of the other shards may be missing; nothing else may."""
+    for prefix in ("a", "b"):
+        lists = {f"user{number}": [f"{prefix}{number}"] for number in range(40)}
+        make_snapshot(store, lists, ["b1"], n_shards=4)
+    output_of(with_s3(store, "push", bucket.url, "--generation", 1))
+    bucket.remove("snapshots/000001/recs.03.mdb")
+    shards = {"MARQUEE_REPLICA_SHARDS": "0,2"}
+    assert output_of(with_s3(node, "pull", bucket.url, **shards)) == "generation 1 is current\n"
+    away = {"recs.01.mdb", "recs.03.mdb"}
+    expected = snapshot_files(store, 1).keys() - away | {"SHARDS"}
+    assert snapshot_files(node, 1).keys() == expected
+    assert with_s3(node, "pull", bucket.url).returncode == 1  # all are wanted, and one is missing
+    output_of(with_s3(store, "push", bucket.url))
+    output_of(with_s3(node, "pull", bucket.url, **shards))
+    assert current(node) == 2
+    whole, partial = snapshot_files(store, 2), snapshot_files(node, 2)
+    assert partial == {name: whole[name] for name in whole if name not in away} | {
+        "SHARDS": b"0,2\n"
+    }
 
 
 def test_a_signed_replica_over_s3(two, node, bucket, with_s3, tmp_path):

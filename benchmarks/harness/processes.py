@@ -82,6 +82,17 @@ def leaders_below(server: int) -> list[Process]:
     return sorted(one for one in children if one.group == one.pid)
 
 
+def descendants_of(pid: int) -> list[Process]:
+    """Return the living children of a process, their children, and so on."""
+    living = [one for one in _processes() if one.state != _ZOMBIE]
+    found, parents = list[Process](), {pid}
+    while parents:
+        children = [one for one in living if one.parent in parents]
+        found += children
+        parents = {one.pid for one in children}
+    return found
+
+
 def core_seconds(sessions: Collection[int]) -> float:
     """Return the processor time of all processes of some sessions."""
     return sum(one.core_seconds for one in _processes() if one.session in sessions)

@@ -31,6 +31,7 @@ from benchmarks.harness.arguments import non_negative_int, positive_float, posit
 from benchmarks.harness.errors import RefusedError
 from benchmarks.harness.servers import MarqueeServer, Servers, free_port
 from benchmarks.scenarios.rehearsal.events import problems_of_events
+from benchmarks.scenarios.rehearsal.growth import SERVER, GrowthRecorder, print_growth
 from benchmarks.scenarios.rehearsal.jobs import problems_of_jobs
 from benchmarks.scenarios.rehearsal.outside import Surroundings, surroundings
 from benchmarks.scenarios.rehearsal.processes import layers, run_job, scheduler
@@ -89,9 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 parts = [layers(folder), *([] if options.light else [scheduler(folder)])]
                 for part in parts:
                     beside.enter_context(part)
+                growth = beside.enter_context(GrowthRecorder(folder, _sessions([server, *parts])))
                 scripts = _scripts_of(options, folder, simulation, outside)
                 report, result = _rehearse(simulation, scripts, server, outside)
                 result.problems += _problems_of_parts(folder, parts, report, is_light=options.light)
+    print_growth(growth.samples, options.speed)
     print(as_text(report))
     return _conclusion(report, result)
 
@@ -116,6 +119,12 @@ def _scripts_of(
             folder, options.seconds / options.rounds, options.seed, items.ids[row], on_takedown,
             outside.kafka, outside.apis,
         )  # fmt: skip
+
+
+def _sessions(parts: Iterable[Servers]) -> dict[int, str]:
+    """Return the name of each part of the service by its process, which leads a session."""
+    pids = [pid for part in parts for pid in part.pids()]
+    return dict(zip(pids, (SERVER, "collector", "speed layer", "scheduler"), strict=False))
 
 
 def _withhold(simulation: Simulation, item_row: int) -> None:

@@ -30,6 +30,7 @@ import numpy as np
 from benchmarks.harness.arguments import non_negative_int, positive_float, positive_int
 from benchmarks.harness.errors import RefusedError
 from benchmarks.harness.servers import MarqueeServer, Servers, free_port
+from benchmarks.harness.tables import print_table
 from benchmarks.scenarios.rehearsal.events import problems_of_events
 from benchmarks.scenarios.rehearsal.growth import SERVER, GrowthRecorder, print_growth
 from benchmarks.scenarios.rehearsal.jobs import problems_of_jobs
@@ -171,9 +172,15 @@ def _problems_of_parts(
 
 
 def _conclusion(report: Report, result: ScriptResult) -> int:
-    """Print the last line, and return the exit status."""
-    problems = _problems(report, result)
-    operations = f"through {', '.join(result.done)} and {result.n_kills} kills of workers"
+    """Print the operations and the last line, and return the exit status."""
+    problems, times = _problems(report, result), result.times()
+    rows = [(name, str(len(took)), f"{max(took):.1f}") for name, took in times.items()]
+    kills = ("kills of workers", str(result.n_kills), "")
+    print_table(("operation", "times", "most seconds"), [*rows, kills])
+    names = (
+        name if len(took) == 1 else f"{len(took)} times {name}" for name, took in times.items()
+    )
+    operations = f"through {', '.join(names)} and {result.n_kills} kills of workers"
     n_requests = sum(one.n_requests + one.n_malformed for one in report.servers)
     if problems:
         print(f"FAILED: {'; '.join(problems)}; {n_requests:,} requests {operations}")

@@ -72,14 +72,22 @@ class GrowthRecorder:
     Args:
         folder: Folder of the rehearsal.
         sessions: Name of each part of the service by the leader of its session.
+        interval_seconds: Pause between two samples.
 
     Attributes:
         samples: Samples so far, oldest first.
     """
 
-    def __init__(self, folder: Path, sessions: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sessions: Mapping[int, str],
+        *,
+        interval_seconds: float = _INTERVAL_SECONDS,
+    ) -> None:
         self.samples: list[Sample] = []
         self._folder = folder
+        self._interval_seconds = interval_seconds
         self._sessions = {**sessions, os.getsid(0): OUTSIDE}
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._record)
@@ -95,7 +103,7 @@ class GrowthRecorder:
     def _record(self) -> None:
         is_over = False
         while not is_over:
-            is_over = self._is_over.wait(_INTERVAL_SECONDS if self.samples else 0)
+            is_over = self._is_over.wait(self._interval_seconds if self.samples else 0)
             mib = {**_disk(self._folder), **self._memory()}
             self.samples.append(Sample(time.monotonic(), mib))
 

@@ -79,19 +79,38 @@ class ScriptOptions:
         return min(self.seconds * _OUTAGE_SHARE, _MAX_OUTAGE_SECONDS)
 
 
+class Operation(NamedTuple):
+    """An operation that was done.
+
+    Attributes:
+        name: Name in reports.
+        seconds: Duration, until a worker served the new generation.
+    """
+
+    name: str
+    seconds: float
+
+
 @dataclass(slots=True)
 class ScriptResult:
     """What the script has done so far.
 
     Attributes:
-        done: Operations, in words.
+        done: Operations, in the order of their ends.
         n_kills: Number of workers killed.
         problems: Operations that went wrong, with the reason.
     """
 
-    done: list[str] = field(default_factory=list)
+    done: list[Operation] = field(default_factory=list)
     n_kills: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def times(self) -> dict[str, list[float]]:
+        """Return the durations of each operation, by its name, seconds."""
+        found: dict[str, list[float]] = {}
+        for name, seconds in self.done:
+            found.setdefault(name, []).append(seconds)
+        return found
 
 
 class _Step(NamedTuple):
@@ -223,7 +242,7 @@ def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _S
             result.problems.append(f"{step.name}: {problem}")
         elif is_flip:
             wait_until(lambda: server.count_in_log(pattern) > n_before)
-        result.done.append(step.name)
+        result.done.append(Operation(step.name, time.monotonic() - began))
     except Exception as error:
         result.problems.append(f"{step.name}: {' '.join(str(error).split())}")
     report_progress(f"{step.name}, in {time.monotonic() - began:.1f} s")

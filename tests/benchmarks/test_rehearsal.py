@@ -73,6 +73,17 @@ def test_operations_without_effect_fail_it(monkeypatch, capsys):
     assert "responses held what was taken down" in line
 
 
+def test_ctrl_c_waits_for_no_operation():
+    """Operations may wait for minutes; without an exception their end is waited for."""
+    is_over = threading.Event()
+    with pytest.raises(KeyboardInterrupt), script.in_thread(is_over.wait):
+        raise KeyboardInterrupt
+    done = []
+    with script.in_thread(lambda: done.append(is_over.wait())):
+        is_over.set()
+    assert done == [True]
+
+
 def test_failed_refresh_is_reported_with_its_reason(tmp_path):
     """The error holds the end of the log of the refresh."""
     write_settings(tmp_path, Addresses(), speed=600)  # without a history

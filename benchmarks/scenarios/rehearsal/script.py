@@ -147,13 +147,14 @@ def run_script(options: ScriptOptions, server: MarqueeServer, result: ScriptResu
 
 @contextlib.contextmanager
 def in_thread(run: Callable[[], None]) -> Iterator[None]:
-    """Run a function in a thread beside the body of the `with`, and wait for its end."""
-    thread = threading.Thread(target=run)
+    """Run a function in a thread beside the body of the `with`, and wait for its end.
+
+    After an exception in the body, such as Ctrl-C, it is left to end with this process.
+    """
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    yield
+    thread.join()
 
 
 def report_progress(text: str) -> None:

@@ -54,7 +54,10 @@ def test_short_rehearsal_passes(tmp_path, capsys):
     with niceness_of_refreshes(tmp_path) as found:
         assert main([*SIZE, "--folder", str(tmp_path)]) == 0
     assert found == {os.nice(0) + CronSettings().nice}  # low priority, as at night
-    line = last_line(capsys)
+    out, err = capsys.readouterr()
+    for row in (r"lost +\| 0 ", r"twice +\| 0 ", r"collector +\| \d", r"disk: store +\| \d"):
+        assert re.search(rf"^\| {row}", err, re.MULTILINE)
+    line = out.splitlines()[-1]
     assert line.startswith("PASSED: 100 % of ")
     for what in ("a refresh of new events", "a rollback", "a takedown", "kills of workers"):
         assert what in line

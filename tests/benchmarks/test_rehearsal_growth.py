@@ -14,6 +14,7 @@ from benchmarks.scenarios.rehearsal.growth import (
     Sample,
     growth_of,
     print_growth,
+    problems_of_growth,
 )
 
 MIB = 1 << 20
@@ -51,6 +52,22 @@ def test_leak_has_a_slope_and_a_peak_has_none():
     assert leak.per_second == pytest.approx(0.25, abs=0.01)
     assert steady.per_second == 0
     assert (steady.start, steady.most, steady.end) == (15, 900, 100)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "part", "problems"),
+    [
+        (2000, "collector", ["collector has grown by 100 MiB in 2,000 s"]),
+        (1000, "collector", []),  # twice as fast, but it may be the warm-up
+        (2000, "workers", []),  # none lives that long
+    ],
+)
+def test_leak_of_a_lasting_part_fails_a_soak(seconds, part, problems):
+    samples = [
+        Sample(at, {part: at * 100 / seconds, "speed layer": at * 50 / seconds})
+        for at in range(0, seconds + 1, 100)
+    ]
+    assert problems_of_growth(samples) == problems
 
 
 def test_memory_is_of_the_part_and_disk_of_the_folder(tmp_path, process):

@@ -21,7 +21,7 @@ import functools
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,11 +32,20 @@ from benchmarks.harness.errors import RefusedError
 from benchmarks.harness.servers import MarqueeServer, Servers, free_port
 from benchmarks.harness.tables import print_table
 from benchmarks.scenarios.rehearsal.events import problems_of_events
-from benchmarks.scenarios.rehearsal.growth import SERVER, GrowthRecorder, print_growth
+from benchmarks.scenarios.rehearsal.growth import (
+    COLLECTOR,
+    SCHEDULER,
+    SERVER,
+    SPEED_LAYER,
+    GrowthRecorder,
+    print_growth,
+    problems_of_growth,
+)
 from benchmarks.scenarios.rehearsal.jobs import problems_of_jobs
 from benchmarks.scenarios.rehearsal.outside import Surroundings, surroundings
 from benchmarks.scenarios.rehearsal.processes import layers, run_job, scheduler
 from benchmarks.scenarios.rehearsal.script import (
+    Operation,
     ScriptOptions,
     ScriptResult,
     in_thread,
@@ -80,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         simulation = _simulation(world, options, address)
         with surroundings(simulation.world, folder, is_light=options.light) as outside:
             write_settings(folder, outside.addresses, options.speed)
+            report_progress("the first refresh")
             if not options.light:
                 run_job(folder, "fetch")
             run_job(folder, "refresh")
@@ -95,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 scripts = _scripts_of(options, folder, simulation, outside)
                 report, result = _rehearse(simulation, scripts, server, outside)
                 result.problems += _problems_of_parts(folder, parts, report, is_light=options.light)
+    result.problems += problems_of_growth(growth.samples)
     print_growth(growth.samples, options.speed)
     print(as_text(report))
     return _conclusion(report, result)
@@ -118,14 +129,14 @@ def _scripts_of(
         on_takedown = functools.partial(_withhold, simulation, row)
         yield ScriptOptions(
             folder, options.seconds / options.rounds, options.seed, items.ids[row], on_takedown,
-            outside.kafka, outside.apis,
+            lambda: simulation.n_failed, outside.kafka, outside.apis,
         )  # fmt: skip
 
 
 def _sessions(parts: Iterable[Servers]) -> dict[int, str]:
     """Return the name of each part of the service by its process, which leads a session."""
     pids = [pid for part in parts for pid in part.pids()]
-    return dict(zip(pids, (SERVER, "collector", "speed layer", "scheduler"), strict=False))
+    return dict(zip(pids, (SERVER, COLLECTOR, SPEED_LAYER, SCHEDULER), strict=False))
 
 
 def _withhold(simulation: Simulation, item_row: int) -> None:
@@ -148,6 +159,7 @@ def _rehearse(
         finally:
             simulation.stop()
 
+    report_progress("traffic begins")
     with in_thread(operate):
         traffic = simulation.run(outside.stream, observer=outside.clock)
         try:
@@ -173,13 +185,9 @@ def _problems_of_parts(
 
 def _conclusion(report: Report, result: ScriptResult) -> int:
     """Print the operations and the last line, and return the exit status."""
-    problems, times = _problems(report, result), result.times()
-    rows = [(name, str(len(took)), f"{max(took):.1f}") for name, took in times.items()]
-    kills = ("kills of workers", str(result.n_kills), "")
-    print_table(("operation", "times", "most seconds"), [*rows, kills])
-    names = (
-        name if len(took) == 1 else f"{len(took)} times {name}" for name, took in times.items()
-    )
+    problems, by_name = _problems(report, result), result.by_name()
+    _print_operations(by_name, result.n_kills)
+    names = (name if len(of) == 1 else f"{len(of)} times {name}" for name, of in by_name.items())
     operations = f"through {', '.join(names)} and {result.n_kills} kills of workers"
     n_requests = sum(one.n_requests + one.n_malformed for one in report.servers)
     if problems:
@@ -190,6 +198,20 @@ def _conclusion(report: Report, result: ScriptResult) -> int:
         f"{report.result.n_lines:,} events are accounted for"
     )
     return 0
+
+
+def _print_operations(by_name: Mapping[str, Sequence[Operation]], n_kills: int) -> None:
+    rows = [
+        (
+            name,
+            str(len(of)),
+            f"{max(one.seconds for one in of):.1f}",
+            f"{sum(one.n_failed for one in of):,}",
+        )
+        for name, of in by_name.items()
+    ]
+    header = ("operation", "times", "most seconds", "requests failed meanwhile")
+    print_table(header, [*rows, ("a kill of a worker", str(n_kills), "", "")])
 
 
 def _problems(report: Report, result: ScriptResult) -> list[str]:

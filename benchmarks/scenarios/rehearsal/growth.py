@@ -6,7 +6,8 @@
     table: at the start, at most, at the end, and growth in a simulated day
 
 The memory of a process is what it has for itself alone; a mapped store does not count. Workers
-are killed all the time, and jobs end: for them the most says more than the growth.
+are killed all the time, and jobs end: for them the most says more than the growth. In a soak of
+half an hour or longer it is a leak where another part of the service grows by 64 MiB.
 """
 
 import contextlib
@@ -26,15 +27,23 @@ from benchmarks.harness.tables import print_table
 from benchmarks.simulator.clock import DAY_SECONDS
 
 SERVER: Final = "server"
+COLLECTOR: Final = "collector"
+SPEED_LAYER: Final = "speed layer"
+SCHEDULER: Final = "scheduler"
 SERVICE: Final = "all of the service"
 OUTSIDE: Final = "outside: users, broker, APIs"
 DISK: Final = "disk: "
 
+_SUPERVISOR: Final = "supervisor"
+_NGINX: Final = "nginx"
+_LASTING: Final = (_SUPERVISOR, _NGINX, COLLECTOR, SPEED_LAYER, SCHEDULER)
 _JOBS: Final = "jobs and commands"
 _LOGS: Final = "logs"
 _INTERVAL_SECONDS: Final = 5.0
 _EDGE_SHARE: Final = 0.1  # of the samples, whose median is the start or the end
 _WARM_UP_SHARE: Final = 0.25  # of the samples, which the slope leaves out
+_MAX_GROWN_MIB: Final = 64.0
+_MIN_SOAK_SECONDS: Final = 1800.0  # shorter runs grow while they warm up
 _BLOCK_BYTES: Final = 512  # stat(2)
 _MIB: Final = 1 << 20
 
@@ -122,8 +131,8 @@ class GrowthRecorder:
         if part != SERVER:
             return part
         if process.pid == process.session:
-            return "supervisor"
-        return "nginx" if process.name == "nginx" else "workers"
+            return _SUPERVISOR
+        return _NGINX if process.name == "nginx" else "workers"
 
 
 def growth_of(samples: Sequence[Sample], name: str) -> Growth:
@@ -146,6 +155,17 @@ def growth_of(samples: Sequence[Sample], name: str) -> Growth:
     )
 
 
+def problems_of_growth(samples: Sequence[Sample]) -> list[str]:
+    """Return which parts of the service leak memory, by their slope over the whole time."""
+    seconds = samples[-1].seconds - samples[0].seconds
+    grown = {part: growth_of(samples, part).per_second * seconds for part in _LASTING}
+    return [
+        f"{part} has grown by {mib:,.0f} MiB in {seconds:,.0f} s"
+        for part, mib in grown.items()
+        if mib > _MAX_GROWN_MIB and seconds >= _MIN_SOAK_SECONDS
+    ]
+
+
 def print_growth(samples: Sequence[Sample], speed: float) -> None:
     """Print a table of all parts and folders, the service as a whole last.
 
@@ -159,7 +179,7 @@ def print_growth(samples: Sequence[Sample], speed: float) -> None:
         growth = growth_of(samples, name)
         daily = growth.per_second * DAY_SECONDS / speed
         rows.append((name, *(f"{mib:,.1f}" for mib in growth[:3]), f"{daily:+,.1f}"))
-    print_table(("MiB", "start", "most", "end", "a simulated day"), rows)
+    print_table(("MiB", "start", "most", "end", "growth in a simulated day"), rows)
 
 
 def _place(name: str) -> tuple[bool, bool, bool, str]:

@@ -57,6 +57,7 @@ class ScriptOptions:
         seed: Random seed of the kills.
         taken_down: Id of the item that is taken down.
         on_takedown: Called after the takedown.
+        n_failed: Returns the number of requests that have failed so far.
         kafka, apis: Outages of what is outside; None: a light rehearsal.
     """
 
@@ -65,6 +66,7 @@ class ScriptOptions:
     seed: int
     taken_down: str
     on_takedown: Callable[[], None]
+    n_failed: Callable[[], int]
     kafka: Outage | None = None
     apis: Outage | None = None
 
@@ -85,10 +87,12 @@ class Operation(NamedTuple):
     Attributes:
         name: Name in reports.
         seconds: Duration, until a worker served the new generation.
+        n_failed: Number of requests that failed meanwhile.
     """
 
     name: str
     seconds: float
+    n_failed: int
 
 
 @dataclass(slots=True)
@@ -105,11 +109,11 @@ class ScriptResult:
     n_kills: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def times(self) -> dict[str, list[float]]:
-        """Return the durations of each operation, by its name, seconds."""
-        found: dict[str, list[float]] = {}
-        for name, seconds in self.done:
-            found.setdefault(name, []).append(seconds)
+    def by_name(self) -> dict[str, list[Operation]]:
+        """Return the operations of each name, in the order of their first ends."""
+        found: dict[str, list[Operation]] = {}
+        for one in self.done:
+            found.setdefault(one.name, []).append(one)
         return found
 
 
@@ -141,7 +145,7 @@ def run_script(options: ScriptOptions, server: MarqueeServer, result: ScriptResu
     with _kills(result, server, options.seconds / _N_KILLS, options.seed):
         for step in sorted(_steps(options, server), key=lambda step: step.share):
             time.sleep(max(0.0, began + step.share * options.seconds - time.monotonic()))
-            _run_step(result, server, options.store, step)
+            _run_step(options, server, result, step)
         time.sleep(max(0.0, began + options.seconds - time.monotonic()))
 
 
@@ -231,11 +235,13 @@ def _promote(options: ScriptOptions) -> None:
     run_command(options.folder, "stream", "experiment", "promote", _ARM, "--why", _WHY)
 
 
-def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _Step) -> None:
+def _run_step(
+    options: ScriptOptions, server: MarqueeServer, result: ScriptResult, step: _Step
+) -> None:
     """Run one operation, and wait until a worker serves the expected generation."""
-    pattern = rf"worker \d+ serves generation {step.generation}\b"
+    pattern, store = rf"worker \d+ serves generation {step.generation}\b", options.store
     is_flip, began = current(store) != step.generation, time.monotonic()
-    n_before = server.count_in_log(pattern)
+    n_before, n_failed = server.count_in_log(pattern), options.n_failed()
     try:
         step.run()
         if current(store) != step.generation:
@@ -243,10 +249,14 @@ def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _S
             result.problems.append(f"{step.name}: {problem}")
         elif is_flip:
             wait_until(lambda: server.count_in_log(pattern) > n_before)
-        result.done.append(Operation(step.name, time.monotonic() - began))
+        seconds = time.monotonic() - began
+        result.done.append(Operation(step.name, seconds, options.n_failed() - n_failed))
     except Exception as error:
         result.problems.append(f"{step.name}: {' '.join(str(error).split())}")
-    report_progress(f"{step.name}, in {time.monotonic() - began:.1f} s")
+    report_progress(
+        f"{step.name}, in {time.monotonic() - began:.1f} s; "
+        f"{options.n_failed():,} requests have failed so far"
+    )
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.harness.processes import wait_until
 from benchmarks.scenarios.rehearsal.growth import (
     DISK,
+    OUTSIDE,
     SERVICE,
     GrowthRecorder,
     Sample,
@@ -87,13 +88,22 @@ def test_memory_is_of_the_part_and_disk_of_the_folder(tmp_path, process):
     assert all(one.seconds < other.seconds for one, other in pairwise(recorder.samples))
 
 
-def test_processes_that_are_no_part_of_the_service_are_jobs(tmp_path, process):
-    """A job leads a session of its own, and counts to the service all the same."""
-    allocate(process, 30)
-    with GrowthRecorder(tmp_path, {}) as recorder:
-        pass
-    [first, *_] = recorder.samples
-    assert first.mib["jobs and commands"] == first.mib[SERVICE] > 30
+def test_a_job_leads_a_session_below_another_process(tmp_path):
+    """It counts to the service; the simulator's own processes do not."""
+    command = ["sh", "-c", 'setsid "$0" -c "$1"; true', sys.executable, ALLOCATES]
+    with (
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as shell,
+        GrowthRecorder(tmp_path, {}, interval_seconds=0.01) as recorder,
+    ):
+        allocate(shell, 30)
+        n_before = len(recorder.samples)
+        wait_until(lambda: len(recorder.samples) > n_before + 1)
+        shell.stdin.close()
+    most = max(recorder.samples, key=lambda one: one.mib.get(SERVICE, 0.0)).mib
+    assert most["jobs and commands"] == most[SERVICE] == pytest.approx(35, abs=10)
+    assert most[OUTSIDE] > most[SERVICE]
 
 
 def test_growth_is_shown_for_a_simulated_day(capsys):

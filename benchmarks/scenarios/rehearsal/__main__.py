@@ -29,6 +29,7 @@ import numpy as np
 
 from benchmarks.harness.arguments import non_negative_int, positive_float, positive_int
 from benchmarks.harness.errors import RefusedError
+from benchmarks.harness.processes import raise_priority
 from benchmarks.harness.servers import MarqueeServer, Servers, free_port
 from benchmarks.harness.tables import print_table
 from benchmarks.scenarios.rehearsal.events import problems_of_events
@@ -98,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 MarqueeServer(folder / STORE, folder, *workers, port=address.port) as server,
                 contextlib.ExitStack() as beside,
             ):
+                raise_priority(server.process.pid)
                 parts = [layers(folder), *([] if options.light else [scheduler(folder)])]
                 for part in parts:
                     beside.enter_context(part)

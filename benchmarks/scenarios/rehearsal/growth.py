@@ -127,7 +127,8 @@ class GrowthRecorder:
         return dict(found)
 
     def _part_of(self, process: Process) -> str:
-        part = self._sessions.get(process.session, _JOBS)
+        is_client = process.parent == os.getpid()  # of the simulator, in a session of its own
+        part = self._sessions.get(process.session, OUTSIDE if is_client else _JOBS)
         if part != SERVER:
             return part
         if process.pid == process.session:

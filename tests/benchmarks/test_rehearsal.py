@@ -78,13 +78,18 @@ def test_operations_without_effect_fail_it(monkeypatch, capsys):
 
 def test_ctrl_c_waits_for_no_operation():
     """Operations may wait for minutes; without an exception their end is waited for."""
-    is_over = threading.Event()
-    with pytest.raises(KeyboardInterrupt), script.in_thread(is_over.wait):
+    is_over, done = threading.Event(), []
+
+    def wait():
+        is_over.wait()
+        done.append("end")
+
+    with pytest.raises(KeyboardInterrupt), script.in_thread(wait):
         raise KeyboardInterrupt
-    done = []
-    with script.in_thread(lambda: done.append(is_over.wait())):
+    assert not done
+    with script.in_thread(wait):
         is_over.set()
-    assert done == [True]
+    assert done
 
 
 def test_failed_refresh_is_reported_with_its_reason(tmp_path):

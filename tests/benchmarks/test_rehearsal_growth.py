@@ -47,8 +47,10 @@ def test_leak_has_a_slope_and_a_peak_has_none():
     samples = []
     for second in range(0, 200, 5):
         warm_up = min(second, 50) * 2.0
-        leak = {"leak": warm_up + 0.25 * second + second % 3} if second != 100 else {}
-        samples.append(Sample(second, {"steady": 900.0 if second == 90 else warm_up, **leak}))
+        mib = {"steady": 900.0 if second == 90 else warm_up}
+        if second != 100:
+            mib["leak"] = warm_up + 0.25 * second + second % 3
+        samples.append(Sample(second, mib))
     leak, steady = growth_of(samples, "leak"), growth_of(samples, "steady")
     assert leak.per_second == pytest.approx(0.25, abs=0.01)
     assert steady.per_second == 0
@@ -100,7 +102,7 @@ def test_a_job_leads_a_session_below_another_process(tmp_path):
         allocate(shell, 30)
         n_before = len(recorder.samples)
         wait_until(lambda: len(recorder.samples) > n_before + 1)
-        shell.stdin.close()
+        shell.communicate()
     most = max(recorder.samples, key=lambda one: one.mib.get(SERVICE, 0.0)).mib
     assert most["jobs and commands"] == most[SERVICE] == pytest.approx(35, abs=10)
     assert most[OUTSIDE] > most[SERVICE]

@@ -18,6 +18,7 @@ last line and the exit status say so.
 import argparse
 import contextlib
 import functools
+import signal
 import sys
 import tempfile
 import time
@@ -268,4 +269,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends its processes, as Ctrl-C does
     sys.exit(main())

@@ -60,14 +60,14 @@ def test_leak_has_a_slope_and_a_peak_has_none():
 @pytest.mark.parametrize(
     ("seconds", "part", "problems"),
     [
-        (2000, "collector", ["collector has grown by 100 MiB in 2,000 s"]),
+        (2000, "collector", ["collector has grown by 200 MiB in 2,000 s"]),
         (1000, "collector", []),  # twice as fast, but it may be the warm-up
         (2000, "workers", []),  # none lives that long
     ],
 )
 def test_leak_of_a_lasting_part_fails_a_soak(seconds, part, problems):
     samples = [
-        Sample(at, {part: at * 100 / seconds, "speed layer": at * 50 / seconds})
+        Sample(at, {part: at * 200 / seconds, "speed layer": at * 100 / seconds})
         for at in range(0, seconds + 1, 100)
     ]
     assert problems_of_growth(samples) == problems

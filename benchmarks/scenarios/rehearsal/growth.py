@@ -7,7 +7,8 @@
 
 The memory of a process is what it has for itself alone; a mapped store does not count. Workers
 are killed all the time, and jobs end: for them the most says more than the growth. In a soak of
-half an hour or longer it is a leak where another part of the service grows by 64 MiB.
+half an hour or longer it is a leak where another part of the service grows by 128 MiB: the
+collector's memory goes up and down by 100 MiB.
 """
 
 import contextlib
@@ -42,7 +43,7 @@ _LOGS: Final = "logs"
 _INTERVAL_SECONDS: Final = 5.0
 _EDGE_SHARE: Final = 0.1  # of the samples, whose median is the start or the end
 _WARM_UP_SHARE: Final = 0.25  # of the samples, which the slope leaves out
-_MAX_GROWN_MIB: Final = 64.0
+_MAX_GROWN_MIB: Final = 128.0
 _MIN_SOAK_SECONDS: Final = 1800.0  # shorter runs grow while they warm up
 _BLOCK_BYTES: Final = 512  # stat(2)
 _MIB: Final = 1 << 20

@@ -6,7 +6,8 @@ is due. A job that raises would end its loop or run again at every poll: this on
 never raises, and an exception counts as a failed run, with its retry pause.
 
 Jobs run beside each other, each once at a time: a file beside its state is locked while it
-runs, by the scheduler or by `python -m cron run`.
+runs, by the scheduler or by `python -m cron run`. A job waits for those before it, but for one
+whole run of each at most: one that is always due or running would hold it up for ever.
 """
 
 import contextlib
@@ -84,6 +85,7 @@ class Scheduler:
         self.folder = Path(settings.path)
         self._running: dict[str, _Running] = {}
         self._states = States(self.folder)
+        self._held_since: dict[str, datetime] = {}  # jobs that wait for others
         self._data_sizes = DataSizes()
         self._row_counts = RowCounts()
 
@@ -193,7 +195,7 @@ class Scheduler:
             _log.exception("cannot write what the jobs do; the scheduler continues")
 
     def _check(self, job: Job) -> None:
-        if any(self._goes_first(self.jobs[name]) for name in job.after):
+        if self._is_held(job):
             return
         is_requested = job.name == REFRESH and self._is_requested()
         is_due = job.enabled and self._is_due(job)
@@ -207,7 +209,21 @@ class Scheduler:
             is_retry = is_after_failure(state, self._clock(), self._due_at(job))
             self._start(job, log, is_retry=is_retry and state.n_failures <= job.retries)
 
-    def _goes_first(self, job: Job) -> bool:
+    def _is_held(self, job: Job) -> bool:
+        """Return whether a job waits for others that go first."""
+        now = self._clock()
+        since = min(now, self._held_since.get(job.name, now))  # the clock may have gone back
+        if any(self._goes_first(self.jobs[name], since) for name in job.after):
+            self._held_since[job.name] = since
+            return True
+        self._held_since.pop(job.name, None)
+        return False
+
+    def _goes_first(self, job: Job, since: datetime) -> bool:
+        """Return whether a job is running or due, without a success that began since a time."""
+        began = self.state(job.name).last_success
+        if began is not None and since <= began <= self._clock():
+            return False
         is_running = self.state(job.name).is_open and not is_free(self.folder, job.name)
         return is_running or (job.enabled and self._is_due(job))
 

@@ -20,6 +20,8 @@ from store.errors import WriteError
 
 _NO_VECTORS: Final[Mapping[int, Floats]] = {}
 _N_PROBES: Final = 200  # items that recall is measured on
+# Squares of shorter vectors leave float32; Annoy's splits between such are not numbers.
+_MIN_NORM: Final = 1e-15
 
 
 def build_index(
@@ -28,7 +30,8 @@ def build_index(
     """Build the index of all item rows but the hidden ones.
 
     Annoy never finds a row that was not added. The vector of such a row is zero, and
-    a row behind the last one that was added has no vector.
+    a row behind the last one that was added has no vector. A vector that is nearly zero,
+    of an item without any signal, is added as zero.
 
     Args:
         item_factors: (n_items, n_factors).
@@ -38,9 +41,11 @@ def build_index(
     """
     index = annoy.AnnoyIndex(item_factors.shape[1], "angular")
     index.set_seed(seed)
+    is_zero = np.linalg.norm(item_factors, axis=1) < _MIN_NORM
+    zero = np.zeros(item_factors.shape[1], np.float32)
     for item_row, vector in enumerate(item_factors):
         if item_row not in hidden:
-            index.add_item(item_row, vector)
+            index.add_item(item_row, zero if is_zero[item_row] else vector)
     index.build(n_trees, n_jobs=1)  # with more jobs it is not deterministic
     return index
 

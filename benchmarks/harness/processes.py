@@ -21,6 +21,7 @@ _POLL_SECONDS: Final = 0.02
 # Fields of /proc/PID/stat behind the name, counted from 0
 _STATE, _PARENT, _GROUP, _SESSION, _USER_TICKS, _SYSTEM_TICKS = 0, 1, 2, 3, 11, 12
 _ZOMBIE: Final = "Z"
+_AUTOGROUP_NICE: Final = "-10"
 
 
 class Process(NamedTuple):
@@ -82,9 +83,35 @@ def leaders_below(server: int) -> list[Process]:
     return sorted(one for one in children if one.group == one.pid)
 
 
+def descendants_of(pid: int) -> list[Process]:
+    """Return the living children of a process, their children, and so on."""
+    living = [one for one in _processes() if one.state != _ZOMBIE]
+    found, parents = list[Process](), {pid}
+    while parents:
+        children = [one for one in living if one.parent in parents]
+        found += children
+        parents = {one.pid for one in children}
+    return found
+
+
 def core_seconds(sessions: Collection[int]) -> float:
     """Return the processor time of all processes of some sessions."""
     return sum(one.core_seconds for one in _processes() if one.session in sessions)
+
+
+def raise_priority(session: int) -> None:
+    """Give a session ten times the processor time of another, where that is permitted.
+
+    `CPUWeight=1000` does so for the server in `deploy/systemd`.
+
+    Args:
+        session: Process id of the session's leader.
+
+    Source:
+        sched(7), "The autogroup feature": the nice value of a session's group.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{session}/autogroup").write_text(_AUTOGROUP_NICE)
 
 
 def private_mib(pid: int) -> float:

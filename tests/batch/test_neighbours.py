@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from batch.tables.neighbours import build_index, recall, save_index, similar_items
+from serve.worker.index_check import check_index
 from store.errors import WriteError
 
 
@@ -129,6 +130,17 @@ def test_other_seed_gives_another_file(unit_vectors, tmp_path):
     """The trees depend on the seed."""
     first = file_of(unit_vectors, tmp_path / "first.ann", 42)
     assert file_of(unit_vectors, tmp_path / "other.ann", 43) != first
+
+
+def test_index_with_items_without_signal_is_served(unit_vectors, tmp_path):
+    """Some factors shrink to nearly nothing; Annoy's splits of such vectors are not numbers."""
+    norms = np.ones((len(unit_vectors), 1), np.float32)
+    norms[::20] = np.geomspace(1e-24, 1e-14, len(norms[::20]))[:, None]
+    index = build_index(unit_vectors * norms, n_trees=10, seed=7)
+    save_index(index, tmp_path / "items.ann")
+    check_index(tmp_path / "items.ann", unit_vectors.shape[1])
+    assert index.get_item_vector(1) == unit_vectors[1].tolist()
+    assert not any(index.get_item_vector(0))
 
 
 def test_index_that_cannot_be_written_is_an_error_of_the_store(unit_vectors, tmp_path):

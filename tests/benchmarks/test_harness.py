@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ from benchmarks.harness.processes import (
     core_seconds,
     private_mib,
     processes_of,
+    raise_priority,
     threads_of,
     wait_until,
 )
@@ -128,6 +130,18 @@ def test_processes_are_parsed_whatever_their_name(tmp_path):
             assert private_mib(process.pid) > 0
         finally:
             process.kill()
+
+
+def test_priority_is_that_of_the_session_alone():
+    """Where it is not permitted, or sessions have none, nothing changes."""
+    with subprocess.Popen(SLEEP, start_new_session=True, stdout=subprocess.PIPE) as process:
+        group = Path(f"/proc/{process.pid}/autogroup")
+        own = Path("/proc/self/autogroup").read_text() if group.exists() else ""
+        raise_priority(process.pid)
+        if os.geteuid() == 0 and group.exists():
+            assert group.read_text().endswith(" nice -10\n")
+            assert Path("/proc/self/autogroup").read_text() == own
+        process.kill()
 
 
 def test_waiting_ends_with_an_error():

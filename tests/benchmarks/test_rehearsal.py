@@ -54,7 +54,10 @@ def test_short_rehearsal_passes(tmp_path, capsys):
     with niceness_of_refreshes(tmp_path) as found:
         assert main([*SIZE, "--folder", str(tmp_path)]) == 0
     assert found == {os.nice(0) + CronSettings().nice}  # low priority, as at night
-    line = last_line(capsys)
+    out, err = capsys.readouterr()
+    for row in (r"lost +\| 0 ", r"twice +\| 0 ", r"collector +\| \d", r"disk: store +\| \d"):
+        assert re.search(rf"^\| {row}", err, re.MULTILINE)
+    line = out.splitlines()[-1]
     assert line.startswith("PASSED: 100 % of ")
     for what in ("a refresh of new events", "a rollback", "a takedown", "kills of workers"):
         assert what in line
@@ -71,6 +74,22 @@ def test_operations_without_effect_fail_it(monkeypatch, capsys):
     line = last_line(capsys)
     assert line.startswith("FAILED: a rollback: 2 is current, not 1; ")
     assert "responses held what was taken down" in line
+
+
+def test_ctrl_c_waits_for_no_operation():
+    """Operations may wait for minutes; without an exception their end is waited for."""
+    is_over, done = threading.Event(), []
+
+    def wait():
+        is_over.wait()
+        done.append("end")
+
+    with pytest.raises(KeyboardInterrupt), script.in_thread(wait):
+        raise KeyboardInterrupt
+    assert not done
+    with script.in_thread(wait):
+        is_over.set()
+    assert done
 
 
 def test_failed_refresh_is_reported_with_its_reason(tmp_path):

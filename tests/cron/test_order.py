@@ -90,6 +90,26 @@ def test_a_job_waits_for_one_that_is_run_by_hand(tmp_path):
     assert ran(tmp_path) == ["fetch", "refresh", "refresh"]
 
 
+def test_a_job_that_is_always_due_holds_no_other_up(tmp_path):
+    """Its runs take longer than its interval; a job due by the clock or requested waits for one."""
+    clock = Clock("2026-03-01T12:00")
+    (tmp_path / "store").mkdir()
+    always = job("fetch", every_minutes=1.0)
+    nightly = job("refresh", at="03:30", after=("fetch",))
+    scheduler = scheduler_of(tmp_path, clock, always, nightly)
+    for n_refreshes in (1, 2):
+        clock.forward(minutes=2)
+        scheduler.step()
+        assert scheduler.state("fetch").is_open
+        assert not scheduler.state("refresh").is_open
+        if n_refreshes == 2:
+            request_refresh(tmp_path / "store", "new films")
+        for _ in range(2):
+            clock.forward(minutes=2)
+            step(scheduler)
+        assert ran(tmp_path).count("refresh") == n_refreshes
+
+
 def test_a_failed_job_holds_no_other_up(tmp_path):
     """While it waits for its retry, the one after it runs with what is there."""
     clock = Clock("2026-03-01T12:00")

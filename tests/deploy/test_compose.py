@@ -46,6 +46,12 @@ def test_every_service_is_hardened(name):
     assert {"mem_limit", "pids_limit", "healthcheck"} <= service.keys()
 
 
+def test_the_server_has_the_most_processor_time():
+    """Ten times the weight of another service (1,024 shares) where all want a core."""
+    shares = {name: one["cpu_shares"] for name, one in _SERVICES.items() if "cpu_shares" in one}
+    assert shares == {"serve": 10 * 1024}
+
+
 def test_only_the_server_is_reachable_from_outside():
     """Other ports are on loopback, or in a network that is closed."""
     ports = {name: service["ports"] for name, service in _SERVICES.items() if "ports" in service}

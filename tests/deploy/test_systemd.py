@@ -72,6 +72,17 @@ def test_the_target_starts_and_stops_each_service(name):
     assert "WantedBy=marquee.target\n" in text
 
 
+def test_the_server_has_the_most_processor_time():
+    """Ten times the weight of another unit (100) where all want a core, and the jobs the least."""
+    units = {name: (_UNITS / name).read_text() for name in _SERVICES}
+    weights = {
+        name: int(found[1])
+        for name, text in units.items()
+        if (found := re.search(r"^CPUWeight=(\d+)$", text, re.M))
+    }
+    assert weights == {"marquee-serve.service": 1000, "marquee-cron.service": 20}
+
+
 @pytest.mark.parametrize("name", _SERVICES)
 def test_commands_exist(name):
     """What the unit starts is accepted."""

@@ -18,10 +18,11 @@ last line and the exit status say so.
 import argparse
 import contextlib
 import functools
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,12 +30,24 @@ import numpy as np
 
 from benchmarks.harness.arguments import non_negative_int, positive_float, positive_int
 from benchmarks.harness.errors import RefusedError
+from benchmarks.harness.processes import raise_priority
 from benchmarks.harness.servers import MarqueeServer, Servers, free_port
+from benchmarks.harness.tables import print_table
 from benchmarks.scenarios.rehearsal.events import problems_of_events
+from benchmarks.scenarios.rehearsal.growth import (
+    COLLECTOR,
+    SCHEDULER,
+    SERVER,
+    SPEED_LAYER,
+    GrowthRecorder,
+    print_growth,
+    problems_of_growth,
+)
 from benchmarks.scenarios.rehearsal.jobs import problems_of_jobs
 from benchmarks.scenarios.rehearsal.outside import Surroundings, surroundings
 from benchmarks.scenarios.rehearsal.processes import layers, run_job, scheduler
 from benchmarks.scenarios.rehearsal.script import (
+    Operation,
     ScriptOptions,
     ScriptResult,
     in_thread,
@@ -78,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         simulation = _simulation(world, options, address)
         with surroundings(simulation.world, folder, is_light=options.light) as outside:
             write_settings(folder, outside.addresses, options.speed)
+            report_progress("the first refresh")
             if not options.light:
                 run_job(folder, "fetch")
             run_job(folder, "refresh")
@@ -86,12 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 MarqueeServer(folder / STORE, folder, *workers, port=address.port) as server,
                 contextlib.ExitStack() as beside,
             ):
+                raise_priority(server.process.pid)
                 parts = [layers(folder), *([] if options.light else [scheduler(folder)])]
                 for part in parts:
                     beside.enter_context(part)
+                growth = beside.enter_context(GrowthRecorder(folder, _sessions([server, *parts])))
                 scripts = _scripts_of(options, folder, simulation, outside)
                 report, result = _rehearse(simulation, scripts, server, outside)
                 result.problems += _problems_of_parts(folder, parts, report, is_light=options.light)
+    result.problems += problems_of_growth(growth.samples)
+    print_growth(growth.samples, options.speed)
     print(as_text(report))
     return _conclusion(report, result)
 
@@ -114,8 +132,14 @@ def _scripts_of(
         on_takedown = functools.partial(_withhold, simulation, row)
         yield ScriptOptions(
             folder, options.seconds / options.rounds, options.seed, items.ids[row], on_takedown,
-            outside.kafka, outside.apis,
+            lambda: simulation.n_failed, outside.kafka, outside.apis,
         )  # fmt: skip
+
+
+def _sessions(parts: Iterable[Servers]) -> dict[int, str]:
+    """Return the name of each part of the service by its process, which leads a session."""
+    pids = [pid for part in parts for pid in part.pids()]
+    return dict(zip(pids, (SERVER, COLLECTOR, SPEED_LAYER, SCHEDULER), strict=False))
 
 
 def _withhold(simulation: Simulation, item_row: int) -> None:
@@ -138,6 +162,7 @@ def _rehearse(
         finally:
             simulation.stop()
 
+    report_progress("traffic begins")
     with in_thread(operate):
         traffic = simulation.run(outside.stream, observer=outside.clock)
         try:
@@ -162,9 +187,11 @@ def _problems_of_parts(
 
 
 def _conclusion(report: Report, result: ScriptResult) -> int:
-    """Print the last line, and return the exit status."""
-    problems = _problems(report, result)
-    operations = f"through {', '.join(result.done)} and {result.n_kills} kills of workers"
+    """Print the operations and the last line, and return the exit status."""
+    problems, by_name = _problems(report, result), result.by_name()
+    _print_operations(by_name, result.n_kills)
+    names = (name if len(of) == 1 else f"{len(of)} times {name}" for name, of in by_name.items())
+    operations = f"through {', '.join(names)} and {result.n_kills} kills of workers"
     n_requests = sum(one.n_requests + one.n_malformed for one in report.servers)
     if problems:
         print(f"FAILED: {'; '.join(problems)}; {n_requests:,} requests {operations}")
@@ -174,6 +201,20 @@ def _conclusion(report: Report, result: ScriptResult) -> int:
         f"{report.result.n_lines:,} events are accounted for"
     )
     return 0
+
+
+def _print_operations(by_name: Mapping[str, Sequence[Operation]], n_kills: int) -> None:
+    rows = [
+        (
+            name,
+            str(len(of)),
+            f"{max(one.seconds for one in of):.1f}",
+            f"{sum(one.n_failed for one in of):,}",
+        )
+        for name, of in by_name.items()
+    ]
+    header = ("operation", "times", "most seconds", "requests failed meanwhile")
+    print_table(header, [*rows, ("a kill of a worker", str(n_kills), "", "")])
 
 
 def _problems(report: Report, result: ScriptResult) -> list[str]:
@@ -228,4 +269,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends its processes, as Ctrl-C does
     sys.exit(main())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness.processes import wait_until
+from benchmarks.harness.tables import print_table
 from benchmarks.scenarios.rehearsal.settings import EVENTS, STORE
 from stream.collect.status import Status, read_status
 from stream.errors import StreamError
@@ -20,7 +21,7 @@ def n_collected(folder: Path) -> int:
 
 
 def problems_of_events(folder: Path, n_sent: int) -> list[str]:
-    """Wait until the collector has all lines, and return what is not accounted for.
+    """Wait until the collector has all lines; print their counts, and return what is wrong.
 
     Args:
         folder: Folder of the rehearsal, in which the collector still runs.
@@ -30,10 +31,17 @@ def problems_of_events(folder: Path, n_sent: int) -> list[str]:
         wait_until(
             lambda: n_collected(folder) >= n_sent, _PATIENCE_SECONDS, poll_seconds=_POLL_SECONDS
         )
-    found, status = n_collected(folder), _status(folder)
-    problems = [f"{found:,} of {n_sent:,} lines were collected"] if found != n_sent else []
-    if status and status.gaps:
-        problems.append(f"the collector has lost {len(status.gaps)} ranges of lines")
+    status = _status(folder)
+    n_accepted, n_quarantined = (status.accepted, status.quarantined) if status else (0, 0)
+    n_found, n_gaps = n_accepted + n_quarantined, len(status.gaps) if status else 0
+    counts = {
+        "sent": n_sent, "accepted": n_accepted, "quarantined": n_quarantined,
+        "lost": max(0, n_sent - n_found), "twice": max(0, n_found - n_sent),
+    }  # fmt: skip
+    print_table(("events", "lines"), [(name, f"{n:,}") for name, n in counts.items()])
+    problems = [f"{n_found:,} of {n_sent:,} lines were collected"] if n_found != n_sent else []
+    if n_gaps:
+        problems.append(f"the collector has lost {n_gaps} ranges of lines")
     return problems
 
 

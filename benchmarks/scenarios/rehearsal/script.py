@@ -57,6 +57,7 @@ class ScriptOptions:
         seed: Random seed of the kills.
         taken_down: Id of the item that is taken down.
         on_takedown: Called after the takedown.
+        n_failed: Returns the number of requests that have failed so far.
         kafka, apis: Outages of what is outside; None: a light rehearsal.
     """
 
@@ -65,6 +66,7 @@ class ScriptOptions:
     seed: int
     taken_down: str
     on_takedown: Callable[[], None]
+    n_failed: Callable[[], int]
     kafka: Outage | None = None
     apis: Outage | None = None
 
@@ -79,19 +81,40 @@ class ScriptOptions:
         return min(self.seconds * _OUTAGE_SHARE, _MAX_OUTAGE_SECONDS)
 
 
+class Operation(NamedTuple):
+    """An operation that was done.
+
+    Attributes:
+        name: Name in reports.
+        seconds: Duration, until a worker served the new generation.
+        n_failed: Number of requests that failed meanwhile.
+    """
+
+    name: str
+    seconds: float
+    n_failed: int
+
+
 @dataclass(slots=True)
 class ScriptResult:
     """What the script has done so far.
 
     Attributes:
-        done: Operations, in words.
+        done: Operations, in the order of their ends.
         n_kills: Number of workers killed.
         problems: Operations that went wrong, with the reason.
     """
 
-    done: list[str] = field(default_factory=list)
+    done: list[Operation] = field(default_factory=list)
     n_kills: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def by_name(self) -> dict[str, list[Operation]]:
+        """Return the operations of each name, in the order of their first ends."""
+        found: dict[str, list[Operation]] = {}
+        for one in self.done:
+            found.setdefault(one.name, []).append(one)
+        return found
 
 
 class _Step(NamedTuple):
@@ -122,19 +145,20 @@ def run_script(options: ScriptOptions, server: MarqueeServer, result: ScriptResu
     with _kills(result, server, options.seconds / _N_KILLS, options.seed):
         for step in sorted(_steps(options, server), key=lambda step: step.share):
             time.sleep(max(0.0, began + step.share * options.seconds - time.monotonic()))
-            _run_step(result, server, options.store, step)
+            _run_step(options, server, result, step)
         time.sleep(max(0.0, began + options.seconds - time.monotonic()))
 
 
 @contextlib.contextmanager
 def in_thread(run: Callable[[], None]) -> Iterator[None]:
-    """Run a function in a thread beside the body of the `with`, and wait for its end."""
-    thread = threading.Thread(target=run)
+    """Run a function in a thread beside the body of the `with`, and wait for its end.
+
+    After an exception in the body, such as Ctrl-C, it is left to end with this process.
+    """
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    yield
+    thread.join()
 
 
 def report_progress(text: str) -> None:
@@ -211,11 +235,13 @@ def _promote(options: ScriptOptions) -> None:
     run_command(options.folder, "stream", "experiment", "promote", _ARM, "--why", _WHY)
 
 
-def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _Step) -> None:
+def _run_step(
+    options: ScriptOptions, server: MarqueeServer, result: ScriptResult, step: _Step
+) -> None:
     """Run one operation, and wait until a worker serves the expected generation."""
-    pattern = rf"worker \d+ serves generation {step.generation}\b"
+    pattern, store = rf"worker \d+ serves generation {step.generation}\b", options.store
     is_flip, began = current(store) != step.generation, time.monotonic()
-    n_before = server.count_in_log(pattern)
+    n_before, n_failed = server.count_in_log(pattern), options.n_failed()
     try:
         step.run()
         if current(store) != step.generation:
@@ -223,10 +249,14 @@ def _run_step(result: ScriptResult, server: MarqueeServer, store: Path, step: _S
             result.problems.append(f"{step.name}: {problem}")
         elif is_flip:
             wait_until(lambda: server.count_in_log(pattern) > n_before)
-        result.done.append(step.name)
+        seconds = time.monotonic() - began
+        result.done.append(Operation(step.name, seconds, options.n_failed() - n_failed))
     except Exception as error:
         result.problems.append(f"{step.name}: {' '.join(str(error).split())}")
-    report_progress(f"{step.name}, in {time.monotonic() - began:.1f} s")
+    report_progress(
+        f"{step.name}, in {time.monotonic() - began:.1f} s; "
+        f"{options.n_failed():,} requests have failed so far"
+    )
 
 
 @contextlib.contextmanager

@@ -66,12 +66,14 @@ class Simulation:
     Attributes:
         world: The world with the users who join during the run.
         takedowns: Items taken down; may be filled in during the run.
+        n_failed: Number of requests that have failed so far.
     """
 
     def __init__(self, world: World, options: RunOptions) -> None:
         n_new = options.mix.rate * options.seconds * options.mix.new_users / 2
         self.world = with_new_users(world, _MIN_NEW_USERS + int(_NEW_USERS_FACTOR * n_new))
         self.takedowns = TakedownCheck()
+        self.n_failed = 0
         self._options = options
         n_items = len(world.items)
         self._seen = Seen.of_history(ViewSource(Truth(world), options.views_per_user), n_items)
@@ -221,6 +223,7 @@ class Simulation:
                 example = f"user {plan.users[number].decode()}: {grade.result}"
             record["failure"] = failures.code(failure)
             if failure:
+                self.n_failed += 1
                 self._examples.setdefault(failure, example)
         return grades
 

@@ -4,7 +4,8 @@
                ◄─ Response ──
 
 It does nothing else, so that no other work of the simulator looks like a slow
-server. The loop is open: no request waits for the answer to another one.
+server. For the same reason it leads a session of its own, which has priority where
+that is permitted. The loop is open: no request waits for the answer to another one.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+from benchmarks.harness.processes import raise_priority
 from benchmarks.resilience.answers import Answer
 from benchmarks.simulator.live.requests.connections import Connections, Request
 from benchmarks.simulator.live.requests.messages import (
@@ -55,7 +57,10 @@ class RequestClient:
         self.processor_seconds = 0.0
         self._pipe, far = multiprocessing.Pipe()
         command = [sys.executable, "-m", __name__, str(far.fileno())]
-        self._process = subprocess.Popen(command, cwd=_ROOT, pass_fds=[far.fileno()])
+        self._process = subprocess.Popen(
+            command, cwd=_ROOT, pass_fds=[far.fileno()], start_new_session=True
+        )
+        raise_priority(self._process.pid)
         far.close()
         self._pipe.send((list(addresses), keep_alive))
         self._pipe.recv()  # the process is ready

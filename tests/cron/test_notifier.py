@@ -270,6 +270,16 @@ def test_suspects_of_the_served_lists_are_told_once_when_worse_and_when_over(
     assert [one.name for one in store_conditions(tmp_path, NOW) if one.level] == ["store"]
 
 
+@pytest.mark.parametrize("minutes", [1.0, 1440.0])
+def test_a_failed_job_is_a_condition_unless_a_retry_follows(tmp_path, minutes):
+    """One that runs every minute has its first failure told; a daily one is tried again first."""
+    jobs = {"report": Job(("true",), every_minutes=minutes, name="report")}
+    state = JobState(None, NOW, 1, began=NOW, ending=Ending.FAILED, status=1)
+    settings = CronSettings(log_dir=str(tmp_path)), NotifySettings(min_free_mib=0.001)
+    found = conditions(jobs, {"report": state}, settings, tmp_path, NOW)
+    assert [one.level for one in found if one.name == "job report"] == [1] * (minutes == 1.0)
+
+
 @pytest.mark.parametrize("ending", [None, Ending.SUCCEEDED])
 def test_a_refusal_is_over_after_the_next_success_not_at_the_next_begin(tmp_path, ending):
     """While the next run is open, the gate is neither well nor not."""

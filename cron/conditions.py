@@ -8,6 +8,7 @@ from typing import Final
 
 from cron.alarms import URGENT, Condition
 from cron.child import Ending
+from cron.due import is_given_up
 from cron.jobs import REFRESH, Job
 from cron.notify import NotifySettings
 from cron.output import last_line, log_file
@@ -54,12 +55,11 @@ def conditions(
 def _of_job(
     job: Job, state: JobState, cron: CronSettings, long_ago: datetime
 ) -> Iterator[Condition]:
-    """Yield the condition of a job; none while it is running, or has retries left."""
+    """Yield the condition of a job; none while it is running, or a retry follows."""
     name = f"job {job.name}"
-    is_given_up = state.n_failures > job.retries
     if state.ending in (Ending.SUCCEEDED, Ending.REFUSED):
         yield Condition(name, 0)
-    elif state.ending is not None and is_given_up:
+    elif state.ending is not None and is_given_up(job, state, cron.zone):
         success = state.last_success
         level = URGENT if success is not None and success < long_ago else 1
         log = log_file(cron.log_dir, job.name)

@@ -105,6 +105,16 @@ def retry_at(job: Job, state: JobState) -> datetime:
     return state.last_failure + job.pause(state.n_failures)
 
 
+def is_given_up(job: Job, state: JobState, zone: tzinfo | None) -> bool:
+    """Return whether no retry follows the last failure: none is left, or the job is due before."""
+    if not state.n_failures or state.last_failure is None:
+        return False
+    if state.n_failures > job.retries:
+        return True
+    at = due_at(job, retry_at(job, state), zone)
+    return at is not None and at > state.last_failure
+
+
 def _instant(local: datetime) -> datetime:
     """Return the instant of the local time `local`; without a zone it is the machine's.
 

@@ -146,6 +146,7 @@ class Scheduler:
 
     def _poll(self) -> None:
         self._close_interrupted()
+        self._notify()  # before a job that ended is started again, which would hide how it ended
         for job in self.jobs.values():
             if job.name in self._running:
                 continue
@@ -157,7 +158,6 @@ class Scheduler:
                 state = self.state(job.name)
                 began = state.begin(now, state.data_bytes, is_retry=True)
                 self._states.record(job.name, began.end(now, Run(Ending.FAILED, None, 0.0)))
-        self._notify()
 
     def _close_interrupted(self) -> None:
         """Record runs whose end was not recorded; a repeatable job is due again."""

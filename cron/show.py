@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cron.child import Ending
-from cron.due import due_at, is_after_failure, is_due, last_due, retry_at
+from cron.due import due_at, is_after_failure, is_due, is_given_up, last_due, retry_at
 from cron.jobs import Job
 from cron.lock import is_free
 from cron.settings import CronSettings
@@ -120,7 +120,7 @@ def next_run(job: Job, state: JobState, now: datetime, zone: tzinfo | None) -> d
     at = due_at(job, now, zone)
     if is_due(job, state, now, at):
         return now
-    if is_after_failure(state, now, at) and state.n_failures <= job.retries:
+    if is_after_failure(state, now, at) and not is_given_up(job, state, zone):
         return retry_at(job, state)
     if at is None or job.every_minutes:
         return at and at + timedelta(minutes=job.every_minutes)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cron.child import Ending
-from cron.due import due_at, is_due, last_due
+from cron.due import due_at, is_due, is_given_up, last_due
 from cron.jobs import Job
 from cron.state import JobState
 
@@ -102,6 +102,30 @@ def test_is_due(success, failure, n_failures, due):
     """A job is due if no run succeeded since its hour; after a failure, while retries are left."""
     state = JobState(success and utc(success), failure and utc(failure), n_failures)
     assert is_due(JOB, state, NOW, DUE_AT) is due
+
+
+NIGHTLY = {"at": "02:30"}
+
+
+@pytest.mark.parametrize(
+    ("times", "failure", "n_failures", "given_up"),
+    [
+        (NIGHTLY, "2026-01-10 03:00", 2, False),
+        (NIGHTLY, "2026-01-10 03:00", 3, True),  # no retries are left
+        (NIGHTLY, "2026-01-10 01:40", 2, True),  # 02:30 comes before the retry
+        (NIGHTLY, "2026-01-10 01:40", 1, False),  # the retry comes before 02:30
+        ({"every_minutes": 60.0}, "2026-01-10 03:01", 1, False),
+        ({"every_minutes": 60.0}, "2026-01-10 03:32", 2, True),
+        ({"every_minutes": 1.0}, "2026-01-10 03:01", 1, True),
+        ({"every_minutes": 1.0}, "2026-01-10 03:01", 0, False),  # it has succeeded since
+        ({}, "2026-01-10 03:01", 2, False),  # a job after others
+    ],
+)
+def test_a_job_is_given_up_when_it_is_due_before_its_retry(times, failure, n_failures, given_up):
+    """Else the failures of a job that runs every minute would never be told."""
+    job = Job(("true",), retries=2, retry_minutes=30.0, **times)
+    state = JobState(None, utc(failure), n_failures, ending=Ending.FAILED)
+    assert is_given_up(job, state, UTC) is given_up
 
 
 @pytest.mark.parametrize("is_repeatable", [True, False])

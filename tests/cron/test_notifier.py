@@ -183,6 +183,28 @@ def test_a_job_that_fails_causes_messages_by_apprise_and_its_recovery_too(
     ]  # fmt: skip
 
 
+def test_a_job_that_is_due_again_when_it_ends_causes_both_messages(
+    tmp_path, wait_until, monkeypatch
+):
+    """How it ended counts before its next run begins."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    job = Job(("test", "-e", "up"), every_minutes=1.0, name="report")
+    command = ("sh", "-c", 'echo "$MARQUEE_ALARM_NAME $MARQUEE_ALARM_LEVEL" >> sent')
+    notify = NotifySettings(command=command, min_free_mib=0.001)
+    scheduler, notifier, clock = scheduler_of(tmp_path, job, notify)
+    for file in ("up", "down", "up"):
+        (tmp_path / file).touch()
+        if file == "down":
+            (tmp_path / "up").unlink()
+        scheduler.step()
+        scheduler.wait()
+        clock.now += timedelta(minutes=2)
+        wait_until(lambda: not notifier.is_busy())
+    run_night(scheduler, notifier, wait_until)
+    assert (tmp_path / "sent").read_text() == "job report 1\njob report 0\n"
+
+
 def test_a_command_gets_messages_and_a_success_calls_the_dead_mans_switch(
     tmp_path, posted, wait_until, monkeypatch
 ):
@@ -268,6 +290,16 @@ def test_suspects_of_the_served_lists_are_told_once_when_worse_and_when_over(
     assert [one.name for one in store_conditions(tmp_path, NOW) if one.level] == []
     (snapshot_folder(tmp_path, 5) / MANIFEST).write_text("{")
     assert [one.name for one in store_conditions(tmp_path, NOW) if one.level] == ["store"]
+
+
+@pytest.mark.parametrize("minutes", [1.0, 1440.0])
+def test_a_failed_job_is_a_condition_unless_a_retry_follows(tmp_path, minutes):
+    """One that runs every minute has its first failure told; a daily one is tried again first."""
+    jobs = {"report": Job(("true",), every_minutes=minutes, name="report")}
+    state = JobState(None, NOW, 1, began=NOW, ending=Ending.FAILED, status=1)
+    settings = CronSettings(log_dir=str(tmp_path)), NotifySettings(min_free_mib=0.001)
+    found = conditions(jobs, {"report": state}, settings, tmp_path, NOW)
+    assert [one.level for one in found if one.name == "job report"] == [1] * (minutes == 1.0)
 
 
 @pytest.mark.parametrize("ending", [None, Ending.SUCCEEDED])

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import urllib.parse
 import urllib.request
 
@@ -12,23 +13,35 @@ import pytest
 import yaml
 from prometheus_client import start_http_server
 
+from store.pull import pull
+from store.remote import Remote
+from store.replica_settings import ReplicaSettings
 from tests.deploy.files import PROMETHEUS, alerts, expressions, metrics_in, queries
 from tests.deploy.registries import PROCESSES, registry_of
 from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
+from tests.store.replicas import KEEP_ALL, push_to
 
 _CAMPAIGN = "DEPLOY_CAMPAIGN"
+_PROGRAMS = ("prometheus", "prometheus-node-exporter")
 
 
 @pytest.fixture
 def targets(tmp_path):
-    """Addresses by job: a real server, and the registries of the others on ports of their own."""
+    """Addresses by job: a real server, and the registries of the others on ports of their own.
+
+    The replicas are those that a real node exporter finds in a text file.
+    """
+    if not os.environ.get(_CAMPAIGN) or not all(map(shutil.which, _PROGRAMS)):
+        pytest.skip("a real Prometheus runs by `.ci/campaigns deploy`")
     (store := tmp_path / "store").mkdir()
     make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
     with contextlib.ExitStack() as stack:
+        replicas = _report_of_a_replica(store, tmp_path)
+        addresses = {"node": stack.enter_context(_node_exporter(replicas, tmp_path))}
         server = stack.enter_context(Server(store, tmp_path, "--workers", "1"))
         server.get("/recommend/zoe")
-        addresses = {"serve": f"{server.host}:{server.port}"}
+        addresses["serve"] = f"{server.host}:{server.port}"
         for process in PROCESSES:
             (folder := tmp_path / process).mkdir()
             http, thread = start_http_server(0, "127.0.0.1", registry_of(process, folder))
@@ -39,11 +52,38 @@ def targets(tmp_path):
         yield addresses
 
 
+def _report_of_a_replica(store, tmp_path):
+    """Push a store, pull it once, and return the directory of what `status --metrics` prints."""
+    push_to(there := tmp_path / "there", store)
+    pull(tmp_path / "replica", Remote(str(there)), KEEP_ALL, ReplicaSettings("a"))
+    (folder := tmp_path / "replicas").mkdir()
+    with (folder / "replicas.prom").open("w") as output:
+        subprocess.run(
+            [sys.executable, "-m", "store", "status", there, "--metrics"], stdout=output, check=True
+        )
+    return folder
+
+
+@contextlib.contextmanager
+def _node_exporter(folder, tmp_path):
+    """Run Debian's node exporter for the text files of a directory; yield its address."""
+    log = tmp_path / "node-exporter.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            ["prometheus-node-exporter", "--collector.disable-defaults", "--collector.textfile",
+             f"--collector.textfile.directory={folder}", "--web.listen-address=127.0.0.1:0"],
+            stderr=output,
+        )  # fmt: skip
+    try:
+        yield wait_until(lambda: _address(log, process))
+    finally:
+        process.terminate()
+        process.wait()
+
+
 @pytest.fixture
 def prometheus(tmp_path, targets):
     """Run Debian's Prometheus with our files, other targets and a shorter interval."""
-    if not os.environ.get(_CAMPAIGN) or shutil.which("prometheus") is None:
-        pytest.skip("a real Prometheus runs by `.ci/campaigns deploy`")
     folder = shutil.copytree(PROMETHEUS, tmp_path / "prometheus")
     file = folder / "prometheus.yml"
     file.write_text(file.read_text().replace("_interval: 15s", "_interval: 1s"))
@@ -57,7 +97,7 @@ def prometheus(tmp_path, targets):
             stderr=output,
         )  # fmt: skip
     try:
-        address = wait_until(lambda: _address(log, process))
+        address = f"http://{wait_until(lambda: _address(log, process))}"
         wait_until(lambda: _is_ready(address))
         yield address
     finally:
@@ -69,7 +109,7 @@ def _address(log, process):
     assert process.poll() is None, log.read_text()
     for line in log.read_text().splitlines():
         if "Listening on" in line:
-            return f"http://{line.partition('address=')[2].split()[0]}"
+            return line.partition("address=")[2].split()[0]
     return None
 
 

@@ -51,9 +51,9 @@ def opened_spark(settings: BatchSettings) -> Iterator["SparkEngine"]:
     """Yield the engine on the master that the settings name.
 
     Raises:
-        EngineError: PySpark, Java or the master is missing.
+        EngineError: PySpark, Java, the master or an executor is missing.
     """
-    with spark_session(settings.spark_master) as session:
+    with spark_session(settings.spark_master, settings.spark_wait_seconds) as session:
         yield SparkEngine(session)
 
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from batch.errors import EngineError
 
-STANDALONE: Final = "spark://"
+_STANDALONE: Final = "spark://"
+_ADDRESS: Final = r"([^][,:/]+|\[[\da-fA-F:.]+\]):\d+"
 _FORMS: Final = re.compile(
-    r"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|yarn|k8s://.+|spark://[^,:/]+:\d+(,[^,:/]+:\d+)*"
+    rf"local(\[(\*|[1-9]\d*)(,\s*\d+)?\])?|yarn|k8s://.+|{_STANDALONE}{_ADDRESS}(,{_ADDRESS})*"
 )
 _CONNECT_SECONDS: Final = 5.0
 
@@ -31,7 +32,7 @@ def check_master(master: str) -> None:
             "not the URL of a Spark master",
             "give one such as local[2], spark://host:7077, yarn or k8s://https://host:443",
         )
-    if not master.startswith(STANDALONE):
+    if not master.startswith(_STANDALONE):
         return
     problems = [*_connection_errors(master)]
     if len(problems) == len(_addresses(master)):
@@ -43,8 +44,8 @@ def check_master(master: str) -> None:
 
 
 def _addresses(master: str) -> list[tuple[str, int]]:
-    pairs = (address.rsplit(":", 1) for address in master.removeprefix(STANDALONE).split(","))
-    return [(host, int(port)) for host, port in pairs]
+    pairs = (address.rsplit(":", 1) for address in master.removeprefix(_STANDALONE).split(","))
+    return [(host.strip("[]"), int(port)) for host, port in pairs]
 
 
 def _connection_errors(master: str) -> Iterator[Exception]:

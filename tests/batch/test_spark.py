@@ -266,7 +266,7 @@ def test_one_of_several_masters_is_enough():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         check_master(f"spark://127.0.0.1:1,127.0.0.1:{port}")
-        for down in ("127.0.0.1:1", "127.0.0.1:1,127.0.0.1:99999"):
+        for down in ("127.0.0.1:1", "[::1]:1", "127.0.0.1:1,127.0.0.1:99999"):
             with pytest.raises(EngineError, match="the master cannot be reached"):
                 check_master(f"spark://{down}")
     for others in ("local", "local[2]", "local[*]", "local[2,3]", "yarn", "k8s://https://a:443"):

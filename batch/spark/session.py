@@ -55,7 +55,8 @@ def spark_session(master: str, max_wait_seconds: float) -> Iterator[Any]:
         session = _started(master)
         try:
             context = session.sparkContext
-            context.addPyFile(str(_package(Path(folder) / "marquee.zip")))
+            with job_errors("sending the code"):
+                context.addPyFile(str(_package(Path(folder) / "marquee.zip")))
             with executors_required(context, master, max_wait_seconds):
                 yield session
         finally:

@@ -237,7 +237,7 @@ def test_a_killed_jvm_is_said_in_one_sentence(history, cluster, tmp_path):
         wait_for(lambda: executors_of(workers))
         os.kill(jvm_of(tmp_path), signal.SIGKILL)
         assert running.wait(_SECONDS) == 1
-    assert last_line(tmp_path).startswith(
+    assert failure(tmp_path).startswith(
         "refresh failed: Spark, reading events: the JVM of the driver has ended; "
     )
     wait_for(lambda: not executors_of(workers))
@@ -250,7 +250,7 @@ def test_a_cluster_that_gives_no_executor_is_an_error(history, cluster, tmp_path
     limits = {"SPARK_EXECUTOR_MEMORY": "2g", "MARQUEE_BATCH_SPARK_WAIT_SECONDS": "3"}
     status, log = refreshed(history, tmp_path, "spark", url, **limits)
     assert status == 1
-    assert f"{url}: the cluster has given no executor for 3 s: " in last_line(tmp_path), log
+    assert f"{url}: the cluster has given no executor for 3 s: " in failure(tmp_path), log
     assert executors_of(workers) == []
     assert not (tmp_path / "store").exists()
 
@@ -261,10 +261,11 @@ def test_what_listens_there_and_is_not_a_master_is_named(history, tmp_path):
         url = f"spark://127.0.0.1:{silent.getsockname()[1]}"
         status, log = refreshed(history, tmp_path, "spark", url)
     assert status == 1
-    assert f"{url}: what listens there does not accept an application" in last_line(tmp_path), log
+    assert f"{url}: what listens there does not accept an application" in failure(tmp_path), log
     assert not (tmp_path / "store").exists()
 
 
-def last_line(folder):
-    """Return the last line of a refresh's output."""
-    return (folder / "log").read_text().splitlines()[-1]
+def failure(folder):
+    """Return the sentence that a refresh has failed with; Py4J's own messages may follow it."""
+    lines = (folder / "log").read_text().splitlines()
+    return next(line for line in lines if line.startswith("refresh failed: "))

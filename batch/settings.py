@@ -38,6 +38,8 @@ class BatchSettings:
         spark_master: URL of Spark's master: `local[2]`, `spark://host:7077`, `yarn`, `k8s://…`.
         spark_partitions: Number of partitions of users; 0: one for each million events, at
             least one for each processor of the cluster.
+        spark_wait_seconds: Time that jobs wait for an executor of the cluster before the
+            refresh fails; 0: no limit.
         catalogue: Files or tables of existing items; none: every item that 2 users have.
         profiles: Files or tables of users' age, gender, occupation, likes and dislikes.
         database_password_file: File of passwords of databases, with lines
@@ -143,6 +145,7 @@ class BatchSettings:
     engine: str = "local"
     spark_master: str = "local[*]"
     spark_partitions: int = 0
+    spark_wait_seconds: float = 300.0
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     database_password_file: str = ""

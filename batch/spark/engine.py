@@ -51,9 +51,9 @@ def opened_spark(settings: BatchSettings) -> Iterator["SparkEngine"]:
     """Yield the engine on the master that the settings name.
 
     Raises:
-        EngineError: PySpark, Java or the master is missing.
+        EngineError: PySpark, Java, the master or an executor is missing.
     """
-    with spark_session(settings.spark_master) as session:
+    with spark_session(settings.spark_master, settings.spark_wait_seconds) as session:
         yield SparkEngine(session)
 
 
@@ -79,9 +79,9 @@ class SparkEngine:
         The accounts that are returned are those of the sample.
         """
         groups = [(number, list(names)) for number, names in enumerate(groups_of(settings))]
-        source = self._session.createDataFrame(groups, "number int, names array<string>")
         read = functools.partial(read_groups, settings=settings, began_at=began_at)
         with job_errors("reading events"):
+            source = self._session.createDataFrame(groups, "number int, names array<string>")
             rows = on_disk(source.repartition(len(groups), "number").mapInArrow(read, ROWS_DDL))
             reported = rows.where(rows.kind == REPORT).select("report").collect()
             reports = reports_of(bytes(row.report) for row in reported)

@@ -7,7 +7,6 @@ Whatever else a cluster needs is configured as always with Spark, in `spark-defa
 import contextlib
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import warnings
@@ -18,12 +17,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from batch.errors import EngineError
+from batch.spark.master import check_master
+from batch.spark.watch import executors_required
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _SHIPPED: Final = ("batch", "store")
 _LOOPBACK: Final = "127.0.0.1"
 _LOCAL_PARTITIONS: Final = 8  # of 200 by default, each of which takes a moment
-_CONNECT_SECONDS: Final = 5.0
 _SETTINGS: Final = {
     "spark.log.level": "ERROR",
     "spark.ui.enabled": "false",
@@ -34,16 +34,18 @@ _SETTINGS: Final = {
 
 
 @contextlib.contextmanager
-def spark_session(master: str) -> Iterator[Any]:
+def spark_session(master: str, max_wait_seconds: float) -> Iterator[Any]:
     """Yield a session of PySpark, which ends with the context.
 
     Args:
         master: URL of the master.
+        max_wait_seconds: Time that jobs wait for an executor; 0: no limit.
 
     Raises:
-        EngineError: PySpark or Java is missing, or the master does not answer.
+        EngineError: PySpark or Java is missing, the master does not answer, or gives no
+            executor.
     """
-    _check_reachable(master)
+    check_master(master)
     _check_java()
     for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"):
         os.environ.setdefault(name, sys.executable)
@@ -52,10 +54,14 @@ def spark_session(master: str) -> Iterator[Any]:
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
         session = _started(master)
         try:
-            session.sparkContext.addPyFile(str(_package(Path(folder) / "marquee.zip")))
-            yield session
+            context = session.sparkContext
+            with job_errors("sending the code"):
+                context.addPyFile(str(_package(Path(folder) / "marquee.zip")))
+            with executors_required(context, master, max_wait_seconds):
+                yield session
         finally:
-            session.stop()
+            with _jvm_may_be_gone():
+                session.stop()
 
 
 def _started(master: str) -> Any:
@@ -63,11 +69,13 @@ def _started(master: str) -> Any:
     try:
         return builder.getOrCreate()
     except Exception as error:  # of Py4J, of PySpark, or of the JVM's start
-        raise EngineError(
-            f"[batch] spark_master {master}",
-            f"Spark cannot start: {_first_line(error)}",
-            "check the URL, such as local[2] or spark://host:7077, and `java -version` (17)",
-        ) from error
+        problem, remedy = f"Spark cannot start: {_first_line(error)}", None
+        if "stopped SparkContext" in problem:  # by Spark, which has given up
+            from pyspark import __version__ as version
+
+            problem = f"what listens there does not accept an application of Spark {version}"
+            remedy = "check that it is a master of this version, and not the port of its page"
+        raise EngineError(f"[batch] spark_master {master}", problem, remedy) from error
 
 
 @contextlib.contextmanager
@@ -80,13 +88,22 @@ def job_errors(what: str) -> Iterator[None]:
     Raises:
         EngineError: A job has failed.
     """
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError, Py4JNetworkError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except (Py4JError, PySparkException, ConnectionError) as error:
+    except (Py4JNetworkError, ConnectionError, EOFError) as error:
+        raise EngineError(f"Spark, {what}", "the JVM of the driver has ended") from error
+    except (Py4JError, PySparkException) as error:
         raise EngineError(f"Spark, {what}", f"the job failed: {_first_line(error)}") from error
+
+
+def _jvm_may_be_gone() -> contextlib.suppress:
+    """Return the context of a last call to a JVM that may have ended before."""
+    from py4j.protocol import Py4JError
+
+    return contextlib.suppress(Py4JError, ConnectionError)
 
 
 def _builder(master: str) -> Any:
@@ -122,23 +139,6 @@ def _check_java() -> None:
         )
 
 
-def _check_reachable(master: str) -> None:
-    """Check that a standalone master listens; Spark itself would try for minutes."""
-    if not master.startswith("spark:"):
-        return
-    try:
-        for address in master.removeprefix("spark://").split(","):
-            host, _, port = address.rpartition(":")
-            with socket.create_connection((host, int(port)), _CONNECT_SECONDS):
-                pass
-    except (OSError, ValueError) as error:
-        raise EngineError(
-            f"[batch] spark_master {master}",
-            f"the master cannot be reached: {error}",
-            "check the URL, spark://host:7077, and that the master runs",
-        ) from error
-
-
 def _package(path: Path) -> Path:
     """Write the packages that executors import as a zip file, compiled once for all of them."""
     with zipfile.PyZipFile(str(path), "w") as archive:
@@ -148,7 +148,8 @@ def _package(path: Path) -> Path:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of a message; that of Python's own error in a task, if there is one."""
+    """Return the line of a message that says most: of Python's error in a task, or of Java's."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     raised = [line for line in lines if ": " in line and line.split(":")[0].endswith("Error")]
-    return (raised or lines or [type(error).__name__])[-1 if raised else 0][:300]
+    of_java = [line.removeprefix(": ") for line in lines if line.startswith(": ")]
+    return [type(error).__name__, *lines[:1], *of_java[:1], *raised][-1][:300]

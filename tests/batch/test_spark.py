@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import pickle
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ import pytest
 
 import batch.refresh
 from batch.__main__ import main
-from batch.errors import InputError
+from batch.errors import EngineError, InputError
 from batch.events.parsed import ACCOUNTS
 from batch.events.read import read_events
 from batch.interactions.build import build_interactions
@@ -22,6 +23,7 @@ from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input
 from batch.spark.item_pass import CountedItems, basis_without_latest
+from batch.spark.master import check_master
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
 from batch.spark.tasks import sample_chunks, sample_of, to_chunks, to_records
 from batch.spark.user_step import UserStep, unpacked
@@ -241,10 +243,13 @@ def test_an_error_of_an_input_comes_from_its_task_as_it_is(history):
 
 
 def test_what_is_missing_is_named(history, tmp_path, capsys, monkeypatch):
-    """A master that answers, Java, PySpark: each with what to do, and the store is not made."""
+    """A master, Java, PySpark: each with what to do, and the store is not made."""
     given = ["refresh", "--engine", "spark", "--events", str(history.events), "--store", "store"]
     assert main([*given, "--master", "spark://127.0.0.1:1"]) == 1
     assert "the master cannot be reached" in capsys.readouterr().err
+    for url in ("sparc:host", "spark://host", "spark://a:7077,b", "local[0]", "local[x]", ""):
+        assert main([*given, "--master", url]) == 1
+        assert f"spark_master {url!r}: not the URL of a Spark master" in capsys.readouterr().err
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     assert main(given) == 1
     assert "Spark needs Java; install Java 17" in capsys.readouterr().err
@@ -254,6 +259,18 @@ def test_what_is_missing_is_named(history, tmp_path, capsys, monkeypatch):
         assert main(given) == 1
         assert "PySpark is not installed; install the extra" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
+
+
+def test_one_of_several_masters_is_enough():
+    """The others stand by, or are down; a port above 65,535 is down, too."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        check_master(f"spark://127.0.0.1:1,127.0.0.1:{port}")
+        for down in ("127.0.0.1:1", "[::1]:1", "127.0.0.1:1,127.0.0.1:99999"):
+            with pytest.raises(EngineError, match="the master cannot be reached"):
+                check_master(f"spark://{down}")
+    for others in ("local", "local[2]", "local[*]", "local[2,3]", "yarn", "k8s://https://a:443"):
+        check_master(others)
 
 
 def test_settings_that_exclude_the_engine_are_refused():

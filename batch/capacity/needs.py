@@ -50,10 +50,10 @@ class BytesOf(NamedTuple):
 
 
 PEAKS: Final[Mapping[str, BytesOf]] = {
-    "interactions": BytesOf(400 * _MIB, user=150, view=73, rating=92),
+    "interactions": BytesOf(400 * _MIB, user=150, view=52, rating=64),
     "ratings": BytesOf(335 * _MIB, user=700, item=1700, view=26, rating=60, sampled_rating=247),
     SEARCH: BytesOf(570 * _MIB, user=700, view=26, rating=36, pair=9, sampled_view=200),
-    "served model": BytesOf(400 * _MIB, user=800, view=59, rating=60),
+    "served model": BytesOf(400 * _MIB, user=800, view=59, rating=45),
 }
 SNAPSHOT: Final = BytesOf(1 * _MIB, user=1150, item=3300, view=22, pair=7)
 

@@ -44,6 +44,7 @@ from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables
 
 _PARTITION_EVENTS: Final = 1_000_000
+_BATCH_BYTES: Final = "64m"  # a row holds the records of many users, so 10,000 rows are too many
 
 
 @contextlib.contextmanager
@@ -65,6 +66,7 @@ class SparkEngine:
     """
 
     def __init__(self, session: Any) -> None:
+        session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", _BATCH_BYTES)
         self._session = session
         self._rows: Any = None
         self._chunks: UserChunks | None = None

@@ -23,10 +23,19 @@ from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input
 from batch.spark.item_pass import CountedItems, basis_without_latest
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
-from batch.spark.tasks import sample_chunks, sample_of, to_chunks, to_records
-from batch.spark.user_step import UserStep, unpacked
-from batch.tables.users import TABLES_OF_USERS
+from batch.spark.shard_step import ShardStep
+from batch.spark.tasks import (
+    sample_chunks,
+    sample_of,
+    to_chunks,
+    to_records,
+    to_shard_files,
+    written_shards,
+)
+from batch.spark.user_step import RECORDS, UserStep, unpacked
+from batch.tables.users import LISTS, PROFILES, SPARES, TABLES_OF_USERS, VECTORS
 from store.check import broken_records
+from store.errors import WriteError
 from store.snapshot import open_snapshot
 from tests.histories import write_history
 from tests.refreshes import files_by_name, inputs, run_refresh, users_served_seen_items
@@ -82,18 +91,37 @@ class TaskEngine:
 class TaskUsers:
     def __init__(self, batches, partitions):
         rows = [row for batch in batches for row in batch.to_pylist()]
-        self.packed = {
-            table: [row["records"] for row in rows if row["table_number"] == number]
+        self.rows = {
+            table: [row for row in rows if row["table_number"] == number]
             for number, table in enumerate(TABLES_OF_USERS)
         }
-        first = [row for row in rows if row["table_number"] == 0]
-        self.n_users, self.n_lists = (sum(row[n] for row in first) for n in ("n_users", "n_lists"))
+        self.n_users, self.n_lists = (
+            sum(row["n_records"] for row in self.rows[table]) for table in (VECTORS, LISTS)
+        )
         chunks = [row for part in partitions for batch in part for row in batch.to_pylist()]
         self.n_interactions = sum(row["n_interactions"] for row in chunks)
 
     def records(self, table):
-        for content in self.packed[table]:
-            yield from unpacked(content)
+        for row in self.rows[table]:
+            yield from unpacked(row["records"])
+
+    def write_shards(self, writer, others):
+        """Write each shard twice, as where a task is repeated; the second attempt counts."""
+        if writer.n_shards == 1:
+            return False
+        step = ShardStep.of(writer.folder_apart(), writer.n_shards, others)
+        step = pickle.loads(pickle.dumps(step))
+        rows = pa.Table.from_pylist([*self.rows[SPARES], *self.rows[LISTS]], RECORDS)
+        rows = rows.sort_by([(name, "ascending") for name in ("shard", "table_number", "first")])
+        for _ in range(2):
+            batches = [*to_shard_files(rows.to_batches(2), step)]
+        found = [row["written"] for batch in batches for row in batch.to_pylist()]
+        self.on_written(step.folder)
+        writer.take_shards(written_shards(found))
+        return True
+
+    def on_written(self, folder):
+        """Do nothing with the files."""
 
 
 def counted(rows):
@@ -136,6 +164,58 @@ def test_tasks_make_the_local_engines_files(history, tmp_path, capsys, monkeypat
     assert [name for name in TABLE_FILES if files[0][name] != files[1][name]] == []
     same = ("n_users", "n_users_without", "n_items", "n_interactions", "n_events", "dropped")
     assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+@pytest.mark.parametrize("n_shards", [2, 7])
+def test_tasks_write_the_local_engines_shard_files(
+    history, tmp_path, capsys, monkeypatch, n_shards
+):
+    """Every byte and checksum, the manifest without its times, and nothing else is left."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
+    monkeypatch.setenv("MARQUEE_BATCH_SHARDS", str(n_shards))
+    new = {"user_id": 9000, "age": 30, "likes": [sorted(history.item_ids)[0]]}
+    with history.profiles.open("a") as file:
+        file.write(json.dumps(new) + "\n")
+    given = (*inputs(history), "--profiles", history.profiles, "--store")
+    run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch)
+    run_refresh(capsys, *given, tmp_path / "tasks")
+    files = [files_by_name(tmp_path / name / "snapshots/000001") for name in ("local", "tasks")]
+    assert [*files[0]] == [*files[1]]
+    data = [name for name in files[0] if name.endswith((".mdb", ".npy", ".ann"))]
+    assert f"recs.0{n_shards - 1}.mdb" in data
+    assert [name for name in data if files[0][name] != files[1][name]] == []
+    assert timeless(files[0]["MANIFEST.json"]) == timeless(files[1]["MANIFEST.json"])
+    with open_snapshot(tmp_path / "tasks", 1) as snapshot:  # its checksums are right
+        assert list(broken_records(snapshot)) == []
+        assert list(snapshot.users.misplaced()) == []
+        assert snapshot.users.get(b"9000") is not None
+
+
+def timeless(manifest):
+    """Return a manifest without the times of the refresh."""
+    document = json.loads(manifest)
+    del document["began_at"], document["finished_at"], document["parameters"]["rules"]["at"]
+    return document
+
+
+def test_a_shard_file_that_is_not_here_is_named(history, tmp_path, capsys, monkeypatch):
+    """Executors have another disk than the driver: nothing is published or left in the store."""
+    monkeypatch.setenv("MARQUEE_BATCH_SHARDS", "2")
+
+    def remove(_, folder):
+        for path in folder.iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(TaskUsers, "on_written", remove)
+    in_tasks(monkeypatch)
+    given = [*map(str, inputs(history)), "--store", str(tmp_path / "store")]
+    assert main(["refresh", *given]) == 1
+    assert "was written elsewhere, and is not here; let all machines" in capsys.readouterr().err
+    assert list((tmp_path / "store/snapshots").iterdir()) == []
+    step = ShardStep.of(tmp_path / "nowhere", 2, dict.fromkeys((LISTS, SPARES, PROFILES), ()))
+    with pytest.raises(WriteError, match="does not exist on this machine; let all machines"):
+        step(0, [])
 
 
 def test_a_sample_learns_for_all_users(history, tmp_path, capsys, monkeypatch):

@@ -1,7 +1,8 @@
 """The engine on Spark: each stage a chain of transformations, kept on the executors' disks.
 
     read_events           groups of files ─► rows ═══ kept         driver: reports
-    build_interactions    rows sorted by user ─► chunks ═══ kept   driver: items, sample of users
+                          rows sorted by user ═══ kept             driver: items
+    build_interactions    chunks ═══ kept                          driver: sample of users
     users                 chunks ─► records ═══ kept               driver: counts, then a stream
 
 The sample is as large as the trial of the local engine: so many interactions an item. Where
@@ -27,7 +28,7 @@ from batch.interactions.build import Interactions
 from batch.learn import Learned, trial_interactions
 from batch.prepare import Prepared
 from batch.settings import BatchSettings
-from batch.spark.frames import SparkUsers, UserChunks, on_disk
+from batch.spark.frames import SparkUsers, UserChunks, by_user, on_disk
 from batch.spark.item_pass import CountedItems, basis_of, count_items
 from batch.spark.read import (
     ACCOUNT,
@@ -84,12 +85,16 @@ class SparkEngine:
         source = self._session.createDataFrame(groups, "number int, names array<string>")
         read = functools.partial(read_groups, settings=settings, began_at=began_at)
         with job_errors("reading events"):
-            rows = on_disk(source.repartition(len(groups), "number").mapInArrow(read, ROWS_DDL))
+            rows = on_disk(source.repartitionById(len(groups), "number").mapInArrow(read, ROWS_DDL))
             reported = rows.where(rows.kind == REPORT).select("report").collect()
             reports = reports_of(bytes(row.report) for row in reported)
-            self._rows, self._began_at = rows, began_at
-            self._counted = count_items(rows, settings.max_rating)
-            accounts = self._accounts(self._counted)
+            n_partitions = settings.spark_partitions or self._n_partitions(reports)
+            self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
+            self._rows, self._began_at = by_user(rows, n_partitions), began_at
+            self._counted = count_items(self._rows, settings.max_rating)
+            has_accounts = any(report.n_accounts for report in reports)
+            accounts = _accounts(rows, self._counted) if has_accounts else ACCOUNTS.empty_table()
+            rows.unpersist()
         for report in reports:
             on_lines(sum(file.n_lines for file in report.files.files))
         return event_input(reports, accounts)
@@ -114,8 +119,7 @@ class SparkEngine:
             if settings.max_rating not in (0, counted.best_rating):  # an arm's own scale
                 counted = count_items(self._rows, settings.max_rating)
             basis = basis_of(self._rows, counted, runtimes, settings)
-            n_partitions = settings.spark_partitions or self._n_partitions(counted)
-            self._chunks = chunks = UserChunks.of(self._rows, basis, n_partitions)
+            self._chunks = chunks = UserChunks.of(self._rows, basis)
             self._rows.unpersist()
             check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
             return chunks.sample(_share_of(counted), _named_users(inputs))
@@ -141,16 +145,18 @@ class SparkEngine:
         with job_errors("lists"):
             return SparkUsers.of(self._chunks, step)
 
-    def _accounts(self, counted: CountedItems) -> pa.Table:
-        share = _share_of(counted)
-        accounts = self._rows.where(self._rows.kind == ACCOUNT)
-        select = functools.partial(of_sample, share=share)
-        found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
-        return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
-
-    def _n_partitions(self, counted: CountedItems) -> int:
+    def _n_partitions(self, reports: list[Report]) -> int:
         n_processors = int(self._session.sparkContext.defaultParallelism)
-        return max(n_processors, counted.n_interactions // _PARTITION_EVENTS + 1)
+        n_lines = sum(file.n_lines for report in reports for file in report.files.files)
+        return max(n_processors, n_lines // _PARTITION_EVENTS + 1)
+
+
+def _accounts(rows: Any, counted: CountedItems) -> pa.Table:
+    """Return the accounts of the sample."""
+    accounts = rows.where(rows.kind == ACCOUNT)
+    select = functools.partial(of_sample, share=_share_of(counted))
+    found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
+    return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
 
 
 def _named_users(inputs: RefreshInputs) -> frozenset[str]:

@@ -52,19 +52,15 @@ class UserChunks:
     dropped: Counter[str]
 
     @classmethod
-    def of(cls, events: Any, basis: InteractionBasis, n_partitions: int) -> "UserChunks":
-        """Make the chunks of all users, in partitions that are ranges of ids in byte order.
+    def of(cls, events: Any, basis: InteractionBasis) -> "UserChunks":
+        """Make the chunks of all users.
 
         Args:
-            events: DataFrame with the columns of `read.ROWS`.
+            events: Rows as `by_user` returns them.
             basis: What interactions depend on beside the events of their user.
-            n_partitions: Number of partitions.
         """
-        of_users = events.where(events.kind.isin(VIEW, RATING)).drop("report")
-        ranges = of_users.repartitionByRange(n_partitions, "user_id")
-        by_user = ranges.sortWithinPartitions("user_id")
         made = functools.partial(to_chunks, basis=basis)
-        kept = on_disk(by_user.mapInArrow(made, CHUNKS_DDL))
+        kept = on_disk(events.mapInArrow(made, CHUNKS_DDL))
         rows = kept.drop("interactions").collect()
         dropped: Counter[str] = Counter()
         for row in rows:
@@ -148,6 +144,18 @@ class SparkUsers:
             rows = by_shard.mapInArrow(write, WRITTEN_DDL).collect()
         writer.take_shards(written_shards(row.written for row in rows))
         return True
+
+
+def by_user(rows: Any, n_partitions: int) -> Any:
+    """Return the views and ratings, in sorted partitions that are ranges of ids in byte order.
+
+    Args:
+        rows: DataFrame with the columns of `read.ROWS`.
+        n_partitions: Number of partitions.
+    """
+    of_users = rows.where(rows.kind.isin(VIEW, RATING)).drop("report")
+    ranges = of_users.repartitionByRange(n_partitions, "user_id")
+    return on_disk(ranges.sortWithinPartitions("user_id"))
 
 
 def on_disk(frame: Any) -> Any:

@@ -21,7 +21,12 @@ from batch.interactions.weights import Weighting, latest_time
 from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input
-from batch.spark.item_pass import CountedItems, basis_without_latest
+from batch.spark.item_pass import (
+    CountedItems,
+    basis_without_latest,
+    item_counts,
+    summed_counts,
+)
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
 from batch.spark.shard_step import ShardStep
 from batch.spark.tasks import (
@@ -124,12 +129,14 @@ class TaskUsers:
         """Do nothing with the files."""
 
 
-def counted(rows):
-    """Return what Spark counts of the items."""
-    pairs = set(zip(rows["user_id"].to_pylist(), rows["item_id"].to_pylist(), strict=True))
-    item_ids = sorted({item for _, item in pairs})
-    n_users = [sum(item == one for _, item in pairs) for one in item_ids]
-    return CountedItems(pa.array(item_ids), np.array(n_users), 5.0)
+def counted(rows, n_partitions=3):
+    """Return what the tasks of some partitions count of the items."""
+    ranges = np.array_split(sorted(set(rows["user_id"].to_pylist())), n_partitions)
+    parts = []
+    for users in ranges:
+        of_users = rows.filter(pa.compute.is_in(rows["user_id"], pa.array(users.tolist())))
+        parts += item_counts(of_users.to_batches(7), 0.0)
+    return CountedItems.of(summed_counts([pa.Table.from_batches(parts)]), 0.0)
 
 
 def sampled(partitions, share=1.0, named=frozenset()):
@@ -263,6 +270,41 @@ def rows(history):
     (names,) = groups_of(settings)
     found = pa.Table.from_batches([*read_group(0, names, settings, BEGAN_AT)])
     return found.filter(pa.compute.less(found["kind"], ACCOUNT)).sort_by("user_id")
+
+
+@pytest.mark.parametrize(("share_above", "best"), [(0.005, 5.0), (0.5, 10.0)])
+def test_the_items_are_counted_as_if_all_users_were_together(rows, share_above, best):
+    """Users of each item, where a rating off the scale counts for none; the scale is inferred."""
+    rng = np.random.default_rng(3)
+    n_ratings = 400
+    rating = np.where(rng.random(n_ratings) < share_above, 8.0, 3.0)
+    rating[:2] = 8.0, 12.0  # the latter is on no scale
+    columns = {
+        "kind": [RATING] * n_ratings,
+        "user_id": [f"u{n % 90:02}" for n in range(n_ratings)],
+        "item_id": [f"i{n}" for n in rng.integers(0, 9, n_ratings)],
+        "rating": rating.tolist(),
+        "first_at": list(range(n_ratings)),
+    }
+    ratings = pa.table(
+        {
+            name: pa.array(columns[name], rows.schema.field(name).type)
+            if name in columns
+            else pa.nulls(n_ratings, rows.schema.field(name).type)
+            for name in rows.column_names
+        }
+    )
+    joined = pa.concat_tables([rows.filter(pa.compute.equal(rows["kind"], VIEW)), ratings])
+    joined = joined.sort_by("user_id")
+    found = counted(joined)
+    expected = {}
+    for row in joined.to_pylist():
+        users = expected.setdefault(row["item_id"], set())
+        if row["kind"] == VIEW or row["rating"] <= best:
+            users.add(row["user_id"])
+    assert found.best_rating == best
+    assert found.item_ids.to_pylist() == sorted(expected)
+    assert found.n_users.tolist() == [len(expected[item]) for item in sorted(expected)]
 
 
 @pytest.mark.parametrize("max_events", [1, 40, 10**6])

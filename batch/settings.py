@@ -38,6 +38,8 @@ class BatchSettings:
         spark_master: URL of Spark's master: `local[2]`, `spark://host:7077`, `yarn`, `k8s://…`.
         spark_partitions: Number of partitions of users; 0: one for each million events, at
             least one for each processor of the cluster.
+        spark_sample: Number of interactions in the sample of users that Spark's driver trains
+            on; 0: 300 for each item, at least 2 million.
         catalogue: Files or tables of existing items; none: every item that 2 users have.
         profiles: Files or tables of users' age, gender, occupation, likes and dislikes.
         database_password_file: File of passwords of databases, with lines
@@ -143,6 +145,7 @@ class BatchSettings:
     engine: str = "local"
     spark_master: str = "local[*]"
     spark_partitions: int = 0
+    spark_sample: int = 0
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     database_password_file: str = ""

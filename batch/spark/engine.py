@@ -5,8 +5,9 @@
     build_interactions    chunks ═══ kept                          driver: sample of users
     users                 chunks ─► records ═══ kept               driver: counts, then a stream
 
-The sample is as large as the trial of the local engine: so many interactions an item. Where
-all users are that few, it is all of them, and the snapshot has the bytes of a local one.
+The sample is as large as the trial of the local engine, so many interactions an item, or as
+the settings say. Where all users are that few, it is all of them, and the snapshot has the
+bytes of a local one.
 """
 
 import contextlib
@@ -93,7 +94,9 @@ class SparkEngine:
             self._rows, self._began_at = by_user(rows, n_partitions), began_at
             self._counted = count_items(self._rows, settings.max_rating)
             has_accounts = any(report.n_accounts for report in reports)
-            accounts = _accounts(rows, self._counted) if has_accounts else ACCOUNTS.empty_table()
+            accounts = ACCOUNTS.empty_table()
+            if has_accounts:
+                accounts = _accounts(rows, sample_share(self._counted, settings))
             rows.unpersist()
         for report in reports:
             on_lines(sum(file.n_lines for file in report.files.files))
@@ -122,7 +125,7 @@ class SparkEngine:
             self._chunks = chunks = UserChunks.of(self._rows, basis)
             self._rows.unpersist()
             check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
-            return chunks.sample(_share_of(counted), _named_users(inputs))
+            return chunks.sample(sample_share(counted, settings), _named_users(inputs))
 
     def users(
         self,
@@ -151,10 +154,10 @@ class SparkEngine:
         return max(n_processors, n_lines // _PARTITION_EVENTS + 1)
 
 
-def _accounts(rows: Any, counted: CountedItems) -> pa.Table:
+def _accounts(rows: Any, share: float) -> pa.Table:
     """Return the accounts of the sample."""
     accounts = rows.where(rows.kind == ACCOUNT)
-    select = functools.partial(of_sample, share=_share_of(counted))
+    select = functools.partial(of_sample, share=share)
     found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
     return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
 
@@ -165,9 +168,10 @@ def _named_users(inputs: RefreshInputs) -> frozenset[str]:
     return frozenset(inputs.profiles.users) | frozenset(outside)
 
 
-def _share_of(counted: CountedItems) -> float:
+def sample_share(counted: CountedItems, settings: BatchSettings) -> float:
     """Return the share of the users in the sample."""
-    return trial_interactions(len(counted.item_ids)) / max(counted.n_interactions, 1)
+    n_interactions = settings.spark_sample or trial_interactions(len(counted.item_ids))
+    return n_interactions / max(counted.n_interactions, 1)
 
 
 def event_input(reports: list[Report], accounts: pa.Table) -> EventInput:

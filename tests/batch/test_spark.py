@@ -20,7 +20,7 @@ from batch.interactions.build import build_interactions
 from batch.interactions.weights import Weighting, latest_time
 from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
-from batch.spark.engine import event_input
+from batch.spark.engine import event_input, sample_share
 from batch.spark.item_pass import (
     CountedItems,
     basis_without_latest,
@@ -38,10 +38,10 @@ from batch.spark.tasks import (
     written_shards,
 )
 from batch.spark.user_step import RECORDS, UserStep, unpacked
-from batch.tables.users import LISTS, PROFILES, SPARES, TABLES_OF_USERS, VECTORS
+from batch.tables.users import LISTS, SPARES, TABLES_OF_USERS, VECTORS
 from store.check import broken_records
 from store.errors import WriteError
-from store.snapshot import open_snapshot
+from store.snapshot import ShardedTable, open_snapshot
 from tests.histories import write_history
 from tests.refreshes import files_by_name, inputs, run_refresh, users_served_seen_items
 
@@ -132,7 +132,7 @@ class TaskUsers:
 def counted(rows, n_partitions=3):
     """Return what the tasks of some partitions count of the items."""
     ranges = np.array_split(sorted(set(rows["user_id"].to_pylist())), n_partitions)
-    parts = []
+    parts: list[pa.RecordBatch] = []
     for users in ranges:
         of_users = rows.filter(pa.compute.is_in(rows["user_id"], pa.array(users.tolist())))
         parts += item_counts(of_users.to_batches(7), 0.0)
@@ -195,6 +195,7 @@ def test_tasks_write_the_local_engines_shard_files(
     assert timeless(files[0]["MANIFEST.json"]) == timeless(files[1]["MANIFEST.json"])
     with open_snapshot(tmp_path / "tasks", 1) as snapshot:  # its checksums are right
         assert list(broken_records(snapshot)) == []
+        assert isinstance(snapshot.users, ShardedTable)
         assert list(snapshot.users.misplaced()) == []
         assert snapshot.users.get(b"9000") is not None
 
@@ -220,7 +221,7 @@ def test_a_shard_file_that_is_not_here_is_named(history, tmp_path, capsys, monke
     assert main(["refresh", *given]) == 1
     assert "was written elsewhere, and is not here; let all machines" in capsys.readouterr().err
     assert list((tmp_path / "store/snapshots").iterdir()) == []
-    step = ShardStep.of(tmp_path / "nowhere", 2, dict.fromkeys((LISTS, SPARES, PROFILES), ()))
+    step = ShardStep(tmp_path / "nowhere", 2, {})
     with pytest.raises(WriteError, match="does not exist on this machine; let all machines"):
         step(0, [])
 
@@ -297,7 +298,7 @@ def test_the_items_are_counted_as_if_all_users_were_together(rows, share_above, 
     joined = pa.concat_tables([rows.filter(pa.compute.equal(rows["kind"], VIEW)), ratings])
     joined = joined.sort_by("user_id")
     found = counted(joined)
-    expected = {}
+    expected: dict[str, set[str]] = {}
     for row in joined.to_pylist():
         users = expected.setdefault(row["item_id"], set())
         if row["kind"] == VIEW or row["rating"] <= best:
@@ -351,6 +352,17 @@ def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
     assert 0 < len(of_share[0.3]) < len(of_share[0.6]) < 60
     assert set(of_share[0.3]) < set(of_share[0.6])
     assert in_sample(["a", "b"], 1.0).all()
+
+
+def test_the_sample_has_300_interactions_an_item_or_as_many_as_set():
+    """At least 2 million; a number that is set takes its place."""
+    items = pa.array([f"i{n:05}" for n in range(10_000)])
+    found = CountedItems(items, np.full(10_000, 600), 5.0)
+    few = CountedItems(items[:100], np.full(100, 40_000), 5.0)
+    settings = BatchSettings()
+    assert sample_share(found, settings) == 0.5
+    assert sample_share(few, settings) == 0.5
+    assert sample_share(few, replace(settings, spark_sample=1_000_000)) == 0.25
 
 
 def test_an_error_of_an_input_comes_from_its_task_as_it_is(history):

@@ -161,7 +161,7 @@ def write_manifest(
 
     Args:
         folder: Directory of the snapshot.
-        manifest: Its manifest.
+        manifest: Manifest of the snapshot.
         checksums: SHA-256 of the files that others have written, by name.
     """
     text = json.dumps(manifest.as_json(), indent=2, sort_keys=True) + "\n"

@@ -47,7 +47,7 @@ class ShardStep:
 
         Args:
             shard: Number of the shard.
-            rows: Its rows of `user_step.RECORDS`, sorted by table and user.
+            rows: Records of its users, as `user_step.RECORDS`, sorted by table and user.
 
         Raises:
             WriteError: The file cannot be written.

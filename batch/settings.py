@@ -40,6 +40,8 @@ class BatchSettings:
             least one for each processor of the cluster.
         spark_wait_seconds: Time that jobs wait for an executor of the cluster before the
             refresh fails; 0: no limit.
+        spark_sample: Number of interactions in the sample of users that Spark's driver trains
+            on; 0: 300 for each item, at least 2 million.
         catalogue: Files or tables of existing items; none: every item that 2 users have.
         profiles: Files or tables of users' age, gender, occupation, likes and dislikes.
         database_password_file: File of passwords of databases, with lines
@@ -146,6 +148,7 @@ class BatchSettings:
     spark_master: str = "local[*]"
     spark_partitions: int = 0
     spark_wait_seconds: float = 300.0
+    spark_sample: int = 0
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     database_password_file: str = ""

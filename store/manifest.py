@@ -10,8 +10,9 @@ import json
 import re
 import stat
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from store.arm_name import is_arm_name
@@ -156,12 +157,21 @@ _VALID: Final[dict[str, Callable[[Any], bool]]] = {
 }
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `MANIFEST.json`, then `SHA256SUMS` over it and the data files, to disk."""
+def write_manifest(
+    folder: Path, manifest: Manifest, checksums: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write `MANIFEST.json`, then `SHA256SUMS` over it and the data files, to disk.
+
+    Args:
+        folder: Directory of the snapshot.
+        manifest: Manifest of the snapshot.
+        checksums: SHA-256 of the files that others have written, by name.
+    """
     text = json.dumps(manifest.as_json(), indent=2, sort_keys=True) + "\n"
     write_durable(folder / MANIFEST, text)
     lines = [
-        f"{sha256(folder / name)}  {name}\n" for name in sorted((*manifest.data_files, MANIFEST))
+        f"{checksums.get(name) or sha256(folder / name)}  {name}\n"
+        for name in sorted((*manifest.data_files, MANIFEST))
     ]
     write_durable(folder / CHECKSUMS, "".join(lines))
 

@@ -3,6 +3,7 @@
     snapshots/000042.building/     tables in key order, appended by LMDB's bulk path
         recs.mdb factors.mdb items.ann, and optional files
         recs.00.mdb recs.01.mdb …  in shards: the tables by user of recs.mdb, divided
+        apart/                     shard files that other processes write, until they are taken
         MANIFEST.json SHA256SUMS   then every file and the directory to disk
     snapshots/000042/              after the rename; it never changes again
 
@@ -12,13 +13,14 @@ build that was killed are removed by the next writer.
 
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import lmdb
 
+from store.append import CHUNK_RECORDS, Records, append, n_entries, new_environment
 from store.durable import fsync_path
 from store.errors import WriteError
 from store.journal import journal
@@ -39,13 +41,11 @@ from store.layout import (
 from store.manifest import Manifest, write_manifest
 from store.pointer import current_or_none
 from store.shards import Shards, shards_of
+from store.written_shard import WrittenShard
 
-_MAP_BYTES: Final = 1 << 40  # address space, not disk: the file grows with its content
-_CHUNK_RECORDS: Final = 10_000  # in LMDB transactions at a time
-_MAX_TABLES: Final = 8
+_APART: Final = "apart"
 _FULL_DISK_BYTES: Final = 1 << 20  # LMDB allocates pages, and fails shortly before the last one
 
-Records = Iterable[tuple[bytes, bytes]]
 ShardsOf = Callable[[Sequence[bytes], int], Iterable[int]]
 
 
@@ -60,6 +60,7 @@ class SnapshotWriter:
     Attributes:
         generation: Serial number of the new snapshot.
         parent: Generation that is current now, if any.
+        n_shards: Number of files that the tables by user of RECS are divided among.
         counts: Number of entries by table written so far, such as `recs.mdb/users`.
     """
 
@@ -74,14 +75,15 @@ class SnapshotWriter:
         self._store = store
         self._folder = building_folder(store, self.generation)
         self._environments: dict[str, lmdb.Environment] = {}
-        self._n_shards = n_shards
+        self._checksums: dict[str, str] = {}
+        self.n_shards = n_shards
         self._shards_of = shards_of
 
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True)
             for name in (RECS, FACTORS):
-                self._environments[name] = _new_environment(self._folder / name)
+                self._environments[name] = new_environment(self._folder / name)
         except (OSError, lmdb.Error) as error:
             self._discard()
             raise WriteError(self._folder, f"cannot be written: {self._why(error)}") from error
@@ -112,13 +114,13 @@ class SnapshotWriter:
             WriteError: The disk is full, or the keys are out of order. (LMDB
                 itself would drop such a record without an error.)
         """
-        is_divided = self._n_shards > 1 and file == RECS and name in USER_TABLES
-        files = [shard_file(shard) for shard in range(self._n_shards)] if is_divided else [file]
-        n_records = n_entries = 0
+        is_divided = self.n_shards > 1 and file == RECS and name in USER_TABLES
+        files = [shard_file(shard) for shard in range(self.n_shards)] if is_divided else [file]
+        n_records = 0
         try:
             tables = [self._open_table(one, name) for one in files]
             for shard, chunk in _chunks(records, len(files), self._shards_of):
-                n_added = _append(*tables[shard], chunk)
+                n_added = append(*tables[shard], chunk)
                 if n_added != len(chunk):
                     raise WriteError(
                         self._folder / files[shard],
@@ -126,23 +128,61 @@ class SnapshotWriter:
                         "report this bug: the batch must sort by key",
                     )
                 n_records += n_added
-            for environment, table in tables:
-                with environment.begin(db=table) as transaction:
-                    n_entries += transaction.stat(table)["entries"]
+            n_stored = sum(n_entries(*table) for table in tables)
         except (OSError, lmdb.Error) as error:
             raise WriteError(self._folder / file, f"{name}: {self._why(error)}") from error
-        if n_entries != n_records:
+        if n_stored != n_records:
             raise WriteError(
-                self._folder / file, f"{name}: {n_entries} of {n_records} records were stored"
+                self._folder / file, f"{name}: {n_stored} of {n_records} records were stored"
             )
         self.counts[f"{file}/{name}"] = n_records
         return n_records
 
     def _open_table(self, file: str, name: str) -> tuple[lmdb.Environment, Any]:
         if file not in self._environments:
-            self._environments[file] = _new_environment(self._folder / file)
+            self._environments[file] = new_environment(self._folder / file)
         environment = self._environments[file]
         return environment, environment.open_db(name.encode())
+
+    def folder_apart(self) -> Path:
+        """Return the folder, from the root, for shard files that other processes write.
+
+        Raises:
+            WriteError: The folder cannot be made.
+        """
+        folder = self._folder.absolute() / _APART
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise WriteError(folder, f"cannot be made: {self._why(error)}") from error
+        return folder
+
+    def take_shards(self, written: Collection[WrittenShard]) -> None:
+        """Rename the shard files that other processes have written into place.
+
+        Everything else in the folder for them is removed.
+
+        Args:
+            written: One completed attempt for each shard.
+
+        Raises:
+            WriteError: A shard is missing or there twice, or a file is not here.
+        """
+        folder = self._folder / _APART
+        if sorted(one.shard for one in written) != list(range(self.n_shards)):
+            what = f"shards {sorted(one.shard for one in written)} of {self.n_shards} were written"
+            raise WriteError(folder, what)
+        for one in written:
+            name = shard_file(one.shard)
+            try:
+                one.found_in(folder).rename(self._folder / name)
+            except OSError as error:
+                raise WriteError(folder, f"{name}: {self._why(error)}") from error
+            self._checksums[name] = one.sha256
+            for table, n_records in one.counts.items():
+                key = f"{RECS}/{table}"
+                self.counts[key] = self.counts.get(key, 0) + n_records
+        shutil.rmtree(folder, ignore_errors=True)
 
     def finish(self, **about: Any) -> Manifest:
         """Force everything to disk, write the manifest, and rename into place.
@@ -165,14 +205,14 @@ class SnapshotWriter:
             manifest = Manifest(
                 # The lowest that describes it, so that older code reads what it can.
                 format_version=_format_version(optional, about.get("arm")),
-                shards=Shards(self._n_shards) if self._n_shards > 1 else None,
+                shards=Shards(self.n_shards) if self.n_shards > 1 else None,
                 generation=self.generation,
                 parent=self.parent,
                 counts=self.counts,
                 files={name: (self._folder / name).stat().st_size for name in names},
                 **about,
             )
-            write_manifest(self._folder, manifest)
+            write_manifest(self._folder, manifest, self._checksums)
             fsync_path(self._folder)
             self._folder.rename(snapshot_folder(self._store, self.generation))
             fsync_path(self._folder.parent)
@@ -202,28 +242,6 @@ def _format_version(optional: list[str], arm: str | None) -> int:
     return FORMAT_VERSIONS[1] if optional else FORMAT_VERSIONS[0]
 
 
-def _new_environment(path: Path) -> lmdb.Environment:
-    # Synced once by `finish`: it is not read before, and a crash discards it.
-    return lmdb.open(
-        str(path),
-        subdir=False,
-        lock=False,
-        map_size=_MAP_BYTES,
-        max_dbs=_MAX_TABLES,
-        sync=False,
-        metasync=False,
-        meminit=True,  # unwritten bytes of a page are zeros: same input, same file
-    )
-
-
-def _append(environment: lmdb.Environment, table: Any, chunk: list[tuple[bytes, bytes]]) -> int:
-    """Append records to a table; return their number without those out of order."""
-    # One transaction a chunk: LMDB keeps its pages in memory until it ends.
-    with environment.begin(write=True, db=table) as transaction:
-        _, n_added = transaction.cursor().putmulti(chunk, dupdata=False, append=True)
-    return int(n_added)
-
-
 def _chunks(
     records: Records, n_shards: int, shards_of: ShardsOf
 ) -> Iterator[tuple[int, list[tuple[bytes, bytes]]]]:
@@ -233,8 +251,8 @@ def _chunks(
     """
     rest = iter(records)
     waiting: list[list[tuple[bytes, bytes]]] = [[] for _ in range(n_shards)]
-    n_chunk = _CHUNK_RECORDS // n_shards
-    while chunk := list(itertools.islice(rest, _CHUNK_RECORDS)):
+    n_chunk = CHUNK_RECORDS // n_shards
+    while chunk := list(itertools.islice(rest, CHUNK_RECORDS)):
         if n_shards == 1:
             yield 0, chunk
             continue

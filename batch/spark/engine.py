@@ -1,11 +1,13 @@
 """The engine on Spark: each stage a chain of transformations, kept on the executors' disks.
 
     read_events           groups of files ─► rows ═══ kept         driver: reports
-    build_interactions    rows sorted by user ─► chunks ═══ kept   driver: items, sample of users
+                          rows sorted by user ═══ kept             driver: items
+    build_interactions    chunks ═══ kept                          driver: sample of users
     users                 chunks ─► records ═══ kept               driver: counts, then a stream
 
-The sample is as large as the trial of the local engine: so many interactions an item. Where
-all users are that few, it is all of them, and the snapshot has the bytes of a local one.
+The sample is as large as the trial of the local engine, so many interactions an item, or as
+the settings say. Where all users are that few, it is all of them, and the snapshot has the
+bytes of a local one.
 """
 
 import contextlib
@@ -27,7 +29,7 @@ from batch.interactions.build import Interactions
 from batch.learn import Learned, trial_interactions
 from batch.prepare import Prepared
 from batch.settings import BatchSettings
-from batch.spark.frames import SparkUsers, UserChunks, on_disk
+from batch.spark.frames import SparkUsers, UserChunks, by_user, on_disk
 from batch.spark.item_pass import CountedItems, basis_of, count_items
 from batch.spark.read import (
     ACCOUNT,
@@ -44,6 +46,7 @@ from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables
 
 _PARTITION_EVENTS: Final = 1_000_000
+_BATCH_BYTES: Final = "64m"  # a row holds the records of many users, so 10,000 rows are too many
 
 
 @contextlib.contextmanager
@@ -65,6 +68,7 @@ class SparkEngine:
     """
 
     def __init__(self, session: Any) -> None:
+        session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", _BATCH_BYTES)
         self._session = session
         self._rows: Any = None
         self._chunks: UserChunks | None = None
@@ -82,12 +86,18 @@ class SparkEngine:
         read = functools.partial(read_groups, settings=settings, began_at=began_at)
         with job_errors("reading events"):
             source = self._session.createDataFrame(groups, "number int, names array<string>")
-            rows = on_disk(source.repartition(len(groups), "number").mapInArrow(read, ROWS_DDL))
+            rows = on_disk(source.repartitionById(len(groups), "number").mapInArrow(read, ROWS_DDL))
             reported = rows.where(rows.kind == REPORT).select("report").collect()
             reports = reports_of(bytes(row.report) for row in reported)
-            self._rows, self._began_at = rows, began_at
-            self._counted = count_items(rows, settings.max_rating)
-            accounts = self._accounts(self._counted)
+            n_partitions = settings.spark_partitions or self._n_partitions(reports)
+            self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
+            self._rows, self._began_at = by_user(rows, n_partitions), began_at
+            self._counted = count_items(self._rows, settings.max_rating)
+            has_accounts = any(report.n_accounts for report in reports)
+            accounts = ACCOUNTS.empty_table()
+            if has_accounts:
+                accounts = _accounts(rows, sample_share(self._counted, settings))
+            rows.unpersist()
         for report in reports:
             on_lines(sum(file.n_lines for file in report.files.files))
         return event_input(reports, accounts)
@@ -112,11 +122,10 @@ class SparkEngine:
             if settings.max_rating not in (0, counted.best_rating):  # an arm's own scale
                 counted = count_items(self._rows, settings.max_rating)
             basis = basis_of(self._rows, counted, runtimes, settings)
-            n_partitions = settings.spark_partitions or self._n_partitions(counted)
-            self._chunks = chunks = UserChunks.of(self._rows, basis, n_partitions)
+            self._chunks = chunks = UserChunks.of(self._rows, basis)
             self._rows.unpersist()
             check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
-            return chunks.sample(_share_of(counted), _named_users(inputs))
+            return chunks.sample(sample_share(counted, settings), _named_users(inputs))
 
     def users(
         self,
@@ -139,16 +148,18 @@ class SparkEngine:
         with job_errors("lists"):
             return SparkUsers.of(self._chunks, step)
 
-    def _accounts(self, counted: CountedItems) -> pa.Table:
-        share = _share_of(counted)
-        accounts = self._rows.where(self._rows.kind == ACCOUNT)
-        select = functools.partial(of_sample, share=share)
-        found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
-        return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
-
-    def _n_partitions(self, counted: CountedItems) -> int:
+    def _n_partitions(self, reports: list[Report]) -> int:
         n_processors = int(self._session.sparkContext.defaultParallelism)
-        return max(n_processors, counted.n_interactions // _PARTITION_EVENTS + 1)
+        n_lines = sum(file.n_lines for report in reports for file in report.files.files)
+        return max(n_processors, n_lines // _PARTITION_EVENTS + 1)
+
+
+def _accounts(rows: Any, share: float) -> pa.Table:
+    """Return the accounts of the sample."""
+    accounts = rows.where(rows.kind == ACCOUNT)
+    select = functools.partial(of_sample, share=share)
+    found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
+    return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
 
 
 def _named_users(inputs: RefreshInputs) -> frozenset[str]:
@@ -157,9 +168,10 @@ def _named_users(inputs: RefreshInputs) -> frozenset[str]:
     return frozenset(inputs.profiles.users) | frozenset(outside)
 
 
-def _share_of(counted: CountedItems) -> float:
+def sample_share(counted: CountedItems, settings: BatchSettings) -> float:
     """Return the share of the users in the sample."""
-    return trial_interactions(len(counted.item_ids)) / max(counted.n_interactions, 1)
+    n_interactions = settings.spark_sample or trial_interactions(len(counted.item_ids))
+    return n_interactions / max(counted.n_interactions, 1)
 
 
 def event_input(reports: list[Report], accounts: pa.Table) -> EventInput:

@@ -1,12 +1,14 @@
 """Frames: what the executors keep on their disks between two stages.
 
 UserChunks   interactions of all users      ─► numbers, sample
-SparkUsers   records of all users, by table ─► numbers, then a stream, partition by partition
+SparkUsers   records of all users, by table ─┬─► numbers, then a stream, partition by partition
+                                             └─► shard files, each by the task that has it
 """
 
 import functools
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,16 +16,21 @@ from batch.interactions.build import Interactions
 from batch.spark.basis import InteractionBasis
 from batch.spark.read import RATING, VIEW
 from batch.spark.session import job_errors
+from batch.spark.shard_step import ShardStep
 from batch.spark.tasks import (
     CHUNKS_DDL,
     SAMPLE_DDL,
+    WRITTEN_DDL,
     sample_chunks,
     sample_of,
     to_chunks,
     to_records,
+    to_shard_files,
+    written_shards,
 )
 from batch.spark.user_step import RECORDS_DDL, UserStep, unpacked
-from batch.tables.users import TABLES_OF_USERS, Records, UserTable
+from batch.tables.users import LISTS, SPARES, TABLES_OF_USERS, Records, UserTable
+from store.writer import SnapshotWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +52,15 @@ class UserChunks:
     dropped: Counter[str]
 
     @classmethod
-    def of(cls, events: Any, basis: InteractionBasis, n_partitions: int) -> "UserChunks":
-        """Make the chunks of all users, in partitions that are ranges of ids in byte order.
+    def of(cls, events: Any, basis: InteractionBasis) -> "UserChunks":
+        """Make the chunks of all users.
 
         Args:
-            events: DataFrame with the columns of `read.ROWS`.
+            events: Rows as `by_user` returns them.
             basis: What interactions depend on beside the events of their user.
-            n_partitions: Number of partitions.
         """
-        of_users = events.where(events.kind.isin(VIEW, RATING)).drop("report")
-        ranges = of_users.repartitionByRange(n_partitions, "user_id")
-        by_user = ranges.sortWithinPartitions("user_id")
         made = functools.partial(to_chunks, basis=basis)
-        kept = on_disk(by_user.mapInArrow(made, CHUNKS_DDL))
+        kept = on_disk(events.mapInArrow(made, CHUNKS_DDL))
         rows = kept.drop("interactions").collect()
         dropped: Counter[str] = Counter()
         for row in rows:
@@ -108,10 +111,9 @@ class SparkUsers:
         kept = on_disk(
             chunks.kept.mapInArrow(functools.partial(to_records, step=step), RECORDS_DDL)
         )
-        first = kept.where(kept.table_number == 0)
-        (found,) = first.agg({"n_users": "sum", "n_lists": "sum"}).collect()
-        n_users, n_lists = found["sum(n_users)"], found["sum(n_lists)"]
-        return cls(kept, int(n_users), int(n_lists), chunks.n_interactions)
+        first = kept.where(kept.table_number == TABLES_OF_USERS.index(LISTS))
+        (found,) = first.agg({"n_records": "sum"}).collect()
+        return cls(kept, chunks.n_users, int(found[0]), chunks.n_interactions)
 
     def records(self, table: UserTable) -> Records:
         """Yield the records of a table, partition by partition; see `UserTables.records`."""
@@ -120,6 +122,40 @@ class SparkUsers:
         with job_errors("records of users"):
             for row in of_table.toLocalIterator():
                 yield from unpacked(bytes(row.records))
+
+    def write_shards(self, writer: SnapshotWriter, others: Mapping[UserTable, Records]) -> bool:
+        """Write one file for each shard in tasks; see `UserTables.write_shards`.
+
+        Raises:
+            EngineError: A task cannot write to the store's folder.
+            WriteError: A file that a task has written is not in the store's folder.
+        """
+        n_shards = writer.n_shards
+        if n_shards == 1:
+            return False
+        step = ShardStep.of(writer.folder_apart(), n_shards, others)
+        numbers = [TABLES_OF_USERS.index(table) for table in (LISTS, SPARES)]
+        divided = self.kept.where(self.kept.table_number.isin(*numbers)).drop("n_records")
+        by_shard = divided.repartitionById(n_shards, "shard").sortWithinPartitions(
+            "shard", "table_number", "first"
+        )
+        write = functools.partial(to_shard_files, step=step)
+        with job_errors("shard files"):
+            rows = by_shard.mapInArrow(write, WRITTEN_DDL).collect()
+        writer.take_shards(written_shards(row.written for row in rows))
+        return True
+
+
+def by_user(rows: Any, n_partitions: int) -> Any:
+    """Return the views and ratings, in sorted partitions that are ranges of ids in byte order.
+
+    Args:
+        rows: DataFrame with the columns of `read.ROWS`.
+        n_partitions: Number of partitions.
+    """
+    of_users = rows.where(rows.kind.isin(VIEW, RATING)).drop("report")
+    ranges = of_users.repartitionByRange(n_partitions, "user_id")
+    return on_disk(ranges.sortWithinPartitions("user_id"))
 
 
 def on_disk(frame: Any) -> Any:

@@ -1,13 +1,19 @@
 """The pass over all rows that gives the driver what belongs to items, and no user.
 
-rows ─► distinct ratings ─► rating scale ─► distinct users of each item
-     └► latest event of each pair ────────► time that ages count from
+rows of a partition, by user ─► users and ratings of each item ─┬─► sums ─► rating scale, items
+rows of another partition ────► users and ratings of each item ─┘
+rows ─► latest event of each pair ─► time that ages count from
+
+A user is in one partition, so the sum over partitions counts each user of an item once.
 """
 
+import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batch.arrays import Rows
 from batch.interactions.aggregate import MIN_USERS_OF_ITEM, Runtimes, runtimes_and_default
@@ -15,9 +21,14 @@ from batch.interactions.rated import best_rating
 from batch.interactions.weights import Weighting, rank_from_latest
 from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis
+from batch.spark.chunks import user_chunks
 from batch.spark.read import RATING, VIEW
 
 _PAIR: Final = ("user_id", "item_id")
+_SCALES: Final = (5.0, 10.0)
+_COUNTS: Final = ("n_users_to_5", "n_users_to_10", "n_ratings", "n_above_5")
+_ITEM_COUNTS: Final = pa.schema([("item_id", pa.string()), *((n, pa.int64()) for n in _COUNTS)])
+_ITEM_COUNTS_DDL: Final = ", ".join(("item_id string", *(f"{name} bigint" for name in _COUNTS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,21 @@ class CountedItems:
     n_users: Rows
     best_rating: float
 
+    @classmethod
+    def of(cls, counts: pa.Table, max_rating: float) -> "CountedItems":
+        """Return the items of all partitions.
+
+        Args:
+            counts: Counts of each item, in any order: see `item_counts`.
+            max_rating: Best rating of the scale, 0 to infer it from the data.
+        """
+        counts = counts.sort_by("item_id")
+        n_above_5, n_ratings = (pc.sum(counts[n]).as_py() or 0 for n in ("n_above_5", "n_ratings"))
+        best = max_rating or best_rating(n_above_5, n_ratings)
+        n_users = counts["n_users_to_10" if best > _SCALES[0] else "n_users_to_5"]
+        item_ids = counts["item_id"].combine_chunks().cast(pa.string())
+        return cls(item_ids, n_users.to_numpy(), best)
+
     @property
     def n_interactions(self) -> int:
         """Number of pairs of a user and an item, those outside the catalogue included."""
@@ -44,21 +70,62 @@ def count_items(rows: Any, max_rating: float) -> CountedItems:
     """Return the items of all rows.
 
     Args:
-        rows: DataFrame with the columns of `read.ROWS`.
+        rows: DataFrame of views and ratings with the columns of `read.ROWS`, whose partitions
+            are sorted by user.
         max_rating: Best rating of the scale, 0 to infer it from the data.
     """
     from pyspark.sql import functions as f
 
-    best = max_rating or _best_rating_of(rows)
-    events = rows.where(f.col("kind").isin(VIEW, RATING))
-    counted = (
-        events.groupBy("item_id")
-        .agg(f.countDistinct(f.when(_is_valid(best), f.col("user_id"))).alias("n_users"))
-        .orderBy("item_id")
-        .toArrow()
+    count = functools.partial(item_counts, max_rating=max_rating)
+    of_partitions = rows.mapInArrow(count, _ITEM_COUNTS_DDL).groupBy("item_id")
+    counts = of_partitions.agg(*(f.sum(name).alias(name) for name in _COUNTS)).toArrow()
+    return CountedItems.of(counts, max_rating)
+
+
+def item_counts(batches: Iterable[pa.RecordBatch], max_rating: float) -> Iterator[pa.RecordBatch]:
+    """Yield the counts of each item of a partition, from rows sorted by user.
+
+    Args:
+        batches: Views and ratings with the columns of `read.ROWS`.
+        max_rating: Best rating of the scale, 0 to count for both scales.
+    """
+    parts = [summed_counts(_counts_of(rows, max_rating)) for rows in user_chunks(batches)]
+    if parts:
+        yield from summed_counts(parts).to_batches()
+
+
+def summed_counts(parts: Iterable[pa.Table]) -> pa.Table:
+    """Return the sum of the counts of each item."""
+    by_item = pa.concat_tables(parts).group_by("item_id", use_threads=False)
+    summed = by_item.aggregate([(name, "sum") for name in _COUNTS])
+    return summed.select(["item_id", *(f"{name}_sum" for name in _COUNTS)]).rename_columns(
+        _ITEM_COUNTS.names
     )
-    item_ids = counted["item_id"].combine_chunks().cast(pa.string())
-    return CountedItems(item_ids, counted["n_users"].to_numpy(), best)
+
+
+def _counts_of(rows: pa.Table, max_rating: float) -> list[pa.Table]:
+    """Return tables of counts by item, of some users' rows."""
+    rating = rows["rating"]
+    is_view = pc.equal(rows["kind"], VIEW)
+    counted = {"item_id": rows["item_id"]}
+    for name, scale in zip(_COUNTS, _SCALES, strict=False):
+        best = pa.scalar(max_rating or scale, pa.float32())
+        on_scale = pc.and_kleene(pc.greater(rating, 0), pc.less_equal(rating, best))
+        pairs = rows.filter(pc.or_kleene(is_view, on_scale)).group_by(_PAIR, use_threads=False)
+        counted[name] = pairs.aggregate([])["item_id"]
+    ratings = rows.filter(pc.equal(rows["kind"], RATING))
+    distinct = ratings.group_by([*_PAIR, "first_at", "rating"], use_threads=False).aggregate([])
+    is_above = pc.and_(pc.greater(distinct["rating"], 5), pc.less_equal(distinct["rating"], 10))
+    counted |= {"n_ratings": distinct["item_id"], "n_above_5": distinct.filter(is_above)["item_id"]}
+    return [_count_table(name, item_ids) for name, item_ids in counted.items()]
+
+
+def _count_table(name: str, item_ids: pa.ChunkedArray) -> pa.Table:
+    """Return how often each item occurs, as the column of that name, 0 in the others."""
+    found = pc.value_counts(item_ids)
+    zeros = pa.repeat(pa.scalar(0, pa.int64()), len(found))
+    counts = [found.field("counts") if one == name else zeros for one in _COUNTS]
+    return pa.table([found.field("values").cast(pa.string()), *counts], schema=_ITEM_COUNTS)
 
 
 def basis_of(
@@ -102,16 +169,6 @@ def _is_valid(best: float) -> Any:
 
     rating = f.col("rating")
     return (f.col("kind") == VIEW) | ((rating > 0) & (rating <= f.lit(best).cast("float")))
-
-
-def _best_rating_of(rows: Any) -> float:
-    from pyspark.sql import functions as f
-
-    rating = f.col("rating")
-    distinct = rows.where(f.col("kind") == RATING).select(*_PAIR, "first_at", "rating").distinct()
-    is_above_5 = (rating > 5) & (rating <= 10)
-    (found,) = distinct.agg(f.count("*"), f.count_if(is_above_5)).collect()
-    return best_rating(int(found[1]), int(found[0]))
 
 
 def _latest_of(rows: Any, item_ids: list[str], best: float) -> int | None:

@@ -113,7 +113,7 @@ def _builder(master: str) -> Any:
         raise EngineError(
             "[batch] engine",
             "PySpark is not installed",
-            "install the extra `spark`: pip install 'pyspark>=4'; or set engine = \"local\"",
+            "install the extra `spark`: pip install 'pyspark>=4.1'; or set engine = \"local\"",
         ) from error
     builder = SparkSession.builder.appName("marquee refresh").master(master)
     if _is_local(master):

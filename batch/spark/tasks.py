@@ -1,14 +1,16 @@
 """Tasks: functions on the Arrow batches of one partition, which need no Spark.
 
 read_groups ─► rows ─► to_chunks ─► interactions of users ─┬─► sample_chunks ─► driver
-                                                           └─► to_records
+                                                           └─► to_records ─► to_shard_files
 """
 
+import itertools
 import json
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 import pyarrow as pa
@@ -18,7 +20,9 @@ from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis, concat_interactions, select_users
 from batch.spark.chunks import CHUNK_EVENTS, in_sample, user_chunks
 from batch.spark.read import read_group
+from batch.spark.shard_step import ShardStep
 from batch.spark.user_step import UserStep, record_batches
+from store.written_shard import WrittenShard
 
 CHUNKS: Final = pa.schema(
     [("n_users", pa.int64()), ("n_interactions", pa.int64()), ("n_users_without", pa.int64()),
@@ -30,6 +34,8 @@ CHUNKS_DDL: Final = (
 )
 _SAMPLE: Final = pa.schema([("interactions", pa.binary()), ("elsewhere", pa.list_(pa.string()))])
 SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>"
+WRITTEN: Final = pa.schema([("written", pa.string())])
+WRITTEN_DDL: Final = "written string"
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -91,7 +97,21 @@ def to_records(batches: Batches, step: UserStep) -> Iterator[pa.RecordBatch]:
     """Yield the records of all users, from their interactions."""
     for made in _interactions_in(batches):
         if len(made.user_ids):
-            yield from record_batches(step(made))
+            yield from record_batches(step(made), step.settings.shards)
+
+
+def to_shard_files(batches: Batches, step: ShardStep) -> Iterator[pa.RecordBatch]:
+    """Write shard files from records sorted by shard, table and user; yield what was written."""
+    rows = (row for batch in batches for row in batch.to_pylist())
+    for shard, of_shard in itertools.groupby(rows, itemgetter("shard")):
+        written = step(shard, of_shard)
+        row = {"written": json.dumps(asdict(written))}
+        yield pa.RecordBatch.from_pylist([row], schema=WRITTEN)
+
+
+def written_shards(rows: Iterable[str]) -> list[WrittenShard]:
+    """Return the shard files that tasks have written."""
+    return [WrittenShard(**json.loads(row)) for row in rows]
 
 
 def _interactions_in(batches: Batches) -> Iterator[Interactions]:

@@ -8,7 +8,7 @@ through the limits of lists an item, of which a chunk has its share.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -29,16 +29,21 @@ from batch.served.evidence import snapshot_evidence
 from batch.served.files import ServedModel, folded_in
 from batch.served.history import Histories
 from batch.settings import BatchSettings
+from batch.tables.shards import shards_of
 from batch.tables.users import TABLES_OF_USERS, Records, UserRows
 from batch.tables.write import SnapshotTables
 from batch.unavailable import Unavailable
-from store.layout import LIST_LENGTH
+from store.layout import LIST_LENGTH, RECS
 
 RECORDS: Final = pa.schema(
-    [("table_number", pa.int8()), ("n_users", pa.int64()), ("n_lists", pa.int64()),
-     ("records", pa.binary())]
+    [("table_number", pa.int8()), ("shard", pa.int32()), ("first", pa.binary()),
+     ("n_records", pa.int64()), ("records", pa.binary())]
 )  # fmt: skip
-RECORDS_DDL: Final = "table_number tinyint, n_users bigint, n_lists bigint, records binary"
+RECORDS_DDL: Final = (
+    "table_number tinyint, shard int, first binary, n_records bigint, records binary"
+)
+Record = tuple[bytes, bytes]
+
 _KEYS_AND_VALUES: Final = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
@@ -146,21 +151,41 @@ class UserStep:
         return Histories(weights, n_later, snapshot_evidence(weights, evidence, at).words(columns))
 
 
-def record_batches(rows: UserRows) -> Iterator[pa.RecordBatch]:
-    """Yield the records of some users, a row for each table, with the columns of `RECORDS`."""
+def record_batches(rows: UserRows, n_shards: int) -> Iterator[pa.RecordBatch]:
+    """Yield the records of some users, with the columns of `RECORDS`.
+
+    There is a row for each table and, of the tables that shards divide, for each shard.
+
+    Args:
+        rows: Tables of the users, one or more.
+        n_shards: Number of shards of the snapshot.
+    """
+    first = rows.user_ids[0]
     for number, table in enumerate(TABLES_OF_USERS):
-        row = {
-            "table_number": number,
-            "n_users": rows.n_users,
-            "n_lists": rows.n_lists,
-            "records": packed(rows.records(table)),
-        }
-        yield pa.RecordBatch.from_pylist([row], schema=RECORDS)
+        pairs = [*rows.records(table)]
+        is_divided = table[0] == RECS and n_shards > 1
+        for shard, part in enumerate(divided(pairs, n_shards) if is_divided else [pairs]):
+            row = {
+                "table_number": number,
+                "shard": shard,
+                "first": first,
+                "n_records": len(part),
+                "records": packed(part),
+            }
+            yield pa.RecordBatch.from_pylist([row], schema=RECORDS)
 
 
-def packed(records: Records) -> bytes:
+def divided(pairs: Sequence[Record], n_shards: int) -> list[list[Record]]:
+    """Return the records of each shard, in their order."""
+    parts: list[list[Record]] = [[] for _ in range(n_shards)]
+    shards = shards_of([key for key, _ in pairs], n_shards)
+    for pair, shard in zip(pairs, shards.tolist(), strict=True):
+        parts[shard].append(pair)
+    return parts
+
+
+def packed(pairs: Sequence[Record]) -> bytes:
     """Return keys and values as Arrow's bytes."""
-    pairs = list(records)
     columns = [pa.array([pair[side] for pair in pairs], pa.binary()) for side in (0, 1)]
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, _KEYS_AND_VALUES) as stream:

@@ -7,7 +7,7 @@
 `UserRows` makes them from arrays in memory: of all users, or of those of a partition.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ from batch.served.files import ServedModel
 from batch.topk import NO_ITEM, TopK
 from batch.unavailable import Unavailable
 from store.layout import FACTORS, LIST_LENGTH, RECS, SEEN
+from store.writer import SnapshotWriter
 
 Records = Iterator[tuple[bytes, bytes]]
 UserTable = tuple[str, str]  # file and table
@@ -28,6 +29,7 @@ LISTS: Final[UserTable] = (RECS, "users")
 SPARES: Final[UserTable] = (RECS, "spares")
 VECTORS: Final[UserTable] = (FACTORS, "users")
 HISTORIES: Final[UserTable] = (SEEN, "users")
+PROFILES: Final[UserTable] = (RECS, "profiles")
 TABLES_OF_USERS: Final = (LISTS, SPARES, VECTORS, HISTORIES)
 CHUNK: Final = 10_000  # users or vectors converted at a time
 
@@ -49,6 +51,15 @@ class UserTables(Protocol):
 
     def records(self, table: UserTable) -> Records:
         """Return the records of a table, ascending by user id."""
+
+    def write_shards(self, writer: SnapshotWriter, others: Mapping[UserTable, Records]) -> bool:
+        """Write the shard files where the users are, and return whether that was done.
+
+        Args:
+            writer: Writer of the snapshot.
+            others: Records of LISTS, SPARES and PROFILES, ascending, of which none is in
+                `records`; not read where nothing is done.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,10 @@ class UserRows:
         part = slice(0, LIST_LENGTH) if table == LISTS else slice(LIST_LENGTH, None)
         rows = self.lists.item_rows[:, part]
         return list_records(self.user_ids, rows, self.item_ids, self.chunk)
+
+    def write_shards(self, writer: SnapshotWriter, others: Mapping[UserTable, Records]) -> bool:
+        """Do nothing: the writer divides the records of users in memory."""
+        return False
 
 
 def list_records(

@@ -21,10 +21,12 @@ from batch.tables.users import (
     CHUNK,
     HISTORIES,
     LISTS,
+    PROFILES,
     SPARES,
     VECTORS,
     Records,
     UserRows,
+    UserTable,
     UserTables,
     list_records,
     vector_rows,
@@ -107,17 +109,17 @@ def write_tables(
     users = users or tables.users()
     user_ids = _bytes(tables.interactions.user_ids.to_pylist())
     item_ids = _bytes(tables.interactions.item_ids.to_pylist())
-    first, rest = slice(0, LIST_LENGTH), slice(LIST_LENGTH, None)
-    liked = (_bytes(tables.liked.user_ids), tables.liked.item_rows)
-    for table, part in ((LISTS, first), (SPARES, rest)):
-        of_liked = list_records(liked[0], liked[1][:, part], item_ids)
+    others = _of_others(tables, item_ids)
+    is_done = users.write_shards(writer, others)
+    for table in () if is_done else (LISTS, SPARES):
         # No user is in both.
-        writer.table(*table, heapq.merge(users.records(table), of_liked))
+        writer.table(*table, heapq.merge(users.records(table), others[table]))
     writer.table(
         RECS, "similar", _named_lists(zip(item_ids, tables.similar, strict=True), item_ids)
     )
     writer.table(RECS, "fallback", _fallback(tables, item_ids))
-    writer.table(RECS, "profiles", _profiles(tables.profiles, tables.is_minor))
+    if not is_done:
+        writer.table(*PROFILES, others[PROFILES])
     writer.table(RECS, "items", _items(tables))
     writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
     writer.table(*VECTORS, users.records(VECTORS))
@@ -129,6 +131,16 @@ def write_tables(
     writer.table(FACTORS, "rating_items", vector_records(of_items, item_ids))
     if isinstance(tables.served, ServedModel):
         write_served(writer, tables.served.model, users.records(HISTORIES))
+
+
+def _of_others(tables: SnapshotTables, item_ids: Sequence[bytes]) -> dict[UserTable, Records]:
+    """Return the records by user that do not depend on interactions."""
+    user_ids, rows = _bytes(tables.liked.user_ids), tables.liked.item_rows
+    return {
+        LISTS: list_records(user_ids, rows[:, :LIST_LENGTH], item_ids),
+        SPARES: list_records(user_ids, rows[:, LIST_LENGTH:], item_ids),
+        PROFILES: _profiles(tables.profiles, tables.is_minor),
+    }
 
 
 def _named_lists(

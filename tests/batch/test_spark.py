@@ -21,15 +21,29 @@ from batch.interactions.build import build_interactions
 from batch.interactions.weights import Weighting, latest_time
 from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
-from batch.spark.engine import event_input
-from batch.spark.item_pass import CountedItems, basis_without_latest
+from batch.spark.engine import event_input, sample_share
+from batch.spark.item_pass import (
+    CountedItems,
+    basis_without_latest,
+    item_counts,
+    summed_counts,
+)
 from batch.spark.master import check_master
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
-from batch.spark.tasks import sample_chunks, sample_of, to_chunks, to_records
-from batch.spark.user_step import UserStep, unpacked
-from batch.tables.users import TABLES_OF_USERS
+from batch.spark.shard_step import ShardStep
+from batch.spark.tasks import (
+    sample_chunks,
+    sample_of,
+    to_chunks,
+    to_records,
+    to_shard_files,
+    written_shards,
+)
+from batch.spark.user_step import RECORDS, UserStep, unpacked
+from batch.tables.users import LISTS, SPARES, TABLES_OF_USERS, VECTORS
 from store.check import broken_records
-from store.snapshot import open_snapshot
+from store.errors import WriteError
+from store.snapshot import ShardedTable, open_snapshot
 from tests.histories import write_history
 from tests.refreshes import files_by_name, inputs, run_refresh, users_served_seen_items
 
@@ -84,26 +98,47 @@ class TaskEngine:
 class TaskUsers:
     def __init__(self, batches, partitions):
         rows = [row for batch in batches for row in batch.to_pylist()]
-        self.packed = {
-            table: [row["records"] for row in rows if row["table_number"] == number]
+        self.rows = {
+            table: [row for row in rows if row["table_number"] == number]
             for number, table in enumerate(TABLES_OF_USERS)
         }
-        first = [row for row in rows if row["table_number"] == 0]
-        self.n_users, self.n_lists = (sum(row[n] for row in first) for n in ("n_users", "n_lists"))
+        self.n_users, self.n_lists = (
+            sum(row["n_records"] for row in self.rows[table]) for table in (VECTORS, LISTS)
+        )
         chunks = [row for part in partitions for batch in part for row in batch.to_pylist()]
         self.n_interactions = sum(row["n_interactions"] for row in chunks)
 
     def records(self, table):
-        for content in self.packed[table]:
-            yield from unpacked(content)
+        for row in self.rows[table]:
+            yield from unpacked(row["records"])
+
+    def write_shards(self, writer, others):
+        """Write each shard twice, as where a task is repeated; the second attempt counts."""
+        if writer.n_shards == 1:
+            return False
+        step = ShardStep.of(writer.folder_apart(), writer.n_shards, others)
+        step = pickle.loads(pickle.dumps(step))
+        rows = pa.Table.from_pylist([*self.rows[SPARES], *self.rows[LISTS]], RECORDS)
+        rows = rows.sort_by([(name, "ascending") for name in ("shard", "table_number", "first")])
+        for _ in range(2):
+            batches = [*to_shard_files(rows.to_batches(2), step)]
+        found = [row["written"] for batch in batches for row in batch.to_pylist()]
+        self.on_written(step.folder)
+        writer.take_shards(written_shards(found))
+        return True
+
+    def on_written(self, folder):
+        """Do nothing with the files."""
 
 
-def counted(rows):
-    """Return what Spark counts of the items."""
-    pairs = set(zip(rows["user_id"].to_pylist(), rows["item_id"].to_pylist(), strict=True))
-    item_ids = sorted({item for _, item in pairs})
-    n_users = [sum(item == one for _, item in pairs) for one in item_ids]
-    return CountedItems(pa.array(item_ids), np.array(n_users), 5.0)
+def counted(rows, n_partitions=3):
+    """Return what the tasks of some partitions count of the items."""
+    ranges = np.array_split(sorted(set(rows["user_id"].to_pylist())), n_partitions)
+    parts: list[pa.RecordBatch] = []
+    for users in ranges:
+        of_users = rows.filter(pa.compute.is_in(rows["user_id"], pa.array(users.tolist())))
+        parts += item_counts(of_users.to_batches(7), 0.0)
+    return CountedItems.of(summed_counts([pa.Table.from_batches(parts)]), 0.0)
 
 
 def sampled(partitions, share=1.0, named=frozenset()):
@@ -138,6 +173,59 @@ def test_tasks_make_the_local_engines_files(history, tmp_path, capsys, monkeypat
     assert [name for name in TABLE_FILES if files[0][name] != files[1][name]] == []
     same = ("n_users", "n_users_without", "n_items", "n_interactions", "n_events", "dropped")
     assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+@pytest.mark.parametrize("n_shards", [2, 7])
+def test_tasks_write_the_local_engines_shard_files(
+    history, tmp_path, capsys, monkeypatch, n_shards
+):
+    """Every byte and checksum, the manifest without its times, and nothing else is left."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
+    monkeypatch.setenv("MARQUEE_BATCH_SHARDS", str(n_shards))
+    new = {"user_id": 9000, "age": 30, "likes": [sorted(history.item_ids)[0]]}
+    with history.profiles.open("a") as file:
+        file.write(json.dumps(new) + "\n")
+    given = (*inputs(history), "--profiles", history.profiles, "--store")
+    run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch)
+    run_refresh(capsys, *given, tmp_path / "tasks")
+    files = [files_by_name(tmp_path / name / "snapshots/000001") for name in ("local", "tasks")]
+    assert [*files[0]] == [*files[1]]
+    data = [name for name in files[0] if name.endswith((".mdb", ".npy", ".ann"))]
+    assert f"recs.0{n_shards - 1}.mdb" in data
+    assert [name for name in data if files[0][name] != files[1][name]] == []
+    assert timeless(files[0]["MANIFEST.json"]) == timeless(files[1]["MANIFEST.json"])
+    with open_snapshot(tmp_path / "tasks", 1) as snapshot:  # its checksums are right
+        assert list(broken_records(snapshot)) == []
+        assert isinstance(snapshot.users, ShardedTable)
+        assert list(snapshot.users.misplaced()) == []
+        assert snapshot.users.get(b"9000") is not None
+
+
+def timeless(manifest):
+    """Return a manifest without the times of the refresh."""
+    document = json.loads(manifest)
+    del document["began_at"], document["finished_at"], document["parameters"]["rules"]["at"]
+    return document
+
+
+def test_a_shard_file_that_is_not_here_is_named(history, tmp_path, capsys, monkeypatch):
+    """Executors have another disk than the driver: nothing is published or left in the store."""
+    monkeypatch.setenv("MARQUEE_BATCH_SHARDS", "2")
+
+    def remove(_, folder):
+        for path in folder.iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(TaskUsers, "on_written", remove)
+    in_tasks(monkeypatch)
+    given = [*map(str, inputs(history)), "--store", str(tmp_path / "store")]
+    assert main(["refresh", *given]) == 1
+    assert "was written elsewhere, and is not here; let all machines" in capsys.readouterr().err
+    assert list((tmp_path / "store/snapshots").iterdir()) == []
+    step = ShardStep(tmp_path / "nowhere", 2, {})
+    with pytest.raises(WriteError, match="does not exist on this machine; let all machines"):
+        step(0, [])
 
 
 def test_a_sample_learns_for_all_users(history, tmp_path, capsys, monkeypatch):
@@ -187,6 +275,41 @@ def rows(history):
     return found.filter(pa.compute.less(found["kind"], ACCOUNT)).sort_by("user_id")
 
 
+@pytest.mark.parametrize(("share_above", "best"), [(0.005, 5.0), (0.5, 10.0)])
+def test_the_items_are_counted_as_if_all_users_were_together(rows, share_above, best):
+    """Users of each item, where a rating off the scale counts for none; the scale is inferred."""
+    rng = np.random.default_rng(3)
+    n_ratings = 400
+    rating = np.where(rng.random(n_ratings) < share_above, 8.0, 3.0)
+    rating[:2] = 8.0, 12.0  # the latter is on no scale
+    columns = {
+        "kind": [RATING] * n_ratings,
+        "user_id": [f"u{n % 90:02}" for n in range(n_ratings)],
+        "item_id": [f"i{n}" for n in rng.integers(0, 9, n_ratings)],
+        "rating": rating.tolist(),
+        "first_at": list(range(n_ratings)),
+    }
+    ratings = pa.table(
+        {
+            name: pa.array(columns[name], rows.schema.field(name).type)
+            if name in columns
+            else pa.nulls(n_ratings, rows.schema.field(name).type)
+            for name in rows.column_names
+        }
+    )
+    joined = pa.concat_tables([rows.filter(pa.compute.equal(rows["kind"], VIEW)), ratings])
+    joined = joined.sort_by("user_id")
+    found = counted(joined)
+    expected: dict[str, set[str]] = {}
+    for row in joined.to_pylist():
+        users = expected.setdefault(row["item_id"], set())
+        if row["kind"] == VIEW or row["rating"] <= best:
+            users.add(row["user_id"])
+    assert found.best_rating == best
+    assert found.item_ids.to_pylist() == sorted(expected)
+    assert found.n_users.tolist() == [len(expected[item]) for item in sorted(expected)]
+
+
 @pytest.mark.parametrize("max_events", [1, 40, 10**6])
 def test_chunks_hold_whole_users(rows, max_events):
     """All rows once, in their order, and no user in two chunks; large ones where allowed."""
@@ -231,6 +354,17 @@ def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
     assert 0 < len(of_share[0.3]) < len(of_share[0.6]) < 60
     assert set(of_share[0.3]) < set(of_share[0.6])
     assert in_sample(["a", "b"], 1.0).all()
+
+
+def test_the_sample_has_300_interactions_an_item_or_as_many_as_set():
+    """At least 2 million; a number that is set takes its place."""
+    items = pa.array([f"i{n:05}" for n in range(10_000)])
+    found = CountedItems(items, np.full(10_000, 600), 5.0)
+    few = CountedItems(items[:100], np.full(100, 40_000), 5.0)
+    settings = BatchSettings()
+    assert sample_share(found, settings) == 0.5
+    assert sample_share(few, settings) == 0.5
+    assert sample_share(few, replace(settings, spark_sample=1_000_000)) == 0.25
 
 
 def test_an_error_of_an_input_comes_from_its_task_as_it_is(history):

@@ -64,7 +64,7 @@ def test_a_dump_of_it_gives_the_same_bytes(divided):
 def test_the_division_in_bulk_and_small_transactions_keep_every_record(
     tmp_path, monkeypatch, chunk
 ):
-    monkeypatch.setattr(store.writer, "_CHUNK_RECORDS", chunk)
+    monkeypatch.setattr(store.writer, "CHUNK_RECORDS", chunk)
     records = sorted((user.encode(), user.encode()) for user in USERS)
     with writing(tmp_path), SnapshotWriter(tmp_path, N_SHARDS, shards_of) as writer:
         assert writer.table(RECS, "users", records) == len(records)

@@ -1,0 +1,113 @@
+"""What it costs to train on a sample of the users and fold in the others, as the Spark engine does.
+
+python -m benchmarks.sample --data FOLDER
+python -m benchmarks.sample --quick
+
+A fifth of each user's items is held out, and iALS ranks the rest: trained on all users, and on
+samples. NDCG@20 is of all users; its difference has a bootstrap interval over users. The Spark
+engine's sample has 300 interactions an item, and never fewer than 2 million.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from batch.arrays import Doubles
+from batch.evaluation.bootstrap import intervals
+from batch.evaluation.metrics import per_user
+from batch.models.ials import Ials
+from batch.models.protocol import Fitted
+from benchmarks.harness.arguments import add_data, make_parser
+from benchmarks.harness.report import print_figure
+from benchmarks.harness.tables import print_table
+from benchmarks.topk.factors import SCENARIO, Size, interactions
+from store.layout import LIST_LENGTH
+
+_SEED: Final = 7
+_N_FACTORS: Final = 64
+_HELD_OUT: Final = 0.2  # of each user's items
+_SHARES: Final = (0.75, 0.5, 0.25, 0.1)
+_SCENARIO: Final = Size(50_000, 27_000, 2_500_000)
+_QUICK: Final = Size(3_000, 1_000, 100_000)
+_HEADER: Final = ("data", "sample", "interactions an item", "NDCG@20", "difference", "95 %")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark and return its exit status, 0."""
+    args = _parser().parse_args(arguments)
+    if args.data:
+        os.environ["MARQUEE_SHARED_DATA"] = str(args.data)
+    rows: list[tuple[str, ...]] = []
+    for name in (SCENARIO,) if args.quick else ("ml-1m", SCENARIO):
+        weights = interactions(name, _QUICK if args.quick else _SCENARIO)
+        if weights is None:
+            print(f"{name}: no such data, skipped", file=sys.stderr)
+            continue
+        rows += _measure(name, weights)
+    print_table(_HEADER, rows)
+    return 0
+
+
+def _measure(name: str, weights: sp.csr_matrix) -> list[tuple[str, ...]]:
+    """Return the rows of the table; print the figures."""
+    train, test = _split(weights)
+    n_users, n_items = train.shape
+    of_all = _ndcg(_fitted(train), train, test)
+    about = {"data": name, "users": n_users, "items": n_items, "factors": _N_FACTORS, "seed": _SEED}
+    rows: list[tuple[str, ...]] = [
+        (name, "all", f"{train.nnz / n_items:.0f}", f"{of_all.mean():.4f}", "", "")
+    ]
+    rng = np.random.default_rng(_SEED)
+    for share in _SHARES:
+        sample = train[np.flatnonzero(rng.random(n_users) < share)]
+        found = _ndcg(_fitted(sample), train, test)
+        difference = (found - of_all)[:, None] / of_all.mean()
+        ((interval,),) = intervals(difference, np.ones((n_users, 1), np.bool_), seed=_SEED)
+        print_figure(
+            "sample", "ndcg_at_20", round(float(found.mean()), 5), "1", subject="sample",
+            peer="all users", ratio=round(float(found.mean() / of_all.mean()), 4), share=share,
+            ratio_low=round(1 + interval.low, 4), ratio_high=round(1 + interval.high, 4), **about,
+        )  # fmt: skip
+        rows.append((
+            name, f"{share:.0%}", f"{sample.nnz / n_items:.0f}", f"{found.mean():.4f}",
+            f"{difference.mean():+.2%}", f"{interval.low:+.2%} to {interval.high:+.2%}",
+        ))  # fmt: skip
+    return rows
+
+
+def _split(weights: sp.csr_matrix) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Return training and test set, of the users who have an item in each."""
+    rng = np.random.default_rng(_SEED)
+    is_test = rng.random(weights.nnz) < _HELD_OUT
+    train, test = weights.copy(), weights.copy()
+    train.data, test.data = weights.data * ~is_test, weights.data * is_test
+    for one in (train, test):
+        one.eliminate_zeros()
+    is_kept = (np.diff(train.indptr) > 0) & (np.diff(test.indptr) > 0)
+    return train[np.flatnonzero(is_kept)], test[np.flatnonzero(is_kept)]
+
+
+def _fitted(weights: sp.csr_matrix) -> Fitted:
+    return Ials(n_factors=_N_FACTORS, seed=_SEED).fit(weights, n_threads=2)
+
+
+def _ndcg(fitted: Fitted, train: sp.csr_matrix, test: sp.csr_matrix) -> Doubles:
+    """Return (n_users,) NDCG@20, every user folded in."""
+    lists = fitted.fold_in(train).top_k(LIST_LENGTH, n_threads=2)
+    return per_user(lists.item_rows, test)["ndcg"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = make_parser("sample", __doc__)
+    add_data(parser)
+    parser.add_argument("--quick", action="store_true", help=f"{_QUICK.users:,} generated users")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -522,7 +522,6 @@ def _fetch_newer_report(source: _Source, there: str, here: Path) -> None:
             content, _ = source.read(f"{there}/{name}")
             if content is not None and hashlib.sha256(content).hexdigest() == expected:
                 replace_durable(here / name, content.decode())
-                _log.info("fetched a newer %s of generation %d", name, int(here.name))
     except (ReplicaError, ValueError) as error:
         _log.warning("cannot fetch the report of generation %d: %s", int(here.name), error)
 

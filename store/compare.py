@@ -1,18 +1,20 @@
 """Comparison of two manifests: parameters, metrics, checks of the gate and counts, name by name.
 
-    parameters   alpha          2.0   20.0   differs
-    metrics      share_ease     1.0   –      only in the first
-    gate         result         passed
+    quality by group     NDCG@20 of age 25-34     0.21   0.25   differs, 1.4 intervals
+    choice of the model  share of ease …          1.0    –      only in the first
+    parameters           alpha                    2.0    20.0   differs
 
 `store.diff` compares the lists of two generations, this module what they were built with
 and how good they were. It reads manifests alone, so a pruned generation can be compared.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from store.figure_names import SUBJECTS, figure_name
 from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 
@@ -39,6 +41,10 @@ class ComparedEntry:
         a: Value in the first manifest; None if it is null or missing.
         b: Value in the second one.
         presence: Where it has a value, and whether the values are equal.
+        subject: Subject of the entry, one of `SUBJECTS`.
+        words: Name in plain words.
+        n_intervals: Change of a mean in half-widths of its 95 % interval; above 1 it is
+            significant. None if the entry is not two means with intervals.
     """
 
     part: str
@@ -46,21 +52,47 @@ class ComparedEntry:
     a: Any
     b: Any
     presence: Presence
+    subject: str
+    words: str
+    n_intervals: float | None
 
 
 def compare(a: Manifest, b: Manifest) -> list[ComparedEntry]:
-    """Return all entries of two manifests, part by part in the order of their names.
+    """Return all entries of two manifests, by subject; first what changed most for its interval.
 
-    Lists of plain values are one entry; objects in a list are numbered from 1. The log of
-    the search for a model, its learning curve and the form of its files are left out:
-    `store show` has them.
+    Groups of users are matched by their names. Lists of plain values are one entry; other
+    objects in a list are numbered from 1. The log of the search for a model, its learning
+    curve and the form of its files are left out: `store show` has them.
     """
     of_a, of_b = _parts(a), _parts(b)
-    return [
+    entries = [
         _entry(part, name, of_a[part], of_b[part])
         for part in of_a
         for name in sorted(of_a[part].keys() | of_b[part].keys())
     ]
+    return sorted(entries, key=_order)
+
+
+def interval(part: str, value: Any) -> tuple[float, float, float] | None:
+    """Return mean, low and high of a metric with its interval; None for another value."""
+    is_interval = (
+        part == "metrics"
+        and isinstance(value, list)
+        and len(value) == 3
+        and all(type(one) in (int, float) for one in value)
+        and value[1] <= value[0] <= value[2]
+    )
+    return (value[0], value[1], value[2]) if is_interval else None
+
+
+def relative_change(entry: ComparedEntry) -> float | None:
+    """Return the change of a number or a mean as a share of the first; None if it has none."""
+    a, b = (
+        found[0] if (found := interval(entry.part, value)) else value
+        for value in (entry.a, entry.b)
+    )
+    is_number = all(type(value) in (int, float) for value in (a, b))
+    return (b - a) / abs(a) if is_number and a and a != b else None
 
 
 def flattened(
@@ -90,7 +122,7 @@ def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "parent": manifest.parent,
         },
         "parameters": parameters_of(manifest),
-        "metrics": flattened(manifest.metrics, _COURSES),
+        "metrics": flattened(_by_group(manifest.metrics), _COURSES),
         "gate": {"result": gate.result} | {check.rule: check.figure for check in gate.checks},
         "counts": dict(manifest.counts),
     }
@@ -103,7 +135,53 @@ def _entry(part: str, name: str, a: dict[str, Any], b: dict[str, Any]) -> Compar
         presence = Presence.ONLY_B
     else:
         presence = Presence.SAME if a[name] == b[name] else Presence.DIFFERS
-    return ComparedEntry(part, name, a.get(name), b.get(name), presence)
+    subject, words = figure_name(part, name)
+    one, other = a.get(name), b.get(name)
+    n_intervals = _n_intervals(interval(part, one), interval(part, other))
+    return ComparedEntry(part, name, one, other, presence, subject, words, n_intervals)
+
+
+def _n_intervals(
+    a: tuple[float, float, float] | None, b: tuple[float, float, float] | None
+) -> float | None:
+    """Return the difference of two means in half-widths of its 95 % interval.
+
+    Source:
+        Schenker and Gentleman, "On Judging the Significance of Differences by Examining the
+        Overlap Between Confidence Intervals", The American Statistician 55(3), 2001: of
+        independent means the half-widths add as the root of their squares.
+    """
+    if a is None or b is None:
+        return None
+    width = math.hypot(*((high - low) / 2 for _, low, high in (a, b)))
+    return round(abs(b[0] - a[0]) / width, 3) if width else None
+
+
+def _order(entry: ComparedEntry) -> tuple[int, float, float]:
+    """Return the place of an entry; parameters stay in the order of their names."""
+    place = SUBJECTS.index(entry.subject)
+    if entry.part in ("parameters", "build"):
+        return place, 0.0, 0.0
+    return place, -(entry.n_intervals or 0.0), -abs(relative_change(entry) or 0.0)
+
+
+def _by_group(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics whose lists of groups are objects by the groups' names."""
+    named: dict[str, Any] = {}
+    for name, value in metrics.items():
+        named[name] = value
+        if isinstance(value, dict):
+            named[name] = _by_group(value)
+        elif (
+            isinstance(value, list)
+            and value
+            and all(isinstance(one, dict) and isinstance(one.get("group"), str) for one in value)
+        ):
+            named[name] = {
+                one["group"]: {key: figure for key, figure in one.items() if key != "group"}
+                for one in value
+            }
+    return named
 
 
 def _walk(value: Any, name: str, left_out: frozenset[str]) -> Iterator[tuple[str, Any]]:

@@ -18,6 +18,9 @@ checksums are fetched first, so the files in `pulling/` are known to belong to t
 wanted snapshot. With `[replica] shards` the files of other shards stay away, see
 `store/partial.py`.
 
+The report of a snapshot that is in place is fetched again where it was made again, see
+`store/report_files.py`.
+
 With trusted keys the checksums, `CURRENT` and `TAKEDOWN` must be signed. What would
 go back in time, to an older generation or by a restore, needs a signature that is
 not older than the last accepted one, or the operator's word.
@@ -25,6 +28,7 @@ not older than the last accepted one, or the operator's word.
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 import re
@@ -41,7 +45,7 @@ from store.arms import move_arms, stop_experiment
 from store.barrier import POLLS_OF_LEAD, wait_for_others
 from store.config import StoreSettings
 from store.damaged import DamagedFile, read_damaged, record_damaged
-from store.durable import fsync_path, write_durable
+from store.durable import fsync_path, replace_durable, write_durable
 from store.errors import (
     ALLOW_ROLLBACK,
     CorruptSnapshotError,
@@ -73,6 +77,7 @@ from store.push import remote_folder
 from store.remote import CURRENT, EXPERIMENT, MAX_BYTES, Remote
 from store.replica_settings import ALONE, ReplicaSettings
 from store.replica_status import check_replica, report
+from store.report_files import REPORT_CHECKSUMS, changed_files
 from store.reuse import reuse_files
 from store.shards import shards_in_words
 from store.signing import MAX_SIGNATURE_BYTES, SUFFIX, load_trusted_keys, read_signature
@@ -414,6 +419,7 @@ def _fetch_snapshot(store: Path, source: _Source, generation: int, pointed_at: i
         is_new = not here.exists()
         if not is_new:
             _compare(here, checksums, remote)
+            _fetch_newer_report(source, there, here)
             if not _missing_shards(here, source.shards):
                 return False
         aside = snapshot_folder(store / _ASIDE, generation)
@@ -545,6 +551,22 @@ def _fetch_report(source: _Source, there: str, aside: Path) -> None:
             continue
         if content is not None:
             (aside / name).write_bytes(content)
+
+
+def _fetch_newer_report(source: _Source, there: str, here: Path) -> None:
+    """Fetch the files of a report that was made again, for a snapshot that is in place.
+
+    Without `report.sha256` at the remote nothing is fetched, and a report here is never removed.
+    A file that does not match yet, while a push replaces it, is left to the next pull.
+    """
+    try:
+        checksums, _ = source.read(f"{there}/{REPORT_CHECKSUMS}")
+        for name, expected in changed_files(here, (checksums or b"").decode("latin-1")).items():
+            content, _ = source.read(f"{there}/{name}")
+            if content is not None and hashlib.sha256(content).hexdigest() == expected:
+                replace_durable(here / name, content.decode())
+    except (ReplicaError, ValueError) as error:
+        _log.warning("cannot fetch the report of generation %d: %s", int(here.name), error)
 
 
 def _refuse_damaged(remote: Remote, there: str, aside: Path) -> None:

@@ -11,9 +11,10 @@ name after all other files, and `CURRENT` is written after that. An interrupted 
 is run again: the pending checksums identify the snapshot that the files beside them
 belong to, so a file of the right size is not sent twice. One machine pushes to one
 URL; several would overwrite each other's pointer. An experiment is pushed with every
-generation that it names, if its control is pushed. The report of a refresh, which no checksum
-covers, is made equal by each push. With a key, `TAKEDOWN`, `CURRENT`, `EXPERIMENT`, the
-snapshots' `SHA256SUMS` and their reports are signed; a signature that is valid is not replaced.
+generation that it names, if its control is pushed. The report of a refresh, which `SHA256SUMS`
+leaves out, is made equal by each push, then `report.sha256` beside it. With a key, `TAKEDOWN`,
+`CURRENT`, `EXPERIMENT`, the snapshots' `SHA256SUMS` and their reports are signed; a signature
+that is valid is not replaced.
 """
 
 import contextlib
@@ -37,6 +38,7 @@ from store.manifest import read_manifest, verify
 from store.partial import check_whole
 from store.pointer import current
 from store.remote import CURRENT, EXPERIMENT, JOURNAL, MAX_BYTES, Remote
+from store.report_files import REPORT_CHECKSUMS, report_checksums
 from store.reuse import same_files
 from store.signing import (
     MAX_SIGNATURE_BYTES,
@@ -132,11 +134,7 @@ def _send_experiment(remote: Remote, experiment: Experiment | None, key: Signing
     Its absence is signed, too, where one was signed before: else it could be put back.
     """
     local = experiment.as_text().encode() if experiment else None
-    if local != _existing(remote, EXPERIMENT, MAX_BYTES[EXPERIMENT]):
-        if local is not None:
-            remote.write(EXPERIMENT, local)
-        else:
-            remote.remove(EXPERIMENT)
+    _sync(remote, local, EXPERIMENT)
     was_signed = _existing(remote, EXPERIMENT + SUFFIX, MAX_SIGNATURE_BYTES) is not None
     if local is not None or was_signed:
         _sign(remote, EXPERIMENT, local, key)
@@ -179,13 +177,23 @@ def _send_snapshot(
         if remote.size(f"{there}/{name}") != size:
             remote.send(folder / name, f"{there}/{name}")
             n_bytes += size
-    for name in REPORT_FILES:
-        if (report := _sync_file(remote, folder / name, f"{there}/{name}")) is not None:
-            _sign(remote, f"{there}/{name}", report, key)
+    _send_report(remote, folder, key)
     _sign(remote, checksums, local, key)
     if existing is None:
         remote.commit(checksums)
     return n_bytes
+
+
+def _send_report(remote: Remote, folder: Path, key: SigningKey | None) -> None:
+    """Make the report at the remote equal to the one here, its checksums last."""
+    there = remote_folder(int(folder.name))
+    for name in REPORT_FILES:
+        if (report := _sync_file(remote, folder / name, f"{there}/{name}")) is not None:
+            _sign(remote, f"{there}/{name}", report, key)
+    checksums = report_checksums(folder).encode() or None
+    _sync(remote, checksums, f"{there}/{REPORT_CHECKSUMS}")
+    if checksums is not None:
+        _sign(remote, f"{there}/{REPORT_CHECKSUMS}", checksums, key)
 
 
 def _copy_at_remote(remote: Remote, folder: Path, data_files: Sequence[str]) -> None:
@@ -222,12 +230,18 @@ def _existing(remote: Remote, name: str, max_bytes: int) -> bytes | None:
 def _sync_file(remote: Remote, file: Path, name: str) -> bytes | None:
     """Make a small file at the remote equal to the local one, or remove it; return its content."""
     local = file.read_bytes() if file.exists() else None
-    if local != _existing(remote, name, MAX_BYTES[file.name]):
-        if local is not None:
-            remote.write(name, local)
-        else:
-            remote.remove(name)
+    _sync(remote, local, name)
     return local
+
+
+def _sync(remote: Remote, local: bytes | None, name: str) -> None:
+    """Make a small file at the remote hold `local`, or remove it."""
+    if local == _existing(remote, name, MAX_BYTES[Path(name).name]):
+        return
+    if local is not None:
+        remote.write(name, local)
+    else:
+        remote.remove(name)
 
 
 def _sign(remote: Remote, name: str, data: bytes | None, key: SigningKey | None) -> None:

@@ -32,6 +32,7 @@ from store.errors import IncompleteError, OversizeError, ReplicaError
 from store.layout import REPORT_FILES
 from store.parse import MAX_CHECKSUMS_BYTES, MAX_EXPERIMENT_BYTES
 from store.progress import Advance, Progress, silent
+from store.report_files import MAX_REPORT_CHECKSUMS_BYTES, REPORT_CHECKSUMS
 from store.temporary import temporary_folder
 from store.transfer import Transfer
 
@@ -45,6 +46,7 @@ MAX_BYTES: Final = {  # of the files whose size is not known before they are rea
     "MANIFEST.json": 1 << 24,
     "SHA256SUMS": MAX_CHECKSUMS_BYTES,
     "TAKEDOWN": 1 << 24,
+    REPORT_CHECKSUMS: MAX_REPORT_CHECKSUMS_BYTES,
     **dict.fromkeys(REPORT_FILES, 1 << 26),
 }
 

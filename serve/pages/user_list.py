@@ -18,6 +18,10 @@ from store.parse import is_count, parse_time
 
 _MAX_REASONS: Final = 3
 _MAX_HISTORY_ITEMS: Final = 200  # shown, and searched for reasons
+_NEUTRAL: Final[dict[str, Any]] = {  # values of `[rules]` with which a rule does nothing
+    "deny": [], "deny_file": "", "availability": False, "adult_filter": False, "boosts": [],
+    "cost_weight": 0.0, "diversity": 0.0, "cap": 1.0,
+}  # fmt: skip
 
 
 def user_list(
@@ -48,6 +52,7 @@ def user_list(
             for rank, item_id in enumerate(found.items, 1)
         ],
         "history": None if found.history is None else [opened.about(name) for name in history],
+        "rules_without_trace": _rules_without_trace(opened) if found.source == "list" else [],
         "n_history": len(found.history or []),
         "withheld": [opened.about(name) for name in found.withheld],
     }
@@ -78,6 +83,17 @@ def _rules(opened: OpenedSnapshot, found: ListInSnapshot, user_id: str) -> dict[
     drawn = stored[LIST_LENGTH - n_drawn :] if is_count(n_drawn, 1, LIST_LENGTH) else []
     spares = set(found.items) - set(stored)
     return dict.fromkeys(drawn, "explore") | dict.fromkeys(spares, "spare")
+
+
+def _rules_without_trace(opened: OpenedSnapshot) -> list[str]:
+    """Return the rules that acted on a generation, and leave no trace at the items of a list.
+
+    Recomputing a list without them needs the model's scores, which a snapshot does not hold.
+    """
+    rules = opened.snapshot.manifest.parameters.get("rules") or {}
+    if not isinstance(rules, dict):
+        return []
+    return [name for name, neutral in _NEUTRAL.items() if rules.get(name, neutral) != neutral]
 
 
 def _score(

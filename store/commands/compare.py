@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.commands.output import add_json, report, table
-from store.compare import ComparedEntry, Presence, compare
+from store.compare import ComparedEntry, Presence, compare, interval, relative_change
 from store.manifest import manifest_of
 
 _MARKS: Final = {
@@ -46,18 +46,20 @@ def _compare(store: Path, options: argparse.Namespace) -> int:
 
 def _lines(options: argparse.Namespace, entries: list[ComparedEntry]) -> Iterator[str]:
     rows = []
-    part = ""
+    subject = ""
     for entry in entries:
-        shown_part, part = "" if entry.part == part else entry.part, entry.part
-        a = "" if entry.presence is Presence.ONLY_B else _text(entry.a)
-        b = "" if entry.presence is Presence.ONLY_A else _text(entry.b)
-        rows.append((_MARKS[entry.presence], shown_part, entry.name, a, b, _change(entry)))
+        shown, subject = "" if entry.subject == subject else entry.subject, entry.subject
+        a = "" if entry.presence is Presence.ONLY_B else _text(entry, entry.a)
+        b = "" if entry.presence is Presence.ONLY_A else _text(entry, entry.b)
+        rows.append((_MARKS[entry.presence], shown, entry.words, a, b, _change(entry)))
     yield from table(("", "", "", f"generation {options.a}", f"generation {options.b}", ""), rows)
 
 
-def _text(value: Any) -> str:
+def _text(entry: ComparedEntry, value: Any) -> str:
     if value in (None, "", [], {}):
         return "–"
+    if found := interval(entry.part, value):
+        return f"{found[0]:g} ({found[1]:g} to {found[2]:g})"
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     text = f"{value:,}" if type(value) is int else str(value)
@@ -65,7 +67,11 @@ def _text(value: Any) -> str:
 
 
 def _change(entry: ComparedEntry) -> str:
-    """Return the change of a number, as a share of the first value."""
-    a, b = entry.a, entry.b
-    is_number = all(type(value) in (int, float) for value in (a, b))
-    return f"{(b - a) / abs(a):+.1%}" if is_number and a and a != b else ""
+    """Return the change as a share of the first value, and whether it is significant."""
+    change = relative_change(entry)
+    if change is None:
+        return ""
+    sure = (
+        "" if entry.n_intervals is None else ", significant" if entry.n_intervals > 1 else ", n.s."
+    )
+    return f"{change:+.1%}{sure}"

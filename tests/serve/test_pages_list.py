@@ -69,3 +69,18 @@ def test_rules_are_shown_that_drew_an_item_or_moved_a_spare_up(tmp_path, shown):
 def test_without_exploration_no_place_is_drawn(shown):
     _, found = shown("ann", {"rules": {"explore": 0}})
     assert {one["rule"] for one in found.values()} == {None}
+
+
+def test_rules_without_a_trace_are_named_for_the_whole_list(tmp_path, shown):
+    """Those that differ from their neutral value; none for a list that is not the user's own."""
+    rules = {"deny": ["x"], "cap": 1.0, "diversity": 0.3, "adult_filter": False, "explore": 2}
+    opened, _ = shown("ann", {"rules": rules})
+    found = user_list(tmp_path, opened, "ann", 0)
+    assert found["rules_without_trace"] == ["deny", "diversity"]
+    assert user_list(tmp_path, opened, "stranger", 0)["rules_without_trace"] == []
+
+
+def test_without_rules_none_is_named(tmp_path, shown):
+    """A snapshot whose manifest has no section of rules."""
+    opened, _ = shown("ann", {})
+    assert user_list(tmp_path, opened, "ann", 0)["rules_without_trace"] == []

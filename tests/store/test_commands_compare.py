@@ -91,3 +91,32 @@ def test_an_unknown_generation_is_an_error(pair, command):
     done = command("compare", "2", "9")
     assert ran(done, status=1) == ""
     assert "000009: no such snapshot" in done.stderr
+
+
+def last_day(*groups):
+    """Metrics of a trial, from the names, means and half-widths of groups."""
+    of = [{"group": g, "n_users": 90, "ndcg": [m, m - w, m + w]} for g, m, w in groups]
+    return {"last_day": {"groups": of}, "odd_figure": 1}
+
+
+def test_groups_are_matched_by_name_and_ordered_by_their_change(pair, command):
+    """Another order, a group of one side, a change beyond its interval, and one within."""
+    a = last_day(("women", 0.2, 0.05), ("men", 0.2, 0.01), ("age 18-24", 0.1, 0.01))
+    b = last_day(("men", 0.3, 0.01), ("women", 0.21, 0.05))
+    for metrics in (a, b):
+        make_snapshot(pair, {"ann": ["a"]}, ["a"], metrics=metrics)
+    found = compare(manifest_of(pair, 3), manifest_of(pair, 4))
+    entries = {e.name: e for e in found if e.subject == "quality by group"}
+    assert list(entries)[:2] == ["last_day.groups.men.ndcg", "last_day.groups.women.ndcg"]
+    men, women = list(entries.values())[:2]
+    assert (men.words, men.a[0], men.b[0]) == ("NDCG@20 of men", 0.2, 0.3)
+    assert men.n_intervals == pytest.approx(0.1 / 0.0002**0.5, abs=1e-3)
+    assert women.n_intervals == pytest.approx(0.01 / 0.005**0.5, abs=1e-3)
+    assert entries["last_day.groups.age 18-24.ndcg"].presence is Presence.ONLY_A
+    text = ran(command("compare", "3", "4"))
+    assert "last_day" not in text
+    assert "odd figure" in text
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "* NDCG@20 of women 0.2 (0.15 to 0.25) 0.21 (0.16 to 0.26) +5.0%, n.s." in rows
+    assert "< NDCG@20 of age 18-24 0.1 (0.09 to 0.11)" in rows
+    assert any(row.endswith("+50.0%, significant") for row in rows)

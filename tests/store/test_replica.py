@@ -18,6 +18,7 @@ from store.layout import generations, snapshot_folder
 from store.pointer import current
 from store.prune import prune
 from store.publish import pin, rollback, unpin, writing
+from store.report_files import report_checksums
 from store.takedown import restore, take_down, takedown_file, takedowns
 from tests.snapshots import files_of, make_snapshot
 from tests.store.replicas import (
@@ -61,8 +62,35 @@ def test_the_report_of_a_refresh_goes_along(two, there, node):
     (here / "list_counts.json").unlink()
     push_to(there, two)
     pull_from(there, node)
-    assert snapshot_files(two, 2) == snapshot_files(there, 2) == snapshot_files(node, 2)
+    checksums = {"report.sha256": report_checksums(here).encode()}  # at the remote alone
+    assert snapshot_files(two, 2) == snapshot_files(node, 2)
+    assert snapshot_files(two, 2) | checksums == snapshot_files(there, 2)
     assert (snapshot_folder(node, 2) / "report.html").read_text() == "<p>again"
+
+
+def test_a_report_made_again_reaches_a_node_with_the_snapshot(two, there, node):
+    """Its files alone are replaced; a half-pushed one waits, and none there removes none here."""
+    here, at_node = snapshot_folder(two, 2), snapshot_folder(node, 2)
+    push_to(there, two)
+    pull_from(there, node)
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in at_node.iterdir()}
+    (here / "report.html").write_text("<p>first")
+    (here / "list_counts.json").write_text('{"a":1}')
+    push_to(there, two)
+    pull_from(there, node)
+    (here / "report.html").write_text("<p>again")
+    push_to(there, two)
+    (snapshot_folder(there, 2) / "report.html").write_text("<p>half")
+    pull_from(there, node)
+    assert (at_node / "report.html").read_text() == "<p>first"
+    (snapshot_folder(there, 2) / "report.html").write_text("<p>again")
+    assert not pull_from(there, node).has_changed
+    assert snapshot_files(node, 2) == snapshot_files(two, 2)
+    assert before == {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in before}
+    (here / "report.html").unlink()
+    push_to(there, two)
+    pull_from(there, node)
+    assert (at_node / "report.html").read_text() == "<p>again"
 
 
 def test_push_of_a_given_generation(two, there):

@@ -15,7 +15,7 @@ import urllib.request
 
 import pytest
 
-from store.layout import DATA_FILES, MANIFEST, REPORT_FILES
+from store.layout import DATA_FILES, MANIFEST, REPORT_FILES, snapshot_folder
 from store.pointer import current
 from store.prune import prune
 from store.publish import rollback, writing
@@ -256,14 +256,16 @@ def with_s3(marquee, s3):
 
 
 def test_a_node_pulls_over_s3(two, node, bucket, with_s3):
-    """Byte for byte; a second push sends takedowns alone."""
+    """Byte for byte; a second push sends takedowns and the report alone."""
     output_of(with_s3(two, "push", bucket.url))
     assert output_of(with_s3(node, "pull", bucket.url)) == "generation 2 is current\n"
     assert snapshot_files(node, 2) == snapshot_files(two, 2)
     take_down(two, ["c"], "rights ended")
+    (snapshot_folder(two, 2) / "report.html").write_text("<p>made again")
     assert output_of(with_s3(two, "push", bucket.url)).endswith("; 0.0 MB sent\n")
     output_of(with_s3(node, "pull", bucket.url))
     assert takedowns(node) == takedowns(two)
+    assert snapshot_files(node, 2) == snapshot_files(two, 2)
 
 
 def test_a_node_pulls_two_shards_over_s3(store, node, bucket, with_s3):

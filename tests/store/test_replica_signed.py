@@ -66,6 +66,11 @@ def test_a_report_that_is_not_signed_is_left_out(two, there, node, key, trusting
     assert (snapshot_folder(node, 2) / "MODEL_CARD.md").read_text() == "a card"
     assert not (snapshot_folder(node, 2) / "report.html").exists()
     assert "report.html: is not signed" in caplog.text
+    forged = snapshot_folder(there, 2) / "report.sha256"
+    forged.write_text(f"{'0' * 64}  MODEL_CARD.md\n")
+    assert pull_from(there, node, trusting).is_current
+    assert "report.sha256: its signature is over another file or content" in caplog.text
+    assert (snapshot_folder(node, 2) / "MODEL_CARD.md").read_text() == "a card"
 
 
 def test_a_node_without_keys_pulls_what_is_signed(two, there, node, key):

@@ -6,7 +6,6 @@ function flat(tree, path = "") {
     value !== null && typeof value === "object" ? flat(value, `${path}${name} `) : [[path + name, value]]);
 }
 
-const PARTS = { gate: ["Gate", true], counts: ["Counts", true], metrics: ["Metrics", true], parameters: ["Parameters", false], build: ["Build", false] };
 const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value);
 
 /** Opens a report: the server gives an address that needs no token, for a minute. */
@@ -20,20 +19,30 @@ function reportButton(generation) {
   } }, "open");
 }
 
-const shown = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : short(value));
+const isInterval = (value) => Array.isArray(value) && value.length === 3 && value[1] <= value[0] && value[0] <= value[2];
+const shown = (value, part) => (value === null || value === undefined || value === "" ? "–" : part === "metrics" && isInterval(value) ? `${short(value[0])} (${short(value[1])} to ${short(value[2])})`
+  : typeof value === "object" ? JSON.stringify(value) : short(value));
 
-function change({ a, b }) {
-  const isNumber = typeof a === "number" && typeof b === "number";
-  return isNumber && a ? `${b > a ? "+" : ""}${short((100 * (b - a)) / Math.abs(a))} %` : "";
+/** What changed, in words: on one side alone, by how much, and whether that is significant. */
+function change({ part, a, b, presence, n_intervals: n }, { before, after }) {
+  if (presence === "only a") return `only in generation ${before}`;
+  if (presence === "only b") return `only in generation ${after}`;
+  const [one, other] = [a, b].map((value) => (part === "metrics" && isInterval(value) ? value[0] : value));
+  const isNumber = typeof one === "number" && typeof other === "number";
+  const share = isNumber && one ? `${other > one ? "+" : ""}${((100 * (other - one)) / Math.abs(one)).toFixed(1)} %` : "";
+  return [share, n === null ? "" : n > 1 ? "significant" : "n.s."].filter(Boolean).join(", ");
 }
 
-/** A table of each part of the manifests that differs. */
+const FOLDED = ["parameters", "build"];
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** A table of each subject in which the manifests differ, in the server's order. */
 function manifests(found) {
-  return Object.entries(PARTS).map(([part, [name, open]]) => {
-    const entries = found.entries.filter((entry) => entry.part === part);
-    return entries.length === 0 ? "" : element("details", { open }, element("summary", {}, `${name}: ${entries.length} differ`),
-      table(name, ["name", `generation ${found.before}`, `generation ${found.after}`, "change"],
-        entries.map((entry) => [entry.name, shown(entry.a), shown(entry.b), change(entry)])));
+  return [...new Set(found.entries.map((entry) => entry.subject))].map((subject) => {
+    const entries = found.entries.filter((entry) => entry.subject === subject), name = capital(subject);
+    return element("details", { open: !FOLDED.includes(subject) }, element("summary", {}, `${name}: ${entries.length} differ`),
+      table(name, ["figure", `generation ${found.before}`, `generation ${found.after}`, "change"],
+        entries.map((entry) => [entry.words, shown(entry.a, entry.part), shown(entry.b, entry.part), change(entry, found)])));
   });
 }
 
@@ -70,8 +79,8 @@ async function compare() {
         `${found.n_gained} new, ${found.n_lost} gone. On average ${stayed} of a list's films stayed in it.`),
       element("div", { className: "columns" }, moved("In more lists", found.rose), moved("In fewer lists", found.fell)),
       element("h3", {}, "What they were built with, and how good they are"),
-      element("p", { className: "quiet" }, `${found.entries.length} entries of the manifests differ, ${found.n_equal_entries} are equal.`),
-      ...manifests(found).filter(Boolean));
+      element("p", { className: "quiet" }, `${found.entries.length} figures and parameters differ, ${found.n_equal_entries} are equal. By subject, first what changed most for its 95 % interval; n.s. = not significant. Raw names are in the `, element("a", { href: `/pages/data/compare?${new URLSearchParams({ before, after })}` }, "JSON"), "."),
+      ...manifests(found));
   } catch (error) {
     $("compared").replaceChildren(element("p", {}, error.message));
   }

@@ -21,6 +21,18 @@ function nearness(one, { source, history }) {
   return "near the watched " + one.why.map((seen, n) => `“${seen.title || seen.item_id}” (${place(seen, n)})`).join(", ");
 }
 
+const WITHOUT_TRACE = {
+  deny: "items denied by the operator", deny_file: "items denied by a file", availability: "only available items",
+  adult_filter: "no adult titles for minors", boosts: "boosts", cost_weight: "licence cost",
+  diversity: "diversity within a list", cap: "a cap on the lists with one item",
+};
+
+/** Which rules may have moved, added or removed a film, for the snapshot does not record which. */
+function untraced({ rules_without_trace: rules }) {
+  return `Rules also in force for this generation: ${rules.map((name) => WITHOUT_TRACE[name]).join(", ")}. ` +
+    "The snapshot does not record which films they moved, added or removed.";
+}
+
 function shown(found) {
   const isServed = found.generation === found.served;
   const head = `Generation ${found.generation}${isServed ? ", served to this user" : ""}`;
@@ -33,6 +45,7 @@ function shown(found) {
   const json = `/pages/data/list?${new URLSearchParams({ user: found.user_id, generation: found.generation })}`;
   return element("section", {}, element("h2", {}, head), element("p", { className: "quiet" }, facts.filter(Boolean).join(" · "), " · ",
     element("a", { href: json }, "as JSON")), list,
+    found.rules_without_trace.length ? element("p", { className: "quiet" }, untraced(found)) : "",
     found.withheld.length ? element("p", {}, "Taken down: " + found.withheld.map((one) => one.title || one.item_id).join(", ")) : "",
     element("h3", {}, `Watched (${found.n_history})`), history);
 }

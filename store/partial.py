@@ -92,5 +92,7 @@ def closed_shards(folder: Path, n_shards: int, shards: Collection[int] | None) -
 
 def absent_files(folder: Path, n_shards: int) -> frozenset[str]:
     """Return the names of the files that a snapshot's directory lacks by choice."""
+    if n_shards == 1:
+        return frozenset()
     absent = other_shards(folder, n_shards, shards_in_place(folder))
     return frozenset(map(shard_file, absent))

@@ -110,7 +110,8 @@ def _entry(
     }
     try:
         folder = snapshot_folder(store, generation)
-        about, in_place = read_manifest(folder), shards_in_place(folder)
+        about = read_manifest(folder)
+        in_place = shards_in_place(folder) if about.n_shards > 1 else None
         absent = absent_files(folder, about.n_shards)
         finished_at = datetime.fromisoformat(about.finished_at)
         return entry | {

@@ -6,7 +6,7 @@ function flat(tree, path = "") {
     value !== null && typeof value === "object" ? flat(value, `${path}${name} `) : [[path + name, value]]);
 }
 
-const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4) : value);
+const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value);
 
 /** Opens a report: the server gives an address that needs no token, for a minute. */
 function reportButton(generation) {
@@ -25,8 +25,8 @@ const shown = (value, part) => (value === null || value === undefined || value =
 
 /** What changed, in words: on one side alone, by how much, and whether that is significant. */
 function change({ part, a, b, presence, n_intervals: n }, { before, after }) {
-  if (presence === "only a") return `only in generation ${before}`;
-  if (presence === "only b") return `only in generation ${after}`;
+  if (presence === "only a") return `only in ${before}`;
+  if (presence === "only b") return `only in ${after}`;
   const [one, other] = [a, b].map((value) => (part === "metrics" && isInterval(value) ? value[0] : value));
   const isNumber = typeof one === "number" && typeof other === "number";
   const share = isNumber && one ? `${other > one ? "+" : ""}${((100 * (other - one)) / Math.abs(one)).toFixed(1)} %` : "";
@@ -75,7 +75,7 @@ async function compare() {
     const moved = (name, one) => table(name, ["film", "lists"], one.map((item) => [film(item), (item.change > 0 ? "+" : "") + item.change]));
     const stayed = found.mean_overlap === null ? "–" : `${(100 * found.mean_overlap).toFixed(0)} %`;
     $("compared").replaceChildren(
-      element("p", {}, `From ${found.before} to ${found.after}: ${found.n_changed} users' lists changed, ${found.n_same} stayed, ` +
+      element("p", {}, `From ${found.before} to ${found.after}: ${found.n_changed} ${found.n_changed === 1 ? "user's list" : "users' lists"} changed, ${found.n_same} stayed, ` +
         `${found.n_gained} new, ${found.n_lost} gone. On average ${stayed} of a list's films stayed in it.`),
       element("div", { className: "columns" }, moved("In more lists", found.rose), moved("In fewer lists", found.fell)),
       element("h3", {}, "What they were built with, and how good they are"),

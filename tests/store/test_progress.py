@@ -74,8 +74,10 @@ def test_records_are_counted_in_records_and_work_without_a_total_in_seconds(monk
     assert terminal.getvalue().endswith("waits  0 s\r\033[K")
 
 
-def test_a_log_line_replaces_the_line_that_is_drawn(monkeypatch):
+def test_a_log_line_replaces_the_line_that_is_drawn(monkeypatch, caplog):
     """Elsewhere than on a terminal it begins with its time."""
+    for name in ("", "store"):
+        caplog.set_level(logging.WARNING, name)  # restores at the end what is set below
     written = {}
     for stream in (Terminal(), io.StringIO()):
         monkeypatch.setattr(sys, "stderr", stream)

@@ -43,7 +43,7 @@ def looks_at(online: Path, experiment: Experiment) -> dict[str, Any]:
     try:
         looks = [*_kept(online / "experiments" / f"{experiment.name}.jsonl", experiment)]
         if not looks:
-            ahead = "No look has been kept: `python -m stream experiment check` takes one."
+            ahead = "Not known yet: no look was taken (command: python -m stream experiment check)."
             return {"ahead": ahead, "stop": "Not yet.", "looks": [], "last": None}
         drawn = [
             {"at": text(look["at"]), "differences": [one._asdict() for one in _differences(look)]}

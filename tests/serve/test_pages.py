@@ -250,7 +250,7 @@ def test_looks_of_another_form_are_shown_as_such(tmp_path):
     (tmp_path / "experiments").mkdir()
     file = tmp_path / "experiments" / "test.jsonl"
     file.write_text('{"experiment": "another"}\n{"experi')
-    assert looks_at(tmp_path, experiment)["ahead"].startswith("No look has been kept")
+    assert looks_at(tmp_path, experiment)["ahead"].startswith("Not known yet: no look was taken")
     early = asdict(look(experiment, 0.1))
     early["figures"]["comparisons"][0]["effect_low"] = None  # it was infinite
     file.write_text(json.dumps(early))

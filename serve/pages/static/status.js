@@ -19,7 +19,7 @@ function figures(now, before) {
   return {
     "Requests / s": seconds ? n("answers") / seconds : null,
     "Success": n("answers") ? 1 - n("failed") / n("answers") : null,
-    "p99 of lists, below": p99(now.counts, before && before.counts),
+    "99 % of lists within": p99(now.counts, before && before.counts),
     "Personalised": n("lists") ? n("personal") / n("lists") : null,
     "Age of lists": now.age_seconds,
   };
@@ -27,8 +27,8 @@ function figures(now, before) {
 
 const share = (value) => (value === null ? "–" : `${(100 * value).toFixed(value === 1 ? 0 : 2)} %`);
 const FORMATS = {
-  "Requests / s": (v) => (v === null ? "–" : v.toFixed(1)), "Success": share, "Personalised": share,
-  "p99 of lists, below": (v) => (v === null ? "–" : `${v.toPrecision(2)} ms`), "Age of lists": age,
+  "Requests / s": (v) => (v === null ? "measuring …" : v.toFixed(1)), "Success": share, "Personalised": share,
+  "99 % of lists within": (v) => (v === null ? "–" : `${v.toPrecision(2)} ms`), "Age of lists": age,
 };
 
 function drawing(viewBox, ...shapes) {
@@ -80,7 +80,7 @@ function experiment(found) {
   return [
     element("dl", {}, element("dt", {}, "Which arm is ahead?"), element("dd", {}, found.ahead),
       element("dt", {}, "May one stop?"), element("dd", {}, found.stop)),
-    table(`${found.name} (${found.kind}), since ${time(found.started_at)}`, ["arm", "share", "generation", "lists", "fresh", "other", "users", found.metric],
+    table(`${found.name} (${found.kind}), since ${time(found.started_at)}`, ["arm", "share", "generation", "stored lists sent", "fresh lists sent", "other answers", "users in the look", found.metric.replaceAll("_", " ")],
       found.arms.map((arm) => [arm.name, `${short(100 * arm.share)} %`, arm.generation, arm.list, arm.fresh, arm.other,
         rate(arm)?.n_users, rate(arm) ? interval(rate(arm).rate, rate(arm).low, rate(arm).high) : "–"])),
     ...arms.map((arm) => sequence(arm, found.metric, found.looks)),
@@ -109,8 +109,8 @@ function details(now) {
     Publishes: [table("Latest first", ["time, UTC", "what", "generation", ...(now.is_operator ? ["why"] : [])], flips)],
     Collector: collector(now.collector),
     Jobs: jobs(now.cron, now.is_operator),
-    Workers: [table("Alive", ["slot", "ready", "heartbeat"], now.workers.map((w) => [w.slot, w.ready ? "yes" : "no", `${w.heartbeat_seconds} s ago`]))],
-    Answers: [table("Since the start", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n))],
+    Workers: [table(`${now.workers.length} alive; a replaced worker may leave its place empty`, ["place", "ready", "heartbeat"], now.workers.map((w) => [w.slot, w.ready ? "yes" : "no", `${w.heartbeat_seconds} s ago`]))],
+    Answers: [table("Since the server started; a malformed request (400, 404) is the client's error, no failure", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n))],
     Events: [table("Of the supervisor", ["event", "number"], Object.entries(now.events))],
   };
   return Object.entries(blocks).map(([name, parts]) => element("section", {}, element("h2", {}, name), ...parts));

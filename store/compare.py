@@ -112,6 +112,14 @@ def parameters_of(manifest: Manifest) -> dict[str, Any]:
     return flattened(manifest.parameters, _LEFT_OUT)
 
 
+def metrics_of(manifest: Manifest) -> dict[str, Any]:
+    """Return the metrics of a snapshot by their dotted names, those of a group by its name.
+
+    The learning curve is left out: it has a number for each sweep.
+    """
+    return flattened(_by_group(manifest.metrics), _COURSES)
+
+
 def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
     gate = manifest.gate
     return {
@@ -122,7 +130,7 @@ def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "parent": manifest.parent,
         },
         "parameters": parameters_of(manifest),
-        "metrics": flattened(_by_group(manifest.metrics), _COURSES),
+        "metrics": metrics_of(manifest),
         "gate": {"result": gate.result} | {check.rule: check.figure for check in gate.checks},
         "counts": dict(manifest.counts),
     }

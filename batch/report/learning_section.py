@@ -21,7 +21,7 @@ def learning_curve(document: Mapping[str, Any]) -> str:
     if not found["models"]:
         return paragraph(
             f"{model} is trained without sweeps, in closed form or from counts, "
-            "so there is no course of training to draw."
+            "so it has no learning curve."
         )
     caption = f"NDCG@20 of {found['n_users']:,} users on the last day, which was not trained on; "
     caption += "the axis need not begin at 0."

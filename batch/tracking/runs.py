@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from batch.parent import LEARNING_CURVE
-from store.compare import flattened, parameters_of
+from store.compare import flattened, metrics_of, parameters_of
 from store.manifest import Manifest
 
 SNAPSHOT_TAG: Final = "marquee.snapshot"  # tag of runs and model versions
@@ -127,7 +127,7 @@ def as_texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _metrics(manifest: Manifest) -> Iterator[StepMetric]:
     step = manifest.generation
-    for name, value in flattened(manifest.metrics, frozenset({LEARNING_CURVE})).items():
+    for name, value in metrics_of(manifest).items():
         yield from _metric(name, value, step)
     for check in manifest.gate.checks:
         yield from _metric(f"gate/{check.rule}", check.figure, step)
@@ -144,9 +144,7 @@ def _choice(choice: Any) -> Iterator[StepMetric]:
     for step, one in enumerate(tried if isinstance(tried, list) else (), 1):
         if isinstance(one, dict):
             yield from _metric("choice/seconds", one.get("seconds"), step)
-            ndcg = one.get("ndcg")
-            for bound, value in zip(_BOUNDS, ndcg if isinstance(ndcg, list) else (), strict=False):
-                yield from _metric(f"choice/ndcg{bound}", value, step)
+            yield from _metric("choice/ndcg", one.get("ndcg"), step)
 
 
 def _learning_curve(curve: Any) -> Iterator[StepMetric]:
@@ -158,8 +156,11 @@ def _learning_curve(curve: Any) -> Iterator[StepMetric]:
 
 
 def _metric(name: str, value: Any, step: int) -> Iterator[StepMetric]:
-    if isinstance(value, int | float) and math.isfinite(value):
-        yield StepMetric(_name(name), float(value), step)
+    """Yield a number, or those of an interval under names of their own; nothing else."""
+    numbers = value if isinstance(value, list) and len(value) <= len(_BOUNDS) else [value]
+    for bound, number in zip(_BOUNDS, numbers, strict=False):
+        if isinstance(number, int | float) and math.isfinite(number):
+            yield StepMetric(_name(f"{name}{bound}"), float(number), step)
 
 
 def _name(name: str) -> str:

@@ -23,7 +23,7 @@ from store.arms import generations_of_experiments
 from store.experiment import Experiment
 from store.parse import parse_time
 from stream.experiments.population import of_population
-from stream.online.events import DAY_SECONDS, DayFiles
+from stream.online.events import DAY_SECONDS
 from stream.online.hours import HOUR_SECONDS
 from stream.online.inputs import OnlineInputs
 from stream.online.served_lists import NO_ANSWER, OTHER, PRUNED, ServedLists
@@ -75,13 +75,13 @@ def observe(inputs: OnlineInputs, experiment: Experiment) -> ExperimentUsers:
     planned_seconds = experiment.planned_days * DAY_SECONDS
     arm_of_user = arms_function(experiment)
     last = start - int(inputs.settings.click_hours * HOUR_SECONDS)
-    events, first = DayFiles(inputs.events), start - int(planned_seconds)
-    counted = of_population(experiment.population, events, start)
+    first = start - int(planned_seconds)
+    counted = of_population(experiment.population, inputs.events, start)
     before = user_figures(
         counted(hours.tables(start - _BEFORE_DAYS * DAY_SECONDS, last)), arm_of_user
     )
     since_start = user_figures(counted(hours.tables(start, until + 1)), arm_of_user)
-    counted_then = of_population(experiment.population, events, first)
+    counted_then = of_population(experiment.population, inputs.events, first)
     planned = user_sums(counted_then(hours.tables(first, start))).num_rows
     with ServedLists(inputs.store) as served:
         contaminated = _contaminated(

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from stream.experiments.population import of_population
 from stream.experiments.traffic import ExperimentTraffic, measured
-from stream.online.events import DAY_SECONDS, DayFiles
+from stream.online.events import DAY_SECONDS
 from stream.online.figures import OnlineMetric
 from stream.online.hours import HOUR_SECONDS
 from stream.online.inputs import OnlineInputs
@@ -36,7 +36,7 @@ def traffic_of_past(
     hours, newest = inputs.updated()
     until = newest + 1 - int(inputs.settings.click_hours * HOUR_SECONDS)
     first = until - n_days * DAY_SECONDS
-    counted = of_population(population, DayFiles(inputs.events), first)
+    counted = of_population(population, inputs.events, first)
     codes: dict[str, int] = {}
     rows = []
     for day, begin in enumerate(range(first, until, DAY_SECONDS)):

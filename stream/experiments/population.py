@@ -8,6 +8,7 @@ of events that were read from elsewhere, users count as new, and get equal lists
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,12 +19,12 @@ from stream.online.events import DayFiles
 Counted = Callable[[Iterable[pa.Table]], Iterable[pa.Table]]
 
 
-def of_population(population: str, events: DayFiles, since: int) -> Counted:
+def of_population(population: str, events: Path, since: int) -> Counted:
     """Return the function that leaves the requests of the users who count in tables of `HOUR`.
 
     Args:
         population: One of `store.experiment.POPULATIONS`.
-        events: Day partitions.
+        events: Directory of the day partitions, which is read for new users alone.
         since: Time from which an event is not of the history, seconds by the clock of events.
 
     Raises:
@@ -31,7 +32,8 @@ def of_population(population: str, events: DayFiles, since: int) -> Counted:
     """
     if population == EVERYONE:
         return lambda tables: tables
-    known = events.users(("views", "ratings"), since)
+    with DayFiles(events) as files:
+        known = files.users(("views", "ratings"), since)
 
     def counted(tables: Iterable[pa.Table]) -> Iterable[pa.Table]:
         for rows in tables:

@@ -1,8 +1,9 @@
 """The events of some days, for one part of the users at a time, so that memory is bounded."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from batch.events.event_types import EVENT_TYPES
 from batch.events.ids import whole
 from batch.events.parsed import Parsed
 from batch.events.positions import REMEDY
+from batch.events.readers import reading
 
 DAY_SECONDS: Final = 86_400
 _PIECE_ROWS: Final = 100_000  # an answer has some hundred bytes
@@ -24,16 +26,27 @@ _KINDS: Final = {kind.name: kind for kind in EVENT_TYPES}
 class DayFiles:
     """The files of a folder of partitions, by type of event and day.
 
+    They are listed where the `with` begins. Until its end the collector folds and removes none.
+
     Args:
         folder: Directory of the partitions.
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held = contextlib.ExitStack()
         self._files: dict[tuple[str, int], list[Path]] = {}
-        for kind, path in all_files(folder):
+
+    def __enter__(self) -> Self:
+        self._held.enter_context(reading([str(self._folder)]))
+        for kind, path in all_files(self._folder):
             if file := DayFile.of(path):
                 number = int(np.datetime64(file.day).astype(np.int64))
                 self._files.setdefault((kind.name, number), []).append(path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     def days(self, name: str) -> list[int]:
         """Return the days, counted from 1970, that have events of a type, ascending."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.events.readers import reading
 from store.config import StoreSettings, load_section
 from stream.errors import NoAnswersError, StreamError
 from stream.online.compute import open_hours, update
@@ -68,10 +67,10 @@ class OnlineInputs:
         hours = open_hours(self.settings)
         beside = generations_beside(self.store)
         with (
-            reading([str(self.events)]),  # the collector folds and removes no file meanwhile
+            DayFiles(self.events) as events,
             ServedLists(self.store, self.offset_seconds, beside) as served,
         ):
-            newest = update(hours, DayFiles(self.events), served, self.settings)
+            newest = update(hours, events, served, self.settings)
         if not newest:
             remedy = "start `python -m stream collect`, or set access_log in [online]"
             raise NoAnswersError(self.events, "has no events", remedy)

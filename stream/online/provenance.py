@@ -173,14 +173,14 @@ def provenance(
 
 def _answer_line(events: Path, user_id: str, moment: int) -> AnswerLine | None:
     """Return the user's latest answer of the day at a time or before."""
-    files = DayFiles(events)
     found = None
-    for answers in files.pieces("answers", [moment // DAY_SECONDS]):
-        is_his = pc.equal(answers["user_id"].cast("string"), user_id)
-        rows = answers.filter(pc.and_(is_his, pc.less_equal(answers["at"], moment)))
-        for row in rows.to_pylist():
-            if found is None or row["at"] >= found["at"]:
-                found = row
+    with DayFiles(events) as files:
+        for answers in files.pieces("answers", [moment // DAY_SECONDS]):
+            is_his = pc.equal(answers["user_id"].cast("string"), user_id)
+            rows = answers.filter(pc.and_(is_his, pc.less_equal(answers["at"], moment)))
+            for row in rows.to_pylist():
+                if found is None or row["at"] >= found["at"]:
+                    found = row
     if found is None:
         return None
     at = str(np.datetime64(found["at"], "s"))

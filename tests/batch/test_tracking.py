@@ -183,7 +183,8 @@ def test_a_run_has_the_figures_of_its_manifest(tmp_path):
     ]
     curve = {"n_users": 700, "models": {"ials": [[1, 0.25], [3, 0.5]]}}
     metrics = {"rmse": 0.9, "second_stage": "not used", "bad": float("nan")}
-    metrics |= {"learning_curve": curve}
+    groups = [{"group": "25-34", "n_users": 60, "ndcg": [0.2, 0.1, 0.3]}]
+    metrics |= {"learning_curve": curve, "last_day": {"groups": groups}}
     manifest = replace(
         manifest_of(tmp_path, 1), generation=42, metrics=metrics, gate=GateResult(checks)
     )
@@ -194,6 +195,10 @@ def test_a_run_has_the_figures_of_its_manifest(tmp_path):
     found = {(name, step): value for name, value, step in run.metrics if "counts" not in name}
     assert found == {
         ("rmse", 42): 0.9,
+        ("last_day.groups.25-34.n_users", 42): 60,
+        ("last_day.groups.25-34.ndcg", 42): 0.2,
+        ("last_day.groups.25-34.ndcg_lower", 42): 0.1,
+        ("last_day.groups.25-34.ndcg_upper", 42): 0.3,
         ("gate/users", 42): 0.95,
         ("gate/users limit", 42): 0.9,
         ("gate/loss to served limit", 42): 0.5,

@@ -55,8 +55,8 @@ def settings_of(tmp_path, **changed):
 def updated(tmp_path, store, settings):
     """Update the hours, and return them."""
     hours = open_hours(settings)
-    with ServedLists(store) as served:
-        update(hours, DayFiles(tmp_path / "events"), served, settings)
+    with DayFiles(tmp_path / "events") as events, ServedLists(store) as served:
+        update(hours, events, served, settings)
     return hours
 
 

@@ -3,7 +3,8 @@
     stage                    local                     spark
     read_events              all events                executors keep the events
     build_interactions       all users                 a sample of users, all items
-    trust … model … gate     the same code, on what the engine has returned
+    trust … trial … gate     the same code, on what the engine has returned
+    all_users                none further              sweeps over all users, in partitions
     users                    rows in memory            lists, vectors, histories by partitions
 
 `batch.refresh` describes the stages once; an engine does those that touch every user.
@@ -20,6 +21,7 @@ from batch.interactions.aggregate import Runtimes
 from batch.interactions.build import Interactions, build_interactions
 from batch.interactions.weights import Weighting
 from batch.learn import Learned
+from batch.models.all_users import AllUsers
 from batch.prepare import Prepared
 from batch.settings import BatchSettings
 from batch.tables.users import UserTables
@@ -50,6 +52,15 @@ class Engine(Protocol):
 
         Raises:
             NothingToLearnError: There are fewer than 2 users or items.
+        """
+
+    def all_users(self, prepared: Prepared, young_since: int | None) -> AllUsers | None:
+        """Return all users to train on; None if `build_interactions` has returned all.
+
+        Args:
+            prepared: Catalogue, profiles and rules, with the items to train on.
+            young_since: Time after which the accounts begin that are not trained on, seconds
+                since 1970; None: all are.
         """
 
     def users(
@@ -89,6 +100,9 @@ class LocalEngine:
             Weighting.from_settings(settings),
             n_threads=settings.n_threads,
         )
+
+    def all_users(self, prepared: Prepared, young_since: int | None) -> None:
+        """Return None; see `Engine.all_users`."""
 
     def users(
         self,

@@ -14,18 +14,20 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Times
+from batch.arrays import Rows, Times
 from batch.cold_start.new_items import with_expected_vectors
 from batch.evaluation.groups import ALL, groups_of
 from batch.gate.learning_curve import LearningCurve
 from batch.gate.settings import GateSettings
 from batch.gate.trial import LastDay, Trial, TrialModel, last_day
 from batch.interactions.build import Interactions
+from batch.models.all_users import AllUsers, train_on_all
 from batch.models.choice import Choice
-from batch.models.choose import auto, recommender
+from batch.models.choose import VECTOR_MODELS, auto, factor_model, recommender
 from batch.models.factors import Factors, FittedFactors
 from batch.models.families import Extent
 from batch.models.fitted_auto import FittedAuto
+from batch.models.popularity import users_of_items
 from batch.models.protocol import Fitted, Recommender
 from batch.models.sweep import Sweep
 from batch.parent import (
@@ -51,7 +53,6 @@ from store.snapshot import Snapshot
 _TRIAL_INTERACTIONS_PER_ITEM: Final = 300
 _MIN_TRIAL_INTERACTIONS: Final = 2_000_000  # trained on in seconds: no sample is taken of fewer
 _AUTO: Final = "auto"
-_VECTOR_MODELS: Final = ("als", "ials")  # their factors make the index: no second model is trained
 _DAY_SECONDS: Final = 86_400
 _CLOCK_SKEW: Final = timedelta(days=1)  # lead that local times may have over UTC
 
@@ -72,6 +73,7 @@ class TrainingData:
         items: Catalogue entries by item_id.
         item_vectors: Vectors of items from outside; None without any.
         profiles: Profiles by user_id, for the quality by group.
+        all_users: All users, where the interactions are those of a sample; None: they are all.
     """
 
     interactions: Interactions
@@ -79,6 +81,7 @@ class TrainingData:
     items: Mapping[str, Item]
     item_vectors: OutsideVectors | None = None
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    all_users: AllUsers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +174,12 @@ def learn(
     if not (users.is_complete and isinstance(day, Unavailable)):
         with stages("train all"):
             ranker = training.refit(ranker, users)
+    n_users_of: Rows | None = None
+    if data.all_users and settings.spark_sweeps:
+        with stages("sweeps"):
+            ranker, n_users_of = training.train_on_all(ranker, data.all_users)
     with stages("new items"):
-        ranker, vectors = training.with_new_items(ranker)
+        ranker, vectors = training.with_new_items(ranker, n_users_of)
     metrics = {name: round(value, 4) for name, value in ranker.about.items()}
     return Learned(
         ranker=ranker,
@@ -215,7 +222,7 @@ class _Training:
             max_interactions = trial_interactions(weights.shape[1])
         users = sample(weights, at, max_interactions, seed)
         day = last_day(users.weights, users.at, seen_until(self.parent), self.gate, seed)
-        if isinstance(day, Unavailable) and self.settings.model not in (_AUTO, *_VECTOR_MODELS):
+        if isinstance(day, Unavailable) and self.settings.model not in (_AUTO, *VECTOR_MODELS):
             users = sample(weights, at, weights.nnz, seed)  # the others do not refit from a sample
         return users, day
 
@@ -297,27 +304,52 @@ class _Training:
         model = self._model(self.factors)
         return model.refit(ranker, users.user_rows, weights, at=at, n_threads=self.n_threads)
 
-    def with_new_items(self, ranker: Fitted) -> tuple[Fitted, FittedFactors]:
+    def train_on_all(self, ranker: Fitted, users: AllUsers) -> tuple[Fitted, Rows | None]:
+        """Return the model whose factors are trained on all users, and the users of each item.
+
+        The parts of a blend that are no factors stay as the sample has made them.
+        """
+        iterations, n_threads = self.settings.spark_sweeps, self.n_threads
+        if isinstance(ranker, FittedAuto):
+            part = ranker.choice.vectors
+            settings = replace(self.settings, **part.parameters)
+            model = factor_model(part.model, settings)
+            vectors, n_users_of = train_on_all(model, ranker.vectors, users, iterations, n_threads)
+            return ranker.with_vectors(vectors), n_users_of
+        if isinstance(ranker, FittedFactors) and self.settings.model in VECTOR_MODELS:
+            model = factor_model(self.settings.model, self.settings)
+            return train_on_all(model, ranker, users, iterations, n_threads)
+        return ranker, None
+
+    def with_new_items(
+        self, ranker: Fitted, n_users_of: Rows | None
+    ) -> tuple[Fitted, FittedFactors]:
         """Return the model and its vectors, with vectors for new items.
 
         A model without vectors of its own gets those of ALS, for the index and the tables.
+
+        Args:
+            ranker: Model of everything.
+            n_users_of: (n_items,) users of each item; None: those of the data.
         """
         interactions, settings = self.data.interactions, self.settings
+        if n_users_of is None:
+            n_users_of = users_of_items(interactions.weights)
         if isinstance(ranker, FittedAuto):
-            vectors = self._expected(ranker.vectors)
+            vectors = self._expected(ranker.vectors, n_users_of)
             return ranker.with_vectors(vectors), vectors
-        if isinstance(ranker, FittedFactors) and settings.model in _VECTOR_MODELS:
-            vectors = self._expected(ranker)
+        if isinstance(ranker, FittedFactors) and settings.model in VECTOR_MODELS:
+            vectors = self._expected(ranker, n_users_of)
             return vectors, vectors
         als = recommender("als", settings, self.factors)
         fitted = als.fit(interactions.weights, n_threads=self.n_threads)
         assert isinstance(fitted, FittedFactors)
-        return ranker, self._expected(fitted)
+        return ranker, self._expected(fitted, n_users_of)
 
-    def _expected(self, vectors: FittedFactors) -> FittedFactors:
-        interactions, items = self.data.interactions, self.data.items
+    def _expected(self, vectors: FittedFactors, n_users_of: Rows) -> FittedFactors:
+        data, seed = self.data, self.settings.seed
         return with_expected_vectors(
-            vectors, interactions, items, self.settings.seed, self.data.item_vectors
+            vectors, data.interactions.item_ids, n_users_of, data.items, seed, data.item_vectors
         )
 
     def _model(self, start: Factors | None) -> Recommender:

@@ -32,6 +32,7 @@ from batch.inputs import RefreshInputs, read_inputs
 from batch.interactions.build import Interactions
 from batch.learn import Learned, learn
 from batch.memory import release_free_memory, use_system_allocator
+from batch.models.all_users import AllUsers
 from batch.models.families import Extent
 from batch.options import RefreshOptions
 from batch.parent import CHOICE, counts_of, open_parent
@@ -185,7 +186,8 @@ def _build(
     with stages("ratings"):
         ratings, rating_metrics = _ratings(prepared.interactions, settings)
     with open_parent(run.store, options.parent) as parent:
-        learned = learn(prepared.data, parent, settings, options.gate, stages)
+        data = replace(prepared.data, all_users=_all_users(run.engine, prepared, trust))
+        learned = learn(data, parent, settings, options.gate, stages)
         shared = assemble_shared(prepared, learned, parent, settings, stages)
         learned = _judged(learned, shared, stages)
         prepared = _limited(prepared, trust, parent, options.trust)
@@ -285,6 +287,17 @@ def _ratings(
         seed=settings.seed,
         n_threads=settings.n_threads,
     )
+
+
+def _all_users(engine: Engine, prepared: Prepared, trust: Assessment) -> AllUsers | None:
+    """Return the users to train on beside the data; None if there are none to be trusted."""
+    users = engine.all_users(prepared, trust.young_since)
+    if users and trust.why_sample_alone:
+        prepared.rules.context.warnings.append(
+            f"trust: the model is trained on the sample of users alone: {trust.why_sample_alone}"
+        )
+        return None
+    return users
 
 
 def _judged(learned: Learned, shared: SharedTables, stages: Stages) -> Learned:

@@ -42,6 +42,8 @@ class BatchSettings:
             refresh fails; 0: no limit.
         spark_sample: Number of interactions in the sample of users that Spark's driver trains
             on; 0: 300 for each item, at least 2 million.
+        spark_sweeps: Sweeps of `als` and `ials` over all users after those over the sample;
+            0: none.
         catalogue: Files or tables of existing items; none: every item that 2 users have.
         profiles: Files or tables of users' age, gender, occupation, likes and dislikes.
         database_password_file: File of passwords of databases, with lines
@@ -149,6 +151,7 @@ class BatchSettings:
     spark_partitions: int = 0
     spark_wait_seconds: float = 300.0
     spark_sample: int = 0
+    spark_sweeps: int = 3
     catalogue: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     database_password_file: str = ""

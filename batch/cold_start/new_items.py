@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import scipy.sparse as sp
 
@@ -27,7 +28,6 @@ from batch.cold_start.projection import learn_projection
 from batch.cold_start.ridge import Features, Ridge, learn_ridge
 from batch.interactions.build import Interactions, with_items
 from batch.models.factors import FittedFactors
-from batch.models.popularity import users_of_items
 from batch.records.catalogue import Item
 from batch.records.vectors import OutsideVectors
 
@@ -61,7 +61,8 @@ def with_new_items(
 
 def with_expected_vectors(
     fitted: FittedFactors,
-    interactions: Interactions,
+    item_ids: pa.StringArray,
+    n_users: Rows,
     items: Mapping[str, Item],
     seed: int,
     outside: OutsideVectors | None = None,
@@ -70,17 +71,16 @@ def with_expected_vectors(
 
     Args:
         fitted: Model of the interactions.
-        interactions: Interactions with a row for each new item; without new items the model
-            is returned unchanged.
+        item_ids: (n_items,) ids of the model's items, new items included.
+        n_users: (n_items,) users of each; where all have some, the model is returned unchanged.
         items: Catalogue entries by item_id.
         seed: Random seed of the rows held out to choose the regularization.
         outside: Vectors from outside by item_id; None without any.
     """
-    n_users = users_of_items(interactions.weights)
     if n_users.all():
         return fitted
     learned = fitted.item_factors.astype(np.float64)
-    training = _Training(_feature_kinds(interactions, items, outside, seed), n_users, learned, seed)
+    training = _Training(_feature_kinds(item_ids, items, outside, seed), n_users, learned, seed)
     compared = training.compare()
     expected = fitted.item_factors.copy()
     about: dict[str, float] = {
@@ -111,18 +111,18 @@ class _FeatureKind:
 
 
 def _feature_kinds(
-    interactions: Interactions,
+    item_ids: pa.StringArray,
     items: Mapping[str, Item],
     outside: OutsideVectors | None,
     seed: int,
 ) -> list[_FeatureKind]:
     """Return content, vectors from outside, and both, as far as items have them."""
-    listed = [items.get(name) for name in interactions.item_ids.to_pylist()]
+    listed = [items.get(name) for name in item_ids.to_pylist()]
     sparse, has_any = features_of(listed), np.array([has_content(item) for item in listed])
     content = _FeatureKind("content", sparse, has_any)
     if outside is None:
         return [content]
-    position = pc.fill_null(pc.index_in(interactions.item_ids, outside.ids), -1).to_numpy()
+    position = pc.fill_null(pc.index_in(item_ids, outside.ids), -1).to_numpy()
     has_vector = position >= 0
     if not has_vector.any():
         return [content]

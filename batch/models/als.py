@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import scipy.sparse as sp
 
-from batch.arrays import Rows, Times
+from batch.arrays import Floats, Rows, Times
 from batch.models.factors import Factors, FittedFactors
 from batch.models.holdout import EarlyStopping, Holdout, hold_out
 from batch.models.least_squares import AlsParameters, train_als
@@ -43,6 +44,7 @@ class Als:
     start: Factors | None = None
 
     name = "als"
+    unobserved_weight = 1.0
 
     def fit(
         self,
@@ -122,7 +124,7 @@ class Als:
         """
         parameters = AlsParameters(
             n_factors=self.n_factors,
-            regularization=self.regularization * noise_singular_value(weights),
+            regularization=self._penalty(*weights.shape, weights.nnz),
             alpha=self.alpha,
             iterations=self.iterations if iterations is None else iterations,
             seed=self.seed,
@@ -134,6 +136,18 @@ class Als:
             n_threads=n_threads,
             on_iteration=on_iteration,
         )
+
+    def user_penalty(self, n_users_of: Rows, n_users: int) -> float:
+        """Return λ, the same for all users; see `FactorModel.user_penalty`."""
+        return self._penalty(n_users, len(n_users_of), int(n_users_of.sum()))
+
+    def item_penalty(self, n_users_of: Rows, n_users: int) -> Floats:
+        """Return λ, the same for all items; see `FactorModel.item_penalty`."""
+        penalty = self.user_penalty(n_users_of, n_users)
+        return np.full(len(n_users_of), penalty, np.float32)
+
+    def _penalty(self, n_users: int, n_items: int, n_pairs: int) -> float:
+        return self.regularization * noise_singular_value(n_users, n_items, n_pairs)
 
     def _fitted(
         self,
@@ -150,6 +164,6 @@ class Als:
             unobserved_weight=1.0,
             scale=self.alpha,
             offset=1.0,
-            penalty=self.regularization * noise_singular_value(weights),
+            penalty=self._penalty(*weights.shape, weights.nnz),
         )
         return FittedFactors(solve(weights, n_threads), item_factors, weights, solve, about)

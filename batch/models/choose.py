@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from batch.models.all_users import FactorModel
 from batch.models.als import Als
 from batch.models.auto import Auto
 from batch.models.bpr import Bpr
@@ -22,6 +23,13 @@ from batch.models.rp3beta import Rp3Beta
 from batch.models.search import ChoiceSearch, SearchLimits
 from batch.models.spectral import Spectral
 from batch.settings import MODELS, BatchSettings
+
+VECTOR_MODELS: Final = ("als", "ials")  # their factors make the index: no other is trained for it
+
+
+def factor_model(name: str, settings: BatchSettings) -> FactorModel:
+    """Return the model of factors of that name, one of `VECTOR_MODELS`."""
+    return _als(settings) if name == "als" else _ials(settings)
 
 
 def recommender(name: str, settings: BatchSettings, start: Factors | None = None) -> Recommender:

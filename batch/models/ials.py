@@ -23,7 +23,7 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from batch.arrays import Rows, Times
+from batch.arrays import Floats, Rows, Times
 from batch.models.factors import Factors, FittedFactors
 from batch.models.finite import check_finite
 from batch.models.ials_solver import Penalty, Side, solve_side
@@ -128,6 +128,14 @@ class Ials:
         user_factors = solve(weights, n_threads)  # as they would be folded in
         check_finite(user_factors, "user factors")
         return FittedFactors(user_factors, item_factors, weights, solve, {"iterations": iterations})
+
+    def user_penalty(self, n_users_of: Rows, n_users: int) -> float:
+        """Return the factor of λ; see `FactorModel.user_penalty`."""
+        return self.regularization
+
+    def item_penalty(self, n_users_of: Rows, n_users: int) -> Floats:
+        """Return λ of each item; see `FactorModel.item_penalty`."""
+        return self._penalty.of(n_users_of, n_users)
 
     @property
     def _penalty(self) -> Penalty:

@@ -15,15 +15,13 @@ Source:
     of variance v, which here is the share of the matrix that is filled.
 """
 
-import scipy.sparse as sp
 
-
-def noise_singular_value(weights: sp.csr_matrix) -> float:
+def noise_singular_value(n_users: int, n_items: int, n_pairs: int) -> float:
     """Return the largest singular value of as many randomly placed ones; at least 1.
 
     Args:
-        weights: (n_users, n_items) weights; empty rows and columns count as well.
+        n_users: Rows of the matrix, empty ones as well.
+        n_items: Columns of the matrix, empty ones as well.
+        n_pairs: Number of ones.
     """
-    n_users, n_items = weights.shape
-    n_pairs = weights.nnz
     return max(float((n_pairs / max(n_users, 1)) ** 0.5 + (n_pairs / max(n_items, 1)) ** 0.5), 1.0)

@@ -3,6 +3,7 @@
     read_events           groups of files ─► rows ═══ kept         driver: reports
                           rows sorted by user ═══ kept             driver: items
     build_interactions    chunks ═══ kept                          driver: sample of users
+    all_users             chunks ─► users' factors ═══ kept        driver: sums over users by item
     users                 chunks ─► records ═══ kept               driver: counts, then a stream
 
 The sample is as large as the trial of the local engine, so many interactions an item, or as
@@ -27,8 +28,10 @@ from batch.inputs import RefreshInputs
 from batch.interactions.aggregate import Runtimes, check_enough
 from batch.interactions.build import Interactions
 from batch.learn import Learned, trial_interactions
+from batch.models.all_users import AllUsers
 from batch.prepare import Prepared
 from batch.settings import BatchSettings
+from batch.spark.all_users import SparkAllUsers
 from batch.spark.frames import SparkUsers, UserChunks, by_user, on_disk
 from batch.spark.item_pass import CountedItems, basis_of, count_items
 from batch.spark.read import (
@@ -40,6 +43,7 @@ from batch.spark.read import (
     reports_of,
 )
 from batch.spark.session import job_errors, spark_session
+from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import of_sample, read_groups
 from batch.spark.user_step import UserStep
 from batch.tables.users import UserTables
@@ -126,6 +130,16 @@ class SparkEngine:
             self._rows.unpersist()
             check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
             return chunks.sample(sample_share(counted, settings), _named_users(inputs))
+
+    def all_users(self, prepared: Prepared, young_since: int | None) -> AllUsers | None:
+        """Return all users, unless the sample has them all; see `Engine.all_users`."""
+        assert self._chunks is not None
+        assert self._began_at is not None
+        if not prepared.interactions.n_elsewhere:
+            return None
+        item_ids = prepared.interactions.item_ids.to_pylist()
+        step = SweepStep(item_ids, young_since, self._began_at)
+        return SparkAllUsers(self._chunks.kept, self._chunks.n_users, step)
 
     def users(
         self,

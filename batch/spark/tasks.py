@@ -1,26 +1,30 @@
 """Tasks: functions on the Arrow batches of one partition, which need no Spark.
 
 read_groups ─► rows ─► to_chunks ─► interactions of users ─┬─► sample_chunks ─► driver
+                                                           ├─► to_solved ─► to_sums ─► to_total
                                                            └─► to_records ─► to_shard_files
 """
 
 import itertools
 import json
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from batch.interactions.build import Interactions
+from batch.models.all_users import SolvedUsers, Sums, total_of
+from batch.models.least_squares_users import LeastSquares
 from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis, concat_interactions, select_users
 from batch.spark.chunks import CHUNK_EVENTS, in_sample, user_chunks
 from batch.spark.read import read_group
 from batch.spark.shard_step import ShardStep
+from batch.spark.sweep_step import SweepStep
 from batch.spark.user_step import UserStep, record_batches
 from store.written_shard import WrittenShard
 
@@ -36,6 +40,8 @@ _SAMPLE: Final = pa.schema([("interactions", pa.binary()), ("elsewhere", pa.list
 SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>"
 WRITTEN: Final = pa.schema([("written", pa.string())])
 WRITTEN_DDL: Final = "written string"
+SOLVED_DDL: Final = "users binary"
+SUMS_DDL: Final = "sums binary"
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -93,6 +99,22 @@ def sample_of(rows: Iterable[tuple[bytes, Sequence[str]]]) -> Interactions:
     return replace(found, elsewhere=frozenset().union(*elsewhere))
 
 
+def to_solved(batches: Batches, step: SweepStep, solve: LeastSquares) -> Iterator[pa.RecordBatch]:
+    """Yield the users that are trained on with their factors, from their interactions."""
+    for made in _interactions_in(batches):
+        yield _pickled("users", step(made, solve))
+
+
+def to_sums(batches: Batches, of_part: Callable[[SolvedUsers], Sums]) -> Iterator[pa.RecordBatch]:
+    """Yield the sums over all users of a partition, if it has any."""
+    yield from _total("sums", (of_part(users) for users in _unpickled(batches, "users")))
+
+
+def to_total(batches: Batches) -> Iterator[pa.RecordBatch]:
+    """Yield the total of sums, if there are any."""
+    yield from _total("sums", _unpickled(batches, "sums"))
+
+
 def to_records(batches: Batches, step: UserStep) -> Iterator[pa.RecordBatch]:
     """Yield the records of all users, from their interactions."""
     for made in _interactions_in(batches):
@@ -115,6 +137,19 @@ def written_shards(rows: Iterable[str]) -> list[WrittenShard]:
 
 
 def _interactions_in(batches: Batches) -> Iterator[Interactions]:
+    return _unpickled(batches, "interactions")
+
+
+def _total(column: str, parts: Iterable[Sums]) -> Iterator[pa.RecordBatch]:
+    for total in total_of(parts):
+        yield _pickled(column, total)
+
+
+def _pickled(column: str, value: object) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({column: pa.array([pickle.dumps(value)], pa.binary())})
+
+
+def _unpickled(batches: Batches, column: str) -> Iterator[Any]:
     for batch in batches:
-        for content in batch["interactions"]:
+        for content in batch[column]:
             yield pickle.loads(content.as_buffer())  # noqa: S301 - of our own tasks

@@ -61,7 +61,7 @@ def ages_of(interactions: Interactions, accounts: pa.Table, not_after: datetime)
         not_after: Time after which an event has a wrong clock.
     """
     n_users = len(interactions.user_ids)
-    first, last = _extremes(interactions, not_after)
+    first, last = first_and_last(interactions, not_after)
     has_time = last > 0
     if not has_time.any():
         return Ages(np.full(n_users, _OLD), 0, 0, "unknown")
@@ -81,8 +81,13 @@ def ages_of(interactions: Interactions, accounts: pa.Table, not_after: datetime)
     return Ages(days, until, begin, ", ".join(sources) or "unknown")
 
 
-def _extremes(interactions: Interactions, not_after: datetime) -> tuple[Times, Times]:
-    """Return (n_users,) times of each user's first and latest first view, 0 if unknown."""
+def first_and_last(interactions: Interactions, not_after: datetime) -> tuple[Times, Times]:
+    """Return (n_users,) times of each user's first and latest first view, 0 if unknown.
+
+    Args:
+        interactions: Interactions with the times of their first events.
+        not_after: Time after which an event has a wrong clock.
+    """
     n_users, starts = len(interactions.user_ids), interactions.weights.indptr
     first, last = np.zeros(n_users, np.int64), np.zeros(n_users, np.int64)
     if interactions.began_at is None:

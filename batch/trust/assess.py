@@ -37,6 +37,9 @@ class Assessment:
         note: Sentence for the summary about ages and influence.
         warnings: Warnings for the summary, a sentence each.
         suspects: Items that somebody seems to push, and accounts that weigh nothing tonight.
+        young_since: Time after which the accounts begin whose influence is bounded, seconds
+            since 1970; None: no account's is.
+        has_old: Whether there are accounts from before `young_since`.
     """
 
     left_out: LeftOut | None
@@ -45,6 +48,15 @@ class Assessment:
     note: str
     warnings: tuple[str, ...] = ()
     suspects: tuple[SuspectId, ...] = ()
+    young_since: int | None = None
+    has_old: bool = True
+
+    @property
+    def why_sample_alone(self) -> str:
+        """Reason why nobody beside the assessed accounts may be trained on; empty: none."""
+        if self.suspects:
+            return "somebody seems to push items, perhaps from accounts outside the sample, too"
+        return "" if self.has_old else "all accounts of the sample are young"
 
 
 def assess(
@@ -67,7 +79,9 @@ def assess(
         seed: Random seed.
     """
     if not (settings.bounded or settings.detection):
-        return interactions, Assessment(None, np.zeros(0, np.int64), {"ages": "off"}, "off")
+        return interactions, Assessment(
+            None, np.zeros(0, np.int64), {"ages": "off"}, "off", has_old=True
+        )
     ages = ages_of(interactions, accounts, not_after)
     suspects = Suspects()
     if settings.detection:
@@ -101,7 +115,14 @@ def assess(
     warnings = tuple(_suspect_warnings(pushed, len(suspects.user_rows)))
     note = _note(ages, document, suspects)
     return interactions, Assessment(
-        left_out, unsupported, document, note, warnings, tuple(suspects.ids(interactions))
+        left_out,
+        unsupported,
+        document,
+        note,
+        warnings,
+        tuple(suspects.ids(interactions)),
+        ages.since(settings.young_days) if settings.bounded and ages.are_known else None,
+        bool((ages.days >= settings.young_days).any()),
     )
 
 

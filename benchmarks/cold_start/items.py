@@ -52,7 +52,9 @@ def cold_items(
     before = Ials(seed=seed).fit(train.weights)
     models = {}
     for name, (items, outside) in _descriptions(data, seed, tastes).items():
-        models[name] = with_expected_vectors(before, train, items, seed, outside)
+        models[name] = with_expected_vectors(
+            before, train.item_ids, users_of_items(train.weights), items, seed, outside
+        )
         for metric, value in models[name].about.items():
             if metric.startswith("new_items"):
                 figure = ("cold_start", metric, round(value, 4), "1")

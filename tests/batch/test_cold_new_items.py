@@ -17,6 +17,7 @@ from batch.interactions.build import Interactions, Ratings, with_items
 from batch.models.als import Als
 from batch.models.factors import FittedFactors
 from batch.models.ials import Ials
+from batch.models.popularity import users_of_items
 from batch.records.catalogue import Item
 
 UNLISTED = Item(None, None, (), None, None)
@@ -102,6 +103,11 @@ def test_features_of_sparse_content_are_finite(items):
     rows = features_of(items)
     assert rows.shape[0] == len(items)
     assert np.isfinite(rows.toarray()).all()
+
+
+def expected(fitted, made, items):
+    """Return the model with vectors for items without users."""
+    return with_expected_vectors(fitted, made.item_ids, users_of_items(made.weights), items, seed=1)
 
 
 # Ridge regression
@@ -224,7 +230,7 @@ def two_groups():
 def test_new_items_are_near_items_of_their_genre(two_groups):
     made, items = two_groups
     fitted = Ials(n_factors=8, seed=1).fit(made.weights)
-    filled = with_expected_vectors(fitted, made, items, seed=1)
+    filled = expected(fitted, made, items)
     unit = filled.item_factors / np.linalg.norm(filled.item_factors, axis=1)[:, None]
     love, war = (made.item_ids.index(name).as_py() for name in ("new-love", "new-war"))
     for row, its_genre in ((love, 1), (war, 0)):
@@ -241,7 +247,7 @@ def test_new_vectors_are_shorter_than_the_longest_known_one(two_groups):
     """Ridge regression shrinks them, so new items do not displace the known ones."""
     made, items = two_groups
     fitted = Als(n_factors=8, seed=1).fit(made.weights)
-    filled = with_expected_vectors(fitted, made, items, seed=1)
+    filled = expected(fitted, made, items)
     lengths = np.linalg.norm(filled.item_factors, axis=1)
     assert 0 < lengths[80:].min() <= lengths[80:].max() < lengths[:80].max()
 
@@ -253,4 +259,4 @@ def test_model_without_new_items_is_unchanged(two_groups):
     )
     users, item_factors = np.ones((400, 2), np.float32), np.ones((80, 2), np.float32)
     fitted = FittedFactors(users, item_factors, known.weights, lambda weights: users)
-    assert with_expected_vectors(fitted, known, items, seed=1) is fitted
+    assert expected(fitted, known, items) is fitted

@@ -15,6 +15,7 @@ from batch.cold_start.projection import learn_projection
 from batch.interactions.build import Interactions, Ratings
 from batch.models.als import Als
 from batch.models.factors import FittedFactors
+from batch.models.popularity import users_of_items
 from batch.records.catalogue import Item
 from batch.records.profiles import Profile
 from batch.records.read import RecordFile
@@ -121,7 +122,8 @@ def expected_items(genre_part, vector_part, *, noise=0, content=None, vectors=No
     }
     given = outside("item", [f"{row:04}" for row in has_vector], VECTORS[list(has_vector)])
     fitted = FittedFactors(normal((30, 4)), learned, made.weights, lambda _: normal((30, 4)))
-    return with_expected_vectors(fitted, made, items, seed=1, outside=given), truth
+    n_users = users_of_items(made.weights)
+    return with_expected_vectors(fitted, made.item_ids, n_users, items, 1, given), truth
 
 
 def explained(fitted, truth, rows):

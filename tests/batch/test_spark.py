@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from annoy import AnnoyIndex
 
 import batch.refresh
 from batch.__main__ import main
@@ -19,6 +20,7 @@ from batch.events.parsed import ACCOUNTS
 from batch.events.read import read_events
 from batch.interactions.build import build_interactions
 from batch.interactions.weights import Weighting, latest_time
+from batch.models.ials import Ials
 from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input, sample_share
@@ -31,16 +33,21 @@ from batch.spark.item_pass import (
 from batch.spark.master import check_master
 from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
 from batch.spark.shard_step import ShardStep
+from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import (
     sample_chunks,
     sample_of,
     to_chunks,
     to_records,
     to_shard_files,
+    to_solved,
+    to_sums,
+    to_total,
     written_shards,
 )
 from batch.spark.user_step import RECORDS, UserStep, unpacked
 from batch.tables.users import LISTS, SPARES, TABLES_OF_USERS, VECTORS
+from batch.trust.ages import first_and_last
 from store.check import broken_records
 from store.errors import WriteError
 from store.snapshot import ShardedTable, open_snapshot
@@ -84,6 +91,12 @@ class TaskEngine:
         found = sampled(self.partitions, self.share, frozenset(inputs.profiles.users))
         return replace(found, n_elsewhere=len(set(user_ids)) - len(found.user_ids))
 
+    def all_users(self, prepared, young_since):
+        if not prepared.interactions.n_elsewhere:
+            return None
+        self.young_since = young_since
+        return TaskAllUsers(self, prepared.interactions)
+
     def users(self, prepared, learned, tables, settings):
         interactions = tables.interactions
         n_users = len(interactions.user_ids) + interactions.n_elsewhere
@@ -93,6 +106,30 @@ class TaskEngine:
         step = pickle.loads(pickle.dumps(step))  # as it is sent to an executor
         batches = [one for part in self.partitions for one in to_records(part, step)]
         return TaskUsers(batches, self.partitions)
+
+
+class TaskAllUsers:
+    def __init__(self, engine, sample):
+        self.partitions = engine.partitions
+        self.step = SweepStep(sample.item_ids.to_pylist(), engine.young_since, engine.began_at)
+        self.n_users = len(sample.user_ids) + sample.n_elsewhere
+
+    @contextlib.contextmanager
+    def solved(self, solve):
+        step, solve = pickle.loads(pickle.dumps((self.step, solve)))  # as sent to an executor
+        yield TaskPasses([[*to_solved(part, step, solve)] for part in self.partitions])
+
+
+class TaskPasses:
+    def __init__(self, solved):
+        self.solved = solved
+
+    def total(self, of_part):
+        of_part = pickle.loads(pickle.dumps(of_part))
+        sums = [batch for part in self.solved for batch in to_sums(part, of_part)]
+        groups = [to_total(sums[:1]), to_total([]), to_total(sums[1:])]
+        (total,) = to_total(batch for group in groups for batch in group)
+        return pickle.loads(total["sums"][0].as_py())
 
 
 class TaskUsers:
@@ -251,6 +288,53 @@ def test_a_sample_learns_for_all_users(history, tmp_path, capsys, monkeypatch):
         assert users_served_seen_items(snapshot, seen) == []
     same = ("n_users", "n_users_without", "n_items", "n_interactions", "dropped")
     assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+@pytest.mark.parametrize("model", ["als", "ials", "auto"])
+def test_sweeps_over_all_users_make_up_for_the_sample(
+    history, tmp_path, capsys, monkeypatch, model
+):
+    """The model is nearer to that of the local engine, which trains on all users."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", model)
+    monkeypatch.setenv("MARQUEE_BATCH_FOLD_IN", "on")
+    given = (*inputs(history), "--store")
+    run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch, share=0.5)
+    for n_sweeps in (0, 3):
+        monkeypatch.setenv("MARQUEE_BATCH_SPARK_SWEEPS", str(n_sweeps))
+        summary = run_refresh(capsys, *given, tmp_path / str(n_sweeps))
+        assert ("sweeps" in summary["seconds"]) == bool(n_sweeps)
+    local, without, swept = (similarities(tmp_path / name) for name in ("local", "0", "3"))
+    assert np.abs(swept - local).mean() < 0.8 * np.abs(without - local).mean()
+
+
+def test_young_accounts_outside_the_sample_are_not_trained_on(history, rows):
+    """Whose first event is after the limit; without a limit, all are."""
+    basis = basis_without_latest(counted(rows), None, BatchSettings())
+    interactions = basis.interactions(rows)
+    first, _ = first_and_last(interactions, BEGAN_AT)
+    solve = Ials(n_factors=4, iterations=1).fit(interactions.weights).solve
+    item_ids = interactions.item_ids.to_pylist()
+    limit = int(np.median(first))
+    old = SweepStep(item_ids, limit, BEGAN_AT)(interactions, solve)
+    assert 0 < len(old.factors) == (first <= limit).sum() < len(first)
+    expected = interactions.weights[np.flatnonzero(first <= limit)]
+    assert abs(old.weights - expected * np.float32(solve.scale)).max() < 1e-6
+    everybody = SweepStep(item_ids, None, BEGAN_AT)(interactions, solve)
+    assert len(everybody.factors) == len(first)
+    nobody = SweepStep(item_ids, int(first.min()) - 1, BEGAN_AT)(interactions, solve)
+    assert not any(one.any() for one in nobody.sums())
+    assert not nobody.pull(solve.item_factors, of_errors=True)[0].any()
+
+
+def similarities(store):
+    """Return the products of all item vectors of the index, which no rotation changes."""
+    path = store / "snapshots/000001"
+    n_factors = json.loads((path / "MANIFEST.json").read_text())["parameters"]["n_factors"]
+    index = AnnoyIndex(n_factors, "angular")
+    index.load(str(path / "items.ann"))
+    vectors = np.array([index.get_item_vector(row) for row in range(index.get_n_items())])
+    return vectors @ vectors.T
 
 
 def test_the_cap_holds_over_all_partitions(history, tmp_path, capsys, monkeypatch):

@@ -194,6 +194,24 @@ def test_one_process_makes_the_local_engines_files(history, local_files, tmp_pat
     assert "pandas" not in log
 
 
+def test_sweeps_have_the_same_bits_where_an_executor_is_killed(history, cluster, tmp_path):
+    """Of a sample of a fifth of the users; in one process, and with an executor lost in a sweep."""
+    url, workers = cluster
+    few = {"MARQUEE_BATCH_SPARK_SAMPLE": "500", "MARQUEE_BATCH_SPARK_PARTITIONS": "5"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+    status, output = refreshed(history, whole, "spark", "local[2]", **few)
+    assert status == 0, output
+    assert re.search("^sweeps ", output, re.M)
+    with refreshing(history, killed, "spark", url, **few) as running:
+        wait_for_stage("trial", running, killed / "log")
+        wait_for(lambda: executors_of(workers) or running.poll() is not None)
+        os.kill(executors_of(workers)[0], signal.SIGKILL)
+        assert running.wait(_SECONDS) == 0, (killed / "log").read_text()
+    assert files_of(killed) == files_of(whole)
+
+
 def test_a_killed_executor_in_each_stage_changes_nothing(history, local_files, cluster, tmp_path):
     """Its tasks are done again elsewhere, and the files are the local engine's."""
     url, workers = cluster

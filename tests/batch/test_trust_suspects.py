@@ -136,6 +136,33 @@ def test_the_manifest_names_items_and_no_account():
     assert abs(again.weights - trusted.weights).nnz == 0
 
 
+def assessment_of(*views, settings=SETTINGS, accounts=NO_ACCOUNTS):
+    whole = made(np.concatenate(views))
+    return assess(whole, accounts, settings, not_after=NOT_AFTER, seed=1)[1]
+
+
+def test_nobody_who_is_not_assessed_is_trained_on_while_somebody_pushes():
+    honest = assessment_of(quiet())
+    assert honest.why_sample_alone == ""
+    assert honest.young_since == pytest.approx(UNTIL - 7 * DAY, abs=DAY)
+    assert "seems to push items" in assessment_of(quiet(), pushing()).why_sample_alone
+    off = TrustSettings(bounded=False, detection=False)
+    found = assessment_of(quiet(), pushing(), settings=off)
+    assert (found.why_sample_alone, found.young_since) == ("", None)
+
+
+def test_nobody_who_is_not_assessed_is_trained_on_while_all_accounts_are_young():
+    """Others would have influence that the young accounts of the sample have not."""
+    recent = quiet()
+    recent[:, 2] = UNTIL - recent[:, 2] % (2 * DAY)
+    created = {
+        "user_id": [f"{row:05}" for row in range(N_USERS)],
+        "at": [UNTIL - 3 * DAY] * N_USERS,
+    }
+    accounts = pa.table(created).cast(ACCOUNTS)
+    assert "are young" in assessment_of(recent, accounts=accounts).why_sample_alone
+
+
 def best_density(user, item):
     """Return the density of the densest block, by trying all of them."""
     weight = 1 / np.log(np.bincount(item) + 5.0)[item]

@@ -28,6 +28,7 @@ from batch.models.least_squares_users import LeastSquares
 from batch.models.protocol import Fitted
 from batch.settings import BatchSettings
 from benchmarks.harness.arguments import add_data, make_parser
+from benchmarks.harness.held_out import hold_out_items
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.topk.factors import SCENARIO, Size, interactions
@@ -37,7 +38,6 @@ _SEED: Final = 7
 _N_FACTORS: Final = 64
 _MODEL: Final = Ials(n_factors=_N_FACTORS, seed=_SEED)
 _PART_USERS: Final = 1 << 13
-_HELD_OUT: Final = 0.2  # of each user's items
 _SHARES: Final = (0.75, 0.5, 0.25, 0.1)
 _SCENARIO: Final = Size(50_000, 27_000, 2_500_000)
 _QUICK: Final = Size(3_000, 1_000, 100_000)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(name: str, weights: sp.csr_matrix) -> list[tuple[str, ...]]:
     """Return the rows of the table; print the figures."""
-    train, test = _split(weights)
+    train, test = hold_out_items(weights, _SEED)
     n_users, n_items = train.shape
     of_all = _ndcg(_MODEL.fit(train, n_threads=2), train, test)
     about = {"data": name, "users": n_users, "items": n_items, "factors": _N_FACTORS, "seed": _SEED}
@@ -114,18 +114,6 @@ class _InParts:
         """Add up; see `UserPasses.total`."""
         (total,) = total_of(map(of_part, self._parts))
         return total
-
-
-def _split(weights: sp.csr_matrix) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Return training and test set, of the users who have an item in each."""
-    rng = np.random.default_rng(_SEED)
-    is_test = rng.random(weights.nnz) < _HELD_OUT
-    train, test = weights.copy(), weights.copy()
-    train.data, test.data = weights.data * ~is_test, weights.data * is_test
-    for one in (train, test):
-        one.eliminate_zeros()
-    is_kept = (np.diff(train.indptr) > 0) & (np.diff(test.indptr) > 0)
-    return train[np.flatnonzero(is_kept)], test[np.flatnonzero(is_kept)]
 
 
 def _ndcg(fitted: Fitted, train: sp.csr_matrix, test: sp.csr_matrix) -> Doubles:

@@ -2,8 +2,11 @@
 
 batches  7 7 7 │ 7 9 9 │ 12 12 12 │ 12      sorted by user, cut anywhere
 chunks   7 7 7   7 9 9 │ 12 12 12   12      cut between users
+
+A chunk has a limit of events, for what is read, and one of users, for what is made of them.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import Final
@@ -15,18 +18,32 @@ import pyarrow.compute as pc
 from batch.arrays import Flags
 
 CHUNK_EVENTS: Final = 1 << 18
+CHUNK_USERS: Final = 1 << 14  # their records, with lists and vectors, take some 15 MB
 _HASH_BYTES: Final = 8
 
 
 def user_chunks(
-    batches: Iterable[pa.RecordBatch], max_events: int = CHUNK_EVENTS
+    batches: Iterable[pa.RecordBatch],
+    max_events: int = CHUNK_EVENTS,
+    max_users: int = CHUNK_USERS,
 ) -> Iterator[pa.Table]:
     """Yield tables of whole users.
 
     Args:
         batches: Rows sorted by their column `user_id`.
         max_events: Rows from which a chunk ends at the next user.
+        max_users: Maximum users of a chunk.
     """
+    for table in _whole_users(batches, max_events):
+        user_ids = table["user_id"].combine_chunks()
+        is_first = pc.not_equal(user_ids[1:], user_ids[:-1]).to_numpy(zero_copy_only=False)
+        starts = np.append(0, np.flatnonzero(is_first) + 1)[::max_users].tolist()
+        for first, end in itertools.pairwise([*starts, table.num_rows]):
+            yield table.slice(first, end - first)
+
+
+def _whole_users(batches: Iterable[pa.RecordBatch], max_events: int) -> Iterator[pa.Table]:
+    """Yield tables of whole users that end at the first user behind `max_events` rows."""
     kept: list[pa.RecordBatch] = []
     n_rows = 0
     for batch in batches:

@@ -394,6 +394,16 @@ def test_the_items_are_counted_as_if_all_users_were_together(rows, share_above, 
     assert found.n_users.tolist() == [len(expected[item]) for item in sorted(expected)]
 
 
+@pytest.mark.parametrize("max_users", [1, 7, 60, 61])
+def test_chunks_hold_a_limited_number_of_users(rows, max_users):
+    """So that the records of users with a view each fit a row of Spark's."""
+    chunks = [*user_chunks(rows.to_batches(7), 10**6, max_users)]
+    assert pa.concat_tables(chunks).equals(rows)
+    n_users = [len(set(one["user_id"].to_pylist())) for one in chunks]
+    assert sum(n_users) == 60
+    assert n_users[:-1] == [max_users] * (len(chunks) - 1)
+
+
 @pytest.mark.parametrize("max_events", [1, 40, 10**6])
 def test_chunks_hold_whole_users(rows, max_events):
     """All rows once, in their order, and no user in two chunks; large ones where allowed."""

@@ -1,5 +1,6 @@
 """The pages in Debian's Chromium; `.ci/campaigns browser` installs Playwright and axe."""
 
+import re
 import shutil
 
 import pytest
@@ -86,6 +87,9 @@ def test_the_service_page_answers_what_is_asked(chromium, server):
     page.get_by_text("Yes: treatment is better in click_through.").wait_for()
     page.get_by_text("The collector is running, not behind; nothing was lost.").wait_for()
     page.get_by_text("The scheduler is running; no job failed last.").wait_for()
+    assert page.locator("#verdict").inner_text() == (
+        "Needs attention: alarm of the scheduler: attack."
+    )
     assert page.get_by_role("img").count() == 1  # the looks
     jobs = page.get_by_role("region", name="Jobs")
     jobs.focus()
@@ -94,6 +98,18 @@ def test_the_service_page_answers_what_is_asked(chromium, server):
         "text => document.getElementById('updated').innerText !== text", arg=updated
     )
     assert jobs.evaluate("one => one === document.activeElement")
+
+
+def test_the_verdict_says_what_it_covers(chromium, guarded):
+    """What does not run here cannot raise an alarm."""
+    page = chromium.new_page()
+    page.goto(base(guarded) + "/status")
+    page.get_by_text("All right: no alarm is open. ").wait_for()
+    verdict = page.locator("#verdict").inner_text()
+    assert re.search(
+        r"\d workers? serves? generation 2, made \d+ .* ago; films taken down: 0\. ", verdict
+    )
+    assert verdict.endswith("No collector has run here. No scheduler has run here.")
 
 
 def test_markup_in_a_title_shows_as_text(chromium, server):

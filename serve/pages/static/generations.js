@@ -16,7 +16,7 @@ function reportButton(generation) {
     } catch (error) {
       $("message").textContent = error.message;
     }
-  } }, "open");
+  } }, "Open report");
 }
 
 const isInterval = (value) => Array.isArray(value) && value.length === 3 && value[1] <= value[0] && value[0] <= value[2];
@@ -52,7 +52,8 @@ async function show() {
     $("message").textContent = found.current ? `Generation ${found.current} is current${found.pin ? ", pinned" : ""}.` : "Nothing is served.";
     const rows = found.generations.map((one) => {
       if (one.error) return [one.generation, "damaged: " + one.error, "", "", "", "", "", ""];
-      const quality = element("details", {}, element("summary", {}, "metrics"),
+      const ndcg = one.metrics?.last_day?.ndcg?.new;
+      const quality = element("details", {}, element("summary", {}, ndcg === undefined ? "all figures" : `NDCG@20 ${shown(ndcg, "metrics")}`),
         element("ul", {}, ...flat(one.metrics).map(([name, value]) => element("li", {}, `${name}: ${short(value)}`))));
       const gate = element("details", {}, element("summary", {}, one.gate.result ?? "unknown"),
         element("ul", {}, ...(one.gate.checks ?? []).map((check) => element("li", {}, `${check.is_ok === false ? "failed" : "passed"}: ${check.rule}: ${check.note}`))));

@@ -102,6 +102,11 @@ function jobs(found, isOperator) {
     alarms.length ? table("Open alarms", ["alarm", "level", "since, UTC", ...(isOperator ? ["text"] : [])], alarms) : ""];
 }
 
+const EVENTS = {
+  respawns: "a worker ended and was replaced", swaps: "a snapshot was verified and is served",
+  refusals: "a snapshot was damaged and was refused", retreats: "the snapshot before was served again",
+};
+
 function details(now) {
   const flips = now.publishes.map((one) => [when(one.at), one.what, one.generation, ...(now.is_operator ? [one.why] : [])]);
   const blocks = {
@@ -111,9 +116,16 @@ function details(now) {
     Jobs: jobs(now.cron, now.is_operator),
     Workers: [table(`${now.workers.length} alive; a replaced worker may leave its place empty`, ["place", "ready", "heartbeat"], now.workers.map((w) => [w.slot, w.ready ? "yes" : "no", `${w.heartbeat_seconds} s ago`]))],
     Answers: [table("Since the server started; a malformed request (400, 404) is the client's error, no failure", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n))],
-    Events: [table("Of the supervisor", ["event", "number"], Object.entries(now.events))],
+    Events: [table("Since the server started", ["event", "number"], Object.entries(now.events).map(([name, n]) => [EVENTS[name] ?? name, n]))],
   };
   return Object.entries(blocks).map(([name, parts]) => element("section", {}, element("h2", {}, name), ...parts));
+}
+
+/** What is all right, and what does not run here and so cannot raise an alarm. */
+function allRight(now) {
+  const held = now.pin ? ` (pinned to ${now.pin})` : "", n = now.workers.filter((worker) => worker.ready).length;
+  return `All right: no alarm is open. ${n} ${n === 1 ? "worker serves" : "workers serve"} generation ${now.generation}${held}, made ${age(now.age_seconds)} ago; ` +
+    `films taken down: ${now.n_takedowns}. ${now.collector.summary} ${now.cron.summary}`;
 }
 
 /** Replace what has changed alone: the rest keeps the focus and its place. */
@@ -134,8 +146,7 @@ async function show() {
     const drawn = samples.slice(1).map((one, i) => figures(one, samples[i]));
     $("figures").replaceChildren(...Object.entries(last).map(([name, value]) => element("div", { className: "figure" },
       element("dl", {}, element("dt", {}, name), element("dd", {}, FORMATS[name](value))), sparkline(drawn.map((one) => one[name])))));
-    const held = now.pin ? `, pinned to ${now.pin}` : "";
-    const said = now.alarms.length ? `Needs attention: ${now.alarms.join("; ")}.` : `All right: generation ${now.generation} is served${held}, ${now.n_takedowns} films taken down.`;
+    const said = now.alarms.length ? `Needs attention: ${now.alarms.join("; ")}.` : allRight(now);
     if ($("verdict").textContent !== said) $("verdict").textContent = said;
     $("verdict").className = `verdict ${now.alarms.length ? "bad" : "good"}`;
     update($("details"), details(now));

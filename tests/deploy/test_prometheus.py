@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from serve.resources.metrics import _SHOWN_BUCKETS
+from store.arms import start_experiment
 from store.commands.status import _METRICS
 from tests.deploy.files import (
     PROMETHEUS,
@@ -19,6 +20,7 @@ from tests.deploy.files import (
     rules,
 )
 from tests.deploy.registries import PROCESSES, registry_of
+from tests.experiments import experiment_of
 from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
@@ -34,15 +36,23 @@ def test_metrics_of_stream_and_scheduler_are_registered(process, tmp_path):
 
 
 def test_metrics_of_the_server_are_answered(tmp_path):
-    """Every other metric is one that a real server answers."""
+    """Every other metric is one that a real server answers, in an experiment."""
     others = tuple(f"marquee_{process}_" for process in (*PROCESSES, "replica"))
     named = {name for text in expressions() for name in metrics_in(text)}
     named = {name for name in named if not name.startswith(others)}
     (store := tmp_path / "store").mkdir()
-    make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    for _ in range(2):
+        make_snapshot(store, {"ann": ["alien"]}, ["brazil"])
+    start_experiment(store, experiment_of(2, 1), "made by a test")
+    seen = ("marquee_request_seconds_bucket", "marquee_arm_request_seconds_bucket")
     with Server(store, tmp_path, "--workers", "1") as server:
         server.get("/recommend/zoe")
-        wait_until(lambda: "marquee_request_seconds_bucket" in server.get("/metrics").text)
+
+        def is_seen():
+            server.get("/recommend/ann")  # one of 16 is timed
+            return all(name in server.get("/metrics").text for name in seen)
+
+        wait_until(is_seen)
         answered = set(re.findall(r"^(marquee_\w+)", server.get("/metrics").text, re.MULTILINE))
     assert "marquee_requests_total" in named
     assert named - answered == set()

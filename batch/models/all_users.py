@@ -1,8 +1,8 @@
 """A sweep over users who are elsewhere: users are solved where they are, items by sums over them.
 
-    item factors ─► users' factors, part by part ─┬─► sums: Gram matrix, users of each item
-                                                  └─► pulls of the users on their items
-    sums ─► equations of all items, conjugate gradient: a pull each step ─► item factors
+    item factors ─► users' factors, part by part ─┬─► sums, once: Gram matrix, residuals of items
+                                                  └─► images of directions, one each step
+    sums ─► equations of all items ─► conjugate gradient ─► item factors
 
 An item with the users X = (x_1 … x_n) and the weights W = diag(w_1 … w_n) has the factors y with
 
@@ -42,12 +42,14 @@ class UserSums(NamedTuple):
         squares: (n_factors, n_factors) the same, each user as often as the user has items.
         n_users: (n_items,) users of each item.
         weight: (n_items,) their weights.
+        residual: (n_items, n_factors) Xᵀ (W + offset) 1 - Xᵀ W X y of each item's factors y.
     """
 
     gram: Doubles
     squares: Doubles
     n_users: Doubles
     weight: Doubles
+    residual: Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +73,39 @@ class SolvedUsers:
         scaled = sp.csr_matrix((own, weights.indices, weights.indptr), weights.shape)
         return cls(solve(weights), scaled, solve.offset)
 
-    def sums(self) -> UserSums:
-        """Return the sums over these users."""
+    def sums(self, items: Floats) -> UserSums:
+        """Return the sums over these users.
+
+        Args:
+            items: (n_items, n_factors) factors of the items.
+        """
         factors, weights = self.factors.astype(np.float64), self.weights
         n_items_of = np.diff(weights.indptr)
 
-        def of_items(values: Floats | None) -> Doubles:
-            if values is not None:
-                values = values.astype(np.float64)
+        def of_items(values: Doubles | None) -> Doubles:
             counted = np.bincount(weights.indices, values, minlength=weights.shape[1])
             return np.asarray(counted, np.float64)
 
         with one_blas_thread():
             gram = factors.T @ factors
             squares = factors.T @ (factors * n_items_of[:, None])
-        return UserSums(gram, squares, of_items(None), of_items(weights.data))
+        errors = weights.data * (1 - self._predicted(items)) + np.float32(self.offset)
+        weight = of_items(weights.data.astype(np.float64))
+        return UserSums(gram, squares, of_items(None), weight, self._added(errors))
 
-    def pull(self, items: Floats, *, of_errors: bool) -> Sums:
-        """Return (n_items, n_factors) Xᵀ W X p of each item, or Xᵀ (W + offset) 1 - Xᵀ W X p.
+    def image(self, items: Floats) -> Sums:
+        """Return (n_items, n_factors) Xᵀ W X p of each item.
 
         Args:
             items: (n_items, n_factors) p, a vector for each item.
-            of_errors: Whether to return the second of the two.
         """
+        return (self._added(self.weights.data * self._predicted(items)),)
+
+    def _added(self, values: Floats) -> Doubles:
+        """Return (n_items, n_factors) the users' factors, times the value of each interaction."""
         weights = self.weights
-        values = weights.data * self._predicted(items)
-        if of_errors:
-            values = weights.data + np.float32(self.offset) - values
-        pulls = sp.csr_matrix((values, weights.indices, weights.indptr), weights.shape)
-        return (np.asarray(pulls.T @ self.factors, np.float64),)
+        of_users = sp.csr_matrix((values, weights.indices, weights.indptr), weights.shape)
+        return np.asarray(of_users.T @ self.factors, np.float64)
 
     def _predicted(self, items: Floats) -> Floats:
         """Return (n_interactions,) the product of the user's factors and the item's vector."""
@@ -184,7 +190,8 @@ def train_on_all(
     assert isinstance(solve, LeastSquares)
     for _ in range(iterations):
         with users.solved(solve) as passes:
-            sums = UserSums(*passes.total(SolvedUsers.sums))
+            of_part = partial(SolvedUsers.sums, items=solve.item_factors)
+            sums = UserSums(*passes.total(of_part))
             n_users_of = sums.n_users.astype(np.int64)
             penalty = model.item_penalty(n_users_of, users.n_users)
             item_factors = _solved_items(passes, sums, solve, model.unobserved_weight, penalty)
@@ -214,7 +221,8 @@ def _solved_items(
     check_finite(sums.gram, "products of factors")
     start = np.where(sums.n_users[:, None] > 0, solve.item_factors, np.float32(0))
     with one_blas_thread():
-        factors = _Equations.of(users, sums, unobserved_weight, penalty).improve(start)
+        equations = _Equations.of(users, sums, unobserved_weight, penalty)
+        factors = equations.improve(start, sums.residual)
     check_finite(factors, "item factors")
     return factors
 
@@ -247,14 +255,19 @@ class _Equations:
         preconditioner = 1 / (diagonal + sums.weight[:, None] * curvature)
         return cls(users, rotation, diagonal, preconditioner)
 
-    def improve(self, start: Floats) -> Floats:
-        """Return the factors after some steps of the conjugate gradient."""
+    def improve(self, start: Floats, residual: Doubles) -> Floats:
+        """Return the factors after some steps of the conjugate gradient.
+
+        Args:
+            start: (n_items, n_factors) factors to begin with.
+            residual: (n_items, n_factors) what the users add to their residual.
+        """
         x = start @ self.rotation
-        residual = self._pull(x, of_errors=True) - self.diagonal * x
+        residual = residual @ self.rotation - self.diagonal * x
         direction = self.preconditioner * residual
         norm = _dots(residual, direction)
         for _ in range(_STEPS):
-            image = self._pull(direction, of_errors=False) + self.diagonal * direction
+            image = self._image(direction) + self.diagonal * direction
             step = norm / np.maximum(_dots(direction, image), _TINY)
             x += step * direction
             residual -= step * image
@@ -263,10 +276,10 @@ class _Equations:
             direction = preconditioned + norm / np.maximum(old_norm, _TINY) * direction
         return np.asarray(x @ self.rotation.T, np.float32)
 
-    def _pull(self, items: Doubles, *, of_errors: bool) -> Doubles:
-        given = np.asarray(items @ self.rotation.T, np.float32)
-        (pulled,) = self.users.total(partial(SolvedUsers.pull, items=given, of_errors=of_errors))
-        return np.asarray(pulled @ self.rotation)
+    def _image(self, direction: Doubles) -> Doubles:
+        given = np.asarray(direction @ self.rotation.T, np.float32)
+        (image,) = self.users.total(partial(SolvedUsers.image, items=given))
+        return np.asarray(image @ self.rotation)
 
 
 def _dots(left: Doubles, right: Doubles) -> Doubles:

@@ -1,5 +1,6 @@
 """The scheduler's jobs during the rehearsal: waiting for a run, and the endings of all."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,8 +9,9 @@ from typing import Final
 
 from benchmarks.harness.processes import wait_until
 from benchmarks.harness.tables import print_table
-from benchmarks.scenarios.rehearsal.settings import ARM_JOB, JOBS, STATES
+from benchmarks.scenarios.rehearsal.settings import ARM_JOB, JOBS, LOGS, STATES
 from cron.child import Ending
+from cron.output import log_file
 from cron.state import JobState, read_history, read_state, state_file
 
 _PATIENCE_SECONDS: Final = 1500.0  # a refresh of low priority on a busy machine
@@ -48,11 +50,23 @@ def problems_of_jobs(folder: Path) -> list[str]:
         endings[run["job"]][run["ending"]] += 1
     cells = {job: ", ".join(f"{n} {ending}" for ending, n in endings[job].items()) for job in jobs}
     print_table(("job", "runs"), list(cells.items()))
+    for job in jobs:
+        if endings[job].total() > endings[job][Ending.SUCCEEDED]:
+            _print_failures(folder, job)
     return [
         f"the last run of {job}: {_state(folder, job).ending or 'none'}"
         for job in jobs
         if _state(folder, job).ending is not Ending.SUCCEEDED
     ]
+
+
+def _print_failures(folder: Path, job: str) -> None:
+    """Print the distinct sentences with which runs of a job have failed, as its log has them."""
+    log = log_file(str(folder / LOGS), job)
+    assert log is not None
+    lines = log.read_text(errors="replace").splitlines()
+    for line in dict.fromkeys(line for line in lines if "failed: " in line):
+        print(f"{job}: {line}", file=sys.stderr)
 
 
 def now() -> datetime:

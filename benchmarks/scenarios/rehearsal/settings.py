@@ -18,6 +18,7 @@ STORE: Final = Path("store")
 HISTORY: Final = Path("history")
 EVENTS: Final = HISTORY / "events"
 STATES: Final = Path("cron")
+LOGS: Final = Path("log")
 LIVE: Final = Path("live", "events.log")
 JOBS: Final = ("fetch", "refresh", "online", "verify", "prune")
 ARM_JOB: Final = "arm"
@@ -94,7 +95,7 @@ def _jobs(folder: Path, speed: float) -> Sections:
     retried = {"retries": _RETRIES, "retry_minutes": _RETRY_MINUTES}
     arm = ["batch", "refresh", "--arm", "treatment", "--set", "batch.half_life_days=7"]
     return {
-        "cron": {"path": str(STATES), "log_dir": "log", "at": f"{far_away:%H:%M}"},
+        "cron": {"path": str(STATES), "log_dir": str(LOGS), "at": f"{far_away:%H:%M}"},
         "cron.jobs.fetch": {**hourly, **retried},
         "cron.jobs.online": hourly,
         "cron.jobs.verify": after_refresh,

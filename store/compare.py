@@ -19,6 +19,9 @@ from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 
 _LEFT_OUT: Final = frozenset({SERVED_MODEL, "choice.tried"})  # form of the files; log of a search
+_DATA_UNTIL: Final = "data_until"
+_LAST_DAY: Final = "last_day."
+_GAINS: Final = "last_day.change."  # over other lists, of the same users on the same day
 _COURSES: Final = frozenset({"learning_curve"})  # metrics that are a course of training
 
 
@@ -44,7 +47,10 @@ class ComparedEntry:
         subject: Subject of the entry, one of `SUBJECTS`.
         words: Name in plain words.
         n_intervals: Change of a mean in half-widths of its 95 % interval; above 1 it is
-            significant. None if the entry is not two means with intervals.
+            significant. None if the entry is not two means with intervals, or `is_comparable`
+            is false.
+        is_comparable: Whether both values are of the same data: quality on the last day is
+            not, where the last days or their users differ.
     """
 
     part: str
@@ -55,6 +61,7 @@ class ComparedEntry:
     subject: str
     words: str
     n_intervals: float | None
+    is_comparable: bool = True
 
 
 def compare(a: Manifest, b: Manifest) -> list[ComparedEntry]:
@@ -65,12 +72,26 @@ def compare(a: Manifest, b: Manifest) -> list[ComparedEntry]:
     curve and the form of its files are left out: `store show` has them.
     """
     of_a, of_b = _parts(a), _parts(b)
+    is_same_day = have_same_last_day(a, b)
     entries = [
-        _entry(part, name, of_a[part], of_b[part])
+        _entry(part, name, of_a[part], of_b[part], is_same_day or not _is_of_last_day(part, name))
         for part in of_a
         for name in sorted(of_a[part].keys() | of_b[part].keys())
     ]
     return sorted(entries, key=_order)
+
+
+def have_same_last_day(a: Manifest, b: Manifest) -> bool:
+    """Return whether quality was measured on the same last day, of as many users."""
+    days, numbers = (
+        {one.metrics.get(_DATA_UNTIL) for one in (a, b)},
+        {metrics_of(one).get(f"{_LAST_DAY}n_users") for one in (a, b)},
+    )
+    return len(days) == 1 and len(numbers) == 1
+
+
+def _is_of_last_day(part: str, name: str) -> bool:
+    return part == "metrics" and name.startswith(_LAST_DAY) and not name.startswith(_GAINS)
 
 
 def interval(part: str, value: Any) -> tuple[float, float, float] | None:
@@ -91,7 +112,7 @@ def relative_change(entry: ComparedEntry) -> float | None:
         found[0] if (found := interval(entry.part, value)) else value
         for value in (entry.a, entry.b)
     )
-    is_number = all(type(value) in (int, float) for value in (a, b))
+    is_number = entry.is_comparable and all(type(value) in (int, float) for value in (a, b))
     return (b - a) / abs(a) if is_number and a and a != b else None
 
 
@@ -136,7 +157,9 @@ def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
     }
 
 
-def _entry(part: str, name: str, a: dict[str, Any], b: dict[str, Any]) -> ComparedEntry:
+def _entry(
+    part: str, name: str, a: dict[str, Any], b: dict[str, Any], is_comparable: bool
+) -> ComparedEntry:
     if name not in b:
         presence = Presence.ONLY_A
     elif name not in a:
@@ -145,8 +168,12 @@ def _entry(part: str, name: str, a: dict[str, Any], b: dict[str, Any]) -> Compar
         presence = Presence.SAME if a[name] == b[name] else Presence.DIFFERS
     subject, words = figure_name(part, name)
     one, other = a.get(name), b.get(name)
-    n_intervals = _n_intervals(interval(part, one), interval(part, other))
-    return ComparedEntry(part, name, one, other, presence, subject, words, n_intervals)
+    n_intervals = None
+    if is_comparable:
+        n_intervals = _n_intervals(interval(part, one), interval(part, other))
+    return ComparedEntry(
+        part, name, one, other, presence, subject, words, n_intervals, is_comparable
+    )
 
 
 def _n_intervals(

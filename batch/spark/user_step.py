@@ -44,6 +44,7 @@ RECORDS_DDL: Final = (
 )
 Record = tuple[bytes, bytes]
 
+_ROW_RECORDS: Final = 512  # some 250 KB
 _KEYS_AND_VALUES: Final = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
@@ -154,25 +155,27 @@ class UserStep:
 def record_batches(rows: UserRows, n_shards: int) -> Iterator[pa.RecordBatch]:
     """Yield the records of some users, with the columns of `RECORDS`.
 
-    There is a row for each table and, of the tables that shards divide, for each shard.
+    The rows of a table and, if shards divide it, of each shard hold some users each, in order.
+    They are small, for a JVM copies a row several times, whole, and finds no room for large ones.
 
     Args:
         rows: Tables of the users, one or more.
         n_shards: Number of shards of the snapshot.
     """
-    first = rows.user_ids[0]
     for number, table in enumerate(TABLES_OF_USERS):
         pairs = [*rows.records(table)]
         is_divided = table[0] == RECS and n_shards > 1
         for shard, part in enumerate(divided(pairs, n_shards) if is_divided else [pairs]):
-            row = {
-                "table_number": number,
-                "shard": shard,
-                "first": first,
-                "n_records": len(part),
-                "records": packed(part),
-            }
-            yield pa.RecordBatch.from_pylist([row], schema=RECORDS)
+            for begin in range(0, max(len(part), 1), _ROW_RECORDS):
+                some = part[begin : begin + _ROW_RECORDS]
+                row = {
+                    "table_number": number,
+                    "shard": shard,
+                    "first": some[0][0] if some else rows.user_ids[0],
+                    "n_records": len(some),
+                    "records": packed(some),
+                }
+                yield pa.RecordBatch.from_pylist([row], schema=RECORDS)
 
 
 def divided(pairs: Sequence[Record], n_shards: int) -> list[list[Record]]:

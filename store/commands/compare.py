@@ -68,6 +68,8 @@ def _text(entry: ComparedEntry, value: Any) -> str:
 
 def _change(entry: ComparedEntry) -> str:
     """Return the change as a share of the first value, and whether it is significant."""
+    if not entry.is_comparable:
+        return "of another day" if entry.presence is Presence.DIFFERS else ""
     change = relative_change(entry)
     if change is None:
         return ""

@@ -191,7 +191,8 @@ def history(tmp_path, monkeypatch):
 
 
 def in_tasks(monkeypatch, **options):
-    """Let the next refreshes run in tasks."""
+    """Let the next refreshes run in tasks, whose rows hold few records."""
+    monkeypatch.setattr("batch.spark.user_step._ROW_RECORDS", 4)
     engine = TaskEngine(**options)
     monkeypatch.setattr(batch.refresh, "opened_engine", lambda _: contextlib.nullcontext(engine))
 

@@ -85,8 +85,11 @@ def test_the_service_page_answers_what_is_asked(chromium, server):
     page.goto(base(server) + "/status")
     page.get_by_text("treatment is ahead of control, significantly better").wait_for()
     page.get_by_text("Yes: treatment is better in click_through.").wait_for()
-    page.get_by_text("The collector is running, not behind; nothing was lost.").wait_for()
-    page.get_by_text("The scheduler is running; no job failed last.").wait_for()
+    collector = "The collector is running, not behind; nothing was lost."
+    scheduler = "The scheduler is running; no job failed last."
+    page.locator("#details").get_by_text(collector).wait_for()
+    page.locator("#details").get_by_text(scheduler).wait_for()
+    assert page.locator("#scope").inner_text() == f"{collector} {scheduler}"
     assert page.locator("#verdict").inner_text() == (
         "Needs attention: alarm of the scheduler: attack."
     )
@@ -100,16 +103,17 @@ def test_the_service_page_answers_what_is_asked(chromium, server):
     assert jobs.evaluate("one => one === document.activeElement")
 
 
-def test_the_verdict_says_what_it_covers(chromium, guarded):
-    """What does not run here cannot raise an alarm."""
+def test_the_verdict_says_who_answers_and_what_does_not_run(chromium, guarded):
+    """What does not run here cannot raise an alarm; the figures stay while nobody asks."""
     page = chromium.new_page()
     page.goto(base(guarded) + "/status")
     page.get_by_text("All right: no alarm is open. ").wait_for()
     verdict = page.locator("#verdict").inner_text()
-    assert re.search(
-        r"\d workers? serves? generation 2, made \d+ .* ago; films taken down: 0\. ", verdict
-    )
-    assert verdict.endswith("No collector has run here. No scheduler has run here.")
+    assert re.search(r"\d workers? answers? with generation 2, made .* ago\. Films", verdict)
+    scope = page.locator("#scope").inner_text()
+    assert scope == "No collector has run here. No scheduler has run here."
+    page.get_by_text("no request has come while this page was open").wait_for()
+    assert page.locator("dt:text-is('Requests / s') + dd").inner_text() == "0.0"
 
 
 def test_markup_in_a_title_shows_as_text(chromium, server):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from store.compare import Presence, compare
+from store.compare import Presence, compare, relative_change
 from store.gate_result import GateCheck, GateResult
 from store.layout import snapshot_folder
 from store.manifest import manifest_of, read_manifest
@@ -73,6 +73,39 @@ def test_compare_as_a_table(pair, command):
     assert ["rules.cap", "1.0", "1.0"] in [
         line.split() for line in ran(command("compare", "1", "2")).splitlines()
     ]
+
+
+def test_quality_of_another_last_day_is_not_compared(pair, command):
+    """Neither as a share nor as significant; gains over other lists of the same day are."""
+    same = manifest_of(pair, 2)
+    good, better = (
+        {
+            "data_until": "2026-03-07T23:00:00",
+            "last_day": {
+                "n_users": 900,
+                "ndcg": {"new": [mean, mean - 0.01, mean + 0.01]},
+                "change": {"served": [mean / 10, mean / 10 - 0.001, mean / 10 + 0.001]},
+            },
+        }
+        for mean in (0.2, 0.5)
+    )
+    names = ("last_day.ndcg.new", "last_day.change.served")
+
+    def compared(other):
+        found = compare(replace(same, metrics=good), replace(same, metrics=other))
+        return {entry.name: entry for entry in found if entry.name in names}
+
+    assert [one.is_comparable for one in compared(better).values()] == [True, True]
+    assert all(one.n_intervals > 1 for one in compared(better).values())
+    for other in (
+        better | {"data_until": "2026-03-08T23:00:00"},
+        better | {"last_day": better["last_day"] | {"n_users": 700}},
+    ):
+        found = compared(other)
+        assert not found["last_day.ndcg.new"].is_comparable
+        assert found["last_day.ndcg.new"].n_intervals is None
+        assert relative_change(found["last_day.ndcg.new"]) is None
+        assert found["last_day.change.served"].n_intervals > 1
 
 
 def test_a_manifest_differs_from_itself_in_nothing(pair):

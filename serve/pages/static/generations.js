@@ -24,23 +24,24 @@ const shown = (value, part) => (value === null || value === undefined || value =
   : typeof value === "object" ? JSON.stringify(value) : short(value));
 
 /** What changed, in words: on one side alone, by how much, and whether that is significant. */
-function change({ part, a, b, presence, n_intervals: n }, { before, after }) {
+function change({ part, a, b, presence, n_intervals: n, is_comparable: isComparable }, { before, after }) {
   if (presence === "only a") return `only in ${before}`;
   if (presence === "only b") return `only in ${after}`;
+  if (!isComparable) return "of another day or other users";
   const [one, other] = [a, b].map((value) => (part === "metrics" && isInterval(value) ? value[0] : value));
   const isNumber = typeof one === "number" && typeof other === "number";
   const share = isNumber && one ? `${other > one ? "+" : ""}${((100 * (other - one)) / Math.abs(one)).toFixed(1)} %` : "";
   return [share, n === null ? "" : n > 1 ? "significant" : "n.s."].filter(Boolean).join(", ");
 }
 
-const FOLDED = ["parameters", "build"];
+const OPEN = ["quality on the last day"];
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 /** A table of each subject in which the manifests differ, in the server's order. */
 function manifests(found) {
   return [...new Set(found.entries.map((entry) => entry.subject))].map((subject) => {
     const entries = found.entries.filter((entry) => entry.subject === subject), name = capital(subject);
-    return element("details", { open: !FOLDED.includes(subject) }, element("summary", {}, `${name}: ${entries.length} differ`),
+    return element("details", { open: OPEN.includes(subject) }, element("summary", {}, `${name}: ${entries.length} differ`),
       table(name, ["figure", `generation ${found.before}`, `generation ${found.after}`, "change"],
         entries.map((entry) => [entry.words, shown(entry.a, entry.part), shown(entry.b, entry.part), change(entry, found)])));
   });
@@ -76,7 +77,7 @@ async function compare() {
     const moved = (name, one) => table(name, ["film", "lists"], one.map((item) => [film(item), (item.change > 0 ? "+" : "") + item.change]));
     const stayed = found.mean_overlap === null ? "–" : `${(100 * found.mean_overlap).toFixed(0)} %`;
     $("compared").replaceChildren(
-      element("p", {}, `From ${found.before} to ${found.after}: ${found.n_changed} ${found.n_changed === 1 ? "user's list" : "users' lists"} changed, ${found.n_same} stayed, ` +
+      element("p", {}, `From ${found.before} to ${found.after}: ${found.n_changed} ${found.n_changed === 1 ? "user's list" : "users' lists"} changed in films or in their order, ${found.n_same} stayed as they were, ` +
         `${found.n_gained} new, ${found.n_lost} gone. On average ${stayed} of a list's films stayed in it.`),
       element("div", { className: "columns" }, moved("In more lists", found.rose), moved("In fewer lists", found.fell)),
       element("h3", {}, "What they were built with, and how good they are"),

@@ -16,7 +16,7 @@ function reasons(one, found) {
 function nearness(one, { source, history }) {
   if (source === "popular") return "from the popular list";
   if (history === null) return "no reason: the snapshot holds no history";
-  if (one.why.length === 0) return "not among the nearest films of any watched one: no reason is known";
+  if (one.why.length === 0) return "not among the nearest films of any watched one; the score is of the whole history";
   const place = (seen, n) => `no. ${seen.rank}${n ? "" : " of its nearest films"}${known(seen.score) ? `, ${n ? "" : "similarity "}${seen.score}` : ""}`;
   return "near the watched " + one.why.map((seen, n) => `“${seen.title || seen.item_id}” (${place(seen, n)})`).join(", ");
 }
@@ -33,6 +33,17 @@ function untraced({ rules_without_trace: rules }) {
     "The snapshot does not record which films they moved, added or removed.";
 }
 
+const ORDERS = {
+  list: "In the order of the model's scores, made by the refresh.",
+  fresh: "In the order of the model's scores, made again when the user's last events came.",
+  history: "In the order of the model's scores, made for this request from the history that it named.",
+};
+
+/** What orders the films: the model's scores, which no snapshot keeps. */
+function order({ source }) {
+  return `${ORDERS[source] ?? "In the order of the list that stands in for one of the user's own."} Neither predicted ratings nor similarities order it.`;
+}
+
 function shown(found) {
   const isServed = found.generation === found.served;
   const head = `Generation ${found.generation}${isServed ? ", served to this user" : ""}`;
@@ -44,7 +55,7 @@ function shown(found) {
     : element("ul", {}, ...found.history.map((one) => element("li", {}, film(one))));
   const json = `/pages/data/list?${new URLSearchParams({ user: found.user_id, generation: found.generation })}`;
   return element("section", {}, element("h2", {}, head), element("p", { className: "quiet" }, facts.filter(Boolean).join(" · "), " · ",
-    element("a", { href: json }, "as JSON")), list,
+    element("a", { href: json }, "as JSON")), element("p", { className: "quiet" }, order(found)), list,
     found.rules_without_trace.length ? element("p", { className: "quiet" }, untraced(found)) : "",
     found.withheld.length ? element("p", {}, "Taken down: " + found.withheld.map((one) => one.title || one.item_id).join(", ")) : "",
     element("h3", {}, `Watched (${found.n_history})`), history);

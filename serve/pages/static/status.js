@@ -121,11 +121,13 @@ function details(now) {
   return Object.entries(blocks).map(([name, parts]) => element("section", {}, element("h2", {}, name), ...parts));
 }
 
-/** What is all right, and what does not run here and so cannot raise an alarm. */
+/** What is all right: who answers with what. */
 function allRight(now) {
   const held = now.pin ? ` (pinned to ${now.pin})` : "", n = now.workers.filter((worker) => worker.ready).length;
-  return `All right: no alarm is open. ${n} ${n === 1 ? "worker serves" : "workers serve"} generation ${now.generation}${held}, made ${age(now.age_seconds)} ago; ` +
-    `films taken down: ${now.n_takedowns}. ${now.collector.summary} ${now.cron.summary}`;
+  const arms = (now.experiment?.arms ?? []).filter((arm) => arm.generation !== now.generation)
+    .map((arm) => `; ${short(100 * arm.share)} % of the users get generation ${arm.generation}, by the experiment`);
+  return `All right: no alarm is open. ${n} ${n === 1 ? "worker answers" : "workers answer"} with generation ${now.generation}${held}, made ${age(now.age_seconds)} ago${arms.join("")}. ` +
+    `Films taken down: ${now.n_takedowns}.`;
 }
 
 /** Replace what has changed alone: the rest keeps the focus and its place. */
@@ -142,15 +144,19 @@ async function show() {
     const now = await ask("/pages/data/status");
     samples.push(now);
     if (samples.length > KEPT) samples.shift();
-    const last = figures(now, samples.length > 1 ? samples[0] : null);
+    const before = samples.length > 1 ? samples[0] : null;
+    const isQuiet = before !== null && before.counts.answers === now.counts.answers;
+    const last = figures(now, isQuiet ? null : before);
+    if (isQuiet) last["Requests / s"] = 0;
     const drawn = samples.slice(1).map((one, i) => figures(one, samples[i]));
     $("figures").replaceChildren(...Object.entries(last).map(([name, value]) => element("div", { className: "figure" },
       element("dl", {}, element("dt", {}, name), element("dd", {}, FORMATS[name](value))), sparkline(drawn.map((one) => one[name])))));
     const said = now.alarms.length ? `Needs attention: ${now.alarms.join("; ")}.` : allRight(now);
     if ($("verdict").textContent !== said) $("verdict").textContent = said;
     $("verdict").className = `verdict ${now.alarms.length ? "bad" : "good"}`;
+    $("scope").textContent = `${now.collector.summary} ${now.cron.summary}`;
     update($("details"), details(now));
-    $("updated").textContent = `Updated ${now.at}; figures cover the time this page is open, at most ${KEPT * SECONDS} s.`;
+    $("updated").textContent = `Updated ${now.at}; figures cover ${isQuiet ? "the time since the server started, for no request has come while this page was open" : `the time this page is open, at most ${KEPT * SECONDS} s`}.`;
   } catch (error) {
     $("verdict").textContent = `No answer: ${error.message}`;
     $("verdict").className = "verdict bad";

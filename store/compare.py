@@ -20,8 +20,9 @@ from store.model_files import SERVED_MODEL
 
 _LEFT_OUT: Final = frozenset({SERVED_MODEL, "choice.tried"})  # form of the files; log of a search
 _DATA_UNTIL: Final = "data_until"
-_LAST_DAY: Final = "last_day."
-_GAINS: Final = "last_day.change."  # over other lists, of the same users on the same day
+_EVALUATED: Final = "last_day.n_users"
+_OF_LAST_DAY: Final = ("last_day.ndcg.", "last_day.groups.", "last_day_ndcg_")
+_N_USERS: Final = ".n_users"
 _COURSES: Final = frozenset({"learning_curve"})  # metrics that are a course of training
 
 
@@ -85,13 +86,13 @@ def have_same_last_day(a: Manifest, b: Manifest) -> bool:
     """Return whether quality was measured on the same last day, of as many users."""
     days, numbers = (
         {one.metrics.get(_DATA_UNTIL) for one in (a, b)},
-        {metrics_of(one).get(f"{_LAST_DAY}n_users") for one in (a, b)},
+        {metrics_of(one).get(_EVALUATED) for one in (a, b)},
     )
     return len(days) == 1 and len(numbers) == 1
 
 
 def _is_of_last_day(part: str, name: str) -> bool:
-    return part == "metrics" and name.startswith(_LAST_DAY) and not name.startswith(_GAINS)
+    return part == "metrics" and name.startswith(_OF_LAST_DAY) and not name.endswith(_N_USERS)
 
 
 def interval(part: str, value: Any) -> tuple[float, float, float] | None:

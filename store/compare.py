@@ -21,7 +21,7 @@ from store.model_files import SERVED_MODEL
 _LEFT_OUT: Final = frozenset({SERVED_MODEL, "choice.tried"})  # form of the files; log of a search
 _DATA_UNTIL: Final = "data_until"
 _EVALUATED: Final = "last_day.n_users"
-_OF_LAST_DAY: Final = ("last_day.ndcg.", "last_day.groups.", "last_day_ndcg_")
+_OF_LAST_DAY: Final = ("last_day.ndcg.", "last_day.change.", "last_day.groups.", "last_day_ndcg_")
 _N_USERS: Final = ".n_users"
 _COURSES: Final = frozenset({"learning_curve"})  # metrics that are a course of training
 

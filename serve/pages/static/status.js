@@ -63,7 +63,7 @@ function sequence(arm, metric, looks) {
   drawn.setAttribute("class", "sequence");
   drawn.setAttribute("role", "img");
   const last = found.at(-1);
-  const label = `${arm} less the control in ${metric}, ${found.length} looks; the last one ${interval(last.effect, last.low, last.high)}`;
+  const label = `${metric.replaceAll("_", " ")} of arm “${arm}” minus that of the control, in ${found.length} ${found.length === 1 ? "look" : "looks"}; in the last one ${interval(last.effect, last.low, last.high)}`;
   drawn.setAttribute("aria-label", label);
   return element("figure", {}, element("figcaption", {}, label), drawn);
 }

@@ -110,7 +110,9 @@ class _InParts:
         self._parts = [SolvedUsers.of(weights, solve) for weights in self._weights]
         yield self
 
-    def total(self, of_part: Callable[[SolvedUsers], Sums]) -> Sums:
+    def total(
+        self, of_part: Callable[[SolvedUsers], Sums], shapes: Sequence[tuple[int, ...]]
+    ) -> Sums:
         """Add up; see `UserPasses.total`."""
         (total,) = total_of(map(of_part, self._parts))
         return total

@@ -12,7 +12,8 @@ No matrix of an item is ever made: Xᵀ W X p is a sum over the item's users, of
 is moved has the size of the item factors, however many users there are.
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from batch.threads import one_blas_thread
 
 _STEPS: Final = 2  # of the conjugate gradient, from where the items are
 _BLOCK: Final = 1 << 16  # interactions predicted at a time, which limits copies of factors
+_PIECE: Final = 1 << 16  # values moved together
 _TINY: Final = 1e-30  # in place of a norm of 0, after which nothing is to improve
 
 Sums = tuple[Doubles, ...]
@@ -121,11 +123,14 @@ class SolvedUsers:
 class UserPasses(Protocol):
     """Users who are solved, part by part, and can be passed over again and again."""
 
-    def total(self, of_part: Callable[[SolvedUsers], Sums]) -> Sums:
+    def total(
+        self, of_part: Callable[[SolvedUsers], Sums], shapes: Sequence[tuple[int, ...]]
+    ) -> Sums:
         """Return the sums over all users.
 
         Args:
             of_part: Function from some users to their sums, which can be pickled.
+            shapes: Shapes of the sums.
         """
 
 
@@ -138,6 +143,23 @@ class AllUsers(Protocol):
 
     def solved(self, solve: LeastSquares) -> AbstractContextManager[UserPasses]:
         """Keep the users with their factors until the context ends."""
+
+
+def pieces_of(sums: Sums) -> Iterator[Doubles]:
+    """Yield the values of all arrays, in pieces of half a megabyte."""
+    values = np.concatenate([one.ravel() for one in sums])
+    for first in range(0, len(values), _PIECE):
+        yield values[first : first + _PIECE]
+
+
+def joined(pieces: Iterable[Doubles], shapes: Iterable[tuple[int, ...]]) -> Sums:
+    """Return the arrays of these shapes whose pieces `pieces_of` has yielded."""
+    values, arrays, first = np.concatenate([*pieces]), [], 0
+    for shape in shapes:
+        end = first + math.prod(shape)
+        arrays.append(values[first:end].reshape(shape))
+        first = end
+    return tuple(arrays)
 
 
 def total_of(parts: Iterable[Sums]) -> list[Sums]:
@@ -191,7 +213,10 @@ def train_on_all(
     for _ in range(iterations):
         with users.solved(solve) as passes:
             of_part = partial(SolvedUsers.sums, items=solve.item_factors)
-            sums = UserSums(*passes.total(of_part))
+            n_items, n_factors = solve.item_factors.shape
+            square, of_items = (n_factors, n_factors), (n_items,)
+            shapes = (square, square, of_items, of_items, (n_items, n_factors))
+            sums = UserSums(*passes.total(of_part, shapes))
             n_users_of = sums.n_users.astype(np.int64)
             penalty = model.item_penalty(n_users_of, users.n_users)
             item_factors = _solved_items(passes, sums, solve, model.unobserved_weight, penalty)
@@ -278,7 +303,7 @@ class _Equations:
 
     def _image(self, direction: Doubles) -> Doubles:
         given = np.asarray(direction @ self.rotation.T, np.float32)
-        (image,) = self.users.total(partial(SolvedUsers.image, items=given))
+        (image,) = self.users.total(partial(SolvedUsers.image, items=given), [given.shape])
         return np.asarray(image @ self.rotation)
 
 

@@ -1,23 +1,25 @@
 """All users on the executors, for sweeps over them.
 
     chunks ─► users' factors, given those of the items ═══ kept
-    sums of a partition's users ─► of a group of partitions ─► driver: arrays as large as the items
+    sums of a partition's users, in pieces ─► totals of pieces ─► driver: arrays of all items
 
 Partitions are added in their order, whatever executor had them, so the sums have the same bits.
+Pieces are small, for a JVM copies a row several times, whole, and finds no room for large ones.
 """
 
 import functools
-import math
-import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from batch.models.all_users import SolvedUsers, Sums, total_of
+import numpy as np
+
+from batch.models.all_users import SolvedUsers, Sums, joined
 from batch.models.least_squares_users import LeastSquares
 from batch.spark.frames import on_disk
-from batch.spark.session import job_errors
+from batch.spark.session import collected, job_errors
 from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import SOLVED_DDL, SUMS_DDL, to_solved, to_sums, to_total
 
@@ -57,17 +59,18 @@ class SparkPasses:
 
     kept: Any
 
-    def total(self, of_part: Callable[[SolvedUsers], Sums]) -> Sums:
+    def total(
+        self, of_part: Callable[[SolvedUsers], Sums], shapes: Sequence[tuple[int, ...]]
+    ) -> Sums:
         """Return the sums over all users; see `UserPasses.total`."""
         from pyspark.sql import functions as f
 
         with job_errors("sweeps"):
-            n_groups = math.isqrt(self.kept.rdd.getNumPartitions()) + 1
+            n_partitions = self.kept.rdd.getNumPartitions()
             sums = self.kept.mapInArrow(functools.partial(to_sums, of_part=of_part), SUMS_DDL)
             numbered = sums.withColumn("number", f.spark_partition_id())
-            grouped = numbered.repartitionById(n_groups, f.col("number") % n_groups)
-            in_order = grouped.sortWithinPartitions("number").select("sums")
-            rows = in_order.mapInArrow(to_total, SUMS_DDL).collect()
-        # Of our own tasks, in the order of the groups; there are users, so there is a sum.
-        (total,) = total_of(pickle.loads(bytes(row.sums)) for row in rows)  # noqa: S301
-        return total
+            by_piece = numbered.repartitionById(n_partitions, f.col("piece") % n_partitions)
+            in_order = by_piece.sortWithinPartitions("piece", "number").drop("number")
+            rows = collected(in_order.mapInArrow(to_total, SUMS_DDL))
+        rows.sort(key=itemgetter("piece"))
+        return joined((np.frombuffer(row["sums"]) for row in rows), shapes)

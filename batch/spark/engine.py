@@ -42,7 +42,7 @@ from batch.spark.read import (
     groups_of,
     reports_of,
 )
-from batch.spark.session import job_errors, spark_session
+from batch.spark.session import collected, job_errors, spark_session
 from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import of_sample, read_groups
 from batch.spark.user_step import UserStep
@@ -91,8 +91,8 @@ class SparkEngine:
         with job_errors("reading events"):
             source = self._session.createDataFrame(groups, "number int, names array<string>")
             rows = on_disk(source.repartitionById(len(groups), "number").mapInArrow(read, ROWS_DDL))
-            reported = rows.where(rows.kind == REPORT).select("report").collect()
-            reports = reports_of(bytes(row.report) for row in reported)
+            reported = collected(rows.where(rows.kind == REPORT).select("report"))
+            reports = reports_of(row["report"] for row in reported)
             n_partitions = settings.spark_partitions or self._n_partitions(reports)
             self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
             self._rows, self._began_at = by_user(rows, n_partitions), began_at

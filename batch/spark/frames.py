@@ -15,7 +15,7 @@ from typing import Any
 from batch.interactions.build import Interactions
 from batch.spark.basis import InteractionBasis
 from batch.spark.read import RATING, VIEW
-from batch.spark.session import job_errors
+from batch.spark.session import collected, job_errors
 from batch.spark.shard_step import ShardStep
 from batch.spark.tasks import (
     CHUNKS_DDL,
@@ -61,10 +61,10 @@ class UserChunks:
         """
         made = functools.partial(to_chunks, basis=basis)
         kept = on_disk(events.mapInArrow(made, CHUNKS_DDL))
-        rows = kept.drop("interactions").collect()
+        rows = collected(kept.drop("interactions"))
         dropped: Counter[str] = Counter()
         for row in rows:
-            dropped.update(json.loads(row.dropped))
+            dropped.update(json.loads(row["dropped"]))
         n_users, n_interactions, n_without = (
             sum(row[name] for row in rows)
             for name in ("n_users", "n_interactions", "n_users_without")
@@ -112,8 +112,8 @@ class SparkUsers:
             chunks.kept.mapInArrow(functools.partial(to_records, step=step), RECORDS_DDL)
         )
         first = kept.where(kept.table_number == TABLES_OF_USERS.index(LISTS))
-        (found,) = first.agg({"n_records": "sum"}).collect()
-        return cls(kept, chunks.n_users, int(found[0]), chunks.n_interactions)
+        ((n_lists,),) = (row.values() for row in collected(first.agg({"n_records": "sum"})))
+        return cls(kept, chunks.n_users, int(n_lists), chunks.n_interactions)
 
     def records(self, table: UserTable) -> Records:
         """Yield the records of a table, partition by partition; see `UserTables.records`."""
@@ -141,8 +141,8 @@ class SparkUsers:
         )
         write = functools.partial(to_shard_files, step=step)
         with job_errors("shard files"):
-            rows = by_shard.mapInArrow(write, WRITTEN_DDL).collect()
-        writer.take_shards(written_shards(row.written for row in rows))
+            rows = collected(by_shard.mapInArrow(write, WRITTEN_DDL))
+        writer.take_shards(written_shards(row["written"] for row in rows))
         return True
 
 

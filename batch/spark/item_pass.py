@@ -23,6 +23,7 @@ from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis
 from batch.spark.chunks import user_chunks
 from batch.spark.read import RATING, VIEW
+from batch.spark.session import collected
 
 _PAIR: Final = ("user_id", "item_id")
 _SCALES: Final = (5.0, 10.0)
@@ -183,5 +184,5 @@ def _latest_of(rows: Any, item_ids: list[str], best: float) -> int | None:
         .agg(f.max(f.greatest(f.coalesce("last_at", f.lit(0)), f.lit(0))).alias("last_at"))
     )
     from_latest = rank_from_latest(pairs.count())
-    found = pairs.orderBy(f.desc("last_at")).offset(from_latest).limit(1).collect()
+    found = collected(pairs.orderBy(f.desc("last_at")).offset(from_latest).limit(1))
     return int(found[0]["last_at"]) if found and found[0]["last_at"] else None

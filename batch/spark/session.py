@@ -153,3 +153,13 @@ def _first_line(error: BaseException) -> str:
     raised = [line for line in lines if ": " in line and line.split(":")[0].endswith("Error")]
     of_java = [line.removeprefix(": ") for line in lines if line.startswith(": ")]
     return [type(error).__name__, *lines[:1], *of_java[:1], *raised][-1][:300]
+
+
+def collected(frame: Any) -> list[dict[str, Any]]:
+    """Return all rows of a DataFrame.
+
+    They come as Arrow: `collect` loses rows in silence if the thread that serves them ends for
+    want of memory, and takes several times as much of it.
+    """
+    rows: list[dict[str, Any]] = frame.toArrow().to_pylist()
+    return rows

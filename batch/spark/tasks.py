@@ -14,10 +14,12 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
+from batch.arrays import Doubles
 from batch.interactions.build import Interactions
-from batch.models.all_users import SolvedUsers, Sums, total_of
+from batch.models.all_users import SolvedUsers, Sums, pieces_of, total_of
 from batch.models.least_squares_users import LeastSquares
 from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis, concat_interactions, select_users
@@ -41,7 +43,8 @@ SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>"
 WRITTEN: Final = pa.schema([("written", pa.string())])
 WRITTEN_DDL: Final = "written string"
 SOLVED_DDL: Final = "users binary"
-SUMS_DDL: Final = "sums binary"
+_SUMS: Final = pa.schema([("piece", pa.int32()), ("sums", pa.binary())])
+SUMS_DDL: Final = "piece int, sums binary"
 
 Batches = Iterable[pa.RecordBatch]
 
@@ -106,13 +109,18 @@ def to_solved(batches: Batches, step: SweepStep, solve: LeastSquares) -> Iterato
 
 
 def to_sums(batches: Batches, of_part: Callable[[SolvedUsers], Sums]) -> Iterator[pa.RecordBatch]:
-    """Yield the sums over all users of a partition, if it has any."""
-    yield from _total("sums", (of_part(users) for users in _unpickled(batches, "users")))
+    """Yield the sums over all users of a partition, piece by piece, if it has any user."""
+    for total in total_of(of_part(users) for users in _unpickled(batches, "users")):
+        for number, piece in enumerate(pieces_of(total)):
+            yield _piece(number, piece)
 
 
 def to_total(batches: Batches) -> Iterator[pa.RecordBatch]:
-    """Yield the total of sums, if there are any."""
-    yield from _total("sums", _unpickled(batches, "sums"))
+    """Yield the total of each piece, from pieces sorted by number and partition."""
+    rows = (row for batch in batches for row in batch.to_pylist())
+    for number, of_partitions in itertools.groupby(rows, itemgetter("piece")):
+        ((total,),) = total_of((np.frombuffer(row["sums"]),) for row in of_partitions)
+        yield _piece(number, total)
 
 
 def to_records(batches: Batches, step: UserStep) -> Iterator[pa.RecordBatch]:
@@ -140,9 +148,9 @@ def _interactions_in(batches: Batches) -> Iterator[Interactions]:
     return _unpickled(batches, "interactions")
 
 
-def _total(column: str, parts: Iterable[Sums]) -> Iterator[pa.RecordBatch]:
-    for total in total_of(parts):
-        yield _pickled(column, total)
+def _piece(number: int, values: Doubles) -> pa.RecordBatch:
+    row = {"piece": number, "sums": values.tobytes()}
+    return pa.RecordBatch.from_pylist([row], schema=_SUMS)
 
 
 def _pickled(column: str, value: object) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from batch.errors import BatchError
-from batch.models.all_users import SolvedUsers, total_of, train_on_all
+from batch.models.all_users import SolvedUsers, joined, pieces_of, total_of, train_on_all
 from batch.models.als import Als
 from batch.models.ials import Ials
 from tests.batch.made_weights import some_weights
@@ -31,9 +31,10 @@ class Parts:
         self.parts = [SolvedUsers.of(weights, solve) for weights in self.weights]
         yield self
 
-    def total(self, of_part):
+    def total(self, of_part, shapes):
         (total,) = total_of(of_part(part) for part in self.parts)
-        return total
+        assert [one.shape for one in total] == list(shapes)
+        return joined(pieces_of(total), shapes)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from batch.events.parsed import ACCOUNTS
 from batch.events.read import read_events
 from batch.interactions.build import build_interactions
 from batch.interactions.weights import Weighting, latest_time
+from batch.models.all_users import joined
 from batch.models.ials import Ials
 from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
@@ -124,12 +125,15 @@ class TaskPasses:
     def __init__(self, solved):
         self.solved = solved
 
-    def total(self, of_part):
+    def total(self, of_part, shapes):
         of_part = pickle.loads(pickle.dumps(of_part))
         sums = [batch for part in self.solved for batch in to_sums(part, of_part)]
-        groups = [to_total(sums[:1]), to_total([]), to_total(sums[1:])]
-        (total,) = to_total(batch for group in groups for batch in group)
-        return pickle.loads(total["sums"][0].as_py())
+        rows = pa.Table.from_batches(sums)
+        rows = rows.append_column("number", pa.array(range(len(rows)))).sort_by(
+            [("piece", "ascending"), ("number", "ascending")]
+        )
+        totals = to_total(rows.to_batches(2))
+        return joined((np.frombuffer(one["sums"][0].as_py()) for one in totals), shapes)
 
 
 class TaskUsers:
@@ -191,7 +195,8 @@ def history(tmp_path, monkeypatch):
 
 
 def in_tasks(monkeypatch, **options):
-    """Let the next refreshes run in tasks, whose rows hold few records."""
+    """Let the next refreshes run in tasks, whose rows are small."""
+    monkeypatch.setattr("batch.models.all_users._PIECE", 100)
     monkeypatch.setattr("batch.spark.user_step._ROW_RECORDS", 4)
     engine = TaskEngine(**options)
     monkeypatch.setattr(batch.refresh, "opened_engine", lambda _: contextlib.nullcontext(engine))

@@ -45,6 +45,7 @@ RECORDS_DDL: Final = (
 Record = tuple[bytes, bytes]
 
 _ROW_RECORDS: Final = 512  # some 250 KB
+_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 _KEYS_AND_VALUES: Final = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
@@ -188,10 +189,10 @@ def divided(pairs: Sequence[Record], n_shards: int) -> list[list[Record]]:
 
 
 def packed(pairs: Sequence[Record]) -> bytes:
-    """Return keys and values as Arrow's bytes."""
+    """Return keys and values as Arrow's bytes, compressed: a JVM copies them several times."""
     columns = [pa.array([pair[side] for pair in pairs], pa.binary()) for side in (0, 1)]
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, _KEYS_AND_VALUES) as stream:
+    with pa.ipc.new_stream(sink, _KEYS_AND_VALUES, options=_COMPRESSED) as stream:
         stream.write_table(pa.table(columns, schema=_KEYS_AND_VALUES))
     return sink.getvalue()
 

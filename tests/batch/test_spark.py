@@ -22,6 +22,7 @@ from batch.interactions.build import build_interactions
 from batch.interactions.weights import Weighting, latest_time
 from batch.models.all_users import joined
 from batch.models.ials import Ials
+from batch.models.least_squares_users import LeastSquares
 from batch.settings import BatchSettings
 from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input, sample_share
@@ -320,6 +321,7 @@ def test_young_accounts_outside_the_sample_are_not_trained_on(history, rows):
     interactions = basis.interactions(rows)
     first, _ = first_and_last(interactions, BEGAN_AT)
     solve = Ials(n_factors=4, iterations=1).fit(interactions.weights).solve
+    assert isinstance(solve, LeastSquares)
     item_ids = interactions.item_ids.to_pylist()
     limit = int(np.median(first))
     old = SweepStep(item_ids, limit, BEGAN_AT)(interactions, solve)

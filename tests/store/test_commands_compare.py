@@ -78,29 +78,23 @@ def test_compare_as_a_table(pair, command):
 def test_quality_of_another_last_day_is_not_compared(pair, command):
     """Neither as a share nor as significant; nor is a gain over other lists of that day."""
     same = manifest_of(pair, 2)
-    good, better = (
-        {
-            "data_until": "2026-03-07T23:00:00",
-            "last_day": {
-                "n_users": 900,
-                "ndcg": {"new": [mean, mean - 0.01, mean + 0.01]},
-                "change": {"served": [mean / 10, mean / 10 - 0.001, mean / 10 + 0.001]},
-            },
-        }
-        for mean in (0.2, 0.5)
-    )
+
+    def metrics(mean, until="2026-03-07T23:00:00", n_users=900):
+        gain = [mean / 10, mean / 10 - 0.001, mean / 10 + 0.001]
+        ndcg = {"new": [mean, mean - 0.01, mean + 0.01]}
+        day = {"n_users": n_users, "ndcg": ndcg, "change": {"served": gain}}
+        return {"data_until": until, "last_day": day}
+
     names = ("last_day.ndcg.new", "last_day.change.served")
 
     def compared(other):
-        found = compare(replace(same, metrics=good), replace(same, metrics=other))
+        found = compare(replace(same, metrics=metrics(0.2)), replace(same, metrics=other))
         return {entry.name: entry for entry in found if entry.name in names}
 
-    assert [one.is_comparable for one in compared(better).values()] == [True, True]
-    assert all(one.n_intervals > 1 for one in compared(better).values())
-    for other in (
-        better | {"data_until": "2026-03-08T23:00:00"},
-        better | {"last_day": better["last_day"] | {"n_users": 700}},
-    ):
+    found = compared(metrics(0.5))
+    assert [one.is_comparable for one in found.values()] == [True, True]
+    assert all(one.n_intervals > 1 for one in found.values())
+    for other in (metrics(0.5, until="2026-03-08T23:00:00"), metrics(0.5, n_users=700)):
         found = compared(other)
         for name in names:
             assert not found[name].is_comparable

@@ -290,7 +290,7 @@ def _ratings(
 
 
 def _all_users(engine: Engine, prepared: Prepared, trust: Assessment) -> AllUsers | None:
-    """Return the users to train on beside the data; None if there are none to be trusted."""
+    """Return the users to train on beside the data; None if nobody else is to be trusted."""
     users = engine.all_users(prepared, trust.young_since)
     if users and trust.why_sample_alone:
         prepared.rules.context.warnings.append(

@@ -36,7 +36,7 @@ _TINY: Final = 1e-30  # in place of a norm of 0, after which nothing is to impro
 Sums = tuple[Doubles, ...]
 
 
-class UserSums(NamedTuple):
+class SweepSums(NamedTuple):
     """What the items' equations need of the users, once.
 
     Attributes:
@@ -75,7 +75,7 @@ class SolvedUsers:
         scaled = sp.csr_matrix((own, weights.indices, weights.indptr), weights.shape)
         return cls(solve(weights), scaled, solve.offset)
 
-    def sums(self, items: Floats) -> UserSums:
+    def sums(self, items: Floats) -> SweepSums:
         """Return the sums over these users.
 
         Args:
@@ -93,7 +93,7 @@ class SolvedUsers:
             squares = factors.T @ (factors * n_items_of[:, None])
         errors = weights.data * (1 - self._predicted(items)) + np.float32(self.offset)
         weight = of_items(weights.data.astype(np.float64))
-        return UserSums(gram, squares, of_items(None), weight, self._added(errors))
+        return SweepSums(gram, squares, of_items(None), weight, self._added(errors))
 
     def image(self, items: Floats) -> Sums:
         """Return (n_items, n_factors) Xᵀ W X p of each item.
@@ -216,7 +216,7 @@ def train_on_all(
             n_items, n_factors = solve.item_factors.shape
             square, of_items = (n_factors, n_factors), (n_items,)
             shapes = (square, square, of_items, of_items, (n_items, n_factors))
-            sums = UserSums(*passes.total(of_part, shapes))
+            sums = SweepSums(*passes.total(of_part, shapes))
             n_users_of = sums.n_users.astype(np.int64)
             penalty = model.item_penalty(n_users_of, users.n_users)
             item_factors = _solved_items(passes, sums, solve, model.unobserved_weight, penalty)
@@ -237,7 +237,7 @@ def train_on_all(
 
 def _solved_items(
     users: UserPasses,
-    sums: UserSums,
+    sums: SweepSums,
     solve: LeastSquares,
     unobserved_weight: float,
     penalty: Floats,
@@ -270,7 +270,7 @@ class _Equations:
 
     @classmethod
     def of(
-        cls, users: UserPasses, sums: UserSums, unobserved_weight: float, penalty: Floats
+        cls, users: UserPasses, sums: SweepSums, unobserved_weight: float, penalty: Floats
     ) -> "_Equations":
         eigenvalues, rotation = np.linalg.eigh(sums.gram)
         shared = unobserved_weight * np.maximum(eigenvalues, 0)

@@ -86,13 +86,8 @@ def assess(
     suspects = Suspects()
     if settings.detection:
         suspects = find_suspects(interactions, ages, settings, trusted, seed)
-    user_rows, item_rows = (
-        _rows_of(ids, names)
-        for ids, names in (
-            (interactions.user_ids, trusted.users),
-            (interactions.item_ids, trusted.items),
-        )
-    )
+    user_rows = _rows_of(interactions.user_ids, trusted.users)
+    item_rows = _rows_of(interactions.item_ids, trusted.items)
     influence = influence_of(
         interactions, ages, settings, suspects.user_rows, suspects.item_rows
     ).without_limits(user_rows, item_rows)
@@ -102,28 +97,32 @@ def assess(
         interactions, left_out = leave_out(interactions, positions)
     unsupported = unsupported_items(interactions, ages, settings)
     unsupported = np.setdiff1d(unsupported, item_rows)
-    ids = interactions.item_ids.take(pa.array(unsupported)).to_pylist()
+    is_young = ages.days < settings.young_days
     pushed = suspects.document(interactions)
     document = {
         "ages": ages.source,
-        "n_young": int((ages.days < settings.young_days).sum()),
+        "n_young": int(is_young.sum()),
         "n_left_out": len(positions),
-        "unsupported_items": ids,
+        "unsupported_items": interactions.item_ids.take(pa.array(unsupported)).to_pylist(),
         "suspects": pushed,
         "n_suspect_accounts": len(suspects.user_rows),
     }
     warnings = tuple(_suspect_warnings(pushed, len(suspects.user_rows)))
-    note = _note(ages, document, suspects)
     return interactions, Assessment(
         left_out,
         unsupported,
         document,
-        note,
+        _note(ages, document, suspects),
         warnings,
         tuple(suspects.ids(interactions)),
-        ages.since(settings.young_days) if settings.bounded and ages.are_known else None,
-        bool((ages.days >= settings.young_days).any()),
+        _young_since(ages, settings),
+        not is_young.all(),
     )
+
+
+def _young_since(ages: Ages, settings: TrustSettings) -> int | None:
+    is_bounded = settings.bounded and ages.are_known
+    return ages.since(settings.young_days) if is_bounded else None
 
 
 def _rows_of(ids: pa.StringArray, names: frozenset[str]) -> Rows:

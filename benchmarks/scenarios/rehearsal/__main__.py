@@ -1,6 +1,6 @@
 """The rehearsal: a five-minute soak test that holds what a bad week holds.
 
-    users          send 500 requests a second, and make 28,000 events, watch, rate; new ones join
+    users          send 500 requests a second, and make 27,000 events, watch, rate; new ones join
     broker, APIs   outside of the service, each with an outage
     collector      takes the events of a Kafka topic, each accounted for to the last one
     speed layer    makes lists of users with new events again within seconds
@@ -244,10 +244,10 @@ def _parser() -> argparse.ArgumentParser:
         "--rate", type=positive_float, default=500.0, metavar="N", help="default: 500"
     )
     parser.add_argument(
-        "--users", type=positive_int, default=100_000, metavar="N", help="default: 100000"
+        "--users", type=positive_int, default=20_000, metavar="N", help="default: 20000"
     )
     parser.add_argument(
-        "--items", type=positive_int, default=20_000, metavar="N", help="default: 20000"
+        "--items", type=positive_int, default=5_000, metavar="N", help="default: 5000"
     )
     parser.add_argument(
         "--seed", type=non_negative_int, default=42, metavar="N", help="default: 42"

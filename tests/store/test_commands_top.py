@@ -101,6 +101,11 @@ def test_without_a_server_the_store_is_shown(two, capsys):
         assert "is not a valid address" in capsys.readouterr().err
 
 
+def heed_ctrl_c():
+    """Undo what a shell does to commands in the background: they ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def rest_of(terminal):
     """Return what is written to a terminal until nobody has it open."""
     found = b""
@@ -115,8 +120,10 @@ def test_on_a_terminal_it_draws_until_ctrl_c(two):
     ours, theirs = pty.openpty()
     with answering(json.dumps(STATE).encode()) as url:
         options = ["--store", str(two), "top", "--interval", "0.05", "--url", url]
-        process = subprocess.Popen([sys.executable, "-m", "store", *options], cwd=ROOT,
-                                   stdout=theirs, stderr=theirs)  # fmt: skip
+        process = subprocess.Popen(
+            [sys.executable, "-m", "store", *options], cwd=ROOT, stdout=theirs, stderr=theirs,
+            preexec_fn=heed_ctrl_c,
+        )  # fmt: skip
         shown = b""
         while shown.count(b"\x1b[J") < 3:
             shown += os.read(ours, 4096)

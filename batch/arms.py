@@ -36,14 +36,8 @@ _OF_INPUTS: Final = {
     *("events", "catalogue", "profiles", "database_password_file", "item_vectors"),
     *("user_vectors", "quarantine", "quarantine_keep", "quarantine_days", "quarantine_mib"),
     *("max_rejected_share", "user_pattern", "item_pattern", "columns", "zero_rating"),
-    *(
-        "engine",
-        "spark_master",
-        "spark_partitions",
-        "spark_sample",
-        "spark_sweeps",
-        "spark_wait_seconds",
-    ),
+    *("engine", "spark_master", "spark_partitions", "spark_sample", "spark_sweeps"),
+    "spark_wait_seconds",
 }
 
 

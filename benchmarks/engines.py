@@ -12,7 +12,6 @@ It needs PySpark and Java 17.
 """
 
 import argparse
-import importlib.util
 import itertools
 import os
 import subprocess
@@ -32,8 +31,8 @@ from batch.arrays import Doubles, ItemRows
 from batch.evaluation.bootstrap import intervals
 from batch.evaluation.metrics import per_user
 from batch.topk import NO_ITEM
-from benchmarks.harness.arguments import add_data, make_parser, positive_int
-from benchmarks.harness.errors import NotInstalledError
+from benchmarks.harness.arguments import add_data, make_parser, non_negative_int, positive_int
+from benchmarks.harness.errors import check_pyspark
 from benchmarks.harness.held_out import split_items
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
@@ -73,8 +72,7 @@ class Made(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 measured, 1 something is wrong."""
     args = _parser().parse_args(arguments)
-    if importlib.util.find_spec("pyspark") is None:
-        raise NotInstalledError("PySpark", "is not installed", "pip install 'marquee[spark]'")
+    check_pyspark()
     if args.data:
         os.environ["MARQUEE_SHARED_DATA"] = str(args.data)
     os.environ["MARQUEE_BATCH_IALS_FACTORS"] = str(_N_FACTORS)
@@ -103,7 +101,7 @@ def _measure(
     """Return what is wrong, and the rows of the table; print the figures."""
     train, test = _split(weights)
     del weights
-    with tempfile.TemporaryDirectory(dir=args.folder) as text:
+    with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         _write_events(folder / "events", train)
         cluster = ("--engine", "spark", "--master", args.master)
@@ -227,10 +225,9 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{name} of the generated service, default: {default:,}",
         )  # fmt: skip
     parser.add_argument(
-        "--sample", type=int, default=0, metavar="N",
+        "--sample", type=non_negative_int, default=0, metavar="N",
         help="interactions of the Spark engine's sample; default: 300 an item, at least 2 million",
     )  # fmt: skip
-    parser.add_argument("--folder", help="folder for events and stores; default: the system's")
     parser.add_argument("--master", default="local[2]", metavar="URL", help="default: local[2]")
     return parser
 

@@ -10,7 +10,6 @@ those of the local engine, which trains the same factors. It needs PySpark and J
 """
 
 import argparse
-import importlib.util
 import multiprocessing
 import os
 import sys
@@ -28,7 +27,7 @@ import scipy.sparse as sp
 
 from batch.settings import BatchSettings
 from benchmarks.harness.arguments import add_data, make_parser, positive_int
-from benchmarks.harness.errors import NotInstalledError
+from benchmarks.harness.errors import check_pyspark
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.refresh.timed import Timed, time_refresh
@@ -59,8 +58,7 @@ class Mllib(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 measured, 1 lists differ."""
     args = _parser().parse_args(arguments)
-    if importlib.util.find_spec("pyspark") is None:
-        raise NotInstalledError("PySpark", "is not installed", "pip install 'marquee[spark]'")
+    check_pyspark()
     if args.data:
         os.environ["MARQUEE_SHARED_DATA"] = str(args.data)
     os.environ["MARQUEE_BATCH_IALS_FACTORS"] = str(_N_FACTORS)

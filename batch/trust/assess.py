@@ -79,9 +79,7 @@ def assess(
         seed: Random seed.
     """
     if not (settings.bounded or settings.detection):
-        return interactions, Assessment(
-            None, np.zeros(0, np.int64), {"ages": "off"}, "off", has_old=True
-        )
+        return interactions, Assessment(None, np.zeros(0, np.int64), {"ages": "off"}, "off")
     ages = ages_of(interactions, accounts, not_after)
     suspects = Suspects()
     if settings.detection:

@@ -1,5 +1,7 @@
 """The errors of the benchmarks."""
 
+import importlib.util
+
 from store.errors import MarqueeError
 
 
@@ -23,3 +25,9 @@ class LoadError(BenchmarkError):
     """The load failed: connection errors, or answers that are not valid."""
 
     remedy = "the server's log says why"
+
+
+def check_pyspark() -> None:
+    """Raise NotInstalledError if PySpark is missing."""
+    if importlib.util.find_spec("pyspark") is None:
+        raise NotInstalledError("PySpark", "is not installed", "pip install 'marquee[spark]'")

@@ -34,12 +34,12 @@ function untraced({ rules_without_trace: rules }) {
 }
 
 const ORDERS = {
-  list: "In the order of the model's scores, made by the refresh.",
-  fresh: "In the order of the model's scores, made again when the user's last events came.",
-  history: "In the order of the model's scores, made for this request from the history that it named.",
+  list: "In the order of the model's scores and of the rules, made by the refresh.",
+  fresh: "In the order of the model's scores and of the rules, made again when the user's last events came.",
+  history: "In the order of the model's scores and of the rules, made for this request from the history that it named.",
 };
 
-/** What orders the films: the model's scores, which no snapshot keeps. */
+/** What orders the films: the model's scores, of which a snapshot keeps those of `als` or `ials` alone. */
 function order({ source }) {
   return `${ORDERS[source] ?? "In the order of the list that stands in for one of the user's own."} Neither predicted ratings nor similarities order it.`;
 }

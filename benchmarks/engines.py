@@ -32,7 +32,7 @@ from batch.evaluation.bootstrap import intervals
 from batch.evaluation.metrics import per_user
 from batch.topk import NO_ITEM
 from benchmarks.harness.arguments import add_data, make_parser, non_negative_int, positive_int
-from benchmarks.harness.errors import check_pyspark
+from benchmarks.harness.errors import NotInstalledError, check_pyspark
 from benchmarks.harness.held_out import split_items
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
@@ -70,9 +70,13 @@ class Made(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and return its exit status: 0 measured, 1 something is wrong."""
+    """Run the benchmark and return its exit status: 0 measured, 1 something is wrong or missing."""
     args = _parser().parse_args(arguments)
-    check_pyspark()
+    try:
+        check_pyspark()
+    except NotInstalledError as error:
+        print(f"engines: {error}", file=sys.stderr)
+        return 1
     if args.data:
         os.environ["MARQUEE_SHARED_DATA"] = str(args.data)
     os.environ["MARQUEE_BATCH_IALS_FACTORS"] = str(_N_FACTORS)

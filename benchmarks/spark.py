@@ -27,7 +27,7 @@ import scipy.sparse as sp
 
 from batch.settings import BatchSettings
 from benchmarks.harness.arguments import add_data, make_parser, positive_int
-from benchmarks.harness.errors import check_pyspark
+from benchmarks.harness.errors import NotInstalledError, check_pyspark
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.refresh.timed import Timed, time_refresh
@@ -56,9 +56,13 @@ class Mllib(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark and return its exit status: 0 measured, 1 lists differ."""
+    """Run the benchmark and return its exit status: 0 measured, 1 lists differ or no PySpark."""
     args = _parser().parse_args(arguments)
-    check_pyspark()
+    try:
+        check_pyspark()
+    except NotInstalledError as error:
+        print(f"spark: {error}", file=sys.stderr)
+        return 1
     if args.data:
         os.environ["MARQUEE_SHARED_DATA"] = str(args.data)
     os.environ["MARQUEE_BATCH_IALS_FACTORS"] = str(_N_FACTORS)

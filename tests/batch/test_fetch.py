@@ -197,7 +197,7 @@ def test_a_rate_limit_is_respected(tmp_path, capsys, monkeypatch):
     """Refused requests are sent again after the pause, and everything is fetched."""
     monkeypatch.chdir(tmp_path)
     write_events()
-    with Apis(WORLD, ApiOptions(per_second=2, burst=4)) as apis:
+    with Apis(WORLD, ApiOptions(per_second=1, burst=1)) as apis:
         apis.set_clock(_SECOND)
         use(apis, monkeypatch)
         summary, _ = fetch(capsys)

@@ -23,7 +23,7 @@ from typing import Any, Final
 from store.arms import move_arms
 from store.errors import StoreError, WriteError
 from store.experiment import read_experiment
-from store.ids import USER_ID_RULE, is_user_id
+from store.ids import check_user_ids
 from store.journal import flips, write_journal
 from store.layout import (
     FACTORS,
@@ -111,17 +111,6 @@ def forget(
         _serve_copy(store, copies, why)
         removed, still_open = _removed(store, sources, wait_seconds, progress)
     return Forgotten(n_records, copies, removed, still_open, damaged)
-
-
-def check_user_ids(user_ids: Collection[str]) -> None:
-    """Check the form of user ids.
-
-    Raises:
-        StoreError: One is not valid.
-    """
-    for user_id in user_ids:
-        if not is_user_id(user_id):
-            raise StoreError(repr(user_id), "is not a valid user id", USER_ID_RULE)
 
 
 def _found(

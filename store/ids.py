@@ -6,7 +6,10 @@ event stream's own patterns are stricter.
 """
 
 import re
+from collections.abc import Collection
 from typing import Final
+
+from store.errors import StoreError
 
 _CHARACTER: Final = r"[!$&-+\-.0-<>@-{}~]"  # the same in `re` and in RE2
 
@@ -27,6 +30,17 @@ ITEM_ID_RULE: Final = (
 def is_user_id(text: str) -> bool:
     """Return whether `text` is a valid user id."""
     return _USER_ID.fullmatch(text) is not None
+
+
+def check_user_ids(user_ids: Collection[str]) -> None:
+    """Check the form of user ids.
+
+    Raises:
+        StoreError: One is not valid.
+    """
+    for user_id in user_ids:
+        if not is_user_id(user_id):
+            raise StoreError(repr(user_id), "is not a valid user id", USER_ID_RULE)
 
 
 def is_item_id(text: str) -> bool:

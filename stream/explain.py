@@ -8,7 +8,7 @@ from stream.fresh.explain import N_REASONS, explain_current
 from stream.online.explain_command import explain_answer, time_of
 
 _EXAMPLE: Final = """example:
-  python -m stream explain 596363                            what speaks for each item now
+  python -m stream explain 596363                            what places each item now
   python -m stream explain 596363 --reasons 5 --json
   python -m stream explain 596363 --at 2026-11-14T12:23:12   what made that answer
 
@@ -18,7 +18,7 @@ Exit status: 0 explained, 1 failed, or no generation gave that answer, 2 wrong u
 
 def add_explain(verbs: Any) -> None:
     """Add the verb to the parser of `python -m stream`."""
-    about = "Print what speaks for each item of a user's list, or what made an answer."
+    about = "Print what places each item of a user's list, or what made an answer."
     verb = verbs.add_parser(
         "explain",
         help=about[0].lower() + about[1:].rstrip("."),
@@ -29,6 +29,10 @@ def add_explain(verbs: Any) -> None:
     verb.add_argument("user", help="a user id")
     verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
+    verb.add_argument(
+        "--generation", type=int, metavar="N",
+        help="explain the list of this generation; default: the one that answers the user",
+    )  # fmt: skip
     verb.add_argument(
         "--at", type=time_of, metavar="TIME",
         help="explain the answer at that time; ISO 8601, UTC without a time zone",

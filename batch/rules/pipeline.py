@@ -1,6 +1,7 @@
 """All rules, in the order in which they act. A new rule is a file and a line here."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from batch.arrays import Doubles, Flags, Floats
 from batch.rules.availability import unavailable
@@ -15,8 +16,17 @@ from batch.rules.settings import RuleSettings
 from batch.topk import TopK
 from store.layout import LIST_LENGTH
 
-# Function from candidates to the same candidates reordered; the number is the first user row.
-Step = Callable[[TopK, int], TopK]
+
+class Step(NamedTuple):
+    """A rule that reorders candidates.
+
+    Attributes:
+        rule: Name in `[rules]`.
+        reorder: Function from candidates and their first user row to the same, reordered.
+    """
+
+    rule: str
+    reorder: Callable[[TopK, int], TopK]
 
 
 def boost_factors(settings: RuleSettings, context: RuleContext) -> Doubles:
@@ -47,14 +57,21 @@ def steps(
     """
     found: list[Step] = []
     if ((boost != 1) & (boost > 0)).any():
-        found.append(lambda lists, _: boosted(lists, boost))
+        found.append(Step("boosts", lambda lists, _: boosted(lists, boost)))
     if settings.cost_weight:
         costs = standard_costs(context.items)
-        found.append(lambda lists, _: cheaper(lists, costs, settings.cost_weight))
+        found.append(
+            Step("cost_weight", lambda lists, _: cheaper(lists, costs, settings.cost_weight))
+        )
     if settings.diversity:
         by_genres = settings.diversity_by == "genres"
         vectors = genre_vectors(context.items) if by_genres else of_length_1(item_factors)
-        found.append(lambda lists, _: diversified(lists, vectors, n_kept, settings.diversity))
+        found.append(
+            Step(
+                "diversity",
+                lambda lists, _: diversified(lists, vectors, n_kept, settings.diversity),
+            )
+        )
     if settings.explore:
         draw = Draw(settings.explore, settings.explore_temperature, context.salt)
 
@@ -62,5 +79,5 @@ def steps(
             user_ids = context.user_ids.slice(first, len(lists.item_rows)).to_pylist()
             return explored(lists, draw, user_ids, n_list=LIST_LENGTH, n_kept=n_kept)
 
-        found.append(explore)
+        found.append(Step("explore", explore))
     return tuple(found)

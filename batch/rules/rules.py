@@ -225,7 +225,7 @@ def reordered_in_blocks(
         block = slice(begin, begin + _BLOCK_USERS)
         lists = standardised(TopK(candidates.item_rows[block], candidates.scores[block]))
         for step in reorder:
-            lists = step(lists, first + begin)
+            lists = step.reorder(lists, first + begin)
         candidates.item_rows[block], candidates.scores[block] = lists
 
     with (

@@ -13,8 +13,9 @@ import falcon
 
 from serve.contract import PROBLEM_HEADERS
 from serve.pages.generations import all_generations, compared
-from serve.pages.opened import OpenedSnapshots
+from serve.pages.opened import OpenedSnapshot, OpenedSnapshots
 from serve.pages.params import generation_of, text_of
+from serve.pages.reasons import AskedList, Reasons
 from serve.pages.reports import ReportPage, Tickets
 from serve.pages.service import service
 from serve.pages.user_list import user_list
@@ -23,7 +24,7 @@ from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings, is_loopback
 from serve.status_paths import StatusPaths
 from store.errors import StoreError
-from store.explain import arm_of
+from store.explain import arm_of, list_in
 from store.ids import ITEM_ID_RULE, USER_ID_RULE, is_item_id, is_user_id
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -150,6 +151,7 @@ class _PageData:
         self._paths = paths
         self._guard = guard
         self._snapshots = OpenedSnapshots(store)
+        self._why = Reasons(store, settings.fresh_hours)
         self.public: Mapping[str, Answer] = {
             "status": self._status,
             "generations": lambda _: all_generations(store),
@@ -157,6 +159,7 @@ class _PageData:
         }
         self.guarded: Mapping[str, Answer] = {
             "list": self._list,
+            "reasons": self._reasons,
             "film": self._film,
             "compare": self._compare,
         }
@@ -168,14 +171,28 @@ class _PageData:
         return found | {"is_operator": is_operator}
 
     def _list(self, req: falcon.Request) -> dict[str, Any]:
+        user_id, arm, served, opened = self._of_user(req)
+        found = user_list(self._store, opened, user_id, self._settings.fresh_hours)
+        return found | {"arm": arm, "served": served}
+
+    def _reasons(self, req: falcon.Request) -> dict[str, Any]:
+        user_id, _, _, opened = self._of_user(req)
+        answer = list_in(self._store, opened.snapshot, user_id, self._settings.fresh_hours)
+        if answer.source not in ("fresh", "list"):
+            raise not_found("no list", f"user {user_id} has no list of their own to be explained")
+        generation = opened.snapshot.manifest.generation
+        asked = AskedList(user_id, generation, answer.made_at, tuple(answer.items))
+        return self._why.get(asked, opened.about)
+
+    def _of_user(self, req: falcon.Request) -> tuple[str, str | None, int, OpenedSnapshot]:
+        """Return the user, their arm, the generation that serves them, and the one asked for."""
         user_id = text_of(req, "user", is_user_id, USER_ID_RULE)
         served = self._served()
         arm = arm_of(self._store, user_id, served)
-        served = arm.generation if arm else served  # to this user
+        served = arm.generation if arm else served
         opened = self._snapshots.get(generation_of(req, "generation", served))
         opened.snapshot.check_user(user_id)
-        found = user_list(self._store, opened, user_id, self._settings.fresh_hours)
-        return found | {"arm": arm.name if arm else None, "served": served}
+        return user_id, arm.name if arm else None, served, opened
 
     def _film(self, req: falcon.Request) -> dict[str, Any]:
         item_id = text_of(req, "item", is_item_id, ITEM_ID_RULE)

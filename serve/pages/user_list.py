@@ -88,7 +88,7 @@ def _rules(opened: OpenedSnapshot, found: ListInSnapshot, user_id: str) -> dict[
 def _rules_without_trace(opened: OpenedSnapshot) -> list[str]:
     """Return the rules that acted on a generation, and leave no trace at the items of a list.
 
-    Recomputing a list without them needs the model's scores, which a snapshot does not hold.
+    `reasons` runs them again, which takes seconds.
     """
     rules = opened.snapshot.manifest.parameters.get("rules") or {}
     if not isinstance(rules, dict):

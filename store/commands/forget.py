@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from store.commands.output import add_json, remark, report
 from store.errors import StoreError
-from store.forget import Forgotten, check_user_ids, forget
+from store.forget import Forgotten, forget
 from store.forget_files import (
     access_logs,
     forget_log,
@@ -16,6 +16,7 @@ from store.forget_files import (
     forget_recent,
     reasons_that_name,
 )
+from store.ids import check_user_ids
 from store.pointer import current
 from store.progress import on_terminal
 

@@ -15,10 +15,12 @@ import pyarrow as pa
 
 from batch.arrays import Doubles
 from batch.interactions.aggregate import runtimes_of
+from batch.rules.alone import MODEL
 from batch.served.contributions import contributions
 from batch.served.evidence import WEIGHTS, UserEvidence, WeightBasis, can_merge
 from batch.served.files import SnapshotModel, open_served
 from batch.served.history import history_records, read_histories
+from batch.topk import TopK
 from batch.unavailable import Unavailable
 from store.errors import CorruptSnapshotError
 from store.fresh import FreshList
@@ -52,6 +54,21 @@ class Reason(NamedTuple):
 
     item_id: str
     share: float
+
+
+class Why(NamedTuple):
+    """What places an item in a user's list.
+
+    Attributes:
+        score: The model's score; None where the user has the item, or the model does not.
+        places: Place from 1 after each rule that acts, by its name, in order; None where it is
+            not there. The names are those of `SingleUserRules.orders`.
+        because: Items of the user that speak for it, the strongest first.
+    """
+
+    score: float | None
+    places: dict[str, int | None]
+    because: list[Reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +126,39 @@ class FreshModel:
         made_at = time.time()
         return [self._list(rows, made_at) for rows in found.item_rows.tolist()]
 
-    def because(self, history: bytes, item_ids: Sequence[str]) -> list[list[Reason]]:
-        """Return for each item of a list the user's items that speak for it, the strongest first.
+    def why(
+        self, user_id: bytes, history: bytes, item_ids: Sequence[str], taken_down: Collection[str]
+    ) -> list[Why]:
+        """Return what places each item of a list: its score, the rules, and the user's items.
 
         Args:
+            user_id: The user.
             history: Whole history of the user, in the form of `seen.mdb`.
-            item_ids: Items of the list; those that the model does not have get no reason.
+            item_ids: Items of the list; those that the model does not have have no reason.
+            taken_down: Items that are taken down.
         """
         histories = read_histories([history], self.served.columns, len(self.names))
+        ranker = self.served.fold_in(histories)
         weights = histories.weights
-        rows = [self.rules.row_of.get(name.encode(), -1) for name in item_ids]
-        found = contributions(self.served.fold_in(histories), weights, np.maximum(rows, 0))
+        rows = self._rows(item_ids)
+        hidden = [row for row in self._rows(taken_down) if row >= 0]
+        contributed = contributions(ranker, weights, np.maximum(rows, 0))
         own = [self.served.item_ids[row] for row in weights.indices.tolist()]
+        orders = self.rules.orders(ranker, [user_id], hidden)
+        scores = dict(zip(*(part[0].tolist() for part in orders[MODEL]), strict=True))
+        places = {rule: _places(order) for rule, order in orders.items()}
         return [
-            _reasons(own, column) if row >= 0 else []
-            for row, column in zip(rows, found.T, strict=True)
+            Why(
+                scores.get(row),
+                {rule: found.get(row) for rule, found in places.items()},
+                _reasons(own, column) if row >= 0 else [],
+            )
+            for row, column in zip(rows, contributed.T, strict=True)
         ]
+
+    def _rows(self, item_ids: Collection[str]) -> list[int]:
+        """Return the row of each item, -1 where the model does not have it."""
+        return [self.rules.row_of.get(name.encode(), -1) for name in item_ids]
 
     def _list(self, rows: list[int], made_at: float) -> FreshList | None:
         names = [self.names[row] for row in rows[:LIST_LENGTH] if row >= 0]
@@ -133,6 +167,11 @@ class FreshModel:
             return None
         generation = self.snapshot.generation
         return FreshList(generation, made_at, b",".join(names), b",".join(spares))
+
+
+def _places(order: TopK) -> dict[int, int]:
+    """Return the place of each item row in the list of the one user."""
+    return {row: place for place, row in enumerate(order.item_rows[0].tolist(), 1) if row >= 0}
 
 
 def _reasons(item_ids: Sequence[str], contributed: Doubles) -> list[Reason]:

@@ -64,9 +64,26 @@ class SnapshotRules:
             user_ids: (n_users,) ids.
             hidden: Item rows that are taken down.
         """
+        minors, full = self._of_users(user_ids)
+        return self.alone.lists(ranker, minors, hidden=hidden, full=full)
+
+    def orders(
+        self, ranker: Ranker, user_ids: Sequence[bytes], hidden: Collection[int]
+    ) -> dict[str, TopK]:
+        """Return the users' candidates after each rule; see `SingleUserRules.orders`.
+
+        Args:
+            ranker: Model with these users.
+            user_ids: (n_users,) ids.
+            hidden: Item rows that are taken down.
+        """
+        minors, full = self._of_users(user_ids)
+        return self.alone.orders(ranker, minors, hidden=hidden, full=full)
+
+    def _of_users(self, user_ids: Sequence[bytes]) -> tuple[Flags, FullItems | None]:
         minors = np.array([self._is_minor(user_id) for user_id in user_ids], np.bool_)
         full = None if self.is_full is None else FullItems(self.is_full, self._held(user_ids))
-        return self.alone.lists(ranker, minors, hidden=hidden, full=full)
+        return minors, full
 
     def _is_minor(self, user_id: bytes) -> bool:
         settings = self.alone.rules.settings

@@ -18,7 +18,7 @@ from store.__main__ import main as store_main
 from store.pointer import current
 from tests.experiments import experiment_of
 from tests.serve.page_files import ALARM_TEXT, leave_files, look, paths
-from tests.serve.server import Server
+from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
 TOKEN = "correct-horse-battery-staple"
@@ -28,7 +28,13 @@ ABOUT: dict[str, dict[str, object]] = {
     "alien": {"title": MARKUP, "year": 1979},
     "brazil": {"title": "Brazil"},
 }
-GUARDED = ["list?user=ann", "film?item=alien", "compare?before=1&after=2", "report?generation=2"]
+GUARDED = [
+    "list?user=ann",
+    "reasons?user=ann",
+    "film?item=alien",
+    "compare?before=1&after=2",
+    "report?generation=2",
+]
 
 
 @contextmanager
@@ -134,6 +140,15 @@ def test_a_list_in_two_generations(opened):
     assert now["items"][0]["title"] == MARKUP
     assert now["history"] is None  # these snapshots do not say
     assert data(opened, "list?user=stranger")["source"] == "popular"
+
+
+def test_what_places_each_film_is_computed_while_the_page_asks_again(opened):
+    """This snapshot was built without files for folding in, and that is what the page says."""
+    wait_until(lambda: data(opened, "reasons?user=ann")["state"] == "failed")
+    assert data(opened, "reasons?user=ann")["state"] == "running"  # once more
+    answer = opened.get("/pages/data/reasons?user=nobody")
+    assert answer.status == 404
+    assert "no list of their own" in answer.text
 
 
 def test_in_an_experiment_the_arm_serves_its_own_generation(guarded):

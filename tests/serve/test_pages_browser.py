@@ -5,6 +5,11 @@ import shutil
 
 import pytest
 
+from store.snapshot import open_snapshot
+from stream.fresh.explain import explain_list
+from tests.histories import write_history
+from tests.refreshes import inputs, run_refresh
+from tests.serve.server import Server
 from tests.serve.test_pages import MARKUP, TOKEN, serving
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -125,6 +130,30 @@ def test_markup_in_a_title_shows_as_text(chromium, server):
     assert MARKUP in page.locator("#lists").inner_text()
     assert page.locator("main img").count() == 0
     assert page.title() == "Lists · Marquee"
+
+
+def test_a_list_explains_itself_while_one_waits(chromium, tmp_path, monkeypatch, capsys):
+    """Score, way through the rules, and watched films of each item, of a real refresh."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MARQUEE_RULES_DIVERSITY", "0.5")
+    monkeypatch.setenv("MARQUEE_RULES_DIVERSITY_BY", "factors")
+    run_refresh(capsys, *inputs(write_history(tmp_path / "history")), "--store", "store")
+    with open_snapshot(tmp_path / "store", 1) as snapshot:
+        user = next(iter(snapshot.users))[0].decode()
+    expected = explain_list(tmp_path / "store", user).why
+    options = {"nginx": True, "MARQUEE_SERVE_PAGES": "open"}
+    with Server(tmp_path / "store", tmp_path, "--workers", "1", **options) as server:
+        page = chromium.new_page()
+        page.goto(f"{base(server)}/?user={user}")
+        page.get_by_role("button", name="What places each film").click()
+        page.get_by_text("they compare the films of one list").wait_for()
+        lines = page.locator("#lists ol > li").all_inner_texts()
+        assert axe_api.Axe().run(page).response["violations"] == []
+    assert len(lines) == len(expected)
+    for line, why in zip(lines, expected, strict=True):
+        assert f"no. {why.places['model']} by the model alone" in line
+        assert ("its score comes from the watched" in line) == bool(why.because)
+    assert any("by diversity" in line for line in lines)
 
 
 def test_the_keyboard_alone_shows_a_list_with_the_token(chromium, guarded):

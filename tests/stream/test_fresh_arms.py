@@ -92,9 +92,9 @@ def test_each_users_arm_decides_whose_model_folds_in(folders, check, generations
     made = check(generations)
     assert {one.generation for one in made.values()} == {*generations}
     explained = explain_list(folders[0], "u40")
-    assert explained.answer.generation == made[b"u40"].generation
-    assert ",".join(explained.answer.items or []).encode() == made[b"u40"].body
-    assert any(explained.reasons)
+    assert explained.generation == made[b"u40"].generation
+    assert ",".join(explained.answer.items).encode() == made[b"u40"].body
+    assert any(one.because for one in explained.why)
 
 
 def test_a_change_of_arms_makes_only_the_lists_again_whose_generation_changed(folders, check):

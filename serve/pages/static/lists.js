@@ -1,4 +1,5 @@
 import { $, age, ask, element, film, genres, onSubmit, remember, start, state, table } from "./common.js";
+import { explanation } from "./explained.js";
 
 const FIELDS = ["user", "generation", "beside", "query", "item"];
 let added = [];  // films added to the history on this page, the latest first
@@ -27,10 +28,10 @@ const WITHOUT_TRACE = {
   diversity: "diversity within a list", cap: "a cap on the lists with one item",
 };
 
-/** Which rules may have moved, added or removed a film, for the snapshot does not record which. */
+/** Which rules may have moved, added or removed a film: the snapshot does not record which, `explained` finds out. */
 function untraced({ rules_without_trace: rules }) {
   return `Rules also in force for this generation: ${rules.map((name) => WITHOUT_TRACE[name]).join(", ")}. ` +
-    "The snapshot does not record which films they moved, added or removed.";
+    "The snapshot does not record which films they moved, added or removed: “What places each film” runs them again.";
 }
 
 const ORDERS = {
@@ -39,7 +40,7 @@ const ORDERS = {
   history: "In the order of the model's scores and of the rules, made for this request from the history that it named.",
 };
 
-/** What orders the films: the model's scores, of which a snapshot keeps those of `als` or `ials` alone. */
+/** What orders the films. */
 function order({ source }) {
   return `${ORDERS[source] ?? "In the order of the list that stands in for one of the user's own."} Neither predicted ratings nor similarities order it.`;
 }
@@ -48,14 +49,15 @@ function shown(found) {
   const isServed = found.generation === found.served;
   const head = `Generation ${found.generation}${isServed ? ", served to this user" : ""}`;
   const facts = [`source ${found.source}`, isServed && found.arm && `arm ${found.arm} of the experiment`, `${age(found.age_seconds)} old`];
-  const list = element("ol", {}, ...found.items.map((one) => element("li", {}, film(one),
-    element("div", { className: "quiet" }, words(one)), element("div", { className: "quiet" }, reasons(one, found)))));
+  const lines = found.items.map((one) => element("div", { className: "quiet" }, reasons(one, found)));
+  const list = element("ol", {}, ...found.items.map((one, n) => element("li", {}, film(one),
+    element("div", { className: "quiet" }, words(one)), lines[n])));
   const history = found.history === null
     ? element("p", { className: "quiet" }, "The snapshot does not hold histories.")
     : element("ul", {}, ...found.history.map((one) => element("li", {}, film(one))));
   const json = `/pages/data/list?${new URLSearchParams({ user: found.user_id, generation: found.generation })}`;
   return element("section", {}, element("h2", {}, head), element("p", { className: "quiet" }, facts.filter(Boolean).join(" · "), " · ",
-    element("a", { href: json }, "as JSON")), element("p", { className: "quiet" }, order(found)), list,
+    element("a", { href: json }, "as JSON")), element("p", { className: "quiet" }, order(found)), explanation(found, lines), list,
     found.rules_without_trace.length ? element("p", { className: "quiet" }, untraced(found)) : "",
     found.withheld.length ? element("p", {}, "Taken down: " + found.withheld.map((one) => one.title || one.item_id).join(", ")) : "",
     element("h3", {}, `Watched (${found.n_history})`), history);

@@ -111,9 +111,9 @@ class SparkUsers:
         kept = on_disk(
             chunks.kept.mapInArrow(functools.partial(to_records, step=step), RECORDS_DDL)
         )
-        first = kept.where(kept.table_number == TABLES_OF_USERS.index(LISTS))
-        ((n_lists,),) = (row.values() for row in collected(first.agg({"n_records": "sum"})))
-        return cls(kept, chunks.n_users, int(n_lists), chunks.n_interactions)
+        of_lists = kept.where(kept.table_number == TABLES_OF_USERS.index(LISTS))
+        n_lists = sum(row["n_records"] for row in collected(of_lists.select("n_records")))
+        return cls(kept, chunks.n_users, n_lists, chunks.n_interactions)
 
     def records(self, table: UserTable) -> Records:
         """Yield the records of a table, partition by partition; see `UserTables.records`."""

@@ -24,6 +24,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 _SHIPPED: Final = ("batch", "store")
 _LOOPBACK: Final = "127.0.0.1"
 _LOCAL_PARTITIONS: Final = 8  # of 200 by default, each of which takes a moment
+_LOCAL_MEMORY: Final = "3g"  # of 1g by default, in which a million users find no room
 _SETTINGS: Final = {
     "spark.log.level": "ERROR",
     "spark.ui.enabled": "false",
@@ -115,6 +116,8 @@ def _builder(master: str) -> Any:
             "PySpark is not installed",
             "install the extra `spark`: pip install 'pyspark>=4.1'; or set engine = \"local\"",
         ) from error
+    if master.startswith("local"):  # the JVM is the executor, too; spark-defaults.conf goes first
+        os.environ.setdefault("SPARK_DRIVER_MEMORY", _LOCAL_MEMORY)
     builder = SparkSession.builder.appName("marquee refresh").master(master)
     if _is_local(master):
         builder = builder.config("spark.sql.shuffle.partitions", str(_LOCAL_PARTITIONS))

@@ -14,12 +14,15 @@ from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
+import scipy.sparse as sp
 
 from batch.arrays import Floats
 from batch.errors import EngineError
 from batch.interactions.build import Interactions, with_items
 from batch.learn import Learned, known_times
+from batch.models.factors import FittedFactors
 from batch.models.fold_in import Solver
+from batch.models.protocol import Fitted
 from batch.models.view_order import order_views
 from batch.prepare import Prepared
 from batch.records.profiles import Profile
@@ -56,7 +59,8 @@ class UserStep:
     Attributes:
         item_ids: (n_items,) ids of the item rows.
         model: Model of the lists, without users.
-        solve: Function from weights to the users' vectors.
+        solve: Function from weights to the users' vectors; None where the model of the lists
+            has these vectors.
         item_factors: (n_items, n_factors), for rules about similarity.
         rules: Rules, made for no user.
         profiles: Profiles by user_id.
@@ -68,7 +72,7 @@ class UserStep:
 
     item_ids: pa.StringArray
     model: ModelDocument
-    solve: Solver
+    solve: Solver | None
     item_factors: Floats
     rules: Rules
     profiles: dict[str, Profile]
@@ -100,7 +104,7 @@ class UserStep:
         return cls(
             tables.interactions.item_ids,
             served.model,
-            learned.vectors.solve,
+            None if _has_vectors(learned) else learned.vectors.solve,
             tables.factors.item_factors,
             prepared.rules.of_users(user_ids[:0], {}, 1.0),
             dict(tables.profiles),
@@ -121,8 +125,10 @@ class UserStep:
         histories = self._histories(interactions)
         user_ids, weights = interactions.user_ids, interactions.weights
         rules = self.rules.of_users(user_ids, self.profiles, len(user_ids) / self.n_users)
+        model = restore(self._document, self.model.arrays, len(self.item_ids))
+        ranker = folded_in(model, histories)
         lists = rules.lists(
-            folded_in(restore(self._document, self.model.arrays, len(self.item_ids)), histories),
+            ranker,
             self.item_factors,
             LIST_LENGTH + self.settings.n_spares,
             hidden=self.taken_down,
@@ -133,9 +139,15 @@ class UserStep:
             [name.encode() for name in self.item_ids.to_pylist()],
             weights.nnz,
             lists,
-            self.solve(weights),
+            self._vectors(ranker, weights),
             ServedModel(self.model, histories),
         )
+
+    def _vectors(self, ranker: Fitted, weights: sp.csr_matrix) -> Floats:
+        if self.solve is not None:
+            return self.solve(weights)
+        assert isinstance(ranker, FittedFactors)
+        return ranker.user_factors
 
     @property
     def _document(self) -> Document:
@@ -151,6 +163,12 @@ class UserStep:
         evidence = interactions.evidence
         assert evidence is not None
         return Histories(weights, n_later, snapshot_evidence(weights, evidence, at).words(columns))
+
+
+def _has_vectors(learned: Learned) -> bool:
+    """Return whether the model of the lists folds users in to the vectors that are stored."""
+    ranker = learned.ranker
+    return isinstance(ranker, FittedFactors) and ranker.solve is learned.vectors.solve
 
 
 def record_batches(rows: UserRows, n_shards: int) -> Iterator[pa.RecordBatch]:

@@ -41,11 +41,13 @@ class Extras:
         write_index: Writes the Annoy index to a path; by default an empty file.
         parameters: Parameters of the manifest.
         is_published: Whether the new generation becomes current.
+        n_shards: Number of files that the users are divided among.
     """
 
     write_index: Callable[[Path], object] = Path.touch
     parameters: Mapping[str, Any] = field(default_factory=dict)
     is_published: bool = True
+    n_shards: int = 1
 
 
 def write_snapshot(
@@ -59,7 +61,7 @@ def write_snapshot(
         extras: Index, parameters, and whether to publish.
     """
     extras = extras or Extras()
-    with writing(store), SnapshotWriter(store) as writer:
+    with writing(store), SnapshotWriter(store, extras.n_shards) as writer:
         generation = writer.generation
         tables = make_tables(generation)
         for file, names in _TABLES.items():

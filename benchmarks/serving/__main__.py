@@ -1,4 +1,4 @@
-"""Requests per second of eleven servers, each on one core, for random users.
+"""Requests per second of thirteen servers, each on one core, for random users.
 
     server core    all processes of one subject
     load core      wrk: one thread, 16 keep-alive connections, random users

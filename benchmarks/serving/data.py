@@ -2,6 +2,7 @@
 
     var/benchmarks/serving/users-1000000-items-27000-…/
         store/      one published snapshot, all tables filled
+        shards-4/   the same snapshot with its users in four files
         dump.rdb    the same lists as saved by Redis, for the peers that use it
 
 Users 0 to n - 1 have a list; the next tenth has only a profile; the last tenth
@@ -30,6 +31,7 @@ from benchmarks.store.redis_server import Redis
 from store.layout import (
     FACTORS,
     FORMAT_VERSION,
+    INDEX,
     LIST_LENGTH,
     POPULAR,
     RECS,
@@ -121,6 +123,27 @@ def prepare(folder: Path, n_users: int, n_items: int) -> Data:
         _write(building)
         building.folder.rename(data.folder)
     return data
+
+
+def prepare_shards(data: Data, n_shards: int) -> Path:
+    """Return a store of the same records with the users in shards; make it if it does not exist."""
+    store = data.folder / f"shards-{n_shards}"
+    if not store.exists():
+        print(f"building {store}", file=sys.stderr)
+        building = store.with_suffix(".building")
+        shutil.rmtree(building, ignore_errors=True)
+        with open_snapshot(data.store, current(data.store), verified=True) as snapshot:
+            names = ("users", "spares", "similar", "fallback", "profiles", "items", "rows")
+            tables = {RECS: {name: getattr(snapshot, name) for name in names}}
+            index = snapshot.folder / INDEX
+            extras = Extras(
+                write_index=lambda path: shutil.copyfile(index, path),
+                parameters=snapshot.manifest.parameters,
+                n_shards=n_shards,
+            )
+            write_snapshot(building, lambda _: tables, extras)
+        building.rename(store)
+    return store
 
 
 def prepare_redis(data: Data, environment: Mapping[str, str]) -> Path:

@@ -54,6 +54,8 @@ GOALS: Final = (
     Goal("marquee-bare", "bare-bjoern-lmdb", 0.92),
     Goal("marquee-bare-fresh", "marquee-bare", 0.95),
     Goal("marquee-bare-arms", "marquee-bare", 0.95),
+    Goal("marquee-bare-shards", "marquee-bare", 0.9),
+    Goal("marquee-front-shards", "marquee-front", 0.9),
     Goal("marquee-bare", "webdis-redis", 1.7),
     Goal("marquee-bare", "fastapi-redis", 12.0),
     Goal("marquee-front", "webdis-redis", 0.9),

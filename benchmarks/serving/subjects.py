@@ -1,4 +1,4 @@
-"""The subjects: eleven servers that answer with a user's list, each on one core."""
+"""The subjects: thirteen servers that answer with a user's list, each on one core."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.harness.processes import ROOT
 from benchmarks.harness.servers import Command
-from benchmarks.serving.data import Data, prepare_redis
+from benchmarks.serving.data import Data, prepare_redis, prepare_shards
 from benchmarks.serving.installed import Installed
 from store.assignment import Assignment
 from store.experiment import Arm, Experiment, write_experiment
@@ -26,6 +26,7 @@ _PROJECT: Final = {"PYTHONPATH": str(ROOT)}
 _AS_ROOT: Final = {"MARQUEE_SERVE_USER": "root"} if os.geteuid() == 0 else {}
 _APPS: Final = "benchmarks.serving.apps"
 _FRESH_EVERY: Final = 10  # one user of so many has a fresh list
+_N_SHARDS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,10 @@ def _marquee_arms(setup: Setup) -> Sequence[Command]:
     return _marquee(setup, "--bare", store=store)
 
 
+def _marquee_shards(setup: Setup, *options: str) -> Sequence[Command]:
+    return _marquee(setup, *options, store=prepare_shards(setup.data, _N_SHARDS))
+
+
 def _linked_store(setup: Setup, but: str = "fresh") -> Path:
     """Make a store of links to all files but some."""
     store = setup.folder / "store"
@@ -241,9 +246,22 @@ SUBJECTS: Final = (
         parts=("bjoern", "lmdb", "falcon"),
     ),
     Subject(
+        name="marquee-bare-shards",
+        description=f"the same lists in {_N_SHARDS} shards, all of them open",
+        commands=lambda setup: _marquee_shards(setup, "--bare"),
+        parts=("bjoern", "lmdb", "falcon"),
+    ),
+    Subject(
         name="marquee-front",
         description="`python -m serve --workers 1`: nginx in front of the worker, on the same core",
         commands=_marquee,
+        parts=("nginx", "bjoern", "lmdb", "falcon"),
+        programs=("nginx",),
+    ),
+    Subject(
+        name="marquee-front-shards",
+        description=f"the same with the lists in {_N_SHARDS} shards, all of them open",
+        commands=_marquee_shards,
         parts=("nginx", "bjoern", "lmdb", "falcon"),
         programs=("nginx",),
     ),

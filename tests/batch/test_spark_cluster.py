@@ -194,6 +194,23 @@ def test_one_process_makes_the_local_engines_files(history, local_files, tmp_pat
     assert "pandas" not in log
 
 
+@pytest.mark.parametrize(("given", "mib"), [(None, 3072), ("700m", 700)])
+def test_a_jvm_that_is_the_executor_has_its_memory(given, mib):
+    """Three GB, unless the environment says otherwise."""
+    environment = {**os.environ, **_ENVIRONMENT, "SPARK_DRIVER_MEMORY": given or ""}
+    if given is None:
+        del environment["SPARK_DRIVER_MEMORY"]
+    code = (
+        "from batch.spark.session import spark_session\n"
+        "with spark_session('local[1]', 0) as session:\n"
+        "    runtime = session.sparkContext._jvm.java.lang.Runtime\n"
+        "    print(runtime.getRuntime().maxMemory() >> 20)\n"
+    )
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert 0.9 * mib < int(output.stdout.split()[-1]) <= mib  # less one survivor space
+
+
 def test_sweeps_have_the_same_bits_where_an_executor_is_killed(history, cluster, tmp_path):
     """Of a sample of a fifth of the users; in one process, and with an executor lost in a sweep."""
     url, workers = cluster

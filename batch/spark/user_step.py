@@ -63,7 +63,7 @@ class UserStep:
             has these vectors.
         item_factors: (n_items, n_factors), for rules about similarity.
         rules: Rules, made for no user.
-        profiles: Profiles by user_id.
+        profiles: Profiles by user_id; none of them where no rule looks at ages.
         taken_down: Item rows that are taken down.
         settings: Settings of the batch.
         not_after: Time after which an event has a wrong clock.
@@ -98,6 +98,7 @@ class UserStep:
             EngineError: The model cannot fold in users.
         """
         served, user_ids = tables.served, tables.interactions.user_ids
+        depends_on_age = prepared.rules.settings.adult_filter and prepared.rules.adult.any()
         if isinstance(served, Unavailable):
             remedy = 'choose another [batch] model, or engine = "local"'
             raise EngineError("[batch] model", f"cannot fold in users: {served.reason}", remedy)
@@ -107,7 +108,7 @@ class UserStep:
             None if _has_vectors(learned) else learned.vectors.solve,
             tables.factors.item_factors,
             prepared.rules.of_users(user_ids[:0], {}, 1.0),
-            dict(tables.profiles),
+            dict(tables.profiles) if depends_on_age else {},
             prepared.taken_down_rows,
             settings,
             not_after,

@@ -36,7 +36,7 @@ import shutil
 import threading
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Never
 
@@ -150,6 +150,7 @@ class _Source:
         allow_rollback: Whether the operator allows to go back in time.
         max_bytes_per_second: Highest rate of data files; 0 for no limit.
         shards: Shards that are fetched; None for all.
+        warned: Generations of which a warning about the report was logged.
     """
 
     remote: Remote
@@ -157,6 +158,7 @@ class _Source:
     allow_rollback: bool
     max_bytes_per_second: float
     shards: frozenset[int] | None
+    warned: set[int] = field(default_factory=set)
 
     @property
     def why(self) -> str:
@@ -207,6 +209,7 @@ def pull(
     replica: ReplicaSettings = ALONE,
     *,
     allow_rollback: bool = False,
+    warned: set[int] | None = None,
 ) -> PullResult:
     """Make what is current at `remote` current here, unless the store is pinned.
 
@@ -222,6 +225,8 @@ def pull(
         replica: Rate, shards, name for the reports, and the barrier.
         allow_rollback: Whether an older generation, signature or list of takedowns
             is accepted.
+        warned: Generations of which no warning about the report is logged again; those of
+            this pull are added. None for a pull that is not repeated.
 
     Raises:
         ReplicaError: The remote cannot be reached, is not signed as required, would
@@ -235,7 +240,8 @@ def pull(
     check_replica(remote, replica)
     rate = replica.max_mib_per_second * _MIB
     trusted = load_trusted_keys(settings.trusted_keys)
-    source = _Source(remote, trusted, allow_rollback, rate, replica.pulled_shards)
+    said = set() if warned is None else warned
+    source = _Source(remote, trusted, allow_rollback, rate, replica.pulled_shards, said)
     try:
         result, newest = _pull(store, source, settings, replica)
     except StoreError as error:
@@ -296,12 +302,16 @@ def watch(
 ) -> Never:
     """Pull repeatedly and without end; an error is logged, and the next poll tries again.
 
-    Equal lines are logged once: a night without a network is one line.
+    Equal lines are logged once: a night without a network is one line. So is a report that
+    cannot be fetched, by generation.
     """
     last = ""
+    warned: set[int] = set()
     while True:
         try:
-            done = pull(store, remote, settings, replica, allow_rollback=allow_rollback)
+            done = pull(
+                store, remote, settings, replica, allow_rollback=allow_rollback, warned=warned
+            )
             line = f"generation {done.generation} of {remote.url} {done.state}"
             level, is_new_line = logging.INFO, done.has_changed
             pause = replica.lead_seconds / POLLS_OF_LEAD if done.waiting_for else poll_seconds
@@ -547,7 +557,7 @@ def _fetch_report(source: _Source, there: str, aside: Path) -> None:
         try:
             content, _ = source.read(f"{there}/{name}")
         except ReplicaError as error:
-            _log.warning("%s", error)
+            _warn_of_report(source, int(aside.name), error)
             continue
         if content is not None:
             (aside / name).write_bytes(content)
@@ -566,7 +576,14 @@ def _fetch_newer_report(source: _Source, there: str, here: Path) -> None:
             if content is not None and hashlib.sha256(content).hexdigest() == expected:
                 replace_durable(here / name, content.decode())
     except (ReplicaError, ValueError) as error:
-        _log.warning("cannot fetch the report of generation %d: %s", int(here.name), error)
+        _warn_of_report(source, int(here.name), error)
+
+
+def _warn_of_report(source: _Source, generation: int, error: Exception) -> None:
+    """Say once that a report cannot be fetched: the snapshot is served without it."""
+    if generation not in source.warned:
+        source.warned.add(generation)
+        _log.warning("cannot fetch the report of generation %d: %s", generation, error)
 
 
 def _refuse_damaged(remote: Remote, there: str, aside: Path) -> None:

@@ -13,10 +13,11 @@ from store.journal import journal
 from store.layout import generations, snapshot_folder
 from store.pointer import current
 from store.publish import pin, rollback, unpin
+from store.pull import watch
 from store.remote import Remote
 from store.signing import SigningKey, load_trusted_keys, make_key
 from store.takedown import restore, take_down, takedown_file, takedowns
-from tests.snapshots import files_of
+from tests.snapshots import files_of, make_snapshot
 from tests.store.replicas import assert_current_is_complete, pull_from, push_to, snapshot_files
 from tests.store.test_replica_interrupted import PowerCut, cut_at
 
@@ -71,6 +72,36 @@ def test_a_report_that_is_not_signed_is_left_out(two, there, node, key, trusting
     assert pull_from(there, node, trusting).is_current
     assert "report.sha256: its signature is over another file or content" in caplog.text
     assert (snapshot_folder(node, 2) / "MODEL_CARD.md").read_text() == "a card"
+
+
+def test_a_report_that_cannot_be_fetched_is_warned_of_once(
+    two, there, node, key, trusting, caplog, monkeypatch
+):
+    """However often it is polled; that of the next generation gets a line of its own."""
+    n_polls, poll_seconds = 0, 0.05
+
+    def next_poll(seconds):
+        nonlocal n_polls
+        n_polls += seconds == poll_seconds  # else a file is read again
+        if n_polls == 3 and current(two) == 2:
+            make_snapshot(two, {"ann": ["a"]}, ["b"])
+            publish_with_forged_report(3)
+        if n_polls == 6:
+            raise KeyboardInterrupt
+
+    def publish_with_forged_report(generation):
+        push_to(there, two, key=key)
+        (snapshot_folder(there, generation) / "report.sha256").write_text("forged")
+
+    publish_with_forged_report(2)
+    monkeypatch.setattr("store.pull.time.sleep", next_poll)
+    with pytest.raises(KeyboardInterrupt):
+        watch(node, Remote(str(there)), trusting, poll_seconds)
+    lines = [one.getMessage() for one in caplog.records if "the report of" in one.getMessage()]
+    assert [line.partition(":")[0] for line in lines] == [
+        "cannot fetch the report of generation 2", "cannot fetch the report of generation 3",
+    ]  # fmt: skip
+    assert current(node) == 3
 
 
 def test_a_node_without_keys_pulls_what_is_signed(two, there, node, key):

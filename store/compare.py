@@ -18,6 +18,7 @@ from store.figure_names import SUBJECTS, figure_name
 from store.manifest import Manifest
 from store.model_files import SERVED_MODEL
 
+_CHOICE: Final = "choice"
 _LEFT_OUT: Final = frozenset({SERVED_MODEL, "choice.tried"})  # form of the files; log of a search
 _DATA_UNTIL: Final = "data_until"
 _EVALUATED: Final = "last_day.n_users"
@@ -68,9 +69,10 @@ class ComparedEntry:
 def compare(a: Manifest, b: Manifest) -> list[ComparedEntry]:
     """Return all entries of two manifests, by subject; first what changed most for its interval.
 
-    Groups of users are matched by their names. Lists of plain values are one entry; other
-    objects in a list are numbered from 1. The log of the search for a model, its learning
-    curve and the form of its files are left out: `store show` has them.
+    Groups of users are matched by their names, parts of the choice of a model by the model's.
+    Lists of plain values are one entry; other objects in a list are numbered from 1. The log of
+    the search for a model, its learning curve and the form of its files are left out:
+    `store show` has them.
     """
     of_a, of_b = _parts(a), _parts(b)
     is_same_day = have_same_last_day(a, b)
@@ -151,7 +153,7 @@ def _parts(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "code_version": manifest.code_version,
             "parent": manifest.parent,
         },
-        "parameters": parameters_of(manifest),
+        "parameters": flattened(_by_model(manifest.parameters), _LEFT_OUT),
         "metrics": metrics_of(manifest),
         "gate": {"result": gate.result} | {check.rule: check.figure for check in gate.checks},
         "counts": dict(manifest.counts),
@@ -205,19 +207,31 @@ def _by_group(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return metrics whose lists of groups are objects by the groups' names."""
     named: dict[str, Any] = {}
     for name, value in metrics.items():
-        named[name] = value
-        if isinstance(value, dict):
-            named[name] = _by_group(value)
-        elif (
-            isinstance(value, list)
-            and value
-            and all(isinstance(one, dict) and isinstance(one.get("group"), str) for one in value)
-        ):
-            named[name] = {
-                one["group"]: {key: figure for key, figure in one.items() if key != "group"}
-                for one in value
-            }
+        named[name] = _by_group(value) if isinstance(value, dict) else _named_by(value, "group")
     return named
+
+
+def _by_model(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return parameters whose choice has its parts by the models' names, whatever their order."""
+    choice = parameters.get(_CHOICE)
+    if not isinstance(choice, dict):
+        return parameters
+    return {**parameters, _CHOICE: {**choice, "parts": _named_by(choice.get("parts"), "model")}}
+
+
+def _named_by(value: Any, key: str) -> Any:
+    """Return a list of objects as one object, by what each has under `key`.
+
+    A list in which one has no name, or two have the same, stays as it is.
+    """
+    if not (isinstance(value, list) and value and all(isinstance(one, dict) for one in value)):
+        return value
+    names = [one.get(key) for one in value]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return value
+    return {
+        one[key]: {name: figure for name, figure in one.items() if name != key} for one in value
+    }
 
 
 def _walk(value: Any, name: str, left_out: frozenset[str]) -> Iterator[tuple[str, Any]]:

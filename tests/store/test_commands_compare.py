@@ -50,7 +50,8 @@ def test_compare_as_json_marks_each_difference(pair, command):
     parameters = {name: row for (part, name), row in rows.items() if part == "parameters"}
     assert {name: row["presence"] for name, row in parameters.items()} == {
         "alpha": "differs",
-        "choice.parts.1.model": "differs",
+        "choice.parts.als": "only a",
+        "choice.parts.ials": "only b",
         "gone": "only a",
         "new": "only b",
         "rules.cap": "same",
@@ -111,6 +112,29 @@ def test_a_manifest_differs_from_itself_in_nothing(pair):
     found = {e.name: (e.a, e.b) for e in compare(same, other) if e.presence != Presence.SAME}
     assert found == {"ndcg": (None, 0.2), "loss": (None, 0.1)}
     assert same == read_manifest(snapshot_folder(pair, 2))
+
+
+def test_parts_of_the_choice_are_matched_by_their_model(pair):
+    """In another order nothing differs; parts of one name or without one keep their places."""
+    same = manifest_of(pair, 2)
+
+    def differing(a, b):
+        a, b = (replace(same, parameters={"choice": {"parts": parts}}) for parts in (a, b))
+        found = [one for one in compare(a, b) if one.presence is not Presence.SAME]
+        return {one.name: (one.a, one.b) for one in found}
+
+    als, ease = {"model": "als", "share": 0.4}, {"model": "ease", "share": 1.0}
+    assert differing([als, ease], [ease, als]) == {}
+    assert differing([als, ease], [ease, als | {"share": 0.5}]) == {
+        "choice.parts.als.share": (0.4, 0.5)
+    }
+    for odd in ([als, als], [{"share": 0.4}, als], "als"):
+        assert differing(odd, odd) == {}
+    assert differing([als, als], [als, ease]).keys() == {
+        "choice.parts.1.model", "choice.parts.1.share",
+        "choice.parts.2.model", "choice.parts.2.share",
+        "choice.parts.als.share", "choice.parts.ease.share",
+    }  # fmt: skip
 
 
 def test_an_unknown_generation_is_an_error(pair, command):

@@ -5,6 +5,7 @@ from html import escape
 from typing import Any, Final
 
 UNKNOWN: Final = "–"
+_MAX_NARROW_COLUMNS: Final = 3
 
 
 def text(value: object) -> str:
@@ -37,7 +38,10 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a table whose first column names the rows; numbers are aligned to the right."""
+    """Return a table whose first column names the rows; numbers are aligned to the right.
+
+    On a narrow screen one of many columns shows each row as a card, and the roles keep it a table.
+    """
     rows = [tuple(row) for row in rows]
     if not rows:
         return paragraph(f"{caption}: none", "quiet")
@@ -45,16 +49,22 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> s
         ' class="n"' if any(map(_is_number, column)) else "" for column in zip(*rows, strict=True)
     ]
     names = "".join(
-        f'<th scope="col"{kind}>{text(name)}</th>' for name, kind in zip(head, kinds, strict=True)
+        f'<th role="columnheader" scope="col"{kind}>{text(name)}</th>'
+        for name, kind in zip(head, kinds, strict=True)
     )
+    is_wide = len(head) > _MAX_NARROW_COLUMNS
+    labels = [f' data-label="{text(name)}"' if is_wide else "" for name in head]
     body = "".join(
-        f'<tr><th scope="row">{text(first)}</th>{"".join(map(_cell, rest, kinds[1:]))}</tr>'
+        f'<tr role="row"><th role="rowheader" scope="row">{text(first)}</th>'
+        f"{''.join(map(_cell, rest, kinds[1:], labels[1:]))}</tr>"
         for first, *rest in rows
     )
+    kind = ' class="cards"' if is_wide else ""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table>'
-        f"<caption>{text(caption)}</caption><thead><tr>{names}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}">'
+        f'<table role="table"{kind}><caption>{text(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{names}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table></div>'
     )
 
 
@@ -82,9 +92,10 @@ def _digits(value: float) -> str:
     return f"{value:,.6g}"
 
 
-def _cell(value: object, kind: str) -> str:
+def _cell(value: object, kind: str, label: str) -> str:
     """Return a cell; a dash stands below the numbers of its column."""
-    return f"<td{kind if _is_number(value) or value is None else ''}>{text(value)}</td>"
+    shown = kind if _is_number(value) or value is None else ""
+    return f'<td role="cell"{shown}{label}>{text(value)}</td>'
 
 
 def _is_number(value: object) -> bool:

@@ -114,7 +114,8 @@ def _evaluation(document: Mapping[str, Any]) -> list[str]:
 def _groups(document: Mapping[str, Any]) -> list[str]:
     found = document["groups"]
     lines = [
-        f"{one['group']}: {one['ndcg'][0]:.4f}, {one['ndcg'][1]:.4f} to {one['ndcg'][2]:.4f}, "
+        f"{one['group']}: {one['ndcg'][0]:.4f}, 95 % interval {one['ndcg'][1]:.4f} to "
+        f"{one['ndcg'][2]:.4f}, "
         f"{one['n_users']:,} users."
         for one in found["shown"]
     ]

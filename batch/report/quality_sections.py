@@ -5,9 +5,18 @@ from typing import Any, Final
 
 from batch.report.html import details, facts, figure, pair, paragraph, table, text
 from batch.report.svg import Dot, dot_whisker, histogram
+from store.group_quality import is_worse, worse_groups
 
 _NAMES: Final = {"new": "this generation", "served": "served before", "popular": "popular"}
 _MAX_MODELS: Final = 6
+_NDCG: Final = (
+    "NDCG@20 says how well a list of 20 ranks what its user watched on the last day, which was "
+    "not trained on: 1 is perfect, 0 found nothing."
+)
+_ACTIVITY: Final = (
+    "A group “activity 5–19” has the users with 5 to 19 interactions before the last day. A user "
+    "is in one group of activity, and in one of age and of gender where their profile has these."
+)
 
 
 def gate(document: Mapping[str, Any]) -> str:
@@ -16,12 +25,17 @@ def gate(document: Mapping[str, Any]) -> str:
     if not checks:
         return paragraph("No checks were recorded.")
     rows = [
-        ("✓ ok" if one["is_ok"] else "✗ refused", one["rule"], one["figure"], one["threshold"],
-         one["note"])
-        for one in checks
-    ]  # fmt: skip
-    head = ("Result", "Check", "Figure", "Limit", "In words")
+        (one["rule"], _result(one), one["figure"], one["threshold"], one["note"]) for one in checks
+    ]
+    head = ("Check", "Result", "Figure", "Limit", "In words")
     return table(f"Result of the gate: {document['gate']['result']}", head, rows)
+
+
+def _result(check: Mapping[str, Any]) -> str:
+    """Return the result of a check; without a figure it neither passed nor failed."""
+    if not check["is_ok"]:
+        return "✗ refused"
+    return "not evaluated" if check["figure"] is None else "✓ ok"
 
 
 def quality(document: Mapping[str, Any]) -> str:
@@ -32,11 +46,12 @@ def quality(document: Mapping[str, Any]) -> str:
         dots = [Dot(_NAMES[name], *found) for name, found in _ordered(last_day["ndcg"])]
         caption = f"NDCG@20 of {last_day['n_users']:,} users on the last day, 95 % intervals."
         parts.append(figure(dot_whisker(dots, "Quality on the last day"), caption))
+        parts.append(paragraph(_NDCG, "quiet"))
         changed = [
-            (f"against {_NAMES[name]}", *found, "yes" if found[1] > 0 or found[2] < 0 else "n.s.")
+            (f"against {_NAMES[name]}", "yes" if found[1] > 0 or found[2] < 0 else "n.s.", *found)
             for name, found in _ordered(last_day["change"])
         ]
-        change = ("Change in NDCG@20", "Mean", "Low", "High", "Significant")
+        change = ("Change in NDCG@20", "Significant", "Mean", "Low", "High")
         parts.append(table("Paired by user, 95 % intervals", change, changed))
         parts += [
             paragraph(f"Not compared with {_NAMES[name]}: {why}.", "quiet")
@@ -47,13 +62,18 @@ def quality(document: Mapping[str, Any]) -> str:
     models = _best_of_each_model(choice["tried"] if choice else [])
     if not models:
         return "".join(parts)
-    caption = "Best of each model on the validation set, which may be of other size than the above."
+    caption = (
+        "Best of each model on the validation set, which may be of other size than the above; "
+    )
+    caption += "95 % intervals."
     dots = [Dot(_model(one), *one["ndcg"]) for one in models]
     rows = [(one["name"], *one["ndcg"], *_cost(one), one["why"]) for one in models]
     head = ("Model", "NDCG@20", "Low", "High", "Training, s", "A list, ms", "Memory, MB",
             "Disk, MB", "Trained on, or compared with")  # fmt: skip
     return pair("".join(parts), figure(dot_whisker(dots, "Models"), caption)) + table(
-        "Models side by side: accuracy, cost of training, inference, memory and disk", head, rows
+        "Models side by side: accuracy, 95 % intervals, cost of training, inference, memory, disk",
+        head,
+        rows,
     )
 
 
@@ -87,17 +107,18 @@ def groups(document: Mapping[str, Any]) -> str:
     found = document["groups"]
     shown = found["shown"]
     note = f"Groups of fewer than {found['min_users']} evaluated users are not shown"
-    note += f": {found['n_suppressed']} of them." if found["n_suppressed"] else "."
+    n_small = found["n_suppressed"]
+    note += f": {n_small} of them; the server's page “Generations” names them." if n_small else "."
     if not shown:
         return paragraph("No group could be evaluated.") + paragraph(note, "quiet")
     overall = document["quality"]["last_day"]["ndcg"]["new"]
     dots = [Dot("all users", *overall), *(Dot(one["group"], *one["ndcg"]) for one in shown)]
     caption = "NDCG@20 on the last day by group, 95 % intervals."
     rows = [
-        (one["group"], one["n_users"], *one["ndcg"], _beside(one["ndcg"], overall)) for one in shown
+        (one["group"], _beside(one["ndcg"], overall), *one["ndcg"], one["n_users"]) for one in shown
     ]
-    head = ("Group", "Users", "NDCG@20", "Low", "High", "Interval beside all users")
-    worse = [one["group"] for one in shown if one["ndcg"][2] < overall[1]]
+    head = ("Group", "Interval beside all users", "NDCG@20", "Low", "High", "Users")
+    worse = worse_groups(shown, overall)
     said = (
         f"Served worse than all users: {', '.join(worse)}."
         if worse
@@ -106,7 +127,8 @@ def groups(document: Mapping[str, Any]) -> str:
     return (
         paragraph(said)
         + pair(figure(dot_whisker(dots, "Quality by group"), caption),
-             table("Quality by group of users", head, rows))
+             table("Quality by group of users, 95 % intervals", head, rows))
+        + paragraph(_ACTIVITY, "quiet")
         + paragraph(note, "quiet")
     )  # fmt: skip
 
@@ -117,7 +139,7 @@ def _ordered(by_lists: Mapping[str, Sequence[float]]) -> list[tuple[str, Sequenc
 
 def _beside(group: Sequence[float], overall: Sequence[float]) -> str:
     """Return where a group's interval lies; intervals that overlap prove no difference."""
-    if group[2] < overall[1]:
+    if is_worse(group, overall):
         return "below: served worse"
     return "above" if group[1] > overall[2] else "overlaps"
 

@@ -38,9 +38,9 @@ def data(document: Mapping[str, Any]) -> str:
     )
     parts = [shown, pair(figure(svg, f"The last {len(past)} generations."), reasons)]
     if found["fields"]:
-        head = ("Source", "Field", "Entries", "Share with it", "Share before")
+        head = ("Field", "Source", "Entries", "Share with it", "Share before")
         rows = [
-            (one["source"], one["field"].replace("_", " "), one["n"], one["share"],
+            (one["field"].replace("_", " "), one["source"], one["n"], one["share"],
              one["share_before"])
             for one in found["fields"]
         ]  # fmt: skip
@@ -74,7 +74,7 @@ def search(document: Mapping[str, Any]) -> str:
         f"The best so far, by trial. Made by generation {choice['tried_in']}, "
         f"on {choice['n_users']:,} users."
     )
-    everything = table("All trials, in order", head, rows)
+    everything = table("All trials, in order, 95 % intervals", head, rows)
     return figure(svg, made) + details(f"All {len(rows)} trials", everything)
 
 

@@ -56,7 +56,15 @@ figure { margin: .5rem 0; } figcaption, .quiet { color: var(--quiet); font-size:
 ol { padding-left: 1.5rem; margin: .25rem 0; font-size: .9rem; } summary { cursor: pointer;
   padding: .25rem 0; }
 code { font-family: ui-monospace, monospace; font-size: .9em; }
-@media (max-width: 600px) { td:not(.n):last-child { min-width: 13rem; } }
+@media screen and (max-width: 600px) { th, td { min-width: 0; }
+  table.cards, .cards tbody, .cards caption, .cards tr { display: block; }
+  .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); }
+  .cards tr { padding: .3rem 0; border-bottom: 1px solid var(--edge); }
+  .cards tbody th { display: block; border: 0; font-weight: 600; padding: 0; }
+  .cards td, .cards td.n { display: grid; grid-template-columns: 8.5rem minmax(0, 1fr); gap: .75rem;
+  border: 0; padding: .05rem 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+  .cards td::before { content: attr(data-label); color: var(--quiet); } }
 @media print { :root { color-scheme: light; --page: #fff; --card: #fff; --text: #000;
   --quiet: #333; } th, td { min-width: 0; } nav { display: none; }
   body { max-width: none; font-size: 11pt; } section { border: 0; border-top: 1px solid #999;

@@ -8,7 +8,7 @@ from store.gate_result import OVERRIDDEN, REFUSED, GateResult
 GREEN: Final = "green"
 AMBER: Final = "amber"
 RED: Final = "red"
-WORDS: Final = {GREEN: "Good", AMBER: "Look", RED: "Refused"}
+WORDS: Final = {GREEN: "Good", AMBER: "Look at it", RED: "Refused"}
 
 
 def verdict(

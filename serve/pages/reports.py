@@ -23,6 +23,8 @@ from store.parse import read_small
 _SECONDS: Final = 60
 _MAX_BYTES: Final = 1 << 24
 _MAX_DIGITS: Final = 18  # of a time in seconds
+_HEAD: Final = b"<body><header>"  # of a report's page
+_WAY_BACK: Final = b'<p><a href="/generations">Back to the generations</a></p>'
 _POLICY: Final = (  # its style is in the file; it has no script, and could run none
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -75,6 +77,7 @@ class ReportPage:
             raise not_found("no report", f"{problem}: run `python -m batch report`") from error
         resp.set_headers(self._headers)
         resp.content_type = falcon.MEDIA_HTML
-        resp.data = body
+        # A report that is opened as a file has no way back: its link would lead nowhere.
+        resp.data = body.replace(_HEAD, _HEAD + _WAY_BACK, 1)
 
     on_head = on_get

@@ -149,6 +149,40 @@ def test_a_small_number_is_shown_by_its_digits():
     ]  # fmt: skip
 
 
+def test_a_check_that_was_not_evaluated_is_not_ok(tmp_path):
+    """Its reason stands beside it."""
+    reason = "not evaluated: no snapshot is served yet"
+    checks = [GateCheck("short", 0.0, 0.01, is_ok=True, note="none is too short"),
+              GateCheck("users", None, 0.9, is_ok=True, note=reason)]  # fmt: skip
+    texts = HtmlPage(report_of(tmp_path / "store", gate=GateResult(checks)).read_text()).texts
+    row = texts.index("short")
+    assert texts[row : row + 10] == ["short", "✓ ok", "0", "0.01", "none is too short",
+                                     "users", "not evaluated", "–", "0.9", reason]  # fmt: skip
+
+
+def test_words_and_intervals_are_explained_where_they_stand(made):
+    """NDCG and groups of activity in a line each; every interval has its level."""
+    _, found, _ = made
+    said = " ".join(found.texts)
+    assert "NDCG@20 says how well a list of 20 ranks what its user watched" in said
+    assert "A group “activity 5–19” has the users with 5 to 19 interactions" in said
+    heads = [names["aria-label"] for names in found.named("div") if "aria-label" in names]
+    for caption in ("Paired by user", "Models side by side", "All trials", "Quality by group"):
+        (head,) = [one for one in heads if one.startswith(caption)]
+        assert "95 % intervals" in head
+    assert "click_through" not in said
+
+
+def test_a_narrow_screen_shows_rows_of_wide_tables_as_cards(made):
+    """Each cell has the name of its column; the roles keep the table one to a screen reader."""
+    _, found, _ = made
+    tables = found.named("table")
+    assert all(names["role"] == "table" for names in tables)
+    assert {names.get("class") for names in tables} == {"cards", None}
+    labels = {names["data-label"] for names in found.named("td") if "data-label" in names}
+    assert {"Result", "Interval beside all users", "Significant"} <= labels
+
+
 def test_the_groups_begin_with_the_answer(tmp_path, made):
     _, found, _ = made
     assert "Served worse than all users: gender F." in found.texts

@@ -54,6 +54,12 @@ _NAMES: Final = {
         ("size", r"seen\.mdb/users", "users with watched items"),
     ),
 }
+_METRICS: Final = {
+    "click_through": "click-through",
+    "watch_through": "watch-through",
+    "mrr": "reciprocal rank",
+    "mean_ms": "milliseconds of an answer",
+}
 _OTHER: Final = {"metrics": "other figures", "counts": "other figures"}
 SUBJECTS: Final = (
     "gate", "quality on the last day", "quality by group", "choice of the model",
@@ -74,3 +80,8 @@ def figure_name(part: str, name: str) -> tuple[str, str]:
     if part in _OTHER:
         return _OTHER[part], re.sub(r"[._/]+", " ", name)
     return part, name
+
+
+def metric_name(key: str) -> str:
+    """Return an online metric in plain words: `click_through` is click-through."""
+    return _METRICS.get(key, key.replace("_", " "))

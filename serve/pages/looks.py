@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from serve.pages.documents import number, text
 from store.experiment import Experiment
+from store.figure_names import metric_name
 from store.parse import read_end
 
 _MAX_BYTES: Final = 1 << 22  # of the end of the file
@@ -49,8 +50,11 @@ def looks_at(online: Path, experiment: Experiment) -> dict[str, Any]:
             {"at": text(look["at"]), "differences": [one._asdict() for one in _differences(look)]}
             for look in looks[-_MAX_LOOKS:]
         ]
-        ahead, stop = _ahead(experiment, looks[-1]), _stop(looks[-1])
-        return {"ahead": ahead, "stop": stop, "looks": drawn, "last": _last(looks[-1])}
+        ahead, stop = _ahead(experiment, looks[-1]), _stop(experiment, looks[-1])
+        return {"ahead": ahead, "stop": stop, "looks": drawn, "last": _last(looks[-1])} | {
+            "level": _percent(1 - experiment.alpha),
+            "difference_level": _level(experiment, looks[-1]),
+        }
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         said = f"The looks are not valid: {error!r}."
         return {"ahead": said, "stop": "Not known.", "looks": [], "last": None}
@@ -96,18 +100,31 @@ def _ahead(experiment: Experiment, look: dict[str, Any]) -> str:
     if not found:
         return "No arm can be compared yet: too few users."
     best = max(found, key=lambda one: one.gain)
-    metric = "net share of users who prefer it" if experiment.teams else experiment.metric
-    interval = f"interval {best.low:+.4g} to {best.high:+.4g}"
+    preference = "net share of users who prefer it"
+    metric = preference if experiment.teams else metric_name(experiment.metric)
+    interval = f"{_level(experiment, look)} interval {best.low:+.4g} to {best.high:+.4g}"
     verdict = text(look["verdicts"].get(best.arm, _UNDECIDED))
     sure = "not significant" if verdict == _UNDECIDED else f"significantly {verdict}"
     where = "ahead of" if best.gain > 0 else "not ahead of"
     control = experiment.control.name
-    return f"{best.arm} is {where} {control}, {sure}: {metric} {best.effect:+.4g}, {interval}."
+    return f"“{best.arm}” is {where} “{control}”, {sure}: {metric} {best.effect:+.4g}, {interval}."
 
 
-def _stop(look: dict[str, Any]) -> str:
+def _level(experiment: Experiment, look: dict[str, Any]) -> str:
+    """Return the level of the interval of a difference; several arms share the error."""
+    n_compared = 1 if look["figures"]["preference"] else max(len(experiment.arms) - 1, 1)
+    return _percent(1 - experiment.alpha / n_compared)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _stop(experiment: Experiment, look: dict[str, Any]) -> str:
     """Return whether the experiment may be stopped by the last look."""
     outcome, why = text(look["outcome"]), text(look.get("why", ""))
+    for key in (experiment.metric, *(one.metric for one in experiment.guardrails)):
+        why = why.replace(key, metric_name(key))  # looks of earlier versions have the key
     why = f": {why}" if why else ""
     ratio = " The arms do not have the users that their shares promise: look for a defect first."
     warning = ratio if look["figures"]["sample_ratio"]["alarm"] else ""
@@ -133,7 +150,7 @@ def _last(look: dict[str, Any]) -> dict[str, Any]:
         ],
         "guardrails": [
             {key: text(one[key]) for key in ("arm", "metric", "verdict")}
-            | {"margin": number(one["margin"])}
+            | {"margin": number(one["margin"]), "metric_words": metric_name(one["metric"])}
             for one in figures["guardrails"]
         ],
     }

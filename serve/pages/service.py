@@ -20,6 +20,7 @@ from serve.settings import ServeSettings
 from serve.status_paths import StatusPaths
 from store.errors import ExperimentError, StoreError
 from store.experiment import Experiment, experiment_beside
+from store.figure_names import metric_name
 from store.journal import flips
 from store.layout import snapshot_folder
 from store.manifest import read_manifest
@@ -138,6 +139,7 @@ def _arms(experiment: Experiment, counts: Counts, paths: StatusPaths) -> dict[st
         "name": experiment.name,
         "kind": experiment.kind,
         "metric": experiment.metric,
+        "metric_words": metric_name(experiment.metric),
         "started_at": experiment.started_at,
         "arms": [
             {"name": arm.name, "share": arm.share, "generation": arm.generation}

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from store.arms import GUARDRAIL, promote_arm, stop_experiment
 from store.errors import ExperimentError
 from store.experiment import Experiment, read_experiment
+from store.figure_names import metric_name
 from store.pointer import current_or_none
 from stream.experiments.figures import (
     ANY_TIME,
@@ -181,19 +182,21 @@ def _decide(
 ) -> Decision:
     for one in figures.guardrails:
         if one.found.verdict == STOP:
-            why = f"{one.arm} loses more than {one.margin:g} of {one.metric}"
+            why = f"“{one.arm}” loses more than {one.margin:g} of {metric_name(one.metric)}"
             return Decision(STOPPED, "", f"{why}: {-one.found.high:.4g} at least")
     better = [arm for arm, verdict in standing.items() if verdict == BETTER]
     if better:
         gains = {one.arm: abs(one.found.effect) for one in figures.comparisons}
         best = max(better, key=lambda arm: gains.get(arm, 0.0))
-        why = f"{best} is better{_in_what(experiment)}"
+        why = f"“{best}” is better{_in_what(experiment)}"
         if figures.is_sample_ratio_alarm:
             alarm = "the arms do not have the users that their shares promise"
             return Decision(CONTINUED, "", f"{why}, but {alarm}")
         return Decision(PROMOTED, best, why)
     if all(verdict == WORSE for verdict in standing.values()):
-        return Decision(STOPPED, "", f"{', '.join(standing)} worse{_in_what(experiment)}")
+        arms = ", ".join(f"“{arm}”" for arm in standing)
+        are = "is" if len(standing) == 1 else "are"
+        return Decision(STOPPED, "", f"{arms} {are} worse{_in_what(experiment)}")
     if figures.elapsed >= 1:
         return Decision(STOPPED, "", f"no arm is better{_in_what(experiment)} by the planned end")
     return Decision(CONTINUED, "", "no decision yet")
@@ -201,7 +204,7 @@ def _decide(
 
 def _in_what(experiment: Experiment) -> str:
     by_users = ", by the preference of users"
-    return by_users if experiment.kind == INTERLEAVE else f" in {experiment.metric}"
+    return by_users if experiment.kind == INTERLEAVE else f" in {metric_name(experiment.metric)}"
 
 
 def _earlier(experiment: Experiment, looks: Sequence[ExperimentLook], until: str) -> int:

@@ -75,5 +75,5 @@ def look(experiment, elapsed):
         experiment=identity_of(experiment), at=figures.until, elapsed=elapsed, n_planned=5000,
         n_users=[400, 410], information={"treatment": 600.0}, verdicts={"treatment": verdict},
         outcome="continued" if verdict == "n.s." else "decided", figures=figures.as_json(),
-        why="no decision yet" if verdict == "n.s." else "treatment is better in click_through",
+        why="no decision yet" if verdict == "n.s." else "“treatment” is better in click-through",
     )  # fmt: skip

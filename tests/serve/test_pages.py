@@ -194,6 +194,9 @@ def test_a_report_opens_by_a_ticket_alone(guarded, opened):
     address = data(guarded, "report?generation=2", AUTHORIZATION)["address"]
     answer = guarded.get(address)
     assert (answer.status, "What changed" in answer.text) == (200, True)
+    way_back = '<p><a href="/generations">Back to the generations</a></p>'
+    file = (guarded.store / "snapshots" / "000002" / "report.html").read_text()
+    assert answer.text.replace(way_back, "") == file != answer.text
     assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none';")
     missing = guarded.get(data(guarded, "report?generation=1", AUTHORIZATION)["address"])
     assert (missing.status, "no report" in missing.text) == (404, True)
@@ -237,11 +240,23 @@ def test_collector_jobs_and_experiment(guarded):
     assert whole["cron"]["alarms"][0]["text"] == ALARM_TEXT
     running = public["experiment"]
     assert running["ahead"] == (
-        "treatment is ahead of control, significantly better: "
-        "click_through +0.05, interval +0.01 to +0.09."
+        "“treatment” is ahead of “control”, significantly better: "
+        "click-through +0.05, 95 % interval +0.01 to +0.09."
     )
-    assert running["stop"].startswith("Yes: treatment is better in click_through.")
+    assert running["stop"].startswith("Yes: “treatment” is better in click-through.")
     assert [one["differences"][0]["low"] for one in running["looks"]][-1] == pytest.approx(0.01)
+
+
+def test_a_look_of_an_earlier_version_is_shown_in_words(tmp_path):
+    """Its reason has the key of the metric; of three arms the interval of each is wider."""
+    experiment = experiment_of(1, 2, 3)
+    (tmp_path / "experiments").mkdir()
+    found = asdict(look(experiment, 1.0)) | {"why": "treatment is better in click_through"}
+    (tmp_path / "experiments" / "test.jsonl").write_text(json.dumps(found))
+    shown = looks_at(tmp_path, experiment)
+    assert shown["stop"].startswith("Yes: treatment is better in click-through.")
+    assert "97.5 % interval +0.01 to +0.09" in shown["ahead"]
+    assert (shown["level"], shown["difference_level"]) == ("95 %", "97.5 %")
 
 
 def test_without_their_files_a_sentence_says_so(opened):

@@ -164,17 +164,17 @@ def test_a_planted_difference_is_found_and_a_person_promotes(service, capsys):
     assert comparison["bound"] > 4
     assert len(ab.looks()) == 1
     shown = looks_at(ab.folder / "online", ab.experiment)  # by the server's page
-    assert shown["ahead"].startswith("treatment is ahead of control, significantly better: click")
-    assert shown["stop"].startswith("Yes: treatment is better in click_through. A person has to")
+    ahead = "“treatment” is ahead of “control”, significantly better: click-through "
+    assert shown["ahead"].startswith(ahead)
+    assert shown["stop"].startswith("Yes: “treatment” is better in click-through. A person has to")
     assert shown["last"]["arms"][1]["rate"] == arms[1]["rate"]
     assert shown["looks"][0]["differences"][0]["low"] == comparison["effect_low"]
     assert (current(ab.store), read_experiment(ab.store)) == (1, ab.experiment)
 
     assert ab.run("check", capsys, "--act")[0] == PROMOTED
     assert (current(ab.store), read_experiment(ab.store)) == (2, None)
-    assert (
-        journal(ab.store)[-1].why == "test: treatment: check: treatment is better in click_through"
-    )
+    why = "test: treatment: check: “treatment” is better in click-through"
+    assert journal(ab.store)[-1].why == why
     assert main(["experiment", "check", "--config", str(ab.config)]) == CONTINUED
 
 
@@ -188,7 +188,7 @@ def test_no_difference_is_found_where_there_is_none(service, capsys):
         statuses.append(status)
         assert found["verdicts"] == {"treatment": "n.s."}
     assert statuses == [CONTINUED] * 4 + [DECIDED]
-    assert found["why"] == "no arm is better in click_through by the planned end"
+    assert found["why"] == "no arm is better in click-through by the planned end"
     looks = ab.looks()
     assert [len(look["n_users"]) for look in looks] == [2] * 5
     assert "not significant" in looks_at(ab.folder / "online", ab.experiment)["ahead"]
@@ -215,7 +215,7 @@ def test_a_guardrail_beyond_its_margin_stops_the_experiment(service, capsys, mar
     assert verdicts["mean_ms"] == "clear"
     assert (read_experiment(ab.store) is None, current(ab.store)) == (expected == STOPPED, 1)
     if expected == STOPPED:
-        assert "treatment loses more than 0.05 of availability" in journal(ab.store)[-1].why
+        assert "“treatment” loses more than 0.05 of availability" in journal(ab.store)[-1].why
     assert bool(stopped_by_guardrail(ab.store)) == (expected == STOPPED)
     assert bool(ab.gauges()) == (expected == CONTINUED)
 
@@ -249,7 +249,7 @@ def test_a_canary_promotes_or_stops_itself(service, capsys, rates, expected, gen
     assert [look["outcome"] for look in canary.looks()] == [found["outcome"]]
     shown = looks_at(canary.folder / "online", canary.experiment)
     said = {
-        PROMOTED: "It was promoted: treatment is",
+        PROMOTED: "It was promoted: “treatment” is",
         STOPPED: "It was stopped",
         CONTINUED: "Not yet",
     }
@@ -418,7 +418,7 @@ def test_an_interleaving_is_decided_by_the_preference_of_users(tmp_path, capsys,
         == found["figures"]["arms"][1]["n_users"]
     )
     if verdict == "better":
-        assert found["why"] == "treatment is better, by the preference of users"
+        assert found["why"] == "“treatment” is better, by the preference of users"
         shown = looks_at(service.folder / "online", service.experiment)
         assert "significantly better: net share of users who prefer it +" in shown["ahead"]
         assert service.run("check", capsys, "--act")[0] == PROMOTED

@@ -19,6 +19,7 @@ from serve.pages.reasons import AskedList, Reasons
 from serve.pages.reports import ReportPage, Tickets
 from serve.pages.service import service
 from serve.pages.user_list import user_list
+from serve.pages.verdicts import ReportVerdicts, verdicts_in_service
 from serve.resources.errors import not_found, write_error, write_unexpected
 from serve.scoreboard import Scoreboard
 from serve.settings import ServeSettings, is_loopback
@@ -152,9 +153,10 @@ class _PageData:
         self._guard = guard
         self._snapshots = OpenedSnapshots(store)
         self._why = Reasons(store, settings.fresh_hours)
+        self._verdicts = ReportVerdicts(store)
         self.public: Mapping[str, Answer] = {
             "status": self._status,
-            "generations": lambda _: all_generations(store),
+            "generations": lambda _: all_generations(store, self._verdicts),
             "search": self._search,
         }
         self.guarded: Mapping[str, Answer] = {
@@ -168,7 +170,10 @@ class _PageData:
         is_operator = self._guard.admits(req)
         parts = self._settings, self._scoreboard, self._paths
         found = service(self._store, *parts, is_operator=is_operator)
-        return found | {"is_operator": is_operator}
+        return found | {
+            "is_operator": is_operator,
+            "lists": verdicts_in_service(self._verdicts, found),
+        }
 
     def _list(self, req: falcon.Request) -> dict[str, Any]:
         user_id, arm, served, opened = self._of_user(req)

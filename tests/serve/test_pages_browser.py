@@ -17,6 +17,8 @@ axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="a
 CHROMIUM = shutil.which("chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PATHS = ["/?user=ann&beside=1&query=a&item=alien", "/status", "/generations?before=1&after=2"]
+SCROLLED = """[...document.querySelectorAll(".scroll")].filter((one) =>
+    one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"""
 SHOWN = ["#film table", "#details table", "#compared table"]
 
 
@@ -64,6 +66,7 @@ def test_every_page_is_sound(chromium, server, width, scheme):
         page.locator(shown).first.wait_for()
         faults += [fault["id"] for fault in axe_api.Axe().run(page).response["violations"]]
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(SCROLLED) == []
     assert faults == []
 
 
@@ -81,15 +84,34 @@ def test_a_report_opens_from_the_generations(chromium, guarded):
     button.click()
     page.get_by_role("heading", name="What changed").wait_for()
     assert page.evaluate("getComputedStyle(document.body).fontFamily") != "Times New Roman"
+    page.get_by_role("link", name="Back to the generations").click()
+    page.get_by_role("heading", name="Compare two").wait_for()
     assert faults == []
+
+
+def test_a_narrow_screen_shows_each_generation_as_a_card(chromium, guarded):
+    """What decides stands first, in sight without scrolling; to a screen reader it is a table."""
+    page = chromium.new_page(viewport={"width": 390, "height": 900})
+    page.goto(base(guarded) + "/generations")
+    table = page.get_by_role("table", name="Newest first")
+    row = table.get_by_role("row").nth(1)
+    cells = row.get_by_role("cell").all_inner_texts()
+    assert cells[0] == "2 (current)"
+    assert cells[1].startswith("look at it: the summary of its refresh was not recorded;")
+    assert cells[2] == "not known: no group was evaluated"
+    box = row.get_by_role("cell").nth(2).bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert table.get_by_role("columnheader").nth(1).inner_text() == "its report in short"
+    assert "no report" in table.get_by_role("row").nth(2).inner_text()
 
 
 def test_the_service_page_answers_what_is_asked(chromium, server):
     """Which arm is ahead, may one stop, are events collected, did the refresh run; focus stays."""
     page = chromium.new_page()
     page.goto(base(server) + "/status")
-    page.get_by_text("treatment is ahead of control, significantly better").wait_for()
-    page.get_by_text("Yes: treatment is better in click_through.").wait_for()
+    page.get_by_text("“treatment” is ahead of “control”, significantly better").wait_for()
+    page.get_by_text("Yes: “treatment” is better in click-through.").wait_for()
     collector = "The collector is running, not behind; nothing was lost."
     scheduler = "The scheduler is running; no job failed last."
     page.locator("#details").get_by_text(collector).wait_for()
@@ -126,6 +148,7 @@ def test_markup_in_a_title_shows_as_text(chromium, server):
     page = chromium.new_page()
     page.goto(base(server) + PATHS[0])
     page.locator("#film table").wait_for()
+    page.locator("#lists ol li").first.wait_for()
 
     assert MARKUP in page.locator("#lists").inner_text()
     assert page.locator("main img").count() == 0

@@ -1,5 +1,7 @@
 // What the three pages share. Text becomes text nodes only: no markup of a title is ever parsed.
 
+const MAX_NARROW_COLUMNS = 3;
+
 export const $ = (id) => document.getElementById(id);
 
 /** An element with properties and children; strings become text nodes. */
@@ -53,13 +55,30 @@ export const film = (item) =>
 export const genres = (item) =>
   Array.isArray(item.genres) ? item.genres.map((one) => one.name ?? one).join(", ") : String(item.genres ?? "");
 
+/** A table that scrolls in itself. On a narrow screen one of many columns shows each row as a card (pages.css). */
 export function table(caption, head, rows) {
-  const cells = (tag, row) => element("tr", {}, ...row.map((cell) =>
-    element(tag, tag === "th" ? { scope: "col" } : {}, cell instanceof Node ? cell : String(cell ?? "–"))));
-  const made = element("table", {}, element("caption", {}, caption),
-    element("thead", {}, cells("th", head)), element("tbody", {}, ...rows.map((row) => cells("td", row))));
+  const cells = (tag, row) => element("tr", { role: "row" }, ...row.map((cell, i) => {
+    const isHead = tag === "th", made = element(tag, { role: isHead ? "columnheader" : "cell" }, cell instanceof Node ? cell : String(cell ?? "–"));
+    if (isHead) made.scope = "col"; else made.dataset.label = head[i];
+    return made;
+  }));
+  const group = (tag, ...children) => element(tag, { role: "rowgroup" }, ...children);
+  const made = element("table", { role: "table", className: head.length > MAX_NARROW_COLUMNS ? "cards" : "" }, element("caption", {}, caption),
+    group("thead", cells("th", head)), group("tbody", ...rows.map((row) => cells("td", row))));
   return element("div", { className: "scroll", role: "region", ariaLabel: caption, tabIndex: 0 }, made);
 }
+
+const KINDS = { good: "good", "look at it": "look", refused: "bad" };
+
+/** A report in short: “good”, or what to look at and why. */
+export const verdict = ({ word, why }) =>
+  element("span", {}, element("strong", { className: KINDS[word] ?? "quiet" }, word), why ? `: ${why}` : "");
+
+export const GROUPS = "A group is served worse if its quality is significantly below that of all users. “Activity 5–19” are the users with 5 to 19 films in their history.";
+
+/** Whether a group of users is served worse, in words. */
+export const groupsVerdict = ({ worse_groups: worse, groups }) =>
+  element("span", { className: worse?.length ? "look" : "" }, groups);
 
 export function onSubmit(id, act) {
   $(id).addEventListener("submit", (event) => { event.preventDefault(); act(); });

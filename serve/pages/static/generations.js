@@ -1,4 +1,4 @@
-import { $, ask, element, film, onSubmit, remember, start, state, table, time } from "./common.js";
+import { $, ask, element, film, GROUPS, groupsVerdict, onSubmit, remember, start, state, table, time, verdict } from "./common.js";
 
 /** Numbers of a tree of metrics, by their path. */
 function flat(tree, path = "") {
@@ -34,6 +34,10 @@ function change({ part, a, b, presence, n_intervals: n, is_comparable: isCompara
   return [share, n === null ? "" : n > 1 ? "significant" : "n.s."].filter(Boolean).join(", ");
 }
 
+const EXPLAINED = {
+  "quality on the last day": "NDCG@20 says how well a list of 20 ranks what its user watched on the last day, which was not trained on: 1 is perfect, 0 found nothing.",
+  "quality by group": `${GROUPS} Groups overlap: a user is in one of age, of gender and of activity, as far as these are known.`,
+};
 const OPEN = ["quality on the last day"];
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
@@ -42,26 +46,48 @@ function manifests(found) {
   return [...new Set(found.entries.map((entry) => entry.subject))].map((subject) => {
     const entries = found.entries.filter((entry) => entry.subject === subject), name = capital(subject);
     return element("details", { open: OPEN.includes(subject) }, element("summary", {}, `${name}: ${entries.length} differ`),
-      table(name, ["figure", `generation ${found.before}`, `generation ${found.after}`, "change"],
-        entries.map((entry) => [entry.words, shown(entry.a, entry.part), shown(entry.b, entry.part), change(entry, found)])));
+      EXPLAINED[subject] ? element("p", { className: "quiet" }, EXPLAINED[subject]) : "",
+      table(name, ["figure", "change", `generation ${found.before}`, `generation ${found.after}`],
+        entries.map((entry) => [entry.words, change(entry, found), shown(entry.a, entry.part), shown(entry.b, entry.part)])));
   });
+}
+
+/** A check of the gate in words: what could not be measured neither passed nor failed. */
+const checked = ({ rule, figure, is_ok: isOk, note }) =>
+  (isOk && figure === null ? `${rule}: ${note.startsWith("not evaluated") ? note : `not evaluated: ${note}`}` : `${isOk ? "passed" : "failed"}: ${rule}: ${note}`);
+
+function quality({ metrics }) {
+  const ndcg = metrics?.last_day?.ndcg?.new;
+  return element("details", {}, element("summary", {}, ndcg === undefined ? "all figures" : `NDCG@20 ${shown(ndcg, "metrics")}`),
+    element("ul", {}, ...flat(metrics).map(([name, value]) => element("li", {}, `${name.replaceAll("_", " ")}: ${short(value)}`))));
+}
+
+const gate = ({ gate: { result, checks } }) => element("details", {}, element("summary", {}, result ?? "unknown"),
+  element("ul", {}, ...(checks ?? []).map((check) => element("li", {}, checked(check)))));
+
+/** Whether a group is served worse; the groups that are too small to tell, by number of users. */
+function groups({ report, small_groups: small }) {
+  if (!small.length) return groupsVerdict(report);
+  return element("details", {}, element("summary", {}, groupsVerdict(report)), element("p", { className: "quiet" }, "Evaluated users of those too small to tell:"),
+    element("ul", {}, ...small.map((one) => element("li", {}, `${one.group}: ${one.n_users}`))));
+}
+
+const HEAD = ["generation", "its report in short", "a group served worse?", "report", "gate", "quality, 95 % interval", "data until, UTC", "finished, UTC", "users", "items", "MB"];
+
+function row(one, current) {
+  if (one.error) return [one.generation, `damaged: ${one.error}`, ...HEAD.slice(2).map(() => "")];
+  const marks = [one.generation === current ? "current" : "", one.arm ? `built for arm “${one.arm}”` : ""].filter(Boolean).join(", ");
+  const when = (iso) => (iso ? element("span", { className: "time" }, time(iso)) : "–");
+  return [`${one.generation}${marks ? ` (${marks})` : ""}`, verdict(one.report), groups(one), one.has_report ? reportButton(one.generation) : "none", gate(one), quality(one),
+    when(one.data_until), when(one.finished_at), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1)];
 }
 
 async function show() {
   try {
     const found = await ask("/pages/data/generations");
     $("message").textContent = found.current ? `Generation ${found.current} is current${found.pin ? ", pinned" : ""}.` : "Nothing is served.";
-    const rows = found.generations.map((one) => {
-      if (one.error) return [one.generation, "damaged: " + one.error, "", "", "", "", "", ""];
-      const ndcg = one.metrics?.last_day?.ndcg?.new;
-      const quality = element("details", {}, element("summary", {}, ndcg === undefined ? "all figures" : `NDCG@20 ${shown(ndcg, "metrics")}`),
-        element("ul", {}, ...flat(one.metrics).map(([name, value]) => element("li", {}, `${name}: ${short(value)}`))));
-      const gate = element("details", {}, element("summary", {}, one.gate.result ?? "unknown"),
-        element("ul", {}, ...(one.gate.checks ?? []).map((check) => element("li", {}, `${check.is_ok === false ? "failed" : "passed"}: ${check.rule}: ${check.note}`))));
-      const mark = one.generation === found.current ? " (current)" : "";
-      return [`${one.generation}${mark}`, one.has_report ? reportButton(one.generation) : "none", element("span", { className: "time" }, time(one.finished_at)), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1), gate, quality];
-    });
-    $("generations").replaceChildren(table("Newest first", ["generation", "report", "finished, UTC", "users", "items", "MB", "gate", "quality"], rows));
+    $("generations").replaceChildren(table("Newest first", HEAD, found.generations.map((one) => row(one, found.current))),
+      element("p", { className: "quiet" }, GROUPS));
     const newest = found.generations.map((one) => one.generation);
     if (!$("before").value && newest.length > 1) [$("after").value, $("before").value] = newest;
   } catch (error) {
@@ -81,7 +107,7 @@ async function compare() {
         `${found.n_gained} new, ${found.n_lost} gone. On average ${stayed} of a list's films stayed in it.`),
       element("div", { className: "columns" }, moved("In more lists", found.rose), moved("In fewer lists", found.fell)),
       element("h3", {}, "What they were built with, and how good they are"),
-      element("p", { className: "quiet" }, `${found.entries.length} figures and parameters differ, ${found.n_equal_entries} are equal. By subject, first what changed most for its 95 % interval; n.s. = not significant. Raw names are in the `, element("a", { href: `/pages/data/compare?${new URLSearchParams({ before, after })}` }, "JSON"), "."),
+      element("p", { className: "quiet" }, `${found.entries.length} figures and parameters differ, ${found.n_equal_entries} are equal. By subject, first what changed most for its interval. In brackets are 95 % intervals; n.s. = not significant. Raw names are in the `, element("a", { href: `/pages/data/compare?${new URLSearchParams({ before, after })}` }, "JSON"), "."),
       ...manifests(found));
   } catch (error) {
     $("compared").replaceChildren(element("p", {}, error.message));

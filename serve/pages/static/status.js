@@ -1,4 +1,4 @@
-import { $, age, ask, element, start, table, time } from "./common.js";
+import { $, age, ask, element, GROUPS, groupsVerdict, start, table, time, verdict } from "./common.js";
 
 const SECONDS = 3, KEPT = 60;
 const SVG = "http://www.w3.org/2000/svg";
@@ -53,7 +53,7 @@ function sparkline(values) {
 }
 
 /** The differences of an arm over the looks: a line, its interval as a band, and zero. */
-function sequence(arm, metric, looks) {
+function sequence(arm, { metric_words: metric, looks, difference_level: level }) {
   const found = looks.map((look) => look.differences.find((one) => one.arm === arm)).filter(Boolean);
   const top = Math.max(...found.flatMap((one) => [Math.abs(one.low), Math.abs(one.high)]), 1e-9);
   const x = (i) => (found.length > 1 ? (100 * i) / (found.length - 1) : 50), y = (value) => 20 - (19 * value) / top;
@@ -63,7 +63,7 @@ function sequence(arm, metric, looks) {
   drawn.setAttribute("class", "sequence");
   drawn.setAttribute("role", "img");
   const last = found.at(-1);
-  const label = `${metric.replaceAll("_", " ")} of arm “${arm}” minus that of the control, in ${found.length} ${found.length === 1 ? "look" : "looks"}; in the last one ${interval(last.effect, last.low, last.high)}`;
+  const label = `${capital(metric)} of arm “${arm}” minus that of the control, in ${found.length} ${found.length === 1 ? "look" : "looks"}, with its ${level} interval; in the last one ${interval(last.effect, last.low, last.high)}`;
   drawn.setAttribute("aria-label", label);
   return element("figure", {}, element("figcaption", {}, label), drawn);
 }
@@ -71,6 +71,16 @@ function sequence(arm, metric, looks) {
 const short = (value) => Number(value.toPrecision(4));
 const interval = (value, low, high) => (value === null ? "–" : low === null ? `${short(value)}` : `${short(value)} (${short(low)} to ${short(high)})`);
 const when = (iso) => (iso ? element("span", { className: "time" }, time(iso)) : "–");
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const LOOK = "A look is one evaluation of the experiment on its users so far; “python -m stream experiment check” takes it.";
+
+/** What users are served, and whether it is good, by the report of each generation. */
+function lists(found) {
+  return [table("By the reports of their generations", ["generation", "its report in short", "a group served worse?", "served to"],
+    found.lists.map((one) => [one.generation, verdict(one.report), groupsVerdict(one.report), one.arms.length ? `arm ${one.arms.map((arm) => `“${arm}”`).join(", ")}` : "all users"])),
+  element("p", { className: "quiet" }, `${GROUPS} A report opens from `, element("a", { href: "/generations" }, "Generations"), ".")];
+}
 
 function experiment(found) {
   if (!found) return [element("p", {}, "No experiment runs.")];
@@ -80,11 +90,11 @@ function experiment(found) {
   return [
     element("dl", {}, element("dt", {}, "Which arm is ahead?"), element("dd", {}, found.ahead),
       element("dt", {}, "May one stop?"), element("dd", {}, found.stop)),
-    table(`${found.name} (${found.kind}), since ${time(found.started_at)}`, ["arm", "share", "generation", "stored lists sent", "fresh lists sent", "other answers", "users in the look", found.metric.replaceAll("_", " ")],
-      found.arms.map((arm) => [arm.name, `${short(100 * arm.share)} %`, arm.generation, arm.list, arm.fresh, arm.other,
-        rate(arm)?.n_users, rate(arm) ? interval(rate(arm).rate, rate(arm).low, rate(arm).high) : "–"])),
-    ...arms.map((arm) => sequence(arm, found.metric, found.looks)),
-    last?.guardrails.length ? table("Guardrails", ["arm", "metric", "margin", "verdict"], last.guardrails.map((one) => [one.arm, one.metric, one.margin, one.verdict])) : "",
+    element("p", { className: "quiet" }, LOOK),
+    table(`${found.name} (${found.kind}), since ${time(found.started_at)}`, ["arm", `${found.metric_words}${last ? `, ${found.level} interval` : ""}`, "users in the look", "share", "generation", "stored lists sent", "fresh lists sent", "other answers"],
+      found.arms.map((arm) => [arm.name, rate(arm) ? interval(rate(arm).rate, rate(arm).low, rate(arm).high) : "–", rate(arm)?.n_users, `${short(100 * arm.share)} %`, arm.generation, arm.list, arm.fresh, arm.other])),
+    ...arms.map((arm) => sequence(arm, found)),
+    last?.guardrails.length ? table("Guardrails", ["arm", "verdict", "metric", "margin"], last.guardrails.map((one) => [one.arm, one.verdict, one.metric_words, one.margin])) : "",
   ];
 }
 
@@ -107,9 +117,12 @@ const EVENTS = {
   refusals: "a snapshot was damaged and was refused", retreats: "the snapshot before was served again",
 };
 
+const WIDE = ["Quality of the lists", "Experiment", "Jobs"];
+
 function details(now) {
   const flips = now.publishes.map((one) => [when(one.at), one.what, one.generation, ...(now.is_operator ? [one.why] : [])]);
   const blocks = {
+    "Quality of the lists": lists(now),
     Experiment: experiment(now.experiment),
     Publishes: [table("Latest first", ["time, UTC", "what", "generation", ...(now.is_operator ? ["why"] : [])], flips)],
     Collector: collector(now.collector),
@@ -118,7 +131,7 @@ function details(now) {
     Answers: [table("Since the server started; a malformed request (400, 404) is the client's error, no failure", ["source", "number"], Object.entries(now.counts.by_source).filter(([, n]) => n))],
     Events: [table("Since the server started", ["event", "number"], Object.entries(now.events).map(([name, n]) => [EVENTS[name] ?? name, n]))],
   };
-  return Object.entries(blocks).map(([name, parts]) => element("section", {}, element("h2", {}, name), ...parts));
+  return Object.entries(blocks).map(([name, parts]) => element("section", { className: WIDE.includes(name) ? "wide" : "" }, element("h2", {}, name), ...parts));
 }
 
 /** What is all right: who answers with what. */

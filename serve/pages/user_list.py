@@ -14,6 +14,7 @@ from serve.pages.opened import OpenedSnapshot
 from store.explain import ListInSnapshot, list_in
 from store.items import split
 from store.layout import LIST_LENGTH
+from store.model_files import history_of
 from store.parse import is_count, parse_time
 
 _MAX_REASONS: Final = 3
@@ -54,8 +55,20 @@ def user_list(
         "history": None if found.history is None else [opened.about(name) for name in history],
         "rules_without_trace": _rules_without_trace(opened) if found.source == "list" else [],
         "n_history": len(found.history or []),
+        "n_since": _n_since(opened, found, user_id),
         "withheld": [opened.about(name) for name in found.withheld],
     }
+
+
+def _n_since(opened: OpenedSnapshot, found: ListInSnapshot, user_id: str) -> int | None:
+    """Return how many items a fresh list knows that the snapshot's own did not; None for another.
+
+    An item that was watched again is not new.
+    """
+    if found.source != "fresh" or found.history is None:
+        return None
+    before = history_of(opened.snapshot, user_id)
+    return None if before is None else len(set(found.history) - set(before))
 
 
 def _reasons(

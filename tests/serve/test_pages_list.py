@@ -2,14 +2,27 @@
 
 import contextlib
 import math
+import struct
+import time
 
 import pytest
 
+from batch.models.choose import recommender
 from serve.pages.opened import OpenedSnapshot
 from serve.pages.user_list import user_list
+from store.fresh import FreshList, FreshWriter
+from store.model_files import history_of
 from store.snapshot import open_snapshot
 from store.takedown import take_down
 from tests.snapshots import make_snapshot
+from tests.stream.fresh_snapshots import (
+    NO_RULES,
+    SETTINGS,
+    World,
+    made_events,
+    made_items,
+    write_snapshot,
+)
 
 ITEMS = [f"i{number:02}" for number in range(20)]
 LISTS = {"ann": ITEMS, "bob": ITEMS}
@@ -84,3 +97,28 @@ def test_without_rules_none_is_named(tmp_path, shown):
     """A snapshot whose manifest has no section of rules."""
     opened, _ = shown("ann", {})
     assert user_list(tmp_path, opened, "ann", 0)["rules_without_trace"] == []
+
+
+def test_a_fresh_list_says_how_many_items_were_watched_since(tmp_path):
+    """Those of its history that the snapshot's has not; of a stored list nothing is said."""
+    world = World(made_items(), SETTINGS, NO_RULES)
+    interactions = world.interactions(made_events(3, 0, 7))
+    model = recommender("ials", SETTINGS).fit(interactions.weights, n_threads=1)
+    write_snapshot(tmp_path, world, model, interactions)
+    with open_snapshot(tmp_path, 1) as snapshot:
+        opened = OpenedSnapshot(snapshot)
+        before = history_of(snapshot, "u01")
+        assert before
+        row_of = {name.decode(): int(row) for row, name in snapshot.rows}
+        new = sorted(row_of.keys() - set(before))[:2]
+        rows = sorted(row_of[name] for name in (*before, *new))
+        n_columns = len(snapshot.manifest.parameters["served_model"]["history"])
+        assert user_list(tmp_path, opened, "u01", 24.0)["n_since"] is None
+        with FreshWriter(tmp_path) as writer:
+            history = struct.pack(f"<{len(rows) * n_columns}I", *rows * n_columns)
+            writer.put([(b"u01", FreshList(1, time.time(), b"i01,i02"), history)])
+        found = user_list(tmp_path, opened, "u01", 24.0)
+        assert (found["source"], found["n_history"], found["n_since"]) == (
+            "fresh", len(before) + 2, 2,
+        )  # fmt: skip
+        assert user_list(tmp_path, opened, "u02", 24.0)["n_since"] is None

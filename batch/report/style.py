@@ -56,7 +56,8 @@ figure { margin: .5rem 0; } figcaption, .quiet { color: var(--quiet); font-size:
 ol { padding-left: 1.5rem; margin: .25rem 0; font-size: .9rem; } summary { cursor: pointer;
   padding: .25rem 0; }
 code { font-family: ui-monospace, monospace; font-size: .9em; }
-@media screen and (max-width: 600px) { th, td { min-width: 0; }
+@media screen and (max-width: 600px) { .scroll th, .scroll td { min-width: 4.75rem;
+  overflow-wrap: anywhere; } .scroll .n, .scroll .cards th, .scroll .cards td { min-width: 0; }
   table.cards, .cards tbody, .cards caption, .cards tr { display: block; }
   .cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); }

@@ -1,9 +1,11 @@
 import { $, ask, element, film, GROUPS, groupsVerdict, onSubmit, remember, start, state, table, time, verdict } from "./common.js";
 
-/** Numbers of a tree of metrics, by their path. */
+/** Figures of a tree of metrics, by their path; an interval is one, and a group has its name. */
 function flat(tree, path = "") {
-  return Object.entries(tree ?? {}).flatMap(([name, value]) =>
-    value !== null && typeof value === "object" ? flat(value, `${path}${name} `) : [[path + name, value]]);
+  return Object.entries(tree ?? {}).flatMap(([name, value]) => {
+    const isTree = value !== null && typeof value === "object" && !isInterval(value);
+    return isTree ? flat(value, `${path}${value.group ?? name} `) : [[path + name, value]];
+  });
 }
 
 const short = (value) => (typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value);
@@ -59,7 +61,7 @@ const checked = ({ rule, figure, is_ok: isOk, note }) =>
 function quality({ metrics }) {
   const ndcg = metrics?.last_day?.ndcg?.new;
   return element("details", {}, element("summary", {}, ndcg === undefined ? "all figures" : `NDCG@20 ${shown(ndcg, "metrics")}`),
-    element("ul", {}, ...flat(metrics).map(([name, value]) => element("li", {}, `${name.replaceAll("_", " ")}: ${short(value)}`))));
+    element("ul", {}, ...flat(metrics).map(([name, value]) => element("li", {}, `${name.replaceAll("_", " ")}: ${shown(value, "metrics")}`))));
 }
 
 const gate = ({ gate: { result, checks } }) => element("details", {}, element("summary", {}, result ?? "unknown"),

@@ -48,7 +48,7 @@ function order({ source }) {
 function shown(found) {
   const isServed = found.generation === found.served;
   const head = `Generation ${found.generation}${isServed ? ", served to this user" : ""}`;
-  const facts = [`source ${found.source}`, isServed && found.arm && `arm ${found.arm} of the experiment`, `${age(found.age_seconds)} old`,
+  const facts = [`source ${found.source}`, isServed && found.arm && `arm “${found.arm}” of the experiment`, `${age(found.age_seconds)} old`,
     found.source === "fresh" && `made again after new events${known(found.n_since) ? `; ${found.n_since} ${found.n_since === 1 ? "film" : "films"} watched since the refresh` : ""}`];
   const lines = found.items.map((one) => element("div", { className: "quiet" }, reasons(one, found)));
   const list = element("ol", {}, ...found.items.map((one, n) => element("li", {}, film(one),

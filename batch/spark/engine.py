@@ -163,9 +163,11 @@ class SparkEngine:
             return SparkUsers.of(self._chunks, step)
 
     def _n_partitions(self, reports: list[Report]) -> int:
+        """Return enough partitions, so many that all processors have the same number of them."""
         n_processors = int(self._session.sparkContext.defaultParallelism)
         n_lines = sum(file.n_lines for report in reports for file in report.files.files)
-        return max(n_processors, n_lines // _PARTITION_EVENTS + 1)
+        n_of_each = n_lines // (_PARTITION_EVENTS * n_processors) + 1
+        return n_of_each * n_processors
 
 
 def _accounts(rows: Any, share: float) -> pa.Table:

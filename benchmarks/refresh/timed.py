@@ -1,11 +1,12 @@
 """One refresh in a process of its own, timed stage by stage."""
 
+import contextlib
 import json
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +49,23 @@ def time_refresh(store: Path, inputs: Sequence[str], model: str = DEFAULT_MODEL)
     Raises:
         SystemExit: The refresh failed; the reason is on standard error.
     """
+    with refresh_command(store, inputs, model) as command:
+        before = _cpu_seconds()
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(run.returncode)
+    return Timed(json.loads(run.stdout), _cpu_seconds() - before)
+
+
+@contextlib.contextmanager
+def refresh_command(store: Path, inputs: Sequence[str], model: str) -> Iterator[list[str]]:
+    """Yield the command of a refresh, whose configuration exists until the context ends.
+
+    Args:
+        store: Store to publish to.
+        inputs: Options of `python -m batch refresh` that name the inputs.
+        model: Value of `[batch] model`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "marquee.toml"
         config.write_text(
@@ -55,16 +73,7 @@ def time_refresh(store: Path, inputs: Sequence[str], model: str = DEFAULT_MODEL)
             f'model = "{model}"\nsecond_stage = "off"\n'
         )
         command = [sys.executable, "-m", "batch", "refresh", "--json", "--store", str(store)]
-        before = _cpu_seconds()
-        run = subprocess.run(
-            [*command, "--config", str(config), *inputs],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    if run.returncode:
-        raise SystemExit(run.returncode)
-    return Timed(json.loads(run.stdout), _cpu_seconds() - before)
+        yield [*command, "--config", str(config), *inputs]
 
 
 def print_stages(subject: str, timed: Timed, **details: Any) -> None:

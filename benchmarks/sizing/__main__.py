@@ -6,8 +6,9 @@ python -m benchmarks.sizing --quick
 
 Every size is generated, refreshed cold without a second stage, pushed to a directory and served
 by one worker. `als` is measured on large sizes, the search of `auto` on smaller ones; what both
-have in common is fitted to all of them. `--measured` uses recorded sizes, at other prices. The
-plans are for `auto`, from the figures of `als`; `costs.py` says what they assume.
+have in common is fitted to all of them. Where PySpark and Java 17 are installed, further sizes are
+refreshed by both engines, in shards. `--measured` uses recorded sizes, at other prices. The plans
+are for `auto`, from the figures of `als`; `costs.py` says what they assume.
 """
 
 import argparse
@@ -17,39 +18,36 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from batch.capacity.needs import needed_memory
 from batch.capacity.sizes import DataSize
-from batch.settings import BatchSettings
 from benchmarks.harness.arguments import (
     make_parser,
     non_negative_int,
     positive_float,
     positive_int,
 )
-from benchmarks.harness.errors import BenchmarkError
-from benchmarks.sizing.costs import Prices, costs
-from benchmarks.sizing.fit import Model, figures_of, fit
-from benchmarks.sizing.measure import Measured, Shape, measure
-from benchmarks.sizing.picture import Curve, picture
-from benchmarks.sizing.tables import Plan, print_coefficients, print_errors, print_plans
+from benchmarks.harness.errors import BenchmarkError, NotInstalledError, check_pyspark
+from benchmarks.sizing.costs import Prices
+from benchmarks.sizing.fit import Model, fit
+from benchmarks.sizing.fit_spark import fit_on_spark
+from benchmarks.sizing.measure import Measured
+from benchmarks.sizing.picture import picture
+from benchmarks.sizing.plans import curves, plan
+from benchmarks.sizing.sizes import (
+    QUICK_SHAPES,
+    SHAPES,
+    SPARK_SHAPES,
+    Sizes,
+    measure_sizes,
+    measure_sizes_on_spark,
+    read_sizes,
+)
+from benchmarks.sizing.tables import (
+    print_coefficients,
+    print_errors,
+    print_errors_on_spark,
+    print_plans,
+)
 
-_SHAPES: Final = (
-    Shape(25_000, 20_000, 2_000_000, "als"),
-    Shape(50_000, 5_000, 2_000_000, "als"),
-    Shape(200_000, 5_000, 2_000_000, "als"),
-    Shape(100_000, 10_000, 5_000_000, "als", is_rated=False),
-    Shape(100_000, 10_000, 5_000_000, "als"),
-    Shape(150_000, 8_000, 6_000_000, "als", is_held_out=True),
-    Shape(20_000, 2_000, 500_000, "auto"),
-    Shape(50_000, 5_000, 1_000_000, "auto"),
-    Shape(20_000, 8_000, 400_000, "auto"),
-    Shape(40_000, 4_000, 700_000, "auto", is_held_out=True),
-)
-_QUICK: Final = (
-    Shape(400, 100, 4_000, "als"),
-    Shape(800, 100, 8_000, "als"),
-    Shape(600, 150, 6_000, "als", is_held_out=True),
-)
 _PLANNED: Final = "als"  # measured on the largest sizes
 _USERS: Final = tuple(10**exponent for exponent in range(6, 10))
 
@@ -58,43 +56,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure or read the sizes, fit, print tables and figures; return the exit status."""
     args = _parse(arguments)
     try:
-        sizes = _read(args.measured) if args.measured else _measure(args)
-        models = _fit(sizes)
+        sizes = _sizes(args)
+        models = _fit(sizes.local)
     except BenchmarkError as error:
         print(f"sizing: {error}", file=sys.stderr)
         return 1
-    print_errors(models, sizes, args.seed)
+    print_errors(models, sizes.local, args.seed)
     for name, model in models.items():
         print_coefficients(name, model)
-    plans = [_plan(models[_PLANNED], n_users, args) for n_users in args.users]
+    fitted = [one for one in sizes.spark if not one.shape.is_held_out]
+    spark = fit_on_spark(fitted) if fitted else None
+    if spark:
+        print_errors_on_spark(spark, sizes.spark, args.seed)
+    plans = [
+        plan(_size(n_users, args), models[_PLANNED], spark, _prices(args)) for n_users in args.users
+    ]
     print_plans(plans)
     if args.picture:
-        args.picture.write_text(picture(_curves(plans, sizes)))
+        args.picture.write_text(picture(curves(plans, sizes)))
     return 0
 
 
-def _measure(args: argparse.Namespace) -> list[Measured]:
-    """Measure all sizes, and record each as soon as it is measured."""
-    sizes = []
-    for shape in _QUICK if args.quick else _SHAPES:
-        found = measure(shape, args.seed, args.seconds)
-        sizes.append(found)
-        if args.record:
-            with args.record.open("a") as file:
-                file.write(f"{found.as_json()}\n")
-    return sizes
-
-
-def _read(file: Path) -> list[Measured]:
-    """Return the recorded sizes.
+def _sizes(args: argparse.Namespace) -> Sizes:
+    """Read or measure the sizes; those on Spark are measured where PySpark is installed.
 
     Raises:
-        BenchmarkError: The file cannot be read, or has other lines.
+        BenchmarkError: A file of recorded sizes cannot be read, `--spark` has no PySpark, or a
+            measurement failed.
+    """
+    is_on_spark = _is_on_spark(args)
+    local, spark = read_sizes(args.measured) if args.measured else (None, [])
+    if local is None:
+        shapes = QUICK_SHAPES if args.quick else SHAPES
+        local = measure_sizes(shapes, args.seed, args.seconds, args.record)
+    if is_on_spark:
+        shapes = QUICK_SHAPES if args.quick else SPARK_SHAPES
+        spark = measure_sizes_on_spark(shapes, args.seed, args.record)
+    return Sizes(local, spark)
+
+
+def _is_on_spark(args: argparse.Namespace) -> bool:
+    """Return whether sizes are measured on Spark.
+
+    Raises:
+        NotInstalledError: `--spark` is given without PySpark.
     """
     try:
-        return [Measured.from_json(line) for line in file.read_text().splitlines()]
-    except (OSError, ValueError) as error:
-        raise BenchmarkError(file, f"cannot be read: {error}", "record it with --record") from error
+        check_pyspark()
+    except NotInstalledError as error:
+        if args.spark:
+            raise
+        if not args.measured:
+            print(f"sizing: {error}; Spark is not measured", file=sys.stderr)
+        return False
+    return args.spark or not args.measured
 
 
 def _fit(sizes: Sequence[Measured]) -> dict[str, Model]:
@@ -110,40 +125,13 @@ def _fit(sizes: Sequence[Measured]) -> dict[str, Model]:
     return {name: fit(fitted, name) for name in dict.fromkeys(one.shape.model for one in fitted)}
 
 
-def _plan(model: Model, n_users: int, args: argparse.Namespace) -> Plan:
-    """Return what a service takes, by the model's figures and the prices of the options."""
+def _size(n_users: int, args: argparse.Namespace) -> DataSize:
     views = n_users * args.views_per_user
-    size = DataSize(n_users, args.items, round(views), round(views * args.ratings_per_view))
-    prices = Prices(
-        **{field.name: getattr(args, field.name) for field in dataclasses.fields(Prices)}
-    )
-    # few sizes say less of memory far beyond them than the forecast, checked on a large one
-    memory = needed_memory(size, BatchSettings()) / (1 << 20)
-    return Plan(size, costs(model.figures(size) | {"peak_mib": memory}, n_users, prices))
+    return DataSize(n_users, args.items, round(views), round(views * args.ratings_per_view))
 
 
-def _curves(plans: Sequence[Plan], sizes: Sequence[Measured]) -> list[Curve]:
-    """Return the figures of the plans, and the measured ones of any items and views."""
-    measured = [(one.size.users, figures_of(one)) for one in sizes]
-    gib = 1 / (1 << 30)
-    dots = {
-        "memory_gib": [(n, found["peak_mib"] / 1024) for n, found in measured],
-        "core_hours": [(n, found["nightly_seconds"] / 3600) for n, found in measured],
-        "snapshot_gib": [(n, found["snapshot_bytes"] * gib) for n, found in measured],
-        "cost_month": [],
-    }
-    names = {
-        "memory_gib": "memory of one machine, GiB",
-        "core_hours": "processor time of a night, hours",
-        "snapshot_gib": "snapshot, GiB",
-        "cost_month": "cost of a month",
-    }
-    return [
-        Curve(
-            names[name], [(one.size.users, getattr(one.costs, name)) for one in plans], dots[name]
-        )
-        for name in names
-    ]
+def _prices(args: argparse.Namespace) -> Prices:
+    return Prices(**{field.name: getattr(args, field.name) for field in dataclasses.fields(Prices)})
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -151,6 +139,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="three small sizes, some seconds")
     parser.add_argument("--measured", type=Path, metavar="FILE", help="recorded sizes to use")
     parser.add_argument("--record", type=Path, metavar="FILE", help="file to add the sizes to")
+    parser.add_argument(
+        "--spark", action="store_true",
+        help="measure Spark, too; default: if PySpark is installed and nothing is recorded",
+    )  # fmt: skip
     parser.add_argument("--picture", type=Path, metavar="FILE", help="SVG to write")
     parser.add_argument("--seed", type=non_negative_int, default=42, metavar="N")
     parser.add_argument(

@@ -7,7 +7,10 @@ What is assumed, and not measured:
 - Amdahl's law: a share of a refresh runs on all cores of a machine, the rest on one.
 - `auto` takes as much longer than `als` at any size as it was measured to at 1 million users.
 - Its search is on a sample of users, and takes all the time that it may.
-- A cluster divides the work by users, and adds its overhead to the processor time.
+- A cluster has as many machines as hold the peak of one. Its executors' work is divided by all
+  their cores; the driver's is not, and has a machine of them.
+- Where Spark was not measured, a cluster takes `cluster_overhead` times the processor time, and
+  divides all of it.
 - The machines of a refresh are paid by the hour, those that serve by the month.
 """
 
@@ -32,7 +35,8 @@ class Prices:
         cores: Cores of a machine.
         memory_gib: Memory of a machine.
         parallel_share: Share of a refresh that runs on all cores.
-        cluster_overhead: Processor time of a cluster over that of one machine.
+        cluster_overhead: Processor time of a cluster over that of one machine, where Spark was
+            not measured.
         requests_per_user: Requests a day of a user with a list.
         peak_factor: Requests at peak over the mean.
         utilisation: Highest share of the serving cores' time in use.
@@ -69,7 +73,9 @@ class Costs:
     Attributes:
         memory_gib: Peak memory of a refresh on one machine.
         machines: Machines of a refresh; more than 1: a cluster.
+        driver_gib: Peak memory of a cluster's driver; 0: one machine, or Spark not measured.
         core_hours: Processor time of a refresh.
+        overhead: That time over the processor time of the local engine.
         hours: Duration of a refresh without a search.
         search_hours: Time that a search adds.
         snapshot_gib: Size of a snapshot.
@@ -81,7 +87,9 @@ class Costs:
 
     memory_gib: float
     machines: int
+    driver_gib: float
     core_hours: float
+    overhead: float
     hours: float
     search_hours: float
     snapshot_gib: float
@@ -95,16 +103,16 @@ def costs(figures: dict[str, float], n_users: int, prices: Prices) -> Costs:
     """Return what a service of predicted figures takes.
 
     Args:
-        figures: Figures of `Model.figures`, by `als`.
+        figures: Figures of `Model.figures`, by `als`, and of `SparkModel.figures` if there are any.
         n_users: Users with a list.
         prices: Prices, machines and load.
     """
     memory_gib = figures["peak_mib"] / 1024
     machines = max(1, math.ceil(memory_gib / prices.memory_gib))
-    overhead = prices.cluster_overhead if machines > 1 else 1.0
-    seconds = figures["nightly_seconds"] * prices.auto_over_als * overhead
-    share = 1 - prices.parallel_share + prices.parallel_share / prices.cores
-    hours, search_hours = seconds * share / machines / 3600, prices.choice_seconds * share / 3600
+    seconds, elapsed, driver_mib = _refresh(figures, machines, prices)
+    overhead, core_hours = seconds / figures["nightly_seconds"], seconds / 3600
+    core_hours, hours = (one * prices.auto_over_als for one in (core_hours, elapsed / 3600))
+    search_hours = prices.choice_seconds * _elapsed_share(prices) / 3600
     snapshot, history, pushed = (
         figures[f"{name}_bytes"] / _GIB for name in ("snapshot", "history", "pushed")
     )
@@ -117,9 +125,29 @@ def costs(figures: dict[str, float], n_users: int, prices: Prices) -> Costs:
         + prices.network_gib * pushed * prices.replicas * _NIGHTS
     )
     return Costs(
-        memory_gib, machines, seconds / 3600, hours, search_hours, snapshot, history,
-        pushed * prices.replicas, serving_cores, cost,
+        memory_gib, machines, driver_mib / 1024, core_hours, overhead, hours, search_hours,
+        snapshot, history, pushed * prices.replicas, serving_cores, cost,
     )  # fmt: skip
+
+
+def _refresh(
+    figures: dict[str, float], machines: int, prices: Prices
+) -> tuple[float, float, float]:
+    """Return processor time and elapsed time by `als`, and the MiB of a cluster's driver."""
+    local, share = figures["nightly_seconds"], _elapsed_share(prices)
+    if machines == 1:
+        return local, local * share, 0.0
+    if "spark_seconds" not in figures:
+        seconds = local * prices.cluster_overhead
+        return seconds, seconds * share / machines, 0.0
+    driver, seconds = figures["driver_seconds"], figures["spark_seconds"]
+    divided = (seconds - driver) / (machines * prices.cores)
+    return seconds, driver * share + divided, figures["driver_mib"]
+
+
+def _elapsed_share(prices: Prices) -> float:
+    """Return the elapsed time on one machine over the processor time."""
+    return 1 - prices.parallel_share + prices.parallel_share / prices.cores
 
 
 def _serving_cores(

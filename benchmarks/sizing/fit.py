@@ -38,12 +38,14 @@ class Model:
         peak_mib: (8,) coefficients of the peak of each stage.
         n_bytes: (8,) coefficients of the sizes of history, snapshot and push.
         requests_per_core: Median of the answers per second of processor time.
+        max_users: Users of the largest size that was fitted.
     """
 
     seconds: Mapping[str, Doubles]
     peak_mib: Mapping[str, Doubles]
     n_bytes: Mapping[str, Doubles]
     requests_per_core: float
+    max_users: int
 
     def figures(self, size: DataSize) -> dict[str, float]:
         """Return the predicted figures of a service, by the names of `figures_of`."""
@@ -96,6 +98,7 @@ def fit(sizes: Sequence[Measured], model: str) -> Model:
             for name in _BYTES
         },
         float(np.median(served)) if served else 0.0,
+        max(one.size.users for one in of_model),
     )
 
 
@@ -118,12 +121,21 @@ def _terms(size: DataSize, *, with_pairs: bool = False) -> Doubles:
     return np.array([*counts, *pairs], np.float64)
 
 
-def _coefficients(
-    sizes: Sequence[DataSize], values: Sequence[float], *, with_pairs: bool = False
-) -> Doubles:
-    """Return the coefficients, none below 0, of the least relative squared error."""
-    terms = np.stack([_terms(size, with_pairs=with_pairs) for size in sizes])
+def least_relative_error(terms: Doubles, values: Sequence[float]) -> Doubles:
+    """Return the coefficients, none below 0, of the least relative squared error.
+
+    Args:
+        terms: (n_sizes, n_terms) terms of each size.
+        values: Measured figure of each size.
+    """
     target = np.maximum(np.asarray(values, np.float64), _LEAST)
     scale = np.maximum(terms.max(axis=0), 1)
     found, _ = nnls(terms / scale / target[:, None], np.ones(len(target)))
     return np.asarray(found / scale)
+
+
+def _coefficients(
+    sizes: Sequence[DataSize], values: Sequence[float], *, with_pairs: bool = False
+) -> Doubles:
+    terms = np.stack([_terms(size, with_pairs=with_pairs) for size in sizes])
+    return least_relative_error(terms, values)

@@ -5,13 +5,14 @@ world ─► history ─► refresh ─► push ─► serve, under load
                     memory             a request
 """
 
+import contextlib
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from batch.capacity.sizes import DataSize
 from benchmarks.harness.servers import MarqueeServer
@@ -104,32 +105,48 @@ def measure(shape: Shape, seed: int, serving_seconds: int) -> Measured:
         SystemExit: The refresh failed.
         BenchmarkError: The load failed.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        print(f"{shape.views:,} views of {shape.users:,} users …", file=sys.stderr)
-        history = HistoryOptions(views_per_user=shape.views / shape.users, is_parquet=True)
-        world = make_world(shape.users, shape.items, seed, DAYS)
-        write_history(world, folder, history)
+    with generated(shape, seed) as (folder, inputs):
         store = folder / "store"
-        kinds = [folder / "events" / kind for kind in _RATED[: 1 + shape.is_rated]]
-        inputs = ["--events", *map(str, kinds), "--catalogue", str(folder / "catalogue.jsonl")]
-        inputs += ["--profiles", str(folder / "profiles.jsonl")]
         summary = time_refresh(store, inputs, shape.model).summary
-        rows = [one["n_rows"] for one in summary["inputs"] if one["use"] == "events"]
         return Measured(
             shape,
-            DataSize(summary["n_users"], summary["n_items"], *rows, *[0] * (2 - len(rows))),
+            size_of(summary),
             summary["cpu_seconds"],
             summary["peak_mib"],
-            sum(map(_size, kinds)),
-            _size(snapshot_folder(store, current(store))),
+            sum(bytes_below(folder / "events" / kind) for kind in _RATED[: 1 + shape.is_rated]),
+            bytes_below(snapshot_folder(store, current(store))),
             push(store, Remote(str(folder / "replica"))).n_bytes,
             _requests_per_core(store, folder, shape.users, serving_seconds),
         )
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+@contextlib.contextmanager
+def generated(shape: Shape, seed: int) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder with a generated history, and the options of a refresh that name its files.
+
+    Args:
+        shape: Size of the generated service.
+        seed: Random seed of the service.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(f"{shape.views:,} views of {shape.users:,} users …", file=sys.stderr)
+        history = HistoryOptions(views_per_user=shape.views / shape.users, is_parquet=True)
+        write_history(make_world(shape.users, shape.items, seed, DAYS), folder, history)
+        kinds = [folder / "events" / kind for kind in _RATED[: 1 + shape.is_rated]]
+        inputs = ["--events", *map(str, kinds), "--catalogue", str(folder / "catalogue.jsonl")]
+        yield folder, [*inputs, "--profiles", str(folder / "profiles.jsonl")]
+
+
+def size_of(summary: Mapping[str, Any]) -> DataSize:
+    """Return what a refresh has counted, from its summary."""
+    rows = [one["n_rows"] for one in summary["inputs"] if one["use"] == "events"]
+    return DataSize(summary["n_users"], summary["n_items"], *rows, *[0] * (2 - len(rows)))
+
+
+def bytes_below(folder: Path, pattern: str = "*") -> int:
+    """Return the bytes of the files below a folder whose names match a pattern."""
+    return sum(file.stat().st_size for file in folder.rglob(pattern) if file.is_file())
 
 
 def _requests_per_core(store: Path, folder: Path, n_users: int, seconds: int) -> float:

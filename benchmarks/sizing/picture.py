@@ -1,6 +1,6 @@
 """A picture of the figures by users, both axes logarithmic: one small plot a figure, as SVG.
 
-Dots are measured sizes, lines the model.
+Dots are measured sizes, dashed lines the model, far beyond them.
 """
 
 import math
@@ -14,6 +14,7 @@ _LEFT: Final = 52
 _GAP: Final = 44
 _LINE: Final = "#0072b2"
 _DOT: Final = "#d55e00"
+_DASHED: Final = f'stroke="{_LINE}" stroke-width="2" stroke-dasharray="6 4"'
 
 
 class Curve(NamedTuple):
@@ -36,11 +37,17 @@ def picture(curves: Sequence[Curve]) -> str:
         _plot(curve, 10 + (number % 2) * (_WIDTH + 30), 30 + (number // 2) * (_HEIGHT + _GAP))
         for number, curve in enumerate(curves)
     ]
-    height = 30 + -(-len(curves) // 2) * (_HEIGHT + _GAP)
+    height = 50 + -(-len(curves) // 2) * (_HEIGHT + _GAP)
+    legend = (
+        f'<circle cx="{10 + _LEFT}" cy="{height - 16}" r="3.5" fill="{_DOT}"/>'
+        f'<text x="{20 + _LEFT}" y="{height - 12}">measured</text>'
+        f'<path d="M{100 + _LEFT} {height - 16}h30" {_DASHED}/>'
+        f'<text x="{136 + _LEFT}" y="{height - 12}">extrapolated, at assumed prices</text>'
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 60} {height}" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
-        f"{''.join(plots)}</svg>\n"
+        f"{''.join(plots)}{legend}</svg>\n"
     )
 
 
@@ -71,7 +78,7 @@ def _plot(curve: Curve, left: int, top: int) -> str:
         f'<g transform="translate({left},{top})">'
         f'<text x="{_LEFT}" y="-8">{escape(curve.name)}</text>{grid}'
         f'<path d="M{_LEFT} 0V{_HEIGHT}H{_WIDTH}" fill="none" stroke="#999"/>'
-        f'<polyline points="{path}" fill="none" stroke="{_LINE}" stroke-width="2"/>{dots}</g>'
+        f'<polyline points="{path}" fill="none" {_DASHED}/>{dots}</g>'
     )
 
 

@@ -1,13 +1,16 @@
-"""The model of a refresh on Spark: each figure a sum of few terms, as `fit` has it.
+"""The model of a refresh on Spark: each part of it a sum of few terms, as `fit` has it.
 
-    seconds of the driver    =  a + b · users + c · items + d · sampled events
-    seconds of the executors =  e + f · users + g · events + h · users · items
-    seconds of the sweeps    =  i + j · users + k · events + l · partitions · items
-    memory of the driver     =  m + n · users + o · items + p · sampled events
-    bytes of the shards      =  q + r · users
+    driver      sample   a + b · sampled users + c · items + d · sampled events
+                tables   e + f · users + g · items
+    executors   read     h + i · users + j · events
+                sweeps   k + l · users + m · events + n · partitions · items
+                lists    o + p · users + q · events + r · users · items
+    memory of the driver     s + t · sampled users + u · items + v · sampled events + profiles
+    bytes of the shards      w + x · users
 
-The sweeps are the executors' work, too. They are left out where the sample that the driver trains
-on has all users.
+The sample is what the driver trains on; where it has all users, the sweeps are left out. A whole
+driver or executor is not fitted at once: users and sampled users are too much alike in sizes that
+can be measured on one machine, but not in those that are planned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +26,18 @@ from batch.settings import BatchSettings
 from benchmarks.sizing.fit import least_relative_error
 from benchmarks.sizing.on_spark import N_PROCESSORS, OnSpark
 
-SWEEPS: Final = "sweep_seconds"
-_SWEEP_STAGE: Final = "sweeps"
 _PARTITION_EVENTS: Final = 1_000_000  # as `[batch] spark_partitions = 0` has it
+_PROFILE_MIB: Final = 111 / (1 << 20)  # of a user in the driver, as batch/README.md says
+_TABLES: Final = ("catalogue", "events", "users", "fingerprint", "write", "publish", "report")
+_LISTS: Final = ("users", "write")
 _TERMS: Final[Mapping[str, tuple[str, ...]]] = {
-    "driver_seconds": ("once", "users", "items", "sampled"),
-    "executor_seconds": ("once", "users", "events", "pairs"),
-    SWEEPS: ("once", "users", "events", "sums"),
-    "driver_mib": ("once", "users", "items", "sampled"),
-    "shard_bytes": ("once", "users"),
+    "sample": ("once", "sampled_users", "items", "sampled_events"),
+    "tables": ("once", "users", "items"),
+    "read": ("once", "users", "events"),
+    "sweeps": ("once", "users", "events", "sums"),
+    "lists": ("once", "users", "events", "pairs"),
+    "memory": ("once", "sampled_users", "items", "sampled_events"),
+    "shards": ("once", "users"),
 }
 
 
@@ -40,7 +46,7 @@ class SparkModel:
     """Fitted figures of refreshes on Spark.
 
     Attributes:
-        coefficients: Coefficients of the terms of each figure; no sweeps if none were measured.
+        coefficients: Coefficients of the terms of each part that was measured.
         max_users: Users of the largest size that was fitted.
     """
 
@@ -49,23 +55,14 @@ class SparkModel:
 
     def figures(self, size: DataSize) -> dict[str, float]:
         """Return the predicted figures of a refresh, by the names of `figures_on_spark`."""
-        found = {name: float(_terms(size, name) @ one) for name, one in self.coefficients.items()}
-        return _with_total(found if _sampled(size) < size.views else found | {SWEEPS: 0.0})
+        parts = dict.fromkeys(_TERMS, 0.0)
+        parts |= {name: float(_terms(size, name) @ one) for name, one in self.coefficients.items()}
+        return _figures(size, parts if _sampled_share(size) < 1 else parts | {"sweeps": 0.0})
 
 
 def figures_on_spark(measured: OnSpark) -> dict[str, float]:
     """Return the measured figures of a whole refresh; `spark_seconds` is all processor time."""
-    stages = dict(measured.executor_seconds)
-    sweeps = stages.pop(_SWEEP_STAGE, 0.0)
-    return _with_total(
-        {
-            "driver_seconds": sum(measured.driver_seconds.values()),
-            "executor_seconds": sum(stages.values()),
-            SWEEPS: sweeps,
-            "driver_mib": max(measured.driver_mib.values()),
-            "shard_bytes": float(measured.shard_bytes),
-        }
-    )
+    return _figures(measured.size, _parts(measured))
 
 
 def fit_on_spark(sizes: Sequence[OnSpark]) -> SparkModel:
@@ -74,13 +71,13 @@ def fit_on_spark(sizes: Sequence[OnSpark]) -> SparkModel:
     Args:
         sizes: Measured sizes, at least one.
     """
+    parts = [(one.size, _parts(one)) for one in sizes]
     coefficients = {}
     for name in _TERMS:
-        found = [(one.size, figures_on_spark(one)[name]) for one in sizes]
-        used = [(size, value) for size, value in found if value]
+        used = [(_terms(size, name), found[name]) for size, found in parts if found[name]]
         if used:
-            terms = np.stack([_terms(size, name) for size, _ in used])
-            coefficients[name] = least_relative_error(terms, [value for _, value in used])
+            terms, values = zip(*used, strict=True)
+            coefficients[name] = least_relative_error(np.stack(terms), values)
     return SparkModel(coefficients, max(one.size.users for one in sizes))
 
 
@@ -91,26 +88,48 @@ def errors_on_spark(model: SparkModel, measured: OnSpark) -> dict[str, float]:
     return {name: predicted[name] / value - 1 for name, value in found.items() if value}
 
 
-def _with_total(found: Mapping[str, float]) -> dict[str, float]:
-    seconds = {SWEEPS: 0.0} | {name: one for name, one in found.items() if name.endswith("seconds")}
-    return {**found, **seconds, "spark_seconds": sum(seconds.values())}
+def _parts(measured: OnSpark) -> dict[str, float]:
+    """Return the measured value of each part."""
+    driver, executors = dict(measured.driver_seconds), dict(measured.executor_seconds)
+    return {
+        "tables": sum(driver.pop(stage, 0.0) for stage in _TABLES),
+        "sample": sum(driver.values()),
+        "sweeps": executors.pop("sweeps", 0.0),
+        "lists": sum(executors.pop(stage, 0.0) for stage in _LISTS),
+        "read": sum(executors.values()),
+        "memory": max(measured.driver_mib.values()) - measured.size.users * _PROFILE_MIB,
+        "shards": float(measured.shard_bytes),
+    }
 
 
-def _terms(size: DataSize, figure: str) -> Doubles:
-    n_events = size.views + size.ratings
+def _figures(size: DataSize, parts: Mapping[str, float]) -> dict[str, float]:
+    driver, executors = parts["sample"] + parts["tables"], parts["read"] + parts["lists"]
+    return {
+        "driver_seconds": driver,
+        "executor_seconds": executors,
+        "sweep_seconds": parts["sweeps"],
+        "spark_seconds": driver + executors + parts["sweeps"],
+        "driver_mib": parts["memory"] + size.users * _PROFILE_MIB,
+        "shard_bytes": parts["shards"],
+    }
+
+
+def _terms(size: DataSize, part: str) -> Doubles:
+    n_events, share = size.views + size.ratings, _sampled_share(size)
     n_partitions = max(N_PROCESSORS, n_events // _PARTITION_EVENTS + 1)
     counts = {
         "once": 1,
         "users": size.users,
         "items": size.items,
         "events": n_events,
-        "sampled": _sampled(size) * n_events / size.views,
         "pairs": size.users * size.items,
         "sums": n_partitions * size.items,
+        "sampled_users": size.users * share,
+        "sampled_events": n_events * share,
     }
-    return np.array([counts[name] for name in _TERMS[figure]], np.float64)
+    return np.array([counts[name] for name in _TERMS[part]], np.float64)
 
 
-def _sampled(size: DataSize) -> float:
-    """Return the views of the sample that the driver trains on."""
-    return counts_of_size(size, BatchSettings()).sampled_view
+def _sampled_share(size: DataSize) -> float:
+    """Return the share of the users in the sample that the driver trains on."""
+    return counts_of_size(size, BatchSettings()).sampled_view / size.views

@@ -9,7 +9,7 @@ from batch.settings import BatchSettings
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.sizing.fit import Model, errors, figures_of
-from benchmarks.sizing.fit_spark import SWEEPS, SparkModel, errors_on_spark, figures_on_spark
+from benchmarks.sizing.fit_spark import SparkModel, errors_on_spark, figures_on_spark
 from benchmarks.sizing.measure import Measured, Shape
 from benchmarks.sizing.on_spark import OnSpark
 from benchmarks.sizing.plans import Plan
@@ -52,7 +52,13 @@ def print_errors_on_spark(model: SparkModel, sizes: Sequence[OnSpark], seed: int
             ratio=round(seconds / local, 3), **one.size._asdict(), model=one.shape.model,
         )  # fmt: skip
         elapsed = [sum(of.values()) for of in (one.local_elapsed_seconds, one.elapsed_seconds)]
-        shown = ("driver_seconds", "executor_seconds", SWEEPS, "spark_seconds", "driver_mib")
+        shown = (
+            "driver_seconds",
+            "executor_seconds",
+            "sweep_seconds",
+            "spark_seconds",
+            "driver_mib",
+        )
         driver, executors, sweeps, every, memory = (
             _with_error(f"{found[name]:,.0f}", differs.get(name)) for name in shown
         )

@@ -21,6 +21,7 @@ from benchmarks.sizing.measure import Measured, Shape
 from benchmarks.sizing.on_spark import OnSpark, measure_on_spark
 
 _MIB = 1 << 20
+_PROFILE_MIB = 111 / _MIB
 _HAS_PYSPARK = importlib.util.find_spec("pyspark") is not None
 _BURNING = """
 import os, signal, sys, time
@@ -39,22 +40,27 @@ else:
 def on_spark(users, items, views, *, is_held_out=False):
     """Return a size whose figures follow a law: once, and for each of what it depends on."""
     size = DataSize(users, items, views, views // 2)
-    events, pairs = size.views + size.ratings, users * items
-    sampled = min(views, max(300 * items, 2_000_000))
-    has_sweeps = sampled < views
+    events, share = size.views + size.ratings, sampled_share(size)
     sums = (events // 1_000_000 + 1) * items
-    sweeps = {"sweeps": 3 + 2e-6 * events + 1e-4 * sums} if has_sweeps else {}
+    sweeps = {"sweeps": 3 + 2e-6 * events + 1e-4 * sums} if share < 1 else {}
+    tables = {"events": 1e-5 * events, "users": 1e-8 * users * items, "write": 2 + 1e-5 * users}
+    memory = 200 + 1e-4 * events * share + 1e-3 * users * share + _PROFILE_MIB * users
     return OnSpark(
         Shape(users, items, views, "als", is_held_out=is_held_out),
         size,
         local_seconds={"events": 1e-5 * events},
-        driver_seconds={"train": 2 + 1e-6 * sampled, "write": 3e-5 * users},
-        executor_seconds={"catalogue": 9, "events": 1e-5 * events, "users": 1e-8 * pairs} | sweeps,
-        driver_mib={"train": 200 + 1e-4 * sampled * 1.5 + 1e-4 * users, "write": 150},
+        driver_seconds={"train": 2 + 1e-6 * events * share, "write": 3e-5 * users},
+        executor_seconds={"catalogue": 9} | tables | sweeps,
+        driver_mib={"train": memory, "write": 150},
         elapsed_seconds={"events": 7e-6 * events},
         local_elapsed_seconds={"events": 7e-6 * events},
         shard_bytes=_MIB + 900 * users,
     )
+
+
+def sampled_share(size):
+    """Return the share of the users that the driver trains on: 300 views an item, or 2 million."""
+    return min(1, max(300 * size.items, 2_000_000) / size.views)
 
 
 _SIZES = [
@@ -101,7 +107,9 @@ def test_all_processor_time_is_that_of_driver_executors_and_sweeps():
     found = figures_on_spark(_HELD_OUT)
     parts = (found[name] for name in ("driver_seconds", "executor_seconds", "sweep_seconds"))
     assert found["spark_seconds"] == pytest.approx(sum(parts))
-    assert found["driver_mib"] == pytest.approx(200 + 1e-4 * 2_000_000 * 1.5 + 20)
+    assert found["driver_mib"] == pytest.approx(
+        200 + 1e-4 * 3_000_000 + 1e-3 * 200_000 * 2 / 9 + _PROFILE_MIB * 200_000
+    )
 
 
 def test_the_driver_is_not_divided():

@@ -43,6 +43,7 @@ from benchmarks.sizing.sizes import (
 )
 from benchmarks.sizing.tables import (
     print_coefficients,
+    print_coefficients_on_spark,
     print_errors,
     print_errors_on_spark,
     print_plans,
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     spark = fit_on_spark(fitted) if fitted else None
     if spark:
         print_errors_on_spark(spark, sizes.spark, args.seed)
+        print_coefficients_on_spark(spark)
     plans = [
         plan(_size(n_users, args), models[_PLANNED], spark, _prices(args)) for n_users in args.users
     ]

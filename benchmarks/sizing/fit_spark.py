@@ -30,7 +30,7 @@ _PARTITION_EVENTS: Final = 1_000_000  # as `[batch] spark_partitions = 0` has it
 _PROFILE_MIB: Final = 111 / (1 << 20)  # of a user in the driver, as batch/README.md says
 _TABLES: Final = ("catalogue", "events", "users", "fingerprint", "write", "publish", "report")
 _LISTS: Final = ("users", "write")
-_TERMS: Final[Mapping[str, tuple[str, ...]]] = {
+TERMS: Final[Mapping[str, tuple[str, ...]]] = {
     "sample": ("once", "sampled_users", "items", "sampled_events"),
     "tables": ("once", "users", "items"),
     "read": ("once", "users", "events"),
@@ -55,7 +55,7 @@ class SparkModel:
 
     def figures(self, size: DataSize) -> dict[str, float]:
         """Return the predicted figures of a refresh, by the names of `figures_on_spark`."""
-        parts = dict.fromkeys(_TERMS, 0.0)
+        parts = dict.fromkeys(TERMS, 0.0)
         parts |= {name: float(_terms(size, name) @ one) for name, one in self.coefficients.items()}
         return _figures(size, parts if _sampled_share(size) < 1 else parts | {"sweeps": 0.0})
 
@@ -73,7 +73,7 @@ def fit_on_spark(sizes: Sequence[OnSpark]) -> SparkModel:
     """
     parts = [(one.size, _parts(one)) for one in sizes]
     coefficients = {}
-    for name in _TERMS:
+    for name in TERMS:
         used = [(_terms(size, name), found[name]) for size, found in parts if found[name]]
         if used:
             terms, values = zip(*used, strict=True)
@@ -127,7 +127,7 @@ def _terms(size: DataSize, part: str) -> Doubles:
         "sampled_users": size.users * share,
         "sampled_events": n_events * share,
     }
-    return np.array([counts[name] for name in _TERMS[part]], np.float64)
+    return np.array([counts[name] for name in TERMS[part]], np.float64)
 
 
 def _sampled_share(size: DataSize) -> float:

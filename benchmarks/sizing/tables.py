@@ -9,7 +9,7 @@ from batch.settings import BatchSettings
 from benchmarks.harness.report import print_figure
 from benchmarks.harness.tables import print_table
 from benchmarks.sizing.fit import Model, errors, figures_of
-from benchmarks.sizing.fit_spark import SparkModel, errors_on_spark, figures_on_spark
+from benchmarks.sizing.fit_spark import TERMS, SparkModel, errors_on_spark, figures_on_spark
 from benchmarks.sizing.measure import Measured, Shape
 from benchmarks.sizing.on_spark import OnSpark
 from benchmarks.sizing.plans import Plan
@@ -89,6 +89,16 @@ def print_coefficients(name: str, model: Model) -> None:
         values = {field: round(value, 1) for field, value in zip(fields, found, strict=True)}
         print_figure(
             "sizing", what, values.pop("process"), "B", subject="marquee", model=name, **values
+        )
+
+
+def print_coefficients_on_spark(model: SparkModel) -> None:
+    """Print the coefficients of each part: seconds, MiB of the memory, or bytes of the shards."""
+    for part, found in model.coefficients.items():
+        values = dict(zip(TERMS[part], map(float, found), strict=True))
+        unit = {"memory": "MiB", "shards": "B"}.get(part, "s")
+        print_figure(
+            "sizing", f"{part}_coefficients", values.pop("once"), unit, subject="spark", **values
         )
 
 

@@ -42,7 +42,7 @@ def picture(curves: Sequence[Curve]) -> str:
         f'<circle cx="{10 + _LEFT}" cy="{height - 16}" r="3.5" fill="{_DOT}"/>'
         f'<text x="{20 + _LEFT}" y="{height - 12}">measured</text>'
         f'<path d="M{100 + _LEFT} {height - 16}h30" {_DASHED}/>'
-        f'<text x="{136 + _LEFT}" y="{height - 12}">extrapolated, at assumed prices</text>'
+        f'<text x="{136 + _LEFT}" y="{height - 12}">extrapolated; cost at assumed prices</text>'
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * _WIDTH + 60} {height}" '

@@ -138,7 +138,9 @@ def _prices(args: argparse.Namespace) -> Prices:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = make_parser("sizing", __doc__)
-    parser.add_argument("--quick", action="store_true", help="three small sizes, some seconds")
+    parser.add_argument(
+        "--quick", action="store_true", help="three small sizes: seconds, with Spark minutes"
+    )
     parser.add_argument("--measured", type=Path, metavar="FILE", help="recorded sizes to use")
     parser.add_argument("--record", type=Path, metavar="FILE", help="file to add the sizes to")
     parser.add_argument(

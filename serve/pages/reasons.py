@@ -13,6 +13,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from serve.processes import end_with_parent
 
 _NEEDED: Final = ("stream", "batch", "numpy")
 _LIMIT_SECONDS: Final = 60  # of processor time
+_MAX_SECONDS: Final = 180.0  # in all, for a disk that hangs must not hang explanations for ever
 _N_KEPT: Final = 8
 _N_REASONS: Final = 3
 _FRESH_HOURS: Final = "MARQUEE_SERVE_FRESH_HOURS"
@@ -52,6 +54,7 @@ class AskedList(NamedTuple):
 class _Child(NamedTuple):
     asked: AskedList
     process: subprocess.Popen[bytes]
+    deadline: float
     output: IO[bytes]
     errors: IO[bytes]
 
@@ -106,11 +109,15 @@ class Reasons:
             env=os.environ | {_FRESH_HOURS: str(self._fresh_hours)},
             preexec_fn=_give_way(os.getpid()),
         )  # fmt: skip
-        return _Child(asked, process, output, errors)
+        return _Child(asked, process, time.monotonic() + _MAX_SECONDS, output, errors)
 
     def _collect(self, about: About) -> None:
         """Keep the result of a child that has ended."""
-        if self._child is None or self._child.process.poll() is None:
+        if self._child is None:
+            return
+        if self._child.process.poll() is None:
+            if time.monotonic() > self._child.deadline:
+                self._child.process.kill()
             return
         with self._child.output, self._child.errors:
             self._made[self._child.asked] = _result(self._child, about)

@@ -89,6 +89,17 @@ def test_a_failure_is_told_in_its_words_and_tried_again(store):
         assert "000009" in found["problem"]
 
 
+def test_one_that_takes_too_long_is_ended(store, monkeypatch):
+    """And the next one has its turn."""
+    reasons, asked = Reasons(store, 72.0), asked_of(store, "u01")
+    with monkeypatch.context() as patched:
+        patched.setattr("serve.pages.reasons._MAX_SECONDS", 0.0)
+        assert reasons.get(asked, about)["state"] == "running"
+        found = result(lambda: reasons.get(asked, about))
+    assert found == {"state": "failed", "problem": "`python -m stream explain` ended with -9"}
+    assert result(lambda: reasons.get(asked_of(store, "u02"), about))["state"] == "ready"
+
+
 def test_a_server_without_the_models_says_where_they_are(store, monkeypatch):
     """The image of the server alone has no NumPy."""
     find = importlib.util.find_spec

@@ -104,10 +104,13 @@ def _ahead(experiment: Experiment, look: dict[str, Any]) -> str:
     metric = preference if experiment.teams else metric_name(experiment.metric)
     interval = f"{_level(experiment, look)} interval {best.low:+.4g} to {best.high:+.4g}"
     verdict = text(look["verdicts"].get(best.arm, _UNDECIDED))
-    sure = "not significant" if verdict == _UNDECIDED else f"significantly {verdict}"
-    where = "ahead of" if best.gain > 0 else "not ahead of"
-    control = experiment.control.name
-    return f"“{best.arm}” is {where} “{control}”, {sure}: {metric} {best.effect:+.4g}, {interval}."
+    where = "ahead of" if best.gain > 0 else "behind" if best.gain < 0 else "level with"
+    said = f"“{best.arm}” is {where} “{experiment.control.name}”"
+    if verdict == _UNDECIDED:
+        said = f"None for sure: {said} so far, not significantly"
+    else:
+        said += f", significantly {verdict}"
+    return f"{said}: {metric} {best.effect:+.4g}, {interval}."
 
 
 def _level(experiment: Experiment, look: dict[str, Any]) -> str:

@@ -247,6 +247,20 @@ def test_collector_jobs_and_experiment(guarded):
     assert [one["differences"][0]["low"] for one in running["looks"]][-1] == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(("effect", "where"), [(0.05, "ahead of"), (-0.05, "behind")])
+def test_without_a_decision_no_arm_is_ahead_for_sure(tmp_path, effect, where):
+    """The sentence begins with that, and says on which side the arm is so far."""
+    experiment = experiment_of(1, 2)
+    (tmp_path / "experiments").mkdir()
+    found = asdict(look(experiment, 0.5))
+    compared = found["figures"]["comparisons"][0]
+    compared |= {"effect": effect, "effect_low": effect - 0.08, "effect_high": effect + 0.08}
+    (tmp_path / "experiments" / "test.jsonl").write_text(json.dumps(found))
+    assert looks_at(tmp_path, experiment)["ahead"].startswith(
+        f"None for sure: “treatment” is {where} “control” so far, not significantly: click-through"
+    )
+
+
 def test_a_look_of_an_earlier_version_is_shown_in_words(tmp_path):
     """Its reason has the key of the metric; of three arms the interval of each is wider."""
     experiment = experiment_of(1, 2, 3)

@@ -49,7 +49,7 @@ def _entry(store: Path, generation: int, verdicts: ReportVerdicts) -> dict[str, 
         "parent": manifest.parent,
         "arm": manifest.arm,
         "finished_at": manifest.finished_at,
-        "data_until": _data_until(manifest),
+        "data_until": data_until(manifest),
         "n_users": manifest.counts.get("recs.mdb/users"),
         "n_items": manifest.counts.get("recs.mdb/items"),
         "n_bytes": sum(manifest.files.values()),
@@ -61,7 +61,7 @@ def _entry(store: Path, generation: int, verdicts: ReportVerdicts) -> dict[str, 
     }
 
 
-def _data_until(manifest: Manifest) -> str | None:
+def data_until(manifest: Manifest) -> str | None:
     """Return the time of the last event that was read; None if the manifest does not have it."""
     found = manifest.metrics.get("data_until")
     return found if isinstance(found, str) else None

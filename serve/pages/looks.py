@@ -102,7 +102,7 @@ def _ahead(experiment: Experiment, look: dict[str, Any]) -> str:
     best = max(found, key=lambda one: one.gain)
     preference = "net share of users who prefer it"
     metric = preference if experiment.teams else metric_name(experiment.metric)
-    interval = f"{_level(experiment, look)} interval {best.low:+.4g} to {best.high:+.4g}"
+    interval = f"{_level(experiment, look)} interval {best.low:+.3g} to {best.high:+.3g}"
     verdict = text(look["verdicts"].get(best.arm, _UNDECIDED))
     where = "ahead of" if best.gain > 0 else "behind" if best.gain < 0 else "level with"
     said = f"“{best.arm}” is {where} “{experiment.control.name}”"
@@ -110,7 +110,7 @@ def _ahead(experiment: Experiment, look: dict[str, Any]) -> str:
         said = f"None for sure: {said} so far, not significantly"
     else:
         said += f", significantly {verdict}"
-    return f"{said}: {metric} {best.effect:+.4g}, {interval}."
+    return f"{said}: {metric} {best.effect:+.3g}, {interval}."
 
 
 def _level(experiment: Experiment, look: dict[str, Any]) -> str:

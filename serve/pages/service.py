@@ -9,10 +9,11 @@ The counts only grow: who reads them twice computes rates, shares and quantiles 
 import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from serve.counting import ANSWER_KINDS, ANSWERS, ARM_SOURCES, N_BUCKETS, Counts
 from serve.pages.collector import collector
+from serve.pages.generations import data_until
 from serve.pages.jobs import jobs
 from serve.pages.looks import looks_at
 from serve.scoreboard import Scoreboard
@@ -35,6 +36,20 @@ _SILENT_SECONDS: Final = 3.0  # a worker without a heartbeat is replaced then
 _N_PUBLISHES: Final = 20
 
 
+class _Lists(NamedTuple):
+    """The lists that are served.
+
+    Attributes:
+        finished_at: Time when they were made, ISO 8601.
+        age_seconds: Time since then.
+        data_until: Time of the last event that they were made from, ISO 8601.
+    """
+
+    finished_at: str | None
+    age_seconds: int | None
+    data_until: str | None
+
+
 def service(
     store: Path,
     settings: ServeSettings,
@@ -53,15 +68,15 @@ def service(
         is_operator: Whether reasons in operators' words are included.
     """
     generation = scoreboard.generation
-    finished_at, age_seconds = _age(store, generation)
+    lists = _lists(store, generation)
     experiment = _experiment(store, generation)
     counts = scoreboard.total_counts(experiment.identity if experiment else 0)
     workers = _workers(scoreboard)
     alarms = [scoreboard.problem] if scoreboard.problem else []
     if not generation:
         alarms.append("no snapshot is served")
-    if age_seconds is not None and age_seconds > settings.stale_hours * 3600:
-        alarms.append(f"the lists are {age_seconds / 3600:.0f} hours old")
+    if lists.age_seconds is not None and lists.age_seconds > settings.stale_hours * 3600:
+        alarms.append(f"the lists are {lists.age_seconds / 3600:.0f} hours old")
     if not any(worker["ready"] for worker in workers):
         alarms.append("no worker answers")
     now = datetime.now(UTC)
@@ -74,8 +89,7 @@ def service(
     return found | {
         "at": now.isoformat(timespec="seconds"),
         "generation": generation or None,
-        "finished_at": finished_at,
-        "age_seconds": age_seconds,
+        **lists._asdict(),
         "counts": _counts(counts),
         "workers": workers,
         "events": scoreboard.supervisor_counts(),
@@ -87,13 +101,13 @@ def service(
     }
 
 
-def _age(store: Path, generation: int) -> tuple[str | None, int | None]:
+def _lists(store: Path, generation: int) -> _Lists:
     with contextlib.suppress(StoreError):
         if generation:
-            finished_at = read_manifest(snapshot_folder(store, generation)).finished_at
-            age = datetime.now(UTC) - parse_time(finished_at)
-            return finished_at, round(age.total_seconds())
-    return None, None
+            manifest = read_manifest(snapshot_folder(store, generation))
+            age = datetime.now(UTC) - parse_time(manifest.finished_at)
+            return _Lists(manifest.finished_at, round(age.total_seconds()), data_until(manifest))
+    return _Lists(None, None, None)
 
 
 def _experiment(store: Path, generation: int) -> Experiment | None:

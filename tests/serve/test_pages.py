@@ -21,6 +21,7 @@ from tests.serve.page_files import ALARM_TEXT, leave_files, look, paths
 from tests.serve.server import Server, wait_until
 from tests.snapshots import make_snapshot
 
+DATA_UNTIL = "2026-01-02T03:04:05"
 TOKEN = "correct-horse-battery-staple"
 AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
 MARKUP = '<img src=x onerror="document.title=1">'
@@ -47,7 +48,7 @@ def serving(folder, *, has_files=False, **environ):
         make_snapshot(
             folder / "store", {"ann": names, "bob": ["alien"]}, ["diva"],
             similar={"alien": ["brazil", "diva"]}, about=ABOUT,
-            metrics={"ndcg": 0.25 if "brazil" in names else 0.2},
+            metrics={"ndcg": 0.25 if "brazil" in names else 0.2, "data_until": DATA_UNTIL},
             parameters={} if "brazil" in names else {"alpha": 1},
         )  # fmt: skip
     make_report(folder / "store", 2, ReportSettings(str(folder / "online")))
@@ -215,6 +216,14 @@ def test_a_ticket_is_good_for_a_minute(monkeypatch):
     for later, is_valid in ((55, True), (61, False)):
         monkeypatch.setattr(time, "time", lambda at=now + later: at)
         assert tickets.is_valid(7, ticket) is is_valid
+
+
+def test_the_service_says_until_when_its_events_are(guarded):
+    """Lists of today may be made from events of last year."""
+    assert data(guarded, "status")["data_until"] == DATA_UNTIL
+    assert {one["data_until"] for one in data(guarded, "generations")["generations"]} == {
+        DATA_UNTIL
+    }
 
 
 def test_generations_and_service(guarded):

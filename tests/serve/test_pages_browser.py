@@ -136,7 +136,11 @@ def test_the_verdict_says_who_answers_and_what_does_not_run(chromium, guarded):
     page.goto(base(guarded) + "/status")
     page.get_by_text("All right: no alarm is open. ").wait_for()
     verdict = page.locator("#verdict").inner_text()
-    assert re.search(r"\d workers? answers? with generation 2, made .* ago\. Films", verdict)
+    assert re.search(
+        r"\d workers? answers? with generation 2, made .* ago "
+        r"from events until 2026-01-02 03:04\. Films",
+        verdict,
+    )
     scope = page.locator("#scope").inner_text()
     assert scope == "No collector has run here. No scheduler has run here."
     page.get_by_text("no request has come while this page was open").wait_for()
@@ -168,7 +172,7 @@ def test_a_list_explains_itself_while_one_waits(chromium, tmp_path, monkeypatch,
     with Server(tmp_path / "store", tmp_path, "--workers", "1", **options) as server:
         page = chromium.new_page()
         page.goto(f"{base(server)}/?user={user}")
-        page.get_by_role("button", name="What places each film").click()
+        page.get_by_role("button", name="Why these, in this order?").click()
         page.get_by_text("they compare the films of one list").wait_for()
         lines = page.locator("#lists ol > li").all_inner_texts()
         assert axe_api.Axe().run(page).response["violations"] == []

@@ -74,7 +74,7 @@ const KINDS = { good: "good", "look at it": "look", refused: "bad" };
 export const verdict = ({ word, why }) =>
   element("span", {}, element("strong", { className: KINDS[word] ?? "quiet" }, word), why ? `: ${why}` : "");
 
-export const GROUPS = "A group is served worse if its quality is significantly below that of all users. “Activity 5–19” are the users with 5 to 19 films in their history.";
+export const GROUPS = "A group is served worse if its quality is significantly below that of all users. “Activity 1” are the users with one film in their history, “activity 5–19” those with 5 to 19.";
 
 /** Whether a group of users is served worse, in words. */
 export const groupsVerdict = ({ worse_groups: worse, groups }) =>

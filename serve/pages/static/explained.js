@@ -24,7 +24,9 @@ function way({ places }, rank) {
 
 function spokenFor({ because }) {
   const share = ({ share }) => share < 0.005 ? "under 1\u00a0%" : `${Math.round(100 * share)}\u00a0%`;
-  return because.length ? "its score comes from the watched " + because.map((seen) => `“${seen.title || seen.item_id}” (${share(seen)})`).join(", ")
+  const others = 1 - because.reduce((sum, seen) => sum + seen.share, 0);
+  const rest = others < 0.005 ? "" : ` and others (${share({ share: others })})`;
+  return because.length ? "its score comes from the watched " + because.map((seen) => `“${seen.title || seen.item_id}” (${share(seen)})`).join(", ") + rest
     : "nothing watched speaks for it: it is popular";
 }
 
@@ -55,6 +57,6 @@ export function explanation(found, lines) {
   if (found.source !== "list" && found.source !== "fresh") return "";
   const said = element("span", { className: "quiet" });
   said.setAttribute("role", "status");
-  const button = element("button", { type: "button", onclick: () => explain(found, button, said, lines) }, "What places each film");
+  const button = element("button", { type: "button", onclick: () => explain(found, button, said, lines) }, "Why these, in this order?");
   return element("p", { className: "row" }, button, said);
 }

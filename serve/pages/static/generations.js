@@ -32,7 +32,7 @@ function change({ part, a, b, presence, n_intervals: n, is_comparable: isCompara
   if (!isComparable) return "of another day or other users";
   const [one, other] = [a, b].map((value) => (part === "metrics" && isInterval(value) ? value[0] : value));
   const isNumber = typeof one === "number" && typeof other === "number";
-  const share = isNumber && one ? `${other > one ? "+" : ""}${((100 * (other - one)) / Math.abs(one)).toFixed(1)} %` : "";
+  const share = isNumber && one * other > 0 ? `${other > one ? "+" : ""}${((100 * (other - one)) / Math.abs(one)).toFixed(1)} %` : "";
   return [share, n === null ? "" : n > 1 ? "significant" : "n.s."].filter(Boolean).join(", ");
 }
 
@@ -64,6 +64,12 @@ function quality({ metrics }) {
     element("ul", {}, ...flat(metrics).map(([name, value]) => element("li", {}, `${name.replaceAll("_", " ")}: ${shown(value, "metrics")}`))));
 }
 
+/** The change against the lists that were served before, of the same users on the same day. */
+function gain({ metrics }) {
+  const found = metrics?.last_day?.change?.served;
+  return isInterval(found) ? `${shown(found, "metrics")}, ${found[1] > 0 ? "better" : found[2] < 0 ? "worse" : "n.s."}` : "–";
+}
+
 const gate = ({ gate: { result, checks } }) => element("details", {}, element("summary", {}, result ?? "unknown"),
   element("ul", {}, ...(checks ?? []).map((check) => element("li", {}, checked(check)))));
 
@@ -74,14 +80,13 @@ function groups({ report, small_groups: small }) {
     element("ul", {}, ...small.map((one) => element("li", {}, `${one.group}: ${one.n_users}`))));
 }
 
-const HEAD = ["generation", "its report in short", "a group served worse?", "report", "gate", "quality, 95 % interval", "data until, UTC", "finished, UTC", "users", "items", "MB"];
+const HEAD = ["generation", "its report in short", "a group served worse?", "report", "gate", "quality on its own last day, 95 % interval", "against those served before", "data until, UTC", "finished, UTC", "users", "items", "MB"];
 
 function row(one, current) {
   if (one.error) return [one.generation, `damaged: ${one.error}`, ...HEAD.slice(2).map(() => "")];
   const marks = [one.generation === current ? "current" : "", one.arm ? `built for arm “${one.arm}”` : ""].filter(Boolean).join(", ");
   const when = (iso) => (iso ? element("span", { className: "time" }, time(iso)) : "–");
-  return [`${one.generation}${marks ? ` (${marks})` : ""}`, verdict(one.report), groups(one), one.has_report ? reportButton(one.generation) : "none", gate(one), quality(one),
-    when(one.data_until), when(one.finished_at), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1)];
+  return [`${one.generation}${marks ? ` (${marks})` : ""}`, verdict(one.report), groups(one), one.has_report ? reportButton(one.generation) : "none", gate(one), quality(one), gain(one), when(one.data_until), when(one.finished_at), one.n_users, one.n_items, (one.n_bytes / 1e6).toFixed(1)];
 }
 
 async function show() {
@@ -89,7 +94,7 @@ async function show() {
     const found = await ask("/pages/data/generations");
     $("message").textContent = found.current ? `Generation ${found.current} is current${found.pin ? ", pinned" : ""}.` : "Nothing is served.";
     $("generations").replaceChildren(table("Newest first", HEAD, found.generations.map((one) => row(one, found.current))),
-      element("p", { className: "quiet" }, GROUPS));
+      element("p", { className: "quiet" }, `Quality of two rows is of two days and other users: only the change against those served before compares like with like; n.s. = not significant. ${GROUPS}`));
     const newest = found.generations.map((one) => one.generation);
     if (!$("before").value && newest.length > 1) [$("after").value, $("before").value] = newest;
   } catch (error) {

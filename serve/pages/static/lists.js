@@ -17,9 +17,9 @@ function reasons(one, found) {
 function nearness(one, { source, history }) {
   if (source === "popular") return "from the popular list";
   if (history === null) return "no reason: the snapshot holds no history";
-  if (one.why.length === 0) return "not among the nearest films of any watched one; the score is of the whole history";
+  if (one.why.length === 0) return "resembles no watched film closely";
   const place = (seen, n) => `no. ${seen.rank}${n ? "" : " of its nearest films"}${known(seen.score) ? `, ${n ? "" : "similarity "}${seen.score}` : ""}`;
-  return "near the watched " + one.why.map((seen, n) => `“${seen.title || seen.item_id}” (${place(seen, n)})`).join(", ");
+  return "resembles the watched " + one.why.map((seen, n) => `“${seen.title || seen.item_id}” (${place(seen, n)})`).join(", ");
 }
 
 const WITHOUT_TRACE = {
@@ -31,7 +31,7 @@ const WITHOUT_TRACE = {
 /** Which rules may have moved, added or removed a film: the snapshot does not record which, `explained` finds out. */
 function untraced({ rules_without_trace: rules }) {
   return `Rules also in force for this generation: ${rules.map((name) => WITHOUT_TRACE[name]).join(", ")}. ` +
-    "The snapshot does not record which films they moved, added or removed: “What places each film” runs them again.";
+    "The snapshot does not record which films they moved, added or removed: “Why these, in this order?” runs them again.";
 }
 
 const ORDERS = {
@@ -41,14 +41,14 @@ const ORDERS = {
 };
 
 /** What orders the films. */
-function order({ source }) {
-  return `${ORDERS[source] ?? "In the order of the list that stands in for one of the user's own."} Neither predicted ratings nor similarities order it.`;
+function order(found) {
+  return `${ORDERS[found.source] ?? "In the order of the list that stands in for one of the user's own."} Neither predicted ratings nor resemblance to watched films order it${found.source === "list" || found.source === "fresh" ? ": the button says what does" : ""}.`;
 }
 
 function shown(found) {
   const isServed = found.generation === found.served;
   const head = `Generation ${found.generation}${isServed ? ", served to this user" : ""}`;
-  const facts = [`source ${found.source}`, isServed && found.arm && `arm “${found.arm}” of the experiment`, `${age(found.age_seconds)} old`,
+  const facts = [`source ${found.source}`, found.source === "popular" && found.n_history === 0 && "this user has no list of their own in it", isServed && found.arm && `arm “${found.arm}” of the experiment`, `${age(found.age_seconds)} old`,
     found.source === "fresh" && `made again after new events${known(found.n_since) ? `; ${found.n_since} ${found.n_since === 1 ? "film" : "films"} watched since the refresh` : ""}`];
   const lines = found.items.map((one) => element("div", { className: "quiet" }, reasons(one, found)));
   const list = element("ol", {}, ...found.items.map((one, n) => element("li", {}, film(one),

@@ -74,6 +74,7 @@ const when = (iso) => (iso ? element("span", { className: "time" }, time(iso)) :
 
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const LOOK = "A look is one evaluation of the experiment on its users so far; “python -m stream experiment check” takes it.";
+const lastLook = (last) => (last ? ` The last one was at ${time(last.at)} UTC.` : "");
 
 /** What users are served, and whether it is good, by the report of each generation. */
 function lists(found) {
@@ -90,7 +91,7 @@ function experiment(found) {
   return [
     element("dl", {}, element("dt", {}, "Which arm is ahead?"), element("dd", {}, found.ahead),
       element("dt", {}, "May one stop?"), element("dd", {}, found.stop)),
-    element("p", { className: "quiet" }, LOOK),
+    element("p", { className: "quiet" }, LOOK + lastLook(last)),
     table(`${found.name} (${found.kind}), since ${time(found.started_at)}`, ["arm", `${found.metric_words}${last ? `, ${found.level} interval` : ""}`, "users in the look", "share", "generation", "stored lists sent", "fresh lists sent", "other answers"],
       found.arms.map((arm) => [arm.name, rate(arm) ? interval(rate(arm).rate, rate(arm).low, rate(arm).high) : "–", rate(arm)?.n_users, `${short(100 * arm.share)} %`, arm.generation, arm.list, arm.fresh, arm.other])),
     ...arms.map((arm) => sequence(arm, found)),
@@ -139,7 +140,7 @@ function allRight(now) {
   const held = now.pin ? ` (pinned to ${now.pin})` : "", n = now.workers.filter((worker) => worker.ready).length;
   const arms = (now.experiment?.arms ?? []).filter((arm) => arm.generation !== now.generation)
     .map((arm) => `; ${short(100 * arm.share)} % of the users get generation ${arm.generation}, by the experiment`);
-  return `All right: no alarm is open. ${n} ${n === 1 ? "worker answers" : "workers answer"} with generation ${now.generation}${held}, made ${age(now.age_seconds)} ago${arms.join("")}. ` +
+  return `All right: no alarm is open. ${n} ${n === 1 ? "worker answers" : "workers answer"} with generation ${now.generation}${held}, made ${age(now.age_seconds)} ago${now.data_until ? ` from events until ${time(now.data_until)}` : ""}${arms.join("")}. ` +
     `Films taken down: ${now.n_takedowns}.`;
 }
 

@@ -29,11 +29,12 @@ def add_explain(verbs: Any) -> None:
     verb.add_argument("user", help="a user id")
     verb.add_argument("--config", type=Path, metavar="FILE", help="default: marquee.toml")
     verb.add_argument("--store", type=Path, metavar="DIR", help="default: [store] path")
-    verb.add_argument(
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument(
         "--generation", type=int, metavar="N",
         help="explain the list of this generation; default: the one that answers the user",
     )  # fmt: skip
-    verb.add_argument(
+    which.add_argument(
         "--at", type=time_of, metavar="TIME",
         help="explain the answer at that time; ISO 8601, UTC without a time zone",
     )  # fmt: skip

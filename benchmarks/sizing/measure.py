@@ -6,13 +6,12 @@ world ─► history ─► refresh ─► push ─► serve, under load
 """
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from batch.capacity.sizes import DataSize
 from benchmarks.harness.servers import MarqueeServer
@@ -72,25 +71,6 @@ class Measured(NamedTuple):
     snapshot_bytes: int
     pushed_bytes: int
     requests_per_core: float
-
-    def as_json(self) -> str:
-        """Return one line, which `from_json` reads."""
-        parts = {"shape": self.shape._asdict(), "size": self.size._asdict()}
-        return json.dumps(self._asdict() | parts)
-
-    @classmethod
-    def from_json(cls, line: str) -> Self:
-        """Return what `as_json` wrote.
-
-        Raises:
-            ValueError: The line is not such a one.
-        """
-        try:
-            found = json.loads(line)
-            parts = {"shape": Shape(**found["shape"]), "size": DataSize(**found["size"])}
-            return cls(**found | parts)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a measurement: {error}") from error
 
 
 def measure(shape: Shape, seed: int, serving_seconds: int) -> Measured:

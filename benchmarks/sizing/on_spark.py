@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from batch.capacity.sizes import DataSize
 from benchmarks.harness.descendants import DescendantSeconds
@@ -62,25 +62,6 @@ class OnSpark(NamedTuple):
     elapsed_seconds: Mapping[str, float]
     local_elapsed_seconds: Mapping[str, float]
     shard_bytes: int
-
-    def as_json(self) -> str:
-        """Return one line, which `from_json` reads."""
-        parts = {"shape": self.shape._asdict(), "size": self.size._asdict()}
-        return json.dumps(self._asdict() | parts)
-
-    @classmethod
-    def from_json(cls, line: str) -> Self:
-        """Return what `as_json` wrote.
-
-        Raises:
-            ValueError: The line is not such a one.
-        """
-        try:
-            found = json.loads(line)
-            parts = {"shape": Shape(**found["shape"]), "size": DataSize(**found["size"])}
-            return cls(**found | parts)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not a measurement on Spark: {error}") from error
 
 
 def measure_on_spark(shape: Shape, seed: int) -> OnSpark:

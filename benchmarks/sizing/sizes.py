@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from batch.capacity.sizes import DataSize
 from benchmarks.harness.errors import BenchmarkError
 from benchmarks.sizing.measure import Measured, Shape, measure
 from benchmarks.sizing.on_spark import OnSpark, measure_on_spark
@@ -97,16 +98,38 @@ def read_sizes(file: Path) -> Sizes:
     try:
         sizes = Sizes([], [])
         for line in file.read_text().splitlines():
-            if _SPARK_FIELD in json.loads(line):
-                sizes.spark.append(OnSpark.from_json(line))
+            found = from_line(line)
+            if isinstance(found, OnSpark):
+                sizes.spark.append(found)
             else:
-                sizes.local.append(Measured.from_json(line))
+                sizes.local.append(found)
     except (OSError, ValueError) as error:
         raise BenchmarkError(file, f"cannot be read: {error}", "record it with --record") from error
     return sizes
 
 
+def to_line(found: Measured | OnSpark) -> str:
+    """Return a measured size as one line, which `from_line` reads."""
+    parts = {"shape": found.shape._asdict(), "size": found.size._asdict()}
+    return json.dumps(found._asdict() | parts)
+
+
+def from_line(line: str) -> Measured | OnSpark:
+    """Return what `to_line` wrote.
+
+    Raises:
+        ValueError: The line is not such a one.
+    """
+    try:
+        found = json.loads(line)
+        kind = OnSpark if _SPARK_FIELD in found else Measured
+        parts = {"shape": Shape(**found["shape"]), "size": DataSize(**found["size"])}
+        return kind(**found | parts)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a measurement: {error}") from error
+
+
 def _record(found: Measured | OnSpark, record: Path | None) -> None:
     if record:
         with record.open("a") as file:
-            file.write(f"{found.as_json()}\n")
+            file.write(f"{to_line(found)}\n")

@@ -3,7 +3,7 @@
     report.json ─► good │ look at it: why │ refused: why
                 └► no group is served worse │ served worse: which
 
-The file is no part of the snapshot: it may be missing, made again, or anything else.
+The file does not belong to the snapshot: it may be missing, made again, or anything else.
 """
 
 from collections.abc import Mapping

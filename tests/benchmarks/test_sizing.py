@@ -10,6 +10,7 @@ from benchmarks.sizing.__main__ import main
 from benchmarks.sizing.costs import Prices, costs
 from benchmarks.sizing.fit import errors, figures_of, fit
 from benchmarks.sizing.measure import Measured, Shape
+from benchmarks.sizing.sizes import to_line
 
 MIB = 1 << 20
 
@@ -94,7 +95,7 @@ def test_costs_by_hand():
 
 def test_recorded_sizes_make_tables_and_a_picture(tmp_path, capsys):
     record, file = tmp_path / "sizing.jsonl", tmp_path / "sizing.svg"
-    record.write_text("".join(f"{one.as_json()}\n" for one in [*SIZES, HELD_OUT]))
+    record.write_text("".join(f"{to_line(one)}\n" for one in [*SIZES, HELD_OUT]))
     arguments = ["--measured", str(record), "--users", "1000000", "1000000000"]
     assert main([*arguments, "--picture", str(file)]) == 0
     output = capsys.readouterr()
@@ -112,13 +113,14 @@ def test_recorded_sizes_make_tables_and_a_picture(tmp_path, capsys):
 
 def test_a_model_without_sizes_is_refused(tmp_path, capsys):
     record = tmp_path / "sizing.jsonl"
-    record.write_text(f"{HELD_OUT.as_json()}\n")
+    record.write_text(f"{to_line(HELD_OUT)}\n")
     assert main(["--measured", str(record)]) == 1
     assert "als: has no size that the model can be fitted to" in capsys.readouterr().err
 
 
-def test_what_was_not_recorded_is_refused(tmp_path, capsys):
+@pytest.mark.parametrize("line", ['{"shape": {"users": 3}}', "3", "[]", '{"executor_seconds": 1}'])
+def test_what_was_not_recorded_is_refused(tmp_path, capsys, line):
     record = tmp_path / "sizing.jsonl"
-    record.write_text('{"shape": {"users": 3}}\n')
+    record.write_text(f"{line}\n")
     assert main(["--measured", str(record)]) == 1
     assert "cannot be read: not a measurement" in capsys.readouterr().err

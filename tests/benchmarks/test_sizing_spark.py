@@ -19,6 +19,7 @@ from benchmarks.sizing.costs import Prices, costs
 from benchmarks.sizing.fit_spark import errors_on_spark, figures_on_spark, fit_on_spark
 from benchmarks.sizing.measure import Measured, Shape
 from benchmarks.sizing.on_spark import OnSpark, measure_on_spark
+from benchmarks.sizing.sizes import from_line, to_line
 
 _MIB = 1 << 20
 _PROFILE_MIB = 111 / _MIB
@@ -130,14 +131,14 @@ def test_the_driver_is_not_divided():
 def test_plans_take_the_measured_overhead(tmp_path, capsys):
     """Of a cluster alone; where Spark was not measured, the plan says that it is assumed."""
     record, picture = tmp_path / "sizing.jsonl", tmp_path / "sizing.svg"
-    record.write_text(f"{_LOCAL.as_json()}\n")
+    record.write_text(f"{to_line(_LOCAL)}\n")
     arguments = ["--measured", str(record), "--users", "1000000", "1000000000"]
     assert main(arguments) == 0
     output = capsys.readouterr()
     assert plans(output.out)["overhead", 10**9] == 1.5
     assert "1.5, assumed" in output.err
 
-    record.write_text("".join(f"{one.as_json()}\n" for one in [_LOCAL, *_SIZES, _HELD_OUT]))
+    record.write_text("".join(f"{to_line(one)}\n" for one in [_LOCAL, *_SIZES, _HELD_OUT]))
     assert main([*arguments, "--picture", str(picture)]) == 0
     output = capsys.readouterr()
     found = plans(output.out)
@@ -162,7 +163,7 @@ def plans(output):
 @pytest.mark.skipif(_HAS_PYSPARK, reason="PySpark is installed")
 def test_spark_that_is_asked_for_and_not_installed_is_an_error(tmp_path, capsys):
     record = tmp_path / "sizing.jsonl"
-    record.write_text(f"{_LOCAL.as_json()}\n")
+    record.write_text(f"{to_line(_LOCAL)}\n")
     assert main(["--measured", str(record), "--spark"]) == 1
     assert "sizing: PySpark: is not installed; pip install" in capsys.readouterr().err
 
@@ -196,5 +197,5 @@ def test_both_engines_are_measured_on_the_same_data():
     assert found.executor_seconds["events"] > 1
     assert found.executor_seconds["train"] < found.executor_seconds["events"]
     assert figures_on_spark(found)["spark_seconds"] > sum(found.local_seconds.values())
-    assert OnSpark.from_json(found.as_json()) == found
+    assert from_line(to_line(found)) == found
     assert found.shard_bytes >= 8 * 2 * os.sysconf("SC_PAGE_SIZE")  # no file of LMDB is smaller

@@ -155,7 +155,10 @@ def test_an_explanation_is_of_the_generation_that_was_named(
     ]
     assert found[0]["items"][0]["score"] != found[1]["items"][0]["score"]
     assert main([*options, "--generation", "7"]) == 1
-    assert "7" in capsys.readouterr().err
+    assert "000007: no such snapshot" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*options, "--generation", "1", "--at", "2026-03-09"])
+    assert "not allowed with argument --generation" in capsys.readouterr().err
 
 
 def test_a_line_shows_the_places_of_an_item_that_was_moved(

@@ -14,6 +14,8 @@ from batch.sql.statements import STAGING, select_statement
 from batch.sql.url import DatabaseUrl
 
 _BATCH_ROWS: Final = 1 << 16
+# The last connection to close locks SQLite's file for a moment, others in their statements.
+_WAIT: Final = "PRAGMA busy_timeout = 10000"  # milliseconds
 _TRY_LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtext('marquee ingest'))"
 
 
@@ -39,6 +41,8 @@ class AdbcConnection:
             if url.dialect == "sqlite" and creates:
                 _enable_reading_while_writing(driver, _uri(url, password))
             self._connection = driver.connect(_uri(url, password))
+            if url.dialect == "sqlite":
+                self.execute(_WAIT)
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +147,7 @@ class AdbcConnection:
 def _enable_reading_while_writing(driver: Any, uri: str) -> None:
     """Set SQLite's write-ahead log, outside a transaction."""
     with closing(driver.connect(uri, autocommit=True)) as once, closing(once.cursor()) as cursor:
+        cursor.execute(_WAIT)
         cursor.execute("PRAGMA journal_mode=WAL")
 
 

@@ -83,12 +83,13 @@ def test_a_negative_number_is_wrong_usage(capsys, module, option):
 
 def test_servers_end_with_their_children(tmp_path):
     """A child of a command, in a process group of its own, ends with the servers."""
-    code = f"import subprocess; subprocess.Popen({SLEEP!r}, process_group=0).wait()"
+    busy = [sys.executable, "-c", "print('ready', flush=True)\nwhile True: pass"]
+    code = f"import subprocess; subprocess.Popen({busy!r}, process_group=0).wait()"
     with Servers("parent", [Command([sys.executable, "-c", code])], folder=tmp_path) as servers:
         [pid] = servers.pids()
         wait_until(lambda: "ready" in servers.log.read_text())
         assert len(processes_of(pid)) == 2
-        assert 0 < servers.core_seconds() <= core_seconds([pid])
+        assert 0 < wait_until(servers.core_seconds) <= core_seconds([pid])
     assert processes_of(pid) == []
 
 

@@ -22,11 +22,21 @@ from batch.sql.connection import connect
 from batch.sql.target import DatabaseSizes, open_target
 from batch.sql.url import parse_url
 from tests.batch.event_files import event_settings
+from tests.serve.server import wait_until
 
 _SMALL = DatabaseSizes(run_bytes=1, deleted_rows=7)
 _KILLS = [("merge", 9, 0), ("commit", 1, 0), ("commit", 3, 5)]  # method, call of it, keep_days
 if os.environ.get("DATABASES_CAMPAIGN"):
     _KILLS += [("merge", 1, 0), ("execute", 12, 5)]
+_WRITES_OFTEN = """
+import sqlite3, sys
+from contextlib import closing
+
+while True:
+    with closing(sqlite3.connect(sys.argv[1], timeout=60)) as connection:
+        connection.execute("INSERT INTO views VALUES (1)")
+        connection.commit()
+"""
 _KILLED = """
 import os, signal, sys
 from batch.events.ingest import ingest_into
@@ -204,6 +214,32 @@ def test_second_writer_is_refused_while_the_first_one_writes(database):
         n_views = target.commit()["views"]
     assert n_views == len(database.tables()["views"]) > 0
     assert write(connect(parse_url(database.url), ""), events) == n_views
+
+
+def count_views(url):
+    """Return the number of views."""
+    with connect(url, "") as connection:
+        return connection.value("SELECT count(*) FROM views")
+
+
+def test_a_file_is_read_while_another_process_opens_and_closes_it(tmp_path):
+    """Whoever closes SQLite's file last locks it for a moment: a reader waits that long.
+
+    Without the wait, about one of three reads fails.
+    """
+    path = tmp_path / "events.db"
+    url = parse_url(f"sqlite:///{path}")
+    with connect(url, "", creates=True) as connection:
+        connection.execute("CREATE TABLE views (number INTEGER)")
+        connection.commit()
+    with subprocess.Popen([sys.executable, "-c", _WRITES_OFTEN, path]) as writer:
+        try:
+            wait_until(lambda: count_views(url))
+            counts = [count_views(url) for _ in range(50)]
+            wait_until(lambda: count_views(url) > counts[0])
+        finally:
+            writer.kill()
+    assert counts == sorted(counts)
 
 
 def test_table_of_others_is_refused_and_left_alone(database, store_lines):

@@ -1,6 +1,7 @@
 """Engines: where a refresh has its users, in this process or in the partitions of a cluster.
 
     stage                    local                     spark
+    read_profiles            all profiles              executors keep the profiles
     read_events              all events                executors keep the events
     build_interactions       all users                 a sample of users, all items
     trust … trial … gate     the same code, on what the engine has returned
@@ -16,13 +17,14 @@ from datetime import datetime
 from typing import Protocol
 
 from batch.events.read import EventInput, read_events
-from batch.inputs import RefreshInputs
+from batch.inputs import RefreshInputs, profiles_of
 from batch.interactions.aggregate import Runtimes
 from batch.interactions.build import Interactions, build_interactions
 from batch.interactions.weights import Weighting
 from batch.learn import Learned
 from batch.models.all_users import AllUsers
 from batch.prepare import Prepared
+from batch.records.profiles import Profiles
 from batch.settings import BatchSettings
 from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables
@@ -30,6 +32,12 @@ from batch.tables.write import SnapshotTables
 
 class Engine(Protocol):
     """The stages of a refresh that touch every user."""
+
+    def read_profiles(self, settings: BatchSettings) -> Profiles:
+        """Read all profiles; see `batch.inputs.profiles_of`.
+
+        An engine that keeps the profiles elsewhere returns what was read, without users.
+        """
 
     def read_events(
         self, settings: BatchSettings, began_at: datetime, on_lines: Callable[[int], object]
@@ -52,6 +60,13 @@ class Engine(Protocol):
 
         Raises:
             NothingToLearnError: There are fewer than 2 users or items.
+        """
+
+    def profiles(self, read: Profiles) -> Profiles:
+        """Return the profiles of the users that the driver makes lists for, or learns from.
+
+        Args:
+            read: Profiles that `read_profiles` has returned.
         """
 
     def all_users(self, prepared: Prepared, young_since: int | None) -> AllUsers | None:
@@ -83,6 +98,10 @@ class Engine(Protocol):
 class LocalEngine:
     """All users in the memory of this process."""
 
+    def read_profiles(self, settings: BatchSettings) -> Profiles:
+        """Read all profiles; see `Engine.read_profiles`."""
+        return profiles_of(settings)
+
     def read_events(
         self, settings: BatchSettings, began_at: datetime, on_lines: Callable[[int], object]
     ) -> EventInput:
@@ -100,6 +119,10 @@ class LocalEngine:
             Weighting.from_settings(settings),
             n_threads=settings.n_threads,
         )
+
+    def profiles(self, read: Profiles) -> Profiles:
+        """Return all profiles; see `Engine.profiles`."""
+        return read
 
     def all_users(self, prepared: Prepared, young_since: int | None) -> None:
         """Return None; see `Engine.all_users`."""

@@ -105,6 +105,17 @@ class RefreshInputs:
 
 # From settings, the begin of the refresh and a function called with numbers of lines to events
 ReadEvents = Callable[[BatchSettings, datetime, Callable[[int], object]], EventInput]
+ReadProfiles = Callable[[BatchSettings], Profiles]
+
+
+def profiles_of(settings: BatchSettings) -> Profiles:
+    """Read all profiles that the settings name.
+
+    Raises:
+        InputError: A file is missing, broken or no file of profiles.
+    """
+    inputs = [record_input(name, settings) for name in settings.profiles]
+    return read_profiles(inputs, settings.columns.get(USER))
 
 
 def read_inputs(
@@ -112,6 +123,7 @@ def read_inputs(
     began_at: datetime,
     stages: Stages,
     read: ReadEvents = read_events,
+    profiles_of: ReadProfiles = profiles_of,
 ) -> RefreshInputs:
     """Read all files that the settings name.
 
@@ -120,6 +132,7 @@ def read_inputs(
         began_at: Time when the refresh began, after which the quarantine's file is named.
         stages: Timer of the stages.
         read: Function that reads the events.
+        profiles_of: Function that reads the profiles.
 
     Raises:
         BatchError: No events are named, or a file is missing, broken or empty.
@@ -132,8 +145,7 @@ def read_inputs(
         given = settings.columns
         catalogues = [record_input(name, settings) for name in settings.catalogue]
         catalogue = read_catalogues(catalogues, given.get(ITEM))
-        people = [record_input(name, settings) for name in settings.profiles]
-        profiles = read_profiles(people, given.get(USER))
+        profiles = profiles_of(settings)
         item_vectors = _read_vectors(settings.item_vectors, "item")
         user_vectors = _read_vectors(settings.user_vectors, "user")
     with stages("events", unit="line") as advance:

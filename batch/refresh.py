@@ -107,10 +107,11 @@ def _published(
     builds = builds_of(options, experiment)
     with open_parent(store, options.parent) as parent:
         warn_of_files(options.batch, counts_of(parent))
-    inputs = read_inputs(options.batch, began_at, stages, engine.read_events)
+    inputs = read_inputs(options.batch, began_at, stages, engine.read_events, engine.read_profiles)
     check_events(options.batch, inputs.events, len(inputs.catalogue.items), store)
     with stages("interactions"):
         of_builds = interactions_of_all(inputs, builds, engine.build_interactions)
+        inputs = replace(inputs, profiles=engine.profiles(inputs.profiles))
     manifests: list[Manifest] = []
     first: _Built | None = None
     is_current = False

@@ -12,16 +12,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from batch.arrays import Floats, Times
-from batch.columns.names import ITEM, USER
+from batch.columns.names import ITEM
 from batch.errors import InputError
 from batch.evaluation.pairs import read_pairs
 from batch.evaluation.splits import Split, make_split, pairs
 from batch.events.read import read_events
+from batch.inputs import profiles_of
 from batch.interactions.aggregate import aggregate_events
 from batch.interactions.weights import Evidence, Weighting, weigh
 from batch.models.dense_topk import entries_of
 from batch.records.catalogue import read_catalogues
-from batch.records.profiles import Profile, read_profiles
+from batch.records.profiles import Profile
 from batch.sampling import sample_rows
 from batch.settings import BatchSettings
 from batch.sql.source import record_input
@@ -92,8 +93,7 @@ def read_data(name: str, settings: BatchSettings, test: Path | None) -> Evaluati
         raise InputError(
             "--test", "is needed with --split pairs, and with no other split", "give both"
         )
-    inputs = [record_input(name, settings) for name in settings.profiles]
-    profiles = read_profiles(inputs, settings.columns.get(USER)).users
+    profiles = profiles_of(settings).users
     if test is None:
         return _read_events(settings, profiles)
     if len(settings.events) > 1 or is_database_url(settings.events[0]):

@@ -44,6 +44,8 @@ def catalogue_counts(catalogue: Catalogue) -> dict[str, int]:
 
 def profile_counts(profiles: Profiles) -> dict[str, int]:
     """Return the number of users, and of those with each field."""
+    if profiles.counts is not None:
+        return dict(profiles.counts)
     return {"users": len(profiles.users), **_counts(profiles.users, _USER_COUNTS)}
 
 

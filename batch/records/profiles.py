@@ -121,11 +121,14 @@ class Profiles:
         users: Profiles by user_id.
         sources: Files, in the order in which they were read.
         not_read: Reason why each other member of an archive was not read, by its name.
+        counts: Number of users and of those with each field, as `found.profile_counts`, where
+            most users are in partitions of a cluster; None: all are in `users`.
     """
 
     users: dict[str, Profile]
     sources: tuple[RecordFile, ...]
     not_read: dict[str, str] = field(default_factory=dict)
+    counts: Mapping[str, int] | None = None
 
 
 def read_profiles(

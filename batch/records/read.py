@@ -90,7 +90,7 @@ def read_records(paths: Iterable[AnyFile | DatabaseInput], kind: RecordKind[R]) 
             sources.append(source)
             if records:
                 for name, record in found.items():
-                    _add(records, name, record)
+                    add_record(records, name, record)
             else:
                 records = found
     return FoundRecords(records, tuple(sources), not_read)
@@ -123,7 +123,7 @@ def read_file(
     for row in itertools.chain(head, rows):
         name = _id(row.get(id_column))
         if kind.is_id(name):
-            _add(records, name, record(row))
+            add_record(records, name, record(row))
         else:
             n_rejected += 1
     if not columns.is_json:
@@ -164,10 +164,17 @@ def _with_whole_ids(records: dict[str, R], id_column: str) -> tuple[dict[str, R]
     fraction = next(name for name in records if "." in name)
     renamed: dict[str, R] = {}
     for name, record in records.items():
-        _add(renamed, whole_text(name), record)
+        add_record(renamed, whole_text(name), record)
     return renamed, (f"{id_column} read as whole numbers: {fraction} is {whole_text(fraction)}",)
 
 
-def _add(records: dict[str, R], name: str, record: R) -> None:
+def add_record(records: dict[str, R], name: str, record: R) -> None:
+    """Add a record; where the id has one already, fill its missing fields.
+
+    Args:
+        records: Records by id, those of earlier files; changed.
+        name: Id.
+        record: Record of this id.
+    """
     known = records.get(name)
     records[name] = record if known is None else known.or_else(record)

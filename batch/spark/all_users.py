@@ -42,7 +42,7 @@ class SparkAllUsers:
     def solved(self, solve: LeastSquares) -> Iterator["SparkPasses"]:
         """Keep the users with their factors; see `AllUsers.solved`."""
         made = functools.partial(to_solved, step=self.step, solve=solve)
-        kept = on_disk(self.chunks.mapInArrow(made, SOLVED_DDL))
+        kept = on_disk(self.chunks.select("interactions").mapInArrow(made, SOLVED_DDL))
         try:
             yield SparkPasses(kept)
         finally:

@@ -1,5 +1,6 @@
 """The engine on Spark: each stage a chain of transformations, kept on the executors' disks.
 
+    read_profiles         files ─► rows ═══ kept                   driver: reports
     read_events           groups of files ─► rows ═══ kept         driver: reports
                           rows sorted by user ═══ kept             driver: items
     build_interactions    chunks ═══ kept                          driver: sample of users
@@ -14,7 +15,8 @@ bytes of a local one.
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -30,10 +32,12 @@ from batch.interactions.build import Interactions
 from batch.learn import Learned, trial_interactions
 from batch.models.all_users import AllUsers
 from batch.prepare import Prepared
+from batch.records.profiles import Profile, Profiles
 from batch.settings import BatchSettings
 from batch.spark.all_users import SparkAllUsers
 from batch.spark.frames import SparkUsers, UserChunks, by_user, on_disk
 from batch.spark.item_pass import CountedItems, basis_of, count_items
+from batch.spark.profiles import groups_of_profiles, without_users
 from batch.spark.read import (
     ACCOUNT,
     REPORT,
@@ -44,7 +48,7 @@ from batch.spark.read import (
 )
 from batch.spark.session import collected, job_errors, spark_session
 from batch.spark.sweep_step import SweepStep
-from batch.spark.tasks import of_sample, read_groups
+from batch.spark.tasks import of_sample, read_groups, read_groups_of_profiles
 from batch.spark.user_step import UserStep
 from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables
@@ -74,10 +78,22 @@ class SparkEngine:
     def __init__(self, session: Any) -> None:
         session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", _BATCH_BYTES)
         self._session = session
+        self._of_profiles: Any = None
+        self._profiles: dict[str, Profile] = {}
         self._rows: Any = None
         self._chunks: UserChunks | None = None
         self._counted: CountedItems | None = None
         self._began_at: datetime | None = None
+
+    def read_profiles(self, settings: BatchSettings) -> Profiles:
+        """Read all profiles in tasks, which keep them; see `Engine.read_profiles`."""
+        groups = groups_of_profiles(settings)
+        if not groups:
+            return Profiles({}, ())
+        with job_errors("reading profiles"):
+            read = functools.partial(read_groups_of_profiles, settings=settings)
+            self._of_profiles, reports = self._read(groups, read)
+        return without_users(reports)
 
     def read_events(
         self, settings: BatchSettings, began_at: datetime, on_lines: Callable[[int], object]
@@ -86,22 +102,23 @@ class SparkEngine:
 
         The accounts that are returned are those of the sample.
         """
-        groups = [(number, list(names)) for number, names in enumerate(groups_of(settings))]
-        read = functools.partial(read_groups, settings=settings, began_at=began_at)
+        groups = groups_of(settings)
         with job_errors("reading events"):
-            source = self._session.createDataFrame(groups, "number int, names array<string>")
-            rows = on_disk(source.repartitionById(len(groups), "number").mapInArrow(read, ROWS_DDL))
-            reported = collected(rows.where(rows.kind == REPORT).select("report"))
-            reports = reports_of(row["report"] for row in reported)
+            read = functools.partial(read_groups, settings=settings, began_at=began_at)
+            rows, reports = self._read(groups, read)
             n_partitions = settings.spark_partitions or self._n_partitions(reports)
             self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
-            self._rows, self._began_at = by_user(rows, n_partitions), began_at
+            of_profiles = self._of_profiles
+            of_users = rows if of_profiles is None else rows.union(of_profiles)
+            self._rows, self._began_at = by_user(of_users, n_partitions), began_at
             self._counted = count_items(self._rows, settings.max_rating)
             has_accounts = any(report.n_accounts for report in reports)
             accounts = ACCOUNTS.empty_table()
             if has_accounts:
                 accounts = _accounts(rows, sample_share(self._counted, settings))
-            rows.unpersist()
+            for one in (rows, of_profiles):
+                if one is not None:
+                    one.unpersist()
         for report in reports:
             on_lines(sum(file.n_lines for file in report.files.files))
         return event_input(reports, accounts)
@@ -129,7 +146,15 @@ class SparkEngine:
             self._chunks = chunks = UserChunks.of(self._rows, basis)
             self._rows.unpersist()
             check_enough(chunks.n_users, len(basis.runtimes), chunks.dropped)
-            return chunks.sample(sample_share(counted, settings), _named_users(inputs))
+            vectors = inputs.user_vectors
+            named = frozenset(vectors.ids.to_pylist() if vectors else ())
+            found, self._profiles = chunks.sample(sample_share(counted, settings), named)
+            return found
+
+    def profiles(self, read: Profiles) -> Profiles:
+        """Return the profiles that the driver needs, and counts of all; see `Engine.profiles`."""
+        assert self._chunks is not None
+        return replace(read, users=self._profiles, counts=self._chunks.profile_counts)
 
     def all_users(self, prepared: Prepared, young_since: int | None) -> AllUsers | None:
         """Return all users, unless the sample has them all; see `Engine.all_users`."""
@@ -162,6 +187,24 @@ class SparkEngine:
         with job_errors("lists"):
             return SparkUsers.of(self._chunks, step)
 
+    def _read(
+        self, groups: Sequence[Sequence[str]], read: Callable[..., Any]
+    ) -> tuple[Any, list[Any]]:
+        """Return the rows of all groups of files, kept by the tasks that read them, and reports.
+
+        Args:
+            groups: Names that a task reads together.
+            read: Function from the batches of a partition of groups to those of the rows.
+
+        Raises:
+            BatchError: An input is missing, broken or empty.
+        """
+        numbered = [(number, list(names)) for number, names in enumerate(groups)]
+        source = self._session.createDataFrame(numbered, "number int, names array<string>")
+        rows = on_disk(source.repartitionById(len(groups), "number").mapInArrow(read, ROWS_DDL))
+        reported = collected(rows.where(rows.kind == REPORT).select("content"))
+        return rows, reports_of(row["content"] for row in reported)
+
     def _n_partitions(self, reports: list[Report]) -> int:
         """Return enough partitions, so many that all processors have the same number of them."""
         n_processors = int(self._session.sparkContext.defaultParallelism)
@@ -176,12 +219,6 @@ def _accounts(rows: Any, share: float) -> pa.Table:
     select = functools.partial(of_sample, share=share)
     found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
     return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
-
-
-def _named_users(inputs: RefreshInputs) -> frozenset[str]:
-    vectors = inputs.user_vectors
-    outside = vectors.ids.to_pylist() if vectors else []
-    return frozenset(inputs.profiles.users) | frozenset(outside)
 
 
 def sample_share(counted: CountedItems, settings: BatchSettings) -> float:

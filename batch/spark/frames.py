@@ -1,6 +1,6 @@
 """Frames: what the executors keep on their disks between two stages.
 
-UserChunks   interactions of all users      ─► numbers, sample
+UserChunks   interactions, profiles         ─► numbers, sample
 SparkUsers   records of all users, by table ─┬─► numbers, then a stream, partition by partition
                                              └─► shard files, each by the task that has it
 """
@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from batch.interactions.build import Interactions
+from batch.records.profiles import Profile
 from batch.spark.basis import InteractionBasis
-from batch.spark.read import RATING, VIEW
+from batch.spark.read import PROFILE, RATING, VIEW
 from batch.spark.session import collected, job_errors
 from batch.spark.shard_step import ShardStep
 from batch.spark.tasks import (
@@ -29,7 +30,7 @@ from batch.spark.tasks import (
     written_shards,
 )
 from batch.spark.user_step import RECORDS_DDL, UserStep, unpacked
-from batch.tables.users import LISTS, SPARES, TABLES_OF_USERS, Records, UserTable
+from batch.tables.users import LISTS, PROFILES, SPARES, TABLES_OF_USERS, Records, UserTable
 from store.writer import SnapshotWriter
 
 
@@ -43,6 +44,7 @@ class UserChunks:
         n_interactions: Number of pairs of a user and an item.
         n_users_without: Number of users whose every event was dropped.
         dropped: Number of valid events that are not used, by reason.
+        profile_counts: Number of users with a profile, and of those with each field.
     """
 
     kept: Any
@@ -50,6 +52,7 @@ class UserChunks:
     n_interactions: int
     n_users_without: int
     dropped: Counter[str]
+    profile_counts: Counter[str]
 
     @classmethod
     def of(cls, events: Any, basis: InteractionBasis) -> "UserChunks":
@@ -61,32 +64,39 @@ class UserChunks:
         """
         made = functools.partial(to_chunks, basis=basis)
         kept = on_disk(events.mapInArrow(made, CHUNKS_DDL))
-        rows = collected(kept.drop("interactions"))
+        rows = collected(kept.drop("interactions", "profiles"))
         dropped: Counter[str] = Counter()
+        profile_counts: Counter[str] = Counter()
         for row in rows:
             dropped.update(json.loads(row["dropped"]))
+            profile_counts.update(json.loads(row["profile_counts"]))
         n_users, n_interactions, n_without = (
             sum(row[name] for row in rows)
             for name in ("n_users", "n_interactions", "n_users_without")
         )
-        return cls(kept, n_users, n_interactions, n_without, dropped)
+        return cls(kept, n_users, n_interactions, n_without, dropped, profile_counts)
 
-    def sample(self, share: float, named: frozenset[str]) -> Interactions:
-        """Return the interactions of a sample of users, with the dropped events of all.
+    def sample(
+        self, share: float, named: frozenset[str]
+    ) -> tuple[Interactions, dict[str, Profile]]:
+        """Return a sample of users, with the dropped events of all, and profiles.
 
         Args:
             share: Expected share of the users in the sample.
-            named: Ids of the users with a profile or a vector from outside.
+            named: Ids of the users with a vector from outside.
         """
         select = functools.partial(sample_chunks, share=share, named=named)
         rows = self.kept.mapInArrow(select, SAMPLE_DDL).toLocalIterator()
-        found = sample_of((bytes(row.interactions), row.elsewhere) for row in rows)
-        return replace(
+        found, profiles = sample_of(
+            (bytes(row.interactions), row.elsewhere, bytes(row.profiles)) for row in rows
+        )
+        found = replace(
             found,
             dropped=self.dropped,
             n_users_without=self.n_users_without,
             n_elsewhere=self.n_users - len(found.user_ids),
         )
+        return found, profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +144,7 @@ class SparkUsers:
         if n_shards == 1:
             return False
         step = ShardStep.of(writer.folder_apart(), n_shards, others)
-        numbers = [TABLES_OF_USERS.index(table) for table in (LISTS, SPARES)]
+        numbers = [TABLES_OF_USERS.index(table) for table in (LISTS, SPARES, PROFILES)]
         divided = self.kept.where(self.kept.table_number.isin(*numbers)).drop("n_records")
         by_shard = divided.repartitionById(n_shards, "shard").sortWithinPartitions(
             "shard", "table_number", "first"
@@ -147,13 +157,13 @@ class SparkUsers:
 
 
 def by_user(rows: Any, n_partitions: int) -> Any:
-    """Return the views and ratings, in sorted partitions that are ranges of ids in byte order.
+    """Return views, ratings and profiles, in sorted partitions, ranges of ids in byte order.
 
     Args:
         rows: DataFrame with the columns of `read.ROWS`.
         n_partitions: Number of partitions.
     """
-    of_users = rows.where(rows.kind.isin(VIEW, RATING)).drop("report")
+    of_users = rows.where(rows.kind.isin(VIEW, RATING, PROFILE))
     ranges = of_users.repartitionByRange(n_partitions, "user_id")
     return on_disk(ranges.sortWithinPartitions("user_id"))
 

@@ -4,6 +4,8 @@ day's file and segments │ archive │ log │ table    groups, one task each
           │
           ├─► rows: views, ratings, new accounts, folded
           └─► report: files, rejected lines, or the error that ends the refresh
+
+Profiles have rows of the same columns; see `profiles`.
 """
 
 import pickle
@@ -18,26 +20,27 @@ import pyarrow as pa
 from batch.events.day_files import grouped_by_day
 from batch.events.events import EventCollector, Events
 from batch.events.read import FilesRead, event_files, read_pieces
+from batch.records.profiles import Profiles
 from batch.settings import BatchSettings
 from batch.sql.url import is_database_url
 from store.errors import MarqueeError
 
-VIEW, RATING, ACCOUNT, REPORT = range(4)
+VIEW, RATING, ACCOUNT, PROFILE, REPORT = range(5)
 ROWS: Final = pa.schema(
     [("kind", pa.int8()), ("user_id", pa.string()), ("item_id", pa.string()),
      ("minute", pa.int32()), ("n_events", pa.int32()), ("first_at", pa.int64()),
-     ("last_at", pa.int64()), ("rating", pa.float32()), ("report", pa.binary())]
+     ("last_at", pa.int64()), ("rating", pa.float32()), ("content", pa.binary())]
 )  # fmt: skip
 ROWS_DDL: Final = (
     "kind tinyint, user_id string, item_id string, minute int, n_events int, "
-    "first_at bigint, last_at bigint, rating float, report binary"
+    "first_at bigint, last_at bigint, rating float, content binary"
 )
-_BATCH_ROWS: Final = 1 << 16
+BATCH_ROWS: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a task has read, beside its rows.
+    """What a task has read of events, beside its rows.
 
     Attributes:
         files: Files, rejected lines and the quarantine.
@@ -80,16 +83,16 @@ def read_group(
     try:
         files = read_pieces(of_group, collector.add, began_at + timedelta(microseconds=number))
     except MarqueeError as error:
-        yield _report(error)
+        yield report_row(error)
         return
     events = collector.events(files.files, files.not_read)
     for table in (_views(events), _ratings(events), _accounts(events)):
-        yield from table.to_batches(_BATCH_ROWS)
-    yield _report(Report(files, events.n_accounts, events.n_answers))
+        yield from table.to_batches(BATCH_ROWS)
+    yield report_row(Report(files, events.n_accounts, events.n_answers))
 
 
-def reports_of(pickled: Iterable[bytes]) -> list[Report]:
-    """Return the reports of all tasks.
+def reports_of(pickled: Iterable[bytes]) -> list[Any]:
+    """Return the reports of all tasks: `Report` of events, `Profiles` of profiles.
 
     Raises:
         BatchError: An input is missing, broken or empty.
@@ -102,19 +105,25 @@ def reports_of(pickled: Iterable[bytes]) -> list[Report]:
 
 
 def _views(events: Events) -> pa.Table:
-    return _rows(VIEW, events.views, {})
+    return rows_of(VIEW, events.views, {})
 
 
 def _ratings(events: Events) -> pa.Table:
-    return _rows(RATING, events.ratings, {"first_at": "at", "last_at": "at"})
+    return rows_of(RATING, events.ratings, {"first_at": "at", "last_at": "at"})
 
 
 def _accounts(events: Events) -> pa.Table:
-    return _rows(ACCOUNT, events.accounts, {"first_at": "at", "last_at": "at"})
+    return rows_of(ACCOUNT, events.accounts, {"first_at": "at", "last_at": "at"})
 
 
-def _rows(kind: int, table: pa.Table, sources: dict[str, str]) -> pa.Table:
-    """Return a table with the columns of `ROWS`, null where it has no such column."""
+def rows_of(kind: int, table: pa.Table, sources: dict[str, str]) -> pa.Table:
+    """Return a table with the columns of `ROWS`, null where it has no such column.
+
+    Args:
+        kind: Kind of all rows.
+        table: Columns that there are.
+        sources: Names of columns that stand for columns of `ROWS`.
+    """
     n_rows = table.num_rows
     columns: list[Any] = [pa.repeat(pa.scalar(kind, pa.int8()), n_rows)]
     for column in list(ROWS)[1:]:
@@ -124,6 +133,7 @@ def _rows(kind: int, table: pa.Table, sources: dict[str, str]) -> pa.Table:
     return pa.table(columns, schema=ROWS)
 
 
-def _report(found: Report | MarqueeError) -> pa.RecordBatch:
-    row = {"kind": REPORT, "report": pickle.dumps(found)}
+def report_row(found: Report | Profiles | MarqueeError) -> pa.RecordBatch:
+    """Return the row behind those of a group: what was read, or the error."""
+    row = {"kind": REPORT, "content": pickle.dumps(found)}
     return pa.RecordBatch.from_pylist([row], schema=ROWS)

@@ -1,7 +1,7 @@
 """The step of a shard: from the records of its users to one file in the unpublished snapshot.
 
     records of a shard, by table and user ─┐
-    lists and profiles from the driver ────┴─► apart/recs.03.mdb.5f0c… ─► size, checksum, counts
+    lists from the driver ─────────────────┴─► apart/recs.03.mdb.5f0c… ─► size, checksum, counts
 
 Every attempt writes a file of its own, and only what a completed task returns is used: a task
 that is repeated or done twice changes nothing.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from batch.spark.user_step import Record, divided, unpacked
-from batch.tables.users import PROFILES, TABLES_OF_USERS, Records, UserTable
+from batch.tables.users import TABLES_OF_USERS, Records, UserTable
 from store.append import Records as TableRecords
 from store.durable import keep_from_others
 from store.written_shard import WrittenShard, write_shard
@@ -29,7 +29,7 @@ class ShardStep:
     Attributes:
         folder: Folder for the files, which all executors can write to.
         n_shards: Number of shards.
-        others: Records that the driver has, by table and shard.
+        others: Records of other users, which the driver has, by table and shard.
     """
 
     folder: Path
@@ -62,5 +62,5 @@ class ShardStep:
             table = TABLES_OF_USERS[number]
             parts = (unpacked(row["records"]) for row in of_table)
             of_users = itertools.chain.from_iterable(parts)
-            yield table[1], heapq.merge(of_users, self.others[table][shard])  # no user is in both
-        yield PROFILES[1], iter(self.others[PROFILES][shard])
+            others = self.others[table][shard] if table in self.others else ()
+            yield table[1], heapq.merge(of_users, others)  # no user is in both

@@ -1,8 +1,8 @@
 """Tasks: functions on the Arrow batches of one partition, which need no Spark.
 
-read_groups ─► rows ─► to_chunks ─► interactions of users ─┬─► sample_chunks ─► driver
-                                                           ├─► to_solved ─► to_sums ─► to_total
-                                                           └─► to_records ─► to_shard_files
+read_groups ─► rows ─► to_chunks ─► interactions, profiles ─┬─► sample_chunks ─► driver
+                                                            ├─► to_solved ─► to_sums ─► to_total
+                                                            └─► to_records ─► to_shard_files
 """
 
 import itertools
@@ -21,9 +21,11 @@ from batch.arrays import Doubles
 from batch.interactions.build import Interactions
 from batch.models.all_users import SolvedUsers, Sums, pieces_of, total_of
 from batch.models.least_squares_users import LeastSquares
+from batch.records.profiles import Profile
 from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis, concat_interactions, select_users
 from batch.spark.chunks import CHUNK_EVENTS, in_sample, user_chunks
+from batch.spark.profiles import counts_of, for_driver, profiles_in, read_profiles
 from batch.spark.read import read_group
 from batch.spark.shard_step import ShardStep
 from batch.spark.sweep_step import SweepStep
@@ -32,14 +34,18 @@ from store.written_shard import WrittenShard
 
 CHUNKS: Final = pa.schema(
     [("n_users", pa.int64()), ("n_interactions", pa.int64()), ("n_users_without", pa.int64()),
-     ("dropped", pa.string()), ("interactions", pa.binary())]
+     ("dropped", pa.string()), ("profile_counts", pa.string()), ("interactions", pa.binary()),
+     ("profiles", pa.binary())]
 )  # fmt: skip
 CHUNKS_DDL: Final = (
     "n_users bigint, n_interactions bigint, n_users_without bigint, dropped string, "
-    "interactions binary"
+    "profile_counts string, interactions binary, profiles binary"
 )
-_SAMPLE: Final = pa.schema([("interactions", pa.binary()), ("elsewhere", pa.list_(pa.string()))])
-SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>"
+_SAMPLE: Final = pa.schema(
+    [("interactions", pa.binary()), ("elsewhere", pa.list_(pa.string())),
+     ("profiles", pa.binary())]
+)  # fmt: skip
+SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>, profiles binary"
 WRITTEN: Final = pa.schema([("written", pa.string())])
 WRITTEN_DDL: Final = "written string"
 SOLVED_DDL: Final = "users binary"
@@ -52,10 +58,18 @@ Batches = Iterable[pa.RecordBatch]
 def read_groups(
     batches: Batches, settings: BatchSettings, began_at: datetime
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of groups of files, each with its number and its names."""
+    """Yield the rows of groups of events, each with its number and its names."""
     for batch in batches:
         for row in batch.to_pylist():
             yield from read_group(row["number"], row["names"], settings, began_at)
+
+
+def read_groups_of_profiles(batches: Batches, settings: BatchSettings) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of profiles, from the number and the name of each input."""
+    for batch in batches:
+        for row in batch.to_pylist():
+            for name in row["names"]:
+                yield from read_profiles(row["number"], name, settings)
 
 
 def of_sample(batches: Batches, share: float) -> Iterator[pa.RecordBatch]:
@@ -67,15 +81,17 @@ def of_sample(batches: Batches, share: float) -> Iterator[pa.RecordBatch]:
 def to_chunks(
     batches: Batches, basis: InteractionBasis, max_events: int = CHUNK_EVENTS
 ) -> Iterator[pa.RecordBatch]:
-    """Yield interactions by chunks of users, from rows sorted by user."""
+    """Yield interactions and profiles by chunks of users, from rows sorted by user."""
     for rows in user_chunks(batches, max_events):
-        made = basis.interactions(rows)
+        made, profiles = basis.interactions(rows), profiles_in(rows)
         row = {
             "n_users": len(made.user_ids),
             "n_interactions": made.weights.nnz,
             "n_users_without": made.n_users_without,
             "dropped": json.dumps(made.dropped),
+            "profile_counts": json.dumps(counts_of(profiles)),
             "interactions": pickle.dumps(made),
+            "profiles": pickle.dumps(profiles),
         }
         yield pa.RecordBatch.from_pylist([row], schema=CHUNKS)
 
@@ -83,28 +99,47 @@ def to_chunks(
 def sample_chunks(
     batches: Batches, share: float, named: frozenset[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the interactions of the users in the sample, and the named users among the others."""
-    for made in _interactions_in(batches):
+    """Yield what the driver learns from: see `sample_of`.
+
+    Args:
+        batches: Chunks of users.
+        share: Expected share of the users in the sample.
+        named: Ids of the users with a vector from outside.
+    """
+    for made, profiles in _chunks_in(batches):
         user_ids = made.user_ids.to_pylist()
-        is_selected = in_sample(user_ids, share)
-        others = zip(user_ids, is_selected.tolist(), strict=True)
+        sample = select_users(made, in_sample(user_ids, share))
+        in_driver = frozenset(sample.user_ids.to_pylist())
+        elsewhere = named.intersection(user_ids) - in_driver
+        learned = in_driver | named.intersection(profiles)
         row = {
-            "interactions": pickle.dumps(select_users(made, is_selected)),
-            "elsewhere": [name for name, is_in in others if not is_in and name in named],
+            "interactions": pickle.dumps(sample),
+            "elsewhere": sorted(elsewhere),
+            "profiles": pickle.dumps(for_driver(profiles, learned, frozenset(user_ids))),
         }
         yield pa.RecordBatch.from_pylist([row], schema=_SAMPLE)
 
 
-def sample_of(rows: Iterable[tuple[bytes, Sequence[str]]]) -> Interactions:
-    """Return the interactions of a sample from the rows of `sample_chunks`, one or more."""
-    pickled, elsewhere = zip(*rows, strict=True)
+def sample_of(
+    rows: Iterable[tuple[bytes, Sequence[str], bytes]],
+) -> tuple[Interactions, dict[str, Profile]]:
+    """Return what the driver learns from, from the rows of `sample_chunks`, one or more.
+
+    Returns:
+        Interactions of the users in the sample, with the ids of the others who have a vector from
+        outside; the profiles that `profiles.for_driver` names.
+    """
+    pickled, elsewhere, profiles = zip(*rows, strict=True)
     found = concat_interactions([pickle.loads(one) for one in pickled])  # noqa: S301
-    return replace(found, elsewhere=frozenset().union(*elsewhere))
+    by_user: dict[str, Profile] = {}
+    for one in profiles:
+        by_user |= pickle.loads(one)  # noqa: S301
+    return replace(found, elsewhere=frozenset().union(*elsewhere)), by_user
 
 
 def to_solved(batches: Batches, step: SweepStep, solve: LeastSquares) -> Iterator[pa.RecordBatch]:
     """Yield the users that are trained on with their factors, from their interactions."""
-    for made in _interactions_in(batches):
+    for made in _unpickled(batches, "interactions"):
         yield _pickled("users", step(made, solve))
 
 
@@ -124,10 +159,10 @@ def to_total(batches: Batches) -> Iterator[pa.RecordBatch]:
 
 
 def to_records(batches: Batches, step: UserStep) -> Iterator[pa.RecordBatch]:
-    """Yield the records of all users, from their interactions."""
-    for made in _interactions_in(batches):
-        if len(made.user_ids):
-            yield from record_batches(step(made), step.settings.shards)
+    """Yield the records of all users, from their interactions and profiles."""
+    for made, profiles in _chunks_in(batches):
+        if len(made.user_ids) or profiles:
+            yield from record_batches(step(made, profiles), step.settings.shards)
 
 
 def to_shard_files(batches: Batches, step: ShardStep) -> Iterator[pa.RecordBatch]:
@@ -144,8 +179,10 @@ def written_shards(rows: Iterable[str]) -> list[WrittenShard]:
     return [WrittenShard(**json.loads(row)) for row in rows]
 
 
-def _interactions_in(batches: Batches) -> Iterator[Interactions]:
-    return _unpickled(batches, "interactions")
+def _chunks_in(batches: Batches) -> Iterator[tuple[Interactions, dict[str, Profile]]]:
+    for batch in batches:
+        parts = (_unpickled([batch], name) for name in ("interactions", "profiles"))
+        yield from zip(*parts, strict=True)
 
 
 def _piece(number: int, values: Doubles) -> pa.RecordBatch:

@@ -2,13 +2,14 @@
 
     interactions of a chunk ─► folded into the model ─► exact top-k and rules ─► records
                             └► vectors, histories ────────────────────────────► records
+    profiles ─► segments ─────────────────────────────────────────────────────► records
 
 It is the local engine's code on the users of a chunk: a list depends on no other user, except
 through the limits of lists an item, of which a chunk has its share.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -63,7 +64,6 @@ class UserStep:
             has these vectors.
         item_factors: (n_items, n_factors), for rules about similarity.
         rules: Rules, made for no user.
-        profiles: Profiles by user_id; none of them where no rule looks at ages.
         taken_down: Item rows that are taken down.
         settings: Settings of the batch.
         not_after: Time after which an event has a wrong clock.
@@ -75,7 +75,6 @@ class UserStep:
     solve: Solver | None
     item_factors: Floats
     rules: Rules
-    profiles: dict[str, Profile]
     taken_down: frozenset[int]
     settings: BatchSettings
     not_after: datetime
@@ -98,7 +97,6 @@ class UserStep:
             EngineError: The model cannot fold in users.
         """
         served, user_ids = tables.served, tables.interactions.user_ids
-        depends_on_age = prepared.rules.settings.adult_filter and prepared.rules.adult.any()
         if isinstance(served, Unavailable):
             remedy = 'choose another [batch] model, or engine = "local"'
             raise EngineError("[batch] model", f"cannot fold in users: {served.reason}", remedy)
@@ -108,24 +106,24 @@ class UserStep:
             None if _has_vectors(learned) else learned.vectors.solve,
             tables.factors.item_factors,
             prepared.rules.of_users(user_ids[:0], {}, 1.0),
-            dict(tables.profiles) if depends_on_age else {},
             prepared.taken_down_rows,
             settings,
             not_after,
             n_users,
         )
 
-    def __call__(self, interactions: Interactions) -> UserRows:
+    def __call__(self, interactions: Interactions, profiles: Mapping[str, Profile]) -> UserRows:
         """Return the tables of some users.
 
         Args:
             interactions: Interactions of these users, on the items that had users; the others
                 are added.
+            profiles: Profiles by user_id, of users without interactions, too.
         """
         interactions = with_items(interactions, self.item_ids.to_pylist())
         histories = self._histories(interactions)
         user_ids, weights = interactions.user_ids, interactions.weights
-        rules = self.rules.of_users(user_ids, self.profiles, len(user_ids) / self.n_users)
+        rules = self.rules.of_users(user_ids, profiles, len(user_ids) / self.n_users)
         model = restore(self._document, self.model.arrays, len(self.item_ids))
         ranker = folded_in(model, histories)
         lists = rules.lists(
@@ -142,6 +140,8 @@ class UserStep:
             lists,
             self._vectors(ranker, weights),
             ServedModel(self.model, histories),
+            profiles,
+            self.rules.is_minor,
         )
 
     def _vectors(self, ranker: Fitted, weights: sp.csr_matrix) -> Floats:
@@ -191,7 +191,7 @@ def record_batches(rows: UserRows, n_shards: int) -> Iterator[pa.RecordBatch]:
                 row = {
                     "table_number": number,
                     "shard": shard,
-                    "first": some[0][0] if some else rows.user_ids[0],
+                    "first": some[0][0] if some else b"",
                     "n_records": len(some),
                     "records": packed(some),
                 }

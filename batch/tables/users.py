@@ -1,13 +1,14 @@
 """The tables of users: records that depend on one user alone, wherever the users are.
 
     user_id ─┬─► recs.mdb     users, spares    list, and the items behind it
+             ├─► recs.mdb     profiles         segment
              ├─► factors.mdb  users            vector
              └─► seen.mdb     users            history
 
 `UserRows` makes them from arrays in memory: of all users, or of those of a partition.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.arrays import Floats, ItemRows
+from batch.records.profiles import Profile, segments
 from batch.served.files import ServedModel
 from batch.topk import NO_ITEM, TopK
 from batch.unavailable import Unavailable
@@ -30,12 +32,12 @@ SPARES: Final[UserTable] = (RECS, "spares")
 VECTORS: Final[UserTable] = (FACTORS, "users")
 HISTORIES: Final[UserTable] = (SEEN, "users")
 PROFILES: Final[UserTable] = (RECS, "profiles")
-TABLES_OF_USERS: Final = (LISTS, SPARES, VECTORS, HISTORIES)
+TABLES_OF_USERS: Final = (LISTS, SPARES, PROFILES, VECTORS, HISTORIES)
 CHUNK: Final = 10_000  # users or vectors converted at a time
 
 
 class UserTables(Protocol):
-    """The tables of all users with interactions."""
+    """The tables of all users with interactions, and of all with a profile."""
 
     @property
     def n_users(self) -> int:
@@ -57,8 +59,8 @@ class UserTables(Protocol):
 
         Args:
             writer: Writer of the snapshot.
-            others: Records of LISTS, SPARES and PROFILES, ascending, of which none is in
-                `records`; not read where nothing is done.
+            others: Records of LISTS and SPARES, ascending, of which none is in `records`;
+                not read where nothing is done.
         """
 
 
@@ -67,12 +69,14 @@ class UserRows:
     """Tables of users whose rows are in memory.
 
     Attributes:
-        user_ids: (n_users,) ids, ascending.
+        user_ids: (n_users,) ids of the users with interactions, ascending.
         item_ids: (n_items,) ids.
         n_interactions: Number of pairs of a user and an item.
         lists: Best items of each user, spares included.
         user_factors: (n_users, n_factors).
         served: Model that made the lists, with the histories; the reason where there is none.
+        profiles: Profiles by user_id, of users without interactions, too.
+        is_minor: Predicate of the profiles whose users get no adult titles.
         chunk: Users converted at a time.
     """
 
@@ -82,6 +86,8 @@ class UserRows:
     lists: TopK
     user_factors: Floats
     served: ServedModel | Unavailable
+    profiles: Mapping[str, Profile]
+    is_minor: Callable[[Profile], bool]
     chunk: int = CHUNK
 
     @property
@@ -102,6 +108,8 @@ class UserRows:
             if isinstance(self.served, Unavailable):
                 return iter(())
             return self.served.records(self.user_ids)
+        if table == PROFILES:
+            return profile_records(self.profiles, self.is_minor)
         part = slice(0, LIST_LENGTH) if table == LISTS else slice(LIST_LENGTH, None)
         rows = self.lists.item_rows[:, part]
         return list_records(self.user_ids, rows, self.item_ids, self.chunk)
@@ -132,6 +140,22 @@ def list_records(
         kept = pa.ListArray.from_arrays(ends, names.take(pa.array(item_rows[part][is_kept])))
         bodies = pc.binary_join(kept, b",").to_pylist()
         yield from (record for record in zip(user_ids[part], bodies, strict=True) if record[1])
+
+
+def profile_records(
+    profiles: Mapping[str, Profile], is_minor: Callable[[Profile], bool]
+) -> Records:
+    """Yield the most specific segment of each user who has one, with ` minor` behind a minor's.
+
+    Args:
+        profiles: Profiles by user_id.
+        is_minor: Predicate of the profiles whose users get no adult titles.
+    """
+    for user_id in sorted(profiles):
+        profile = profiles[user_id]
+        if names := segments(profile):
+            flag = " minor" if is_minor(profile) else ""
+            yield user_id.encode(), f"{names[0]}{flag}".encode()
 
 
 def vector_rows(ids: Sequence[bytes], factors: Floats, chunk: int = CHUNK) -> Records:

@@ -15,7 +15,7 @@ from batch.models.factors import Factors
 from batch.ratings.model import RatingModel
 from batch.ratings.tables import bias_records, vector_records
 from batch.records.catalogue import Item
-from batch.records.profiles import Profile, is_minor, segments
+from batch.records.profiles import Profile, is_minor
 from batch.served.files import ServedModel, write_served
 from batch.tables.users import (
     CHUNK,
@@ -89,6 +89,8 @@ class SnapshotTables:
             self.lists,
             self.factors.user_factors,
             self.served,
+            self.profiles,
+            self.is_minor,
             chunk,
         )
 
@@ -119,7 +121,7 @@ def write_tables(
     )
     writer.table(RECS, "fallback", _fallback(tables, item_ids))
     if not is_done:
-        writer.table(*PROFILES, others[PROFILES])
+        writer.table(*PROFILES, users.records(PROFILES))
     writer.table(RECS, "items", _items(tables))
     writer.table(RECS, "rows", sorted((b"%d" % row, name) for row, name in enumerate(item_ids)))
     writer.table(*VECTORS, users.records(VECTORS))
@@ -134,12 +136,11 @@ def write_tables(
 
 
 def _of_others(tables: SnapshotTables, item_ids: Sequence[bytes]) -> dict[UserTable, Records]:
-    """Return the records by user that do not depend on interactions."""
+    """Return the lists of users without interactions."""
     user_ids, rows = _bytes(tables.liked.user_ids), tables.liked.item_rows
     return {
         LISTS: list_records(user_ids, rows[:, :LIST_LENGTH], item_ids),
         SPARES: list_records(user_ids, rows[:, LIST_LENGTH:], item_ids),
-        PROFILES: _profiles(tables.profiles, tables.is_minor),
     }
 
 
@@ -156,15 +157,6 @@ def _fallback(tables: SnapshotTables, item_ids: Sequence[bytes]) -> Records:
         lists[RESERVE] = tables.reserve
     lists |= {segment.encode(): rows for segment, rows in tables.by_segment.items()}
     return _named_lists(iter(sorted(lists.items())), item_ids)
-
-
-def _profiles(profiles: Mapping[str, Profile], is_minor: Callable[[Profile], bool]) -> Records:
-    """Yield the most specific segment, with ` minor` after it for a minor."""
-    for user_id in sorted(profiles):
-        profile = profiles[user_id]
-        if names := segments(profile):
-            flag = " minor" if is_minor(profile) else ""
-            yield user_id.encode(), f"{names[0]}{flag}".encode()
 
 
 def _items(tables: SnapshotTables) -> Records:

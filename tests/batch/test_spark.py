@@ -1,10 +1,12 @@
 """The Spark engine without Spark: its tasks, on Arrow batches, make the local engine's snapshot."""
 
 import contextlib
+import functools
 import importlib.util
 import json
 import pickle
 import socket
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -33,10 +35,23 @@ from batch.spark.item_pass import (
     summed_counts,
 )
 from batch.spark.master import check_master
-from batch.spark.read import ACCOUNT, RATING, REPORT, VIEW, groups_of, read_group, reports_of
+from batch.spark.profiles import groups_of_profiles, read_profiles, without_users
+from batch.spark.read import (
+    ACCOUNT,
+    PROFILE,
+    RATING,
+    REPORT,
+    ROWS,
+    VIEW,
+    groups_of,
+    read_group,
+    reports_of,
+)
 from batch.spark.shard_step import ShardStep
 from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import (
+    read_groups,
+    read_groups_of_profiles,
     sample_chunks,
     sample_of,
     to_chunks,
@@ -48,7 +63,7 @@ from batch.spark.tasks import (
     written_shards,
 )
 from batch.spark.user_step import RECORDS, UserStep, unpacked
-from batch.tables.users import LISTS, SPARES, TABLES_OF_USERS, VECTORS
+from batch.tables.users import LISTS, PROFILES, SPARES, TABLES_OF_USERS, VECTORS
 from batch.trust.ages import first_and_last
 from store.check import broken_records
 from store.errors import WriteError
@@ -66,22 +81,20 @@ class TaskEngine:
     def __init__(self, n_partitions=3, batch_rows=50, share=1.0):
         self.n_partitions, self.batch_rows, self.share = n_partitions, batch_rows, share
 
+    def read_profiles(self, settings):
+        read = functools.partial(read_groups_of_profiles, settings=settings)
+        self.of_profiles, reports = in_groups(groups_of_profiles(settings), read)
+        return without_users(reports)
+
     def read_events(self, settings, began_at, on_lines):
-        batches = [
-            batch
-            for number, names in enumerate(groups_of(settings))
-            for batch in read_group(number, names, settings, began_at)
-        ]
-        rows = pa.Table.from_batches(batches)
-        reports = reports_of(
-            rows.filter(pa.compute.equal(rows["kind"], REPORT))["report"].to_pylist()
-        )
-        self.rows, self.began_at = rows, began_at
+        read = functools.partial(read_groups, settings=settings, began_at=began_at)
+        rows, reports = in_groups(groups_of(settings), read)
+        self.rows, self.began_at = pa.concat_tables([rows, self.of_profiles]), began_at
         return event_input(reports, ACCOUNTS.empty_table())
 
     def build_interactions(self, inputs, runtimes, settings):
-        is_event = pa.compute.is_in(self.rows["kind"], pa.array([VIEW, RATING], pa.int8()))
-        rows = self.rows.filter(is_event).sort_by("user_id")
+        kinds = pa.array([VIEW, RATING, PROFILE], pa.int8())
+        rows = self.rows.filter(pa.compute.is_in(self.rows["kind"], kinds)).sort_by("user_id")
         basis = basis_without_latest(counted(rows), runtimes, settings)
         user_ids = rows["user_id"].to_pylist()
         ranges = np.array_split(sorted(set(user_ids)), self.n_partitions)
@@ -90,8 +103,17 @@ class TaskEngine:
             of_users = pa.compute.is_in(rows["user_id"], pa.array(users.tolist()))
             batches = rows.filter(of_users).to_batches(self.batch_rows)
             self.partitions.append([*to_chunks(batches, basis, max_events=self.batch_rows)])
-        found = sampled(self.partitions, self.share, frozenset(inputs.profiles.users))
-        return replace(found, n_elsewhere=len(set(user_ids)) - len(found.user_ids))
+        outside = inputs.user_vectors
+        named = frozenset(outside.ids.to_pylist() if outside else ())
+        found, self.for_driver = sampled(self.partitions, self.share, named)
+        self.counts: Counter[str] = Counter()
+        for one in rows_of_chunks(self.partitions):
+            self.counts.update(json.loads(one["profile_counts"]))
+        n_users = sum(one["n_users"] for one in rows_of_chunks(self.partitions))
+        return replace(found, n_elsewhere=n_users - len(found.user_ids))
+
+    def profiles(self, read):
+        return replace(read, users=self.for_driver, counts=self.counts)
 
     def all_users(self, prepared, young_since):
         if not prepared.interactions.n_elsewhere:
@@ -147,8 +169,7 @@ class TaskUsers:
         self.n_users, self.n_lists = (
             sum(row["n_records"] for row in self.rows[table]) for table in (VECTORS, LISTS)
         )
-        chunks = [row for part in partitions for batch in part for row in batch.to_pylist()]
-        self.n_interactions = sum(row["n_interactions"] for row in chunks)
+        self.n_interactions = sum(row["n_interactions"] for row in rows_of_chunks(partitions))
 
     def records(self, table):
         for row in self.rows[table]:
@@ -160,7 +181,8 @@ class TaskUsers:
             return False
         step = ShardStep.of(writer.folder_apart(), writer.n_shards, others)
         step = pickle.loads(pickle.dumps(step))
-        rows = pa.Table.from_pylist([*self.rows[SPARES], *self.rows[LISTS]], RECORDS)
+        rows = [row for table in (PROFILES, SPARES, LISTS) for row in self.rows[table]]
+        rows = pa.Table.from_pylist(rows, RECORDS)
         rows = rows.sort_by([(name, "ascending") for name in ("shard", "table_number", "first")])
         for _ in range(2):
             batches = [*to_shard_files(rows.to_batches(2), step)]
@@ -171,6 +193,22 @@ class TaskUsers:
 
     def on_written(self, folder):
         """Do nothing with the files."""
+
+
+def in_groups(groups, read):
+    """Return the rows that tasks read in groups of files, and their reports."""
+    batches = [
+        batch
+        for number, names in enumerate(groups)
+        for batch in read([pa.RecordBatch.from_pylist([{"number": number, "names": names}])])
+    ]
+    rows = pa.Table.from_batches(batches, ROWS)
+    is_report = pa.compute.equal(rows["kind"], REPORT)
+    return rows, reports_of(rows.filter(is_report)["content"].to_pylist())
+
+
+def rows_of_chunks(partitions):
+    return [row for part in partitions for batch in part for row in batch.to_pylist()]
 
 
 def counted(rows, n_partitions=3):
@@ -186,7 +224,7 @@ def counted(rows, n_partitions=3):
 def sampled(partitions, share=1.0, named=frozenset()):
     batches = (batch for part in partitions for batch in sample_chunks(part, share, named))
     rows = [row for batch in batches for row in batch.to_pylist()]
-    return sample_of((row["interactions"], row["elsewhere"]) for row in rows)
+    return sample_of((row["interactions"], row["elsewhere"], row["profiles"]) for row in rows)
 
 
 @pytest.fixture
@@ -201,6 +239,7 @@ def in_tasks(monkeypatch, **options):
     monkeypatch.setattr("batch.spark.user_step._ROW_RECORDS", 4)
     engine = TaskEngine(**options)
     monkeypatch.setattr(batch.refresh, "opened_engine", lambda _: contextlib.nullcontext(engine))
+    return engine
 
 
 @pytest.mark.parametrize("model", ["ials", "last_items", "auto"])
@@ -295,6 +334,74 @@ def test_a_sample_learns_for_all_users(history, tmp_path, capsys, monkeypatch):
         assert users_served_seen_items(snapshot, seen) == []
     same = ("n_users", "n_users_without", "n_items", "n_interactions", "dropped")
     assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+@pytest.fixture
+def two_inputs_of_profiles(history):
+    """Ages and genders of all, occupations of every third user, and 200 users who watch nothing.
+
+    Every fifth item is for adults, so that a minor's list depends on the profile.
+    """
+    items = [json.loads(line) for line in history.catalogue.read_text().splitlines()]
+    lines = [json.dumps(item | {"adult": n % 5 == 0}) for n, item in enumerate(items)]
+    history.catalogue.write_text("\n".join(lines))
+    jobs = history.profiles.with_name("jobs.csv")
+    users = [*sorted(history.seen)[::3], *(str(9000 + n) for n in range(200))]
+    rows = "".join(f"{user},{10 + n % 50},writer\n" for n, user in enumerate(users))
+    jobs.write_text(f"user_id,age,occupation\n{rows}9000,12,lawyer\n")
+    return history.profiles, jobs
+
+
+@pytest.mark.parametrize("n_shards", [1, 3])
+def test_profiles_of_several_inputs_are_merged_by_user(
+    history, two_inputs_of_profiles, tmp_path, capsys, monkeypatch, n_shards
+):
+    """As the local engine merges them, those of users without interactions, too."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
+    monkeypatch.setenv("MARQUEE_BATCH_SHARDS", str(n_shards))
+    profiles = [option for path in two_inputs_of_profiles for option in ("--profiles", path)]
+    given = (*inputs(history), *profiles, "--store")
+    local = run_refresh(capsys, *given, tmp_path / "local")
+    in_tasks(monkeypatch, batch_rows=20)
+    tasks = run_refresh(capsys, *given, tmp_path / "tasks")
+    files = [files_by_name(tmp_path / name / "snapshots/000001") for name in ("local", "tasks")]
+    data = [name for name in files[0] if name.endswith(".mdb")]
+    assert [name for name in data if files[0][name] != files[1][name]] == []
+    assert local["profiles"] == tasks["profiles"]
+    assert local["profiles"]["users"] == len(history.seen) + 200
+    sources = [json.loads(one["MANIFEST.json"])["inputs"] for one in files]
+    assert sources[0] == sources[1]
+    assert len(sources[0]) == 4
+    with open_snapshot(tmp_path / "tasks", 1) as snapshot:
+        assert snapshot.profiles.get(b"9000") == b"25-34/writer"
+        assert snapshot.profiles.get(b"9030") == b"0-17/writer minor"
+
+
+def test_the_driver_has_few_profiles(
+    history, two_inputs_of_profiles, tmp_path, capsys, monkeypatch
+):
+    """Of the sample, and of users without interactions who say what they like."""
+    monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
+    first, second = two_inputs_of_profiles
+    likes = {"user_id": 9007, "likes": [sorted(history.item_ids)[0]]}
+    with first.open("a") as file:
+        file.write(json.dumps(likes) + "\n")
+    given = (*inputs(history), "--profiles", first, "--profiles", second, "--store")
+    run_refresh(capsys, *given, tmp_path / "local")
+    engine = in_tasks(monkeypatch, share=0.5)
+    run_refresh(capsys, *given, tmp_path / "tasks")
+    users = sorted(history.seen)
+    sample = {user for user, is_in in zip(users, in_sample(users, 0.5), strict=True) if is_in}
+    assert engine.for_driver.keys() == sample | {"9007"}
+    _, with_vector = sampled(engine.partitions, 0.0, frozenset(users[:2]))
+    assert with_vector.keys() == {*users[:2], "9007"}
+    with (
+        open_snapshot(tmp_path / "local", 1) as local,
+        open_snapshot(tmp_path / "tasks", 1) as tasks,
+    ):
+        assert dict(local.profiles) == dict(tasks.profiles)
+        assert tasks.users.get(b"9007") is not None
+        assert tasks.users.get(b"9008") is None
 
 
 @pytest.mark.parametrize("model", ["als", "ials", "auto"])
@@ -431,7 +538,7 @@ def test_weights_that_age_count_from_the_latest_event_of_all(rows, history):
     latest = int(latest_time(whole.evidence.last_at))
     basis = replace(basis_without_latest(counted(rows), None, settings), latest=latest)
     chunks = [*to_chunks(rows.to_batches(7), basis, max_events=1)]
-    made = sampled([chunks])
+    made, _ = sampled([chunks])
     assert made.weights.toarray().tolist() == whole.weights.toarray().tolist()
     assert made.user_ids == whole.user_ids
     assert made.ratings.rating.tolist() == whole.ratings.rating.tolist()
@@ -445,7 +552,7 @@ def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
     for share in (0.3, 0.6):
         for max_events in (1, 200):
             chunks = [*to_chunks(rows.to_batches(7), basis, max_events=max_events)]
-            found = sampled([chunks], share)
+            found, _ = sampled([chunks], share)
             names = found.user_ids.to_pylist()
             assert of_share.setdefault(share, names) == names
             assert found.evidence is not None
@@ -470,11 +577,16 @@ def test_the_sample_has_300_interactions_an_item_or_as_many_as_set():
 
 def test_an_error_of_an_input_comes_from_its_task_as_it_is(history):
     """The driver raises the reader's own error, with its subject and its advice."""
+    history.profiles.write_text("title,year\nHeat,1995\n")
+    settings = BatchSettings(profiles=(str(history.profiles),))
+    (report,) = read_profiles(0, str(history.profiles), settings)
+    with pytest.raises(InputError, match=r"profiles\.jsonl: .*user"):
+        reports_of(report["content"].to_pylist())
     history.events.write_text("neither this\nnor that\n")
     settings = BatchSettings(events=(str(history.events),))
     (report,) = read_group(0, settings.events, settings, BEGAN_AT)
     with pytest.raises(InputError, match="is not a file of events: it begins with 'neither this'"):
-        reports_of(report["report"].to_pylist())
+        reports_of(report["content"].to_pylist())
 
 
 def test_what_is_missing_is_named(history, tmp_path, capsys, monkeypatch):

@@ -223,7 +223,7 @@ def count_views(url):
 
 
 def test_a_file_is_read_while_another_process_opens_and_closes_it(tmp_path):
-    """Whoever closes SQLite's file last locks it for a moment: a reader waits that long.
+    """A process that closes SQLite's file last locks it for a moment: a reader waits that long.
 
     Without the wait, about one of three reads fails.
     """

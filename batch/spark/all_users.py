@@ -7,7 +7,6 @@ Partitions are added in their order, whatever executor had them, so the sums hav
 Pieces are small, for a JVM copies a row several times, whole, and finds no room for large ones.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from batch.models.least_squares_users import LeastSquares
 from batch.spark.frames import on_disk
 from batch.spark.session import collected, job_errors
 from batch.spark.sweep_step import SweepStep
-from batch.spark.tasks import SOLVED_DDL, SUMS_DDL, to_solved, to_sums, to_total
+from batch.spark.task import mapped
+from batch.spark.tasks import SOLVED, SUMS, to_solved, to_sums, to_total
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class SparkAllUsers:
     @contextmanager
     def solved(self, solve: LeastSquares) -> Iterator["SparkPasses"]:
         """Keep the users with their factors; see `AllUsers.solved`."""
-        made = functools.partial(to_solved, step=self.step, solve=solve)
-        kept = on_disk(self.chunks.select("interactions").mapInArrow(made, SOLVED_DDL))
+        interactions = self.chunks.select("interactions")
+        kept = on_disk(mapped(interactions, SOLVED, to_solved, step=self.step, solve=solve))
         try:
             yield SparkPasses(kept)
         finally:
@@ -67,10 +67,10 @@ class SparkPasses:
 
         with job_errors("sweeps"):
             n_partitions = self.kept.rdd.getNumPartitions()
-            sums = self.kept.mapInArrow(functools.partial(to_sums, of_part=of_part), SUMS_DDL)
+            sums = mapped(self.kept, SUMS, to_sums, of_part=of_part)
             numbered = sums.withColumn("number", f.spark_partition_id())
             by_piece = numbered.repartitionById(n_partitions, f.col("piece") % n_partitions)
             in_order = by_piece.sortWithinPartitions("piece", "number").drop("number")
-            rows = collected(in_order.mapInArrow(to_total, SUMS_DDL))
+            rows = collected(mapped(in_order, SUMS, to_total))
         rows.sort(key=itemgetter("piece"))
         return joined((np.frombuffer(row["sums"]) for row in rows), shapes)

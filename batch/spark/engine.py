@@ -1,8 +1,8 @@
 """The engine on Spark: each stage a chain of transformations, kept on the executors' disks.
 
-    read_profiles         files ─► rows ═══ kept                   driver: reports
-    read_events           groups of files ─► rows ═══ kept         driver: reports
-                          rows sorted by user ═══ kept             driver: items
+    read_profiles         files ─► blocks ═══ kept                 driver: reports
+    read_events           groups of files ─► blocks ═══ kept       driver: reports
+                          blocks by user ═══ kept                  driver: items
     build_interactions    chunks ═══ kept                          driver: sample of users
     all_users             chunks ─► users' factors ═══ kept        driver: sums over users by item
     users                 chunks ─► records ═══ kept               driver: counts, then a stream
@@ -15,7 +15,7 @@ bytes of a local one.
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -35,20 +35,15 @@ from batch.prepare import Prepared
 from batch.records.profiles import Profile, Profiles
 from batch.settings import BatchSettings
 from batch.spark.all_users import SparkAllUsers
-from batch.spark.frames import SparkUsers, UserChunks, by_user, on_disk
+from batch.spark.blocks import OF_ACCOUNTS
+from batch.spark.frames import ReadGroups, SparkUsers, UserChunks, by_user
 from batch.spark.item_pass import CountedItems, basis_of, count_items
-from batch.spark.profiles import groups_of_profiles, without_users
-from batch.spark.read import (
-    ACCOUNT,
-    REPORT,
-    ROWS_DDL,
-    Report,
-    groups_of,
-    reports_of,
-)
-from batch.spark.session import collected, job_errors, spark_session
+from batch.spark.profiles import groups_of_profiles, read_profiles, without_users
+from batch.spark.read import ACCOUNT_ROWS, Report, groups_of, read_group
+from batch.spark.session import job_errors, spark_session
 from batch.spark.sweep_step import SweepStep
-from batch.spark.tasks import of_sample, read_groups, read_groups_of_profiles
+from batch.spark.task import mapped
+from batch.spark.tasks import of_sample
 from batch.spark.user_step import UserStep
 from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables
@@ -78,7 +73,7 @@ class SparkEngine:
     def __init__(self, session: Any) -> None:
         session.conf.set("spark.sql.execution.arrow.maxBytesPerBatch", _BATCH_BYTES)
         self._session = session
-        self._of_profiles: Any = None
+        self._of_profiles: list[ReadGroups] = []
         self._profiles: dict[str, Profile] = {}
         self._rows: Any = None
         self._chunks: UserChunks | None = None
@@ -91,9 +86,10 @@ class SparkEngine:
         if not groups:
             return Profiles({}, ())
         with job_errors("reading profiles"):
-            read = functools.partial(read_groups_of_profiles, settings=settings)
-            self._of_profiles, reports = self._read(groups, read)
-        return without_users(reports)
+            read = functools.partial(read_profiles, n_groups=len(groups), settings=settings)
+            found = ReadGroups.of(self._session, groups, read)
+        self._of_profiles = [found]
+        return without_users(found.reports)
 
     def read_events(
         self, settings: BatchSettings, began_at: datetime, on_lines: Callable[[int], object]
@@ -104,24 +100,23 @@ class SparkEngine:
         """
         groups = groups_of(settings)
         with job_errors("reading events"):
-            read = functools.partial(read_groups, settings=settings, began_at=began_at)
-            rows, reports = self._read(groups, read)
-            n_partitions = settings.spark_partitions or self._n_partitions(reports)
+            read = functools.partial(
+                read_group, n_groups=len(groups), settings=settings, began_at=began_at
+            )
+            found = ReadGroups.of(self._session, groups, read)
+            n_partitions = settings.spark_partitions or self._n_partitions(found.reports)
             self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
-            of_profiles = self._of_profiles
-            of_users = rows if of_profiles is None else rows.union(of_profiles)
-            self._rows, self._began_at = by_user(of_users, n_partitions), began_at
+            parts = [found, *self._of_profiles]
+            self._rows, self._began_at = by_user(parts, n_partitions), began_at
             self._counted = count_items(self._rows, settings.max_rating)
-            has_accounts = any(report.n_accounts for report in reports)
             accounts = ACCOUNTS.empty_table()
-            if has_accounts:
-                accounts = _accounts(rows, sample_share(self._counted, settings))
-            for one in (rows, of_profiles):
-                if one is not None:
-                    one.unpersist()
-        for report in reports:
+            if any(report.n_accounts for report in found.reports):
+                accounts = _accounts(found.kept, sample_share(self._counted, settings))
+            for part in parts:
+                part.kept.unpersist()
+        for report in found.reports:
             on_lines(sum(file.n_lines for file in report.files.files))
-        return event_input(reports, accounts)
+        return event_input(found.reports, accounts)
 
     def build_interactions(
         self, inputs: RefreshInputs, runtimes: Runtimes | None, settings: BatchSettings
@@ -187,24 +182,6 @@ class SparkEngine:
         with job_errors("lists"):
             return SparkUsers.of(self._chunks, step)
 
-    def _read(
-        self, groups: Sequence[Sequence[str]], read: Callable[..., Any]
-    ) -> tuple[Any, list[Any]]:
-        """Return the rows of all groups of files, kept by the tasks that read them, and reports.
-
-        Args:
-            groups: Names that a task reads together.
-            read: Function from the batches of a partition of groups to those of the rows.
-
-        Raises:
-            BatchError: An input is missing, broken or empty.
-        """
-        numbered = [(number, list(names)) for number, names in enumerate(groups)]
-        source = self._session.createDataFrame(numbered, "number int, names array<string>")
-        rows = on_disk(source.repartitionById(len(groups), "number").mapInArrow(read, ROWS_DDL))
-        reported = collected(rows.where(rows.kind == REPORT).select("content"))
-        return rows, reports_of(row["content"] for row in reported)
-
     def _n_partitions(self, reports: list[Report]) -> int:
         """Return enough partitions, so many that all processors have the same number of them."""
         n_processors = int(self._session.sparkContext.defaultParallelism)
@@ -213,12 +190,10 @@ class SparkEngine:
         return n_of_each * n_processors
 
 
-def _accounts(rows: Any, share: float) -> pa.Table:
+def _accounts(read: Any, share: float) -> pa.Table:
     """Return the accounts of the sample."""
-    accounts = rows.where(rows.kind == ACCOUNT)
-    select = functools.partial(of_sample, share=share)
-    found = accounts.mapInArrow(select, ROWS_DDL).select("user_id", "first_at").toArrow()
-    return found.rename_columns(ACCOUNTS.names).cast(ACCOUNTS)
+    accounts = read.where(read.kind == OF_ACCOUNTS)
+    return mapped(accounts, ACCOUNT_ROWS, of_sample, share=share).toArrow().cast(ACCOUNTS)
 
 
 def sample_share(counted: CountedItems, settings: BatchSettings) -> float:

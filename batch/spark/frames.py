@@ -1,5 +1,6 @@
 """Frames: what the executors keep on their disks between two stages.
 
+ReadGroups   blocks of rows by group        ─► reports, some of the ids
 UserChunks   interactions, profiles         ─► numbers, sample
 SparkUsers   records of all users, by table ─┬─► numbers, then a stream, partition by partition
                                              └─► shard files, each by the task that has it
@@ -8,20 +9,37 @@ SparkUsers   records of all users, by table ─┬─► numbers, then a stream,
 import functools
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import pyarrow as pa
 
 from batch.interactions.build import Interactions
 from batch.records.profiles import Profile
 from batch.spark.basis import InteractionBasis
-from batch.spark.read import PROFILE, RATING, VIEW
+from batch.spark.blocks import (
+    BLOCKS,
+    GROUPS,
+    IDS,
+    OF_USERS,
+    PARTS,
+    READ,
+    REPORT,
+    bounds_of,
+    to_blocks_by_user,
+    to_parts,
+    unpacked,
+)
+from batch.spark.read import reports_of
 from batch.spark.session import collected, job_errors
 from batch.spark.shard_step import ShardStep
+from batch.spark.task import mapped, struct_type
 from batch.spark.tasks import (
-    CHUNKS_DDL,
-    SAMPLE_DDL,
-    WRITTEN_DDL,
+    CHUNKS,
+    SAMPLE,
+    WRITTEN,
+    read_groups,
     sample_chunks,
     sample_of,
     to_chunks,
@@ -29,9 +47,51 @@ from batch.spark.tasks import (
     to_shard_files,
     written_shards,
 )
-from batch.spark.user_step import RECORDS_DDL, UserStep, unpacked
+from batch.spark.user_step import RECORDS, UserStep, unpacked_records
 from batch.tables.users import LISTS, PROFILES, SPARES, TABLES_OF_USERS, Records, UserTable
 from store.writer import SnapshotWriter
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGroups:
+    """Rows of groups of files on the executors that have read them.
+
+    Attributes:
+        kept: DataFrame with the columns of `blocks.READ`.
+        reports: What the tasks have read; see `read.reports_of`.
+        ids: Some of the user ids of each group; see `blocks.sampled_ids`.
+    """
+
+    kept: Any
+    reports: list[Any]
+    ids: list[pa.Table]
+
+    @classmethod
+    def of(
+        cls,
+        session: Any,
+        groups: Sequence[Sequence[str]],
+        read: Callable[[int, Sequence[str]], Iterator[pa.RecordBatch]],
+    ) -> "ReadGroups":
+        """Read all groups, one task each.
+
+        Args:
+            session: Session of PySpark.
+            groups: Names that are read together; one group or more.
+            read: Function from number and names of a group to its blocks.
+
+        Raises:
+            BatchError: An input is missing, broken or empty.
+        """
+        numbered = [(number, list(names)) for number, names in enumerate(groups)]
+        source = session.createDataFrame(numbered, struct_type(GROUPS))
+        by_group = source.repartitionById(len(groups), "number")
+        kept = on_disk(mapped(by_group, READ, read_groups, read=read))
+        found = collected(kept.where(kept.kind.isin(IDS, REPORT)).select("kind", "about"))
+        about = {
+            kind: [row["about"] for row in found if row["kind"] == kind] for kind in (IDS, REPORT)
+        }
+        return cls(kept, reports_of(about[REPORT]), [unpacked(one) for one in about[IDS]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +119,10 @@ class UserChunks:
         """Make the chunks of all users.
 
         Args:
-            events: Rows as `by_user` returns them.
+            events: Blocks as `by_user` returns them.
             basis: What interactions depend on beside the events of their user.
         """
-        made = functools.partial(to_chunks, basis=basis)
-        kept = on_disk(events.mapInArrow(made, CHUNKS_DDL))
+        kept = on_disk(mapped(events, CHUNKS, to_chunks, basis=basis))
         rows = collected(kept.drop("interactions", "profiles"))
         dropped: Counter[str] = Counter()
         profile_counts: Counter[str] = Counter()
@@ -85,8 +144,8 @@ class UserChunks:
             share: Expected share of the users in the sample.
             named: Ids of the users with a vector from outside.
         """
-        select = functools.partial(sample_chunks, share=share, named=named)
-        rows = self.kept.mapInArrow(select, SAMPLE_DDL).toLocalIterator()
+        selected = mapped(self.kept, SAMPLE, sample_chunks, share=share, named=named)
+        rows = selected.toLocalIterator()
         found, profiles = sample_of(
             (bytes(row.interactions), row.elsewhere, bytes(row.profiles)) for row in rows
         )
@@ -118,9 +177,7 @@ class SparkUsers:
     @classmethod
     def of(cls, chunks: UserChunks, step: UserStep) -> "SparkUsers":
         """Make all records."""
-        kept = on_disk(
-            chunks.kept.mapInArrow(functools.partial(to_records, step=step), RECORDS_DDL)
-        )
+        kept = on_disk(mapped(chunks.kept, RECORDS, to_records, step=step))
         of_lists = kept.where(kept.table_number == TABLES_OF_USERS.index(LISTS))
         n_lists = sum(row["n_records"] for row in collected(of_lists.select("n_records")))
         return cls(kept, chunks.n_users, n_lists, chunks.n_interactions)
@@ -131,7 +188,7 @@ class SparkUsers:
         of_table = self.kept.where(self.kept.table_number == number).select("records")
         with job_errors("records of users"):
             for row in of_table.toLocalIterator():
-                yield from unpacked(bytes(row.records))
+                yield from unpacked_records(bytes(row.records))
 
     def write_shards(self, writer: SnapshotWriter, others: Mapping[UserTable, Records]) -> bool:
         """Write one file for each shard in tasks; see `UserTables.write_shards`.
@@ -149,23 +206,25 @@ class SparkUsers:
         by_shard = divided.repartitionById(n_shards, "shard").sortWithinPartitions(
             "shard", "table_number", "first"
         )
-        write = functools.partial(to_shard_files, step=step)
         with job_errors("shard files"):
-            rows = collected(by_shard.mapInArrow(write, WRITTEN_DDL))
+            rows = collected(mapped(by_shard, WRITTEN, to_shard_files, step=step))
         writer.take_shards(written_shards(row["written"] for row in rows))
         return True
 
 
-def by_user(rows: Any, n_partitions: int) -> Any:
-    """Return views, ratings and profiles, in sorted partitions, ranges of ids in byte order.
+def by_user(read: Sequence[ReadGroups], n_partitions: int) -> Any:
+    """Return blocks of rows sorted by user, in partitions that are ranges of ids in byte order.
 
     Args:
-        rows: DataFrame with the columns of `read.ROWS`.
-        n_partitions: Number of partitions.
+        read: Rows of all groups, in one part or several.
+        n_partitions: Number of partitions; there are fewer where users are few.
     """
-    of_users = rows.where(rows.kind.isin(VIEW, RATING, PROFILE))
-    ranges = of_users.repartitionByRange(n_partitions, "user_id")
-    return on_disk(ranges.sortWithinPartitions("user_id"))
+    bounds = bounds_of([ids for part in read for ids in part.ids], n_partitions)
+    kept = functools.reduce(lambda one, other: one.union(other), (part.kept for part in read))
+    of_users = kept.where(kept.kind == OF_USERS)
+    parts = mapped(of_users, PARTS, to_parts, bounds=bounds)
+    moved = parts.repartitionById(len(bounds) + 1, "partition")
+    return on_disk(mapped(moved, BLOCKS, to_blocks_by_user))
 
 
 def on_disk(frame: Any) -> Any:

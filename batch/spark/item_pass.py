@@ -7,8 +7,7 @@ rows ─► latest event of each pair ─► time that ages count from
 A user is in one partition, so the sum over partitions counts each user of an item once.
 """
 
-import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,15 +20,17 @@ from batch.interactions.rated import best_rating
 from batch.interactions.weights import Weighting, rank_from_latest
 from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis
+from batch.spark.blocks import rows_in
 from batch.spark.chunks import user_chunks
-from batch.spark.read import RATING, VIEW
+from batch.spark.read import PROFILE, RATING, VIEW
 from batch.spark.session import collected
+from batch.spark.task import mapped
 
 _PAIR: Final = ("user_id", "item_id")
+_TIMES: Final = pa.schema([("last_at", pa.int64())])
 _SCALES: Final = (5.0, 10.0)
 _COUNTS: Final = ("n_users_to_5", "n_users_to_10", "n_ratings", "n_above_5")
 _ITEM_COUNTS: Final = pa.schema([("item_id", pa.string()), *((n, pa.int64()) for n in _COUNTS)])
-_ITEM_COUNTS_DDL: Final = ", ".join(("item_id string", *(f"{name} bigint" for name in _COUNTS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,26 +72,25 @@ def count_items(rows: Any, max_rating: float) -> CountedItems:
     """Return the items of all rows.
 
     Args:
-        rows: DataFrame of views and ratings with the columns of `read.ROWS`, whose partitions
-            are sorted by user.
+        rows: DataFrame of blocks as `frames.by_user` returns them.
         max_rating: Best rating of the scale, 0 to infer it from the data.
     """
     from pyspark.sql import functions as f
 
-    count = functools.partial(item_counts, max_rating=max_rating)
-    of_partitions = rows.mapInArrow(count, _ITEM_COUNTS_DDL).groupBy("item_id")
+    counted = mapped(rows, _ITEM_COUNTS, item_counts, max_rating=max_rating)
+    of_partitions = counted.groupBy("item_id")
     counts = of_partitions.agg(*(f.sum(name).alias(name) for name in _COUNTS)).toArrow()
     return CountedItems.of(counts, max_rating)
 
 
 def item_counts(batches: Iterable[pa.RecordBatch], max_rating: float) -> Iterator[pa.RecordBatch]:
-    """Yield the counts of each item of a partition, from rows sorted by user.
+    """Yield the counts of each item of a partition, from blocks of rows sorted by user.
 
     Args:
-        batches: Views and ratings with the columns of `read.ROWS`.
+        batches: Blocks of rows with the columns of `read.ROWS`.
         max_rating: Best rating of the scale, 0 to count for both scales.
     """
-    parts = [summed_counts(_counts_of(rows, max_rating)) for rows in user_chunks(batches)]
+    parts = [summed_counts(_counts_of(rows, max_rating)) for rows in user_chunks(rows_in(batches))]
     if parts:
         yield from summed_counts(parts).to_batches()
 
@@ -106,19 +106,23 @@ def summed_counts(parts: Iterable[pa.Table]) -> pa.Table:
 
 def _counts_of(rows: pa.Table, max_rating: float) -> list[pa.Table]:
     """Return tables of counts by item, of some users' rows."""
-    rating = rows["rating"]
-    is_view = pc.equal(rows["kind"], VIEW)
+    rows = rows.filter(pc.not_equal(rows["kind"], PROFILE))
     counted = {"item_id": rows["item_id"]}
     for name, scale in zip(_COUNTS, _SCALES, strict=False):
-        best = pa.scalar(max_rating or scale, pa.float32())
-        on_scale = pc.and_kleene(pc.greater(rating, 0), pc.less_equal(rating, best))
-        pairs = rows.filter(pc.or_kleene(is_view, on_scale)).group_by(_PAIR, use_threads=False)
-        counted[name] = pairs.aggregate([])["item_id"]
+        evidence = rows.filter(_is_evidence(rows, max_rating or scale))
+        counted[name] = evidence.group_by(_PAIR, use_threads=False).aggregate([])["item_id"]
     ratings = rows.filter(pc.equal(rows["kind"], RATING))
     distinct = ratings.group_by([*_PAIR, "first_at", "rating"], use_threads=False).aggregate([])
     is_above = pc.and_(pc.greater(distinct["rating"], 5), pc.less_equal(distinct["rating"], 10))
     counted |= {"n_ratings": distinct["item_id"], "n_above_5": distinct.filter(is_above)["item_id"]}
     return [_count_table(name, item_ids) for name, item_ids in counted.items()]
+
+
+def _is_evidence(rows: pa.Table, best: float) -> pa.ChunkedArray:
+    """Return (n_rows,) flags of views, and of ratings on the scale; null where it is neither."""
+    rating, scale = rows["rating"], pa.scalar(best, pa.float32())
+    is_on_scale = pc.and_kleene(pc.greater(rating, 0), pc.less_equal(rating, scale))
+    return pc.or_kleene(pc.equal(rows["kind"], VIEW), is_on_scale)
 
 
 def _count_table(name: str, item_ids: pa.ChunkedArray) -> pa.Table:
@@ -135,7 +139,7 @@ def basis_of(
     """Return the basis of all interactions.
 
     Args:
-        rows: DataFrame with the columns of `read.ROWS`.
+        rows: DataFrame of blocks as `frames.by_user` returns them.
         counted: Items of these rows.
         runtimes: Minutes of each item of the catalogue; None without a catalogue.
         settings: Settings of the batch.
@@ -164,25 +168,31 @@ def basis_without_latest(
     )
 
 
-def _is_valid(best: float) -> Any:
-    """Return the condition of rows that are evidence: views, and ratings on the scale."""
-    from pyspark.sql import functions as f
-
-    rating = f.col("rating")
-    return (f.col("kind") == VIEW) | ((rating > 0) & (rating <= f.lit(best).cast("float")))
-
-
 def _latest_of(rows: Any, item_ids: list[str], best: float) -> int | None:
     """Return the latest time of a pair, the 0.1 % highest left out; None if all are unknown."""
     from pyspark.sql import functions as f
 
-    known = rows.sparkSession.createDataFrame([(name,) for name in item_ids], "item_id string")
-    pairs = (
-        rows.where(f.col("kind").isin(VIEW, RATING) & _is_valid(best))
-        .join(f.broadcast(known), "item_id")
-        .groupBy(*_PAIR)
-        .agg(f.max(f.greatest(f.coalesce("last_at", f.lit(0)), f.lit(0))).alias("last_at"))
-    )
+    pairs = mapped(rows, _TIMES, pair_times, item_ids=item_ids, best=best)
     from_latest = rank_from_latest(pairs.count())
     found = collected(pairs.orderBy(f.desc("last_at")).offset(from_latest).limit(1))
     return int(found[0]["last_at"]) if found and found[0]["last_at"] else None
+
+
+def pair_times(
+    batches: Iterable[pa.RecordBatch], item_ids: Sequence[str], best: float
+) -> Iterator[pa.RecordBatch]:
+    """Yield the latest time of each pair of a partition, 0 if it is unknown.
+
+    Args:
+        batches: Blocks of rows with the columns of `read.ROWS`, sorted by user.
+        item_ids: Ids of the items that exist.
+        best: Best rating of the scale.
+    """
+    known = pa.array(item_ids, pa.string())
+    for rows in user_chunks(rows_in(batches)):
+        is_known = pc.is_in(rows["item_id"], known)
+        pairs = rows.filter(pc.and_kleene(_is_evidence(rows, best), is_known))
+        at = pc.max_element_wise(pc.fill_null(pairs["last_at"], 0), 0)
+        latest = pairs.set_column(pairs.column_names.index("last_at"), "last_at", at)
+        found = latest.group_by(_PAIR, use_threads=False).aggregate([("last_at", "max")])
+        yield from found.select(["last_at_max"]).rename_columns(["last_at"]).to_batches()

@@ -9,7 +9,7 @@ vector from outside, and of those who have no interactions, but say what they li
 """
 
 import pickle
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
@@ -22,7 +22,7 @@ from batch.records.found import profile_counts
 from batch.records.profiles import Profile, Profiles
 from batch.records.read import RecordFile, add_record
 from batch.settings import BatchSettings
-from batch.spark.read import BATCH_ROWS, PROFILE, report_row, rows_of
+from batch.spark.read import PROFILE, report_block, rows_of, user_blocks
 from batch.sql.url import is_database_url
 from store.errors import MarqueeError
 
@@ -35,24 +35,27 @@ def groups_of_profiles(settings: BatchSettings) -> list[tuple[str, ...]]:
     ]
 
 
-def read_profiles(number: int, name: str, settings: BatchSettings) -> Iterator[pa.RecordBatch]:
+def read_profiles(
+    number: int, names: Sequence[str], n_groups: int, settings: BatchSettings
+) -> Iterator[pa.RecordBatch]:
     """Yield the profiles of one input, and behind them a report: `Profiles` without users.
 
     Args:
         number: Place of the input among all.
-        name: File, archive, or URL of a database.
+        names: File, archive, or URL of a database; one.
+        n_groups: Number of inputs.
         settings: Settings of the batch.
     """
     try:
-        found = profiles_of(replace(settings, profiles=(name,)))
+        found = profiles_of(replace(settings, profiles=tuple(names)))
     except MarqueeError as error:
-        yield report_row(error)
+        yield report_block(number, error)
         return
     contents = (pickle.dumps((number, profile)) for profile in found.users.values())
     columns = [pa.array(found.users, pa.string()), pa.array(contents, pa.binary())]
     table = pa.table(columns, names=["user_id", "content"])
-    yield from rows_of(PROFILE, table, {}).to_batches(BATCH_ROWS)
-    yield report_row(replace(found, users={}))
+    yield from user_blocks(number, n_groups, rows_of(PROFILE, table, {}))
+    yield report_block(number, replace(found, users={}))
 
 
 def profiles_in(rows: pa.Table) -> dict[str, Profile]:

@@ -2,7 +2,7 @@
 
 day's file and segments │ archive │ log │ table    groups, one task each
           │
-          ├─► rows: views, ratings, new accounts, folded
+          ├─► blocks of rows: views, ratings; new accounts
           └─► report: files, rejected lines, or the error that ends the refresh
 
 Profiles have rows of the same columns; see `profiles`.
@@ -22,20 +22,26 @@ from batch.events.events import EventCollector, Events
 from batch.events.read import FilesRead, event_files, read_pieces
 from batch.records.profiles import Profiles
 from batch.settings import BatchSettings
+from batch.spark.blocks import (
+    OF_ACCOUNTS,
+    OF_USERS,
+    REPORT,
+    about_blocks,
+    read_blocks,
+    sampled_ids,
+)
 from batch.sql.url import is_database_url
 from store.errors import MarqueeError
 
-VIEW, RATING, ACCOUNT, PROFILE, REPORT = range(5)
+VIEW, RATING, PROFILE = range(3)
 ROWS: Final = pa.schema(
     [("kind", pa.int8()), ("user_id", pa.string()), ("item_id", pa.string()),
      ("minute", pa.int32()), ("n_events", pa.int32()), ("first_at", pa.int64()),
      ("last_at", pa.int64()), ("rating", pa.float32()), ("content", pa.binary())]
 )  # fmt: skip
-ROWS_DDL: Final = (
-    "kind tinyint, user_id string, item_id string, minute int, n_events int, "
-    "first_at bigint, last_at bigint, rating float, content binary"
-)
-BATCH_ROWS: Final = 1 << 16
+ACCOUNT_ROWS: Final = pa.schema([("user_id", pa.string()), ("at", pa.int64())])
+_SAMPLED_IDS: Final = 50_000  # of all groups
+_MIN_IDS: Final = 20  # of a group
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +72,16 @@ def groups_of(settings: BatchSettings) -> list[tuple[str, ...]]:
 
 
 def read_group(
-    number: int, names: Sequence[str], settings: BatchSettings, began_at: datetime
+    number: int, names: Sequence[str], n_groups: int, settings: BatchSettings, began_at: datetime
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a group, and a report behind them.
+    """Yield the blocks of a group, and a report behind them.
 
     An error of the input is the report, so that the driver raises it as it is.
 
     Args:
         number: Number of the group, which makes the name of its quarantine file its own.
         names: Files of a group, or the URL of a database.
+        n_groups: Number of all groups.
         settings: Settings of the batch.
         began_at: Time when the refresh began.
     """
@@ -83,12 +90,25 @@ def read_group(
     try:
         files = read_pieces(of_group, collector.add, began_at + timedelta(microseconds=number))
     except MarqueeError as error:
-        yield report_row(error)
+        yield report_block(number, error)
         return
     events = collector.events(files.files, files.not_read)
-    for table in (_views(events), _ratings(events), _accounts(events)):
-        yield from table.to_batches(BATCH_ROWS)
-    yield report_row(Report(files, events.n_accounts, events.n_answers))
+    rows = pa.concat_tables([_views(events), _ratings(events)])
+    yield from user_blocks(number, n_groups, rows)
+    yield from read_blocks(number, OF_ACCOUNTS, events.accounts.cast(ACCOUNT_ROWS))
+    yield report_block(number, Report(files, events.n_accounts, events.n_answers))
+
+
+def user_blocks(number: int, n_groups: int, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Yield the blocks of a group's rows, and some of its user ids.
+
+    Args:
+        number: Number of the group.
+        n_groups: Number of all groups.
+        rows: Rows with the columns of `ROWS`.
+    """
+    yield from read_blocks(number, OF_USERS, rows)
+    yield sampled_ids(number, rows, max(_SAMPLED_IDS // n_groups, _MIN_IDS))
 
 
 def reports_of(pickled: Iterable[bytes]) -> list[Any]:
@@ -112,10 +132,6 @@ def _ratings(events: Events) -> pa.Table:
     return rows_of(RATING, events.ratings, {"first_at": "at", "last_at": "at"})
 
 
-def _accounts(events: Events) -> pa.Table:
-    return rows_of(ACCOUNT, events.accounts, {"first_at": "at", "last_at": "at"})
-
-
 def rows_of(kind: int, table: pa.Table, sources: dict[str, str]) -> pa.Table:
     """Return a table with the columns of `ROWS`, null where it has no such column.
 
@@ -133,7 +149,6 @@ def rows_of(kind: int, table: pa.Table, sources: dict[str, str]) -> pa.Table:
     return pa.table(columns, schema=ROWS)
 
 
-def report_row(found: Report | Profiles | MarqueeError) -> pa.RecordBatch:
-    """Return the row behind those of a group: what was read, or the error."""
-    row = {"kind": REPORT, "content": pickle.dumps(found)}
-    return pa.RecordBatch.from_pylist([row], schema=ROWS)
+def report_block(number: int, found: Report | Profiles | MarqueeError) -> pa.RecordBatch:
+    """Return the block behind those of a group: what was read, or the error."""
+    return about_blocks(number, REPORT, pickle.dumps(found))

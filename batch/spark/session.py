@@ -25,7 +25,16 @@ _SHIPPED: Final = ("batch", "store")
 _LOOPBACK: Final = "127.0.0.1"
 _LOCAL_PARTITIONS: Final = 8  # of 200 by default, each of which takes a moment
 _LOCAL_MEMORY: Final = "3g"  # of 1g by default, in which a million users find no room
+# The JVM moves few rows, whose values are blocks. To compile loops over rows, and to look at one
+# job's results before the next, takes longer than these loops run.
+_FEW_ROWS: Final = {
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
+}
 _SETTINGS: Final = {
+    **_FEW_ROWS,
     "spark.log.level": "ERROR",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
-from batch.spark.user_step import Record, divided, unpacked
+from batch.spark.user_step import Record, divided, unpacked_records
 from batch.tables.users import TABLES_OF_USERS, Records, UserTable
 from store.append import Records as TableRecords
 from store.durable import keep_from_others
@@ -60,7 +60,7 @@ class ShardStep:
     ) -> Iterator[tuple[str, TableRecords]]:
         for number, of_table in itertools.groupby(rows, itemgetter("table_number")):
             table = TABLES_OF_USERS[number]
-            parts = (unpacked(row["records"]) for row in of_table)
+            parts = (unpacked_records(row["records"]) for row in of_table)
             of_users = itertools.chain.from_iterable(parts)
             others = self.others[table][shard] if table in self.others else ()
             yield table[1], heapq.merge(of_users, others)  # no user is in both

@@ -10,7 +10,6 @@ import json
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final
 
@@ -22,13 +21,13 @@ from batch.interactions.build import Interactions
 from batch.models.all_users import SolvedUsers, Sums, pieces_of, total_of
 from batch.models.least_squares_users import LeastSquares
 from batch.records.profiles import Profile
-from batch.settings import BatchSettings
 from batch.spark.basis import InteractionBasis, concat_interactions, select_users
+from batch.spark.blocks import rows_in
 from batch.spark.chunks import CHUNK_EVENTS, in_sample, user_chunks
-from batch.spark.profiles import counts_of, for_driver, profiles_in, read_profiles
-from batch.spark.read import read_group
+from batch.spark.profiles import counts_of, for_driver, profiles_in
 from batch.spark.shard_step import ShardStep
 from batch.spark.sweep_step import SweepStep
+from batch.spark.task import Batches
 from batch.spark.user_step import UserStep, record_batches
 from store.written_shard import WrittenShard
 
@@ -37,52 +36,40 @@ CHUNKS: Final = pa.schema(
      ("dropped", pa.string()), ("profile_counts", pa.string()), ("interactions", pa.binary()),
      ("profiles", pa.binary())]
 )  # fmt: skip
-CHUNKS_DDL: Final = (
-    "n_users bigint, n_interactions bigint, n_users_without bigint, dropped string, "
-    "profile_counts string, interactions binary, profiles binary"
-)
-_SAMPLE: Final = pa.schema(
+SAMPLE: Final = pa.schema(
     [("interactions", pa.binary()), ("elsewhere", pa.list_(pa.string())),
      ("profiles", pa.binary())]
 )  # fmt: skip
-SAMPLE_DDL: Final = "interactions binary, elsewhere array<string>, profiles binary"
 WRITTEN: Final = pa.schema([("written", pa.string())])
-WRITTEN_DDL: Final = "written string"
-SOLVED_DDL: Final = "users binary"
-_SUMS: Final = pa.schema([("piece", pa.int32()), ("sums", pa.binary())])
-SUMS_DDL: Final = "piece int, sums binary"
-
-Batches = Iterable[pa.RecordBatch]
+SOLVED: Final = pa.schema([("users", pa.binary())])
+SUMS: Final = pa.schema([("piece", pa.int32()), ("sums", pa.binary())])
 
 
 def read_groups(
-    batches: Batches, settings: BatchSettings, began_at: datetime
+    batches: Batches, read: Callable[[int, Sequence[str]], Iterator[pa.RecordBatch]]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of groups of events, each with its number and its names."""
+    """Yield the blocks of groups of files.
+
+    Args:
+        batches: Number and names of each group.
+        read: Function from number and names of a group to its blocks.
+    """
     for batch in batches:
         for row in batch.to_pylist():
-            yield from read_group(row["number"], row["names"], settings, began_at)
-
-
-def read_groups_of_profiles(batches: Batches, settings: BatchSettings) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of profiles, from the number and the name of each input."""
-    for batch in batches:
-        for row in batch.to_pylist():
-            for name in row["names"]:
-                yield from read_profiles(row["number"], name, settings)
+            yield from read(row["number"], row["names"])
 
 
 def of_sample(batches: Batches, share: float) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of the users in the sample."""
-    for batch in batches:
-        yield batch.filter(pa.array(in_sample(batch["user_id"].to_pylist(), share)))
+    """Yield the rows of the users in the sample, from blocks of rows."""
+    for rows in rows_in(batches):
+        yield rows.filter(pa.array(in_sample(rows["user_id"].to_pylist(), share)))
 
 
 def to_chunks(
     batches: Batches, basis: InteractionBasis, max_events: int = CHUNK_EVENTS
 ) -> Iterator[pa.RecordBatch]:
-    """Yield interactions and profiles by chunks of users, from rows sorted by user."""
-    for rows in user_chunks(batches, max_events):
+    """Yield interactions and profiles by chunks of users, from blocks of rows sorted by user."""
+    for rows in user_chunks(rows_in(batches), max_events):
         made, profiles = basis.interactions(rows), profiles_in(rows)
         row = {
             "n_users": len(made.user_ids),
@@ -117,7 +104,7 @@ def sample_chunks(
             "elsewhere": sorted(elsewhere),
             "profiles": pickle.dumps(for_driver(profiles, learned, frozenset(user_ids))),
         }
-        yield pa.RecordBatch.from_pylist([row], schema=_SAMPLE)
+        yield pa.RecordBatch.from_pylist([row], schema=SAMPLE)
 
 
 def sample_of(
@@ -187,7 +174,7 @@ def _chunks_in(batches: Batches) -> Iterator[tuple[Interactions, dict[str, Profi
 
 def _piece(number: int, values: Doubles) -> pa.RecordBatch:
     row = {"piece": number, "sums": values.tobytes()}
-    return pa.RecordBatch.from_pylist([row], schema=_SUMS)
+    return pa.RecordBatch.from_pylist([row], schema=SUMS)
 
 
 def _pickled(column: str, value: object) -> pa.RecordBatch:

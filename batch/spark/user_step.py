@@ -8,7 +8,6 @@ It is the local engine's code on the users of a chunk: a list depends on no othe
 through the limits of lists an item, of which a chunk has its share.
 """
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,6 +32,7 @@ from batch.served.evidence import snapshot_evidence
 from batch.served.files import ServedModel, folded_in
 from batch.served.history import Histories
 from batch.settings import BatchSettings
+from batch.spark.blocks import packed, unpacked
 from batch.tables.shards import shards_of
 from batch.tables.users import TABLES_OF_USERS, Records, UserRows
 from batch.tables.write import SnapshotTables
@@ -43,13 +43,9 @@ RECORDS: Final = pa.schema(
     [("table_number", pa.int8()), ("shard", pa.int32()), ("first", pa.binary()),
      ("n_records", pa.int64()), ("records", pa.binary())]
 )  # fmt: skip
-RECORDS_DDL: Final = (
-    "table_number tinyint, shard int, first binary, n_records bigint, records binary"
-)
 Record = tuple[bytes, bytes]
 
 _ROW_RECORDS: Final = 512  # some 250 KB
-_COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 _KEYS_AND_VALUES: Final = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
@@ -193,7 +189,7 @@ def record_batches(rows: UserRows, n_shards: int) -> Iterator[pa.RecordBatch]:
                     "shard": shard,
                     "first": some[0][0] if some else b"",
                     "n_records": len(some),
-                    "records": packed(some),
+                    "records": packed_records(some),
                 }
                 yield pa.RecordBatch.from_pylist([row], schema=RECORDS)
 
@@ -207,17 +203,12 @@ def divided(pairs: Sequence[Record], n_shards: int) -> list[list[Record]]:
     return parts
 
 
-def packed(pairs: Sequence[Record]) -> bytes:
+def packed_records(pairs: Sequence[Record]) -> bytes:
     """Return keys and values as Arrow's bytes, compressed: a JVM copies them several times."""
     columns = [pa.array([pair[side] for pair in pairs], pa.binary()) for side in (0, 1)]
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, _KEYS_AND_VALUES, options=_COMPRESSED) as stream:
-        stream.write_table(pa.table(columns, schema=_KEYS_AND_VALUES))
-    return sink.getvalue()
+    return packed(pa.table(columns, schema=_KEYS_AND_VALUES))
 
 
-def unpacked(content: bytes) -> Records:
-    """Yield the keys and values that `packed` has packed."""
-    with pa.ipc.open_stream(content) as stream:
-        for batch in stream:
-            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+def unpacked_records(content: bytes) -> Records:
+    """Yield the keys and values that `packed_records` has packed."""
+    yield from zip(*(column.to_pylist() for column in unpacked(content).columns), strict=True)

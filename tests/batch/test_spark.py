@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import json
 import pickle
+import random
 import socket
 from collections import Counter
 from dataclasses import replace
@@ -26,32 +27,38 @@ from batch.models.all_users import joined
 from batch.models.ials import Ials
 from batch.models.least_squares_users import LeastSquares
 from batch.settings import BatchSettings
+from batch.spark.blocks import (
+    BLOCKS,
+    IDS,
+    OF_USERS,
+    PARTS,
+    READ,
+    REPORT,
+    bounds_of,
+    packed,
+    read_blocks,
+    rows_in,
+    sampled_ids,
+    to_blocks_by_user,
+    to_parts,
+    unpacked,
+)
 from batch.spark.chunks import in_sample, user_chunks
 from batch.spark.engine import event_input, sample_share
 from batch.spark.item_pass import (
     CountedItems,
     basis_without_latest,
     item_counts,
+    pair_times,
     summed_counts,
 )
 from batch.spark.master import check_master
 from batch.spark.profiles import groups_of_profiles, read_profiles, without_users
-from batch.spark.read import (
-    ACCOUNT,
-    PROFILE,
-    RATING,
-    REPORT,
-    ROWS,
-    VIEW,
-    groups_of,
-    read_group,
-    reports_of,
-)
+from batch.spark.read import RATING, VIEW, groups_of, read_group, reports_of
 from batch.spark.shard_step import ShardStep
 from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import (
     read_groups,
-    read_groups_of_profiles,
     sample_chunks,
     sample_of,
     to_chunks,
@@ -62,7 +69,7 @@ from batch.spark.tasks import (
     to_total,
     written_shards,
 )
-from batch.spark.user_step import RECORDS, UserStep, unpacked
+from batch.spark.user_step import RECORDS, UserStep, unpacked_records
 from batch.tables.users import LISTS, PROFILES, SPARES, TABLES_OF_USERS, VECTORS
 from batch.trust.ages import first_and_last
 from store.check import broken_records
@@ -82,27 +89,30 @@ class TaskEngine:
         self.n_partitions, self.batch_rows, self.share = n_partitions, batch_rows, share
 
     def read_profiles(self, settings):
-        read = functools.partial(read_groups_of_profiles, settings=settings)
-        self.of_profiles, reports = in_groups(groups_of_profiles(settings), read)
-        return without_users(reports)
+        groups = groups_of_profiles(settings)
+        read = functools.partial(read_profiles, n_groups=len(groups), settings=settings)
+        self.of_profiles = in_groups(groups, read)
+        return without_users(reports_of(about(self.of_profiles, REPORT)))
 
     def read_events(self, settings, began_at, on_lines):
-        read = functools.partial(read_groups, settings=settings, began_at=began_at)
-        rows, reports = in_groups(groups_of(settings), read)
-        self.rows, self.began_at = pa.concat_tables([rows, self.of_profiles]), began_at
-        return event_input(reports, ACCOUNTS.empty_table())
+        groups = groups_of(settings)
+        read = functools.partial(
+            read_group, n_groups=len(groups), settings=settings, began_at=began_at
+        )
+        of_events = in_groups(groups, read)
+        of_all = [*of_events, *self.of_profiles]
+        ids = [unpacked(one) for one in about(of_all, IDS)]
+        self.partitions_read = moved(of_all, bounds_of(ids, self.n_partitions))
+        self.began_at = began_at
+        return event_input(reports_of(about(of_events, REPORT)), ACCOUNTS.empty_table())
 
     def build_interactions(self, inputs, runtimes, settings):
-        kinds = pa.array([VIEW, RATING, PROFILE], pa.int8())
-        rows = self.rows.filter(pa.compute.is_in(self.rows["kind"], kinds)).sort_by("user_id")
-        basis = basis_without_latest(counted(rows), runtimes, settings)
-        user_ids = rows["user_id"].to_pylist()
-        ranges = np.array_split(sorted(set(user_ids)), self.n_partitions)
-        self.partitions = []
-        for users in ranges:
-            of_users = pa.compute.is_in(rows["user_id"], pa.array(users.tolist()))
-            batches = rows.filter(of_users).to_batches(self.batch_rows)
-            self.partitions.append([*to_chunks(batches, basis, max_events=self.batch_rows)])
+        counts = [batch for part in self.partitions_read for batch in item_counts(part, 0.0)]
+        counted = CountedItems.of(summed_counts([pa.Table.from_batches(counts)]), 0.0)
+        basis = basis_without_latest(counted, runtimes, settings)
+        self.partitions = [
+            [*to_chunks(part, basis, max_events=self.batch_rows)] for part in self.partitions_read
+        ]
         outside = inputs.user_vectors
         named = frozenset(outside.ids.to_pylist() if outside else ())
         found, self.for_driver = sampled(self.partitions, self.share, named)
@@ -173,7 +183,7 @@ class TaskUsers:
 
     def records(self, table):
         for row in self.rows[table]:
-            yield from unpacked(row["records"])
+            yield from unpacked_records(row["records"])
 
     def write_shards(self, writer, others):
         """Write each shard twice, as where a task is repeated; the second attempt counts."""
@@ -196,15 +206,34 @@ class TaskUsers:
 
 
 def in_groups(groups, read):
-    """Return the rows that tasks read in groups of files, and their reports."""
-    batches = [
-        batch
-        for number, names in enumerate(groups)
-        for batch in read([pa.RecordBatch.from_pylist([{"number": number, "names": names}])])
-    ]
-    rows = pa.Table.from_batches(batches, ROWS)
-    is_report = pa.compute.equal(rows["kind"], REPORT)
-    return rows, reports_of(rows.filter(is_report)["content"].to_pylist())
+    """Return the blocks that tasks read in groups of files, as rows of Python."""
+    numbered = [{"number": n, "names": names} for n, names in enumerate(groups)]
+    batches = read_groups(pa.Table.from_pylist(numbered).to_batches(1), read)
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def pylist(batches):
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def about(read, kind):
+    return [row["about"] for row in read if row["kind"] == kind]
+
+
+def moved(read, bounds):
+    """Return blocks by user of each range; parts come in another order than they were made in."""
+    of_users = [row for row in read if row["kind"] == OF_USERS]
+    batches = to_parts(pa.Table.from_pylist(of_users, READ).to_batches(2), bounds)
+    rows = [row for batch in batches for row in batch.to_pylist()]
+    random.Random(7).shuffle(rows)
+    parts = [[row for row in rows if row["partition"] == n] for n in range(len(bounds) + 1)]
+    return [[*to_blocks_by_user(pa.Table.from_pylist(part, PARTS).to_batches(2))] for part in parts]
+
+
+def blocks(rows, n_rows):
+    """Return rows as blocks of so many rows."""
+    parts = (rows.slice(begin, n_rows) for begin in range(0, rows.num_rows, n_rows))
+    return [pa.RecordBatch.from_pylist([{"content": packed(part)}], BLOCKS) for part in parts]
 
 
 def rows_of_chunks(partitions):
@@ -217,7 +246,7 @@ def counted(rows, n_partitions=3):
     parts: list[pa.RecordBatch] = []
     for users in ranges:
         of_users = rows.filter(pa.compute.is_in(rows["user_id"], pa.array(users.tolist())))
-        parts += item_counts(of_users.to_batches(7), 0.0)
+        parts += item_counts(blocks(of_users, 7), 0.0)
     return CountedItems.of(summed_counts([pa.Table.from_batches(parts)]), 0.0)
 
 
@@ -469,8 +498,9 @@ def rows(history):
     """Views and ratings of the history, sorted by user."""
     settings = BatchSettings(events=(str(history.events),))
     (names,) = groups_of(settings)
-    found = pa.Table.from_batches([*read_group(0, names, settings, BEGAN_AT)])
-    return found.filter(pa.compute.less(found["kind"], ACCOUNT)).sort_by("user_id")
+    read = pylist(read_group(0, names, 1, settings, BEGAN_AT))
+    of_users = [unpacked(one["content"]) for one in read if one["kind"] == OF_USERS]
+    return pa.concat_tables(of_users).sort_by("user_id")
 
 
 @pytest.mark.parametrize(("share_above", "best"), [(0.005, 5.0), (0.5, 10.0)])
@@ -508,6 +538,28 @@ def test_the_items_are_counted_as_if_all_users_were_together(rows, share_above, 
     assert found.n_users.tolist() == [len(expected[item]) for item in sorted(expected)]
 
 
+@pytest.mark.parametrize("n_partitions", [1, 2, 7, 200])
+def test_ranges_have_all_rows_by_user(rows, n_partitions):
+    """Each user in one range, ranges in the order of ids; all rows once, by group and place."""
+    order = np.random.default_rng(3).permutation(rows.num_rows)
+    groups = [*enumerate(rows.take(pa.array(part)) for part in np.array_split(order, 3))]
+    sampled = pylist(sampled_ids(number, part, 20) for number, part in groups)
+    bounds = bounds_of([unpacked(one) for one in about(sampled, IDS)], n_partitions)
+    assert bounds == sorted(set(bounds))
+    assert len(bounds) == n_partitions - 1 or n_partitions == 200
+    read = pylist(one for number, part in groups for one in read_blocks(number, OF_USERS, part))
+    partitions = [
+        pa.Table.from_batches([*rows_in(part)], rows.schema) for part in moved(read, bounds)
+    ]
+    users = [user for part in partitions for user in sorted(set(part["user_id"].to_pylist()))]
+    assert users == sorted(set(rows["user_id"].to_pylist()))
+    expected = pa.concat_tables([part for _, part in groups]).sort_by("user_id")  # stable
+    assert pa.concat_tables(partitions).to_pylist() == expected.to_pylist()
+    if n_partitions == 7:
+        sizes = [part.num_rows for part in partitions]
+        assert max(sizes) < 2 * rows.num_rows / 7
+
+
 @pytest.mark.parametrize("max_users", [1, 7, 60, 61])
 def test_chunks_hold_a_limited_number_of_users(rows, max_users):
     """So that the records of users with a view each fit a row of Spark's."""
@@ -535,9 +587,12 @@ def test_weights_that_age_count_from_the_latest_event_of_all(rows, history):
     whole = build_interactions(events, None, 0.0, Weighting.from_settings(settings))
     assert whole.evidence is not None
     assert whole.evidence.last_at is not None
+    times = pair_times(blocks(rows, 7), whole.item_ids.to_pylist(), whole.evidence.best)
+    at = pa.Table.from_batches([*times])["last_at"].to_pylist()
+    assert sorted(at) == sorted(whole.evidence.last_at.tolist())
     latest = int(latest_time(whole.evidence.last_at))
     basis = replace(basis_without_latest(counted(rows), None, settings), latest=latest)
-    chunks = [*to_chunks(rows.to_batches(7), basis, max_events=1)]
+    chunks = [*to_chunks(blocks(rows, 7), basis, max_events=1)]
     made, _ = sampled([chunks])
     assert made.weights.toarray().tolist() == whole.weights.toarray().tolist()
     assert made.user_ids == whole.user_ids
@@ -551,7 +606,7 @@ def test_a_sample_is_of_whole_users_and_depends_on_their_ids(rows):
     of_share: dict[float, list[str]] = {}
     for share in (0.3, 0.6):
         for max_events in (1, 200):
-            chunks = [*to_chunks(rows.to_batches(7), basis, max_events=max_events)]
+            chunks = [*to_chunks(blocks(rows, 7), basis, max_events=max_events)]
             found, _ = sampled([chunks], share)
             names = found.user_ids.to_pylist()
             assert of_share.setdefault(share, names) == names
@@ -579,14 +634,14 @@ def test_an_error_of_an_input_comes_from_its_task_as_it_is(history):
     """The driver raises the reader's own error, with its subject and its advice."""
     history.profiles.write_text("title,year\nHeat,1995\n")
     settings = BatchSettings(profiles=(str(history.profiles),))
-    (report,) = read_profiles(0, str(history.profiles), settings)
+    found = pylist(read_profiles(0, settings.profiles, 1, settings))
     with pytest.raises(InputError, match=r"profiles\.jsonl: .*user"):
-        reports_of(report["content"].to_pylist())
+        reports_of(about(found, REPORT))
     history.events.write_text("neither this\nnor that\n")
     settings = BatchSettings(events=(str(history.events),))
-    (report,) = read_group(0, settings.events, settings, BEGAN_AT)
+    found = pylist(read_group(0, settings.events, 1, settings, BEGAN_AT))
     with pytest.raises(InputError, match="is not a file of events: it begins with 'neither this'"):
-        reports_of(report["content"].to_pylist())
+        reports_of(about(found, REPORT))
 
 
 def test_what_is_missing_is_named(history, tmp_path, capsys, monkeypatch):

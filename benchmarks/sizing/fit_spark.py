@@ -5,7 +5,7 @@
     executors   read     h + i · users + j · events
                 sweeps   k + l · users + m · events + n · partitions · items
                 lists    o + p · users + q · events + r · users · items
-    memory of the driver     s + t · sampled users + u · items + v · sampled events + profiles
+    memory of the driver     s + t · sampled users + u · items + v · sampled events
     bytes of the shards      w + x · users
 
 The sample is what the driver trains on; where it has all users, the sweeps are left out. A whole
@@ -27,7 +27,6 @@ from benchmarks.sizing.fit import least_relative_error
 from benchmarks.sizing.on_spark import N_PROCESSORS, OnSpark
 
 _PARTITION_EVENTS: Final = 1_000_000  # about as many as with `[batch] spark_partitions = 0`
-_PROFILE_MIB: Final = 111 / (1 << 20)  # of a user in the driver, as batch/README.md says
 _TABLES: Final = ("catalogue", "events", "users", "fingerprint", "write", "publish", "report")
 _LISTS: Final = ("users", "write")
 TERMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -97,7 +96,7 @@ def _parts(measured: OnSpark) -> dict[str, float]:
         "sweeps": executors.pop("sweeps", 0.0),
         "lists": sum(executors.pop(stage, 0.0) for stage in _LISTS),
         "read": sum(executors.values()),
-        "memory": _peak_mib(measured) - measured.size.users * _PROFILE_MIB,
+        "memory": _peak_mib(measured),
         "shards": float(measured.shard_bytes),
     }
 
@@ -117,14 +116,14 @@ def _figures(size: DataSize, parts: Mapping[str, float]) -> dict[str, float]:
         "executor_seconds": executors,
         "sweep_seconds": parts["sweeps"],
         "spark_seconds": driver + executors + parts["sweeps"],
-        "driver_mib": parts["memory"] + size.users * _PROFILE_MIB,
+        "driver_mib": parts["memory"],
         "shard_bytes": parts["shards"],
     }
 
 
 def _terms(size: DataSize, part: str) -> Doubles:
     n_events, share = size.views + size.ratings, _sampled_share(size)
-    n_partitions = max(N_PROCESSORS, n_events // _PARTITION_EVENTS + 1)
+    n_partitions = (n_events // (_PARTITION_EVENTS * N_PROCESSORS) + 1) * N_PROCESSORS
     counts = {
         "once": 1,
         "users": size.users,

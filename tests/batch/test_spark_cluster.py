@@ -176,13 +176,24 @@ def files_of(folder):
 
 
 def executors_of(workers):
-    """Return the processes that the workers have started and that still run."""
-    found = []
+    """Return the processes that the workers have started and that still run.
+
+    A worker was the shell of `spark-class` before, whose ended child nobody waits for.
+    """
+    found: list[str] = []
     for worker in workers:
         with contextlib.suppress(OSError):
             for task in Path(f"/proc/{worker.pid}/task").iterdir():
                 found += (task / "children").read_text().split()
-    return [int(process) for process in found]
+    return [int(process) for process in found if not has_ended(process)]
+
+
+def has_ended(process):
+    """Return whether a process is gone, or a zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def test_one_process_makes_the_local_engines_files(history, local_files, tmp_path):

@@ -42,11 +42,17 @@ def add_explain(verbs: Any) -> None:
         "--events", type=Path, metavar="DIR", help="with --at: default [stream] events"
     )
     verb.add_argument(
-        "--reasons", type=int, default=N_REASONS, metavar="N",
+        "--reasons", type=_n_reasons, default=N_REASONS, metavar="N",
         help=f"maximum number for each item, default: {N_REASONS}",
     )  # fmt: skip
     verb.add_argument("--json", action="store_true", help="print JSON")
     verb.set_defaults(run=_explain)
+
+
+def _n_reasons(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {number}")
+    return number
 
 
 def _explain(options: argparse.Namespace) -> int:

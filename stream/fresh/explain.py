@@ -97,8 +97,7 @@ def explain_current(options: argparse.Namespace) -> int:
     store = options.store or Path(load_section("store", StoreSettings, options.config).path)
     fresh_hours = number_of("serve", "fresh_hours", FRESH_HOURS, options.config)
     found = explain_list(store, options.user, fresh_hours, options.generation)
-    n_reasons = max(options.reasons, 0)
-    why = [one._replace(because=one.because[:n_reasons]) for one in found.why]
+    why = [one._replace(because=one.because[: options.reasons]) for one in found.why]
     found = found._replace(why=why)
     text = json.dumps(_document(found)) if options.json else "\n".join(_lines(found))
     print(text)  # noqa: T201

@@ -36,7 +36,7 @@ class BatchSettings:
         engine: Place of the users: `local` (this process) or `spark` (partitions of a cluster;
             the lists are of a model that can fold in users).
         spark_master: URL of Spark's master: `local[2]`, `spark://host:7077`, `yarn`, `k8s://…`.
-        spark_partitions: Number of partitions of users; 0: one for each million events, and
+        spark_partitions: Number of partitions of users; 0: one for each million rows, and
             the same number for each processor of the cluster.
         spark_wait_seconds: Time that jobs wait for an executor of the cluster before the
             refresh fails; 0: no limit.

@@ -50,9 +50,9 @@ def add_explain(verbs: Any) -> None:
 
 
 def _n_reasons(text: str) -> int:
-    if (number := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, not {number}")
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
+    return int(text)
 
 
 def _explain(options: argparse.Namespace) -> int:

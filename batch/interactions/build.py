@@ -54,7 +54,7 @@ class Interactions:
             rating, whichever is earlier. 0 where it is unknown; None if all are unknown.
         evidence: What the weights were made from, in the same order; None if it is unknown.
         n_elsewhere: Number of further users, whose interactions are in partitions of a cluster.
-        elsewhere: Ids of those among them that have a profile or a vector from outside.
+        elsewhere: Ids of those among them that have a vector from outside.
     """
 
     user_ids: pa.StringArray

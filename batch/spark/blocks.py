@@ -34,6 +34,7 @@ PARTS: Final = pa.schema(
 BLOCKS: Final = pa.schema([("content", pa.binary())])
 
 _BLOCK_ROWS: Final = 1 << 15  # some 500 KB: a JVM copies a value several times, whole
+_RUN_ROWS: Final = 1 << 20  # divided at a time
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 
 
@@ -92,9 +93,13 @@ def sampled_ids(number: int, rows: pa.Table, max_ids: int) -> pa.RecordBatch:
         max_ids: Approximate number of ids, at most twice that.
     """
     distance = max(rows.num_rows // max_ids, 1)
-    ids = rows["user_id"].take(pa.array(range(0, rows.num_rows, distance), pa.int64()))
-    n_rows = pa.repeat(pa.scalar(distance, pa.int64()), len(ids))
-    return about_blocks(number, IDS, packed(pa.table({"user_id": ids, "n_rows": n_rows})))
+    ids = [
+        part["user_id"].take(pa.array(range(0, part.num_rows, distance), pa.int64()))
+        for part in rows.select(["user_id"]).to_batches(_RUN_ROWS)
+    ]
+    user_id = pa.chunked_array(ids, pa.string())
+    n_rows = pa.repeat(pa.scalar(distance, pa.int64()), len(user_id))
+    return about_blocks(number, IDS, packed(pa.table({"user_id": user_id, "n_rows": n_rows})))
 
 
 def bounds_of(samples: Sequence[pa.Table], n_partitions: int) -> list[str]:
@@ -118,21 +123,27 @@ def to_parts(batches: Batches, bounds: Sequence[str]) -> Iterator[pa.RecordBatch
     """Yield the rows of each range of users, packed, from the blocks of groups of files.
 
     Args:
-        batches: Blocks with the columns of `READ`, of which a group is held in memory.
+        batches: Blocks with the columns of `READ`, of which some are held in memory.
         bounds: First user id of each range but the first.
     """
     blocks = (row for batch in batches for row in batch.to_pylist())
     for number, of_group in itertools.groupby(blocks, itemgetter("number")):
-        rows = pa.concat_tables([unpacked(block["content"]) for block in of_group])
-        partition = _partitions(rows["user_id"], bounds)
-        order = np.argsort(partition, kind="stable")
-        rows, ends = rows.take(pa.array(order)), np.cumsum(np.bincount(partition))
-        for index, (begin, end) in enumerate(itertools.pairwise([0, *ends.tolist()])):
-            for piece, part in enumerate(_cut(rows.slice(begin, end - begin))):
-                row = {
-                    "partition": index, "number": number, "piece": piece, "content": packed(part)
-                }  # fmt: skip
-                yield pa.RecordBatch.from_pylist([row], schema=PARTS)
+        pieces = itertools.count()
+        while some := [*itertools.islice(of_group, _RUN_ROWS // _BLOCK_ROWS)]:
+            rows = pa.concat_tables([unpacked(block.pop("content")) for block in some])
+            for partition, part in _divided(rows, bounds):
+                row = {"partition": partition, "number": number, "piece": next(pieces)}
+                yield pa.RecordBatch.from_pylist([row | {"content": packed(part)}], schema=PARTS)
+
+
+def _divided(rows: pa.Table, bounds: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
+    """Yield the rows of each range, with its number."""
+    partition = _partitions(rows["user_id"], bounds)
+    rows = rows.take(pa.array(np.argsort(partition, kind="stable")))
+    ends = np.cumsum(np.bincount(partition)).tolist()
+    for number, (begin, end) in enumerate(itertools.pairwise([0, *ends])):
+        for part in _cut(rows.slice(begin, end - begin)):
+            yield number, part
 
 
 def to_blocks_by_user(batches: Batches) -> Iterator[pa.RecordBatch]:

@@ -3,7 +3,8 @@
 batches  7 7 7 │ 7 9 9 │ 12 12 12 │ 12      sorted by user, cut anywhere
 chunks   7 7 7   7 9 9 │ 12 12 12   12      cut between users
 
-A chunk has a limit of events, for what is read, and one of users, for what is made of them.
+A chunk has a limit of rows, for what is read, and one of users with events, for what is made of
+them. Users who have a profile alone take little, and do not count.
 """
 
 import itertools
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from batch.arrays import Flags
+from batch.spark.read import PROFILE
 
 CHUNK_EVENTS: Final = 1 << 18
 CHUNK_USERS: Final = 1 << 14  # their records, with lists and vectors, take some 15 MB
@@ -30,15 +32,18 @@ def user_chunks(
     """Yield tables of whole users.
 
     Args:
-        batches: Rows sorted by their column `user_id`.
+        batches: Rows sorted by their column `user_id`, with the columns of `read.ROWS`.
         max_events: Rows from which a chunk ends at the next user.
-        max_users: Maximum users of a chunk.
+        max_users: Maximum users with events of a chunk.
     """
     for table in _whole_users(batches, max_events):
         user_ids = table["user_id"].combine_chunks()
         is_first = pc.not_equal(user_ids[1:], user_ids[:-1]).to_numpy(zero_copy_only=False)
-        starts = np.append(0, np.flatnonzero(is_first) + 1)[::max_users].tolist()
-        for first, end in itertools.pairwise([*starts, table.num_rows]):
+        starts = np.append(0, np.flatnonzero(is_first) + 1)
+        is_event = pc.not_equal(table["kind"], PROFILE).to_numpy()
+        n_before = np.cumsum(np.logical_or.reduceat(is_event, starts)) - 1
+        is_new = np.diff(np.maximum(n_before, 0) // max_users, prepend=-1) > 0
+        for first, end in itertools.pairwise([*starts[is_new].tolist(), table.num_rows]):
             yield table.slice(first, end - first)
 
 

@@ -48,7 +48,7 @@ from batch.spark.user_step import UserStep
 from batch.tables.users import UserTables
 from batch.tables.write import SnapshotTables
 
-_PARTITION_EVENTS: Final = 1_000_000
+_PARTITION_ROWS: Final = 1_000_000
 _BATCH_BYTES: Final = "64m"  # a row holds the records of many users, so 10,000 rows are too many
 
 
@@ -104,9 +104,9 @@ class SparkEngine:
                 read_group, n_groups=len(groups), settings=settings, began_at=began_at
             )
             found = ReadGroups.of(self._session, groups, read)
-            n_partitions = settings.spark_partitions or self._n_partitions(found.reports)
-            self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
             parts = [found, *self._of_profiles]
+            n_partitions = settings.spark_partitions or self._n_partitions(parts)
+            self._session.conf.set("spark.sql.shuffle.partitions", n_partitions)
             self._rows, self._began_at = by_user(parts, n_partitions), began_at
             self._counted = count_items(self._rows, settings.max_rating)
             accounts = ACCOUNTS.empty_table()
@@ -182,11 +182,11 @@ class SparkEngine:
         with job_errors("lists"):
             return SparkUsers.of(self._chunks, step)
 
-    def _n_partitions(self, reports: list[Report]) -> int:
+    def _n_partitions(self, parts: list[ReadGroups]) -> int:
         """Return enough partitions, so many that all processors have the same number of them."""
         n_processors = int(self._session.sparkContext.defaultParallelism)
-        n_lines = sum(file.n_lines for report in reports for file in report.files.files)
-        n_of_each = n_lines // (_PARTITION_EVENTS * n_processors) + 1
+        n_rows = sum(part.n_rows for part in parts)
+        n_of_each = n_rows // (_PARTITION_ROWS * n_processors) + 1
         return n_of_each * n_processors
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from batch.interactions.build import Interactions
 from batch.records.profiles import Profile
@@ -65,6 +66,11 @@ class ReadGroups:
     kept: Any
     reports: list[Any]
     ids: list[pa.Table]
+
+    @property
+    def n_rows(self) -> int:
+        """Approximate number of rows of users."""
+        return sum(pc.sum(ids["n_rows"]).as_py() or 0 for ids in self.ids)
 
     @classmethod
     def of(

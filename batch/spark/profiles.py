@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,16 +22,12 @@ from batch.records.profiles import Profile, Profiles
 from batch.records.read import RecordFile, add_record
 from batch.settings import BatchSettings
 from batch.spark.read import PROFILE, report_block, rows_of, user_blocks
-from batch.sql.url import is_database_url
 from store.errors import MarqueeError
 
 
 def groups_of_profiles(settings: BatchSettings) -> list[tuple[str, ...]]:
     """Return the names of the inputs of profiles, one group a task."""
-    return [
-        (name if is_database_url(name) else str(Path(name).absolute()),)
-        for name in settings.profiles
-    ]
+    return [(name,) for name in settings.profiles]
 
 
 def read_profiles(

@@ -37,7 +37,7 @@ VIEW, RATING, PROFILE = range(3)
 ROWS: Final = pa.schema(
     [("kind", pa.int8()), ("user_id", pa.string()), ("item_id", pa.string()),
      ("minute", pa.int32()), ("n_events", pa.int32()), ("first_at", pa.int64()),
-     ("last_at", pa.int64()), ("rating", pa.float32()), ("content", pa.binary())]
+     ("last_at", pa.int64()), ("rating", pa.float32()), ("content", pa.large_binary())]
 )  # fmt: skip
 ACCOUNT_ROWS: Final = pa.schema([("user_id", pa.string()), ("at", pa.int64())])
 _SAMPLED_IDS: Final = 50_000  # of all groups

@@ -51,7 +51,7 @@ _KEYS_AND_VALUES: Final = pa.schema([("key", pa.binary()), ("value", pa.binary()
 
 @dataclass(frozen=True, slots=True)
 class UserStep:
-    """Everything that a user's records depend on, beside the user's interactions.
+    """Everything that a user's records depend on, beside the user's interactions and profile.
 
     Attributes:
         item_ids: (n_items,) ids of the item rows.

@@ -54,7 +54,7 @@ class SnapshotTables:
         reserve: Item rows behind the popular list, for takedowns.
         by_segment: List of each segment.
         items: Catalogue entries by item_id.
-        profiles: Profiles by user_id.
+        profiles: Profiles by user_id; where users are elsewhere, those that the driver needs.
         ratings: Rating model; None without ratings.
         is_minor: Predicate of the profiles whose users get no adult titles.
         liked: Lists of users who have no interactions, but stated preferences or a vector.

@@ -10,6 +10,7 @@ import socket
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +55,7 @@ from batch.spark.item_pass import (
 )
 from batch.spark.master import check_master
 from batch.spark.profiles import groups_of_profiles, read_profiles, without_users
-from batch.spark.read import RATING, VIEW, groups_of, read_group, reports_of
+from batch.spark.read import PROFILE, RATING, VIEW, groups_of, read_group, reports_of
 from batch.spark.shard_step import ShardStep
 from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import (
@@ -388,8 +389,9 @@ def test_profiles_of_several_inputs_are_merged_by_user(
     """As the local engine merges them, those of users without interactions, too."""
     monkeypatch.setenv("MARQUEE_BATCH_MODEL", "ials")
     monkeypatch.setenv("MARQUEE_BATCH_SHARDS", str(n_shards))
-    profiles = [option for path in two_inputs_of_profiles for option in ("--profiles", path)]
-    given = (*inputs(history), *profiles, "--store")
+    monkeypatch.chdir(history.events.parent)
+    profiles = [("--profiles", path.name) for path in two_inputs_of_profiles]
+    given = (*inputs(history), *chain.from_iterable(profiles), "--store")
     local = run_refresh(capsys, *given, tmp_path / "local")
     in_tasks(monkeypatch, batch_rows=20)
     tasks = run_refresh(capsys, *given, tmp_path / "tasks")
@@ -397,6 +399,7 @@ def test_profiles_of_several_inputs_are_merged_by_user(
     data = [name for name in files[0] if name.endswith(".mdb")]
     assert [name for name in data if files[0][name] != files[1][name]] == []
     assert local["profiles"] == tasks["profiles"]
+    assert local["inputs"] == tasks["inputs"]
     assert local["profiles"]["users"] == len(history.seen) + 200
     sources = [json.loads(one["MANIFEST.json"])["inputs"] for one in files]
     assert sources[0] == sources[1]
@@ -539,8 +542,10 @@ def test_the_items_are_counted_as_if_all_users_were_together(rows, share_above, 
 
 
 @pytest.mark.parametrize("n_partitions", [1, 2, 7, 200])
-def test_ranges_have_all_rows_by_user(rows, n_partitions):
+def test_ranges_have_all_rows_by_user(rows, monkeypatch, n_partitions):
     """Each user in one range, ranges in the order of ids; all rows once, by group and place."""
+    monkeypatch.setattr("batch.spark.blocks._BLOCK_ROWS", 16)
+    monkeypatch.setattr("batch.spark.blocks._RUN_ROWS", 48)
     order = np.random.default_rng(3).permutation(rows.num_rows)
     groups = [*enumerate(rows.take(pa.array(part)) for part in np.array_split(order, 3))]
     sampled = pylist(sampled_ids(number, part, 20) for number, part in groups)
@@ -568,6 +573,17 @@ def test_chunks_hold_a_limited_number_of_users(rows, max_users):
     n_users = [len(set(one["user_id"].to_pylist())) for one in chunks]
     assert sum(n_users) == 60
     assert n_users[:-1] == [max_users] * (len(chunks) - 1)
+
+
+def test_users_with_a_profile_alone_do_not_fill_chunks(rows):
+    """Otherwise a chunk's share of the limits of lists would be too small."""
+    columns = {"kind": PROFILE, "user_id": None, "content": b""}
+    alone = [columns | {"user_id": f"{number}"} for number in range(100, 600)]
+    joined = pa.concat_tables([rows, pa.Table.from_pylist(alone, rows.schema)]).sort_by("user_id")
+    chunks = [*user_chunks(joined.to_batches(7), 10**6, 20)]
+    assert pa.concat_tables(chunks).num_rows == joined.num_rows
+    events = [one.filter(pa.compute.not_equal(one["kind"], PROFILE)) for one in chunks]
+    assert [len(set(one["user_id"].to_pylist())) for one in events] == [20, 20, 20]
 
 
 @pytest.mark.parametrize("max_events", [1, 40, 10**6])

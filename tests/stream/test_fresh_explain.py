@@ -93,9 +93,11 @@ def test_the_command_explains_the_list_that_is_served(
     assert all(line.count("%") == 1 or "– popular" in line for line in lines)
     assert main(["explain", "nobody", "--store", str(store)]) == 1
     assert "has no list of their own" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["explain", "u40", "--store", str(store), "--reasons", "-3"])
-    assert "argument --reasons: must be at least 0, not -3" in capsys.readouterr().err
+    for wrong in ("-3", "x"):
+        with pytest.raises(SystemExit):
+            main(["explain", "u40", "--store", str(store), "--reasons", wrong])
+        expected = f"argument --reasons: must be a whole number from 0, not '{wrong}'"
+        assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -201,9 +201,9 @@ def write(connection, events):
         return target.commit()["views"]
 
 
-def test_second_writer_is_refused_while_the_first_one_writes(database):
-    """One message; the first writer goes on and commits."""
-
+def test_second_writer_is_refused_while_the_first_one_writes(database, monkeypatch):
+    """One message; the first writer goes on and commits. SQLite waits, here for a moment."""
+    monkeypatch.setattr("batch.sql.adbc._WAIT", "PRAGMA busy_timeout = 100")
     parse = StreamParser(r"\d+", r"[a-z0-9+]+")
     events = parse(pa.array([line.encode() for line in log_lines()]))
     first, second = (connect(parse_url(database.url), "", creates=True) for _ in range(2))

@@ -47,7 +47,7 @@ def read_profiles(
         yield report_block(number, error)
         return
     contents = (pickle.dumps((number, profile)) for profile in found.users.values())
-    columns = [pa.array(found.users, pa.string()), pa.array(contents, pa.binary())]
+    columns = [pa.array(found.users, pa.string()), pa.array(contents, pa.large_binary())]
     table = pa.table(columns, names=["user_id", "content"])
     yield from user_blocks(number, n_groups, rows_of(PROFILE, table, {}))
     yield report_block(number, replace(found, users={}))

@@ -1,7 +1,7 @@
 """Tasks: functions on the batches of a partition, in Python workers that have many of them each.
 
 A worker collects garbage after each task, and looks at the objects of all modules then: 0.1 s.
-The JVM gets the types of columns as they are, for its parser of texts takes as long.
+The JVM gets the types of columns as they are: its parser of texts would take some 0.03 s a stage.
 """
 
 import functools

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,7 @@ from batch.settings import BatchSettings
 from batch.spark.blocks import (
     BLOCKS,
     IDS,
+    OF_ACCOUNTS,
     OF_USERS,
     PARTS,
     READ,
@@ -55,10 +57,11 @@ from batch.spark.item_pass import (
 )
 from batch.spark.master import check_master
 from batch.spark.profiles import groups_of_profiles, read_profiles, without_users
-from batch.spark.read import PROFILE, RATING, VIEW, groups_of, read_group, reports_of
+from batch.spark.read import ACCOUNT_ROWS, PROFILE, RATING, VIEW, groups_of, read_group, reports_of
 from batch.spark.shard_step import ShardStep
 from batch.spark.sweep_step import SweepStep
 from batch.spark.tasks import (
+    of_sample,
     read_groups,
     sample_chunks,
     sample_of,
@@ -105,7 +108,10 @@ class TaskEngine:
         ids = [unpacked(one) for one in about(of_all, IDS)]
         self.partitions_read = moved(of_all, bounds_of(ids, self.n_partitions))
         self.began_at = began_at
-        return event_input(reports_of(about(of_events, REPORT)), ACCOUNTS.empty_table())
+        of_accounts = [row for row in of_events if row["kind"] == OF_ACCOUNTS]
+        sampled = of_sample(pa.Table.from_pylist(of_accounts, READ).to_batches(1), self.share)
+        accounts = pa.Table.from_batches([*sampled], ACCOUNT_ROWS).cast(ACCOUNTS)
+        return event_input(reports_of(about(of_events, REPORT)), accounts)
 
     def build_interactions(self, inputs, runtimes, settings):
         counts = [batch for part in self.partitions_read for batch in item_counts(part, 0.0)]
@@ -286,6 +292,31 @@ def test_tasks_make_the_local_engines_files(history, tmp_path, capsys, monkeypat
     assert [name for name in TABLE_FILES if files[0][name] != files[1][name]] == []
     same = ("n_users", "n_users_without", "n_items", "n_interactions", "n_events", "dropped")
     assert {name: tasks[name] for name in same} == {name: local[name] for name in same}
+
+
+def test_accounts_of_the_sample_are_those_of_the_log(history):
+    """Each with its time; a share of them has those of its users."""
+    users = sorted(history.seen)[::2]
+    with history.events.open("a") as file:
+        for n, user in enumerate(users):
+            file.write(f"2026-03-0{1 + n % 7}T09:00:00,{user},GET /create_account\n")
+    settings = BatchSettings(events=(str(history.events),))
+    local = read_events(settings).events.accounts
+    assert sorted(local["user_id"].to_pylist()) == users
+    whole = TaskEngine()
+    whole.read_profiles(settings)
+    found = whole.read_events(settings, BEGAN_AT, lambda _: None).events
+    assert found.n_accounts == len(users)
+    by_user = [
+        sorted(one.to_pylist(), key=itemgetter("user_id")) for one in (found.accounts, local)
+    ]
+    assert by_user[0] == by_user[1]
+    half = TaskEngine(share=0.5)
+    half.read_profiles(settings)
+    some = half.read_events(settings, BEGAN_AT, lambda _: None).events.accounts
+    sample = {user for user, is_in in zip(users, in_sample(users, 0.5), strict=True) if is_in}
+    assert set(some["user_id"].to_pylist()) == sample
+    assert 0 < some.num_rows < len(users)
 
 
 @pytest.mark.parametrize("n_shards", [2, 7])
